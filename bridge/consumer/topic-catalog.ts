@@ -1,0 +1,34 @@
+export type ColumnType = "boolean" | "long" | "double" | "string" | "timestamp";
+
+/** A typed column made from a flat scalar field of the topic's JSON Schema. */
+export interface TypedColumn {
+  readonly name: string;
+  readonly type: ColumnType;
+}
+
+/** One immutable version of a topic, as far as decoding, deduplication and filing need it. */
+export interface TopicVersion {
+  readonly topicId: string;
+  /** 1, 2, … */
+  readonly version: number;
+  /** Table folder: `[a-z][a-z0-9_]{0,62}`. */
+  readonly name: string;
+  readonly format: "envelope" | "json" | "raw";
+  /** For `json`: where the id and the event time stand, as dotted paths (`meta.id`). */
+  readonly idPath: string;
+  readonly timePath: string;
+  /** JSON Schema that the payload must satisfy; null = any. Its flat scalar properties are `columns`. */
+  readonly schema: Readonly<Record<string, unknown>> | null;
+  readonly columns: readonly TypedColumn[];
+  readonly dedupeWindowMs: number;
+}
+
+/** PORT: topic versions by id. An unknown one means wait and refresh, never quarantine. */
+export interface TopicCatalog {
+  /** undefined where it isn't known yet. */
+  version(topicId: string, version: number): TopicVersion | undefined;
+  /** The longest dedupe window that any version of any topic ever had: how far back seeding looks. */
+  longestWindowMs(): number;
+  /** Reads what has been added since. */
+  refresh(): Promise<void>;
+}

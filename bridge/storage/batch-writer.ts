@@ -1,0 +1,52 @@
+import type { ColumnType, TopicVersion } from "../consumer/topic-catalog.ts";
+import type { TableAdds } from "./commit-log.ts";
+
+/** Value of a typed column: timestamp = ms since the epoch. */
+export type ColumnValue = boolean | number | bigint | string | null;
+
+/** One row on its way into a table. */
+export interface Row {
+  readonly deviceId: string;
+  readonly topicName: string;
+  /** null for raw topics and for quarantined messages without a readable id. */
+  readonly messageId: Uint8Array | null;
+  readonly eventTimeMs: number;
+  readonly eventTimeOutside: boolean;
+  /** The block's stream time. */
+  readonly ingestTimeMs: number;
+  readonly payload: Uint8Array;
+  /** CRC-32, signed 32-bit (Delta has no unsigned types). */
+  readonly payloadCrc: number;
+  readonly streamId: string;
+  readonly partition: number;
+  readonly position: string;
+  /** Index of the message in its block. */
+  readonly index: number;
+}
+
+export interface QuarantineFacts {
+  readonly reason: string;
+  readonly detail: string;
+  readonly topicId: string;
+  readonly topicVersion: number;
+}
+
+/**
+ * PORT: one batch of rows becoming Parquet files. Used by one caller at a time.
+ * Memory is bounded by the writer (rows go to the database engine in chunks, which may spill to disk).
+ */
+export interface BatchWriter {
+  /** `values` are the typed columns in the order of `topic.columns`. */
+  add(topic: TopicVersion, row: Row, values: readonly ColumnValue[]): void | Promise<void>;
+  quarantine(row: Row, facts: QuarantineFacts): void | Promise<void>;
+  /** Estimated uncompressed bytes since the last write or discard. */
+  readonly bytes: number;
+  readonly rows: number;
+  /** Sorted files under unique names, durable, by table key (topic id or QUARANTINE). Empties the batch. */
+  write(): Promise<ReadonlyMap<string, TableAdds>>;
+  /** Forgets the rows; files already written become orphans for vacuum. */
+  discard(): Promise<void>;
+}
+
+/** Columns of every table, before the typed ones, with their Delta types. */
+export type { ColumnType };

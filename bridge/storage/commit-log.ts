@@ -1,0 +1,109 @@
+import type { Position } from "../streams/stream-log.ts";
+
+/** Table key of rows that could not be filed in their topic's table. */
+export const QUARANTINE = "_quarantine";
+
+/** What is known of one producer in one meant partition: the basis of the re-sent rule and of the gap check (G8). */
+export interface ProducerMark {
+  readonly lastSequence: number;
+  /** Acknowledged messages up to and including that block, if it was acknowledged. */
+  readonly ackedMessages: number;
+  /** Stream time when it was last seen; forgotten 24 h of stream time later. */
+  readonly seenAtMs: number;
+}
+
+/** Running totals since the partition began, in messages: read = filed + duplicates + quarantined + resent + misrouted. */
+export interface PartitionCounters {
+  readonly read: number;
+  readonly filed: number;
+  readonly duplicates: number;
+  readonly quarantined: number;
+  readonly resent: number;
+  readonly misrouted: number;
+  /** Acknowledged messages in blocks that were never read and whose gap an operator accepted. */
+  readonly unaccounted: number;
+}
+
+/** One partition's step in a commit. */
+export interface Move {
+  readonly from: Position;
+  readonly to: Position;
+  /** Running maximum of the stream's own append time. */
+  readonly streamTimeMs: number;
+  /** By producer id: the partition's whole map after the commit. */
+  readonly producers: Readonly<Record<string, ProducerMark>>;
+  readonly counters: PartitionCounters;
+}
+
+/** One data file, as it stands in a commit entry and, later, in its table's Delta log. */
+export interface AddedFile {
+  /** Relative to the table's folder: `event_date=…/event_hour=…/<uuid>.parquet`. */
+  readonly path: string;
+  readonly eventDate: string;
+  readonly eventHour: number;
+  readonly bytes: number;
+  readonly rows: number;
+  readonly modifiedAtMs: number;
+  /** Smallest and largest ingest_time of its rows, so that seeding can skip it. */
+  readonly minIngestMs: number;
+  readonly maxIngestMs: number;
+  /** Delta statistics as the JSON text of the add action's `stats`. */
+  readonly stats: string;
+}
+
+export interface TableAdds {
+  /** The table's folder: the topic's name, or `_quarantine`. */
+  readonly name: string;
+  /** Highest topic version filed so far in that table (0 for quarantine): fixes the Delta schema. */
+  readonly version: number;
+  readonly adds: readonly AddedFile[];
+}
+
+export interface CommitEntry {
+  readonly format: 1;
+  readonly number: number;
+  /** Random; how a writer recognises its own entry after an unknown outcome. */
+  readonly commitId: string;
+  readonly committedAtMs: number;
+  /** By `<stream id>/<partition>`. */
+  readonly moves: Readonly<Record<string, Move>>;
+  /** By topic id, or QUARANTINE. */
+  readonly tables: Readonly<Record<string, TableAdds>>;
+}
+
+export interface CommittedTable {
+  readonly name: string;
+  readonly version: number;
+  /** The last commit that touched it: it is unpublished only where its Delta txn is below this. */
+  readonly lastCommit: number;
+}
+
+/** What all entries up to `number` add up to. */
+export interface LakeState {
+  readonly number: number;
+  /** By `<stream id>/<partition>`. */
+  readonly moves: ReadonlyMap<string, Move>;
+  /** By topic id, or QUARANTINE. */
+  readonly tables: ReadonlyMap<string, CommittedTable>;
+}
+
+export function partitionKey(streamId: string, partition: number): string {
+  return `${streamId}/${partition}`;
+}
+
+/**
+ * PORT: the lake's one source of truth. An entry becomes true by being created, only if absent.
+ * - `load` reads snapshot + entries and resolves with the newest state. A hole below the newest entry is LAKE_DAMAGED.
+ * - `append` creates entry `entry.number`. `committed`: it is durable and it is ours (also after an unknown outcome, resolved by
+ *   reading back and comparing commitId). `taken`: somebody else's entry has that number. The caller must have checked every `from`
+ *   against all entries below that number; `append` checks it again against the state it has loaded and answers `conflict`
+ *   where one differs, before it writes anything.
+ */
+export interface CommitLog {
+  /** Random id stored in the lake when it was created. */
+  readonly lakeId: string;
+  load(): Promise<LakeState>;
+  append(entry: CommitEntry): Promise<{ outcome: "committed" | "taken" | "conflict" }>;
+  /** null where there is no such entry (not written yet, or expired). */
+  entry(number: number): Promise<CommitEntry | null>;
+}

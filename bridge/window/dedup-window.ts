@@ -1,0 +1,61 @@
+import type { Position } from "../streams/stream-log.ts";
+
+/** Bytes of a dedupe key: 96 bits of SHA-256(topic id, device id, message id). */
+export const DEDUP_KEY_BYTES = 12;
+
+/** Ids as columns, so that a million of them are three allocations. */
+export interface WindowEntries {
+  readonly length: number;
+  /** `length` × 12 bytes. */
+  readonly keys: Uint8Array;
+  /** CRC-32 of the payload: the same id with another payload is an id that was used again, not a resend. */
+  readonly payloadHashes: Uint32Array;
+  /** Stream time, in whole seconds since the epoch, at which the id may be forgotten (message's stream time + the topic's window, rounded up). */
+  readonly expiresAtSeconds: Uint32Array;
+}
+
+/** One answer per asked key; `expiresAtSeconds` 0 = the id is unknown. */
+export interface WindowHits {
+  readonly payloadHashes: Uint32Array;
+  readonly expiresAtSeconds: Uint32Array;
+}
+
+export interface WindowStatus {
+  readonly ids: number;
+  readonly bytes: number;
+  /** True once the window had to forget ids before their time; G3 then holds for `spanMs`. */
+  readonly isShort: boolean;
+  /** Stream time between the oldest id that is surely known and the newest. */
+  readonly spanMs: number;
+}
+
+/**
+ * PORT: the ids of committed messages, per partition, of one (lake, stream). A view of the lake that can always be rebuilt.
+ *
+ * `applied` = the committed position whose ids the window holds, exactly. Every read and write is conditional on it, in one atomic
+ * step, so that a rolled-back, replaced or foreign window, or a paused former owner, is always noticed:
+ * - `lookup` answers null unless `applied` equals the given position;
+ * - `apply` adds the ids of a commit and moves `applied` from `from` to `to`; false (nothing changed) unless it still was `from`;
+ * - seeding clears the partition and writes a random token; chunks and the end are refused (false) unless that token still stands.
+ * A partition never applied, or under seeding, has `applied` null.
+ * Ids are forgotten by stream time only (`streamTimeMs` of apply/endSeed), never by wall clock or TTL, and never before they expire
+ * unless the memory bound forces it, which `status().isShort` then shows.
+ */
+export interface DedupWindow {
+  applied(partition: number): Promise<Position | null>;
+  lookup(partition: number, applied: Position, keys: Uint8Array): Promise<WindowHits | null>;
+  apply(
+    partition: number,
+    step: { from: Position; to: Position; streamTimeMs: number },
+    entries: WindowEntries,
+  ): Promise<boolean>;
+  beginSeed(partition: number, token: string): Promise<void>;
+  seed(partition: number, token: string, entries: WindowEntries): Promise<boolean>;
+  endSeed(
+    partition: number,
+    token: string,
+    end: { applied: Position; streamTimeMs: number },
+  ): Promise<boolean>;
+  status(): Promise<WindowStatus>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,23 @@
+/** What the broker needs to know of a topic object (design: it judges only what needs no payload). */
+export interface TopicRule {
+  readonly topicId: string;
+  readonly version: number;
+  readonly name: string;
+  /** MQTT filter with named levels, e.g. `fleet/{device}/telemetry`; see devices/protocol/topic-filter.ts. */
+  readonly filter: string;
+  readonly maxPayloadBytes: number;
+  readonly allowedQos: readonly (0 | 1 | 2)[];
+  /** Identities that may publish / subscribe: exact names, or prefixes ending in `*`. `["*"]` = every authenticated identity. */
+  readonly publishers: readonly string[];
+  readonly subscribers: readonly string[];
+  /** Messages per second that one connection may publish on this topic; null = unlimited. */
+  readonly messagesPerSecond: number | null;
+}
+
+/** PORT: the topics in force. */
+export interface TopicRegistry {
+  /** All topics that accept publishes now. */
+  topics(): readonly TopicRule[];
+  /** Called after each change; the broker rebuilds its matcher from `topics()`. */
+  onChange(listener: () => void): void;
+}

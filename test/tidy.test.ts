@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize, sep } from "node:path";
+import { test } from "node:test";
+
+const root = join(import.meta.dirname, "..");
+const folders = ["devices", "broker", "bridge", "simulator", "gateway"] as const;
+type Folder = (typeof folders)[number];
+
+/** Who may import whom across folders. `devices/protocol` is the leaf that everybody may use. */
+const mayImport: Record<Folder, readonly Folder[]> = {
+  devices: [],
+  broker: [],
+  bridge: [],
+  simulator: ["devices"],
+  gateway: ["devices", "broker", "bridge"],
+};
+
+/** Third-party packages and the only places where each may be imported. */
+const packageHomes: Record<string, readonly string[]> = {
+  aedes: ["broker/"],
+  "mqtt-packet": ["broker/", "simulator/"],
+  mqtt: ["devices/"],
+  lmdb: ["bridge/streams/embedded/", "gateway/registry/"],
+  "@duckdb/node-api": ["bridge/storage/parquet/"],
+  protobufjs: ["devices/protocol/"],
+  ajv: ["bridge/consumer/", "gateway/"],
+  fastify: ["gateway/api/"],
+  "@fastify/swagger": ["gateway/api/"],
+  commander: ["gateway/cli/", "gateway/main.ts", "simulator/"],
+  "cli-progress": ["simulator/", "gateway/cli/"],
+  hyparquet: ["simulator/audit/"],
+  "hyparquet-compressors": ["simulator/audit/"],
+  "hdr-histogram-js": ["simulator/"],
+  "smol-toml": ["gateway/"],
+};
+
+/** Where the lists of error codes stand. */
+const errorFiles = [...folders.map((folder) => `${folder}/errors.ts`), "devices/protocol/protocol-error.ts"];
+
+const fileLinesMax = 400;
+
+function sourceFiles(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .filter((file) => /\.(ts|js)$/.test(file) && !file.includes("node_modules"))
+    .map((file) => join(folder, file).split(sep).join("/"));
+}
+
+function importsOf(text: string): string[] {
+  return [...text.matchAll(/(?:from|import|import\()\s*["']([^"']+)["']/g)].map((match) => match[1] ?? "");
+}
+
+/** The rule that this import breaks, or null. Exported shape kept small so that the checker itself is tested below. */
+function brokenImportRule(file: string, specifier: string): string | null {
+  const folder = file.split("/")[0] as Folder;
+  if (specifier.startsWith("node:")) return null;
+  if (!specifier.startsWith(".")) {
+    const name = specifier.startsWith("@")
+      ? specifier.split("/").slice(0, 2).join("/")
+      : (specifier.split("/")[0] ?? "");
+    const homes = packageHomes[name];
+    if (homes && !homes.some((home) => file.startsWith(home)))
+      return `${name} may be imported only in ${homes.join(", ")}`;
+    return null;
+  }
+  const target = normalize(join(dirname(file), specifier))
+    .split(sep)
+    .join("/");
+  const targetFolder = target.split("/")[0] as Folder;
+  if (file.startsWith("devices/protocol/") && !target.startsWith("devices/protocol/"))
+    return "devices/protocol is a leaf: it imports nothing of ours";
+  if (targetFolder === folder || target.startsWith("devices/protocol/")) return null;
+  if (!mayImport[folder]?.includes(targetFolder)) return `${folder}/ may not import ${targetFolder}/`;
+  if (target !== `${targetFolder}/index.ts`) return `across folders import only ${targetFolder}/index.ts`;
+  return null;
+}
+
+test("imports go one way, and each third-party package has one home", () => {
+  const broken = folders.flatMap(sourceFiles).flatMap((file) =>
+    importsOf(readFileSync(join(root, file), "utf8")).flatMap((specifier) => {
+      const rule = brokenImportRule(file, specifier);
+      return rule ? [`${file} imports ${specifier}: ${rule}`] : [];
+    }),
+  );
+  assert.deepEqual(broken, []);
+});
+
+test("the import rule finds what it forbids", () => {
+  assert.match(brokenImportRule("bridge/producer.ts", "../broker/index.ts") ?? "", /may not import broker/);
+  assert.match(brokenImportRule("gateway/roles.ts", "../bridge/producer.ts") ?? "", /only bridge\/index/);
+  assert.match(brokenImportRule("devices/protocol/a.ts", "../errors.ts") ?? "", /leaf/);
+  assert.match(brokenImportRule("bridge/consumer/consumer.ts", "aedes") ?? "", /aedes may be imported only/);
+  assert.equal(brokenImportRule("bridge/producer.ts", "../devices/protocol/backoff.ts"), null);
+  assert.equal(brokenImportRule("gateway/roles.ts", "../bridge/index.ts"), null);
+});
+
+test(`no source file is longer than ${fileLinesMax} lines`, () => {
+  const long = [...folders, "test"].flatMap(sourceFiles).flatMap((file) => {
+    const lines = readFileSync(join(root, file), "utf8").split("\n").length;
+    return lines > fileLinesMax ? [`${file}: ${lines} lines`] : [];
+  });
+  assert.deepEqual(long, []);
+});
+
+test("no file is a drawer", () => {
+  const drawers = folders
+    .flatMap(sourceFiles)
+    .filter((file) => /(^|[/-])(utils?|helpers?|common|manager|misc)([.-]|$)/.test(file));
+  assert.deepEqual(drawers, []);
+});
+
+test("the top level holds only what the layout names", () => {
+  const allowed = new Set([...folders, "test", "dist", "node_modules", "data"]);
+  const extra = readdirSync(root, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith(".") && !allowed.has(entry.name))
+    .map((entry) => entry.name);
+  assert.deepEqual(extra, []);
+});
+
+test("each error code is unique across folders, and a test or a document asserts it", () => {
+  const tests = sourceFiles("test").map((file) => readFileSync(join(root, file), "utf8"));
+  const seen = new Map<string, string>();
+  const faults: string[] = [];
+  for (const folder of errorFiles) {
+    const text = readFileSync(join(root, folder), "utf8");
+    const list = /ErrorCodes = \[([^\]]*)\]/.exec(text)?.[1] ?? "";
+    for (const [, code] of list.matchAll(/"([A-Z0-9_]+)"/g)) {
+      if (!code) continue;
+      if (seen.has(code)) faults.push(`${code} is in ${folder} and in ${seen.get(code)}`);
+      seen.set(code, folder);
+      if (!tests.some((test) => test.includes(code))) faults.push(`${folder}: no test mentions ${code}`);
+    }
+  }
+  assert.deepEqual(faults, []);
+});
