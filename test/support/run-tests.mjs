@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { ensureDebianPackages } from "./debian-packages.mjs";
 
 const root = join(import.meta.dirname, "..", "..");
 const separator = process.argv.indexOf("--");
@@ -17,6 +18,7 @@ if (unknown.length > 0) {
 }
 
 const wanted = suites.length === 0 ? known : suites;
+if (wanted.includes("integration")) ensureDebianPackages();
 const files = wanted.flatMap((suite) =>
   suite === "tidy"
     ? [join("test", "tidy.test.ts")]
