@@ -1,7 +1,26 @@
 import { CodedError } from "../devices/protocol/coded-error.ts";
 
 /** Every code that this folder raises, with what it means. */
-export const bridgeErrorCodes = [] as const;
+export const bridgeErrorCodes = [
+  // block: bytes that no producer sealed; bytes of a newer writer
+  "BLOCK_CORRUPT",
+  "BLOCK_VERSION",
+  // streams: no answer within the deadline (outcome unknown); no space or budget; a commit or flush failed for another reason (the
+  // process must exit); entries after a position are gone; written by a newer Tidegate; used after close; nothing there to open;
+  // the folder holds something that is not a stream; a second appender
+  "STREAM_TIMEOUT",
+  "STREAM_FULL",
+  "STREAM_FLUSH_FAILED",
+  "STREAM_GAP",
+  "STREAM_VERSION",
+  "STREAM_CLOSED",
+  "STREAM_MISSING",
+  // producer: QoS 0 dropped because the sink is full; bigger than a block; not stored before the deadline; after close
+  "PRODUCER_FULL",
+  "MESSAGE_TOO_LARGE",
+  "PRODUCER_DEADLINE",
+  "PRODUCER_CLOSED",
+] as const;
 
 export type BridgeErrorCode = (typeof bridgeErrorCodes)[number];
 

@@ -1,1 +1,18 @@
-export {};
+// stream side: blocks, producer, streams
+export { encodeBlock } from "./block/block-builder.ts";
+export {
+  type BlockHeader,
+  type BlockMessage,
+  type BlockSeal,
+  MAX_BLOCK_BYTES,
+  MAX_MESSAGE_PAYLOAD_BYTES,
+} from "./block/block-format.ts";
+export { type DecodedBlock, decodeBlock } from "./block/decode-block.ts";
+export { BridgeError, type BridgeErrorCode, bridgeErrorCodes } from "./errors.ts";
+export {
+  type PartitionState,
+  type Position,
+  START_POSITION,
+  type StreamEntry,
+  type StreamLog,
+} from "./streams/stream-log.ts";
