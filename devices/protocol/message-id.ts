@@ -1,0 +1,44 @@
+import { ProtocolError } from "./protocol-error.ts";
+
+/** Longest message id that the gateway accepts, whoever chose it. */
+export const MESSAGE_ID_MAX_BYTES = 64;
+
+/** Bytes of an id chosen by the SDK: epoch (8), then sequence (8, big-endian). */
+export const SDK_MESSAGE_ID_BYTES = 16;
+
+export const EPOCH_BYTES = 8;
+
+/** What an id of the SDK says. To everybody but the SDK an id is opaque. */
+export interface SdkMessageId {
+  /** 8 random bytes, drawn when the outbox was created or reset. */
+  readonly epoch: Uint8Array;
+  /** Never repeats within the epoch; 0 to 2^53 − 1. */
+  readonly sequence: number;
+}
+
+export function encodeMessageId(id: SdkMessageId): Uint8Array {
+  if (id.epoch.length !== EPOCH_BYTES)
+    throw invalidId(`an epoch has ${EPOCH_BYTES} bytes, not ${id.epoch.length}`);
+  if (!Number.isSafeInteger(id.sequence) || id.sequence < 0)
+    throw invalidId(`a sequence is a whole number from 0 to 2^53 - 1, not ${id.sequence}`);
+  const bytes = new Uint8Array(SDK_MESSAGE_ID_BYTES);
+  bytes.set(id.epoch);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(EPOCH_BYTES, Math.floor(id.sequence / 2 ** 32));
+  view.setUint32(EPOCH_BYTES + 4, id.sequence % 2 ** 32);
+  return bytes;
+}
+
+/** Throws MESSAGE_ID_INVALID for what `encodeMessageId` can't have made. The epoch is a copy. */
+export function decodeMessageId(bytes: Uint8Array): SdkMessageId {
+  if (bytes.length !== SDK_MESSAGE_ID_BYTES)
+    throw invalidId(`an id of the SDK has ${SDK_MESSAGE_ID_BYTES} bytes, not ${bytes.length}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const sequence = view.getUint32(EPOCH_BYTES) * 2 ** 32 + view.getUint32(EPOCH_BYTES + 4);
+  if (!Number.isSafeInteger(sequence)) throw invalidId("the sequence is above 2^53 - 1");
+  return { epoch: bytes.slice(0, EPOCH_BYTES), sequence };
+}
+
+function invalidId(text: string): ProtocolError {
+  return new ProtocolError("MESSAGE_ID_INVALID", text, { retryable: false });
+}
