@@ -20,6 +20,15 @@ export const bridgeErrorCodes = [
   "MESSAGE_TOO_LARGE",
   "PRODUCER_DEADLINE",
   "PRODUCER_CLOSED",
+  // object store: a flush failed (the process must exit); no answer, outcome unknown; no space; not a path of the lake
+  "STORE_FLUSH_FAILED",
+  "STORE_UNAVAILABLE",
+  "STORE_FULL",
+  "STORE_PATH_INVALID",
+  // lake: there is none; written by a newer Tidegate; a file of it does not hold what it must
+  "LAKE_MISSING",
+  "LAKE_VERSION",
+  "LAKE_DAMAGED",
 ] as const;
 
 export type BridgeErrorCode = (typeof bridgeErrorCodes)[number];

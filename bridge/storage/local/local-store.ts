@@ -1,0 +1,257 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { BridgeError } from "../../errors.ts";
+import { checkObjectPath, STAGING } from "../object-path.ts";
+import type { ObjectStore, StoredObject } from "../object-store.ts";
+import { errorCode, type FileSystem, nodeFileSystem } from "./file-system.ts";
+
+/** Node's codes for a disk, quota or file table that has no room. */
+const fullCodes = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"]);
+
+/** Name of this process's own folder below the staging folder; `removeStagingLeftovers` reads it. */
+export function stagingFolderName(processId: number): string {
+  return `${hostname()}~${processId}~${randomUUID().slice(0, 8)}`;
+}
+
+/**
+ * The lake on a local folder. Create = temporary file, write, flush, link to the name, flush the folder: a name never shows a part of
+ * its bytes, and whatever resolved survives a power cut. What another process left unflushed is flushed before it is answered, so
+ * nobody builds on an object that a power cut may still take away.
+ */
+class LocalStore implements ObjectStore {
+  readonly url: string;
+  readonly stagingFolder: string;
+  readonly #root: string;
+  readonly #files: FileSystem;
+  /** Folders whose own entry, and those of all folders above, are known to be on the disk. */
+  readonly #durableFolders = new Set<string>();
+  #flushFailure: BridgeError | undefined;
+
+  constructor(root: string, files: FileSystem) {
+    this.url = pathToFileURL(root).href;
+    this.#root = root;
+    this.#files = files;
+    this.stagingFolder = join(root, STAGING, stagingFolderName(process.pid));
+  }
+
+  async open(): Promise<this> {
+    await this.#guard(async () => {
+      await this.#ensureFolder(this.#root);
+      await this.#ensureFolder(this.stagingFolder);
+    });
+    return this;
+  }
+
+  get(path: string): Promise<Uint8Array | null> {
+    return this.#guard(async () => {
+      const file = this.#locate(path);
+      const bytes = await absentAsNull(this.#files.read(file));
+      if (bytes !== null) await this.#flushEntry(file);
+      return bytes;
+    });
+  }
+
+  put(path: string, bytes: Uint8Array): Promise<void> {
+    return this.#guard(async () => {
+      const file = this.#locate(path);
+      await this.#ensureFolder(dirname(file));
+      const temporary = await this.#writeTemporary(bytes);
+      await this.#files.rename(temporary, file);
+      await this.#flush(dirname(file));
+    });
+  }
+
+  putIfAbsent(path: string, bytes: Uint8Array): Promise<"created" | "exists"> {
+    return this.#guard(async () => {
+      const file = this.#locate(path);
+      await this.#ensureFolder(dirname(file));
+      const temporary = await this.#writeTemporary(bytes);
+      try {
+        await this.#files.link(temporary, file);
+      } catch (error) {
+        if (errorCode(error) !== "EEXIST") throw error;
+        await this.#flush(dirname(file));
+        return "exists";
+      } finally {
+        await absentAsNull(this.#files.unlink(temporary));
+      }
+      await this.#flush(dirname(file));
+      return "created";
+    });
+  }
+
+  importFile(localFile: string, path: string): Promise<{ bytes: number }> {
+    return this.#guard(async () => {
+      const file = this.#locate(path);
+      await this.#ensureFolder(dirname(file));
+      await this.#flush(localFile);
+      await this.#files.link(localFile, file);
+      await this.#flush(dirname(file));
+      await this.#files.unlink(localFile);
+      const { bytes } = await this.#files.stat(file);
+      return { bytes };
+    });
+  }
+
+  readableLocation(path: string): string {
+    return this.#locate(path);
+  }
+
+  async *list(prefix: string, options: { after?: string } = {}): AsyncGenerator<StoredObject> {
+    const folder = prefix.includes("/") ? prefix.slice(0, prefix.lastIndexOf("/")) : "";
+    if (folder !== "") this.#locate(folder);
+    yield* this.#listFolder(folder, prefix, options.after ?? "");
+  }
+
+  delete(path: string): Promise<void> {
+    return this.#guard(async () => {
+      const file = this.#locate(path);
+      const wasThere = (await absentAsNull(this.#files.unlink(file))) !== null;
+      if (wasThere) await this.#flush(dirname(file));
+    });
+  }
+
+  freeBytes(): Promise<number> {
+    return this.#guard(() => this.#files.freeBytes(this.#root));
+  }
+
+  #locate(path: string): string {
+    checkObjectPath(path);
+    return join(this.#root, path);
+  }
+
+  async *#listFolder(folder: string, prefix: string, after: string): AsyncGenerator<StoredObject> {
+    const entries = await this.#guard(() => absentAsNull(this.#files.readFolder(join(this.#root, folder))));
+    const start = folder === "" ? "" : `${folder}/`;
+    const paths = (entries ?? [])
+      .filter((entry) => start !== "" || entry.name !== STAGING)
+      .map((entry) => (entry.isFolder ? `${start}${entry.name}/` : `${start}${entry.name}`))
+      .sort();
+    for (const path of paths) {
+      const isFolder = path.endsWith("/");
+      const overlaps = path.startsWith(prefix) || (isFolder && prefix.startsWith(path));
+      if (!overlaps || (path <= after && !after.startsWith(path))) continue;
+      if (isFolder) yield* this.#listFolder(path.slice(0, -1), prefix, after);
+      else if (path > after) yield* this.#describe(path);
+    }
+  }
+
+  async *#describe(path: string): AsyncGenerator<StoredObject> {
+    const facts = await this.#guard(() => absentAsNull(this.#files.stat(join(this.#root, path))));
+    // A file that went away since its folder was read is not listed.
+    if (facts !== null) yield { path, ...facts };
+  }
+
+  async #writeTemporary(bytes: Uint8Array): Promise<string> {
+    const temporary = join(this.stagingFolder, randomUUID());
+    const file = await this.#files.create(temporary);
+    try {
+      await file.write(bytes);
+      await this.#flushOpen(file, temporary);
+    } catch (error) {
+      await absentAsNull(this.#files.unlink(temporary)).catch(() => null);
+      throw error;
+    } finally {
+      await file.close();
+    }
+    return temporary;
+  }
+
+  /** Makes the folder and those above it, as far as they are missing, and flushes each new entry. */
+  async #ensureFolder(folder: string): Promise<void> {
+    if (this.#durableFolders.has(folder)) return;
+    const above = dirname(folder);
+    if (folder !== this.#root && above !== folder) await this.#ensureFolder(above);
+    else if (folder === this.#root) await this.#ensureFolderAboveRoot(above);
+    await this.#makeFolder(folder);
+    // Also where it existed: its maker may have died before its own flush.
+    await this.#flush(above);
+    this.#durableFolders.add(folder);
+  }
+
+  /** Folders above the lake are made where they are missing, and left alone where they exist. */
+  async #ensureFolderAboveRoot(folder: string): Promise<void> {
+    if ((await absentAsNull(this.#files.readFolder(folder))) !== null) return;
+    await this.#ensureFolderAboveRoot(dirname(folder));
+    await this.#makeFolder(folder);
+    await this.#flush(dirname(folder));
+  }
+
+  async #makeFolder(folder: string): Promise<void> {
+    try {
+      await this.#files.makeFolder(folder);
+    } catch (error) {
+      if (errorCode(error) !== "EEXIST") throw error;
+    }
+  }
+
+  /** Flushes the entries of a file and of the folders above it, for an object that another process may have made. */
+  async #flushEntry(file: string): Promise<void> {
+    await this.#ensureFolder(dirname(file));
+    await this.#flush(dirname(file));
+  }
+
+  async #flush(path: string): Promise<void> {
+    const file = await this.#files.open(path);
+    try {
+      await this.#flushOpen(file, path);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #flushOpen(file: { flush(): Promise<void> }, path: string): Promise<void> {
+    try {
+      await file.flush();
+    } catch (cause) {
+      this.#flushFailure ??= new BridgeError(
+        "STORE_FLUSH_FAILED",
+        `the disk refused to flush ${path}; what it holds is unknown, so this process must stop. Check the disk and start again`,
+        { retryable: false, cause },
+      );
+      throw this.#flushFailure;
+    }
+  }
+
+  /** Translates the file system's errors, and refuses everything once a flush has failed. */
+  async #guard<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#flushFailure) throw this.#flushFailure;
+    try {
+      return await work();
+    } catch (error) {
+      throw this.#translate(error);
+    }
+  }
+
+  #translate(cause: unknown): BridgeError {
+    if (cause instanceof BridgeError) return cause;
+    const code = errorCode(cause);
+    if (fullCodes.has(code))
+      return new BridgeError("STORE_FULL", `no room in ${this.#root} (${code}); free or add disk space`, {
+        retryable: true,
+        cause,
+        details: { code },
+      });
+    return new BridgeError("STORE_UNAVAILABLE", `${this.#root} did not do it: ${code || String(cause)}`, {
+      retryable: true,
+      cause,
+      details: { code },
+    });
+  }
+}
+
+async function absentAsNull<Result>(work: Promise<Result>): Promise<Result | null> {
+  try {
+    return await work;
+  } catch (error) {
+    if (errorCode(error) === "ENOENT" || errorCode(error) === "ENOTDIR") return null;
+    throw error;
+  }
+}
+
+/** Opens (and creates, where it is missing) a lake folder. Rejects with STORE_UNAVAILABLE or STORE_FULL where that is impossible. */
+export function openLocalStore(folder: string, files: FileSystem = nodeFileSystem): Promise<ObjectStore> {
+  return new LocalStore(resolve(folder), files).open();
+}
