@@ -1,7 +1,60 @@
 import { CodedError } from "../devices/protocol/coded-error.ts";
 
 /** Every code that this folder raises, with what it means. */
-export const gatewayErrorCodes = [] as const;
+export const gatewayErrorCodes = [
+  /** Configuration or its sources are wrong; the message lists every fault. Exit code 2. */
+  "CONFIG_INVALID",
+  /** Wrong arguments of a command. Exit code 2. */
+  "USAGE_INVALID",
+  /** Another gateway runs on this data folder. */
+  "DATA_FOLDER_LOCKED",
+  /** The data folder can't be created, read or written. */
+  "DATA_FOLDER_UNUSABLE",
+  /** The HTTP address can't be listened on. */
+  "HTTP_ADDRESS_UNUSABLE",
+  /** A child process ended, or can't start, before the gateway was ready. */
+  "CHILD_FAILED",
+  /** A child process doesn't run or didn't answer in time; the same call may work in a moment. */
+  "CHILD_UNREACHABLE",
+  /** No gateway answers where one was expected. */
+  "GATEWAY_NOT_RUNNING",
+  /** The bearer token is missing or wrong. */
+  "TOKEN_REFUSED",
+  /** The gateway's answer to an API call can't be understood. */
+  "API_ANSWER_INVALID",
+  /** A request's path, query or body is wrong. */
+  "REQUEST_INVALID",
+  /** The request's body is larger than `http.bodyMaxBytes`. */
+  "REQUEST_TOO_LARGE",
+  /** There is no such route. */
+  "ROUTE_UNKNOWN",
+  /** A fault of ours; the log says more. */
+  "INTERNAL_ERROR",
+  /** A topic's definition is wrong in itself. */
+  "TOPIC_INVALID",
+  /** A topic's JSON Schema doesn't compile or can't become typed columns. */
+  "TOPIC_SCHEMA_INVALID",
+  /** A live topic has this name and another definition. */
+  "TOPIC_EXISTS",
+  /** Some topic names would match this filter and another topic's, none being more specific. */
+  "TOPIC_AMBIGUOUS",
+  /** There is no such topic. */
+  "TOPIC_UNKNOWN",
+  /** The new version's columns don't fit the topic's table. */
+  "TOPIC_INCOMPATIBLE",
+  /** A table can't be removed safely. */
+  "TOPIC_PURGE_UNSAFE",
+  /** A device's definition is wrong in itself. */
+  "DEVICE_INVALID",
+  /** An identity has this name. */
+  "DEVICE_EXISTS",
+  /** There is no such identity. */
+  "DEVICE_UNKNOWN",
+  /** Too many passwords wait to be checked; try again later. */
+  "AUTHENTICATION_BUSY",
+  /** The registry and the lake tell different stories about the same topic. */
+  "REGISTRY_CONFLICT",
+] as const;
 
 export type GatewayErrorCode = (typeof gatewayErrorCodes)[number];
 

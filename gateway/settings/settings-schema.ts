@@ -1,0 +1,86 @@
+import type { TObject, TSchema } from "@sinclair/typebox";
+
+/** One value that can be set, found by walking the nested objects of the schema. */
+export interface Setting {
+  /** Dotted: `stream.maxBytes`. */
+  readonly path: string;
+  /** `TIDEGATE_STREAM_MAX_BYTES`. */
+  readonly variable: string;
+  readonly schema: TSchema;
+}
+
+const variablePrefix = "TIDEGATE_";
+
+export function settingsOf(schema: TObject, prefix = ""): Setting[] {
+  return Object.entries(schema.properties).flatMap(([key, property]) => {
+    const path = prefix === "" ? key : `${prefix}.${key}`;
+    if (isObjectSchema(property)) return settingsOf(property, path);
+    return [{ path, variable: variableOf(path), schema: property }];
+  });
+}
+
+function isObjectSchema(schema: TSchema): schema is TObject {
+  return schema["type"] === "object" && typeof schema["properties"] === "object";
+}
+
+export function variableOf(path: string): string {
+  const words = path.replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2").replaceAll(/[.-]/g, "_");
+  return variablePrefix + words.toUpperCase();
+}
+
+/** What a value must look like, in words. */
+export function expectedText(schema: TSchema): string {
+  const unit = typeof schema["unit"] === "string" ? ` (${schema["unit"]})` : "";
+  if (typeof schema["expected"] === "string") return `${schema["expected"]}${unit}`;
+  return `${kindText(schema)}${unit}`;
+}
+
+function kindText(schema: TSchema): string {
+  const choices = literalsOf(schema);
+  if (choices.length > 0) return `one of ${choices.map((choice) => JSON.stringify(choice)).join(", ")}`;
+  switch (schema["type"]) {
+    case "integer":
+      return `a whole number${rangeText(schema)}`;
+    case "number":
+      return `a number${rangeText(schema)}`;
+    case "boolean":
+      return "true or false";
+    case "array":
+      return "a list (comma-separated in the environment)";
+    case "string":
+      return typeof schema["pattern"] === "string" ? `a text like ${schema["pattern"]}` : "a text";
+    default:
+      return Array.isArray(schema["anyOf"])
+        ? (schema["anyOf"] as TSchema[]).map((part) => kindText(part)).join(" or ")
+        : String(schema["type"] ?? schema["const"] ?? "another value");
+  }
+}
+
+function rangeText(schema: TSchema): string {
+  const minimum = schema["minimum"] as number | undefined;
+  const maximum = schema["maximum"] as number | undefined;
+  if (minimum !== undefined && maximum !== undefined) return ` from ${minimum} to ${maximum}`;
+  if (minimum !== undefined) return ` of at least ${minimum}`;
+  return maximum === undefined ? "" : ` of at most ${maximum}`;
+}
+
+function literalsOf(schema: TSchema): unknown[] {
+  const parts = Array.isArray(schema["anyOf"]) ? (schema["anyOf"] as TSchema[]) : [schema];
+  return parts.every((part) => "const" in part) ? parts.map((part) => part["const"]) : [];
+}
+
+/** A text of the environment or the command line as the type that the schema asks for; unchanged where it can't be. */
+export function valueFromText(schema: TSchema, text: string): unknown {
+  const parts = Array.isArray(schema["anyOf"]) ? (schema["anyOf"] as TSchema[]) : [schema];
+  const types = parts.map((part) => part["type"] ?? typeof part["const"]);
+  if ((types.includes("integer") || types.includes("number")) && /^-?\d+(\.\d+)?$/.test(text))
+    return Number(text);
+  if (types.includes("boolean") && (text === "true" || text === "false")) return text === "true";
+  if (types.includes("null") && text === "null") return null;
+  if (types.includes("array"))
+    return text
+      .split(",")
+      .map((item) => item.trim())
+      .filter((item) => item !== "");
+  return text;
+}

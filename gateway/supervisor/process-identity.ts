@@ -1,0 +1,41 @@
+import { readFileSync } from "node:fs";
+
+/** What tells one process from every other one, also from a later one with the same pid. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Clock ticks between boot and start: field 22 of /proc/<pid>/stat, see proc(5). */
+  readonly startTicks: string;
+  /** Random id of the boot that the ticks count from. */
+  readonly bootId: string;
+}
+
+function startTicksOf(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // Field 2 is the command in parentheses and may hold spaces and parentheses itself; field 3 follows its last ")".
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    // A zombie (state Z) has let go of everything that it held.
+    return fields[0] === "Z" ? null : (fields[19] ?? null);
+  } catch {
+    return null;
+  }
+}
+
+function bootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return "";
+  }
+}
+
+/** null where there is no such running process (a zombie counts as none), or no /proc to ask. */
+export function identifyProcess(pid: number): ProcessIdentity | null {
+  const startTicks = startTicksOf(pid);
+  return startTicks === null ? null : { pid, startTicks, bootId: bootId() };
+}
+
+/** True while exactly this process exists (running or stopped). */
+export function isSameProcess(identity: ProcessIdentity): boolean {
+  return startTicksOf(identity.pid) === identity.startTicks && bootId() === identity.bootId;
+}
