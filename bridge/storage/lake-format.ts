@@ -1,0 +1,185 @@
+import { type Static, type TSchema, Type } from "@sinclair/typebox";
+import { type TypeCheck, TypeCompiler } from "@sinclair/typebox/compiler";
+import { BridgeError } from "../errors.ts";
+import type { CommitEntry, CommittedTable, LakeState, Move } from "./commit-log.ts";
+
+/** What this version of Tidegate writes and reads under `_commits/`. */
+export const LAKE_FORMAT = 1;
+
+export const COMMITS = "_commits";
+export const LAKE_PATH = `${COMMITS}/lake.json`;
+export const SNAPSHOTS_PREFIX = `${COMMITS}/snapshots/`;
+
+function padded(number: number): string {
+  return String(number).padStart(20, "0");
+}
+
+export function entryPath(number: number): string {
+  return `${COMMITS}/${padded(number)}.json`;
+}
+
+export function snapshotPath(number: number): string {
+  return `${SNAPSHOTS_PREFIX}${padded(number)}.json`;
+}
+
+/** The number in the name of an entry, snapshot or Delta log entry (`<folder>/<20 digits>.json`), or null for other names. */
+export function numberOfPath(path: string): number | null {
+  const digits = /(?:^|\/)(\d{20})\.json$/.exec(path)?.[1];
+  return digits === undefined ? null : Number(digits);
+}
+
+const wholeNumber = Type.Integer({ minimum: 0 });
+const moveSchema = Type.Object({
+  from: Type.String(),
+  to: Type.String(),
+  streamTimeMs: Type.Number(),
+  producers: Type.Record(
+    Type.String(),
+    Type.Object({ lastSequence: Type.Number(), ackedMessages: wholeNumber, seenAtMs: Type.Number() }),
+  ),
+  counters: Type.Object({
+    read: wholeNumber,
+    filed: wholeNumber,
+    duplicates: wholeNumber,
+    quarantined: wholeNumber,
+    resent: wholeNumber,
+    misrouted: wholeNumber,
+    unaccounted: wholeNumber,
+  }),
+});
+const addedFileSchema = Type.Object({
+  path: Type.String({ minLength: 1 }),
+  eventDate: Type.String({ pattern: "^\\d{4,6}-\\d{2}-\\d{2}$" }),
+  eventHour: Type.Integer({ minimum: 0, maximum: 23 }),
+  bytes: wholeNumber,
+  rows: wholeNumber,
+  modifiedAtMs: Type.Number(),
+  minIngestMs: Type.Number(),
+  maxIngestMs: Type.Number(),
+  stats: Type.String(),
+});
+const lakeCheck = TypeCompiler.Compile(
+  Type.Object({ format: Type.Literal(LAKE_FORMAT), lakeId: Type.String({ minLength: 1 }) }),
+);
+const entryCheck = TypeCompiler.Compile(
+  Type.Object({
+    format: Type.Literal(LAKE_FORMAT),
+    number: Type.Integer({ minimum: 1 }),
+    commitId: Type.String({ minLength: 1 }),
+    committedAtMs: Type.Number(),
+    moves: Type.Record(Type.String(), moveSchema),
+    tables: Type.Record(
+      Type.String(),
+      Type.Object({
+        name: Type.String({ minLength: 1 }),
+        version: wholeNumber,
+        adds: Type.Array(addedFileSchema),
+      }),
+    ),
+  }),
+);
+const snapshotSchema = Type.Object({
+  format: Type.Literal(LAKE_FORMAT),
+  number: Type.Integer({ minimum: 1 }),
+  /** Entries below this one may be gone; an entry created there since is no part of the log. */
+  firstKept: Type.Integer({ minimum: 1 }),
+  moves: Type.Record(Type.String(), moveSchema),
+  tables: Type.Record(
+    Type.String(),
+    Type.Object({ name: Type.String(), version: wholeNumber, lastCommit: Type.Integer({ minimum: 1 }) }),
+  ),
+});
+const snapshotCheck = TypeCompiler.Compile(snapshotSchema);
+
+export type LakeSnapshot = Static<typeof snapshotSchema>;
+
+function damaged(path: string, fault: string): BridgeError {
+  return new BridgeError(
+    "LAKE_DAMAGED",
+    `${path} in the lake is damaged: ${fault}. Restore this file from a copy`,
+    {
+      retryable: false,
+      details: { path },
+    },
+  );
+}
+
+/** The JSON value in a file of the lake. Throws LAKE_DAMAGED, or LAKE_VERSION where its `format` is newer than ours. */
+export function parseLakeJson<Schema extends TSchema>(
+  path: string,
+  bytes: Uint8Array,
+  check: TypeCheck<Schema>,
+): Static<Schema> {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw damaged(path, cause instanceof Error ? cause.message : "not JSON");
+  }
+  const format = typeof value === "object" && value !== null && "format" in value ? value.format : undefined;
+  if (typeof format === "number" && format > LAKE_FORMAT)
+    throw new BridgeError(
+      "LAKE_VERSION",
+      `${path} has format ${format}, this Tidegate reads up to ${LAKE_FORMAT}: install a newer version`,
+      { retryable: false, details: { path, format } },
+    );
+  if (check.Check(value)) return value;
+  const fault = check.Errors(value).First();
+  throw damaged(path, fault ? `${fault.path || "/"} ${fault.message}` : "unexpected content");
+}
+
+export function parseLakeFile(bytes: Uint8Array): { lakeId: string } {
+  return parseLakeJson(LAKE_PATH, bytes, lakeCheck);
+}
+
+export function parseEntry(number: number, bytes: Uint8Array): CommitEntry {
+  const entry = parseLakeJson(entryPath(number), bytes, entryCheck);
+  if (entry.number !== number) throw damaged(entryPath(number), `it says number ${entry.number}`);
+  return entry;
+}
+
+export function parseSnapshot(number: number, bytes: Uint8Array): LakeSnapshot {
+  const snapshot = parseLakeJson(snapshotPath(number), bytes, snapshotCheck);
+  if (snapshot.number !== number) throw damaged(snapshotPath(number), `it says number ${snapshot.number}`);
+  return snapshot;
+}
+
+export function missingEntry(number: number): BridgeError {
+  return damaged(entryPath(number), "it is missing although later entries exist");
+}
+
+export function encodeJson(value: unknown): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value));
+}
+
+export const emptyLakeState: LakeState = { number: 0, moves: new Map(), tables: new Map() };
+
+export function stateOfSnapshot(snapshot: LakeSnapshot): LakeState {
+  return {
+    number: snapshot.number,
+    moves: new Map<string, Move>(Object.entries(snapshot.moves)),
+    tables: new Map<string, CommittedTable>(Object.entries(snapshot.tables)),
+  };
+}
+
+export function snapshotOfState(state: LakeState, firstKept: number): LakeSnapshot {
+  return {
+    format: LAKE_FORMAT,
+    number: state.number,
+    firstKept,
+    moves: Object.fromEntries(state.moves),
+    tables: Object.fromEntries(state.tables),
+  };
+}
+
+/** The state after `entry`, which must be the next one. */
+export function applyEntry(state: LakeState, entry: CommitEntry): LakeState {
+  const moves = new Map(state.moves);
+  for (const [key, move] of Object.entries(entry.moves)) moves.set(key, move);
+  const tables = new Map(state.tables);
+  for (const [key, { name, version }] of Object.entries(entry.tables)) {
+    const highest = Math.max(version, tables.get(key)?.version ?? 0);
+    tables.set(key, { name, version: highest, lastCommit: entry.number });
+  }
+  return { number: entry.number, moves, tables };
+}

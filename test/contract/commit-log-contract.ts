@@ -1,0 +1,266 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  type CommitEntry,
+  type LakeState,
+  type Move,
+  partitionKey,
+  QUARANTINE,
+} from "../../bridge/storage/commit-log.ts";
+import {
+  type CommitLogOptions,
+  type LakeCommitLog,
+  openCommitLog,
+} from "../../bridge/storage/lake-commit-log.ts";
+import type { ObjectStore } from "../../bridge/storage/object-store.ts";
+
+export interface CommitLogUnderTest {
+  readonly store: ObjectStore;
+  readonly close: () => Promise<void>;
+}
+
+export const noCounters = {
+  read: 0,
+  filed: 0,
+  duplicates: 0,
+  quarantined: 0,
+  resent: 0,
+  misrouted: 0,
+  unaccounted: 0,
+};
+
+export function makeMove(from: string, to: string): Move {
+  return {
+    from,
+    to,
+    streamTimeMs: 1_000,
+    producers: { p1: { lastSequence: 4, ackedMessages: 9, seenAtMs: 5 } },
+    counters: { ...noCounters, read: 3, filed: 3 },
+  };
+}
+
+export function makeEntry(number: number, fields: Partial<CommitEntry> = {}): CommitEntry {
+  return {
+    format: 1,
+    number,
+    commitId: `commit-${number}-${Math.floor(Math.random() * 1e9)}`,
+    committedAtMs: Date.now(),
+    moves: {},
+    tables: {},
+    ...fields,
+  };
+}
+
+export const anAdd = {
+  path: "event_date=2026-01-02/event_hour=3/x.parquet",
+  eventDate: "2026-01-02",
+  eventHour: 3,
+  bytes: 10,
+  rows: 2,
+  modifiedAtMs: 7,
+  minIngestMs: 5,
+  maxIngestMs: 6,
+  stats: '{"numRecords":2}',
+};
+
+function plain(state: LakeState): unknown {
+  return {
+    number: state.number,
+    moves: Object.fromEntries(state.moves),
+    tables: Object.fromEntries(state.tables),
+  };
+}
+
+/** Appends `count` empty entries. */
+export async function fill(log: LakeCommitLog, count: number, committedAtMs = Date.now()): Promise<void> {
+  for (let left = count; left > 0; left--) {
+    const { number } = await log.load();
+    assert.deepEqual(await log.append(makeEntry(number + 1, { committedAtMs })), { outcome: "committed" });
+  }
+}
+
+/** What the commit log promises over any store. */
+export function commitLogContract(name: string, openStore: () => Promise<CommitLogUnderTest>): void {
+  async function withLog(
+    work: (
+      log: LakeCommitLog,
+      open: (options?: Partial<CommitLogOptions>) => Promise<LakeCommitLog>,
+      store: ObjectStore,
+    ) => Promise<void>,
+  ): Promise<void> {
+    const { store, close } = await openStore();
+    const open = (options: Partial<CommitLogOptions> = {}) =>
+      openCommitLog(store, { create: true, ...options });
+    try {
+      await work(await open(), open, store);
+    } finally {
+      await close();
+    }
+  }
+
+  test(`${name}: a new lake is empty, keeps its id, and is LAKE_MISSING before it is made`, async () => {
+    const { store, close } = await openStore();
+    await assert.rejects(openCommitLog(store, { create: false }), { code: "LAKE_MISSING" });
+    const [first, racer] = await Promise.all([
+      openCommitLog(store, { create: true }),
+      openCommitLog(store, { create: true }),
+    ]);
+    assert.equal(first.lakeId, racer.lakeId);
+    assert.equal((await openCommitLog(store, { create: false })).lakeId, first.lakeId);
+    assert.deepEqual(plain(await first.load()), { number: 0, moves: {}, tables: {} });
+    await close();
+  });
+
+  test(`${name}: the state is the sum of the entries, for their writer and for others`, () =>
+    withLog(async (log, open) => {
+      const key = partitionKey("s", 0);
+      const other = partitionKey("s", 1);
+      await log.append(
+        makeEntry(1, {
+          moves: { [key]: makeMove("", "5"), [other]: makeMove("", "3") },
+          tables: { t1: { name: "telemetry", version: 2, adds: [anAdd] } },
+        }),
+      );
+      await log.append(
+        makeEntry(2, {
+          moves: { [key]: makeMove("5", "9") },
+          tables: {
+            t1: { name: "telemetry", version: 1, adds: [anAdd] },
+            [QUARANTINE]: { name: QUARANTINE, version: 0, adds: [anAdd] },
+          },
+        }),
+      );
+      const expected = {
+        number: 2,
+        moves: { [key]: makeMove("5", "9"), [other]: makeMove("", "3") },
+        tables: {
+          t1: { name: "telemetry", version: 2, lastCommit: 2 },
+          [QUARANTINE]: { name: QUARANTINE, version: 0, lastCommit: 2 },
+        },
+      };
+      assert.deepEqual(plain(await log.load()), expected);
+      const reader = await open();
+      assert.deepEqual(plain(await reader.load()), expected);
+      await log.append(makeEntry(3));
+      assert.equal((await reader.load()).number, 3);
+      assert.deepEqual((await reader.entry(1))?.tables["t1"]?.adds, [anAdd]);
+      assert.equal(await reader.entry(4), null);
+    }));
+
+  test(`${name}: of ten writers on one number exactly one commits, and everybody reads its entry`, () =>
+    withLog(async (_log, open) => {
+      const logs = await Promise.all(Array.from({ length: 10 }, () => open()));
+      await Promise.all(logs.map((log) => log.load()));
+      const entries = logs.map(() => makeEntry(1));
+      const outcomes = await Promise.all(logs.map((log, index) => log.append(entries[index] as CommitEntry)));
+      const winners = outcomes.flatMap(({ outcome }, index) => (outcome === "committed" ? [index] : []));
+      assert.equal(winners.length, 1);
+      assert.equal(outcomes.filter(({ outcome }) => outcome === "taken").length, 9);
+      for (const log of logs) {
+        assert.equal((await log.load()).number, 1);
+        assert.equal((await log.entry(1))?.commitId, entries[winners[0] as number]?.commitId);
+      }
+    }));
+
+  test(`${name}: a move from another position than the committed one is a conflict and writes nothing`, () =>
+    withLog(async (log, open) => {
+      const key = partitionKey("s", 0);
+      await log.append(makeEntry(1, { moves: { [key]: makeMove("", "5") } }));
+      const paused = await open();
+      await paused.load();
+      await log.append(makeEntry(2, { moves: { [key]: makeMove("5", "8") } }));
+      const stale = makeEntry(2, { moves: { [key]: makeMove("5", "7") } });
+      assert.deepEqual(await paused.append(stale), { outcome: "taken" });
+      await paused.load();
+      assert.deepEqual(await paused.append({ ...stale, number: 3 }), { outcome: "conflict" });
+      assert.equal((await log.load()).number, 2);
+    }));
+
+  test(`${name}: an old number is taken`, () =>
+    withLog(async (log) => {
+      await fill(log, 3);
+      assert.deepEqual(await log.append(makeEntry(2)), { outcome: "taken" });
+    }));
+
+  test(`${name}: after 100 entries a snapshot carries the state, and old published entries go`, () =>
+    withLog(async (log, open, store) => {
+      const key = partitionKey("s", 0);
+      await log.append(makeEntry(1, { moves: { [key]: makeMove("", "5") }, committedAtMs: 1 }));
+      await fill(log, 98, 1);
+      assert.deepEqual(await log.maintain({ publishedUpTo: 99, retainMs: 0 }), { pruned: 0 });
+      await fill(log, 101, 1);
+      assert.deepEqual(await log.maintain({ publishedUpTo: 50, retainMs: 0 }), { pruned: 50 });
+      assert.equal(await store.get("_commits/00000000000000000050.json"), null);
+      assert.notEqual(await store.get("_commits/00000000000000000051.json"), null);
+      await fill(log, 100, 1);
+      assert.deepEqual(await log.maintain({ publishedUpTo: 300, retainMs: Date.now() }), { pruned: 0 });
+      await fill(log, 100, 1);
+      assert.deepEqual(await log.maintain({ publishedUpTo: 400, retainMs: 0 }), { pruned: 250 });
+      const reader = await open();
+      assert.deepEqual(plain(await reader.load()), plain(await log.load()));
+      assert.equal((await reader.load()).moves.get(key)?.to, "5");
+      assert.equal(await reader.entry(300), null);
+      assert.notEqual(await reader.entry(301), null);
+      const snapshots: string[] = [];
+      for await (const object of store.list("_commits/snapshots/")) snapshots.push(object.path);
+      assert.equal(snapshots.length, 2);
+    }));
+
+  test(`${name}: a writer that slept while the log was pruned beneath it does not commit`, () =>
+    withLog(async (log, open) => {
+      await fill(log, 5, 1);
+      const sleeper = await open();
+      await sleeper.load();
+      await fill(log, 300, 1);
+      assert.equal((await log.maintain({ publishedUpTo: 305, retainMs: 0 })).pruned, 205);
+      assert.deepEqual(await sleeper.append(makeEntry(6)), { outcome: "taken" });
+      assert.equal((await sleeper.load()).number, 305);
+      assert.equal((await (await open()).load()).number, 305);
+    }));
+
+  test(`${name}: after more than an hour of sleep a reader starts over from the snapshot`, () =>
+    withLog(async (log, open, store) => {
+      let nowMs = Date.now();
+      await fill(log, 5, 1);
+      const sleeper = await open({ now: () => nowMs });
+      await sleeper.load();
+      await fill(log, 300, 1);
+      await log.maintain({ publishedUpTo: 305, retainMs: 0 });
+      await store.put("_commits/00000000000000000006.json", Buffer.from(JSON.stringify(makeEntry(6))));
+      nowMs += 2 * 3_600_000;
+      assert.equal((await sleeper.load()).number, 305);
+    }));
+
+  test(`${name}: a hole, a damaged file and a newer format are refused by the file's name`, () =>
+    withLog(async (log, open, store) => {
+      await fill(log, 4);
+      const path = "_commits/00000000000000000003.json";
+      const bytes = (await store.get(path)) ?? assert.fail();
+      const fails = async (code: string) => {
+        const reader = await open();
+        await assert.rejects(reader.load(), { code, message: new RegExp(path) });
+        await assert.rejects(reader.load(), { code, message: new RegExp(path) });
+      };
+      await store.delete(path);
+      await fails("LAKE_DAMAGED");
+      for (const damage of [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"format":1}',
+        Buffer.from(bytes).toString().replace('"number":3', '"number":4'),
+      ]) {
+        await store.put(path, Buffer.from(damage));
+        await fails("LAKE_DAMAGED");
+      }
+      await store.put(path, Buffer.from('{"format":2,"anything":true}'));
+      await fails("LAKE_VERSION");
+      await store.put(path, bytes);
+      assert.equal((await (await open()).load()).number, 4);
+      await store.put("_commits/lake.json", Buffer.from('{"format":7}'));
+      await assert.rejects(open(), { code: "LAKE_VERSION" });
+      await store.delete("_commits/lake.json");
+      await assert.rejects(open(), { code: "LAKE_DAMAGED", message: /lake\.json/ });
+    }));
+}

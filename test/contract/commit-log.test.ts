@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { BridgeError } from "../../bridge/errors.ts";
+import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
+import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
+import { MemoryObjectStore, type StoreFault } from "../support/memory-object-store.ts";
+import { commitLogContract, fill, makeEntry } from "./commit-log-contract.ts";
+
+commitLogContract("commit log on a local store", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "tidegate-commits-"));
+  return {
+    store: await openLocalStore(folder),
+    close: () => rm(folder, { recursive: true, force: true }),
+  };
+});
+
+commitLogContract("commit log on a memory store", async () => {
+  const store = new MemoryObjectStore();
+  return { store, close: async () => store.close() };
+});
+
+/** A log whose next `putIfAbsent` calls meet these faults. */
+async function faultyLog(faults: StoreFault[]) {
+  const shared = new MemoryObjectStore();
+  const store = new MemoryObjectStore({
+    objects: shared.objects,
+    fault: (operation, path) =>
+      operation === "putIfAbsent" && /\d{20}/.test(path) ? (faults.shift() ?? null) : null,
+  });
+  const log = await openCommitLog(store, { create: true, sleep: async () => undefined });
+  return { log, shared };
+}
+
+test("an answer that was lost after the entry landed is resolved as committed", async () => {
+  const { log, shared } = await faultyLog(["after"]);
+  assert.deepEqual(await log.append(makeEntry(1)), { outcome: "committed" });
+  assert.equal((await (await openCommitLog(shared, { create: false })).load()).number, 1);
+});
+
+test("an answer that was lost while somebody else's entry landed is resolved as taken", async () => {
+  const { log, shared } = await faultyLog(["before"]);
+  await log.load();
+  await fill(await openCommitLog(shared, { create: false }), 1);
+  assert.deepEqual(await log.append(makeEntry(1)), { outcome: "taken" });
+});
+
+test("a store that fails four times and then works commits once", async () => {
+  const { log, shared } = await faultyLog(["before", "before", "before", "after"]);
+  const entry = makeEntry(1);
+  assert.deepEqual(await log.append(entry), { outcome: "committed" });
+  const reader = await openCommitLog(shared, { create: false });
+  assert.equal((await reader.entry(1))?.commitId, entry.commitId);
+});
+
+test("a store that stays away rejects with its own error, and load shows what became of the entry", async () => {
+  const { log } = await faultyLog(["before", "before", "before", "before", "after"]);
+  await assert.rejects(log.append(makeEntry(1)), { code: "STORE_UNAVAILABLE", retryable: true });
+  assert.equal((await log.load()).number, 1);
+});
+
+test("no room and a failed flush are not tried again", async () => {
+  for (const code of ["STORE_FULL", "STORE_FLUSH_FAILED"] as const) {
+    const { log } = await faultyLog([
+      new BridgeError(code, "injected", { retryable: code === "STORE_FULL" }),
+    ]);
+    await assert.rejects(log.append(makeEntry(1)), { code });
+    assert.equal((await log.load()).number, 0);
+  }
+});
