@@ -1,0 +1,244 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+import { DEDUP_KEY_BYTES, type DedupWindow, type WindowEntries } from "../../bridge/window/dedup-window.ts";
+
+const baseSeconds = 1_700_000_000;
+const baseMs = baseSeconds * 1000;
+const hourSeconds = 3600;
+
+export function windowKey(id: string | number): Buffer {
+  return createHash("sha256").update(String(id)).digest().subarray(0, DEDUP_KEY_BYTES);
+}
+
+export function windowKeys(...ids: (string | number)[]): Buffer {
+  return Buffer.concat(ids.map(windowKey));
+}
+
+export function windowEntries(
+  ids: readonly (string | number)[],
+  options: { payloadHash?: number; expiresAtSeconds?: number } = {},
+): WindowEntries {
+  const { payloadHash = 7, expiresAtSeconds = baseSeconds + hourSeconds } = options;
+  return {
+    length: ids.length,
+    keys: windowKeys(...ids),
+    payloadHashes: new Uint32Array(ids.length).fill(payloadHash),
+    expiresAtSeconds: new Uint32Array(ids.length).fill(expiresAtSeconds),
+  };
+}
+
+/** What every DedupWindow must do. `open` gives an empty window of its own; it is closed afterwards. */
+export function dedupWindowContract(name: string, open: () => Promise<DedupWindow>): void {
+  describe(`DedupWindow contract: ${name}`, () => {
+    let window: DedupWindow;
+    before(async () => {
+      window = await open();
+    });
+    after(() => window.close());
+
+    /** Each test works on partitions of its own. */
+    let nextPartition = 0;
+    const started = async (applied = "p0"): Promise<number> => {
+      const partition = nextPartition++;
+      await window.beginSeed(partition, `token-${partition}`);
+      assert.equal(
+        await window.endSeed(partition, `token-${partition}`, { applied, streamTimeMs: baseMs }),
+        true,
+      );
+      return partition;
+    };
+    const step = (from: string, to: string, seconds = 0) => ({
+      from,
+      to,
+      streamTimeMs: baseMs + seconds * 1000,
+    });
+    const known = async (partition: number, applied: string, ...ids: (string | number)[]) => {
+      const hits = await window.lookup(partition, applied, windowKeys(...ids));
+      assert.ok(hits, `the window of partition ${partition} is not at ${applied}`);
+      return [...hits.expiresAtSeconds].map((expiry) => expiry > 0);
+    };
+
+    test("a partition that was never applied has no position and answers no look-up", async () => {
+      const partition = nextPartition++;
+      assert.equal(await window.applied(partition), null);
+      assert.equal(await window.lookup(partition, "", windowKeys("a")), null);
+      assert.equal(await window.apply(partition, step("", "p1"), windowEntries(["a"])), false);
+      assert.equal(await window.applied(partition), null);
+    });
+
+    test("a seeded partition knows the seeded ids with their hash and expiry", async () => {
+      const partition = nextPartition++;
+      await window.beginSeed(partition, "t1");
+      assert.equal(await window.applied(partition), null);
+      assert.equal(await window.seed(partition, "t1", windowEntries(["a", "b"], { payloadHash: 11 })), true);
+      assert.equal(await window.lookup(partition, "p9", windowKeys("a")), null, "no answer while seeding");
+      assert.equal(await window.endSeed(partition, "t1", { applied: "p9", streamTimeMs: baseMs }), true);
+      assert.equal(await window.applied(partition), "p9");
+      const hits = await window.lookup(partition, "p9", windowKeys("b", "unknown", "a"));
+      assert.deepEqual([...(hits?.expiresAtSeconds ?? [])], [baseSeconds + 3600, 0, baseSeconds + 3600]);
+      assert.deepEqual([hits?.payloadHashes[0], hits?.payloadHashes[2]], [11, 11]);
+    });
+
+    test("payload hashes keep all 32 bits", async () => {
+      const partition = await started();
+      await window.apply(partition, step("p0", "p1"), windowEntries(["a"], { payloadHash: 0xfedc_ba98 }));
+      assert.equal((await window.lookup(partition, "p1", windowKeys("a")))?.payloadHashes[0], 0xfedc_ba98);
+    });
+
+    test("apply adds the ids and moves the position, together", async () => {
+      const partition = await started();
+      assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(["a", "b"])), true);
+      assert.equal(await window.applied(partition), "p1");
+      assert.deepEqual(await known(partition, "p1", "a", "b", "c"), [true, true, false]);
+    });
+
+    test("apply from another position changes nothing", async () => {
+      const partition = await started();
+      assert.equal(await window.apply(partition, step("p1", "p2"), windowEntries(["a"])), false);
+      assert.equal(await window.apply(partition, step("", "p2"), windowEntries(["a"])), false);
+      assert.equal(await window.applied(partition), "p0");
+      assert.deepEqual(await known(partition, "p0", "a"), [false]);
+    });
+
+    test("the same apply twice is refused the second time and does no harm", async () => {
+      const partition = await started();
+      assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(["a"])), true);
+      assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(["a", "b"])), false);
+      assert.deepEqual(await known(partition, "p1", "a", "b"), [true, false]);
+    });
+
+    test("apply without ids moves the position", async () => {
+      const partition = await started();
+      assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries([])), true);
+      assert.equal(await window.applied(partition), "p1");
+    });
+
+    test("a look-up is answered only at the applied position, also without keys", async () => {
+      const partition = await started();
+      assert.equal(await window.lookup(partition, "p1", windowKeys("a")), null);
+      assert.equal(await window.lookup(partition, "", windowKeys("a")), null);
+      assert.equal(await window.lookup(partition, "p1", new Uint8Array(0)), null);
+      assert.equal((await window.lookup(partition, "p0", new Uint8Array(0)))?.expiresAtSeconds.length, 0);
+    });
+
+    test("keys may lie anywhere in their buffer", async () => {
+      const partition = await started();
+      await window.apply(partition, step("p0", "p1"), windowEntries(["a"]));
+      const shifted = Buffer.concat([Buffer.alloc(3), windowKeys("a")]);
+      const hits = await window.lookup(partition, "p1", new Uint8Array(shifted).subarray(3));
+      assert.equal(hits?.expiresAtSeconds[0], baseSeconds + hourSeconds);
+    });
+
+    test("a new seeding forgets everything and refuses the old token", async () => {
+      const partition = await started();
+      await window.apply(partition, step("p0", "p1"), windowEntries(["a"]));
+      await window.beginSeed(partition, "old");
+      assert.equal(await window.applied(partition), null);
+      await window.beginSeed(partition, "new");
+      assert.equal(await window.seed(partition, "old", windowEntries(["b"])), false);
+      assert.equal(await window.endSeed(partition, "old", { applied: "p1", streamTimeMs: baseMs }), false);
+      assert.equal(await window.applied(partition), null);
+      assert.equal(await window.seed(partition, "new", windowEntries(["c"])), true);
+      assert.equal(await window.endSeed(partition, "new", { applied: "p1", streamTimeMs: baseMs }), true);
+      assert.deepEqual(await known(partition, "p1", "a", "b", "c"), [false, false, true]);
+    });
+
+    test("apply is refused while a seeding is under way", async () => {
+      const partition = await started();
+      await window.beginSeed(partition, "t2");
+      assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(["a"])), false);
+      assert.equal(await window.apply(partition, step("", "p1"), windowEntries(["a"])), false);
+    });
+
+    test("a finished seeding's token is worth nothing any more", async () => {
+      const partition = nextPartition++;
+      await window.beginSeed(partition, "t3");
+      await window.endSeed(partition, "t3", { applied: "p1", streamTimeMs: baseMs });
+      assert.equal(await window.seed(partition, "t3", windowEntries(["late"])), false);
+      assert.equal(await window.endSeed(partition, "t3", { applied: "p0", streamTimeMs: baseMs }), false);
+      assert.equal(await window.applied(partition), "p1");
+      assert.deepEqual(await known(partition, "p1", "late"), [false]);
+    });
+
+    test("partitions do not share ids or positions", async () => {
+      const left = await started();
+      const right = await started();
+      await window.apply(left, step("p0", "p1"), windowEntries(["a"]));
+      assert.equal(await window.applied(right), "p0");
+      assert.deepEqual(await known(right, "p0", "a"), [false]);
+    });
+
+    test("an id is known until stream time reaches its expiry, however often the window moves on", async () => {
+      const partition = await started();
+      const last = hourSeconds - 1;
+      await window.apply(partition, step("p0", "p1"), windowEntries(["a"]));
+      await window.apply(
+        partition,
+        step("p1", "p2", 60),
+        windowEntries(["b"], { expiresAtSeconds: baseSeconds + 9000 }),
+      );
+      await window.apply(partition, step("p2", "p3", last), windowEntries([]));
+      assert.deepEqual(await known(partition, "p3", "a", "b"), [true, true]);
+    });
+
+    test("an id that comes again has the later expiry, in whatever order", async () => {
+      const partition = await started();
+      const early = { payloadHash: 1, expiresAtSeconds: baseSeconds + 100 };
+      const late = { payloadHash: 2, expiresAtSeconds: baseSeconds + 200 };
+      await window.apply(partition, step("p0", "p1"), windowEntries(["a"], early));
+      await window.apply(partition, step("p1", "p2"), windowEntries(["a", "b"], late));
+      await window.apply(partition, step("p2", "p3"), windowEntries(["b"], early));
+      const hits = await window.lookup(partition, "p3", windowKeys("a", "b"));
+      assert.deepEqual([...(hits?.expiresAtSeconds ?? [])], [baseSeconds + 200, baseSeconds + 200]);
+      assert.deepEqual([...(hits?.payloadHashes ?? [])], [2, 2]);
+    });
+
+    test("expired ids are freed in the end, and no living one with them", async () => {
+      const partition = await started();
+      const count = 5000;
+      const mortal = Array.from({ length: count }, (_, index) => `${partition}-mortal-${index}`);
+      const before = (await window.status()).ids;
+      await window.apply(
+        partition,
+        step("p0", "q0"),
+        windowEntries(mortal, { expiresAtSeconds: baseSeconds + 60 }),
+      );
+      await window.apply(
+        partition,
+        step("q0", "q1"),
+        windowEntries(["b"], { expiresAtSeconds: baseSeconds + 90_000 }),
+      );
+      for (let turn = 1; turn <= 120; turn++)
+        await window.apply(partition, step(`q${turn}`, `q${turn + 1}`, 60 * turn), windowEntries([]));
+      assert.ok((await window.status()).ids <= before + 1 + count / 10, "most of the expired ids are gone");
+      assert.deepEqual(await known(partition, "q121", "b"), [true]);
+    });
+
+    test("thousands of ids in one apply, and its status", async () => {
+      const partition = await started();
+      const ids = Array.from({ length: 20_000 }, (_, index) => `${partition}-${index}`);
+      const before = await window.status();
+      await window.apply(partition, step("p0", "p1"), windowEntries(ids));
+      const hits = await window.lookup(partition, "p1", windowKeys(...ids));
+      assert.ok(hits?.expiresAtSeconds.every((expiry) => expiry === baseSeconds + hourSeconds));
+      const status = await window.status();
+      assert.equal(status.ids - before.ids, ids.length);
+      assert.ok(status.bytes >= ids.length * DEDUP_KEY_BYTES);
+      assert.equal(status.isShort, false);
+    });
+
+    test("of two that apply from one position, one wins", async () => {
+      const partition = await started();
+      const outcomes = await Promise.all([
+        window.apply(partition, step("p0", "p1"), windowEntries(["left"])),
+        window.apply(partition, step("p0", "p2"), windowEntries(["right"])),
+      ]);
+      assert.deepEqual(outcomes.toSorted(), [false, true]);
+      const winner = outcomes[0] ? "left" : "right";
+      const at = (await window.applied(partition)) ?? "";
+      assert.equal(at, outcomes[0] ? "p1" : "p2");
+      assert.deepEqual(await known(partition, at, winner), [true]);
+    });
+  });
+}
