@@ -26,7 +26,8 @@ export interface PartitionState {
  *   may still be there or appear later: the caller re-sends the same bytes or abandons their sequence, the consumer drops copies.
  *   Blocks of one partition get rising positions in the order of the calls that succeed one after another.
  * - `read` resolves with entries strictly after `after`, in order, without holes; [] where there is none yet.
- *   Where entries after `after` were trimmed or lost it rejects with STREAM_GAP and never skips.
+ *   Where entries after `after` were trimmed or lost it rejects with STREAM_GAP and never skips; its `details.resumeAfter` is the
+ *   position after which reading works again, should an operator accept the loss (absent where nothing is left to read).
  * - `trim` removes all entries up to and including a position; idempotent; unknown lower positions are no fault.
  * - All methods may run in parallel. After `close` all of them reject with STREAM_CLOSED.
  */
