@@ -7,7 +7,7 @@ export const bridgeErrorCodes = [
   "BLOCK_VERSION",
   // streams: no answer within the deadline (outcome unknown); no space or budget; a commit or flush failed for another reason (the
   // process must exit); entries after a position are gone; written by a newer Tidegate; used after close; nothing there to open;
-  // the folder holds something that is not a stream; a second appender
+  // there is one already; its file is cut or foreign; another number of partitions than configured
   "STREAM_TIMEOUT",
   "STREAM_FULL",
   "STREAM_FLUSH_FAILED",
@@ -15,6 +15,9 @@ export const bridgeErrorCodes = [
   "STREAM_VERSION",
   "STREAM_CLOSED",
   "STREAM_MISSING",
+  "STREAM_EXISTS",
+  "STREAM_DAMAGED",
+  "STREAM_PARTITIONS",
   // producer: QoS 0 dropped because the sink is full; bigger than a block; not stored before the deadline; after close
   "PRODUCER_FULL",
   "MESSAGE_TOO_LARGE",
@@ -29,6 +32,12 @@ export const bridgeErrorCodes = [
   "LAKE_MISSING",
   "LAKE_VERSION",
   "LAKE_DAMAGED",
+  // consumer: a block of another stream; a JSON Schema that does not compile or makes no columns; accepting a gap where none is; the
+  // consumer ended before it could do what it was asked
+  "BLOCK_FOREIGN",
+  "TOPIC_SCHEMA_INVALID",
+  "STREAM_NO_GAP",
+  "CONSUMER_STOPPED",
 ] as const;
 
 export type BridgeErrorCode = (typeof bridgeErrorCodes)[number];

@@ -1,0 +1,67 @@
+import { BridgeError } from "../errors.ts";
+import type { LakeState, Move } from "../storage/commit-log.ts";
+import type { Position } from "../streams/stream-log.ts";
+import { livingMarks } from "./check-block.ts";
+import { type CommitOutcome, commitBatch } from "./commit-batch.ts";
+import type { ConsumerContext } from "./consumer-ports.ts";
+import type { PartitionCursor } from "./partition-cursor.ts";
+import { type GapSurvey, surveyGap } from "./survey-gap.ts";
+
+/** What an operator's acceptance did. */
+export interface AcceptedGap {
+  readonly partition: number;
+  readonly from: Position;
+  readonly to: Position;
+  /** Acknowledged messages that are given up, at least; now part of the partition's books. */
+  readonly unaccounted: number;
+}
+
+export type AcceptOutcome =
+  | { readonly outcome: "accepted"; readonly lake: LakeState; readonly accepted: AcceptedGap }
+  | Exclude<CommitOutcome, { outcome: "committed" }>;
+
+/**
+ * Commits that a halted partition goes on behind its gap or damaged block. The open batch must be committed before.
+ * @throws BridgeError STREAM_NO_GAP where the partition has none that could be accepted.
+ */
+export async function acceptGap(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+  lake: LakeState,
+): Promise<AcceptOutcome> {
+  const found = cursor.halt?.survey;
+  if (!found)
+    throw new BridgeError(
+      "STREAM_NO_GAP",
+      `partition ${cursor.partition} has no gap to accept; see \`tidegate status\``,
+      {
+        retryable: false,
+      },
+    );
+  const survey = await surveyGap(context.stream, cursor, found.resumeAfter);
+  const move = moveBehind(cursor, survey);
+  const prepared = { moves: { [cursor.key]: move }, tables: new Map(), openedAtMs: context.now() };
+  const committed = await commitBatch(context, prepared, lake);
+  if (committed.outcome !== "committed") return committed;
+  const { from, to, streamTimeMs } = move;
+  const isMoved = from !== to;
+  const none = cursor.ids.entries();
+  if (isMoved && !(await context.window.apply(cursor.partition, { from, to, streamTimeMs }, none)))
+    return { outcome: "superseded" };
+  cursor.rewind(move);
+  const accepted = { partition: cursor.partition, from, to, unaccounted: survey.unaccounted };
+  context.logger.warn({ event: "consumer.gap.accepted", ...accepted }, "an operator accepted a loss");
+  return { outcome: "accepted", lake: committed.lake, accepted };
+}
+
+function moveBehind(cursor: PartitionCursor, survey: GapSurvey): Move {
+  const { committed, streamTimeMs, counters } = cursor;
+  const marks = new Map([...cursor.producers, ...survey.marks]);
+  return {
+    from: committed,
+    to: survey.resumeAfter,
+    streamTimeMs,
+    producers: livingMarks(marks, streamTimeMs),
+    counters: { ...counters, unaccounted: counters.unaccounted + survey.unaccounted },
+  };
+}

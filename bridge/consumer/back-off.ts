@@ -1,0 +1,59 @@
+import { fullJitterDelayMs } from "../../devices/protocol/backoff.ts";
+import { CodedError } from "../../devices/protocol/coded-error.ts";
+
+const baseMs = 100;
+
+/** Resolves after the delay, or at once when the signal aborts. */
+export type Sleep = (delayMs: number, signal: AbortSignal) => Promise<void>;
+
+/** Waits that a stop ends early. Used by one flow at a time. */
+export class BackOff {
+  readonly #options: { maxMs: number; random: () => number; sleep: Sleep };
+  #isStopping = false;
+  #ring: (() => void) | undefined;
+
+  constructor(options: { maxMs: number; random: () => number; sleep: Sleep }) {
+    this.#options = options;
+  }
+
+  /** True once nothing is worth waiting for any more. */
+  get isStopping(): boolean {
+    return this.#isStopping;
+  }
+
+  stop(): void {
+    this.#isStopping = true;
+    this.wake();
+  }
+
+  /** Ends the wait that is under way, if any. */
+  wake(): void {
+    this.#ring?.();
+  }
+
+  /** Full jitter; `attempt` = failed attempts before this one. */
+  async afterFailure(attempt: number): Promise<void> {
+    const { maxMs, random, sleep } = this.#options;
+    const abort = new AbortController();
+    await this.until(sleep(fullJitterDelayMs(attempt, { baseMs, maxMs }, random), abort.signal));
+    abort.abort();
+  }
+
+  /** Waits for `work`, or until somebody wakes it. */
+  async until(work: Promise<unknown>): Promise<void> {
+    if (this.#isStopping) {
+      work.catch(() => {});
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      this.#ring = resolve;
+      work.then(() => resolve(), reject);
+    });
+    this.#ring = undefined;
+  }
+}
+
+/** True where the same step may succeed later without anyone changing anything. */
+export function isRetryable(error: unknown): error is CodedError {
+  return error instanceof CodedError && error.retryable;
+}

@@ -1,0 +1,96 @@
+import { DEDUP_KEY_BYTES, type WindowEntries } from "../window/dedup-window.ts";
+
+const KEY_WORDS = DEDUP_KEY_BYTES / 4;
+const SLOTS_FIRST = 1024;
+
+/** The ids of one partition in the open batch: columns in the order of filing, with an index over them. */
+export class BatchIds {
+  #length = 0;
+  #keys = new Uint32Array((SLOTS_FIRST / 2) * KEY_WORDS);
+  #payloadHashes = new Uint32Array(SLOTS_FIRST / 2);
+  #expiresAtSeconds = new Uint32Array(SLOTS_FIRST / 2);
+  /** Row + 1, open addressing; 0 = empty. At most half full. */
+  #slots = new Int32Array(SLOTS_FIRST);
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Row of the key at `keys[at]`, or -1. */
+  find(keys: Uint32Array, at: number): number {
+    return (this.#slots[this.#slotOf(keys, at)] as number) - 1;
+  }
+
+  payloadHash(row: number): number {
+    return this.#payloadHashes[row] as number;
+  }
+
+  expiresAtSeconds(row: number): number {
+    return this.#expiresAtSeconds[row] as number;
+  }
+
+  /** Adds the key at `keys[at]`, or renews it. */
+  set(keys: Uint32Array, at: number, payloadHash: number, expiresAtSeconds: number): void {
+    let row = this.find(keys, at);
+    if (row < 0) {
+      if ((this.#length + 1) * 2 > this.#slots.length) this.#grow();
+      const slot = this.#slotOf(keys, at);
+      row = this.#append(keys, at);
+      this.#slots[slot] = row + 1;
+    }
+    this.#payloadHashes[row] = payloadHash;
+    this.#expiresAtSeconds[row] = expiresAtSeconds;
+  }
+
+  /** Views: valid until the next change. */
+  entries(): WindowEntries {
+    const length = this.#length;
+    return {
+      length,
+      keys: new Uint8Array(this.#keys.buffer, 0, length * DEDUP_KEY_BYTES),
+      payloadHashes: this.#payloadHashes.subarray(0, length),
+      expiresAtSeconds: this.#expiresAtSeconds.subarray(0, length),
+    };
+  }
+
+  #append(keys: Uint32Array, at: number): number {
+    const row = this.#length++;
+    this.#keys[row * KEY_WORDS] = keys[at] as number;
+    this.#keys[row * KEY_WORDS + 1] = keys[at + 1] as number;
+    this.#keys[row * KEY_WORDS + 2] = keys[at + 2] as number;
+    return row;
+  }
+
+  /** The slot that holds the key, or the empty one where it belongs. */
+  #slotOf(keys: Uint32Array, at: number): number {
+    const k0 = keys[at] as number;
+    const k1 = keys[at + 1] as number;
+    const k2 = keys[at + 2] as number;
+    const mask = this.#slots.length - 1;
+    let slot = k0 & mask;
+    for (;;) {
+      const row = (this.#slots[slot] as number) - 1;
+      if (row < 0) return slot;
+      const start = row * KEY_WORDS;
+      if (this.#keys[start] === k0 && this.#keys[start + 1] === k1 && this.#keys[start + 2] === k2)
+        return slot;
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  #grow(): void {
+    const slots = this.#slots.length * 2;
+    this.#keys = grown(this.#keys, (slots / 2) * KEY_WORDS);
+    this.#payloadHashes = grown(this.#payloadHashes, slots / 2);
+    this.#expiresAtSeconds = grown(this.#expiresAtSeconds, slots / 2);
+    this.#slots = new Int32Array(slots);
+    for (let row = 0; row < this.#length; row++)
+      this.#slots[this.#slotOf(this.#keys, row * KEY_WORDS)] = row + 1;
+  }
+}
+
+function grown(old: Uint32Array, length: number): Uint32Array<ArrayBuffer> {
+  const fresh = new Uint32Array(length);
+  fresh.set(old);
+  return fresh;
+}

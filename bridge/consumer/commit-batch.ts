@@ -1,0 +1,79 @@
+import { randomUUID } from "node:crypto";
+import type { CommitEntry, LakeState, Move, TableAdds } from "../storage/commit-log.ts";
+import { START_POSITION } from "../streams/stream-log.ts";
+import { isRetryable } from "./back-off.ts";
+import type { ConsumerContext } from "./consumer-ports.ts";
+
+/** Vacuum may delete files that no commit names after 24 h; a batch is given up long before. */
+const STALE_AFTER_MS = 3_600_000;
+
+export interface PreparedBatch {
+  readonly moves: Readonly<Record<string, Move>>;
+  readonly tables: ReadonlyMap<string, TableAdds>;
+  /** When its first block was read. */
+  readonly openedAtMs: number;
+}
+
+/** `superseded`: another consumer moved one of the partitions; `expired`: it could not be committed for an hour. */
+export type CommitOutcome =
+  | { readonly outcome: "committed"; readonly lake: LakeState }
+  | { readonly outcome: "superseded" | "expired" };
+
+/**
+ * Makes a batch true by one entry of the commit log. Tries on while the store fails, with back-off, since its files are written and
+ * a repeated append of the same entry finds out whether an earlier one came through.
+ */
+export async function commitBatch(
+  context: ConsumerContext,
+  batch: PreparedBatch,
+  lake: LakeState,
+): Promise<CommitOutcome> {
+  const commitId = randomUUID();
+  let base = lake;
+  for (let failures = 0; ; ) {
+    if (context.now() - batch.openedAtMs > STALE_AFTER_MS) return { outcome: "expired" };
+    const entry = entryAfter(base, { batch, commitId, nowMs: context.now() });
+    try {
+      const { outcome } = await context.commitLog.append(entry);
+      if (outcome === "committed") return { outcome, lake: await context.commitLog.load() };
+      base = await context.commitLog.load();
+      const found = await context.commitLog.entry(entry.number);
+      if (found?.commitId === commitId) return { outcome: "committed", lake: base };
+      if (isSuperseded(batch, base)) return { outcome: "superseded" };
+      // Whatever was committed meanwhile becomes visible before ours.
+      await context.publisher.publishPending();
+      failures = 0;
+    } catch (error) {
+      if (!isRetryable(error) || context.backOff.isStopping) throw error;
+      context.metrics.failed("commit");
+      const fields = { code: error.code, number: entry.number, failures, err: error };
+      context.logger.warn({ event: "consumer.commit.failed", ...fields }, "the commit is tried again");
+      await context.backOff.afterFailure(failures++);
+    }
+  }
+}
+
+function entryAfter(
+  lake: LakeState,
+  options: { batch: PreparedBatch; commitId: string; nowMs: number },
+): CommitEntry {
+  const { batch, commitId, nowMs } = options;
+  const tables = [...batch.tables].map(([key, table]): [string, TableAdds] => {
+    const version = Math.max(table.version, lake.tables.get(key)?.version ?? 0);
+    return [key, { ...table, version }];
+  });
+  return {
+    format: 1,
+    number: lake.number + 1,
+    commitId,
+    committedAtMs: nowMs,
+    moves: batch.moves,
+    tables: Object.fromEntries(tables),
+  };
+}
+
+function isSuperseded(batch: PreparedBatch, lake: LakeState): boolean {
+  return Object.entries(batch.moves).some(
+    ([key, move]) => move.from !== (lake.moves.get(key)?.to ?? START_POSITION),
+  );
+}

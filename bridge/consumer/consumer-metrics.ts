@@ -1,0 +1,143 @@
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { PartitionCounters } from "../storage/commit-log.ts";
+import type { WindowStatus } from "../window/dedup-window.ts";
+import type { QuarantineReason } from "./quarantine-reason.ts";
+
+const outcomes = ["filed", "duplicates", "quarantined", "resent", "misrouted"] as const;
+
+/** What the consumer reports to Prometheus; message counts only once they are committed. */
+export class ConsumerMetrics {
+  readonly #messages: Counter<"partition" | "outcome">;
+  readonly #quarantined: Counter<"reason">;
+  readonly #unaccounted: Gauge<"partition">;
+  readonly #halted: Gauge<"partition">;
+  readonly #lagMs: Gauge<"partition">;
+  readonly #lagBytes: Gauge<"partition">;
+  readonly #commits: Counter;
+  readonly #commitRows: Histogram;
+  readonly #commitAgeMs: Histogram;
+  readonly #replays: Counter;
+  readonly #repaired: Counter;
+  readonly #failures: Counter<"step">;
+  readonly #restores: Counter<"way">;
+  readonly #windowIds: Gauge;
+  readonly #windowBytes: Gauge;
+  readonly #windowShort: Gauge;
+
+  constructor(registry: Registry) {
+    const named = (name: string, help: string) => ({
+      name: `tidegate_consumer_${name}`,
+      help,
+      registers: [registry],
+    });
+    const partition = ["partition"] as const;
+    this.#messages = new Counter({
+      ...named("messages_total", "Messages of committed batches by what became of them."),
+      labelNames: ["partition", "outcome"],
+    });
+    this.#quarantined = new Counter({
+      ...named(
+        "quarantined_total",
+        "Messages put into a batch for the quarantine table, by reason; replays count again.",
+      ),
+      labelNames: ["reason"],
+    });
+    this.#unaccounted = new Gauge({
+      ...named(
+        "unaccounted_messages",
+        "Acknowledged messages that were never read: accepted gaps and the open one.",
+      ),
+      labelNames: partition,
+    });
+    this.#halted = new Gauge({
+      ...named("partition_halted", "1 while a partition is not read."),
+      labelNames: partition,
+    });
+    this.#lagMs = new Gauge({
+      ...named("lag_ms", "Age of the last block read where more of them wait, ms."),
+      labelNames: partition,
+    });
+    this.#lagBytes = new Gauge({
+      ...named("lag_bytes", "Bytes in the stream that were not read yet."),
+      labelNames: partition,
+    });
+    this.#commits = new Counter(named("commits_total", "Batches committed."));
+    this.#commitRows = new Histogram({
+      ...named("commit_rows", "Rows of a committed batch."),
+      buckets: [0, 10, 100, 1000, 10_000, 100_000, 1_000_000],
+    });
+    this.#commitAgeMs = new Histogram({
+      ...named("commit_age_ms", "From a batch's first block to its commit, ms."),
+      buckets: [100, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000],
+    });
+    this.#replays = new Counter(
+      named("replayed_batches_total", "Batches that were given up and read again."),
+    );
+    this.#repaired = new Counter(
+      named(
+        "publishes_repaired_total",
+        "Tables that lagged behind the commit log when the consumer recovered.",
+      ),
+    );
+    this.#failures = new Counter({
+      ...named("failures_total", "Steps that failed and were or will be tried again."),
+      labelNames: ["step"],
+    });
+    this.#restores = new Counter({
+      ...named("window_restores_total", "Partitions whose window was not at the committed position."),
+      labelNames: ["way"],
+    });
+    this.#windowIds = new Gauge(named("window_ids", "Ids in the dedupe window."));
+    this.#windowBytes = new Gauge(named("window_bytes", "Bytes of the dedupe window."));
+    this.#windowShort = new Gauge(
+      named("window_short", "1 while the dedupe window had to forget ids before their time."),
+    );
+  }
+
+  counted(partition: number, before: PartitionCounters, after: PartitionCounters): void {
+    for (const outcome of outcomes)
+      this.#messages.inc({ partition, outcome }, after[outcome] - before[outcome]);
+  }
+
+  quarantined(reason: QuarantineReason): void {
+    this.#quarantined.inc({ reason });
+  }
+
+  partition(
+    partition: number,
+    state: { unaccounted: number; isHalted: boolean; lagMs: number; lagBytes: number },
+  ): void {
+    this.#unaccounted.set({ partition }, state.unaccounted);
+    this.#halted.set({ partition }, state.isHalted ? 1 : 0);
+    this.#lagMs.set({ partition }, state.lagMs);
+    this.#lagBytes.set({ partition }, state.lagBytes);
+  }
+
+  committed(batch: { rows: number; ageMs: number }): void {
+    this.#commits.inc();
+    this.#commitRows.observe(batch.rows);
+    this.#commitAgeMs.observe(batch.ageMs);
+  }
+
+  replayed(): void {
+    this.#replays.inc();
+  }
+
+  repaired(tables: number): void {
+    this.#repaired.inc(tables);
+  }
+
+  failed(step: "commit" | "trim" | "loop"): void {
+    this.#failures.inc({ step });
+  }
+
+  windowRestored(way: "seeded" | "reapplied"): void {
+    this.#restores.inc({ way });
+  }
+
+  window(status: WindowStatus): void {
+    this.#windowIds.set(status.ids);
+    this.#windowBytes.set(status.bytes);
+    this.#windowShort.set(status.isShort ? 1 : 0);
+  }
+}

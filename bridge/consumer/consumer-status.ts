@@ -1,0 +1,73 @@
+import type { PartitionCounters } from "../storage/commit-log.ts";
+import type { Position } from "../streams/stream-log.ts";
+import type { WindowStatus } from "../window/dedup-window.ts";
+import type { PartitionCursor } from "./partition-cursor.ts";
+import type { HaltCode } from "./partition-halt.ts";
+
+export type ConsumerState = "recovering" | "running" | "backing-off" | "stopped";
+
+/** What was in the stream when it was last asked. */
+export interface StreamLag {
+  readonly retainedBytes: number;
+  readonly highest: Position;
+}
+
+export interface PartitionStatus {
+  readonly partition: number;
+  /** `waiting` resumes by itself, `stopped` needs somebody. */
+  readonly state: "running" | "waiting" | "stopped";
+  /** Why it is not running, and what resumes it. */
+  readonly halt: { readonly code: HaltCode; readonly message: string; readonly resume: string } | null;
+  /** Read so far, and committed so far. */
+  readonly position: Position;
+  readonly committed: Position;
+  readonly streamTimeMs: number;
+  /** Bytes of blocks that were not read yet, and of blocks in the open batch. */
+  readonly lagBytes: number;
+  readonly openBytes: number;
+  /** Age of the last block read, ms; 0 where nothing more waits. */
+  readonly lagMs: number;
+  /** As committed: read = filed + duplicates + quarantined + resent + misrouted. */
+  readonly counters: PartitionCounters;
+  /** Acknowledged messages that were never read: accepted gaps, and at least what the open gap holds. */
+  readonly unaccounted: number;
+}
+
+export interface ConsumerStatus {
+  readonly state: ConsumerState;
+  readonly lakeId: string;
+  readonly streamId: string;
+  readonly partitions: readonly PartitionStatus[];
+  /** As it was at the last commit or recovery. */
+  readonly window: WindowStatus | null;
+  readonly lastCommit: { readonly number: number; readonly atMs: number } | null;
+  /** Since this process started. */
+  readonly batches: number;
+  readonly replayedBatches: number;
+  readonly publishesRepaired: number;
+  /** The last failure that the loop recovered from or ended with. */
+  readonly lastFailure: { readonly code: string; readonly message: string; readonly atMs: number } | null;
+}
+
+export function partitionStatus(
+  cursor: PartitionCursor,
+  lag: StreamLag | undefined,
+  nowMs: number,
+): PartitionStatus {
+  const { partition, halt, position, committed, streamTimeMs, openBytes, committedCounters } = cursor;
+  const unreadBytes = Math.max(0, (lag?.retainedBytes ?? 0) - openBytes);
+  const isBehind = !cursor.isCaughtUp && lag !== undefined && lag.highest !== position;
+  return {
+    partition,
+    state: halt === null ? "running" : halt.retryAtMs === null ? "stopped" : "waiting",
+    halt: halt && { code: halt.code, message: halt.message, resume: halt.resume },
+    position,
+    committed,
+    streamTimeMs,
+    lagBytes: isBehind ? unreadBytes : 0,
+    openBytes,
+    lagMs: isBehind && streamTimeMs > 0 ? Math.max(0, nowMs - streamTimeMs) : 0,
+    counters: committedCounters,
+    unaccounted: committedCounters.unaccounted + (halt?.survey?.unaccounted ?? 0),
+  };
+}

@@ -1,0 +1,312 @@
+import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Registry } from "prom-client";
+import { CodedError } from "../../devices/protocol/coded-error.ts";
+import { BridgeError } from "../errors.ts";
+import type { LakeState } from "../storage/commit-log.ts";
+import type { WindowStatus } from "../window/dedup-window.ts";
+import { type AcceptedGap, acceptGap } from "./accept-gap.ts";
+import { BackOff, isRetryable, type Sleep } from "./back-off.ts";
+import type { ConsumerConfig } from "./consumer-config.ts";
+import { ConsumerMetrics } from "./consumer-metrics.ts";
+import type { ConsumerContext, ConsumerPorts } from "./consumer-ports.ts";
+import {
+  type ConsumerState,
+  type ConsumerStatus,
+  partitionStatus,
+  type StreamLag,
+} from "./consumer-status.ts";
+import { cutBatch } from "./cut-batch.ts";
+import { DedupeKeyMaker } from "./dedupe-key.ts";
+import { MessageJudge } from "./judge-message.ts";
+import { PartitionCursor } from "./partition-cursor.ts";
+import { readPartition } from "./read-partition.ts";
+import { recover } from "./recover.ts";
+
+/** Longest wait for new blocks before halted partitions and the stream's state are looked at again. */
+const IDLE_MAX_MS = 1000;
+
+export interface ConsumerOptions extends ConsumerPorts {
+  readonly config: ConsumerConfig;
+  readonly registry: Registry;
+  /** Default: a timer. */
+  readonly sleep?: Sleep;
+}
+
+/** Carries messages from the stream into the lake's tables, each exactly once. */
+export interface Consumer {
+  /** Runs until `stop`. Rejects with the first failure that trying again can't mend; the process should then end. */
+  run(): Promise<void>;
+  /**
+   * `drain`: files and commits everything that is in the stream, then ends; otherwise ends after the step that is under way, and the
+   * open batch is read again next time. May be called again to stop draining. Resolves when `run` has ended.
+   */
+  stop(options: { drain: boolean }): Promise<void>;
+  status(): ConsumerStatus;
+  /**
+   * Lets a partition that stopped at lost or damaged blocks go on behind them; what is lost is part of its books from then on.
+   * Rejects with STREAM_NO_GAP where nothing is to be accepted, with CONSUMER_STOPPED where the consumer ended or recovered meanwhile.
+   */
+  acceptGap(partition: number): Promise<AcceptedGap>;
+}
+
+interface AcceptRequest {
+  readonly partition: number;
+  readonly resolve: (accepted: AcceptedGap) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+class ConsumerLoop implements Consumer {
+  readonly #context: ConsumerContext;
+  readonly #cursors: readonly PartitionCursor[];
+  readonly #lags = new Map<number, StreamLag>();
+  #requests: AcceptRequest[] = [];
+  #state: ConsumerState = "recovering";
+  #lake: LakeState | undefined;
+  #window: WindowStatus | null = null;
+  #openedAtMs: number | null = null;
+  #observedAtMs = 0;
+  #isDraining = false;
+  #firstToRead = 0;
+  #run: Promise<void> | undefined;
+  #failures = 0;
+  #lastCommit: ConsumerStatus["lastCommit"] = null;
+  #lastFailure: ConsumerStatus["lastFailure"] = null;
+  #batches = 0;
+  #replayedBatches = 0;
+  #publishesRepaired = 0;
+
+  constructor(options: ConsumerOptions) {
+    const { config, random } = options;
+    const sleep = options.sleep ?? sleepWithTimer;
+    this.#context = {
+      ...options,
+      metrics: new ConsumerMetrics(options.registry),
+      judge: new MessageJudge(),
+      keys: new DedupeKeyMaker(),
+      backOff: new BackOff({ maxMs: config.retryMaxMs, random, sleep }),
+    };
+    const { streamId, partitionCount } = options.stream;
+    this.#cursors = Array.from(
+      { length: partitionCount },
+      (_, index) => new PartitionCursor(streamId, index),
+    );
+  }
+
+  run(): Promise<void> {
+    assert(!this.#run, "a consumer runs once");
+    this.#run = this.#loop();
+    return this.#run;
+  }
+
+  async stop(options: { drain: boolean }): Promise<void> {
+    if (options.drain) this.#isDraining = true;
+    else this.#context.backOff.stop();
+    this.#context.backOff.wake();
+    await this.#run?.catch(() => {});
+  }
+
+  acceptGap(partition: number): Promise<AcceptedGap> {
+    if (!this.#run || this.#state === "stopped") return Promise.reject(stopped());
+    return new Promise((resolve, reject) => {
+      this.#requests.push({ partition, resolve, reject });
+      this.#context.backOff.wake();
+    });
+  }
+
+  status(): ConsumerStatus {
+    const { stream, commitLog, now } = this.#context;
+    return {
+      state: this.#state,
+      lakeId: commitLog.lakeId,
+      streamId: stream.streamId,
+      partitions: this.#cursors.map((cursor) =>
+        partitionStatus(cursor, this.#lags.get(cursor.partition), now()),
+      ),
+      window: this.#window,
+      lastCommit: this.#lastCommit,
+      batches: this.#batches,
+      replayedBatches: this.#replayedBatches,
+      publishesRepaired: this.#publishesRepaired,
+      lastFailure: this.#lastFailure,
+    };
+  }
+
+  async #loop(): Promise<void> {
+    const { backOff } = this.#context;
+    try {
+      while (!backOff.isStopping) {
+        const end = await this.#sessionOrFailure();
+        await this.#giveUpBatch();
+        if (end === "ended") return;
+        this.#state = "backing-off";
+        await backOff.afterFailure(this.#failures++);
+      }
+    } finally {
+      this.#state = "stopped";
+      this.#refuseRequests();
+    }
+  }
+
+  async #sessionOrFailure(): Promise<"ended" | "superseded" | "failed"> {
+    const { logger, metrics, now } = this.#context;
+    try {
+      return await this.#session();
+    } catch (error) {
+      const code = error instanceof CodedError ? error.code : "unexpected";
+      const message = error instanceof Error ? error.message : String(error);
+      this.#lastFailure = { code, message, atMs: now() };
+      if (!isRetryable(error)) throw error;
+      metrics.failed("loop");
+      logger.warn({ event: "consumer.failed", code, failures: this.#failures, err: error }, "recovering");
+      return "failed";
+    }
+  }
+
+  /** From recovery until something makes another one necessary. */
+  async #session(): Promise<"ended" | "superseded"> {
+    this.#state = "recovering";
+    const recovered = await recover(this.#context, this.#cursors);
+    if (!recovered) return "superseded";
+    this.#lake = recovered.lake;
+    this.#publishesRepaired += recovered.published;
+    this.#context.metrics.repaired(recovered.published);
+    this.#state = "running";
+    await this.#observe();
+    for (;;) {
+      if (this.#context.backOff.isStopping) return "ended";
+      const pass = await this.#pass();
+      if (pass === "superseded") return pass;
+      const isDrained = this.#isDraining && pass === "idle";
+      if (this.#isDue() || isDrained || this.#requests.length > 0)
+        if (!(await this.#cut())) return "superseded";
+      if (!(await this.#serveRequests())) return "superseded";
+      if (isDrained) return "ended";
+      if (pass === "idle") await this.#idle();
+    }
+  }
+
+  /** One run of blocks from each partition, each time beginning with another one. */
+  async #pass(): Promise<"idle" | "progress" | "superseded"> {
+    const { now } = this.#context;
+    let pass: "idle" | "progress" = "idle";
+    const count = this.#cursors.length;
+    this.#firstToRead = (this.#firstToRead + 1) % count;
+    for (let turn = 0; turn < count && !this.#isFull(); turn++) {
+      const cursor = this.#cursors[(this.#firstToRead + turn) % count] as PartitionCursor;
+      if (cursor.halt && (cursor.halt.retryAtMs === null || cursor.halt.retryAtMs > now())) continue;
+      const outcome = await readPartition(this.#context, cursor);
+      if (outcome === "superseded") return outcome;
+      if (cursor.hasMoved) this.#openedAtMs ??= now();
+      if (outcome === "progress") pass = outcome;
+    }
+    return pass;
+  }
+
+  #isFull(): boolean {
+    return this.#context.batch.bytes >= this.#context.config.maxBatchBytes;
+  }
+
+  #isDue(): boolean {
+    if (this.#openedAtMs === null) return false;
+    const { config, isUnderPressure, now } = this.#context;
+    const ageMs = now() - this.#openedAtMs;
+    // The clock was set back: the batch's age starts anew.
+    if (ageMs < 0) this.#openedAtMs = now();
+    return ageMs >= config.maxBatchAgeMs || this.#isFull() || isUnderPressure?.() === true;
+  }
+
+  /** False: recover. */
+  async #cut(): Promise<boolean> {
+    if (this.#openedAtMs === null) return true;
+    const open = { openedAtMs: this.#openedAtMs, lake: this.#lake as LakeState };
+    const committed = await cutBatch(this.#context, this.#cursors, open);
+    if (committed.outcome !== "committed") return false;
+    this.#lake = committed.lake;
+    this.#openedAtMs = null;
+    this.#failures = 0;
+    this.#batches += 1;
+    this.#lastCommit = { number: committed.lake.number, atMs: this.#context.now() };
+    await this.#observe();
+    return true;
+  }
+
+  /** Serves what was asked for, the batch being committed. False: recover. */
+  async #serveRequests(): Promise<boolean> {
+    for (;;) {
+      const request = this.#requests.shift();
+      if (!request) return true;
+      try {
+        const cursor = this.#cursors[request.partition];
+        if (!cursor) throw noPartition(request.partition, this.#cursors.length);
+        const outcome = await acceptGap(this.#context, cursor, this.#lake as LakeState);
+        if (outcome.outcome !== "accepted") {
+          request.reject(stopped());
+          return false;
+        }
+        this.#lake = outcome.lake;
+        request.resolve(outcome.accepted);
+      } catch (error) {
+        request.reject(error);
+        if (!(error instanceof BridgeError && error.code === "STREAM_NO_GAP")) throw error;
+      }
+    }
+  }
+
+  async #idle(): Promise<void> {
+    const { stream, backOff, now, config } = this.#context;
+    if (now() - this.#observedAtMs >= IDLE_MAX_MS) await this.#observe();
+    const dueInMs = this.#openedAtMs === null ? IDLE_MAX_MS : this.#openedAtMs + config.maxBatchAgeMs - now();
+    if (dueInMs <= 0 || this.#requests.length > 0 || this.#isDraining) return;
+    await backOff.until(stream.waitForAppend(Math.min(dueInMs, IDLE_MAX_MS)));
+  }
+
+  async #observe(): Promise<void> {
+    const { stream, window, metrics, now } = this.#context;
+    this.#observedAtMs = now();
+    this.#window = await window.status();
+    metrics.window(this.#window);
+    for (const cursor of this.#cursors) {
+      const { retainedBytes, highest } = await stream.partitionState(cursor.partition);
+      const lag = { retainedBytes, highest };
+      this.#lags.set(cursor.partition, lag);
+      const { unaccounted, lagMs, lagBytes } = partitionStatus(cursor, lag, now());
+      const isHalted = cursor.halt !== null;
+      metrics.partition(cursor.partition, { unaccounted, isHalted, lagMs, lagBytes });
+    }
+  }
+
+  async #giveUpBatch(): Promise<void> {
+    await this.#context.batch.discard();
+    if (this.#openedAtMs === null) return;
+    this.#openedAtMs = null;
+    this.#replayedBatches += 1;
+    this.#context.metrics.replayed();
+  }
+
+  #refuseRequests(): void {
+    for (const request of this.#requests) request.reject(stopped());
+    this.#requests = [];
+  }
+}
+
+function stopped(): BridgeError {
+  const text =
+    "the consumer ended or recovered before it could accept the gap: look at `tidegate status` and try again";
+  return new BridgeError("CONSUMER_STOPPED", text, { retryable: true });
+}
+
+function noPartition(partition: number, count: number): BridgeError {
+  const text = `there is no partition ${partition}: the stream has 0 to ${count - 1}`;
+  return new BridgeError("STREAM_NO_GAP", text, { retryable: false });
+}
+
+async function sleepWithTimer(delayMs: number, signal: AbortSignal): Promise<void> {
+  await delay(delayMs, undefined, { signal }).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
+}
+
+export function createConsumer(options: ConsumerOptions): Consumer {
+  return new ConsumerLoop(options);
+}

@@ -1,0 +1,39 @@
+import type { LakeState, Move } from "../storage/commit-log.ts";
+import { type CommitOutcome, commitBatch } from "./commit-batch.ts";
+import type { ConsumerContext } from "./consumer-ports.ts";
+import type { PartitionCursor } from "./partition-cursor.ts";
+import { trimCommitted } from "./trim-committed.ts";
+
+/**
+ * Ends the open batch: files → commit → publish → window → trim. Where a step after the commit fails, recovery repeats it from the
+ * commit log, so nothing is undone here.
+ */
+export async function cutBatch(
+  context: ConsumerContext,
+  cursors: readonly PartitionCursor[],
+  open: { readonly openedAtMs: number; readonly lake: LakeState },
+): Promise<CommitOutcome> {
+  const moved = cursors.filter((cursor) => cursor.hasMoved);
+  const moves = Object.fromEntries(moved.map((cursor) => [cursor.key, cursor.move()]));
+  const { rows, bytes } = context.batch;
+  const tables = await context.batch.write();
+  const committed = await commitBatch(context, { moves, tables, openedAtMs: open.openedAtMs }, open.lake);
+  if (committed.outcome !== "committed") return committed;
+  context.metrics.committed({ rows, ageMs: context.now() - open.openedAtMs });
+  const { number } = committed.lake;
+  context.logger.debug({ event: "consumer.batch.committed", number, rows, bytes }, "committed a batch");
+  await context.publisher.publishPending();
+  for (const cursor of moved)
+    if (!(await applyIds(context, cursor, moves[cursor.key] as Move))) return { outcome: "superseded" };
+  for (const cursor of moved) await trimCommitted(context, cursor);
+  return committed;
+}
+
+async function applyIds(context: ConsumerContext, cursor: PartitionCursor, move: Move): Promise<boolean> {
+  const { from, to, streamTimeMs } = move;
+  const step = { from, to, streamTimeMs };
+  if (!(await context.window.apply(cursor.partition, step, cursor.ids.entries()))) return false;
+  context.metrics.counted(cursor.partition, cursor.committedCounters, move.counters);
+  cursor.settle(move);
+  return true;
+}

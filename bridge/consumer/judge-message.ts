@@ -1,0 +1,177 @@
+import { crc32 } from "node:zlib";
+import type { ValidateFunction } from "ajv";
+import { ProtocolError } from "../../devices/protocol/protocol-error.ts";
+import { decodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
+import type { BlockMessage } from "../block/block-format.ts";
+import type { ColumnValue, Row } from "../storage/batch-writer.ts";
+import { isFileableTime, parseJson, readEventTime, readMessageId, valueAt } from "./json-message.ts";
+import { type ContentFault, contentFault } from "./quarantine-reason.ts";
+import type { TopicVersion } from "./topic-catalog.ts";
+import { compileSchema, readColumns } from "./typed-columns.ts";
+
+const dayMs = 86_400_000;
+/** Event times outside [stream time − 7 d, stream time + 1 h] are filed under their ingest time, with a flag. */
+const EVENT_TIME_PAST_MAX_MS = 7 * dayMs;
+const EVENT_TIME_AHEAD_MAX_MS = 3_600_000;
+
+/** Where a message stands in the stream. */
+export interface Place {
+  readonly streamId: string;
+  readonly partition: number;
+  readonly position: string;
+  readonly streamTimeMs: number;
+}
+
+/** A message with everything that filing it takes. */
+export interface JudgedMessage {
+  readonly topic: TopicVersion;
+  readonly row: Row;
+  readonly values: readonly ColumnValue[];
+  /** CRC-32 of `row.payload`, unsigned. */
+  readonly payloadHash: number;
+  /** null = it belongs in its topic's table, unless it is a duplicate. */
+  readonly fault: ContentFault | null;
+}
+
+interface Content {
+  messageId: Uint8Array | null;
+  /** null = unreadable, or the format has none. */
+  eventTimeMs: number | null;
+  payload: Uint8Array;
+  values: readonly ColumnValue[];
+  fault: ContentFault | null;
+}
+
+/** A topic version made ready: its paths split, its schema compiled. */
+interface Plan {
+  readonly topic: TopicVersion;
+  readonly idPath: readonly string[];
+  readonly timePath: readonly string[];
+  readonly validate: ValidateFunction | null;
+  readonly schemaFault: ContentFault | null;
+}
+
+const noValues: readonly ColumnValue[] = [];
+
+/** Decodes messages and judges their content, each by exactly the topic version that its block names. Never throws for content. */
+export class MessageJudge {
+  readonly #plans = new WeakMap<TopicVersion, Plan>();
+
+  judge(message: BlockMessage, index: number, topic: TopicVersion, place: Place): JudgedMessage {
+    const content = readContent(message.payload, this.#plan(topic));
+    const { eventTimeMs } = content;
+    const ingestTimeMs = place.streamTimeMs;
+    const payloadHash = crc32(content.payload);
+    const row: Row = {
+      deviceId: message.deviceId,
+      topicName: message.topicName,
+      messageId: content.messageId,
+      eventTimeMs: eventTimeMs ?? ingestTimeMs,
+      eventTimeOutside: eventTimeMs === null ? topic.format !== "raw" : isOutside(eventTimeMs, ingestTimeMs),
+      ingestTimeMs,
+      payload: content.payload,
+      payloadCrc: payloadHash | 0,
+      streamId: place.streamId,
+      partition: place.partition,
+      position: place.position,
+      index,
+    };
+    return { topic, row, values: content.values, payloadHash, fault: content.fault };
+  }
+
+  #plan(topic: TopicVersion): Plan {
+    const known = this.#plans.get(topic);
+    if (known) return known;
+    const plan = planOf(topic);
+    this.#plans.set(topic, plan);
+    return plan;
+  }
+}
+
+function planOf(topic: TopicVersion): Plan {
+  const paths = { idPath: topic.idPath.split("."), timePath: topic.timePath.split(".") };
+  if (topic.schema === null) return { topic, ...paths, validate: null, schemaFault: null };
+  try {
+    return { topic, ...paths, validate: compileSchema(topic.schema), schemaFault: null };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : "the topic's JSON Schema can't be used";
+    return { topic, ...paths, validate: null, schemaFault: contentFault("schema-unusable", why) };
+  }
+}
+
+function isOutside(eventTimeMs: number, streamTimeMs: number): boolean {
+  return (
+    eventTimeMs < streamTimeMs - EVENT_TIME_PAST_MAX_MS ||
+    eventTimeMs > streamTimeMs + EVENT_TIME_AHEAD_MAX_MS
+  );
+}
+
+function readContent(payload: Uint8Array, plan: Plan): Content {
+  const content = { messageId: null, eventTimeMs: null, payload, values: noValues, fault: null };
+  switch (plan.topic.format) {
+    case "json":
+      return readJsonMessage(content, plan);
+    case "envelope":
+      return readEnvelopeMessage(content, plan);
+    case "raw":
+      return readSchema(content, plan);
+    default:
+      return plan.topic.format satisfies never;
+  }
+}
+
+function readJsonMessage(content: Content, plan: Plan): Content {
+  const parsed = parseJson(content.payload);
+  if ("fault" in parsed) return failed(content, parsed.fault);
+  const { value } = parsed;
+  const messageId = readMessageId(valueAt(value, plan.idPath), plan.topic.idPath);
+  if (!(messageId instanceof Uint8Array)) return failed(content, messageId);
+  content.messageId = messageId;
+  const eventTimeMs = readEventTime(valueAt(value, plan.timePath), plan.topic.timePath);
+  if (typeof eventTimeMs !== "number") return failed(content, eventTimeMs);
+  content.eventTimeMs = eventTimeMs;
+  return plan.topic.schema === null ? content : readValues(content, plan, value);
+}
+
+function readEnvelopeMessage(content: Content, plan: Plan): Content {
+  try {
+    const envelope = decodeEnvelope(content.payload);
+    content.messageId = envelope.messageId;
+    content.payload = envelope.payload;
+    if (!isFileableTime(envelope.eventTimeMs))
+      return failed(
+        content,
+        contentFault("event-time-unreadable", "event_time_ms is outside the years 1 to 9999"),
+      );
+    content.eventTimeMs = envelope.eventTimeMs;
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return failed(content, contentFault("payload-undecodable", error.message));
+  }
+  return readSchema(content, plan);
+}
+
+/** A topic with a schema says that its payloads are JSON, also inside an envelope and for `raw`. */
+function readSchema(content: Content, plan: Plan): Content {
+  if (plan.topic.schema === null) return content;
+  const parsed = parseJson(content.payload);
+  return "fault" in parsed ? failed(content, parsed.fault) : readValues(content, plan, parsed.value);
+}
+
+function readValues(content: Content, plan: Plan, value: unknown): Content {
+  if (plan.schemaFault) return failed(content, plan.schemaFault);
+  if (plan.validate && !plan.validate(value)) {
+    const first = plan.validate.errors?.[0];
+    const where = first?.instancePath ? `${first.instancePath} ` : "";
+    return failed(content, contentFault("schema-violated", `${where}${first?.message ?? "does not fit"}`));
+  }
+  const values = readColumns(value, plan.topic.columns);
+  if (typeof values === "string") return failed(content, contentFault("schema-violated", values));
+  content.values = values;
+  return content;
+}
+
+function failed(content: Content, fault: ContentFault): Content {
+  content.fault = fault;
+  return content;
+}

@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { type Move, type PartitionCounters, type ProducerMark, partitionKey } from "../storage/commit-log.ts";
+import { type Position, START_POSITION } from "../streams/stream-log.ts";
+import { BatchIds } from "./batch-ids.ts";
+import { livingMarks } from "./check-block.ts";
+import type { PartitionHalt } from "./partition-halt.ts";
+
+type Counting = { -readonly [Name in keyof PartitionCounters]: number };
+
+const noCounters: PartitionCounters = {
+  read: 0,
+  filed: 0,
+  duplicates: 0,
+  quarantined: 0,
+  resent: 0,
+  misrouted: 0,
+  unaccounted: 0,
+};
+
+/** How far one partition was read: what is committed, and what the open batch adds to it. */
+export class PartitionCursor {
+  readonly partition: number;
+  /** Its name in the commit log. */
+  readonly key: string;
+  /** The committed position: the batch's start, and what the window must be at. */
+  committed: Position = START_POSITION;
+  committedCounters: PartitionCounters = noCounters;
+  /** The last block that is in the open batch. */
+  position: Position = START_POSITION;
+  /** Running maximum of the stream's own append time. */
+  streamTimeMs = 0;
+  producers = new Map<string, ProducerMark>();
+  counters: Counting = { ...noCounters };
+  ids = new BatchIds();
+  /** Why it is not read; null = it is. */
+  halt: PartitionHalt | null = null;
+  /** Bytes of blocks in the open batch. */
+  openBytes = 0;
+  /** True where the last read found nothing more. */
+  isCaughtUp = false;
+
+  constructor(streamId: string, partition: number) {
+    this.partition = partition;
+    this.key = partitionKey(streamId, partition);
+  }
+
+  get hasMoved(): boolean {
+    return this.position !== this.committed;
+  }
+
+  /** Starts over at what the commit log says; forgets the open batch's part. */
+  rewind(move: Move | undefined): void {
+    this.committed = move?.to ?? START_POSITION;
+    this.committedCounters = move?.counters ?? noCounters;
+    this.position = this.committed;
+    this.streamTimeMs = move?.streamTimeMs ?? 0;
+    this.producers = new Map(Object.entries(move?.producers ?? {}));
+    this.counters = { ...this.committedCounters };
+    this.ids = new BatchIds();
+    this.halt = null;
+    this.openBytes = 0;
+    this.isCaughtUp = false;
+  }
+
+  /** The open batch's part became true. */
+  settle(move: Move): void {
+    assert.equal(move.to, this.position);
+    this.committed = move.to;
+    this.committedCounters = move.counters;
+    this.producers = new Map(Object.entries(move.producers));
+    this.ids = new BatchIds();
+    this.openBytes = 0;
+  }
+
+  /** This partition's step in the batch's commit. The books must balance (G8). */
+  move(): Move {
+    const { read, filed, duplicates, quarantined, resent, misrouted } = this.counters;
+    assert.equal(
+      read,
+      filed + duplicates + quarantined + resent + misrouted,
+      "the books of a partition balance",
+    );
+    return {
+      from: this.committed,
+      to: this.position,
+      streamTimeMs: this.streamTimeMs,
+      producers: livingMarks(this.producers, this.streamTimeMs),
+      counters: { ...this.counters },
+    };
+  }
+}

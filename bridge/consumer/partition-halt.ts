@@ -1,0 +1,34 @@
+import type { Position } from "../streams/stream-log.ts";
+import type { GapSurvey } from "./survey-gap.ts";
+
+/**
+ * Why a partition is not read. STREAM_GAP, BLOCK_CORRUPT, BLOCK_FOREIGN: until an operator accepts the loss. BLOCK_VERSION: until the
+ * consumer is upgraded. TOPIC_UNKNOWN: until the topic catalog knows the version; tried again by itself.
+ */
+export const haltCodes = [
+  "STREAM_GAP",
+  "BLOCK_CORRUPT",
+  "BLOCK_FOREIGN",
+  "BLOCK_VERSION",
+  "TOPIC_UNKNOWN",
+] as const;
+
+export type HaltCode = (typeof haltCodes)[number];
+
+export interface PartitionHalt {
+  readonly code: HaltCode;
+  /** For people. */
+  readonly message: string;
+  /** The position behind which it stands. */
+  readonly position: Position;
+  /** What resumes it: a command, or what it waits for. */
+  readonly resume: string;
+  /** What accepting the loss would mean; null where there is nothing to accept. */
+  readonly survey: GapSurvey | null;
+  /** Tried again by itself from then on, by the consumer's clock; null = never. */
+  readonly retryAtMs: number | null;
+}
+
+export function acceptGapCommand(partition: number): string {
+  return `tidegate stream accept-gap ${partition}`;
+}

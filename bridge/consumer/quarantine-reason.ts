@@ -1,0 +1,34 @@
+/** Why a message stands in `_quarantine` and not in its topic's table. Part of the data: never rename one. */
+export const quarantineReasons = [
+  // The envelope does not parse, or JSON that isn't JSON or not UTF-8.
+  "payload-undecodable",
+  // json: nothing at the topic's id path.
+  "id-missing",
+  // More than 64 bytes.
+  "id-too-long",
+  // Empty; or not a string or whole number of at most 2^53 − 1; or text that UTF-8 can't carry.
+  "id-unreadable",
+  // json: nothing at the time path, or neither ms since the epoch nor ISO 8601 with a zone, or outside the years 1 to 9999.
+  "event-time-unreadable",
+  // The payload does not satisfy the topic version's JSON Schema, or a value does not fit its typed column.
+  "schema-violated",
+  // The topic version's JSON Schema does not compile.
+  "schema-unusable",
+  // The id was filed within the topic's window with another payload: a device that uses ids again, not a resend.
+  "id-reused",
+] as const;
+
+export type QuarantineReason = (typeof quarantineReasons)[number];
+
+/** Longer details are cut. */
+export const DETAIL_MAX_LENGTH = 500;
+
+export interface ContentFault {
+  readonly reason: QuarantineReason;
+  /** For people: what exactly is wrong. */
+  readonly detail: string;
+}
+
+export function contentFault(reason: QuarantineReason, detail: string): ContentFault {
+  return { reason, detail: detail.slice(0, DETAIL_MAX_LENGTH) };
+}

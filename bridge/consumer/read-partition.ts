@@ -1,0 +1,104 @@
+import { BridgeError } from "../errors.ts";
+import type { Position, StreamEntry } from "../streams/stream-log.ts";
+import type { ConsumerContext } from "./consumer-ports.ts";
+import { fileMessages } from "./file-messages.ts";
+import type { PartitionCursor } from "./partition-cursor.ts";
+import { acceptGapCommand, type PartitionHalt } from "./partition-halt.ts";
+import { surveyGap } from "./survey-gap.ts";
+import { type RefusedBlock, takeBlocks } from "./take-blocks.ts";
+
+/** How often an unknown topic version is looked for. */
+const TOPIC_RETRY_MS = 1000;
+
+/** `idle`: nothing to read; `progress`: the open batch holds more; `superseded`: recover before anything else. */
+export type ReadOutcome = "idle" | "progress" | "superseded";
+
+/** Reads one run of blocks into the open batch. Halts the partition, and only this one, where it can't go on. */
+export async function readPartition(context: ConsumerContext, cursor: PartitionCursor): Promise<ReadOutcome> {
+  const entries = await readEntries(context, cursor);
+  if ("code" in entries) {
+    await halt(context, cursor, entries);
+    return "idle";
+  }
+  cursor.isCaughtUp = entries.length === 0;
+  if (cursor.isCaughtUp) return "idle";
+  const from = cursor.position;
+  const taken = takeBlocks(context, cursor, entries);
+  if (taken.messages.length > 0) {
+    const outcome = await fileMessages(context, cursor, taken.messages);
+    if (outcome === "superseded") return outcome;
+  }
+  if (taken.refused) await halt(context, cursor, taken.refused);
+  else cursor.halt = null;
+  return cursor.position === from ? "idle" : "progress";
+}
+
+async function readEntries(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+): Promise<StreamEntry[] | RefusedBlock> {
+  const { readMaxBytes: maxBytes, readMaxEntries: maxEntries } = context.config;
+  const { partition, position } = cursor;
+  const whole = await readOrGap(context, cursor, { maxBytes, maxEntries });
+  if (Array.isArray(whole)) return whole;
+  // The hole may lie further on: what stands before it is read one by one.
+  const first = await readOrGap(context, cursor, { maxBytes, maxEntries: 1 });
+  if (Array.isArray(first)) return first;
+  const message = `the stream has lost blocks of partition ${partition} after ${position || "its start"}`;
+  return { code: "STREAM_GAP", message, position, resumeAfter: await resumePosition(context, cursor, first) };
+}
+
+async function readOrGap(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+  limits: { maxBytes: number; maxEntries: number },
+): Promise<StreamEntry[] | BridgeError> {
+  try {
+    return await context.stream.read(cursor.partition, cursor.position, limits);
+  } catch (error) {
+    if (error instanceof BridgeError && error.code === "STREAM_GAP") return error;
+    throw error;
+  }
+}
+
+/** Where reading works again; null where the stream does not know. */
+async function resumePosition(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+  gap: BridgeError,
+): Promise<Position | null> {
+  const { resumeAfter } = gap.details;
+  if (typeof resumeAfter === "string") return resumeAfter;
+  const { trimmedUpTo, highest } = await context.stream.partitionState(cursor.partition);
+  for (const position of [trimmedUpTo, highest])
+    if (context.stream.comparePositions(position, cursor.position) > 0) return position;
+  return null;
+}
+
+async function halt(context: ConsumerContext, cursor: PartitionCursor, refused: RefusedBlock): Promise<void> {
+  const { code, message, position, resumeAfter } = refused;
+  if (code === "TOPIC_UNKNOWN") await context.topics.refresh();
+  const wasHalted = cursor.halt?.code === code;
+  const survey = resumeAfter === null ? null : await surveyGap(context.stream, cursor, resumeAfter);
+  const retryAtMs = code === "TOPIC_UNKNOWN" ? context.now() + TOPIC_RETRY_MS : null;
+  const resume = resumeOf(cursor, refused);
+  cursor.halt = { code, message, position, resume, survey, retryAtMs } satisfies PartitionHalt;
+  if (wasHalted) return;
+  const fields = { code, partition: cursor.partition, position, unaccounted: survey?.unaccounted, resume };
+  context.logger.error({ event: "consumer.partition.halted", ...fields }, message);
+}
+
+function resumeOf(cursor: PartitionCursor, { code, resumeAfter }: RefusedBlock): string {
+  switch (code) {
+    case "BLOCK_VERSION":
+      return "upgrade Tidegate and restart it";
+    case "TOPIC_UNKNOWN":
+      return "resumes by itself once the topic version is in the lake's _topics folder";
+    case "STREAM_GAP":
+    case "BLOCK_CORRUPT":
+    case "BLOCK_FOREIGN":
+      return resumeAfter === null ? "restore the stream from a copy" : acceptGapCommand(cursor.partition);
+    default:
+      return code satisfies never;
+  }
+}

@@ -1,0 +1,28 @@
+import type { LakeState } from "../storage/commit-log.ts";
+import type { ConsumerContext } from "./consumer-ports.ts";
+import type { PartitionCursor } from "./partition-cursor.ts";
+import { restoreWindow } from "./restore-window.ts";
+import { trimCommitted } from "./trim-committed.ts";
+
+export interface Recovered {
+  readonly lake: LakeState;
+  /** Tables that showed less than the commit log held. */
+  readonly published: number;
+}
+
+/**
+ * Puts everything where the commit log says that it is: tables, cursors, windows, and the stream's trimmed end.
+ * null: another consumer worked on a window meanwhile.
+ */
+export async function recover(
+  context: ConsumerContext,
+  cursors: readonly PartitionCursor[],
+): Promise<Recovered | null> {
+  const { published } = await context.publisher.publishPending();
+  const lake = await context.commitLog.load();
+  await context.topics.refresh();
+  for (const cursor of cursors) cursor.rewind(lake.moves.get(cursor.key));
+  for (const cursor of cursors) if (!(await restoreWindow(context, cursor, lake))) return null;
+  for (const cursor of cursors) await trimCommitted(context, cursor);
+  return { lake, published };
+}

@@ -1,0 +1,167 @@
+import { randomUUID } from "node:crypto";
+import type { LakeState, Move } from "../storage/commit-log.ts";
+import type { SeedRows } from "../storage/seed-source.ts";
+import type { Position } from "../streams/stream-log.ts";
+import { DEDUP_KEY_BYTES, type WindowEntries } from "../window/dedup-window.ts";
+import type { ConsumerContext } from "./consumer-ports.ts";
+import { expiryOf } from "./file-messages.ts";
+import type { PartitionCursor } from "./partition-cursor.ts";
+
+/** A window further behind than this is seeded anew: that reads the files once, re-applying reads them once per commit. */
+const REAPPLIED_COMMITS_MAX = 8;
+/** How far back in the log the window's position is looked for. */
+const SEARCHED_COMMITS_MAX = 256;
+
+type CommittedMove = Move & { readonly number: number };
+
+/**
+ * Brings the window of one partition to its committed position: re-applies the commits that it lacks, or clears and seeds it from the
+ * lake's files. False: somebody else worked on it meanwhile, or the lake moved on.
+ */
+export async function restoreWindow(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+  lake: LakeState,
+): Promise<boolean> {
+  const applied = await context.window.applied(cursor.partition);
+  if (applied === cursor.committed) return true;
+  const missed = applied === null ? null : await commitsAfter(context, cursor, lake, applied);
+  if (missed === null) return seed(context, cursor, lake);
+  context.metrics.windowRestored("reapplied");
+  const fields = {
+    partition: cursor.partition,
+    applied,
+    committed: cursor.committed,
+    commits: missed.length,
+  };
+  context.logger.info({ event: "consumer.window.reapply", ...fields }, "the window lacks committed ids");
+  for (const [index, move] of missed.entries())
+    if (!(await reapply(context, cursor, { move, since: missed[index - 1] }))) return false;
+  return true;
+}
+
+/** The moves from `applied` to the committed position, in order; null where they are too many or not to be found. */
+async function commitsAfter(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+  lake: LakeState,
+  applied: Position,
+): Promise<CommittedMove[] | null> {
+  const moves: CommittedMove[] = [];
+  const lowest = Math.max(1, lake.number - SEARCHED_COMMITS_MAX);
+  for (let number = lake.number; number >= lowest; number--) {
+    const entry = await context.commitLog.entry(number);
+    if (entry === null) return null;
+    const move = entry.moves[cursor.key];
+    if (!move) continue;
+    // An accepted gap may leave the position where it was; there is nothing to apply.
+    if (move.from !== move.to) moves.unshift({ ...move, number });
+    if (moves.length > REAPPLIED_COMMITS_MAX) return null;
+    if (move.from === applied && move.from !== move.to) return moves;
+  }
+  return null;
+}
+
+async function reapply(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+  step: { move: CommittedMove; since: CommittedMove | undefined },
+): Promise<boolean> {
+  const { window, stream } = context;
+  const { from, to, streamTimeMs, number } = step.move;
+  const isOfStep = (position: Position) =>
+    stream.comparePositions(from, position) < 0 && stream.comparePositions(position, to) <= 0;
+  const chunks: WindowEntries[] = [];
+  const sinceMs = step.since?.streamTimeMs ?? streamTimeMs - context.topics.longestWindowMs();
+  for await (const rows of seedRows(context, cursor, { sinceMs, upToCommit: number }))
+    chunks.push(entriesOf(context, rows, { streamTimeMs, isWanted: isOfStep }));
+  return window.apply(cursor.partition, { from, to, streamTimeMs }, joined(chunks));
+}
+
+async function seed(context: ConsumerContext, cursor: PartitionCursor, lake: LakeState): Promise<boolean> {
+  const { window, logger } = context;
+  const { partition, committed, streamTimeMs } = cursor;
+  const token = randomUUID();
+  const startedAtMs = context.now();
+  let ids = 0;
+  await window.beginSeed(partition, token);
+  const sinceMs = streamTimeMs - context.topics.longestWindowMs();
+  for await (const rows of seedRows(context, cursor, { sinceMs, upToCommit: lake.number })) {
+    const entries = entriesOf(context, rows, { streamTimeMs, isWanted: () => true });
+    ids += entries.length;
+    if (!(await window.seed(partition, token, entries))) return false;
+  }
+  if (!(await window.endSeed(partition, token, { applied: committed, streamTimeMs }))) return false;
+  context.metrics.windowRestored("seeded");
+  const fields = { partition, applied: committed, ids, durationMs: context.now() - startedAtMs };
+  logger.info({ event: "consumer.window.seeded", ...fields }, "the window was seeded from the lake");
+  return true;
+}
+
+function seedRows(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+  span: { sinceMs: number; upToCommit: number },
+): AsyncIterable<SeedRows> {
+  const { streamId } = context.stream;
+  return context.seeds.rows({ streamId, partition: cursor.partition, ...span });
+}
+
+/** The ids of rows that are still in their window at `streamTimeMs`. */
+function entriesOf(
+  context: ConsumerContext,
+  rows: SeedRows,
+  options: { streamTimeMs: number; isWanted: (position: Position) => boolean },
+): WindowEntries {
+  const windowMs = windowOfTopic(context, rows.topicId);
+  const keys = Buffer.alloc(rows.length * DEDUP_KEY_BYTES);
+  const payloadHashes = new Uint32Array(rows.length);
+  const expiresAtSeconds = new Uint32Array(rows.length);
+  let length = 0;
+  for (let row = 0; row < rows.length; row++) {
+    const expiry = expiryOf(rows.ingestTimesMs[row] as number, windowMs);
+    if (expiry * 1000 <= options.streamTimeMs || !options.isWanted(rows.positions[row] as Position)) continue;
+    const payloadHash = rows.payloadHashes[row] as number;
+    const id = {
+      topicId: rows.topicId,
+      deviceId: rows.deviceIds[row] as string,
+      messageId: rows.messageIds[row] as Uint8Array,
+    };
+    const reused = rows.idReused[row] ? { reusedPayloadHash: payloadHash } : {};
+    context.keys.write(keys, length * DEDUP_KEY_BYTES, { ...id, ...reused });
+    payloadHashes[length] = payloadHash;
+    expiresAtSeconds[length] = expiry;
+    length += 1;
+  }
+  return {
+    length,
+    keys: keys.subarray(0, length * DEDUP_KEY_BYTES),
+    payloadHashes: payloadHashes.subarray(0, length),
+    expiresAtSeconds: expiresAtSeconds.subarray(0, length),
+  };
+}
+
+/** Rows do not say which version filed them: the longest window that any version of the topic has keeps every id long enough. */
+function windowOfTopic(context: ConsumerContext, topicId: string): number {
+  let longestMs: number | undefined;
+  for (let version = 1; ; version++) {
+    const topic = context.topics.version(topicId, version);
+    if (!topic) return longestMs ?? context.topics.longestWindowMs();
+    longestMs = Math.max(longestMs ?? 0, topic.dedupeWindowMs);
+  }
+}
+
+function joined(chunks: readonly WindowEntries[]): WindowEntries {
+  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  const keys = new Uint8Array(length * DEDUP_KEY_BYTES);
+  const payloadHashes = new Uint32Array(length);
+  const expiresAtSeconds = new Uint32Array(length);
+  let start = 0;
+  for (const chunk of chunks) {
+    keys.set(chunk.keys, start * DEDUP_KEY_BYTES);
+    payloadHashes.set(chunk.payloadHashes, start);
+    expiresAtSeconds.set(chunk.expiresAtSeconds, start);
+    start += chunk.length;
+  }
+  return { length, keys, payloadHashes, expiresAtSeconds };
+}

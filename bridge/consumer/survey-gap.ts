@@ -1,0 +1,61 @@
+import { decodeBlockHeader } from "../block/decode-block.ts";
+import { BridgeError } from "../errors.ts";
+import type { ProducerMark } from "../storage/commit-log.ts";
+import type { Position, StreamEntry, StreamLog } from "../streams/stream-log.ts";
+import { checkBlock, markOfClaim } from "./check-block.ts";
+import type { PartitionCursor } from "./partition-cursor.ts";
+
+/** How far behind the gap its size is looked for. */
+const surveyLimits = { maxBytes: 4 * 1024 * 1024, maxEntries: 256 };
+
+/** What accepting a gap would commit. */
+export interface GapSurvey {
+  /** Reading goes on after this position. */
+  readonly resumeAfter: Position;
+  /** Acknowledged messages that were never read, at least. */
+  readonly unaccounted: number;
+  /** The marks of producers with a gap, as their next blocks claim. */
+  readonly marks: ReadonlyMap<string, ProducerMark>;
+}
+
+/** Sizes a gap by the first block of each producer behind it. What can't be read there counts as nothing. */
+export async function surveyGap(
+  stream: StreamLog,
+  cursor: PartitionCursor,
+  resumeAfter: Position,
+): Promise<GapSurvey> {
+  const marks = new Map<string, ProducerMark>();
+  const seen = new Set<string>();
+  let unaccounted = 0;
+  for (const entry of await readBehind(stream, cursor.partition, resumeAfter)) {
+    const header = readableHeader(entry.block);
+    if (!header) break;
+    if (header.streamId !== stream.streamId || header.partition !== cursor.partition) continue;
+    if (seen.has(header.producerId)) continue;
+    const verdict = checkBlock(header, cursor.producers.get(header.producerId), cursor.partition);
+    if (verdict.kind === "resent") continue;
+    seen.add(header.producerId);
+    if (verdict.kind !== "gap") continue;
+    unaccounted += verdict.lostMessages;
+    marks.set(header.producerId, markOfClaim(header, cursor.streamTimeMs));
+  }
+  return { resumeAfter, unaccounted, marks };
+}
+
+async function readBehind(stream: StreamLog, partition: number, after: Position): Promise<StreamEntry[]> {
+  try {
+    return await stream.read(partition, after, surveyLimits);
+  } catch (error) {
+    if (error instanceof BridgeError && error.code === "STREAM_GAP") return [];
+    throw error;
+  }
+}
+
+function readableHeader(block: Uint8Array) {
+  try {
+    return decodeBlockHeader(block);
+  } catch (error) {
+    if (error instanceof BridgeError) return null;
+    throw error;
+  }
+}
