@@ -10,6 +10,15 @@ export {
 export { type DecodedBlock, decodeBlock } from "./block/decode-block.ts";
 export { BridgeError, type BridgeErrorCode, bridgeErrorCodes } from "./errors.ts";
 export {
+  type AppendOptions as EmbeddedAppendOptions,
+  type EmbeddedStream,
+  openEmbeddedStream,
+  type ReadOptions as EmbeddedReadOptions,
+} from "./streams/embedded/embedded-stream.ts";
+export { checkStreamAgainstLake } from "./streams/embedded/lake-check.ts";
+export type { SpaceStatus } from "./streams/embedded/space-budget.ts";
+export { createEmbeddedStream, startNewStream } from "./streams/embedded/stream-folder.ts";
+export {
   type PartitionState,
   type Position,
   START_POSITION,

@@ -133,17 +133,18 @@ class MemoryStreamHandle implements StreamLog {
     this.#seen = this.#stream.stored();
     const held = this.#stream.partition(partition);
     const from = entryNumberOf(after);
-    if (from === null || from < held.trimmedUpTo || from > held.highest) throw gap(partition, after);
+    if (from === null || from < held.trimmedUpTo || from > held.highest)
+      throw gap(partition, after, resumeAfter(held, from));
     const entries: StreamEntry[] = [];
     let bytes = 0;
     for (const entry of held.entries) {
       if (compareDecimalPositions(entry.position, after) <= 0) continue;
       bytes += entry.block.length;
       if (entries.length > 0 && (bytes > limits.maxBytes || entries.length >= limits.maxEntries)) break;
-      if (entry.position !== positionOf(from + entries.length + 1)) throw gap(partition, after);
+      if (entry.position !== positionOf(from + entries.length + 1)) break;
       entries.push(entry);
     }
-    if (entries.length === 0 && from < held.highest) throw gap(partition, after);
+    if (entries.length === 0 && from < held.highest) throw gap(partition, after, resumeAfter(held, from));
     return entries;
   }
 
@@ -184,8 +185,16 @@ class MemoryStreamHandle implements StreamLog {
   }
 }
 
-function gap(partition: number, after: Position): BridgeError {
+/** The last position before the next entry that is there. */
+function resumeAfter(held: Partition, from: number | null): Position | undefined {
+  if (from === null || from >= held.highest) return undefined;
+  const next = held.entries.find((entry) => (entryNumberOf(entry.position) ?? 0) > from);
+  return positionOf(next ? (entryNumberOf(next.position) ?? 0) - 1 : held.highest);
+}
+
+function gap(partition: number, after: Position, resume: Position | undefined): BridgeError {
   return new BridgeError("STREAM_GAP", `partition ${partition} has a hole after "${after}"`, {
     retryable: false,
+    details: { partition, after, ...(resume === undefined ? {} : { resumeAfter: resume }) },
   });
 }

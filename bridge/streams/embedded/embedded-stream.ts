@@ -1,0 +1,207 @@
+import { resolve } from "node:path";
+import { BridgeError } from "../../errors.ts";
+import { compareDecimalPositions, entryNumberOf, positionOf } from "../decimal-position.ts";
+import type { PartitionState, Position, StreamEntry, StreamLog } from "../stream-log.ts";
+import { type ReadDisk, SpaceBudget, type SpaceStatus } from "./space-budget.ts";
+import { StreamAppender } from "./stream-appender.ts";
+import { damaged, hasStreamFile, openStreamDatabase, type StreamDatabase } from "./stream-file.ts";
+import { readStreamRecord } from "./stream-folder.ts";
+import { StreamReader } from "./stream-reader.ts";
+import { decodePartition, ownerKey, type StreamRecord, stateKey } from "./stream-records.ts";
+
+const gib = 1024 ** 3;
+export const embeddedStreamDefaults = {
+  maxBytes: 8 * gib,
+  reserveBytes: gib,
+  appendTimeoutMs: 5000,
+  stuckMs: 60_000,
+} as const;
+
+interface CommonOptions {
+  readonly folder: string;
+  /** Where given, the stream must have that many. */
+  readonly partitionCount?: number;
+  /** Cap of untrimmed blocks on disk; twice as much address space is reserved. */
+  readonly maxBytes?: number;
+}
+
+export interface AppendOptions extends CommonOptions {
+  readonly mode: "append";
+  /** Space on its disk that the stream leaves free; at most a tenth of the disk is held. */
+  readonly reserveBytes?: number;
+  /** After this long an append rejects with STREAM_TIMEOUT; its block may still appear. */
+  readonly appendTimeoutMs?: number;
+  /** A transaction that takes this long means that the database is stuck. */
+  readonly stuckMs?: number;
+  readonly now?: () => number;
+  readonly readDisk?: ReadDisk;
+  /** Called once when the process must exit without acknowledging anything more (STREAM_FLUSH_FAILED). */
+  readonly onFatal: (error: BridgeError) => void;
+}
+
+export interface ReadOptions extends CommonOptions {
+  readonly mode: "read";
+}
+
+/** The stream that needs nothing else installed. `append` and `trim` only in the process that opened it for appending. */
+export interface EmbeddedStream extends StreamLog {
+  readonly record: StreamRecord;
+  /** Null where it is open for reading only. */
+  space(): SpaceStatus | null;
+}
+
+/**
+ * Opens the stream of a folder. One process may have it open for appending: a later one takes over, and the former's next commit
+ * fails with STREAM_FLUSH_FAILED. Any number may read.
+ * @throws BridgeError STREAM_MISSING (retryable: it may be created later), STREAM_VERSION, STREAM_DAMAGED, STREAM_PARTITIONS
+ */
+export async function openEmbeddedStream(options: AppendOptions | ReadOptions): Promise<EmbeddedStream> {
+  const folder = resolve(options.folder);
+  const maxBytes = options.maxBytes ?? embeddedStreamDefaults.maxBytes;
+  if (!hasStreamFile(folder))
+    throw new BridgeError("STREAM_MISSING", `there is no stream in ${folder}`, { retryable: true });
+  const readOnly = options.mode === "read";
+  const database = openStreamDatabase(folder, { readOnly, mapBytes: 2 * maxBytes });
+  try {
+    const record = readStreamRecord(database, folder);
+    checkPartitionCount(record, options.partitionCount, folder);
+    const reader = new StreamReader(database, { folder, partitionCount: record.partitionCount });
+    if (options.mode === "read") return new LmdbStream({ database, record, reader });
+    const { reserveBytes = embeddedStreamDefaults.reserveBytes, readDisk } = options;
+    const budget = new SpaceBudget({ folder, maxBytes, reserveBytes, ...(readDisk ? { readDisk } : {}) });
+    const appender = takeOver(database, record, budget, options);
+    await budget.start();
+    return new LmdbStream({ database, record, reader, appender, budget });
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+/** Raises the generation, so that whoever appended before can commit no more, and reads where the partitions stand. */
+function takeOver(
+  database: StreamDatabase,
+  record: StreamRecord,
+  budget: SpaceBudget,
+  options: AppendOptions,
+): StreamAppender {
+  const { generation, partitions } = database.transactionSync(() => {
+    const raised = (database.getEntry(ownerKey)?.version ?? 0) + 1;
+    database.putSync(ownerKey, Buffer.alloc(1), raised);
+    const states = Array.from({ length: record.partitionCount }, (_, partition) => {
+      const bytes = database.getBinary(stateKey(partition));
+      if (!bytes) throw damaged(options.folder, `partition ${partition} has no state`);
+      return decodePartition(bytes);
+    });
+    return { generation: raised, partitions: states };
+  });
+  return new StreamAppender({
+    database,
+    generation,
+    partitions,
+    budget,
+    appendTimeoutMs: options.appendTimeoutMs ?? embeddedStreamDefaults.appendTimeoutMs,
+    stuckMs: options.stuckMs ?? embeddedStreamDefaults.stuckMs,
+    now: options.now ?? Date.now,
+    onFatal: options.onFatal,
+  });
+}
+
+function checkPartitionCount(record: StreamRecord, wanted: number | undefined, folder: string): void {
+  if (wanted === undefined || wanted === record.partitionCount) return;
+  const text = `the stream in ${folder} has ${record.partitionCount} partitions, the configuration says ${wanted}: their number is fixed when a stream is created`;
+  throw new BridgeError("STREAM_PARTITIONS", text, { retryable: false });
+}
+
+class LmdbStream implements EmbeddedStream {
+  readonly record: StreamRecord;
+  readonly #database: StreamDatabase;
+  readonly #reader: StreamReader;
+  readonly #appender: StreamAppender | undefined;
+  readonly #budget: SpaceBudget | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(parts: {
+    database: StreamDatabase;
+    record: StreamRecord;
+    reader: StreamReader;
+    appender?: StreamAppender;
+    budget?: SpaceBudget;
+  }) {
+    this.record = parts.record;
+    this.#database = parts.database;
+    this.#reader = parts.reader;
+    this.#appender = parts.appender;
+    this.#budget = parts.budget;
+  }
+
+  get streamId(): string {
+    return this.record.streamId;
+  }
+
+  get partitionCount(): number {
+    return this.record.partitionCount;
+  }
+
+  async append(partition: number, block: Uint8Array): Promise<Position> {
+    return await this.#writable().append(partition, block);
+  }
+
+  async read(
+    partition: number,
+    after: Position,
+    limits: { maxBytes: number; maxEntries: number },
+  ): Promise<StreamEntry[]> {
+    this.#checkOpen();
+    return this.#reader.read(partition, after, limits);
+  }
+
+  async waitForAppend(timeoutMs: number): Promise<void> {
+    this.#checkOpen();
+    await this.#reader.waitForAppend(timeoutMs, () => this.#closed !== undefined);
+    this.#checkOpen();
+  }
+
+  async trim(partition: number, upTo: Position): Promise<void> {
+    await this.#writable().trim(partition, entryNumberOf(upTo) ?? 0);
+  }
+
+  async partitionState(partition: number): Promise<PartitionState> {
+    this.#checkOpen();
+    const { highest, trimmedUpTo, appendedBytes, trimmedBytes } = this.#reader.partition(partition);
+    return {
+      highest: positionOf(highest),
+      trimmedUpTo: positionOf(trimmedUpTo),
+      retainedBytes: appendedBytes - trimmedBytes,
+    };
+  }
+
+  comparePositions(left: Position, right: Position): number {
+    return compareDecimalPositions(left, right);
+  }
+
+  space(): SpaceStatus | null {
+    return this.#budget && this.#appender ? this.#budget.status(this.#appender.retainedBytes()) : null;
+  }
+
+  async close(): Promise<void> {
+    this.#closed ??= this.#close();
+    await this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#budget?.stop();
+    await this.#appender?.close();
+    await this.#database.close();
+  }
+
+  #writable(): StreamAppender {
+    this.#checkOpen();
+    if (!this.#appender) throw new TypeError("the stream is open for reading only");
+    return this.#appender;
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new BridgeError("STREAM_CLOSED", "the stream was closed", { retryable: false });
+  }
+}

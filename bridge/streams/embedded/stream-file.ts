@@ -1,0 +1,114 @@
+import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { open, type RootDatabase } from "lmdb";
+import { BridgeError } from "../../errors.ts";
+
+export type StreamDatabase = RootDatabase<Buffer, Buffer>;
+
+const fileName = "data.mdb";
+/** lmdb's meta pages (data version of lmdb 3.5): offsets within a page, and the magic number of the first. */
+const meta = { magic: 24, pageBytes: 48, lastPage: 144, transaction: 152, end: 168 } as const;
+const metaMagic = 0xbeefc0de;
+const lengthChecksMax = 3;
+
+export function streamFile(folder: string): string {
+  return join(folder, fileName);
+}
+
+export function hasStreamFile(folder: string): boolean {
+  return existsSync(streamFile(folder));
+}
+
+/**
+ * Opens the database of a stream folder.
+ *
+ * - overlappingSync off: a commit then is data, fdatasync, root pointer with O_DSYNC, in this order, before its promise resolves; a
+ *   failed commit leaves nothing behind. With it on, a commit is visible before it is durable. Measured equally fast here, since one
+ *   transaction carries all waiting blocks anyway.
+ * - eventTurnBatching off: with it on, lmdb-js drops a promise of its own when a commit fails, and the process dies of it.
+ */
+export function openStreamDatabase(
+  folder: string,
+  options: { readOnly: boolean; mapBytes: number },
+): StreamDatabase {
+  checkFileLength(folder);
+  try {
+    return open<Buffer, Buffer>({
+      path: folder,
+      noSubdir: false,
+      readOnly: options.readOnly,
+      mapSize: options.mapBytes,
+      encoding: "binary",
+      keyEncoding: "binary",
+      useVersions: true,
+      cache: false,
+      compression: false,
+      overlappingSync: false,
+      eventTurnBatching: false,
+    });
+  } catch (error) {
+    throw damaged(folder, error instanceof Error ? error.message : String(error));
+  }
+}
+
+/**
+ * Reading behind the end of a mapped file kills the process (SIGBUS), so a cut file must be found before it is opened.
+ * @throws BridgeError STREAM_DAMAGED
+ */
+function checkFileLength(folder: string): void {
+  if (!hasStreamFile(folder)) return;
+  const descriptor = openSync(streamFile(folder), "r");
+  try {
+    let fault = lengthFault(descriptor);
+    // An appender may have been half-way through a root pointer while it was read.
+    for (let again = 0; fault !== null && again < lengthChecksMax; again++) fault = lengthFault(descriptor);
+    if (fault !== null) throw damaged(folder, fault);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Reads the length last: an appender makes the file longer before it says so. */
+function lengthFault(descriptor: number): string | null {
+  const first = metaPage(descriptor, 0);
+  const second = first && metaPage(descriptor, first.pageBytes);
+  if (!first || !second) return "its first pages are not lmdb's";
+  const newest = second.transaction > first.transaction ? second : first;
+  const written = (newest.lastPage + 1) * first.pageBytes;
+  const bytes = fstatSync(descriptor).size;
+  return bytes < written ? `it has ${bytes} bytes where ${written} were written` : null;
+}
+
+function metaPage(
+  descriptor: number,
+  offset: number,
+): { pageBytes: number; lastPage: number; transaction: bigint } | null {
+  const page = Buffer.alloc(meta.end);
+  if (readSync(descriptor, page, 0, page.length, offset) < page.length) return null;
+  if (page.readUInt32LE(meta.magic) !== metaMagic) return null;
+  return {
+    pageBytes: page.readUInt32LE(meta.pageBytes),
+    lastPage: Number(page.readBigUInt64LE(meta.lastPage)),
+    transaction: page.readBigUInt64LE(meta.transaction),
+  };
+}
+
+/** Makes a new folder and what stands in it survive a power cut. */
+export function syncFolder(folder: string): void {
+  for (const path of [streamFile(folder), folder, dirname(folder)]) {
+    const descriptor = openSync(path, "r");
+    try {
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+}
+
+export function damaged(folder: string, why: string): BridgeError {
+  return new BridgeError(
+    "STREAM_DAMAGED",
+    `${streamFile(folder)} is damaged: ${why}. Restore it, or give up what was not filed yet with \`tidegate stream new\``,
+    { retryable: false },
+  );
+}

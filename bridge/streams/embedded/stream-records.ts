@@ -1,0 +1,140 @@
+import { BridgeError } from "../../errors.ts";
+
+/**
+ * What stands in the lmdb database of an embedded stream, format 1. Keys are a kind byte, the partition (2 bytes) and, for blocks, the
+ * entry's number (8 bytes), big-endian, so that a partition's blocks stand in order. Every value carries lmdb-js' version number:
+ * the appender's generation for OWNER, the append time in ms for a block, 0 otherwise.
+ *
+ * - STREAM: JSON, who this stream is
+ * - OWNER: empty; each appender raises its generation at start, and every commit is conditional on it, so that a former
+ *   appender that wakes up changes nothing
+ * - STATE per partition: five doubles, see PartitionRecord
+ * - BLOCK: double = `appendedBytes` of its partition up to and including it, then the block
+ */
+export const STREAM_FORMAT = 1;
+
+const kinds = { stream: 0, owner: 1, state: 2, block: 3 } as const;
+const blockKeyBytes = 11;
+/** In front of each block. */
+export const BLOCK_PREFIX_BYTES = 8;
+const pageBytes = 4096;
+/** lmdb keeps at least two entries on a page; bigger values get pages of their own, with a header. */
+const inPageBytesMax = 2000;
+const entryOverheadBytes = 48;
+
+export interface StreamRecord {
+  readonly format: number;
+  readonly streamId: string;
+  readonly partitionCount: number;
+  readonly createdAtMs: number;
+  /** True where an operator started it on purpose in place of another stream whose positions the lake may hold. */
+  readonly startedAnew: boolean;
+  /** The stream it replaced, where that was known. */
+  readonly replaces: string | null;
+}
+
+export interface PartitionRecord {
+  /** Number of the highest entry ever used. */
+  readonly highest: number;
+  /** Entries up to this one are trimmed. */
+  readonly trimmedUpTo: number;
+  /** Bytes on disk of all entries ever appended, and of those trimmed: the difference is retained. */
+  readonly appendedBytes: number;
+  readonly trimmedBytes: number;
+  readonly lastAppendTimeMs: number;
+}
+
+export const emptyPartition: PartitionRecord = {
+  highest: 0,
+  trimmedUpTo: 0,
+  appendedBytes: 0,
+  trimmedBytes: 0,
+  lastAppendTimeMs: 0,
+};
+
+export const streamKey = Buffer.from([kinds.stream]);
+export const ownerKey = Buffer.from([kinds.owner]);
+
+export function stateKey(partition: number): Buffer {
+  const key = Buffer.allocUnsafe(3);
+  key[0] = kinds.state;
+  key.writeUInt16BE(partition, 1);
+  return key;
+}
+
+export function blockKey(partition: number, entryNumber: number): Buffer {
+  const key = Buffer.allocUnsafe(blockKeyBytes);
+  key[0] = kinds.block;
+  key.writeUInt16BE(partition, 1);
+  key.writeUInt16BE(0, 3);
+  key.writeUIntBE(entryNumber, 5, 6);
+  return key;
+}
+
+export function entryNumberOfKey(key: Uint8Array): number {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(5, 6);
+}
+
+export function encodeStreamRecord(record: StreamRecord): Buffer {
+  return Buffer.from(JSON.stringify(record));
+}
+
+/** @throws BridgeError STREAM_VERSION where a newer Tidegate made the stream, STREAM_DAMAGED where the record is none. */
+export function decodeStreamRecord(bytes: Uint8Array, folder: string): StreamRecord {
+  const record = parseRecord(bytes);
+  if (record && record.format > STREAM_FORMAT) {
+    throw new BridgeError(
+      "STREAM_VERSION",
+      `the stream in ${folder} has format ${record.format}, this Tidegate knows ${STREAM_FORMAT}: run the newer Tidegate again`,
+      { retryable: false, details: { format: record.format } },
+    );
+  }
+  if (!record?.streamId || !record.partitionCount) {
+    throw new BridgeError("STREAM_DAMAGED", `the stream in ${folder} does not say who it is`, {
+      retryable: false,
+    });
+  }
+  return record;
+}
+
+function parseRecord(bytes: Uint8Array): StreamRecord | null {
+  try {
+    const record: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"));
+    return typeof record === "object" ? (record as StreamRecord | null) : null;
+  } catch {
+    return null;
+  }
+}
+
+export function encodePartition(record: PartitionRecord): Buffer {
+  const bytes = Buffer.allocUnsafe(40);
+  bytes.writeDoubleLE(record.highest, 0);
+  bytes.writeDoubleLE(record.trimmedUpTo, 8);
+  bytes.writeDoubleLE(record.appendedBytes, 16);
+  bytes.writeDoubleLE(record.trimmedBytes, 24);
+  bytes.writeDoubleLE(record.lastAppendTimeMs, 32);
+  return bytes;
+}
+
+export function decodePartition(bytes: Buffer): PartitionRecord {
+  return {
+    highest: bytes.readDoubleLE(0),
+    trimmedUpTo: bytes.readDoubleLE(8),
+    appendedBytes: bytes.readDoubleLE(16),
+    trimmedBytes: bytes.readDoubleLE(24),
+    lastAppendTimeMs: bytes.readDoubleLE(32),
+  };
+}
+
+/** Bytes that a block takes on disk. */
+export function storedBytes(blockBytes: number): number {
+  const valueBytes = blockBytes + BLOCK_PREFIX_BYTES + entryOverheadBytes;
+  return valueBytes <= inPageBytesMax ? valueBytes : Math.ceil(valueBytes / pageBytes) * pageBytes;
+}
+
+export function encodeBlockValue(block: Uint8Array, appendedBytes: number): Buffer {
+  const value = Buffer.allocUnsafeSlow(BLOCK_PREFIX_BYTES + block.length);
+  value.writeDoubleLE(appendedBytes, 0);
+  value.set(block, BLOCK_PREFIX_BYTES);
+  return value;
+}
