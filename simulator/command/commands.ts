@@ -1,0 +1,105 @@
+import type { TObject } from "@sinclair/typebox";
+import { Command, CommanderError } from "commander";
+import { type SimulateConfig, simulateSchema } from "../config.ts";
+import { SimulatorError, type SimulatorErrorCode } from "../errors.ts";
+import { createProgress } from "../report/progress.ts";
+import { reportText } from "../report/report.ts";
+import { simulate } from "../simulate.ts";
+import { addOptions, readOptions } from "./option-schema.ts";
+import { simulateOptions, usage } from "./simulate-command.ts";
+
+export const exitCode = { ok: 0, failed: 1, usage: 2 } as const;
+export type ExitCode = (typeof exitCode)[keyof typeof exitCode];
+
+/** The process that a command runs in, as far as commands use it. */
+export interface Terminal {
+  readonly stdout: { write(text: string): unknown };
+  readonly stderr: NodeJS.WriteStream;
+  /** Aborts when the command is asked to stop. */
+  readonly stop: AbortSignal;
+}
+
+const usageCodes: readonly SimulatorErrorCode[] = [
+  "SIMULATE_USAGE",
+  "AUDIT_USAGE",
+  "LEDGER_EXISTS",
+  "LEDGER_MISSING",
+];
+
+const simulateExamples = `
+Examples:
+  tidegate simulate --ledger ledger
+  tidegate simulate --devices 10000 --connections 1000 --rate 16700 --duration 60 --ledger ledger
+  tidegate simulate --format envelope --faults disconnect,duplicate,poison=0.01 --seed 7 --ledger ledger-2
+  tidegate simulate --devices 500 --connections 500 --username plant-1 --password-file key.txt --topic 'plant/{device}/engine' --ledger ledger-3
+Then: tidegate audit --ledger ledger --lake file:data/lake
+
+Exit code: 0 everything was sent (QoS 1: and acknowledged), 1 not everything, 2 wrong usage.`;
+
+/** Runs a command line without the program's name. Never throws. */
+export async function runCommandLine(argv: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  let code: ExitCode = exitCode.ok;
+  const program = new Command("tidegate")
+    .description("Runs a fleet of simulated devices, and audits what was filed of it.")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.stdout.write(text),
+      writeErr: (text) => terminal.stderr.write(text),
+    });
+  command(
+    program,
+    "simulate",
+    "publish as a fleet of devices, and keep a ledger of every message",
+    simulateSchema,
+    simulateExamples,
+  ).action(async (given: Record<string, unknown>) => {
+    code = await runSimulate(checked<SimulateConfig>(simulateSchema, given), terminal);
+  });
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return code;
+  } catch (error) {
+    return failed(error, argv.includes("--json"), terminal);
+  }
+}
+
+function command(
+  program: Command,
+  name: string,
+  description: string,
+  schema: TObject,
+  examples: string,
+): Command {
+  const added = program
+    .command(name)
+    .description(description)
+    .allowExcessArguments(false)
+    .addHelpText("after", examples);
+  addOptions(added, schema);
+  return added;
+}
+
+function checked<Config>(schema: TObject, given: Readonly<Record<string, unknown>>): Config {
+  const read = readOptions(schema, given);
+  if ("faults" in read) throw usage(read.faults);
+  return read.values as Config;
+}
+
+async function runSimulate(config: SimulateConfig, terminal: Terminal): Promise<ExitCode> {
+  const progress = createProgress(terminal.stderr, Date.now);
+  const report = await simulate(simulateOptions(config), progress, terminal.stop);
+  terminal.stdout.write(config.json ? `${JSON.stringify(report)}\n` : reportText(report));
+  return report.isWhole || (report.wasStopped && report.gaveUp === 0) ? exitCode.ok : exitCode.failed;
+}
+
+function failed(error: unknown, isJson: boolean, terminal: Terminal): ExitCode {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.ok : exitCode.usage;
+  const isOurs = error instanceof SimulatorError;
+  const message = error instanceof Error ? error.message : String(error);
+  terminal.stderr.write(`${message}\n`);
+  if (!isOurs && error instanceof Error) terminal.stderr.write(`${error.stack}\n`);
+  const code = isOurs && usageCodes.includes(error.code) ? exitCode.usage : exitCode.failed;
+  if (isJson)
+    terminal.stdout.write(`${JSON.stringify({ error: isOurs ? error.code : "UNEXPECTED", message })}\n`);
+  return code;
+}

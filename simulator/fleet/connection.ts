@@ -1,0 +1,212 @@
+import { connect, type Socket } from "node:net";
+import type { Lane } from "./lane.ts";
+import {
+  disconnectPacket,
+  encodeConnect,
+  type PacketListener,
+  PacketReader,
+  pingreqPacket,
+} from "./mqtt-packets.ts";
+
+export interface ConnectionOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly clientId: string;
+  readonly username?: string;
+  readonly password?: Uint8Array;
+}
+
+/** How a connection ended. */
+export type Ending =
+  /** By a CONNACK with this return code. */
+  | { readonly kind: "refused"; readonly returnCode: number }
+  /** By the gateway. */
+  | { readonly kind: "closed" }
+  | { readonly kind: "error"; readonly error: NodeJS.ErrnoException }
+  /** It sent what no server may send to a publisher. */
+  | { readonly kind: "violated"; readonly fault: string }
+  /** By the fleet itself; `silent` = nothing came for too long. */
+  | { readonly kind: "cut" | "silent" };
+
+export interface ConnectionOwner {
+  onOpen(connection: Connection): void;
+  onEnd(connection: Connection, ending: Ending, wasOpen: boolean): void;
+}
+
+/** A PINGREQ is sent where nothing was for three quarters of it. */
+export const keepAliveS = 60;
+const pingAfterMs = 750 * keepAliveS;
+
+/** A socket that has not handed over this much yet gets no more. */
+const unwrittenMaxBytes = 256 * 1024;
+
+/** All sockets read into one buffer: each chunk is used up before the next one is read. */
+const readBuffer = Buffer.allocUnsafe(64 * 1024);
+
+/** All sockets are written from one buffer, which is replaced while the kernel hasn't taken all of it. */
+const writeBufferBytes = 64 * 1024;
+let writeBuffer = Buffer.allocUnsafe(writeBufferBytes);
+
+type State = "idle" | "connecting" | "open";
+
+/** One MQTT connection to the gateway, opened again and again by its owner. Publishes its lane's messages. */
+export class Connection implements PacketListener {
+  readonly number: number;
+  /** Times in a row that it ended before any acknowledgement. */
+  failures = 0;
+  /** Times in a row that it ended while publishes were unacknowledged. */
+  refusals = 0;
+  /** The owner's marks: it was open once; it is on the list of those that may publish. */
+  wasOpen = false;
+  isDirty = false;
+  lane: Lane | null = null;
+  readonly #options: ConnectionOptions;
+  readonly #owner: ConnectionOwner;
+  #socket: Socket | null = null;
+  #reader = new PacketReader();
+  #state: State = "idle";
+  #ending: Ending = { kind: "closed" };
+  /** Times by `performance.now()`. `progress` = last acknowledgement, or the start of waiting for one. */
+  #progressAtMs = 0;
+  #writtenAtMs = 0;
+  #readAtMs = 0;
+  #pingedAtMs = 0;
+
+  constructor(number: number, options: ConnectionOptions, owner: ConnectionOwner) {
+    this.number = number;
+    this.#options = options;
+    this.#owner = owner;
+  }
+
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  open(): void {
+    this.#state = "connecting";
+    this.#ending = { kind: "closed" };
+    this.#reader = new PacketReader();
+    this.#progressAtMs = performance.now();
+    const { host, port } = this.#options;
+    const onread = { buffer: readBuffer, callback: (bytes: number) => this.#onRead(bytes) };
+    const socket = connect({ host, port, noDelay: true, onread });
+    this.#socket = socket;
+    socket.on("connect", () => socket.write(encodeConnect({ ...this.#options, keepAliveS })));
+    socket.on("drain", () => this.pump(performance.now()));
+    socket.on("error", (error) => {
+      if (this.#ending.kind === "closed") this.#ending = { kind: "error", error };
+    });
+    socket.on("close", () => {
+      const wasOpen = this.#state === "open";
+      this.#state = "idle";
+      this.#socket = null;
+      this.#owner.onEnd(this, this.#ending, wasOpen);
+    });
+  }
+
+  /** Ends the connection without a word, as a network does. */
+  cut(): void {
+    this.#end({ kind: "cut" });
+  }
+
+  /** Says DISCONNECT and ends. */
+  leave(): void {
+    const isOpen = this.#state === "open";
+    this.#ending = { kind: "cut" };
+    if (isOpen) this.#socket?.end(disconnectPacket);
+    else this.#socket?.destroy();
+  }
+
+  /** Notices what does not happen: nothing arrives, nothing was to be sent for long. To be called every few seconds. */
+  check(nowMs: number, limits: { connectMs: number; ackMs: number }): void {
+    const waitedMs = nowMs - this.#progressAtMs;
+    if (this.#state === "connecting" && waitedMs > limits.connectMs) this.#end({ kind: "silent" });
+    if (this.#state !== "open") return;
+    const isUnacked = (this.lane?.unacked ?? 0) > 0;
+    const isPinging = this.#pingedAtMs > this.#readAtMs;
+    if ((isUnacked && waitedMs > limits.ackMs) || (isPinging && nowMs - this.#pingedAtMs > limits.ackMs))
+      this.#end({ kind: "silent" });
+    else if (!isPinging && nowMs - this.#writtenAtMs > pingAfterMs) {
+      this.#pingedAtMs = nowMs;
+      this.#socket?.write(pingreqPacket);
+    }
+  }
+
+  onConnack(returnCode: number): void {
+    if (this.#state !== "connecting") this.#end({ kind: "violated", fault: "a second CONNACK" });
+    else if (returnCode !== 0) this.#end({ kind: "refused", returnCode });
+    else this.#opened(this.#readAtMs);
+  }
+
+  onPuback(packetId: number): void {
+    this.failures = 0;
+    this.refusals = 0;
+    this.#progressAtMs = this.#readAtMs;
+    this.lane?.acknowledge(packetId, this.#readAtMs);
+  }
+
+  /** Publishes what is due, as far as the window and the socket take it: in one write where it fits the buffer. */
+  pump(nowMs: number): void {
+    const lane = this.lane;
+    if (this.#state !== "open" || !lane) return;
+    const wasWaiting = lane.unacked > 0;
+    const writePacket = (buffer: Uint8Array, at: number) => lane.writeNext(buffer, at, nowMs);
+    this.#writePackets(lane.packetBytes, { nowMs, unwrittenMaxBytes }, writePacket);
+    if (!wasWaiting) this.#progressAtMs = nowMs;
+  }
+
+  #opened(nowMs: number): void {
+    this.#state = "open";
+    this.#progressAtMs = nowMs;
+    this.#writtenAtMs = nowMs;
+    this.#owner.onOpen(this);
+    const lane = this.lane;
+    if (!lane) return;
+    const unacked = lane.unackedPacketIds();
+    this.#writePackets(
+      lane.packetBytes,
+      { nowMs, unwrittenMaxBytes: Number.POSITIVE_INFINITY },
+      (buffer, at) => {
+        const { value, done } = unacked.next();
+        if (!done) lane.writeAgain(buffer, at, value);
+        return !done;
+      },
+    );
+    this.pump(nowMs);
+  }
+
+  /** Fills buffers with packets and writes them until `writePacket` has no more or the socket is full. */
+  #writePackets(
+    packetBytes: number,
+    limits: { nowMs: number; unwrittenMaxBytes: number },
+    writePacket: (buffer: Uint8Array, at: number) => boolean,
+  ): void {
+    const socket = this.#socket;
+    if (!socket) return;
+    for (let hasMore = true; hasMore && socket.writableLength < limits.unwrittenMaxBytes; ) {
+      if (writeBuffer.length < packetBytes) writeBuffer = Buffer.allocUnsafe(packetBytes);
+      let end = 0;
+      while (hasMore && end + packetBytes <= writeBuffer.length) {
+        hasMore = writePacket(writeBuffer, end);
+        if (hasMore) end += packetBytes;
+      }
+      if (end === 0) return;
+      this.#writtenAtMs = limits.nowMs;
+      socket.write(writeBuffer.subarray(0, end));
+      if (socket.writableLength > 0) writeBuffer = Buffer.allocUnsafe(writeBufferBytes);
+    }
+  }
+
+  #onRead(bytes: number): boolean {
+    this.#readAtMs = performance.now();
+    const fault = this.#reader.read(readBuffer, bytes, this);
+    if (fault === null) this.pump(this.#readAtMs);
+    else this.#end({ kind: "violated", fault });
+    return true;
+  }
+
+  #end(ending: Ending): void {
+    this.#ending = ending;
+    this.#socket?.destroy();
+  }
+}

@@ -1,0 +1,106 @@
+// As much of MQTT 3.1.1 as a publisher speaks. One packet's bytes are small and known, so nothing here allocates per message.
+
+/** First byte of each control packet, §2.2. */
+const packet = { connect: 0x10, connack: 0x20, publish: 0x30, puback: 0x40 } as const;
+const pingresp = 0xd0;
+
+export const pingreqPacket: Uint8Array = Uint8Array.of(0xc0, 0);
+export const disconnectPacket: Uint8Array = Uint8Array.of(0xe0, 0);
+
+export const dupFlag = 0x08;
+
+export interface ConnectOptions {
+  readonly clientId: string;
+  readonly keepAliveS: number;
+  readonly username?: string;
+  readonly password?: Uint8Array;
+}
+
+/** A CONNECT with Clean Session = 1: what must be sent again is in the fleet's own window. */
+export function encodeConnect(options: ConnectOptions): Uint8Array {
+  const { username, password } = options;
+  const flags = 0x02 | (username === undefined ? 0 : 0x80) | (password === undefined ? 0 : 0x40);
+  const body = Buffer.concat([
+    lengthPrefixed(Buffer.from("MQTT")),
+    Buffer.from([4, flags, options.keepAliveS >>> 8, options.keepAliveS & 0xff]),
+    lengthPrefixed(Buffer.from(options.clientId)),
+    ...(username === undefined ? [] : [lengthPrefixed(Buffer.from(username))]),
+    ...(password === undefined ? [] : [lengthPrefixed(password)]),
+  ]);
+  return Buffer.concat([Buffer.from([packet.connect, ...remainingLength(body.length)]), body]);
+}
+
+/** Head of a PUBLISH without DUP and RETAIN, up to the topic name and, for QoS 1, two bytes for the packet identifier. */
+export function publishHead(qos: 0 | 1, topicName: Uint8Array, payloadBytes: number): Uint8Array {
+  const identifierBytes = qos === 0 ? 0 : 2;
+  const remaining = 2 + topicName.length + identifierBytes + payloadBytes;
+  return Buffer.concat([
+    Buffer.from([packet.publish | (qos << 1), ...remainingLength(remaining)]),
+    lengthPrefixed(topicName),
+    Buffer.alloc(identifierBytes),
+  ]);
+}
+
+/** §2.2.3: seven bits a byte, the lowest first. */
+function remainingLength(length: number): number[] {
+  const bytes: number[] = [];
+  let rest = length;
+  for (; rest > 0x7f; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80);
+  return [...bytes, rest];
+}
+
+/** §2.2.3: the largest packet body. */
+export const remainingLengthMax = 268_435_455;
+
+function lengthPrefixed(bytes: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from([bytes.length >>> 8, bytes.length & 0xff]), bytes]);
+}
+
+/** Told of each packet that a server may send to a publisher without subscriptions. */
+export interface PacketListener {
+  onConnack(returnCode: number): void;
+  onPuback(packetId: number): void;
+}
+
+/** None of those packets is longer. */
+const packetBytesMax = 4;
+
+/** Cuts what a server sends into packets, across read chunks. */
+export class PacketReader {
+  readonly #partial = new Uint8Array(packetBytesMax);
+  #partialBytes = 0;
+
+  /** Reads a chunk, of which nothing is kept. Returns what is wrong with it: the connection must be closed then. */
+  read(chunk: Uint8Array, length: number, listener: PacketListener): string | null {
+    let at = 0;
+    while (this.#partialBytes > 0 && at < length) {
+      this.#partial[this.#partialBytes++] = chunk[at++] as number;
+      const taken = readPacket(this.#partial, 0, this.#partialBytes, listener);
+      if (typeof taken === "string") return taken;
+      if (taken > 0) this.#partialBytes = 0;
+    }
+    while (at < length) {
+      const taken = readPacket(chunk, at, length, listener);
+      if (typeof taken === "string") return taken;
+      if (taken === 0) break;
+      at += taken;
+    }
+    for (; at < length; at++) this.#partial[this.#partialBytes++] = chunk[at] as number;
+    return null;
+  }
+}
+
+/** Bytes of the packet at `at`, 0 where it isn't whole yet, or what is wrong with it. */
+function readPacket(bytes: Uint8Array, at: number, end: number, listener: PacketListener): number | string {
+  const first = bytes[at] as number;
+  if (first !== packet.puback && first !== packet.connack && first !== pingresp)
+    return `the server sent a packet that begins with 0x${first.toString(16).padStart(2, "0")}, which nobody asked for`;
+  if (at + 1 >= end) return 0;
+  const bodyBytes = first === pingresp ? 0 : 2;
+  if (bytes[at + 1] !== bodyBytes) return `the server sent an acknowledgement of ${bytes[at + 1]} bytes`;
+  if (at + 2 + bodyBytes > end) return 0;
+  if (first === packet.puback)
+    listener.onPuback(((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number));
+  else if (first === packet.connack) listener.onConnack(bytes[at + 3] as number);
+  return 2 + bodyBytes;
+}

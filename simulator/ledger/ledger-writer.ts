@@ -1,0 +1,136 @@
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { SimulatorError } from "../errors.ts";
+import { totalMessages } from "../scenario/scenario.ts";
+import { endFrame, frameKind, horizonFrame, IndexListFrame } from "./ledger-frame.ts";
+import { eventsFile, headerFile, headerText, type RunHeader, runFolderPrefix } from "./run-header.ts";
+
+/** Folders of the runs that a ledger folder holds. [] where there is no such folder. */
+export function runFolders(ledgerFolder: string): string[] {
+  try {
+    return readdirSync(ledgerFolder, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && entry.name.startsWith(runFolderPrefix))
+      .map((entry) => join(ledgerFolder, entry.name))
+      .sort();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw writeFailed(ledgerFolder, error);
+  }
+}
+
+/** Throws LEDGER_EXISTS where the folder holds a run already and `append` is false; makes the folder. */
+export function prepareLedgerFolder(ledgerFolder: string, append: boolean): void {
+  try {
+    mkdirSync(ledgerFolder, { recursive: true });
+  } catch (error) {
+    throw writeFailed(ledgerFolder, error);
+  }
+  if (append || runFolders(ledgerFolder).length === 0) return;
+  throw new SimulatorError(
+    "LEDGER_EXISTS",
+    `--ledger ${ledgerFolder} holds the ledger of another run: name a new folder, or add this run to it with --append (the audit then covers both)`,
+    { retryable: false },
+  );
+}
+
+/** Messages that one horizon entry covers, in seconds of the run. */
+const horizonS = 1;
+const horizonMessagesMin = 1000;
+
+/**
+ * The ledger of one run being written. What it says survives a kill of the simulator (the kernel has it); a power cut may tear its end.
+ * A message's index must be announced with `reach` before the message may leave this process, so that no stored row is unknown to it.
+ * Any failure to write throws LEDGER_WRITE_FAILED, and the run must stop.
+ */
+export class LedgerWriter {
+  readonly #file: number;
+  readonly #path: string;
+  readonly #total: number;
+  readonly #horizonStep: number;
+  readonly #sent = new IndexListFrame(frameKind.sent);
+  readonly #acked = new IndexListFrame(frameKind.acked);
+  readonly #gaveUp = new IndexListFrame(frameKind.gaveUp);
+  #horizon = 0;
+
+  constructor(ledgerFolder: string, header: RunHeader) {
+    const folder = join(ledgerFolder, runFolderPrefix + header.scenario.runId);
+    this.#path = join(folder, eventsFile);
+    this.#total = totalMessages(header.scenario);
+    this.#horizonStep = Math.max(horizonMessagesMin, Math.ceil(header.scenario.rate * horizonS));
+    try {
+      mkdirSync(folder);
+      this.#file = openSync(this.#path, "wx");
+      const head = join(folder, headerFile);
+      writeFileSync(`${head}.new`, headerText(header), { flush: true });
+      renameSync(`${head}.new`, head);
+    } catch (error) {
+      throw writeFailed(folder, error);
+    }
+  }
+
+  reach(index: number): void {
+    if (index < this.#horizon) return;
+    this.#horizon = Math.min(this.#total, index + this.#horizonStep);
+    this.#append(horizonFrame(this.#horizon));
+  }
+
+  sent(index: number): void {
+    this.#add(this.#sent, index);
+  }
+
+  acked(index: number): void {
+    this.#add(this.#acked, index);
+  }
+
+  gaveUp(index: number): void {
+    this.#add(this.#gaveUp, index);
+  }
+
+  /** Hands everything to the kernel. To be called a few times a second. */
+  flush(): void {
+    for (const list of [this.#sent, this.#acked, this.#gaveUp]) if (!list.isEmpty) this.#append(list.take());
+  }
+
+  /** Marks the ledger as complete. */
+  close(): void {
+    this.flush();
+    this.#append(endFrame());
+    try {
+      fsyncSync(this.#file);
+      closeSync(this.#file);
+    } catch (error) {
+      throw writeFailed(this.#path, error);
+    }
+  }
+
+  #add(list: IndexListFrame, index: number): void {
+    list.add(index);
+    if (list.isFull) this.#append(list.take());
+  }
+
+  #append(frame: Uint8Array): void {
+    try {
+      for (let written = 0; written < frame.length; )
+        written += writeSync(this.#file, frame, written, frame.length - written);
+    } catch (error) {
+      throw writeFailed(this.#path, error);
+    }
+  }
+}
+
+function writeFailed(path: string, cause: unknown): SimulatorError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new SimulatorError("LEDGER_WRITE_FAILED", `the ledger ${path} can't be written: ${reason}`, {
+    retryable: false,
+    cause,
+  });
+}

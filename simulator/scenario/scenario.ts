@@ -1,0 +1,32 @@
+import type { FaultShares } from "./faults.ts";
+
+export type PayloadFormat = "json" | "envelope";
+
+/**
+ * All that decides what a run publishes, when it was to be published and under which names. It stands in the head of the ledger, and the
+ * fleet and the audit make the same messages from it.
+ */
+export interface Scenario {
+  /** 11 characters of base64url: 8 random bytes, drawn for each run, so that equal seeds never share a message id. */
+  readonly runId: string;
+  /** 0 to 2^32 − 1. */
+  readonly seed: number;
+  readonly devices: number;
+  readonly connections: number;
+  /** Messages per second of the whole fleet. */
+  readonly rate: number;
+  readonly durationS: number;
+  readonly payloadBytes: number;
+  readonly qos: 0 | 1;
+  readonly format: PayloadFormat;
+  /** Topic filter with named levels. */
+  readonly filter: string;
+  readonly faults: FaultShares;
+}
+
+/** Messages are numbered 0, 1, … in the order in which they are due. Numbers fit in 31 bits. */
+export const messagesMax = 2 ** 31 - 1;
+
+export function totalMessages(scenario: Pick<Scenario, "rate" | "durationS">): number {
+  return Math.max(1, Math.round(scenario.rate * scenario.durationS));
+}
