@@ -1,0 +1,238 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { TopicVersion } from "../../consumer/topic-catalog.ts";
+import type { BatchWriter, ColumnValue, QuarantineFacts, Row } from "../batch-writer.ts";
+import { type AddedFile, QUARANTINE, type TableAdds } from "../commit-log.ts";
+import type { ObjectStore } from "../object-store.ts";
+import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
+import { columnFacts, deltaStatistics } from "./file-statistics.ts";
+import {
+  blockTableColumns,
+  quarantineStagingColumns,
+  type StagedBlock,
+  type StagedRow,
+  topicStagingColumns,
+} from "./staged-rows.ts";
+import { fileColumns, type StagedSource, selectPartition } from "./staged-select.ts";
+import { StagingTable } from "./staging-table.ts";
+
+const hourMs = 3_600_000;
+const blockTable = "blocks";
+/** Fixed columns of a row, uncompressed. */
+const rowOverheadBytes = 48;
+
+export interface ParquetBatchWriterOptions {
+  readonly store: ObjectStore;
+  /** Memory of the database engine; beyond it rows spill to the store's staging folder. */
+  readonly memoryLimitBytes?: number;
+  readonly threads?: number;
+  /** zstd level: 1 is fast, 22 is small. */
+  readonly compressionLevel?: number;
+  readonly now?: () => number;
+}
+
+interface PartitionFacts {
+  rows: number;
+  minIngestMs: number;
+  maxIngestMs: number;
+}
+
+/** Rows staged for one table: one staging table per topic version. */
+interface StagedTable {
+  readonly name: string;
+  version: number;
+  readonly sources: (StagedSource & {
+    readonly version: number;
+    readonly staging: StagingTable<StagedRow>;
+  })[];
+  readonly partitions: Map<number, PartitionFacts>;
+}
+
+class ParquetBatchWriter implements BatchWriter {
+  readonly #store: ObjectStore;
+  readonly #options: Required<Omit<ParquetBatchWriterOptions, "store">>;
+  #duckdb: Duckdb | undefined;
+  #blocks: StagingTable<StagedBlock> | undefined;
+  #block: StagedBlock | undefined;
+  #tables = new Map<string, StagedTable>();
+  #stagingCount = 0;
+  #bytes = 0;
+  #rows = 0;
+
+  constructor({ store, ...options }: ParquetBatchWriterOptions) {
+    this.#store = store;
+    this.#options = {
+      memoryLimitBytes: 512 * 1024 * 1024,
+      threads: 2,
+      compressionLevel: 1,
+      now: Date.now,
+      ...options,
+    };
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get rows(): number {
+    return this.#rows;
+  }
+
+  add(topic: TopicVersion, row: Row, values: readonly ColumnValue[]): void | Promise<void> {
+    return this.#stage(topic, row, values, null);
+  }
+
+  quarantine(row: Row, facts: QuarantineFacts): void | Promise<void> {
+    return this.#stage(null, row, [], facts);
+  }
+
+  async write(): Promise<ReadonlyMap<string, TableAdds>> {
+    const written = new Map<string, TableAdds>();
+    try {
+      await this.#blocks?.finish();
+      for (const [key, table] of this.#tables) written.set(key, await this.#writeTable(key, table));
+    } catch (error) {
+      throw translateDuckdbError(error, "writing Parquet files");
+    }
+    await this.discard();
+    return written;
+  }
+
+  async discard(): Promise<void> {
+    const duckdb = this.#duckdb;
+    this.#duckdb = undefined;
+    this.#blocks = undefined;
+    this.#block = undefined;
+    this.#tables = new Map();
+    this.#bytes = 0;
+    this.#rows = 0;
+    await duckdb?.close();
+  }
+
+  #stage(
+    topic: TopicVersion | null,
+    row: Row,
+    values: readonly ColumnValue[],
+    facts: QuarantineFacts | null,
+  ): void | Promise<void> {
+    if (this.#duckdb === undefined) return this.#open().then(() => this.#stage(topic, row, values, facts));
+    assert(Number.isSafeInteger(row.eventTimeMs), "event times are whole milliseconds");
+    const table = this.#tableOf(topic);
+    const staging = this.#stagingOf(table, topic);
+    const partitionHour = Math.floor((row.eventTimeOutside ? row.ingestTimeMs : row.eventTimeMs) / hourMs);
+    this.#count(table, partitionHour, row);
+    const newBlock = this.#isOfOpenBlock(row) ? undefined : this.#stageBlock(row);
+    const blockNumber = this.#block?.number ?? 0;
+    const full = staging.add({ row, blockNumber, partitionHour, values, facts });
+    if (newBlock || full) return Promise.all([newBlock, full]).then(() => undefined);
+  }
+
+  async #open(): Promise<void> {
+    const spillFolder = join(this.#store.stagingFolder, `spill-${randomUUID()}`);
+    this.#duckdb = await openDuckdb({ ...this.#options, spillFolder });
+    this.#blocks = new StagingTable(this.#duckdb.connection, blockTable, blockTableColumns);
+  }
+
+  #isOfOpenBlock(row: Row): boolean {
+    const block = this.#block;
+    return (
+      block !== undefined &&
+      block.position === row.position &&
+      block.partition === row.partition &&
+      block.streamId === row.streamId &&
+      block.ingestTimeMs === row.ingestTimeMs
+    );
+  }
+
+  #stageBlock(row: Row): void | Promise<void> {
+    const { streamId, partition, position, ingestTimeMs } = row;
+    this.#block = { number: (this.#block?.number ?? 0) + 1, streamId, partition, position, ingestTimeMs };
+    return this.#blocks?.add(this.#block);
+  }
+
+  #tableOf(topic: TopicVersion | null): StagedTable {
+    const key = topic?.topicId ?? QUARANTINE;
+    let table = this.#tables.get(key);
+    if (!table) {
+      table = { name: topic?.name ?? QUARANTINE, version: 0, sources: [], partitions: new Map() };
+      this.#tables.set(key, table);
+    }
+    return table;
+  }
+
+  #stagingOf(table: StagedTable, topic: TopicVersion | null): StagingTable<StagedRow> {
+    const version = topic?.version ?? 0;
+    const known = table.sources.find((source) => source.version === version);
+    if (known) return known.staging;
+    assert(this.#duckdb, "the database is open");
+    const stagingName = `rows_${this.#stagingCount++}`;
+    const staged = topic ? topicStagingColumns(topic) : quarantineStagingColumns;
+    const staging = new StagingTable(this.#duckdb.connection, stagingName, staged);
+    table.sources.push({ stagingName, columns: topic?.columns ?? [], version, staging });
+    table.sources.sort((left, right) => right.version - left.version);
+    table.version = Math.max(table.version, version);
+    return staging;
+  }
+
+  #count(table: StagedTable, partitionHour: number, row: Row): void {
+    const { ingestTimeMs } = row;
+    const facts = table.partitions.get(partitionHour);
+    if (facts) {
+      facts.rows++;
+      if (ingestTimeMs < facts.minIngestMs) facts.minIngestMs = ingestTimeMs;
+      if (ingestTimeMs > facts.maxIngestMs) facts.maxIngestMs = ingestTimeMs;
+    } else {
+      table.partitions.set(partitionHour, { rows: 1, minIngestMs: ingestTimeMs, maxIngestMs: ingestTimeMs });
+    }
+    this.#rows++;
+    this.#bytes +=
+      rowOverheadBytes +
+      row.payload.length +
+      (row.messageId?.length ?? 0) +
+      row.deviceId.length +
+      row.topicName.length;
+  }
+
+  async #writeTable(key: string, table: StagedTable): Promise<TableAdds> {
+    for (const { staging } of table.sources) await staging.finish();
+    const adds: AddedFile[] = [];
+    const hours = [...table.partitions.keys()].sort((left, right) => left - right);
+    for (const hour of hours) adds.push(await this.#writeFile(key, table, hour));
+    return { name: table.name, version: table.version, adds };
+  }
+
+  async #writeFile(key: string, table: StagedTable, hour: number): Promise<AddedFile> {
+    const isQuarantine = key === QUARANTINE;
+    const localFile = join(this.#store.stagingFolder, `${randomUUID()}.parquet`);
+    const facts = table.partitions.get(hour);
+    assert(this.#duckdb && facts, "a partition has rows");
+    try {
+      const select = selectPartition(table.sources, isQuarantine, blockTable, hour);
+      const result = await this.#duckdb.connection.run(
+        `COPY (${select}) TO ${quoteText(localFile)} ` +
+          `(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL ${this.#options.compressionLevel}, RETURN_STATS)`,
+      );
+      const [copied] = await result.getRowObjects();
+      assert.equal(Number(copied?.["count"]), facts.rows, "a file has the rows that were staged for it");
+      const start = new Date(hour * hourMs);
+      const eventDate = start.toISOString().slice(0, 10);
+      const eventHour = start.getUTCHours();
+      const folder = `event_date=${eventDate}/event_hour=${String(eventHour).padStart(2, "0")}`;
+      const path = `${folder}/${randomUUID()}.parquet`;
+      const { bytes } = await this.#store.importFile(localFile, `${table.name}/${path}`);
+      const columns = fileColumns(table.sources, isQuarantine);
+      const stats = deltaStatistics(facts.rows, columns, columnFacts(copied?.["column_statistics"] ?? null));
+      return { path, eventDate, eventHour, bytes, modifiedAtMs: this.#options.now(), ...facts, stats };
+    } catch (error) {
+      await rm(localFile, { force: true });
+      throw error;
+    }
+  }
+}
+
+/** Parquet files by DuckDB: rows are staged in chunks and written sorted by event time, one file per table and event hour. */
+export function createParquetBatchWriter(options: ParquetBatchWriterOptions): BatchWriter {
+  return new ParquetBatchWriter(options);
+}

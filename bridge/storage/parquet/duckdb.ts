@@ -1,0 +1,60 @@
+import { mkdir, rm } from "node:fs/promises";
+import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
+import { BridgeError } from "../../errors.ts";
+
+export interface DuckdbOptions {
+  /** Beyond this DuckDB spills to `spillFolder`. */
+  readonly memoryLimitBytes: number;
+  /** Made when it is missing; removed by `close`. */
+  readonly spillFolder: string;
+  readonly threads: number;
+}
+
+export interface Duckdb {
+  readonly connection: DuckDBConnection;
+  close(): Promise<void>;
+}
+
+/** Opens a database in memory. It never loads or downloads an extension. */
+export async function openDuckdb(options: DuckdbOptions): Promise<Duckdb> {
+  await mkdir(options.spillFolder, { recursive: true });
+  const instance = await DuckDBInstance.create(":memory:", {
+    threads: String(options.threads),
+    memory_limit: `${options.memoryLimitBytes}B`,
+    temp_directory: options.spillFolder,
+    autoinstall_known_extensions: "false",
+    autoload_known_extensions: "false",
+  });
+  const connection = await instance.connect();
+  await connection.run("SET TimeZone = 'UTC'");
+  return {
+    connection,
+    close: async () => {
+      connection.closeSync();
+      instance.closeSync();
+      await rm(options.spillFolder, { recursive: true, force: true });
+    },
+  };
+}
+
+export function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+export function quoteText(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+/**
+ * DuckDB's errors have no code, only a text: this is the one place that reads it. STORE_FULL where the disk has no room, else
+ * PARQUET_FAILED; both retryable, because the rows are still staged or in the stream.
+ */
+export function translateDuckdbError(cause: unknown, doing: string): BridgeError {
+  if (cause instanceof BridgeError) return cause;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  const isFull = /no space left|disk quota|ENOSPC|EDQUOT/i.test(text);
+  return new BridgeError(isFull ? "STORE_FULL" : "PARQUET_FAILED", `${doing}: ${text}`, {
+    retryable: true,
+    cause,
+  });
+}

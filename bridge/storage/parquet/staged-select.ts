@@ -1,0 +1,67 @@
+import type { ColumnType, TypedColumn } from "../../consumer/topic-catalog.ts";
+import { baseColumns, mergeColumns, quarantineColumns, type TableColumn } from "../table-columns.ts";
+import { quoteName } from "./duckdb.ts";
+import { typedColumnName } from "./staged-rows.ts";
+
+/** Rows staged for one version of a topic (or for `_quarantine`, without typed columns). */
+export interface StagedSource {
+  readonly stagingName: string;
+  readonly columns: readonly TypedColumn[];
+}
+
+const sqlTypes: Record<ColumnType, string> = {
+  boolean: "BOOLEAN",
+  long: "BIGINT",
+  double: "DOUBLE",
+  string: "VARCHAR",
+  timestamp: "TIMESTAMPTZ",
+};
+
+function timestamp(column: string): string {
+  return `make_timestamptz(${column}::BIGINT * 1000)`;
+}
+
+const baseExpressions: Readonly<Record<string, string>> = {
+  event_time: timestamp("r.event_ms"),
+  ingest_time: timestamp("b.ingest_ms"),
+  _stream: "b.stream",
+  _partition: "b.partition",
+  _position: "b.position",
+};
+
+function typedExpression(column: TypedColumn, source: StagedSource): string {
+  const index = source.columns.findIndex(({ name }) => name.toLowerCase() === column.name.toLowerCase());
+  if (index < 0) return `NULL::${sqlTypes[column.type]}`;
+  const staged = `r.${typedColumnName(index)}`;
+  if (source.columns[index]?.type === column.type)
+    return column.type === "timestamp" ? timestamp(staged) : staged;
+  return `TRY_CAST(${staged} AS ${sqlTypes[column.type]})`;
+}
+
+/** Columns of the file that the sources (highest version first) make together. */
+export function fileColumns(sources: readonly StagedSource[], isQuarantine: boolean): TableColumn[] {
+  if (isQuarantine) return [...baseColumns, ...quarantineColumns];
+  return [...baseColumns, ...mergeColumns(sources.map(({ columns }) => columns))];
+}
+
+/** SELECT of one partition's rows in file order of columns, sorted by event time. */
+export function selectPartition(
+  sources: readonly StagedSource[],
+  isQuarantine: boolean,
+  blockTable: string,
+  partitionHour: number,
+): string {
+  const typed = isQuarantine ? [] : mergeColumns(sources.map(({ columns }) => columns));
+  const own = isQuarantine ? [...baseColumns, ...quarantineColumns] : baseColumns;
+  const selects = sources.map((source) => {
+    const expressions = [
+      ...own.map(({ name }) => `${baseExpressions[name] ?? `r.${name}`} AS ${quoteName(name)}`),
+      ...typed.map((column) => `${typedExpression(column, source)} AS ${quoteName(column.name)}`),
+    ];
+    return (
+      `SELECT ${expressions.join(", ")} FROM ${quoteName(source.stagingName)} r ` +
+      `JOIN ${quoteName(blockTable)} b ON b.block = r.block WHERE r.partition_hour = ${partitionHour}`
+    );
+  });
+  return `SELECT * FROM (${selects.join(" UNION ALL ")}) ORDER BY event_time`;
+}
