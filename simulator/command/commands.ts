@@ -1,7 +1,10 @@
 import type { TObject } from "@sinclair/typebox";
 import { Command, CommanderError } from "commander";
-import { type SimulateConfig, simulateSchema } from "../config.ts";
+import { audit } from "../audit/audit.ts";
+import { openLake } from "../audit/local-lake.ts";
+import { type AuditConfig, auditSchema, type SimulateConfig, simulateSchema } from "../config.ts";
 import { SimulatorError, type SimulatorErrorCode } from "../errors.ts";
+import { auditText } from "../report/audit-text.ts";
 import { createProgress } from "../report/progress.ts";
 import { reportText } from "../report/report.ts";
 import { simulate } from "../simulate.ts";
@@ -36,6 +39,15 @@ Then: tidegate audit --ledger ledger --lake file:data/lake
 
 Exit code: 0 everything was sent (QoS 1: and acknowledged), 1 not everything, 2 wrong usage.`;
 
+const auditExamples = `
+Examples:
+  tidegate audit --ledger ledger --lake file:data/lake
+  tidegate audit --ledger ledger --lake file:data/lake --wait 600 --json
+
+Compares every row that the tables hold of the ledger's runs with what was sent: payload, topic, device and event time. Rows of others
+are left alone. Exit code: 0 proven (something was acknowledged, nothing is lost, duplicated, phantom or altered, and only planned poison
+is quarantined), 1 not proven, 2 wrong usage.`;
+
 /** Runs a command line without the program's name. Never throws. */
 export async function runCommandLine(argv: readonly string[], terminal: Terminal): Promise<ExitCode> {
   let code: ExitCode = exitCode.ok;
@@ -54,6 +66,15 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
     simulateExamples,
   ).action(async (given: Record<string, unknown>) => {
     code = await runSimulate(checked<SimulateConfig>(simulateSchema, given), terminal);
+  });
+  command(
+    program,
+    "audit",
+    "prove that what was acknowledged is in the tables exactly once",
+    auditSchema,
+    auditExamples,
+  ).action(async (given: Record<string, unknown>) => {
+    code = await runAudit(checked<AuditConfig>(auditSchema, given), terminal);
   });
   try {
     await program.parseAsync(argv, { from: "user" });
@@ -90,6 +111,18 @@ async function runSimulate(config: SimulateConfig, terminal: Terminal): Promise<
   const report = await simulate(simulateOptions(config), progress, terminal.stop);
   terminal.stdout.write(config.json ? `${JSON.stringify(report)}\n` : reportText(report));
   return report.isWhole || (report.wasStopped && report.gaveUp === 0) ? exitCode.ok : exitCode.failed;
+}
+
+async function runAudit(config: AuditConfig, terminal: Terminal): Promise<ExitCode> {
+  const options = {
+    ledgerFolder: config.ledger,
+    lake: openLake(config.lake),
+    waitMs: config.wait * 1000,
+    settleMs: config.settle * 1000,
+  };
+  const result = await audit(options, createProgress(terminal.stderr, Date.now), terminal.stop);
+  terminal.stdout.write(config.json ? `${JSON.stringify(result)}\n` : auditText(result));
+  return result.isProven ? exitCode.ok : exitCode.failed;
 }
 
 function failed(error: unknown, isJson: boolean, terminal: Terminal): ExitCode {

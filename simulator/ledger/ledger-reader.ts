@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { SimulatorError } from "../errors.ts";
 import { totalMessages } from "../scenario/scenario.ts";
@@ -51,6 +51,11 @@ export class RunLedger {
   /** False only where the message was certainly never published. */
   mayHaveBeenSent(index: number): boolean {
     return this.#isComplete ? this.sent.has(index) || this.acked.has(index) : index < this.#horizon;
+  }
+
+  /** When it was last written to. */
+  changedAtMs(): number {
+    return statSync(this.#events).mtimeMs;
   }
 
   /** Reads what was appended since. Throws LEDGER_DAMAGED. */

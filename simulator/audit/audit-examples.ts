@@ -1,0 +1,25 @@
+export type ExampleKind = "lost" | "duplicated" | "phantom" | "altered" | "quarantined";
+
+const examplesMax = 5;
+
+/** The first few messages of each kind that something is wrong with, for people. */
+export class AuditExamples {
+  readonly #texts = new Map<ExampleKind, string[]>();
+
+  add(kind: ExampleKind, text: string): void {
+    const texts = this.#texts.get(kind) ?? [];
+    if (texts.length < examplesMax) this.#texts.set(kind, [...texts, text]);
+  }
+
+  isFull(kind: ExampleKind): boolean {
+    return (this.#texts.get(kind)?.length ?? 0) >= examplesMax;
+  }
+
+  clear(): void {
+    this.#texts.clear();
+  }
+
+  list(): string[] {
+    return [...this.#texts].flatMap(([kind, texts]) => texts.map((text) => `${kind}: ${text}`));
+  }
+}

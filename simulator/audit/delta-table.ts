@@ -1,0 +1,123 @@
+// An own reader of Delta logs (PROTOCOL.md of delta-io/delta): it shares no code with what writes them.
+import { brokenLog, type DataFile, type DeltaActions, parseEntry, readActions } from "./delta-actions.ts";
+import { type LakeFiles, readWhole } from "./lake-files.ts";
+import { readObjects } from "./parquet-file.ts";
+
+const logFolder = "_delta_log";
+const entryPattern = /^(\d{20})\.json$/;
+/** Classic checkpoints, in one file or in parts: `<version>.checkpoint[.<part>.<parts>].parquet`. */
+const checkpointPattern = /^(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?\.parquet$/;
+
+interface Checkpoint {
+  readonly version: number;
+  readonly files: readonly string[];
+}
+
+interface LogFiles {
+  /** Name by version. */
+  readonly entries: ReadonlyMap<number, string>;
+  /** The newest whole one. */
+  readonly checkpoint: Checkpoint | null;
+}
+
+/** The folders of the lake that are tables. */
+export async function tableNames(lake: LakeFiles): Promise<string[]> {
+  const names = (await lake.list("")).sort();
+  const logs = await Promise.all(names.map((name) => lake.list(`${name}/${logFolder}`)));
+  return names.filter((_, index) => (logs[index]?.length ?? 0) > 0);
+}
+
+/** One table's current snapshot, kept up by reading what was added to its log. */
+export class DeltaTable {
+  readonly name: string;
+  readonly #lake: LakeFiles;
+  #version = -1;
+  #files = new Map<string, DataFile>();
+
+  constructor(lake: LakeFiles, name: string) {
+    this.#lake = lake;
+    this.name = name;
+  }
+
+  /** Live data files by path. */
+  get files(): ReadonlyMap<string, DataFile> {
+    return this.#files;
+  }
+
+  /** Reads on to the newest version. Throws AUDIT_LOG_BROKEN where the log has a hole, and AUDIT_TABLE_UNSUPPORTED. */
+  async refresh(): Promise<void> {
+    let log = await this.#list();
+    // A listing that runs while entries are created may show a younger one without an older one: look again before judging.
+    if (this.#hole(log) !== null) log = await this.#list();
+    if (this.#version < 0 || this.#hole(log) !== null) await this.#loadCheckpoint(log);
+    const hole = this.#hole(log);
+    if (hole !== null) throw brokenLog(this.name, `entry ${hole} is missing, though a later one is there`);
+    for (;;) {
+      const name = log.entries.get(this.#version + 1);
+      if (name === undefined) return;
+      const bytes = await readWhole(this.#lake, this.#path(name));
+      if (!bytes) throw brokenLog(this.name, `entry ${name} vanished`);
+      this.#apply(parseEntry(this.name, name, bytes.toString("utf8")));
+      this.#version++;
+    }
+  }
+
+  /** The first version above ours that is missing below one that is there. */
+  #hole({ entries, checkpoint }: LogFiles): number | null {
+    const base = this.#version < 0 ? (checkpoint?.version ?? -1) : this.#version;
+    const newest = Math.max(-1, ...entries.keys());
+    for (let version = base + 1; version < newest; version++) if (!entries.has(version)) return version;
+    return null;
+  }
+
+  async #loadCheckpoint({ checkpoint }: LogFiles): Promise<void> {
+    if (!checkpoint || checkpoint.version <= this.#version) return;
+    const files = new Map<string, DataFile>();
+    for (const name of checkpoint.files) {
+      const file = await this.#lake.open(this.#path(name));
+      if (!file) throw brokenLog(this.name, `checkpoint ${name} vanished`);
+      try {
+        const actions = readActions(this.name, await readObjects(file, ["add", "protocol"]));
+        for (const add of actions.adds) files.set(add.path, add);
+      } finally {
+        await file.close();
+      }
+    }
+    this.#files = files;
+    this.#version = checkpoint.version;
+  }
+
+  #apply({ adds, removes }: DeltaActions): void {
+    for (const path of removes) this.#files.delete(path);
+    for (const add of adds) this.#files.set(add.path, add);
+  }
+
+  async #list(): Promise<LogFiles> {
+    const names = await this.#lake.list(`${this.name}/${logFolder}`);
+    const entries = new Map<number, string>();
+    const parts = new Map<string, string[]>();
+    for (const name of names) {
+      const version = entryPattern.exec(name)?.[1];
+      if (version !== undefined) entries.set(Number(version), name);
+      const [, checkpointVersion, , count = "1"] = checkpointPattern.exec(name) ?? [];
+      if (checkpointVersion === undefined) continue;
+      const key = `${checkpointVersion}/${Number(count)}`;
+      parts.set(key, [...(parts.get(key) ?? []), name]);
+    }
+    return { entries, checkpoint: newestWhole(parts) };
+  }
+
+  #path(name: string): string {
+    return `${this.name}/${logFolder}/${name}`;
+  }
+}
+
+function newestWhole(parts: ReadonlyMap<string, string[]>): Checkpoint | null {
+  let newest: Checkpoint | null = null;
+  for (const [key, files] of parts) {
+    const [version, count] = key.split("/").map(Number);
+    if (version === undefined || files.length !== count) continue;
+    if (!newest || version > newest.version) newest = { version, files };
+  }
+  return newest;
+}

@@ -1,0 +1,25 @@
+/** A file that can be read in parts. */
+export interface LakeFile {
+  readonly bytes: number;
+  slice(start: number, end: number): Promise<ArrayBuffer>;
+  close(): Promise<void>;
+}
+
+/** PORT: the lake as the audit reads it. Paths are relative to the lake's root, with `/`. */
+export interface LakeFiles {
+  /** Names in a folder, in no order; [] where there is no such folder. */
+  list(folder: string): Promise<string[]>;
+  /** null where there is no such file. */
+  open(path: string): Promise<LakeFile | null>;
+}
+
+/** All bytes of a file; null where there is no such file. */
+export async function readWhole(lake: LakeFiles, path: string): Promise<Buffer | null> {
+  const file = await lake.open(path);
+  if (!file) return null;
+  try {
+    return Buffer.from(await file.slice(0, file.bytes));
+  } finally {
+    await file.close();
+  }
+}

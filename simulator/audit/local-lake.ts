@@ -1,0 +1,67 @@
+import { statSync } from "node:fs";
+import { type FileHandle, open, readdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { SimulatorError } from "../errors.ts";
+import type { LakeFile, LakeFiles } from "./lake-files.ts";
+
+/** Opens the lake that a URL names: `file:DIR`. Throws AUDIT_USAGE. */
+export function openLake(url: string): LakeFiles {
+  const folder = /^file:(?:\/\/(?=\/))?(.+)$/.exec(url)?.[1];
+  if (folder === undefined) throw wrongLake(url, "it must be file:DIR, for example --lake file:data/lake");
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+    throw wrongLake(url, `there is no folder ${resolve(folder)}; tidegate status shows where the lake is`);
+  return new LocalLake(folder);
+}
+
+function wrongLake(url: string, fault: string): SimulatorError {
+  return new SimulatorError("AUDIT_USAGE", `--lake ${url}: ${fault}`, { retryable: false });
+}
+
+class LocalLake implements LakeFiles {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  list(folder: string): Promise<string[]> {
+    return readdir(join(this.#folder, folder)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
+      throw error;
+    });
+  }
+
+  async open(path: string): Promise<LakeFile | null> {
+    try {
+      const handle = await open(join(this.#folder, path));
+      return new LocalFile(handle, (await handle.stat()).size);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+      throw error;
+    }
+  }
+}
+
+class LocalFile implements LakeFile {
+  readonly bytes: number;
+  readonly #handle: FileHandle;
+
+  constructor(handle: FileHandle, bytes: number) {
+    this.#handle = handle;
+    this.bytes = bytes;
+  }
+
+  async slice(start: number, end: number): Promise<ArrayBuffer> {
+    const bytes = new Uint8Array(new ArrayBuffer(end - start));
+    for (let filled = 0; filled < bytes.length; ) {
+      const { bytesRead } = await this.#handle.read(bytes, filled, bytes.length - filled, start + filled);
+      if (bytesRead === 0) throw new Error(`it ends at byte ${start + filled}, before byte ${end}`);
+      filled += bytesRead;
+    }
+    return bytes.buffer;
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+}

@@ -1,0 +1,30 @@
+import type { AuditResult } from "../audit/audit.ts";
+
+function line(name: string, value: number, meaning: string): string {
+  return `  ${name.padEnd(14)}${String(value).padStart(12)}  ${meaning}\n`;
+}
+
+/** For people. */
+export function auditText(result: AuditResult): string {
+  return [
+    `runs ${result.runs.join(", ")}: ${result.files} files read, waited ${result.waitedS} s\n`,
+    line("sent", result.sent, "messages that the fleet published"),
+    line("acked", result.acked, "acknowledged by the gateway"),
+    line("stored", result.stored, "in a table"),
+    line("quarantined", result.quarantined, `in _quarantine, ${result.plannedPoison} of them planned`),
+    line("lost", result.lost, "acknowledged, and in no table nor quarantine"),
+    line("duplicated", result.duplicated, "rows beyond the first of their message"),
+    line("phantom", result.phantom, "rows of messages that were never sent"),
+    line("altered", result.altered, "rows that are not what was sent"),
+    line(
+      "unackedStored",
+      result.unackedStored,
+      "filed without the fleet having seen the acknowledgement: allowed",
+    ),
+    ...result.faults.map(({ code, message }) => `${code}: ${message}\n`),
+    ...result.examples.map((example) => `${example}\n`),
+    result.isProven
+      ? "PROVEN: every acknowledged message is filed exactly once, as it was sent\n"
+      : "NOT PROVEN\n",
+  ].join("");
+}
