@@ -8,7 +8,16 @@ export {
   MAX_MESSAGE_PAYLOAD_BYTES,
 } from "./block/block-format.ts";
 export { type DecodedBlock, decodeBlock } from "./block/decode-block.ts";
+export { bridgeConfigSchemas } from "./config.ts";
 export { BridgeError, type BridgeErrorCode, bridgeErrorCodes } from "./errors.ts";
+export {
+  createProducer,
+  type Producer,
+  type ProducerOptions,
+  type ProducerStatus,
+} from "./producer/producer.ts";
+export { type ProducerConfig, producerConfigSchema } from "./producer/producer-config.ts";
+export { type EmbeddedStreamConfig, embeddedStreamConfigSchema } from "./streams/embedded/embedded-config.ts";
 export {
   type AppendOptions as EmbeddedAppendOptions,
   type EmbeddedStream,

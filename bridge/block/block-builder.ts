@@ -6,6 +6,7 @@ import {
   type BlockMessage,
   type BlockSeal,
   CHECKSUM_BYTES,
+  EMPTY_BLOCK_BYTES,
   HEADER_BYTES,
 } from "./block-format.ts";
 
@@ -180,6 +181,12 @@ export function encodeBlock(seal: BlockSeal, messages: Iterable<BlockMessage>, m
       throw new RangeError(`the messages do not fit into a block of ${maxBytes} bytes`);
   }
   return builder.seal(seal);
+}
+
+/** True where a message fits into an empty block of that cap, whatever its names. */
+export function fitsEmptyBlock(message: BlockMessage, maxBytes: number): boolean {
+  const room = maxBytes - EMPTY_BLOCK_BYTES;
+  return messageBytesMax(message) <= room || exactMessageBytesMax(message) <= room;
 }
 
 /** Upper bound of what a message adds to a block, without looking into its texts. */

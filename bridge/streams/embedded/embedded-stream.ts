@@ -1,7 +1,9 @@
 import { resolve } from "node:path";
+import { Value } from "@sinclair/typebox/value";
 import { BridgeError } from "../../errors.ts";
 import { compareDecimalPositions, entryNumberOf, positionOf } from "../decimal-position.ts";
 import type { PartitionState, Position, StreamEntry, StreamLog } from "../stream-log.ts";
+import { embeddedStreamConfigSchema } from "./embedded-config.ts";
 import { type ReadDisk, SpaceBudget, type SpaceStatus } from "./space-budget.ts";
 import { StreamAppender } from "./stream-appender.ts";
 import { damaged, hasStreamFile, openStreamDatabase, type StreamDatabase } from "./stream-file.ts";
@@ -9,13 +11,7 @@ import { readStreamRecord } from "./stream-folder.ts";
 import { StreamReader } from "./stream-reader.ts";
 import { decodePartition, ownerKey, type StreamRecord, stateKey } from "./stream-records.ts";
 
-const gib = 1024 ** 3;
-export const embeddedStreamDefaults = {
-  maxBytes: 8 * gib,
-  reserveBytes: gib,
-  appendTimeoutMs: 5000,
-  stuckMs: 60_000,
-} as const;
+const defaults = Value.Create(embeddedStreamConfigSchema);
 
 interface CommonOptions {
   readonly folder: string;
@@ -57,7 +53,7 @@ export interface EmbeddedStream extends StreamLog {
  */
 export async function openEmbeddedStream(options: AppendOptions | ReadOptions): Promise<EmbeddedStream> {
   const folder = resolve(options.folder);
-  const maxBytes = options.maxBytes ?? embeddedStreamDefaults.maxBytes;
+  const maxBytes = options.maxBytes ?? defaults.maxBytes;
   if (!hasStreamFile(folder))
     throw new BridgeError("STREAM_MISSING", `there is no stream in ${folder}`, { retryable: true });
   const readOnly = options.mode === "read";
@@ -67,7 +63,7 @@ export async function openEmbeddedStream(options: AppendOptions | ReadOptions): 
     checkPartitionCount(record, options.partitionCount, folder);
     const reader = new StreamReader(database, { folder, partitionCount: record.partitionCount });
     if (options.mode === "read") return new LmdbStream({ database, record, reader });
-    const { reserveBytes = embeddedStreamDefaults.reserveBytes, readDisk } = options;
+    const { reserveBytes = defaults.reserveBytes, readDisk } = options;
     const budget = new SpaceBudget({ folder, maxBytes, reserveBytes, ...(readDisk ? { readDisk } : {}) });
     const appender = takeOver(database, record, budget, options);
     await budget.start();
@@ -100,8 +96,8 @@ function takeOver(
     generation,
     partitions,
     budget,
-    appendTimeoutMs: options.appendTimeoutMs ?? embeddedStreamDefaults.appendTimeoutMs,
-    stuckMs: options.stuckMs ?? embeddedStreamDefaults.stuckMs,
+    appendTimeoutMs: options.appendTimeoutMs ?? defaults.appendTimeoutMs,
+    stuckMs: options.stuckMs ?? defaults.stuckMs,
     now: options.now ?? Date.now,
     onFatal: options.onFatal,
   });

@@ -1,0 +1,8 @@
+import { producerConfigSchema } from "./producer/producer-config.ts";
+import { embeddedStreamConfigSchema } from "./streams/embedded/embedded-config.ts";
+
+/** Every setting of this folder, by the section it stands in. */
+export const bridgeConfigSchemas = {
+  stream: embeddedStreamConfigSchema,
+  producer: producerConfigSchema,
+} as const;

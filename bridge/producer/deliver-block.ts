@@ -1,0 +1,87 @@
+import { fullJitterDelayMs } from "../../devices/protocol/backoff.ts";
+import { CodedError } from "../../devices/protocol/coded-error.ts";
+import { BridgeError } from "../errors.ts";
+import type { ProducerClock } from "./producer-clock.ts";
+
+/** A block that has waited behind slow ones until its deadline still gets one attempt of this length. */
+const firstAttemptMinMs = 1000;
+
+export interface Delivery {
+  /** Appends the block; called again with the same bytes after a failure. */
+  readonly append: () => Promise<unknown>;
+  readonly deadlineAtMs: number;
+  /** Null = one attempt only. */
+  readonly backOff: { readonly baseMs: number; readonly maxMs: number } | null;
+  readonly clock: ProducerClock;
+  readonly random: () => number;
+  /** Told of each failure after which another attempt follows. */
+  readonly onRetry: (failure: CodedError, attempt: number) => void;
+}
+
+/**
+ * Appends a block until it is durable, its deadline has passed, or trying again can't mend it.
+ * Answers null, or why the block was given up; it may still be in the stream, or get there.
+ */
+export async function deliverBlock(delivery: Delivery): Promise<Error | null> {
+  const { clock, deadlineAtMs, backOff } = delivery;
+  for (let attempt = 0; ; attempt++) {
+    const leftMs = Math.max(deadlineAtMs - clock.now(), attempt === 0 ? firstAttemptMinMs : 0);
+    const failure = await within(leftMs, clock, delivery.append);
+    if (failure === null) return null;
+    if (!(failure instanceof CodedError && failure.retryable)) return asError(failure);
+    if (!backOff || clock.now() >= deadlineAtMs) return givenUp(failure, attempt + 1);
+    delivery.onRetry(failure, attempt);
+    const delayMs = fullJitterDelayMs(attempt, backOff, delivery.random);
+    await pause(Math.min(delayMs, deadlineAtMs - clock.now()), clock);
+    if (clock.now() >= deadlineAtMs) return givenUp(failure, attempt + 1);
+  }
+}
+
+/** Null once the append is confirmed, else why not. A stream that never answers counts as one that timed out. */
+async function within(
+  limitMs: number,
+  clock: ProducerClock,
+  append: () => Promise<unknown>,
+): Promise<unknown> {
+  return await new Promise((resolve) => {
+    const cancel = clock.after(limitMs, () => {
+      resolve(
+        new BridgeError("STREAM_TIMEOUT", `the stream has not answered for ${limitMs} ms`, {
+          retryable: true,
+        }),
+      );
+    });
+    Promise.resolve()
+      .then(append)
+      .then(
+        () => {
+          cancel();
+          resolve(null);
+        },
+        (failure: unknown) => {
+          cancel();
+          resolve(failure ?? new Error("the stream gave no reason"));
+        },
+      );
+  });
+}
+
+async function pause(delayMs: number, clock: ProducerClock): Promise<void> {
+  await new Promise<void>((resolve) => void clock.after(Math.max(0, delayMs), resolve));
+}
+
+function givenUp(failure: CodedError, attempts: number): BridgeError {
+  return new BridgeError(
+    "PRODUCER_DEADLINE",
+    `the stream has not taken a block in ${attempts} attempts: ${failure.message}`,
+    {
+      retryable: true,
+      cause: failure,
+      details: { attempts, code: failure.code },
+    },
+  );
+}
+
+function asError(failure: unknown): Error {
+  return failure instanceof Error ? failure : new Error(String(failure));
+}

@@ -1,0 +1,261 @@
+import { randomBytes } from "node:crypto";
+import type { Logger } from "pino";
+import { CodedError } from "../../devices/protocol/coded-error.ts";
+import { type BlockMessage, MAX_BLOCK_BYTES, PRODUCER_ID_BYTES } from "../block/block-format.ts";
+import type { StreamLog } from "../streams/stream-log.ts";
+import { deliverBlock } from "./deliver-block.ts";
+import { OpenBlock, type Settled } from "./open-block.ts";
+import type { ProducerClock } from "./producer-clock.ts";
+import type { ProducerConfig } from "./producer-config.ts";
+import type { ProducerMetrics } from "./producer-metrics.ts";
+
+/** G8: the tail of an idle producer is claimed this long after its last acknowledgement. */
+export const CLAIM_AFTER_IDLE_MS = 1000;
+/** G8: consumers forget a producer 24 h after they last saw it, so an idle one becomes a new one long before. */
+export const NEW_ID_AFTER_IDLE_MS = 3_600_000;
+
+export interface LaneOptions {
+  readonly partition: number;
+  readonly stream: Pick<StreamLog, "streamId" | "append">;
+  readonly config: ProducerConfig;
+  readonly clock: ProducerClock;
+  readonly random: () => number;
+  readonly metrics: ProducerMetrics;
+  readonly logger: Logger;
+  /** Told once per block, after its messages were settled. */
+  readonly release: (inFlightBytes: number) => void;
+}
+
+export interface LaneStatus {
+  readonly partition: number;
+  readonly producerId: string;
+  readonly lastSequence: number;
+  readonly lastAcknowledgedSequence: number;
+  readonly acknowledgedMessages: number;
+  readonly waitingBlocks: number;
+  /** Since when the stream has not taken the block in flight, ms since the epoch; null while it takes them. */
+  readonly heldSinceMs: number | null;
+  readonly lastFailure: { readonly code: string; readonly message: string; readonly atMs: number } | null;
+}
+
+/**
+ * The way of one partition's messages into the stream: blocks in order, one in flight at a time. A block that is given up takes the
+ * ones behind it with it, so that no message overtakes an earlier one of its device (G5). Its sequence is never used again; should
+ * it appear in the stream later, the consumer drops it as older than its successors.
+ */
+export class ProducerLane {
+  readonly #options: LaneOptions;
+  /** Blocks that wait, oldest first; the last one takes messages. */
+  #waiting: OpenBlock[] = [];
+  #inFlight: OpenBlock | undefined;
+  #producerId = newProducerId();
+  #lastSequence = 0;
+  #lastAcknowledgedSequence = 0;
+  #acknowledgedMessages = 0;
+  #lastActiveAtMs: number;
+  /** True while no block in the stream says yet that the last messages were acknowledged. */
+  #isTailUnclaimed = false;
+  #cancelClaim: (() => void) | undefined;
+  #isClosed = false;
+  #heldSinceMs: number | null = null;
+  #lastFailure: LaneStatus["lastFailure"] = null;
+
+  constructor(options: LaneOptions) {
+    this.#options = options;
+    this.#lastActiveAtMs = options.clock.now();
+  }
+
+  /** The message must fit into an empty block. */
+  accept(message: BlockMessage, settled: Settled): void {
+    if (!this.#waiting.at(-1)?.add(message, settled)) this.#openBlock().add(message, settled);
+    this.#sendIfReady();
+  }
+
+  /** What waits now has waited long enough. */
+  linger(): void {
+    for (const block of this.#waiting) block.isDue = true;
+    this.#sendIfReady();
+  }
+
+  /** Appends everything accepted so far without waiting for more; resolves once it is settled, either way. */
+  async flush(): Promise<void> {
+    this.linger();
+    const last = this.#waiting.at(-1) ?? this.#inFlight;
+    if (last) await new Promise<void>((resolve) => last.whenSettled(resolve));
+  }
+
+  /** Nothing may be accepted any more: flushes, and claims the tail at once. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.flush();
+    if (this.#isTailUnclaimed) {
+      this.#openBlock();
+      await this.flush();
+    }
+    this.#cancelClaim?.();
+  }
+
+  status(): LaneStatus {
+    return {
+      partition: this.#options.partition,
+      producerId: this.#producerId,
+      lastSequence: this.#lastSequence,
+      lastAcknowledgedSequence: this.#lastAcknowledgedSequence,
+      acknowledgedMessages: this.#acknowledgedMessages,
+      waitingBlocks: this.#waiting.length + (this.#inFlight ? 1 : 0),
+      heldSinceMs: this.#heldSinceMs,
+      lastFailure: this.#lastFailure,
+    };
+  }
+
+  #openBlock(): OpenBlock {
+    const block = new OpenBlock({ maxBytes: MAX_BLOCK_BYTES, openedAtMs: this.#options.clock.now() });
+    this.#waiting.push(block);
+    return block;
+  }
+
+  #sendIfReady(): void {
+    if (this.#inFlight) return;
+    const [first] = this.#waiting;
+    if (!first) return;
+    const isBig = first.builder.byteLength >= this.#options.config.blockBytes || this.#waiting.length > 1;
+    if (!isBig && !first.isDue) return;
+    this.#waiting.shift();
+    this.#inFlight = first;
+    void this.#send(first);
+  }
+
+  async #send(block: OpenBlock): Promise<void> {
+    const { stream, partition, config, clock, random } = this.#options;
+    this.#renewIfLongIdle();
+    this.#lastSequence += 1;
+    const sequence = this.#lastSequence;
+    const bytes = block.builder.seal({
+      streamId: stream.streamId,
+      producerId: this.#producerId,
+      partition,
+      sequence,
+      lastAcknowledgedSequence: this.#lastAcknowledgedSequence,
+      acknowledgedMessages: this.#acknowledgedMessages,
+      baseTimeMs: block.openedAtMs,
+    });
+    const startedAtMs = clock.now();
+    const failure = await deliverBlock({
+      append: () => stream.append(partition, bytes),
+      deadlineAtMs: block.openedAtMs + config.deadlineMs,
+      // An empty block only claims a tail: it must not keep messages waiting, and the next block claims as well.
+      backOff: block.messageCount > 0 ? { baseMs: config.retryBaseMs, maxMs: config.retryMaxMs } : null,
+      clock,
+      random,
+      onRetry: (error, attempt) => this.#holds(error, { sequence, attempt, messages: block.messageCount }),
+    });
+    this.#inFlight = undefined;
+    if (failure) this.#giveUp(block, sequence, failure);
+    else this.#acknowledge(block, sequence, { bytes: bytes.length, startedAtMs });
+    this.#armClaim();
+    this.#sendIfReady();
+  }
+
+  #acknowledge(block: OpenBlock, sequence: number, sent: { bytes: number; startedAtMs: number }): void {
+    const { clock, metrics, logger, partition } = this.#options;
+    const nowMs = clock.now();
+    const elapsedMs = nowMs - sent.startedAtMs;
+    this.#lastAcknowledgedSequence = sequence;
+    this.#acknowledgedMessages += block.messageCount;
+    this.#lastActiveAtMs = nowMs;
+    this.#isTailUnclaimed = block.messageCount > 0;
+    if (this.#heldSinceMs !== null) {
+      this.#heldSinceMs = null;
+      logger.info(
+        { event: "producer.append.recovered", partition, sequence, elapsedMs },
+        "the stream takes blocks again",
+      );
+    }
+    metrics.appended({ messages: block.messageCount, bytes: sent.bytes, elapsedMs });
+    this.#settle(block);
+  }
+
+  #giveUp(block: OpenBlock, sequence: number, failure: Error): void {
+    const { metrics, logger, partition } = this.#options;
+    this.#noteFailure(failure);
+    // The messages behind it go too; an empty block has none to be overtaken.
+    const followers = block.messageCount > 0 ? this.#waiting.splice(0) : [];
+    const blocks = [block, ...followers];
+    const messages = blocks.reduce((sum, each) => sum + each.messageCount, 0);
+    logger.error(
+      { event: "producer.block.failed", partition, sequence, code: codeOf(failure), messages, err: failure },
+      "gave up a block: its messages are not acknowledged",
+    );
+    for (const each of blocks) {
+      metrics.failed(each.messageCount);
+      this.#settle(each, failure);
+    }
+  }
+
+  #settle(block: OpenBlock, failure?: Error): void {
+    const { logger, partition, release } = this.#options;
+    const thrown = block.settle(failure);
+    if (thrown !== undefined)
+      logger.error(
+        { event: "producer.settle.failed", partition, err: thrown },
+        "a settled message's owner threw",
+      );
+    release(block.inFlightBytes);
+  }
+
+  #holds(error: CodedError, block: { sequence: number; attempt: number; messages: number }): void {
+    const { clock, metrics, logger, partition } = this.#options;
+    metrics.retried(error.code);
+    this.#noteFailure(error);
+    const fields = { event: "producer.append.failed", partition, code: error.code, ...block, err: error };
+    if (this.#heldSinceMs === null) logger.warn(fields, "the stream does not take a block: holding it");
+    else logger.debug(fields, "the stream still does not take the block");
+    this.#heldSinceMs ??= clock.now();
+  }
+
+  #noteFailure(failure: Error): void {
+    this.#lastFailure = {
+      code: codeOf(failure),
+      message: failure.message,
+      atMs: this.#options.clock.now(),
+    };
+  }
+
+  /** A tail that no block claims yet keeps its id: only that producer's next block can claim it. */
+  #renewIfLongIdle(): void {
+    const nowMs = this.#options.clock.now();
+    if (nowMs - this.#lastActiveAtMs < NEW_ID_AFTER_IDLE_MS || this.#isTailUnclaimed) return;
+    this.#producerId = newProducerId();
+    this.#lastSequence = 0;
+    this.#lastAcknowledgedSequence = 0;
+    this.#acknowledgedMessages = 0;
+  }
+
+  /** One timer at a time: under load it finds the lane busy once a second and starts again. */
+  #armClaim(delayMs = CLAIM_AFTER_IDLE_MS): void {
+    if (this.#cancelClaim || this.#isClosed || !this.#isTailUnclaimed) return;
+    this.#cancelClaim = this.#options.clock.after(delayMs, () => {
+      this.#cancelClaim = undefined;
+      this.#claimTail();
+    });
+  }
+
+  #claimTail(): void {
+    if (!this.#isTailUnclaimed || this.#isClosed) return;
+    const idleMs = this.#options.clock.now() - this.#lastActiveAtMs;
+    if (this.#inFlight || this.#waiting.length > 0) this.#armClaim();
+    else if (idleMs >= 0 && idleMs < CLAIM_AFTER_IDLE_MS) this.#armClaim(CLAIM_AFTER_IDLE_MS - idleMs);
+    else {
+      this.#openBlock().isDue = true;
+      this.#sendIfReady();
+    }
+  }
+}
+
+function newProducerId(): string {
+  return randomBytes(PRODUCER_ID_BYTES).toString("hex");
+}
+
+function codeOf(failure: Error): string {
+  return failure instanceof CodedError ? failure.code : "UNKNOWN";
+}

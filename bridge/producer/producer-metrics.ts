@@ -1,0 +1,118 @@
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+
+export type RefusalReason = "full" | "too-large" | "closed";
+
+export interface ProducerTotals {
+  readonly appendedBlocks: number;
+  readonly appendedMessages: number;
+  readonly appendedBytes: number;
+  readonly retries: number;
+  readonly failedBlocks: number;
+  /** Settled with an error after they were accepted. */
+  readonly failedMessages: number;
+  readonly droppedQos0: number;
+  readonly refusedMessages: number;
+}
+
+/** What the producer reports, to Prometheus and to its status. Recorded per block, refusals excepted. */
+export class ProducerMetrics {
+  readonly #blocks: Counter;
+  readonly #messages: Counter;
+  readonly #bytes: Counter;
+  readonly #retries: Counter<"code">;
+  readonly #failedBlocks: Counter;
+  readonly #failedMessages: Counter;
+  readonly #droppedQos0: Counter;
+  readonly #refused: Counter<"reason">;
+  readonly #inFlightBytes: Gauge;
+  readonly #appendSeconds: Histogram;
+  #totals: ProducerTotals = {
+    appendedBlocks: 0,
+    appendedMessages: 0,
+    appendedBytes: 0,
+    retries: 0,
+    failedBlocks: 0,
+    failedMessages: 0,
+    droppedQos0: 0,
+    refusedMessages: 0,
+  };
+
+  constructor(registry: Registry) {
+    const named = (name: string, help: string) => ({
+      name: `tidegate_producer_${name}`,
+      help,
+      registers: [registry],
+    });
+    this.#blocks = new Counter(named("appended_blocks_total", "Blocks that the stream confirmed."));
+    this.#messages = new Counter(named("appended_messages_total", "Messages in confirmed blocks."));
+    this.#bytes = new Counter(named("appended_bytes_total", "Bytes of confirmed blocks."));
+    this.#retries = new Counter({
+      ...named("retries_total", "Appends that failed and were or will be tried again, by error code."),
+      labelNames: ["code"],
+    });
+    this.#failedBlocks = new Counter(named("failed_blocks_total", "Blocks given up."));
+    this.#failedMessages = new Counter(
+      named("failed_messages_total", "Accepted messages given up without an acknowledgement."),
+    );
+    this.#droppedQos0 = new Counter(
+      named("dropped_qos0_total", "QoS 0 messages dropped because the in-flight budget was full."),
+    );
+    this.#refused = new Counter({
+      ...named("refused_total", "Messages refused at once, by reason."),
+      labelNames: ["reason"],
+    });
+    this.#inFlightBytes = new Gauge(named("in_flight_bytes", "Messages accepted but not durable yet."));
+    this.#appendSeconds = new Histogram({
+      ...named("append_seconds", "From the first attempt to append a block to its confirmation."),
+      buckets: [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30],
+    });
+  }
+
+  get totals(): ProducerTotals {
+    return this.#totals;
+  }
+
+  appended(block: { messages: number; bytes: number; elapsedMs: number }): void {
+    this.#blocks.inc();
+    this.#messages.inc(block.messages);
+    this.#bytes.inc(block.bytes);
+    this.#appendSeconds.observe(block.elapsedMs / 1000);
+    const { appendedBlocks, appendedMessages, appendedBytes } = this.#totals;
+    this.#totals = {
+      ...this.#totals,
+      appendedBlocks: appendedBlocks + 1,
+      appendedMessages: appendedMessages + block.messages,
+      appendedBytes: appendedBytes + block.bytes,
+    };
+  }
+
+  retried(code: string): void {
+    this.#retries.inc({ code });
+    this.#totals = { ...this.#totals, retries: this.#totals.retries + 1 };
+  }
+
+  failed(messages: number): void {
+    this.#failedBlocks.inc();
+    this.#failedMessages.inc(messages);
+    const { failedBlocks, failedMessages } = this.#totals;
+    this.#totals = {
+      ...this.#totals,
+      failedBlocks: failedBlocks + 1,
+      failedMessages: failedMessages + messages,
+    };
+  }
+
+  droppedQos0(): void {
+    this.#droppedQos0.inc();
+    this.#totals = { ...this.#totals, droppedQos0: this.#totals.droppedQos0 + 1 };
+  }
+
+  refused(reason: RefusalReason): void {
+    this.#refused.inc({ reason });
+    this.#totals = { ...this.#totals, refusedMessages: this.#totals.refusedMessages + 1 };
+  }
+
+  inFlight(bytes: number): void {
+    this.#inFlightBytes.set(bytes);
+  }
+}
