@@ -11,7 +11,8 @@ import {
   type SegmentHeader,
 } from "./outbox-record.ts";
 
-const countChunkBytes = 262_144;
+/** Per read of the file; a message keeps the whole of it in memory until it is settled. */
+const readMaxBytes = 65_536;
 
 /** What a segment was found to hold. */
 export interface RecoveredSegment {
@@ -135,7 +136,7 @@ export class OutboxSegment {
     if (sequence >= this.#lastSequence) return this.#messages;
     let count = 0;
     for (let offset = SEGMENT_HEADER_BYTES; offset < this.#bytes; ) {
-      const chunk = await this.read(offset, countChunkBytes);
+      const chunk = await this.read(offset, readMaxBytes);
       count += chunk.messages.filter((message) => message.sequence <= sequence).length;
       offset = chunk.nextOffset;
       if (chunk.isDamaged || (chunk.messages.at(-1)?.sequence ?? 0) > sequence) break;
@@ -169,10 +170,10 @@ export class OutboxSegment {
     maxBytes: number,
     maxMessages = Number.POSITIVE_INFINITY,
   ): Promise<SegmentChunk> {
-    let bytes = await this.#readBytes(offset, maxBytes);
+    let bytes = await this.#readBytes(offset, Math.min(maxBytes, readMaxBytes));
     const first = readRecord(bytes, 0);
     if (first.kind === "incomplete" && bytes.length > 0)
-      bytes = await this.#readBytes(offset, Math.max(first.neededBytes, maxBytes));
+      bytes = await this.#readBytes(offset, first.neededBytes);
     const messages: MessageRecord[] = [];
     let consumed = 0;
     while (consumed < bytes.length && messages.length < maxMessages) {

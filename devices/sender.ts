@@ -1,0 +1,186 @@
+import type { Acknowledgements } from "./acknowledgements.ts";
+import { DeviceError } from "./errors.ts";
+import type { ConnectionEnd, MqttConnection } from "./mqtt-connection.ts";
+import type { Outbox } from "./outbox/outbox.ts";
+import type { OutboxMessage } from "./outbox/outbox-reader.ts";
+import type { RejectedMessage, RejectedStore } from "./outbox/rejected-store.ts";
+import type { SendWindow } from "./send-window.ts";
+
+export interface SenderParts {
+  readonly outbox: Outbox;
+  readonly rejected: RejectedStore;
+  readonly window: SendWindow;
+  readonly acknowledgements: Acknowledgements;
+  readonly ackTimeoutMs: number;
+  readonly now: () => number;
+  readonly observer: SenderObserver;
+}
+
+/** Told synchronously; must not throw. */
+export interface SenderObserver {
+  /** Messages were acknowledged or given up. */
+  settled(): void;
+  rejected(message: RejectedMessage & { forgotten: number }): void;
+  warning(error: DeviceError): void;
+}
+
+/** Moves messages from the outbox through the window onto whatever connection there is, and settles what is acknowledged. */
+export class Sender {
+  readonly #parts: SenderParts;
+  readonly counts = { acknowledged: 0, resent: 0, rejected: 0 };
+  #connection: MqttConnection | null = null;
+  #hadProgress = false;
+  #isFilling = false;
+  #isMoreStored = false;
+  #ackTimer: NodeJS.Timeout | null = null;
+
+  constructor(parts: SenderParts) {
+    this.#parts = parts;
+  }
+
+  /** True where a message was acknowledged or given up since the last `connected`. */
+  get hadProgress(): boolean {
+    return this.#hadProgress;
+  }
+
+  get inFlight(): number {
+    return this.#parts.window.inFlight;
+  }
+
+  connected(connection: MqttConnection): void {
+    this.#connection = connection;
+    this.#hadProgress = false;
+    this.#pump();
+  }
+
+  /** There may be more to read from the outbox. */
+  wake(): void {
+    this.#isMoreStored = true;
+    this.#pump();
+  }
+
+  /** The outbox gave up messages up to this sequence. */
+  dropped(upTo: number, error: DeviceError): void {
+    this.#parts.window.dropUpTo(upTo);
+    this.#parts.acknowledgements.failedUpTo(upTo, error);
+    this.#pump();
+  }
+
+  /** Resolves when a message that has to be given up is in the rejected store. */
+  async ended(end: ConnectionEnd): Promise<void> {
+    this.#connection = null;
+    this.#watchAcknowledgement();
+    const { window, now } = this.#parts;
+    const refused = window.connectionEnded({ byPeer: end.byPeer, nowMs: now() });
+    if (refused) await this.#reject(refused);
+  }
+
+  #pump(): void {
+    const connection = this.#connection;
+    if (!connection) return;
+    const { window, now } = this.#parts;
+    for (let next = window.next(now()); next; next = window.next(now())) {
+      const { message, isResend } = next;
+      if (isResend) this.counts.resent += 1;
+      connection.publish({ ...message, isResend }, () => this.#acknowledged(message.sequence));
+    }
+    this.#watchAcknowledgement();
+    if (!this.#isFilling) void this.#fill();
+  }
+
+  async #fill(): Promise<void> {
+    this.#isFilling = true;
+    try {
+      while (this.#connection && (await this.#readMore())) this.#pump();
+    } catch (cause) {
+      const text = "the outbox can't be read: check the disk, then open the client again";
+      this.#parts.observer.warning(new DeviceError("OUTBOX_FAILED", text, { retryable: false, cause }));
+    } finally {
+      this.#isFilling = false;
+    }
+  }
+
+  /** False where there is nothing more to read or no room for it. */
+  async #readMore(): Promise<boolean> {
+    const { window, outbox } = this.#parts;
+    const { wanted } = window;
+    if (wanted.maxMessages === 0) return false;
+    this.#isMoreStored = false;
+    const messages = await outbox.read(wanted);
+    window.add(messages.filter(({ sequence }) => sequence > outbox.settledUpTo));
+    return messages.length > 0 || this.#isMoreStored;
+  }
+
+  #acknowledged(sequence: number): void {
+    this.#hadProgress = true;
+    const settled = this.#parts.window.acknowledge(sequence);
+    this.#settle(settled);
+    this.#pump();
+  }
+
+  #settle(messages: readonly OutboxMessage[]): void {
+    const { outbox, acknowledgements, observer } = this.#parts;
+    for (const { sequence } of messages) {
+      outbox.settle(sequence);
+      acknowledgements.acknowledged(sequence);
+    }
+    this.counts.acknowledged += messages.length;
+    if (messages.length > 0) observer.settled();
+  }
+
+  async #reject(message: OutboxMessage): Promise<void> {
+    const { rejected, now, observer, window, outbox, acknowledgements } = this.#parts;
+    const { topic, payload, sequence } = message;
+    const id = Buffer.from(message.id).toString("hex");
+    const rejection = { id, topic, payload: Uint8Array.from(payload), rejectedAtMs: now() };
+    try {
+      const { forgotten } = await rejected.add(rejection);
+      this.#hadProgress = true;
+      this.counts.rejected += 1;
+      acknowledgements.failedUpTo(sequence, messageRejected(id, topic));
+      outbox.settle(sequence);
+      this.#settle(window.acknowledge(sequence).slice(1));
+      observer.rejected({ ...rejection, forgotten });
+      observer.settled();
+    } catch (cause) {
+      const text =
+        "a refused message can't be moved to the rejected store, it stays in the outbox: check the disk";
+      observer.warning(new DeviceError("OUTBOX_WRITE_FAILED", text, { retryable: true, cause }));
+    }
+  }
+
+  /** Ends a connection on which the oldest message waits too long for its PUBACK: MQTT resends only on a new one. */
+  #watchAcknowledgement(): void {
+    const { window, ackTimeoutMs, now } = this.#parts;
+    const sentAtMs = this.#connection ? window.oldestSentAtMs : null;
+    if (sentAtMs === null && this.#ackTimer) {
+      clearTimeout(this.#ackTimer);
+      this.#ackTimer = null;
+    }
+    if (sentAtMs === null || this.#ackTimer) return;
+    this.#ackTimer = setTimeout(
+      () => {
+        this.#ackTimer = null;
+        const oldestMs = window.oldestSentAtMs;
+        if (oldestMs !== null && now() - oldestMs >= ackTimeoutMs)
+          this.#connection?.destroy(acknowledgementMissing(ackTimeoutMs));
+        else this.#watchAcknowledgement();
+      },
+      Math.max(1, sentAtMs + ackTimeoutMs - now()),
+    );
+  }
+}
+
+function messageRejected(id: string, topic: string): DeviceError {
+  return new DeviceError(
+    "MESSAGE_REJECTED",
+    `the gateway closed the connection on this message again and again; it is in the rejected store: check that ${topic} is a topic this device may publish to, and the message's size`,
+    { retryable: false, details: { id, topic } },
+  );
+}
+
+function acknowledgementMissing(ackTimeoutMs: number): DeviceError {
+  return new DeviceError("ACK_TIMEOUT", `no acknowledgement for ${ackTimeoutMs} ms: connecting anew`, {
+    retryable: true,
+  });
+}
