@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { BridgeError } from "../../../bridge/errors.ts";
+import type { LakeState, Move } from "../../../bridge/storage/commit-log.ts";
+import { compareDecimalPositions, positionOf } from "../../../bridge/streams/decimal-position.ts";
+import { type CheckedStream, checkStreamAgainstLake } from "../../../bridge/streams/embedded/lake-check.ts";
+
+function streamWith(
+  partitions: { highest: number; trimmedUpTo: number }[],
+  options: { streamId?: string; startedAnew?: boolean } = {},
+): CheckedStream {
+  return {
+    streamId: options.streamId ?? "aaaa",
+    partitionCount: partitions.length,
+    record: { startedAnew: options.startedAnew ?? false },
+    comparePositions: compareDecimalPositions,
+    partitionState: async (partition) => {
+      const { highest = 0, trimmedUpTo = 0 } = partitions[partition] ?? {};
+      return { highest: positionOf(highest), trimmedUpTo: positionOf(trimmedUpTo), retainedBytes: 0 };
+    },
+  };
+}
+
+function lakeWith(positions: Record<string, string>): LakeState {
+  const moves = Object.entries(positions).map(([key, to]): [string, Move] => [
+    key,
+    {
+      from: "",
+      to,
+      streamTimeMs: 0,
+      producers: {},
+      counters: {
+        read: 0,
+        filed: 0,
+        duplicates: 0,
+        quarantined: 0,
+        resent: 0,
+        misrouted: 0,
+        unaccounted: 0,
+      },
+    },
+  ]);
+  return { number: moves.length, moves: new Map(moves), tables: new Map() };
+}
+
+const mends = /tidegate stream new/;
+async function refuses(stream: CheckedStream | null, lake: LakeState, why: RegExp): Promise<void> {
+  await assert.rejects(checkStreamAgainstLake(stream, lake), (error) => {
+    assert.ok(error instanceof BridgeError && error.code === "STREAM_GAP" && !error.retryable);
+    assert.match(error.message, why);
+    assert.match(error.message, mends);
+    return true;
+  });
+}
+
+test("a new gateway, and one whose stream is ahead of the lake, may start", async () => {
+  await checkStreamAgainstLake(null, lakeWith({}));
+  await checkStreamAgainstLake(streamWith([{ highest: 0, trimmedUpTo: 0 }]), lakeWith({}));
+  await checkStreamAgainstLake(
+    streamWith([
+      { highest: 9, trimmedUpTo: 4 },
+      { highest: 2, trimmedUpTo: 0 },
+    ]),
+    lakeWith({ "aaaa/0": positionOf(5), "aaaa/1": positionOf(2) }),
+  );
+});
+
+test("a lost folder is refused where the lake knows an embedded stream, not where it knows others only", async () => {
+  await refuses(null, lakeWith({ "aaaa/0": positionOf(5) }), /folder is gone.*aaaa/);
+  await checkStreamAgainstLake(null, lakeWith({ "cccc/0": "1700000000000-0" }));
+});
+
+test("a stream that ends below the lake's position was restored from an older copy", async () => {
+  const lake = lakeWith({ "aaaa/0": positionOf(1), "aaaa/1": positionOf(12) });
+  const stream = streamWith([
+    { highest: 9, trimmedUpTo: 0 },
+    { highest: 11, trimmedUpTo: 3 },
+  ]);
+  await refuses(stream, lake, /partition 1/);
+});
+
+test("a lake that lacks what was trimmed already was restored from an older copy", async () => {
+  const stream = streamWith([{ highest: 9, trimmedUpTo: 6 }]);
+  await refuses(stream, lakeWith({ "aaaa/0": positionOf(5) }), /trimmed/);
+  await refuses(stream, lakeWith({}), /trimmed/);
+});
+
+test("another stream than the lake's is refused unless it was started on purpose", async () => {
+  const lake = lakeWith({ "bbbb/0": positionOf(5) });
+  await refuses(streamWith([{ highest: 3, trimmedUpTo: 0 }]), lake, /bbbb.*aaaa/);
+  await checkStreamAgainstLake(streamWith([{ highest: 3, trimmedUpTo: 0 }], { startedAnew: true }), lake);
+  await refuses(streamWith([{ highest: 3, trimmedUpTo: 2 }], { startedAnew: true }), lake, /trimmed/);
+});
