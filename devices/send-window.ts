@@ -100,9 +100,7 @@ export class SendWindow {
     if (!entry || entry.state === "acknowledged") return [];
     this.#unsend(entry);
     entry.state = "acknowledged";
-    const settled: OutboxMessage[] = [];
-    while (this.#entries[0]?.state === "acknowledged") settled.push(...this.#removeOldest());
-    return settled;
+    return this.#removeAcknowledged();
   }
 
   /**
@@ -128,16 +126,25 @@ export class SendWindow {
     return wasAlone && this.#refusals.count >= this.#limits.refusalsMax ? oldest.message : null;
   }
 
-  /** The outbox no longer holds messages up to this sequence. */
-  dropUpTo(sequence: number): void {
-    for (
-      let oldest = this.#entries[0];
-      oldest && oldest.message.sequence <= sequence;
-      oldest = this.#entries[0]
-    ) {
-      this.#unsend(oldest);
-      this.#removeOldest();
-    }
+  /** The outbox no longer holds messages up to this sequence. Returns the messages that are settled by this, oldest first. */
+  dropUpTo(sequence: number): OutboxMessage[] {
+    while ((this.#entries[0]?.message.sequence ?? Number.POSITIVE_INFINITY) <= sequence) this.#removeOldest();
+    return this.#removeAcknowledged();
+  }
+
+  #removeAcknowledged(): OutboxMessage[] {
+    const removed: OutboxMessage[] = [];
+    while (this.#entries[0]?.state === "acknowledged") removed.push(...this.#removeOldest());
+    return removed;
+  }
+
+  #removeOldest(): OutboxMessage[] {
+    const entry = this.#entries.shift();
+    if (!entry) return [];
+    this.#unsend(entry);
+    this.#bytes -= entry.message.payload.length;
+    this.#nextIndex = Math.max(0, this.#nextIndex - 1);
+    return [entry.message];
   }
 
   #unsend(entry: Entry): void {
@@ -145,13 +152,5 @@ export class SendWindow {
     entry.state = "waiting";
     this.#inFlight -= 1;
     this.#inFlightBytes -= entry.message.payload.length;
-  }
-
-  #removeOldest(): OutboxMessage[] {
-    const entry = this.#entries.shift();
-    if (!entry) return [];
-    this.#bytes -= entry.message.payload.length;
-    this.#nextIndex = Math.max(0, this.#nextIndex - 1);
-    return [entry.message];
   }
 }

@@ -61,8 +61,9 @@ export class Sender {
 
   /** The outbox gave up messages up to this sequence. */
   dropped(upTo: number, error: DeviceError): void {
-    this.#parts.window.dropUpTo(upTo);
+    const settled = this.#parts.window.dropUpTo(upTo);
     this.#parts.acknowledgements.failedUpTo(upTo, error);
+    this.#settle(settled);
     this.#pump();
   }
 
