@@ -1,5 +1,5 @@
 import { BridgeError } from "../errors.ts";
-import type { Position, StreamEntry } from "../streams/stream-log.ts";
+import { type Position, START_POSITION, type StreamEntry } from "../streams/stream-log.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import { fileMessages } from "./file-messages.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
@@ -16,10 +16,7 @@ export type ReadOutcome = "idle" | "progress" | "superseded";
 /** Reads one run of blocks into the open batch. Halts the partition, and only this one, where it can't go on. */
 export async function readPartition(context: ConsumerContext, cursor: PartitionCursor): Promise<ReadOutcome> {
   const entries = await readEntries(context, cursor);
-  if ("code" in entries) {
-    await halt(context, cursor, entries);
-    return "idle";
-  }
+  if ("code" in entries) return halt(context, cursor, entries);
   cursor.isCaughtUp = entries.length === 0;
   if (cursor.isCaughtUp) return "idle";
   const from = cursor.position;
@@ -28,8 +25,9 @@ export async function readPartition(context: ConsumerContext, cursor: PartitionC
     const outcome = await fileMessages(context, cursor, taken.messages);
     if (outcome === "superseded") return outcome;
   }
-  if (taken.refused) await halt(context, cursor, taken.refused);
-  else cursor.halt = null;
+  if (taken.refused) {
+    if ((await halt(context, cursor, taken.refused)) === "superseded") return "superseded";
+  } else cursor.halt = null;
   return cursor.position === from ? "idle" : "progress";
 }
 
@@ -75,17 +73,29 @@ async function resumePosition(
   return null;
 }
 
-async function halt(context: ConsumerContext, cursor: PartitionCursor, refused: RefusedBlock): Promise<void> {
+async function halt(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+  refused: RefusedBlock,
+): Promise<"idle" | "superseded"> {
   const { code, message, position, resumeAfter } = refused;
   if (code === "TOPIC_UNKNOWN") await context.topics.refresh();
+  // To an owner that slept while another one committed and trimmed, the stream seems to have lost blocks.
+  else if (await isSuperseded(context, cursor)) return "superseded";
   const wasHalted = cursor.halt?.code === code;
   const survey = resumeAfter === null ? null : await surveyGap(context.stream, cursor, resumeAfter);
   const retryAtMs = code === "TOPIC_UNKNOWN" ? context.now() + TOPIC_RETRY_MS : null;
   const resume = resumeOf(cursor, refused);
   cursor.halt = { code, message, position, resume, survey, retryAtMs } satisfies PartitionHalt;
-  if (wasHalted) return;
+  if (wasHalted) return "idle";
   const fields = { code, partition: cursor.partition, position, unaccounted: survey?.unaccounted, resume };
   context.logger.error({ event: "consumer.partition.halted", ...fields }, message);
+  return "idle";
+}
+
+async function isSuperseded(context: ConsumerContext, cursor: PartitionCursor): Promise<boolean> {
+  const lake = await context.commitLog.load();
+  return (lake.moves.get(cursor.key)?.to ?? START_POSITION) !== cursor.committed;
 }
 
 function resumeOf(cursor: PartitionCursor, { code, resumeAfter }: RefusedBlock): string {

@@ -72,7 +72,7 @@ async function reapply(
   const isOfStep = (position: Position) =>
     stream.comparePositions(from, position) < 0 && stream.comparePositions(position, to) <= 0;
   const chunks: WindowEntries[] = [];
-  const sinceMs = step.since?.streamTimeMs ?? streamTimeMs - context.topics.longestWindowMs();
+  const sinceMs = step.since?.streamTimeMs ?? spanStart(context, streamTimeMs);
   for await (const rows of seedRows(context, cursor, { sinceMs, upToCommit: number }))
     chunks.push(entriesOf(context, rows, { streamTimeMs, isWanted: isOfStep }));
   return window.apply(cursor.partition, { from, to, streamTimeMs }, joined(chunks));
@@ -84,18 +84,24 @@ async function seed(context: ConsumerContext, cursor: PartitionCursor, lake: Lak
   const token = randomUUID();
   const startedAtMs = context.now();
   let ids = 0;
+  let chunks = 0;
   await window.beginSeed(partition, token);
-  const sinceMs = streamTimeMs - context.topics.longestWindowMs();
+  const sinceMs = spanStart(context, streamTimeMs);
   for await (const rows of seedRows(context, cursor, { sinceMs, upToCommit: lake.number })) {
     const entries = entriesOf(context, rows, { streamTimeMs, isWanted: () => true });
     ids += entries.length;
-    if (!(await window.seed(partition, token, entries))) return false;
+    if (!(await window.seed(partition, token, chunks++, entries))) return false;
   }
-  if (!(await window.endSeed(partition, token, { applied: committed, streamTimeMs }))) return false;
+  if (!(await window.endSeed(partition, token, { chunks, applied: committed, streamTimeMs }))) return false;
   context.metrics.windowRestored("seeded");
   const fields = { partition, applied: committed, ids, durationMs: context.now() - startedAtMs };
   logger.info({ event: "consumer.window.seeded", ...fields }, "the window was seeded from the lake");
   return true;
+}
+
+/** Ingest time of the oldest row whose id may still be known: expiries are rounded up to whole seconds. */
+function spanStart(context: ConsumerContext, streamTimeMs: number): number {
+  return streamTimeMs - context.topics.longestWindowMs() - 1000;
 }
 
 function seedRows(

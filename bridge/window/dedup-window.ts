@@ -36,7 +36,8 @@ export interface WindowStatus {
  * step, so that a rolled-back, replaced or foreign window, or a paused former owner, is always noticed:
  * - `lookup` answers null unless `applied` equals the given position;
  * - `apply` adds the ids of a commit and moves `applied` from `from` to `to`; false (nothing changed) unless it still was `from`;
- * - seeding clears the partition and writes a random token; chunks and the end are refused (false) unless that token still stands.
+ * - seeding clears the partition and writes a random token; a chunk is refused (false) unless that token still stands and exactly the
+ *   chunks before it are in, the end unless all are: a window that was rolled back amid its seeding holds the token but lacks chunks.
  * A partition never applied, or under seeding, has `applied` null.
  * Ids are forgotten by stream time only (`streamTimeMs` of apply/endSeed), never by wall clock or TTL, and never before they expire
  * unless the memory bound forces it, which `status().isShort` then shows.
@@ -50,11 +51,12 @@ export interface DedupWindow {
     entries: WindowEntries,
   ): Promise<boolean>;
   beginSeed(partition: number, token: string): Promise<void>;
-  seed(partition: number, token: string, entries: WindowEntries): Promise<boolean>;
+  /** `chunk` = 0, 1, 2, … */
+  seed(partition: number, token: string, chunk: number, entries: WindowEntries): Promise<boolean>;
   endSeed(
     partition: number,
     token: string,
-    end: { applied: Position; streamTimeMs: number },
+    end: { chunks: number; applied: Position; streamTimeMs: number },
   ): Promise<boolean>;
   status(): Promise<WindowStatus>;
   close(): Promise<void>;

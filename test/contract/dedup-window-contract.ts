@@ -43,7 +43,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       const partition = nextPartition++;
       await window.beginSeed(partition, `token-${partition}`);
       assert.equal(
-        await window.endSeed(partition, `token-${partition}`, { applied, streamTimeMs: baseMs }),
+        await window.endSeed(partition, `token-${partition}`, { chunks: 0, applied, streamTimeMs: baseMs }),
         true,
       );
       return partition;
@@ -71,9 +71,15 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       const partition = nextPartition++;
       await window.beginSeed(partition, "t1");
       assert.equal(await window.applied(partition), null);
-      assert.equal(await window.seed(partition, "t1", windowEntries(["a", "b"], { payloadHash: 11 })), true);
+      assert.equal(
+        await window.seed(partition, "t1", 0, windowEntries(["a", "b"], { payloadHash: 11 })),
+        true,
+      );
       assert.equal(await window.lookup(partition, "p9", windowKeys("a")), null, "no answer while seeding");
-      assert.equal(await window.endSeed(partition, "t1", { applied: "p9", streamTimeMs: baseMs }), true);
+      assert.equal(
+        await window.endSeed(partition, "t1", { chunks: 1, applied: "p9", streamTimeMs: baseMs }),
+        true,
+      );
       assert.equal(await window.applied(partition), "p9");
       const hits = await window.lookup(partition, "p9", windowKeys("b", "unknown", "a"));
       assert.deepEqual([...(hits?.expiresAtSeconds ?? [])], [baseSeconds + 3600, 0, baseSeconds + 3600]);
@@ -136,11 +142,17 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       await window.beginSeed(partition, "old");
       assert.equal(await window.applied(partition), null);
       await window.beginSeed(partition, "new");
-      assert.equal(await window.seed(partition, "old", windowEntries(["b"])), false);
-      assert.equal(await window.endSeed(partition, "old", { applied: "p1", streamTimeMs: baseMs }), false);
+      assert.equal(await window.seed(partition, "old", 0, windowEntries(["b"])), false);
+      assert.equal(
+        await window.endSeed(partition, "old", { chunks: 1, applied: "p1", streamTimeMs: baseMs }),
+        false,
+      );
       assert.equal(await window.applied(partition), null);
-      assert.equal(await window.seed(partition, "new", windowEntries(["c"])), true);
-      assert.equal(await window.endSeed(partition, "new", { applied: "p1", streamTimeMs: baseMs }), true);
+      assert.equal(await window.seed(partition, "new", 0, windowEntries(["c"])), true);
+      assert.equal(
+        await window.endSeed(partition, "new", { chunks: 1, applied: "p1", streamTimeMs: baseMs }),
+        true,
+      );
       assert.deepEqual(await known(partition, "p1", "a", "b", "c"), [false, false, true]);
     });
 
@@ -151,12 +163,33 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       assert.equal(await window.apply(partition, step("", "p1"), windowEntries(["a"])), false);
     });
 
+    test("a chunk out of turn is refused, and so is an end that lacks one", async () => {
+      const partition = nextPartition++;
+      await window.beginSeed(partition, "t4");
+      const end = { chunks: 2, applied: "p1", streamTimeMs: baseMs };
+      assert.equal(
+        await window.seed(partition, "t4", 1, windowEntries(["b"])),
+        false,
+        "the first is missing",
+      );
+      assert.equal(await window.seed(partition, "t4", 0, windowEntries(["a"])), true);
+      assert.equal(await window.seed(partition, "t4", 0, windowEntries(["a"])), false, "it is in already");
+      assert.equal(await window.endSeed(partition, "t4", end), false);
+      assert.equal(await window.applied(partition), null);
+      assert.equal(await window.seed(partition, "t4", 1, windowEntries(["b"])), true);
+      assert.equal(await window.endSeed(partition, "t4", end), true);
+      assert.deepEqual(await known(partition, "p1", "a", "b"), [true, true]);
+    });
+
     test("a finished seeding's token is worth nothing any more", async () => {
       const partition = nextPartition++;
       await window.beginSeed(partition, "t3");
-      await window.endSeed(partition, "t3", { applied: "p1", streamTimeMs: baseMs });
-      assert.equal(await window.seed(partition, "t3", windowEntries(["late"])), false);
-      assert.equal(await window.endSeed(partition, "t3", { applied: "p0", streamTimeMs: baseMs }), false);
+      await window.endSeed(partition, "t3", { chunks: 0, applied: "p1", streamTimeMs: baseMs });
+      assert.equal(await window.seed(partition, "t3", 0, windowEntries(["late"])), false);
+      assert.equal(
+        await window.endSeed(partition, "t3", { chunks: 0, applied: "p0", streamTimeMs: baseMs }),
+        false,
+      );
       assert.equal(await window.applied(partition), "p1");
       assert.deepEqual(await known(partition, "p1", "late"), [false]);
     });

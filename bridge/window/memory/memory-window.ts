@@ -6,6 +6,7 @@ interface PartitionWindow {
   applied: Position | null;
   /** The seeding that is under way. */
   token: string | null;
+  chunks: number;
   readonly table: IdTable;
 }
 
@@ -50,22 +51,24 @@ class MemoryWindow implements DedupWindow {
     window.table.clear();
     window.applied = null;
     window.token = token;
+    window.chunks = 0;
   }
 
-  async seed(partition: number, token: string, entries: WindowEntries): Promise<boolean> {
+  async seed(partition: number, token: string, chunk: number, entries: WindowEntries): Promise<boolean> {
     const window = this.#partition(partition);
-    if (window.token !== token) return false;
+    if (window.token !== token || window.chunks !== chunk) return false;
     window.table.add(entries);
+    window.chunks += 1;
     return true;
   }
 
   async endSeed(
     partition: number,
     token: string,
-    end: { applied: Position; streamTimeMs: number },
+    end: { chunks: number; applied: Position; streamTimeMs: number },
   ): Promise<boolean> {
     const window = this.#partition(partition);
-    if (window.token !== token) return false;
+    if (window.token !== token || window.chunks !== end.chunks) return false;
     window.table.advance(end.streamTimeMs);
     window.applied = end.applied;
     window.token = null;
@@ -91,7 +94,12 @@ class MemoryWindow implements DedupWindow {
   #partition(partition: number): PartitionWindow {
     const known = this.#partitions.get(partition);
     if (known) return known;
-    const fresh = { applied: null, token: null, table: new IdTable({ maxBytes: this.#tableMaxBytes }) };
+    const fresh = {
+      applied: null,
+      token: null,
+      chunks: 0,
+      table: new IdTable({ maxBytes: this.#tableMaxBytes }),
+    };
     this.#partitions.set(partition, fresh);
     return fresh;
   }

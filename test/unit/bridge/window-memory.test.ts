@@ -30,7 +30,7 @@ test("the window answers like a map from id to expiry, for every id that has not
       const window = createMemoryWindow({ maxBytes: 4 * megabyte, partitionCount: 1 });
       const model = new Map<number, { expiry: number; hash: number }>();
       await window.beginSeed(0, "t");
-      await window.endSeed(0, "t", { applied: "0", streamTimeMs: baseSeconds * 1000 });
+      await window.endSeed(0, "t", { chunks: 0, applied: "0", streamTimeMs: baseSeconds * 1000 });
       let now = baseSeconds;
       for (const [index, step] of steps.entries()) {
         now += step.elapsedSeconds;
@@ -63,7 +63,7 @@ test("a full window stays within its bytes, forgets the oldest ids first and say
   const maxBytes = 2 * megabyte;
   const window = createMemoryWindow({ maxBytes, partitionCount: 1 });
   await window.beginSeed(0, "t");
-  await window.endSeed(0, "t", { applied: "0", streamTimeMs: baseSeconds * 1000 });
+  await window.endSeed(0, "t", { chunks: 0, applied: "0", streamTimeMs: baseSeconds * 1000 });
   const perSecond = 1000;
   const seconds = 150;
   const windowSeconds = 3600;
@@ -104,7 +104,7 @@ test("a full window stays within its bytes, forgets the oldest ids first and say
 test("a window that had to forget is whole again once those ids would have expired", async () => {
   const window = createMemoryWindow({ maxBytes: megabyte, partitionCount: 1 });
   await window.beginSeed(0, "t");
-  await window.endSeed(0, "t", { applied: "a", streamTimeMs: baseSeconds * 1000 });
+  await window.endSeed(0, "t", { chunks: 0, applied: "a", streamTimeMs: baseSeconds * 1000 });
   const ids = Array.from({ length: 100_000 }, (_, index) => index);
   const entries = windowEntries(ids, { expiresAtSeconds: baseSeconds + 60 });
   await window.apply(0, { from: "a", to: "b", streamTimeMs: baseSeconds * 1000 }, entries);
@@ -117,7 +117,7 @@ test("a window that had to forget is whole again once those ids would have expir
 test("closing gives the memory back", async () => {
   const window = createMemoryWindow({ maxBytes: megabyte, partitionCount: 1 });
   await window.beginSeed(0, "t");
-  await window.seed(0, "t", windowEntries([1, 2, 3]));
+  await window.seed(0, "t", 0, windowEntries([1, 2, 3]));
   await window.close();
   assert.deepEqual(await window.status(), { ids: 0, bytes: 0, isShort: false, spanMs: 0 });
 });
