@@ -1,0 +1,194 @@
+import { createHash } from "node:crypto";
+import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
+import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
+import type { Row } from "../../bridge/storage/batch-writer.ts";
+import type { CommitEntry, CommitLog, Move } from "../../bridge/storage/commit-log.ts";
+import { DEDUP_KEY_BYTES } from "../../bridge/window/dedup-window.ts";
+import type { BreakPorts, SimulationOptions } from "./run-simulation.ts";
+import type { Violation, World } from "./world.ts";
+
+/** The protocol without one of its details. The checkers must find each of them out. */
+export interface BrokenVariant {
+  readonly name: string;
+  /** One of these must be seen. */
+  readonly breaks: readonly Violation["rule"][];
+  readonly options: Omit<SimulationOptions, "seed">;
+}
+
+function withCommitLog(ports: ConsumerOptions, changes: Partial<CommitLog>): ConsumerOptions {
+  const { commitLog } = ports;
+  return {
+    ...ports,
+    commitLog: {
+      lakeId: commitLog.lakeId,
+      load: () => commitLog.load(),
+      append: (entry) => commitLog.append(entry),
+      entry: (number) => commitLog.entry(number),
+      ...changes,
+    },
+  };
+}
+
+/** The window is believed whatever position it is at. */
+const ignoringApplied: BreakPorts = (ports) => {
+  const { window } = ports;
+  const positions = new Map<number, string>();
+  const commitLog: CommitLog = {
+    lakeId: ports.commitLog.lakeId,
+    append: (entry) => ports.commitLog.append(entry),
+    entry: (number) => ports.commitLog.entry(number),
+    load: async () => {
+      const lake = await ports.commitLog.load();
+      for (const [key, move] of lake.moves) positions.set(Number(key.split("/")[1]), move.to);
+      return lake;
+    },
+  };
+  return {
+    ...ports,
+    commitLog,
+    window: { ...window, applied: async (partition) => positions.get(partition) ?? "" },
+  };
+};
+
+/** The ids of a batch are in the window before its commit is. */
+const claimingBeforeCommit: BreakPorts = (ports, world) => {
+  const { batch } = ports;
+  let rows: { row: Row; topicId: string }[] = [];
+  const claim = () => {
+    for (const { row, topicId } of rows) world.window.claim(row.partition, entryOf(row, topicId));
+    rows = [];
+  };
+  return {
+    ...withCommitLog(ports, {
+      append: (entry) => {
+        claim();
+        return ports.commitLog.append(entry);
+      },
+    }),
+    batch: {
+      add: (topic, row, values) => {
+        rows.push({ row, topicId: topic.topicId });
+        return batch.add(topic, row, values);
+      },
+      quarantine: (row, facts) => batch.quarantine(row, facts),
+      write: () => batch.write(),
+      discard: () => {
+        rows = [];
+        return batch.discard();
+      },
+      get bytes() {
+        return batch.bytes;
+      },
+      get rows() {
+        return batch.rows;
+      },
+    },
+  };
+};
+
+function entryOf(row: Row, topicId: string) {
+  const keys = Buffer.alloc(DEDUP_KEY_BYTES);
+  const { deviceId, messageId } = row;
+  if (messageId !== null) new DedupeKeyMaker().write(keys, 0, { topicId, deviceId, messageId });
+  return {
+    length: 1,
+    keys,
+    payloadHashes: Uint32Array.of(row.payloadCrc >>> 0),
+    expiresAtSeconds: Uint32Array.of(Math.ceil(row.ingestTimeMs / 1000) + 15),
+  };
+}
+
+/** A lost race for the next number is tried again without asking who moved what. */
+const committingWithoutCompare: BreakPorts = (ports) =>
+  withCommitLog(ports, {
+    append: async (entry) => {
+      for (;;) {
+        const lake = await ports.commitLog.load();
+        const moves = Object.entries(entry.moves).map(([key, move]): [string, Move] => [
+          key,
+          { ...move, from: lake.moves.get(key)?.to ?? "" },
+        ]);
+        const rebased = { ...entry, number: lake.number + 1, moves: Object.fromEntries(moves) };
+        const appended = await ports.commitLog.append(rebased);
+        if (appended.outcome === "committed") return appended;
+      }
+    },
+  });
+
+/** Positions and the first table's files in one entry, each further table's files in one of its own. */
+const committingTableByTable: BreakPorts = (ports) =>
+  withCommitLog(ports, {
+    append: async (entry) => {
+      const [first, ...others] = Object.entries(entry.tables);
+      const outcome = await ports.commitLog.append({
+        ...entry,
+        tables: Object.fromEntries(first ? [first] : []),
+      });
+      if (outcome.outcome !== "committed") return outcome;
+      for (const table of others) await appendAlone(ports.commitLog, entry, table);
+      return outcome;
+    },
+  });
+
+async function appendAlone(
+  log: CommitLog,
+  entry: CommitEntry,
+  table: [string, CommitEntry["tables"][string]],
+) {
+  const commitId = createHash("sha256").update(`${entry.commitId} ${table[0]}`).digest("hex");
+  for (;;) {
+    const { number } = await log.load();
+    const own = { ...entry, commitId, number: number + 1, moves: {}, tables: Object.fromEntries([table]) };
+    if ((await log.append(own)).outcome === "committed") return;
+  }
+}
+
+/** The stream is trimmed before the commit that makes that safe. */
+const trimmingBeforeCommit: BreakPorts = (ports: ConsumerOptions, _world: World) =>
+  withCommitLog(ports, {
+    append: async (entry) => {
+      for (const [key, move] of Object.entries(entry.moves))
+        await ports.trim(Number(key.split("/")[1]), move.to);
+      return ports.commitLog.append(entry);
+    },
+  });
+
+export const brokenVariants: readonly BrokenVariant[] = [
+  {
+    name: "look-ups and applies without comparing `applied`",
+    breaks: ["doubled"],
+    options: { windowFaults: () => ({ ignoresApplied: true }), breakPorts: ignoringApplied },
+  },
+  {
+    name: "ids in the window before the commit",
+    breaks: ["early-id"],
+    options: { windowFaults: () => ({}), breakPorts: claimingBeforeCommit },
+  },
+  { name: "no compare on commit", breaks: ["doubled"], options: { breakPorts: committingWithoutCompare } },
+  {
+    name: "forgetting by wall clock",
+    breaks: ["doubled"],
+    options: { windowFaults: (clock) => ({ wallClockMs: () => clock.nowMs }) },
+  },
+  {
+    name: "re-applying without comparing `applied`",
+    breaks: ["doubled"],
+    options: { windowFaults: () => ({ appliesUnguarded: true }) },
+  },
+  {
+    name: "seeding without comparing the token",
+    breaks: ["doubled"],
+    options: { windowFaults: () => ({ seedsUnguarded: true }) },
+  },
+  {
+    name: "seeding without counting the chunks",
+    breaks: ["doubled"],
+    options: { windowFaults: () => ({ seedsUncounted: true }), disturbance: 0.25 },
+  },
+  { name: "one commit entry per table", breaks: ["lost"], options: { breakPorts: committingTableByTable } },
+  {
+    name: "trimming before the commit",
+    breaks: ["lost", "stuck"],
+    options: { breakPorts: trimmingBeforeCommit },
+  },
+];

@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { type CommitEntry, partitionKey, QUARANTINE } from "../../bridge/storage/commit-log.ts";
+import { type FiledRow, readRows } from "./lake-rows.ts";
+import { type Expected, expectedOf } from "./oracle.ts";
+import { type TableEntry, tableEntryPath } from "./table-publisher.ts";
+import { topics } from "./workload.ts";
+import type { Violation, World } from "./world.ts";
+
+interface LakeRow extends FiledRow {
+  /** Topic id, or `_quarantine`. */
+  readonly table: string;
+  readonly commit: number;
+}
+
+/** Compares the lake, once everything was read, with what was sent. */
+export function checkLake(world: World): Violation[] {
+  const expected = expectedOf(world.workload.history);
+  const commits = world.commits();
+  const rows = rowsOf(world, commits);
+  return [
+    ...checkRows(expected, rows),
+    ...checkDoubled(rows),
+    ...checkOrder(rows),
+    ...checkBooks(world, expected, commits),
+    ...checkTables(world, commits),
+  ];
+}
+
+function rowsOf(world: World, commits: readonly CommitEntry[]): LakeRow[] {
+  return commits.flatMap((entry) =>
+    Object.entries(entry.tables).flatMap(([table, { name, adds }]) =>
+      adds.flatMap(({ path }) => {
+        const object = world.store.objects.get(`${name}/${path}`);
+        assert(object, `the committed file ${path} exists`);
+        return readRows(object.bytes).map((row) => ({ ...row, table, commit: entry.number }));
+      }),
+    ),
+  );
+}
+
+/** Every message that must be filed is, in the right table, and nothing else is. */
+function checkRows(expected: Expected, rows: readonly LakeRow[]): Violation[] {
+  const violations: Violation[] = [];
+  const filed = new Map<string, LakeRow>();
+  for (const row of rows) {
+    const place = placeOf(row);
+    const wanted = expected.rows.get(place);
+    if (filed.has(place)) violations.push({ rule: "doubled", detail: `${place} was filed twice` });
+    else if (!wanted) violations.push({ rule: "doubled", detail: `${place} is a duplicate and was filed` });
+    else if (
+      wanted.table !== row.table ||
+      wanted.reason !== row.reason ||
+      wanted.streamTimeMs !== row.ingestTimeMs
+    )
+      violations.push({ rule: "misfiled", detail: `${place} is in ${row.table} (${row.reason})` });
+    filed.set(place, row);
+  }
+  for (const [place, { message }] of expected.rows)
+    if (!filed.has(place))
+      violations.push({ rule: "lost", detail: `${place}: ${message.deviceId} ${message.id}` });
+  return violations;
+}
+
+/** G3, from the rows alone: one id twice with one payload, the second before the first one's window was over. */
+function checkDoubled(rows: readonly LakeRow[]): Violation[] {
+  const violations: Violation[] = [];
+  const windowMs = new Map(topics.map((topic) => [topic.topicId, topic.dedupeWindowMs]));
+  const known = new Map<string, number>();
+  const inOrder = rows
+    .filter((row) => row.messageId !== null && row.reason !== "id-reused")
+    .toSorted(byPosition);
+  for (const row of inOrder) {
+    const key = JSON.stringify([row.topicId, row.deviceId, row.messageId, row.payloadHash]);
+    const untilMs = known.get(key) ?? 0;
+    if (row.ingestTimeMs < untilMs) violations.push({ rule: "doubled", detail: `${key} at ${placeOf(row)}` });
+    known.set(key, row.ingestTimeMs + (windowMs.get(row.topicId) ?? 0));
+  }
+  return violations;
+}
+
+/** G5: a device's rows of one table stand in the order in which they stood in the stream. */
+function checkOrder(rows: readonly LakeRow[]): Violation[] {
+  const last = new Map<string, LakeRow>();
+  return rows.flatMap((row) => {
+    const key = JSON.stringify([row.table, row.deviceId]);
+    const before = last.get(key);
+    last.set(key, row);
+    return before && byPosition(before, row) > 0
+      ? [{ rule: "order" as const, detail: `${placeOf(row)} after ${placeOf(before)}` }]
+      : [];
+  });
+}
+
+/** G8: the counters of the last commit are what was sent. */
+function checkBooks(world: World, expected: Expected, commits: readonly CommitEntry[]): Violation[] {
+  return expected.counters.flatMap((counters, partition) => {
+    const key = partitionKey(world.stream.streamId, partition);
+    const counted = commits.findLast((entry) => entry.moves[key])?.moves[key]?.counters;
+    const wanted = { ...counters, misrouted: 0, unaccounted: 0 };
+    const isEmpty = counted === undefined && counters.read === 0;
+    const isRight = isEmpty || JSON.stringify(sorted(counted)) === JSON.stringify(sorted(wanted));
+    return isRight
+      ? []
+      : [
+          {
+            rule: "books" as const,
+            detail: `${partition}: ${JSON.stringify(counted)}, not ${JSON.stringify(wanted)}`,
+          },
+        ];
+  });
+}
+
+/** G2: after each entry of its log a table shows exactly the commits up to its txn, and in the end all of them. */
+function checkTables(world: World, commits: readonly CommitEntry[]): Violation[] {
+  const violations: Violation[] = [];
+  for (const [key, name] of [
+    ...topics.map((topic) => [topic.topicId, topic.name] as const),
+    [QUARANTINE, QUARANTINE],
+  ]) {
+    const visible = new Set<string>();
+    let shown = 0;
+    for (let number = 0; ; number++) {
+      const object = world.store.objects.get(tableEntryPath(name, number));
+      if (!object) break;
+      const entry = JSON.parse(Buffer.from(object.bytes).toString()) as TableEntry;
+      for (const path of entry.paths) visible.add(path);
+      shown = entry.txn;
+      const whole = addsUpTo(commits, key, shown);
+      if (whole.length !== visible.size || whole.some((path) => !visible.has(path)))
+        violations.push({ rule: "half-visible", detail: `${name} at entry ${number}, txn ${shown}` });
+    }
+    if (addsUpTo(commits, key, commits.length).length !== visible.size)
+      violations.push({ rule: "half-visible", detail: `${name} shows commits up to ${shown} only` });
+  }
+  return violations;
+}
+
+function addsUpTo(commits: readonly CommitEntry[], key: string, number: number): string[] {
+  return commits
+    .filter((entry) => entry.number <= number)
+    .flatMap((entry) => (entry.tables[key]?.adds ?? []).map((add) => add.path));
+}
+
+function placeOf(row: FiledRow): string {
+  return `${row.partition}/${row.position}/${row.index}`;
+}
+
+function byPosition(left: FiledRow, right: FiledRow): number {
+  if (left.partition !== right.partition) return left.partition - right.partition;
+  if (left.position !== right.position) return left.position < right.position ? -1 : 1;
+  return left.index - right.index;
+}
+
+function sorted(counters: object | undefined): [string, unknown][] {
+  return Object.entries(counters ?? {}).toSorted(([left], [right]) => (left < right ? -1 : 1));
+}

@@ -1,0 +1,75 @@
+import type { ObjectStore, StoredObject } from "../../bridge/storage/object-store.ts";
+import type { StreamLog } from "../../bridge/streams/stream-log.ts";
+import type { DedupWindow } from "../../bridge/window/dedup-window.ts";
+import type { Process, Scheduler } from "./scheduler.ts";
+
+/** The store as one process sees it: each call happens when the scheduler says so. */
+export function gatedStore(scheduler: Scheduler, process: Process, store: ObjectStore): ObjectStore {
+  const call = <Result>(name: string, path: string, effect: () => Promise<Result>) =>
+    scheduler.call(process, `${name} ${path}`, effect);
+  return {
+    url: store.url,
+    stagingFolder: "/nowhere",
+    get: (path) => call("get", path, () => store.get(path)),
+    put: (path, bytes) => call("put", path, () => store.put(path, bytes)),
+    putIfAbsent: (path, bytes) => call("putIfAbsent", path, () => store.putIfAbsent(path, bytes)),
+    importFile: (file, path) => call("importFile", path, () => store.importFile(file, path)),
+    readableLocation: (path) => store.readableLocation(path),
+    async *list(prefix, options) {
+      yield* await call("list", prefix, async () => {
+        const found: StoredObject[] = [];
+        for await (const object of store.list(prefix, options)) found.push(object);
+        return found;
+      });
+    },
+    delete: (path) => call("delete", path, () => store.delete(path)),
+    freeBytes: async () => null,
+  };
+}
+
+export function gatedStream(scheduler: Scheduler, process: Process, stream: StreamLog): StreamLog {
+  const call = <Result>(name: string, effect: () => Promise<Result>) => scheduler.call(process, name, effect);
+  return {
+    streamId: stream.streamId,
+    partitionCount: stream.partitionCount,
+    append: () => Promise.reject(new Error("a consumer does not append")),
+    read: (partition, after, limits) =>
+      call(`read ${partition} after ${Number(after)}`, () => stream.read(partition, after, limits)),
+    waitForAppend: () => call("wait", async () => {}),
+    trim: (partition, upTo) =>
+      call(`trim ${partition} to ${Number(upTo)}`, () => stream.trim(partition, upTo)),
+    partitionState: (partition) => stream.partitionState(partition),
+    comparePositions: (left, right) => stream.comparePositions(left, right),
+    close: async () => {},
+  };
+}
+
+export function gatedWindow(scheduler: Scheduler, process: Process, window: DedupWindow): DedupWindow {
+  const call = <Result>(name: string, effect: () => Promise<Result>) => scheduler.call(process, name, effect);
+  return {
+    applied: (partition) => call(`applied ${partition}`, () => window.applied(partition)),
+    lookup: (partition, applied, keys) =>
+      call(`lookup ${partition} at ${Number(applied)}`, () => window.lookup(partition, applied, keys)),
+    apply: (partition, step, entries) => {
+      const { keys, payloadHashes, expiresAtSeconds, length } = entries;
+      const copy = {
+        length,
+        keys: keys.slice(),
+        payloadHashes: payloadHashes.slice(),
+        expiresAtSeconds: expiresAtSeconds.slice(),
+      };
+      const name = `apply ${partition} ${Number(step.from)} to ${Number(step.to)}`;
+      return call(name, () => window.apply(partition, step, copy));
+    },
+    beginSeed: (partition, token) =>
+      call(`beginSeed ${partition}`, () => window.beginSeed(partition, `${process.name} ${token}`)),
+    seed: (partition, token, chunk, entries) =>
+      call(`seed ${partition}`, () => window.seed(partition, `${process.name} ${token}`, chunk, entries)),
+    endSeed: (partition, token, end) =>
+      call(`endSeed ${partition} at ${Number(end.applied)}`, () =>
+        window.endSeed(partition, `${process.name} ${token}`, end),
+      ),
+    status: () => window.status(),
+    close: async () => {},
+  };
+}

@@ -1,0 +1,212 @@
+import { pino } from "pino";
+import { Registry } from "prom-client";
+import { type Consumer, type ConsumerOptions, createConsumer } from "../../bridge/consumer/consumer.ts";
+import { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
+import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
+import { checkLake } from "./checkers.ts";
+import { gatedStore, gatedStream, gatedWindow } from "./gated-ports.ts";
+import { JsonBatchWriter, JsonSeedSource } from "./lake-rows.ts";
+import { type Process, Scheduler } from "./scheduler.ts";
+import { SeededRandom } from "./seeded-random.ts";
+import { JsonTablePublisher } from "./table-publisher.ts";
+import type { WindowFaults } from "./window-server.ts";
+import { partitionCount, topics } from "./workload.ts";
+import { type Clock, type Violation, World } from "./world.ts";
+
+const logger = pino({ level: "silent" });
+const lakeId = "lake";
+const drainStepsMax = 20_000;
+
+/** The ports of one consumer, as a broken variant may change them. */
+export type BreakPorts = (ports: ConsumerOptions, world: World) => ConsumerOptions;
+
+export interface SimulationOptions {
+  readonly seed: number;
+  readonly windowFaults?: (clock: Clock) => WindowFaults;
+  /** How often the window is lost, backed up or rolled back, per step; drawn from the seed where absent. */
+  readonly disturbance?: number;
+  readonly breakPorts?: BreakPorts;
+}
+
+export interface SimulationResult {
+  readonly violations: readonly Violation[];
+  readonly trace: readonly string[];
+  readonly facts: {
+    readonly steps: number;
+    readonly processes: number;
+    readonly commits: number;
+    readonly messages: number;
+  };
+}
+
+/** One life of the consumer under the faults that the seed draws, then the check of what came out. */
+export async function runSimulation(options: SimulationOptions): Promise<SimulationResult> {
+  const simulation = new Simulation(options);
+  await simulation.live();
+  await simulation.drain();
+  return simulation.result();
+}
+
+class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #random: SeededRandom;
+  readonly #world: World;
+  readonly #scheduler: Scheduler;
+  readonly #usesServer: boolean;
+  readonly #eventsMax: number;
+  readonly #processesMax: number;
+  /** How many events come at once. */
+  readonly #burst: number;
+  readonly #disturbance: number;
+  #processes: { process: Process; consumer: Consumer }[] = [];
+  #started = 0;
+  #files = 0;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    this.#random = new SeededRandom(options.seed);
+    const random = this.#random;
+    const clock: Clock = { nowMs: 1_700_000_000_000 };
+    this.#world = new World({ random, clock, windowFaults: options.windowFaults?.(clock) });
+    // Swarm: each run has its own mix of faults, so that rare combinations are not drowned by the frequent ones.
+    const rate = (max: number) => (random.chance(0.4) ? 0 : random.next() * max);
+    this.#scheduler = new Scheduler(random, {
+      failBefore: rate(0.03),
+      failAfter: rate(0.03),
+      crash: rate(0.03),
+      pause: rate(0.02),
+    });
+    this.#usesServer = options.windowFaults !== undefined || random.chance(0.7);
+    this.#eventsMax = 20 + random.below(60);
+    this.#processesMax = 1 + random.below(3);
+    this.#burst = random.chance(0.7) ? 1 : 2 + random.below(20);
+    this.#disturbance = options.disturbance ?? (random.chance(0.7) ? 0.01 : 0.05);
+  }
+
+  async live(): Promise<void> {
+    const random = this.#random;
+    for (let events = 0; events < this.#eventsMax; ) {
+      this.#processes = this.#processes.filter(({ process }) => !process.isDead);
+      if (
+        this.#processes.length < this.#processesMax &&
+        (this.#processes.length === 0 || random.chance(0.05))
+      )
+        this.#start();
+      if (random.chance(0.08 / this.#burst)) {
+        for (let act = 0; act < this.#burst; act++) this.#world.workload.act();
+        events += this.#burst;
+        // What came in a burst is read late.
+        if (this.#burst > 1) this.#world.clock.nowMs += random.below(60_000);
+      }
+      if (this.#usesServer && random.chance(this.#disturbance)) this.#disturbWindow();
+      await this.#scheduler.step();
+    }
+  }
+
+  /** Faults end; one fresh consumer reads what is left. */
+  async drain(): Promise<void> {
+    for (const { process } of this.#processes) this.#kill(process);
+    this.#scheduler.rates = { failBefore: 0, failAfter: 0, crash: 0, pause: 0 };
+    const { consumer, ended } = this.#start();
+    let isOver = false;
+    void consumer.stop({ drain: true });
+    void ended.then(() => {
+      isOver = true;
+    });
+    for (let steps = 0; !isOver && steps < drainStepsMax; steps++) await this.#scheduler.step();
+    if (!isOver) this.#world.violations.push({ rule: "stuck", detail: JSON.stringify(consumer.status()) });
+  }
+
+  result(): SimulationResult {
+    const violations = [...this.#world.violations, ...checkLake(this.#world)];
+    const messages = this.#world.workload.history
+      .flat()
+      .reduce((sum, block) => sum + block.messages.length, 0);
+    return {
+      violations,
+      trace: this.#scheduler.trace,
+      facts: {
+        steps: this.#scheduler.steps,
+        processes: this.#started,
+        commits: this.#world.commits().length,
+        messages,
+      },
+    };
+  }
+
+  #start(): { consumer: Consumer; ended: Promise<void> } {
+    const process: Process = { name: `c${++this.#started}`, isDead: false, pausedUntilStep: 0 };
+    const consumer = createConsumer(this.#ports(process));
+    this.#processes.push({ process, consumer });
+    const ended = consumer.run().catch((error: unknown) => {
+      const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      if (!process.isDead)
+        this.#world.violations.push({ rule: "crashed", detail: `${process.name}: ${detail}` });
+      this.#kill(process);
+    });
+    return { consumer, ended };
+  }
+
+  #kill(process: Process): void {
+    this.#scheduler.kill(process);
+  }
+
+  #disturbWindow(): void {
+    const { window } = this.#world;
+    const dice = this.#random.next();
+    if (dice < 0.3) window.lose();
+    else if (dice < 0.65) window.backUp();
+    else window.rollBack();
+  }
+
+  #ports(process: Process): ConsumerOptions {
+    const random = this.#random;
+    const scheduler = this.#scheduler;
+    const world = this.#world;
+    const skewMs = random.below(20_000) - 10_000;
+    const now = () => world.clock.nowMs + skewMs;
+    const store = gatedStore(scheduler, process, world.store);
+    const sleep = (delayMs: number) =>
+      scheduler.call(process, `sleep ${delayMs}`, () => {
+        world.clock.nowMs += random.below(delayMs + 1);
+      });
+    const commitLog = new LakeCommitLog(store, lakeId, {
+      create: true,
+      now,
+      random: () => random.next(),
+      sleep,
+    });
+    const stream = gatedStream(scheduler, process, world.stream.open());
+    const window = this.#usesServer
+      ? world.window
+      : createMemoryWindow({ maxBytes: 64 * 1024 * 1024, partitionCount });
+    const ports: ConsumerOptions = {
+      stream,
+      window: gatedWindow(scheduler, process, window),
+      commitLog,
+      publisher: new JsonTablePublisher(store, commitLog),
+      batch: new JsonBatchWriter(store, () => `f${++this.#files}`),
+      seeds: new JsonSeedSource(store, commitLog),
+      topics: {
+        version: (topicId, version) =>
+          version === 1 ? topics.find((topic) => topic.topicId === topicId) : undefined,
+        longestWindowMs: () => Math.max(...topics.map((topic) => topic.dedupeWindowMs)),
+        refresh: async () => {},
+      },
+      trim: (partition, upTo) => stream.trim(partition, upTo),
+      config: {
+        maxBatchBytes: 100 * (1 + random.below(30)),
+        maxBatchAgeMs: random.below(3000),
+        readMaxBytes: 1024 * 1024,
+        readMaxEntries: 1 + random.below(4),
+        retryMaxMs: 1000,
+      },
+      logger,
+      registry: new Registry(),
+      now,
+      random: () => random.next(),
+      sleep,
+    };
+    return this.#options.breakPorts?.(ports, world) ?? ports;
+  }
+}

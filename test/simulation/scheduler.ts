@@ -1,0 +1,121 @@
+import { CodedError } from "../../devices/protocol/coded-error.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+
+/** One simulated process: dead, its calls never come back; paused, not for now. */
+export interface Process {
+  readonly name: string;
+  isDead: boolean;
+  pausedUntilStep: number;
+}
+
+interface PendingCall {
+  readonly process: Process;
+  readonly name: string;
+  readonly effect: () => unknown;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface FaultRates {
+  /** A call fails without effect, or with its effect but without its answer. */
+  readonly failBefore: number;
+  readonly failAfter: number;
+  /** The process dies at a call, before or after its effect. */
+  readonly crash: number;
+  readonly pause: number;
+}
+
+/**
+ * Runs the calls that processes make of the outside world one at a time, in an order drawn from the seed. Between two of them every
+ * process runs on until it has nothing left but calls to wait for.
+ */
+export class Scheduler {
+  readonly #random: SeededRandom;
+  #pending: PendingCall[] = [];
+  rates: FaultRates;
+  steps = 0;
+  readonly trace: string[] = [];
+
+  constructor(random: SeededRandom, rates: FaultRates) {
+    this.#random = random;
+    this.rates = rates;
+  }
+
+  /** A call of `process`, whose effect happens when its turn comes. */
+  call<Result>(process: Process, name: string, effect: () => Result | Promise<Result>): Promise<Result> {
+    return new Promise<Result>((resolve, reject) => {
+      if (process.isDead) return;
+      this.#pending.push({ process, name, effect, resolve: resolve as (value: unknown) => void, reject });
+    });
+  }
+
+  kill(process: Process): void {
+    process.isDead = true;
+    this.#pending = this.#pending.filter((call) => call.process !== process);
+    this.#note(`${process.name} dies`);
+  }
+
+  /** Lets one call happen. False where none can. */
+  async step(): Promise<boolean> {
+    this.steps += 1;
+    const runnable = this.#pending.filter(({ process }) => process.pausedUntilStep <= this.steps);
+    if (runnable.length === 0) {
+      await settled();
+      return this.#pending.length > 0;
+    }
+    const call = this.#random.pick(runnable);
+    this.#pending.splice(this.#pending.indexOf(call), 1);
+    await this.#perform(call);
+    await settled();
+    return true;
+  }
+
+  async #perform(call: PendingCall): Promise<void> {
+    const { process, name } = call;
+    const { crash, pause, failBefore, failAfter } = this.rates;
+    if (this.#random.chance(pause)) {
+      process.pausedUntilStep = this.steps + 1 + this.#random.below(300);
+      this.#note(`${process.name} pauses`);
+    }
+    if (this.#random.chance(crash)) {
+      if (this.#random.chance(0.5)) await this.#effect(call).catch(() => {});
+      this.#note(`${process.name} dies in ${name}`);
+      this.kill(process);
+      return;
+    }
+    const mayFail = !name.startsWith("sleep") && !name.startsWith("wait");
+    if (mayFail && this.#random.chance(failBefore)) {
+      this.#note(`${process.name} ${name} fails before`);
+      call.reject(injected(name));
+      return;
+    }
+    try {
+      const result = await this.#effect(call);
+      if (mayFail && this.#random.chance(failAfter)) {
+        this.#note(`${process.name} ${name} fails after`);
+        call.reject(injected(name));
+      } else call.resolve(result);
+    } catch (error) {
+      call.reject(error);
+    }
+  }
+
+  async #effect(call: PendingCall): Promise<unknown> {
+    this.#note(`${call.process.name} ${call.name}`);
+    return call.effect();
+  }
+
+  #note(line: string): void {
+    this.trace.push(line);
+    if (this.trace.length > 4000) this.trace.splice(0, 2000);
+  }
+}
+
+function injected(name: string): CodedError {
+  return new CodedError("INJECTED", `injected: ${name}`, { retryable: true });
+}
+
+/** Resolves when all promise callbacks that can run have run. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

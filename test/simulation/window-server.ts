@@ -1,0 +1,172 @@
+import type { Position } from "../../bridge/streams/stream-log.ts";
+import {
+  DEDUP_KEY_BYTES,
+  type DedupWindow,
+  type WindowEntries,
+  type WindowHits,
+  type WindowStatus,
+} from "../../bridge/window/dedup-window.ts";
+
+interface Known {
+  payloadHash: number;
+  expiresAtSeconds: number;
+}
+
+interface PartitionWindow {
+  applied: Position | null;
+  token: string | null;
+  chunks: number;
+  ids: Map<string, Known>;
+}
+
+/** Told of everything that enters the window, before it does. */
+export interface WindowObserver {
+  entering(partition: number, applied: Position | null, keys: readonly string[]): void;
+}
+
+/** Each of these breaks one rule of the DedupWindow port. */
+export interface WindowFaults {
+  /** Look-ups are answered, and ids applied, whatever `applied` says. */
+  readonly ignoresApplied?: boolean;
+  /** Applying does not compare `from`. */
+  readonly appliesUnguarded?: boolean;
+  /** Seeding does not compare the token. */
+  readonly seedsUnguarded?: boolean;
+  /** Seeding does not count the chunks. */
+  readonly seedsUncounted?: boolean;
+  /** Ids are forgotten by this clock. */
+  readonly wallClockMs?: () => number;
+}
+
+/** A window that outlives its users, like one in Redis: a plain map, which can be lost or rolled back. */
+export class WindowServer implements DedupWindow {
+  readonly #faults: WindowFaults;
+  readonly #observer: WindowObserver;
+  #partitions = new Map<number, PartitionWindow>();
+  #backup = new Map<number, PartitionWindow>();
+
+  constructor(observer: WindowObserver, faults: WindowFaults = {}) {
+    this.#observer = observer;
+    this.#faults = faults;
+  }
+
+  lose(): void {
+    this.#partitions = new Map();
+  }
+
+  /** Remembers the present state for `rollBack`. */
+  backUp(): void {
+    this.#backup = copyOf(this.#partitions);
+  }
+
+  rollBack(): void {
+    this.#partitions = copyOf(this.#backup);
+  }
+
+  /** Adds ids without any condition: only for breaking the protocol in a test of the checkers. */
+  claim(partition: number, entries: WindowEntries): void {
+    this.#observer.entering(partition, null, keyTexts(entries.keys));
+    this.#add(this.#partition(partition), entries);
+  }
+
+  async applied(partition: number): Promise<Position | null> {
+    return this.#partition(partition).applied;
+  }
+
+  async lookup(partition: number, applied: Position, keys: Uint8Array): Promise<WindowHits | null> {
+    const window = this.#partition(partition);
+    if (window.applied !== applied && !this.#faults.ignoresApplied) return null;
+    const found = keyTexts(keys).map((key) => window.ids.get(key));
+    const { wallClockMs } = this.#faults;
+    const isForgotten = (known: Known | undefined) =>
+      known !== undefined && wallClockMs !== undefined && known.expiresAtSeconds * 1000 <= wallClockMs();
+    return {
+      payloadHashes: Uint32Array.from(found, (known) => known?.payloadHash ?? 0),
+      expiresAtSeconds: Uint32Array.from(found, (known) =>
+        isForgotten(known) ? 0 : (known?.expiresAtSeconds ?? 0),
+      ),
+    };
+  }
+
+  async apply(
+    partition: number,
+    step: { from: Position; to: Position; streamTimeMs: number },
+    entries: WindowEntries,
+  ): Promise<boolean> {
+    const window = this.#partition(partition);
+    const isUnguarded = this.#faults.ignoresApplied || this.#faults.appliesUnguarded;
+    if (window.applied !== step.from && !isUnguarded) return false;
+    this.#observer.entering(partition, step.to, keyTexts(entries.keys));
+    this.#add(window, entries);
+    window.applied = step.to;
+    for (const [key, { expiresAtSeconds }] of window.ids)
+      if (expiresAtSeconds * 1000 <= step.streamTimeMs) window.ids.delete(key);
+    return true;
+  }
+
+  async beginSeed(partition: number, token: string): Promise<void> {
+    this.#partitions.set(partition, { applied: null, token, chunks: 0, ids: new Map() });
+  }
+
+  async seed(partition: number, token: string, chunk: number, entries: WindowEntries): Promise<boolean> {
+    const window = this.#partition(partition);
+    if (window.token !== token && !this.#faults.seedsUnguarded) return false;
+    if (window.chunks !== chunk && !this.#faults.seedsUnguarded && !this.#faults.seedsUncounted) return false;
+    window.chunks += 1;
+    this.#observer.entering(partition, null, keyTexts(entries.keys));
+    this.#add(window, entries);
+    return true;
+  }
+
+  async endSeed(
+    partition: number,
+    token: string,
+    end: { chunks: number; applied: Position; streamTimeMs: number },
+  ): Promise<boolean> {
+    const window = this.#partition(partition);
+    if (window.token !== token && !this.#faults.seedsUnguarded) return false;
+    if (window.chunks !== end.chunks && !this.#faults.seedsUnguarded && !this.#faults.seedsUncounted)
+      return false;
+    this.#observer.entering(partition, end.applied, []);
+    window.token = null;
+    window.applied = end.applied;
+    return true;
+  }
+
+  async status(): Promise<WindowStatus> {
+    const ids = [...this.#partitions.values()].reduce((sum, window) => sum + window.ids.size, 0);
+    return { ids, bytes: ids * DEDUP_KEY_BYTES, isShort: false, spanMs: 0 };
+  }
+
+  async close(): Promise<void> {}
+
+  #add(window: PartitionWindow, entries: WindowEntries): void {
+    for (const [index, key] of keyTexts(entries.keys).entries()) {
+      const expiresAtSeconds = entries.expiresAtSeconds[index] ?? 0;
+      if (expiresAtSeconds <= (window.ids.get(key)?.expiresAtSeconds ?? 0)) continue;
+      window.ids.set(key, { payloadHash: entries.payloadHashes[index] ?? 0, expiresAtSeconds });
+    }
+  }
+
+  #partition(partition: number): PartitionWindow {
+    const known = this.#partitions.get(partition);
+    if (known) return known;
+    const fresh = { applied: null, token: null, chunks: 0, ids: new Map() };
+    this.#partitions.set(partition, fresh);
+    return fresh;
+  }
+}
+
+export function keyTexts(keys: Uint8Array): string[] {
+  const bytes = Buffer.from(keys.buffer, keys.byteOffset, keys.byteLength);
+  const count = bytes.length / DEDUP_KEY_BYTES;
+  return Array.from({ length: count }, (_, index) =>
+    bytes.toString("hex", index * DEDUP_KEY_BYTES, (index + 1) * DEDUP_KEY_BYTES),
+  );
+}
+
+function copyOf(partitions: Map<number, PartitionWindow>): Map<number, PartitionWindow> {
+  return new Map(
+    [...partitions].map(([partition, window]) => [partition, { ...window, ids: new Map(window.ids) }]),
+  );
+}

@@ -1,0 +1,168 @@
+import { encodeBlock } from "../../bridge/block/block-builder.ts";
+import { type BlockMessage, type BlockSeal, MAX_BLOCK_BYTES } from "../../bridge/block/block-format.ts";
+import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
+import type { MemoryStream } from "../support/memory-stream.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+
+export const partitionCount = 2;
+
+function topic(topicId: string, name: string, dedupeWindowMs: number): TopicVersion {
+  const paths = { idPath: "id", timePath: "ts", schema: null, columns: [] };
+  return { topicId, version: 1, name, format: "json", ...paths, dedupeWindowMs };
+}
+
+/** Two tables with different windows, so that ids of one live longer than those of the other. */
+export const topics: readonly TopicVersion[] = [
+  topic("topic-a", "alpha", 60_000),
+  topic("topic-b", "beta", 15_000),
+];
+
+/** What a message is, beside its bytes. */
+export interface SentMessage {
+  readonly topic: TopicVersion;
+  readonly deviceId: string;
+  /** null = the payload holds none. */
+  readonly id: string | null;
+  readonly payload: string;
+  /** Reason why it can't be filed, id-reused aside. */
+  readonly fault: string | null;
+}
+
+/** One entry that ever stood in the stream. */
+export interface SentBlock {
+  readonly position: string;
+  readonly appendTimeMs: number;
+  readonly producerId: string;
+  readonly sequence: number;
+  readonly messages: readonly SentMessage[];
+}
+
+interface Producer {
+  readonly id: string;
+  sequence: number;
+  lastAcknowledgedSequence: number;
+  acknowledgedMessages: number;
+  lastBlock: { seal: BlockSeal; messages: readonly SentMessage[] } | null;
+}
+
+/** Devices and the broker: puts blocks into the stream, and knows every one of them. */
+export class Workload {
+  readonly history: SentBlock[][] = Array.from({ length: partitionCount }, () => []);
+  readonly #stream: MemoryStream;
+  readonly #random: SeededRandom;
+  readonly #clock: { nowMs: number };
+  readonly #producers: Producer[];
+  readonly #recent: SentMessage[][] = Array.from({ length: partitionCount }, () => []);
+  #count = 0;
+
+  constructor(options: { stream: MemoryStream; random: SeededRandom; clock: { nowMs: number } }) {
+    this.#stream = options.stream;
+    this.#random = options.random;
+    this.#clock = options.clock;
+    this.#producers = Array.from({ length: partitionCount }, () => this.#freshProducer());
+  }
+
+  /** One thing that devices or the broker do. */
+  act(): void {
+    const random = this.#random;
+    const partition = random.below(partitionCount);
+    const dice = random.next();
+    if (dice < 0.62) this.#append(partition, this.#messages(partition), random.chance(0.9));
+    else if (dice < 0.72) this.#resendBlock(partition);
+    else if (dice < 0.77) this.#append(partition, [], true);
+    else if (dice < 0.82) this.#producers[partition] = this.#freshProducer();
+    else if (dice < 0.95) this.#clock.nowMs += random.below(3000);
+    else this.#clock.nowMs += random.below(80_000);
+  }
+
+  #freshProducer(): Producer {
+    const id = (this.#random.below(2 ** 32) + 1).toString(16).padStart(16, "0");
+    return { id, sequence: 0, lastAcknowledgedSequence: 0, acknowledgedMessages: 0, lastBlock: null };
+  }
+
+  #append(partition: number, messages: readonly SentMessage[], isAcknowledged: boolean): void {
+    const producer = this.#producers[partition] as Producer;
+    producer.sequence += 1;
+    const seal: BlockSeal = {
+      streamId: this.#stream.streamId,
+      producerId: producer.id,
+      partition,
+      sequence: producer.sequence,
+      lastAcknowledgedSequence: producer.lastAcknowledgedSequence,
+      acknowledgedMessages: producer.acknowledgedMessages,
+      baseTimeMs: this.#clock.nowMs,
+    };
+    producer.lastBlock = { seal, messages };
+    this.#store(partition, seal, messages);
+    if (!isAcknowledged) return;
+    producer.lastAcknowledgedSequence = producer.sequence;
+    producer.acknowledgedMessages += messages.length;
+  }
+
+  /** The broker got no answer and sends the same bytes again. */
+  #resendBlock(partition: number): void {
+    const last = this.#producers[partition]?.lastBlock;
+    if (last) this.#store(partition, last.seal, last.messages);
+  }
+
+  #store(partition: number, seal: BlockSeal, messages: readonly SentMessage[]): void {
+    const block = encodeBlock(seal, messages.map(blockMessage), MAX_BLOCK_BYTES);
+    const position = this.#stream.store(partition, block);
+    const { producerId, sequence } = seal;
+    this.history[partition]?.push({
+      position,
+      appendTimeMs: this.#clock.nowMs,
+      producerId,
+      sequence,
+      messages,
+    });
+    const recent = this.#recent[partition] as SentMessage[];
+    recent.push(...messages);
+    recent.splice(0, recent.length - 40);
+  }
+
+  #messages(partition: number): SentMessage[] {
+    return Array.from({ length: 1 + this.#random.below(5) }, () => this.#message(partition));
+  }
+
+  #message(partition: number): SentMessage {
+    const random = this.#random;
+    const recent = this.#recent[partition] as SentMessage[];
+    const dice = random.next();
+    if (dice < 0.35 && recent.length > 0) return random.pick(recent);
+    const deviceId = `device-${partition}-${random.below(4)}`;
+    const fresh = this.#freshMessage(deviceId, random.pick(topics));
+    if (dice < 0.4 && recent.length > 0) {
+      const used = random.pick(recent);
+      if (used.id !== null) return withId(used.deviceId, used.topic, used.id, this.#next());
+    }
+    if (dice < 0.43)
+      return { ...fresh, id: null, payload: `{"ts":1,"n":${this.#next()}}`, fault: "id-missing" };
+    if (dice < 0.46)
+      return { ...fresh, id: null, payload: `{"n":${this.#next()}`, fault: "payload-undecodable" };
+    if (dice < 0.5) {
+      const payload = JSON.stringify({ id: fresh.id, ts: "yesterday", n: this.#next() });
+      return { ...fresh, payload, fault: "event-time-unreadable" };
+    }
+    return fresh;
+  }
+
+  #freshMessage(deviceId: string, of: TopicVersion): SentMessage {
+    const number = this.#next();
+    return withId(deviceId, of, `m${number}`, number);
+  }
+
+  #next(): number {
+    this.#count += 1;
+    return this.#count;
+  }
+}
+
+function withId(deviceId: string, of: TopicVersion, id: string, number: number): SentMessage {
+  return { topic: of, deviceId, id, payload: JSON.stringify({ id, ts: 1_000_000, n: number }), fault: null };
+}
+
+function blockMessage({ topic: { topicId, version }, deviceId, payload }: SentMessage): BlockMessage {
+  const topicName = `fleet/${deviceId}/telemetry`;
+  return { topicId, topicVersion: version, topicName, deviceId, qos: 1, payload: Buffer.from(payload) };
+}

@@ -1,0 +1,99 @@
+import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
+import { type CommitEntry, partitionKey } from "../../bridge/storage/commit-log.ts";
+import type { Position } from "../../bridge/streams/stream-log.ts";
+import { MemoryObjectStore } from "../support/memory-object-store.ts";
+import { MemoryStream } from "../support/memory-stream.ts";
+import { readRows } from "./lake-rows.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+import { type WindowFaults, type WindowObserver, WindowServer } from "./window-server.ts";
+import { partitionCount, Workload } from "./workload.ts";
+
+/** The world's time; processes see it with a skew. */
+export interface Clock {
+  nowMs: number;
+}
+
+/** A rule of the protocol that was seen broken. */
+export interface Violation {
+  readonly rule:
+    | "lost"
+    | "doubled"
+    | "misfiled"
+    | "order"
+    | "books"
+    | "half-visible"
+    | "early-id"
+    | "stuck"
+    | "crashed";
+  readonly detail: string;
+}
+
+/** Everything that outlives processes: the stream, the lake, the window, and the record of what happened. */
+export class World implements WindowObserver {
+  readonly clock: Clock;
+  readonly store = new MemoryObjectStore();
+  readonly stream: MemoryStream;
+  readonly window: WindowServer;
+  readonly workload: Workload;
+  readonly violations: Violation[] = [];
+  /** Committed positions by partition. */
+  readonly #committed: Set<Position>[] = Array.from({ length: partitionCount }, () => new Set([""]));
+  readonly #committedKeys = new Set<string>();
+  #seenCommits = 0;
+
+  constructor(options: { random: SeededRandom; clock: Clock; windowFaults: WindowFaults | undefined }) {
+    const { random, clock, windowFaults } = options;
+    this.clock = clock;
+    this.stream = new MemoryStream({ partitionCount, streamId: "5".repeat(32), now: () => clock.nowMs });
+    this.window = new WindowServer(this, windowFaults);
+    this.workload = new Workload({ stream: this.stream, random, clock });
+  }
+
+  /** Entries of the commit log, straight from the objects. */
+  commits(): CommitEntry[] {
+    const entries: CommitEntry[] = [];
+    for (let number = 1; ; number++) {
+      const object = this.store.objects.get(`_commits/${String(number).padStart(20, "0")}.json`);
+      if (!object) return entries;
+      entries.push(JSON.parse(Buffer.from(object.bytes).toString()) as CommitEntry);
+    }
+  }
+
+  /** G4: an id enters the window only after the commit that contains it. */
+  entering(partition: number, applied: Position | null, keys: readonly string[]): void {
+    this.#learnCommits();
+    if (applied !== null && !this.#committed[partition]?.has(applied))
+      this.#violate("early-id", `partition ${partition} is applied up to ${applied}, which is not committed`);
+    for (const key of keys)
+      if (!this.#committedKeys.has(key)) this.#violate("early-id", `partition ${partition} holds ${key}`);
+  }
+
+  #violate(rule: Violation["rule"], detail: string): void {
+    this.violations.push({ rule, detail });
+  }
+
+  #learnCommits(): void {
+    const keys = new DedupeKeyMaker();
+    const target = Buffer.alloc(12);
+    for (const entry of this.commits().slice(this.#seenCommits)) {
+      this.#seenCommits += 1;
+      for (const [partition, positions] of this.#committed.entries()) {
+        const move = entry.moves[partitionKey(this.stream.streamId, partition)];
+        if (move) positions.add(move.to);
+      }
+      for (const { name, adds } of Object.values(entry.tables)) {
+        for (const { path } of adds) {
+          const object = this.store.objects.get(`${name}/${path}`);
+          for (const row of object ? readRows(object.bytes) : []) {
+            if (row.messageId === null) continue;
+            const reused = row.reason === "id-reused" ? { reusedPayloadHash: row.payloadHash } : {};
+            const { topicId, deviceId } = row;
+            const messageId = Buffer.from(row.messageId, "hex");
+            keys.write(target, 0, { topicId, deviceId, messageId, ...reused });
+            this.#committedKeys.add(target.toString("hex"));
+          }
+        }
+      }
+    }
+  }
+}
