@@ -32,8 +32,9 @@ export const bridgeErrorCodes = [
   "LAKE_MISSING",
   "LAKE_VERSION",
   "LAKE_DAMAGED",
-  // tables: the database engine refused; another writer changed a table in a way that our rows don't fit
+  // tables: the database engine refused; a topic version that is another in the lake; another writer changed a table in a way that our rows don't fit
   "PARQUET_FAILED",
+  "TOPIC_CONFLICT",
   "TABLE_CONFLICT",
   // consumer: a block of another stream; a JSON Schema that does not compile or makes no columns; accepting a gap where none is; the
   // consumer ended before it could do what it was asked

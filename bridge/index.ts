@@ -17,6 +17,21 @@ export {
   type ProducerStatus,
 } from "./producer/producer.ts";
 export { type ProducerConfig, producerConfigSchema } from "./producer/producer-config.ts";
+// lake: store, commit log, tables
+export type { BatchWriter } from "./storage/batch-writer.ts";
+export { type CommitLog, type LakeState, partitionKey, QUARANTINE } from "./storage/commit-log.ts";
+export { createTablePublisher, type TablePublisherOptions } from "./storage/delta/table-publisher.ts";
+export { type CommitLogOptions, type LakeCommitLog, openCommitLog } from "./storage/lake-commit-log.ts";
+export { openLocalStore } from "./storage/local/local-store.ts";
+export type { ObjectStore } from "./storage/object-store.ts";
+export { createParquetBatchWriter, type ParquetBatchWriterOptions } from "./storage/parquet/batch-writer.ts";
+export type { SeedSource, TablePublisher } from "./storage/seed-source.ts";
+export {
+  type LakeTopicCatalog,
+  openTopicCatalog,
+  type TopicDefinition,
+  writeTopicVersion,
+} from "./storage/topic-versions.ts";
 export { type EmbeddedStreamConfig, embeddedStreamConfigSchema } from "./streams/embedded/embedded-config.ts";
 export {
   type AppendOptions as EmbeddedAppendOptions,

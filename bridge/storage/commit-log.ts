@@ -57,6 +57,8 @@ export interface TableAdds {
   /** Highest topic version filed so far in that table (0 for quarantine): fixes the Delta schema. */
   readonly version: number;
   readonly adds: readonly AddedFile[];
+  /** The last commit before this one that touched the table, 0 = none. Set by the commit log: how a publisher finds what it must publish. */
+  readonly previousCommit?: number;
 }
 
 export interface CommitEntry {

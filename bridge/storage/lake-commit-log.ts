@@ -14,6 +14,7 @@ import {
   LAKE_FORMAT,
   LAKE_PATH,
   type LakeSnapshot,
+  linkTables,
   missingEntry,
   numberOfPath,
   parseEntry,
@@ -87,7 +88,8 @@ export class LakeCommitLog implements CommitLog {
         ([key, move]) => move.from !== (state.moves.get(key)?.to ?? START_POSITION),
       );
       if (isConflict) return { outcome: "conflict" };
-      if ((await this.#create(entry)) === "taken") return { outcome: "taken" };
+      const linked = linkTables(state, entry);
+      if ((await this.#create(linked)) === "taken") return { outcome: "taken" };
       // A writer that slept for longer than entries are kept may have created one where the log had been pruned.
       const firstKept = (await this.#newestSnapshot())?.firstKept ?? 1;
       if (entry.number < firstKept) {
@@ -95,7 +97,7 @@ export class LakeCommitLog implements CommitLog {
         return { outcome: "taken" };
       }
       this.#state = applyEntry(state, entry);
-      this.#remember(entry);
+      this.#remember(linked);
       return { outcome: "committed" };
     });
   }

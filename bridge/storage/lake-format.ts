@@ -74,6 +74,7 @@ const entryCheck = TypeCompiler.Compile(
         name: Type.String({ minLength: 1 }),
         version: wholeNumber,
         adds: Type.Array(addedFileSchema),
+        previousCommit: Type.Optional(wholeNumber),
       }),
     ),
   }),
@@ -170,6 +171,15 @@ export function snapshotOfState(state: LakeState, firstKept: number): LakeSnapsh
     moves: Object.fromEntries(state.moves),
     tables: Object.fromEntries(state.tables),
   };
+}
+
+/** The entry with, for each table, the commit before it that touched that table. */
+export function linkTables(state: LakeState, entry: CommitEntry): CommitEntry {
+  const tables = Object.entries(entry.tables).map(([key, table]) => {
+    const previousCommit = state.tables.get(key)?.lastCommit ?? 0;
+    return [key, { ...table, previousCommit }] as const;
+  });
+  return { ...entry, tables: Object.fromEntries(tables) };
 }
 
 /** The state after `entry`, which must be the next one. */

@@ -1,0 +1,166 @@
+import { BridgeError } from "../../errors.ts";
+import type { ObjectStore } from "../object-store.ts";
+import { readCheckpointFiles, readCheckpointHead } from "../parquet/checkpoint-reader.ts";
+import {
+  type AddAction,
+  type DeltaAction,
+  damagedLog,
+  encodeActions,
+  type MetaDataAction,
+  type ProtocolAction,
+  parseActions,
+  type RemoveAction,
+  type TxnAction,
+} from "./delta-actions.ts";
+import {
+  type CheckpointFile,
+  hintedCheckpoint,
+  listedCheckpoint,
+  logEntryPath,
+  refuseLogHole,
+} from "./delta-log.ts";
+
+/** After a pause this long the log may have been cleaned up beyond what was read of it. */
+const startOverAfterMs = 3_600_000;
+
+/** What the log entries after the checkpoint `base` changed; with it, the state of the table. */
+export interface DeltaState {
+  /** -1 = the table does not exist. */
+  version: number;
+  base: CheckpointFile | null;
+  protocol: ProtocolAction | undefined;
+  metaData: MetaDataAction | undefined;
+  readonly txns: Map<string, TxnAction>;
+  /** By decoded path. */
+  readonly adds: Map<string, AddAction>;
+  readonly removes: Map<string, RemoveAction>;
+}
+
+function emptyState(base: CheckpointFile | null): DeltaState {
+  return {
+    version: base?.version ?? -1,
+    base,
+    protocol: undefined,
+    metaData: undefined,
+    txns: new Map(),
+    adds: new Map(),
+    removes: new Map(),
+  };
+}
+
+/** Paths in the log are URL-encoded, and writers differ in what they encode. */
+export function decodePath(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
+function applyAction(state: DeltaState, action: DeltaAction): void {
+  if (action.protocol) state.protocol = action.protocol;
+  if (action.metaData) state.metaData = action.metaData;
+  if (action.txn) state.txns.set(action.txn.appId, action.txn);
+  if (action.add) {
+    const path = decodePath(action.add.path);
+    state.adds.set(path, action.add);
+    state.removes.delete(path);
+  }
+  if (action.remove) {
+    const path = decodePath(action.remove.path);
+    state.removes.set(path, action.remove);
+    state.adds.delete(path);
+  }
+}
+
+/**
+ * One Delta table, read incrementally: memory holds what changed since the last checkpoint, the rest stays in that file, so that
+ * following a table costs the same however many files it has. Used by one caller at a time.
+ */
+export class DeltaTable {
+  readonly name: string;
+  readonly #store: ObjectStore;
+  readonly #now: () => number;
+  #state: DeltaState | undefined;
+  #loadedAtMs = 0;
+
+  constructor(store: ObjectStore, name: string, now: () => number = Date.now) {
+    this.#store = store;
+    this.name = name;
+    this.#now = now;
+  }
+
+  /** Reads what was written since. Rejects with LAKE_DAMAGED where the log has a hole or a file that can't be read. */
+  async refresh(): Promise<Readonly<DeltaState>> {
+    const now = this.#now();
+    const isFirst = this.#state === undefined || Math.abs(now - this.#loadedAtMs) > startOverAfterMs;
+    const state = isFirst || !this.#state ? await this.#start() : this.#state;
+    this.#state = undefined;
+    await this.#advance(state);
+    if (isFirst) await refuseLogHole(this.#store, this.name, state.version);
+    if (state.version >= 0 && !(state.protocol && state.metaData))
+      throw damagedLog(logEntryPath(this.name, state.version), "no protocol or metadata up to here");
+    this.#state = state;
+    this.#loadedAtMs = now;
+    return state;
+  }
+
+  /** Creates the entry after the state that was last read. `exists`: somebody else's has that number. */
+  async append(actions: readonly DeltaAction[]): Promise<"created" | "exists"> {
+    const version = (this.#state?.version ?? -1) + 1;
+    return this.#store.putIfAbsent(logEntryPath(this.name, version), encodeActions(actions));
+  }
+
+  /** Live files, as of the last refresh. */
+  async files(): Promise<AddAction[]> {
+    const state = this.#state ?? (await this.refresh());
+    const files = [...state.adds.values()];
+    if (!state.base) return files;
+    for await (const add of readCheckpointFiles(this.#store, state.base.paths)) {
+      const path = decodePath(add.path);
+      if (!state.adds.has(path) && !state.removes.has(path)) files.push(add);
+    }
+    return files;
+  }
+
+  /** From now on `base` is the checkpoint that the state builds on; its version is the state's. */
+  rebase(base: CheckpointFile): void {
+    if (!this.#state || this.#state.version !== base.version) return;
+    this.#state.base = base;
+    this.#state.adds.clear();
+    this.#state.removes.clear();
+  }
+
+  async #start(): Promise<DeltaState> {
+    const base =
+      (await hintedCheckpoint(this.#store, this.name)) ??
+      ((await this.#entry(0)) === null ? await listedCheckpoint(this.#store, this.name) : null);
+    const state = emptyState(base);
+    if (base) for (const action of await this.#head(base)) applyAction(state, action);
+    return state;
+  }
+
+  async #head(base: CheckpointFile): Promise<DeltaAction[]> {
+    try {
+      return await readCheckpointHead(this.#store, base.paths);
+    } catch (error) {
+      if (error instanceof BridgeError && error.code !== "PARQUET_FAILED") throw error;
+      throw damagedLog(base.paths[0] ?? "checkpoint", error);
+    }
+  }
+
+  async #advance(state: DeltaState): Promise<void> {
+    for (;;) {
+      const actions = await this.#entry(state.version + 1);
+      if (actions === null) return;
+      for (const action of actions) applyAction(state, action);
+      state.version++;
+    }
+  }
+
+  async #entry(version: number): Promise<DeltaAction[] | null> {
+    const path = logEntryPath(this.name, version);
+    const bytes = await this.#store.get(path);
+    return bytes === null ? null : parseActions(path, bytes);
+  }
+}

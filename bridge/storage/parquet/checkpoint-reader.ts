@@ -1,0 +1,69 @@
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { type AddAction, type DeltaAction, parseActions } from "../delta/delta-actions.ts";
+import type { ObjectStore } from "../object-store.ts";
+import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
+
+const memoryLimitBytes = 256 * 1024 * 1024;
+
+/** Opens a database for one checkpoint, and closes it after `work`. */
+export async function withCheckpointDatabase<Result>(
+  store: ObjectStore,
+  work: (duckdb: Duckdb) => Promise<Result>,
+): Promise<Result> {
+  const spillFolder = join(store.stagingFolder, `spill-${randomUUID()}`);
+  const duckdb = await openDuckdb({ memoryLimitBytes, spillFolder, threads: 1 });
+  try {
+    return await work(duckdb);
+  } catch (error) {
+    throw translateDuckdbError(error, "reading or writing a checkpoint");
+  } finally {
+    await duckdb.close();
+  }
+}
+
+export function checkpointSource(store: ObjectStore, paths: readonly string[]): string {
+  const locations = paths.map((path) => quoteText(store.readableLocation(path)));
+  return `read_parquet([${locations.join(", ")}], union_by_name = true)`;
+}
+
+/** The kinds of actions for which the file has a column: other writers leave out what they have none of. */
+export async function checkpointKinds(duckdb: Duckdb, source: string): Promise<string[]> {
+  const described = await duckdb.connection.runAndReadAll(`DESCRIBE SELECT * FROM ${source}`);
+  const known = new Set(["protocol", "metaData", "txn", "add", "remove"]);
+  return described.getRows().flatMap(([name]) => (known.has(String(name)) ? [String(name)] : []));
+}
+
+/** All actions of a checkpoint that are about the table as a whole. */
+export async function readCheckpointHead(
+  store: ObjectStore,
+  paths: readonly string[],
+): Promise<DeltaAction[]> {
+  return withCheckpointDatabase(store, async (duckdb) => {
+    const source = checkpointSource(store, paths);
+    const kinds = (await checkpointKinds(duckdb, source)).filter(
+      (kind) => kind !== "add" && kind !== "remove",
+    );
+    const fields = kinds.map((kind) => `"${kind}": "${kind}"`).join(", ");
+    const some = kinds.map((kind) => `"${kind}" IS NOT NULL`).join(" OR ");
+    const result = await duckdb.connection.runAndReadAll(
+      `SELECT to_json({${fields}})::VARCHAR FROM ${source} WHERE ${some}`,
+    );
+    return parseActions(paths[0] ?? "", Buffer.from(result.getRows().map(String).join("\n")));
+  });
+}
+
+/** The live files of a checkpoint. */
+export async function* readCheckpointFiles(
+  store: ObjectStore,
+  paths: readonly string[],
+): AsyncGenerator<AddAction> {
+  const lines = await withCheckpointDatabase(store, async (duckdb) => {
+    const result = await duckdb.connection.runAndReadAll(
+      `SELECT to_json({add: "add"})::VARCHAR FROM ${checkpointSource(store, paths)} WHERE "add" IS NOT NULL`,
+    );
+    return result.getRows().map(String);
+  });
+  for (const action of parseActions(paths[0] ?? "", Buffer.from(lines.join("\n"))))
+    if (action.add) yield action.add;
+}

@@ -1,0 +1,118 @@
+import { type Static, Type } from "@sinclair/typebox";
+import { TypeCompiler } from "@sinclair/typebox/compiler";
+import type { TopicCatalog, TopicVersion } from "../consumer/topic-catalog.ts";
+import { BridgeError } from "../errors.ts";
+import { encodeJson, parseLakeJson } from "./lake-format.ts";
+import type { ObjectStore } from "./object-store.ts";
+
+export const TOPICS_PREFIX = "_topics/";
+
+/** What the bridge needs of a topic version. The file may hold more, for whoever wrote it. */
+const topicVersionSchema = Type.Object({
+  topicId: Type.String({ pattern: "^[A-Za-z0-9_-]{1,64}$" }),
+  version: Type.Integer({ minimum: 1 }),
+  name: Type.String({ pattern: "^[a-z][a-z0-9_]{0,62}$" }),
+  format: Type.Union([Type.Literal("envelope"), Type.Literal("json"), Type.Literal("raw")]),
+  idPath: Type.String(),
+  timePath: Type.String(),
+  schema: Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()]),
+  columns: Type.Array(
+    Type.Object({
+      name: Type.String({ minLength: 1 }),
+      type: Type.Union([
+        Type.Literal("boolean"),
+        Type.Literal("long"),
+        Type.Literal("double"),
+        Type.Literal("string"),
+        Type.Literal("timestamp"),
+      ]),
+    }),
+  ),
+  dedupeWindowMs: Type.Number({ minimum: 0 }),
+});
+const topicVersionCheck = TypeCompiler.Compile(topicVersionSchema);
+
+/** A topic version with whatever else stands in its file. */
+export type TopicDefinition = TopicVersion & Readonly<Record<string, unknown>>;
+
+export interface LakeTopicCatalog extends TopicCatalog {
+  /** All versions of all topics, in no order. */
+  definitions(): readonly TopicDefinition[];
+}
+
+export function topicVersionPath(topicId: string, version: number): string {
+  return `${TOPICS_PREFIX}${topicId}/${version}.json`;
+}
+
+/**
+ * Writes a topic version into the lake, once for all. Idempotent. To be done before anybody uses the version.
+ * Rejects with TOPIC_CONFLICT where the lake holds another definition under this id and version, or the definition is none.
+ */
+export async function writeTopicVersion(store: ObjectStore, definition: TopicDefinition): Promise<void> {
+  const { topicId, version } = definition;
+  if (!topicVersionCheck.Check(definition)) {
+    const fault = topicVersionCheck.Errors(definition).First();
+    throw conflict(`version ${version} of topic ${topicId} is invalid: ${fault?.path} ${fault?.message}`);
+  }
+  const path = topicVersionPath(topicId, version);
+  const bytes = encodeJson(definition);
+  if ((await store.putIfAbsent(path, bytes)) === "created") return;
+  const found = await store.get(path);
+  if (found === null || Buffer.compare(found, bytes) !== 0)
+    throw conflict(`${path} in ${store.url} holds another definition; a changed topic needs a new version`);
+}
+
+function conflict(message: string): BridgeError {
+  return new BridgeError("TOPIC_CONFLICT", message, { retryable: false });
+}
+
+class StoredTopicCatalog implements LakeTopicCatalog {
+  readonly #store: ObjectStore;
+  readonly #byPath = new Map<string, TopicDefinition>();
+  #longestWindowMs = 0;
+
+  constructor(store: ObjectStore) {
+    this.#store = store;
+  }
+
+  version(topicId: string, version: number): TopicVersion | undefined {
+    return this.#byPath.get(topicVersionPath(topicId, version));
+  }
+
+  longestWindowMs(): number {
+    return this.#longestWindowMs;
+  }
+
+  definitions(): readonly TopicDefinition[] {
+    return [...this.#byPath.values()];
+  }
+
+  async refresh(): Promise<void> {
+    for await (const { path } of this.#store.list(TOPICS_PREFIX)) {
+      if (this.#byPath.has(path)) continue;
+      const bytes = await this.#store.get(path);
+      if (bytes === null) continue;
+      const definition = parseTopicVersion(path, bytes);
+      this.#byPath.set(path, definition);
+      this.#longestWindowMs = Math.max(this.#longestWindowMs, definition.dedupeWindowMs);
+    }
+  }
+}
+
+function parseTopicVersion(path: string, bytes: Uint8Array): TopicDefinition {
+  const definition: Static<typeof topicVersionSchema> = parseLakeJson(path, bytes, topicVersionCheck);
+  if (topicVersionPath(definition.topicId, definition.version) !== path)
+    throw new BridgeError(
+      "LAKE_DAMAGED",
+      `${path} in the lake is damaged: it says it is version ${definition.version} of ${definition.topicId}. Restore this file from a copy`,
+      { retryable: false, details: { path } },
+    );
+  return { ...definition };
+}
+
+/** The topic versions of a lake. Rejects with LAKE_DAMAGED and the file's name where one is not what it must be. */
+export async function openTopicCatalog(store: ObjectStore): Promise<LakeTopicCatalog> {
+  const catalog = new StoredTopicCatalog(store);
+  await catalog.refresh();
+  return catalog;
+}
