@@ -1,29 +1,14 @@
 import { Ajv, type ValidateFunction } from "ajv";
 import { BridgeError } from "../errors.ts";
 import type { ColumnValue } from "../storage/batch-writer.ts";
+import { baseColumns, partitionColumns, quarantineColumns } from "../storage/table-columns.ts";
 import { readInstant, valueAt } from "./json-message.ts";
 import type { ColumnType, TypedColumn } from "./topic-catalog.ts";
 
-/** Columns that every table has (design of the lake); typed ones may not be named like them in any case. */
-const fixedColumns = new Set([
-  "device_id",
-  "topic",
-  "message_id",
-  "event_time",
-  "ingest_time",
-  "payload",
-  "payload_crc",
-  "event_time_outside",
-  "_stream",
-  "_partition",
-  "_position",
-  "_index",
-  "event_date",
-  "event_hour",
-  "reason",
-  "detail",
-  "topic_version",
-]);
+/** Columns that every table has; typed ones may not be named like them in any case. */
+const fixedColumns = new Set(
+  [...baseColumns, ...quarantineColumns, ...partitionColumns].map(({ name }) => name),
+);
 /** Delta: column names without these, as the table has no column mapping. */
 const forbiddenInNames = /[ ,;{}()\n\t=]/;
 

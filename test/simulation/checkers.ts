@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { type CommitEntry, partitionKey, QUARANTINE } from "../../bridge/storage/commit-log.ts";
 import { type FiledRow, readRows } from "./lake-rows.ts";
 import { type Expected, expectedOf } from "./oracle.ts";
-import { type TableEntry, tableEntryPath } from "./table-publisher.ts";
 import { topics } from "./workload.ts";
 import type { Violation, World } from "./world.ts";
 
@@ -120,11 +119,12 @@ function checkTables(world: World, commits: readonly CommitEntry[]): Violation[]
     const visible = new Set<string>();
     let shown = 0;
     for (let number = 0; ; number++) {
-      const object = world.store.objects.get(tableEntryPath(name, number));
+      const object = world.store.objects.get(`${name}/_delta_log/${String(number).padStart(20, "0")}.json`);
       if (!object) break;
-      const entry = JSON.parse(Buffer.from(object.bytes).toString()) as TableEntry;
-      for (const path of entry.paths) visible.add(path);
-      shown = entry.txn;
+      for (const { add, txn } of deltaActions(object.bytes)) {
+        if (add) visible.add(add.path);
+        if (txn) shown = txn.version;
+      }
       const whole = addsUpTo(commits, key, shown);
       if (whole.length !== visible.size || whole.some((path) => !visible.has(path)))
         violations.push({ rule: "half-visible", detail: `${name} at entry ${number}, txn ${shown}` });
@@ -133,6 +133,11 @@ function checkTables(world: World, commits: readonly CommitEntry[]): Violation[]
       violations.push({ rule: "half-visible", detail: `${name} shows commits up to ${shown} only` });
   }
   return violations;
+}
+
+function deltaActions(bytes: Uint8Array): { add?: { path: string }; txn?: { version: number } }[] {
+  const lines = Buffer.from(bytes).toString().split("\n");
+  return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as object);
 }
 
 function addsUpTo(commits: readonly CommitEntry[], key: string, number: number): string[] {

@@ -1,6 +1,8 @@
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { type Consumer, type ConsumerOptions, createConsumer } from "../../bridge/consumer/consumer.ts";
+import type { TopicCatalog } from "../../bridge/consumer/topic-catalog.ts";
+import { createTablePublisher } from "../../bridge/storage/delta/table-publisher.ts";
 import { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
 import { checkLake } from "./checkers.ts";
@@ -8,13 +10,18 @@ import { gatedStore, gatedStream, gatedWindow } from "./gated-ports.ts";
 import { JsonBatchWriter, JsonSeedSource } from "./lake-rows.ts";
 import { type Process, Scheduler } from "./scheduler.ts";
 import { SeededRandom } from "./seeded-random.ts";
-import { JsonTablePublisher } from "./table-publisher.ts";
 import type { WindowFaults } from "./window-server.ts";
 import { partitionCount, topics } from "./workload.ts";
 import { type Clock, type Violation, World } from "./world.ts";
 
 const logger = pino({ level: "silent" });
 const lakeId = "lake";
+const catalog: TopicCatalog = {
+  version: (topicId, version) =>
+    version === 1 ? topics.find((topic) => topic.topicId === topicId) : undefined,
+  longestWindowMs: () => Math.max(...topics.map((topic) => topic.dedupeWindowMs)),
+  refresh: async () => {},
+};
 const drainStepsMax = 20_000;
 
 /** The ports of one consumer, as a broken variant may change them. */
@@ -180,19 +187,15 @@ class Simulation {
     const window = this.#usesServer
       ? world.window
       : createMemoryWindow({ maxBytes: 64 * 1024 * 1024, partitionCount });
+    const registry = new Registry();
     const ports: ConsumerOptions = {
       stream,
       window: gatedWindow(scheduler, process, window),
       commitLog,
-      publisher: new JsonTablePublisher(store, commitLog),
+      publisher: createTablePublisher({ store, commitLog, topics: catalog, logger, registry, now }),
       batch: new JsonBatchWriter(store, () => `f${++this.#files}`),
       seeds: new JsonSeedSource(store, commitLog),
-      topics: {
-        version: (topicId, version) =>
-          version === 1 ? topics.find((topic) => topic.topicId === topicId) : undefined,
-        longestWindowMs: () => Math.max(...topics.map((topic) => topic.dedupeWindowMs)),
-        refresh: async () => {},
-      },
+      topics: catalog,
       trim: (partition, upTo) => stream.trim(partition, upTo),
       config: {
         maxBatchBytes: 100 * (1 + random.below(30)),
@@ -202,7 +205,7 @@ class Simulation {
         retryMaxMs: 1000,
       },
       logger,
-      registry: new Registry(),
+      registry,
       now,
       random: () => random.next(),
       sleep,

@@ -1,4 +1,4 @@
-import { CodedError } from "../../devices/protocol/coded-error.ts";
+import { BridgeError } from "../../bridge/errors.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 
 /** One simulated process: dead, its calls never come back; paused, not for now. */
@@ -111,8 +111,8 @@ export class Scheduler {
   }
 }
 
-function injected(name: string): CodedError {
-  return new CodedError("INJECTED", `injected: ${name}`, { retryable: true });
+function injected(name: string): BridgeError {
+  return new BridgeError("STORE_UNAVAILABLE", `injected: ${name}`, { retryable: true });
 }
 
 /** Resolves when all promise callbacks that can run have run. */
