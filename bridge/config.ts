@@ -1,3 +1,4 @@
+import { consumerConfigSchema } from "./consumer/consumer-config.ts";
 import { producerConfigSchema } from "./producer/producer-config.ts";
 import { embeddedStreamConfigSchema } from "./streams/embedded/embedded-config.ts";
 
@@ -5,4 +6,5 @@ import { embeddedStreamConfigSchema } from "./streams/embedded/embedded-config.t
 export const bridgeConfigSchemas = {
   stream: embeddedStreamConfigSchema,
   producer: producerConfigSchema,
+  consumer: consumerConfigSchema,
 } as const;

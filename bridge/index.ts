@@ -9,6 +9,14 @@ export {
 } from "./block/block-format.ts";
 export { type DecodedBlock, decodeBlock } from "./block/decode-block.ts";
 export { bridgeConfigSchemas } from "./config.ts";
+// consumer and its dedupe window
+export type { AcceptedGap } from "./consumer/accept-gap.ts";
+export { type Consumer, type ConsumerOptions, createConsumer } from "./consumer/consumer.ts";
+export { type ConsumerConfig, consumerConfigSchema } from "./consumer/consumer-config.ts";
+export type { ConsumerStatus, PartitionStatus } from "./consumer/consumer-status.ts";
+export { type QuarantineReason, quarantineReasons } from "./consumer/quarantine-reason.ts";
+export type { ColumnType, TopicCatalog, TopicVersion, TypedColumn } from "./consumer/topic-catalog.ts";
+export { typedColumnsOf } from "./consumer/typed-columns.ts";
 export { BridgeError, type BridgeErrorCode, bridgeErrorCodes } from "./errors.ts";
 export {
   createProducer,
@@ -49,3 +57,5 @@ export {
   type StreamEntry,
   type StreamLog,
 } from "./streams/stream-log.ts";
+export type { DedupWindow, WindowStatus } from "./window/dedup-window.ts";
+export { createMemoryWindow, type MemoryWindowOptions } from "./window/memory/memory-window.ts";
