@@ -3,13 +3,13 @@ import { Command, CommanderError } from "commander";
 import { audit } from "../audit/audit.ts";
 import { openLake } from "../audit/local-lake.ts";
 import { type AuditConfig, auditSchema, type SimulateConfig, simulateSchema } from "../config.ts";
-import { SimulatorError, type SimulatorErrorCode } from "../errors.ts";
+import { SimulatorError } from "../errors.ts";
 import { auditText } from "../report/audit-text.ts";
 import { createProgress } from "../report/progress.ts";
 import { reportText } from "../report/report.ts";
 import { simulate } from "../simulate.ts";
 import { addOptions, readOptions } from "./option-schema.ts";
-import { simulateOptions, usage } from "./simulate-command.ts";
+import { simulateOptions } from "./simulate-command.ts";
 
 export const exitCode = { ok: 0, failed: 1, usage: 2 } as const;
 export type ExitCode = (typeof exitCode)[keyof typeof exitCode];
@@ -65,7 +65,7 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
     simulateSchema,
     simulateExamples,
   ).action(async (given: Record<string, unknown>) => {
-    code = await runSimulate(checked<SimulateConfig>(simulateSchema, given), terminal);
+    code = await runSimulate(checked<SimulateConfig>(simulateSchema, given, "SIMULATE_USAGE"), terminal);
   });
   command(
     program,
@@ -74,7 +74,7 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
     auditSchema,
     auditExamples,
   ).action(async (given: Record<string, unknown>) => {
-    code = await runAudit(checked<AuditConfig>(auditSchema, given), terminal);
+    code = await runAudit(checked<AuditConfig>(auditSchema, given, "AUDIT_USAGE"), terminal);
   });
   try {
     await program.parseAsync(argv, { from: "user" });
@@ -100,9 +100,13 @@ function command(
   return added;
 }
 
-function checked<Config>(schema: TObject, given: Readonly<Record<string, unknown>>): Config {
+function checked<Config>(
+  schema: TObject,
+  given: Readonly<Record<string, unknown>>,
+  code: "SIMULATE_USAGE" | "AUDIT_USAGE",
+): Config {
   const read = readOptions(schema, given);
-  if ("faults" in read) throw usage(read.faults);
+  if ("faults" in read) throw new SimulatorError(code, read.faults.join("\n"), { retryable: false });
   return read.values as Config;
 }
 
@@ -126,13 +130,17 @@ async function runAudit(config: AuditConfig, terminal: Terminal): Promise<ExitCo
 }
 
 function failed(error: unknown, isJson: boolean, terminal: Terminal): ExitCode {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.ok : exitCode.usage;
-  const isOurs = error instanceof SimulatorError;
+  if (error instanceof CommanderError && error.exitCode === 0) return exitCode.ok;
   const message = error instanceof Error ? error.message : String(error);
-  terminal.stderr.write(`${message}\n`);
-  if (!isOurs && error instanceof Error) terminal.stderr.write(`${error.stack}\n`);
-  const code = isOurs && usageCodes.includes(error.code) ? exitCode.usage : exitCode.failed;
-  if (isJson)
-    terminal.stdout.write(`${JSON.stringify({ error: isOurs ? error.code : "UNEXPECTED", message })}\n`);
-  return code;
+  const code = errorCode(error);
+  // Commander has told its own errors already.
+  if (!(error instanceof CommanderError)) terminal.stderr.write(`${message}\n`);
+  if (code === "UNEXPECTED" && error instanceof Error) terminal.stderr.write(`${error.stack}\n`);
+  if (isJson) terminal.stdout.write(`${JSON.stringify({ error: code, message })}\n`);
+  return usageCodes.includes(code) ? exitCode.usage : exitCode.failed;
+}
+
+function errorCode(error: unknown): string {
+  if (error instanceof CommanderError) return "USAGE";
+  return error instanceof SimulatorError ? error.code : "UNEXPECTED";
 }

@@ -19,7 +19,7 @@ export function simulateOptions(config: SimulateConfig): SimulateOptions {
   const scenario = scenarioOf(config, faults);
   checkFleet(config, scenario, faults);
   const password = readPassword(config, faults);
-  if (faults.length > 0) throw usage(faults);
+  if (faults.length > 0) throw new SimulatorError("SIMULATE_USAGE", faults.join("\n"), { retryable: false });
   return {
     scenario,
     ledgerFolder: config.ledger,
@@ -34,10 +34,6 @@ export function simulateOptions(config: SimulateConfig): SimulateOptions {
     ackTimeoutMs: config.ackTimeout * 1000,
     drainMs: config.drain * 1000,
   };
-}
-
-export function usage(faults: readonly string[]): SimulatorError {
-  return new SimulatorError("SIMULATE_USAGE", faults.join("\n"), { retryable: false });
 }
 
 function scenarioOf(config: SimulateConfig, faults: string[]): Scenario {

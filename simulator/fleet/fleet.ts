@@ -23,7 +23,7 @@ const backoff = { baseMs: 200, maxMs: 5000 } as const;
 const connectTimeoutMs = 15_000;
 
 /** Endings in a row of one connection that published, from which it follows that the gateway doesn't want what nobody ever got acknowledged. */
-const refusalsMax = 8;
+const refusalsMax = 6;
 
 /** Local faults that no waiting mends, with how to mend them. */
 const localFaults: Readonly<Record<string, string>> = {

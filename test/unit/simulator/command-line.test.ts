@@ -1,0 +1,193 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { type ExitCode, runCommandLine } from "../../../simulator/command/commands.ts";
+import { readOptions } from "../../../simulator/command/option-schema.ts";
+import { simulateOptions } from "../../../simulator/command/simulate-command.ts";
+import { type SimulateConfig, simulateSchema } from "../../../simulator/config.ts";
+import { LedgerWriter, prepareLedgerFolder } from "../../../simulator/ledger/ledger-writer.ts";
+import { scenarioOf } from "./scenario-of.ts";
+
+const root = mkdtempSync(join(tmpdir(), "tidegate-command-"));
+after(() => rmSync(root, { recursive: true, force: true }));
+
+async function run(...argv: string[]): Promise<{ code: ExitCode; stdout: string; stderr: string }> {
+  const texts = { stdout: "", stderr: "" };
+  const stream = (name: "stdout" | "stderr") =>
+    ({ write: (text: string) => (texts[name] += text) }) as unknown as NodeJS.WriteStream;
+  const terminal = { stdout: stream("stdout"), stderr: stream("stderr"), stop: new AbortController().signal };
+  return { code: await runCommandLine(argv, terminal), ...texts };
+}
+
+const ledger = join(root, "ledger");
+
+test("wrong usage of simulate says what, where, and how it is right", async () => {
+  const cases: [string[], RegExp][] = [
+    [["--rate", "abc"], /^--rate abc: it must be a number above 0 .*for example --rate 16700$/m],
+    [["--rate", "0"], /--rate 0: it must be a number above 0/],
+    [["--devices", "10.5"], /--devices 10.5: it must be a whole number from 1 to 10000000/],
+    [["--devices", "0x10"], /--devices 0x10/],
+    [["--qos", "2"], /--qos 2: it must be a whole number from 0 to 1/],
+    [["--format", "raw"], /--format raw: it must be json or envelope/],
+    [["--mqtt", "mqtts://host:1883"], /--mqtt mqtts:.*mqtt:\/\/HOST:PORT/],
+    [["--mqtt", "mqtt://user:pw@host"], /credentials go into --username/],
+    [["--devices", "5", "--connections", "6"], /--connections 6: more than --devices 5/],
+    [
+      ["--topic", "plant/telemetry", "--devices", "5", "--connections", "2"],
+      /no level \{device\}.*use --connections 5/,
+    ],
+    [["--topic", "a/#/b"], /--topic: .*# must be the last level/],
+    [
+      ["--topic", "plant/x", "--username", "u", "--password-file", keyFile("key")],
+      /must have a level \{device\}/,
+    ],
+    [["--payload-bytes", "10"], /--payload-bytes 10: .*at least \d+ bytes.*--format envelope/],
+    [["--username", "u"], /--username and --password-file go together/],
+    [["--username", "u", "--password-file", join(root, "none")], /--password-file .*can't be read/],
+    [
+      ["--faults", "fire"],
+      /--faults fire: "fire" is no fault: choose from disconnect, duplicate, poison, late, clock/,
+    ],
+    [["--faults", "poison=2"], /the share of poison is "2"/],
+    [["--rate", "10000000", "--duration", "1000"], /more than 2147483647 messages/],
+    [["--seed", "-1"], /--seed -1/],
+    [["--bogus"], /unknown option '--bogus'/],
+    [["extra"], /too many arguments/],
+  ];
+  for (const [argv, expected] of cases) {
+    const { code, stderr, stdout } = await run("simulate", "--ledger", ledger, ...argv);
+    assert.deepEqual([code, stdout], [2, ""], argv.join(" "));
+    assert.match(stderr, expected);
+  }
+});
+
+test("all faults are told at once", async () => {
+  const { code, stderr } = await run("simulate", "--rate", "abc", "--devices", "-1");
+  assert.equal(code, 2);
+  assert.match(stderr, /--ledger is missing: for example --ledger ledger/);
+  assert.match(stderr, /--rate abc/);
+  assert.match(stderr, /--devices -1/);
+});
+
+test("wrong usage of audit is told, and a folder that is no lake or no ledger", async () => {
+  prepareLedgerFolder(ledger, true);
+  new LedgerWriter(ledger, { startedAtMs: 1, mqttUrl: "mqtt://x", scenario: scenarioOf() }).close();
+  const cases: [string[], RegExp][] = [
+    [["--ledger", ledger], /--lake is missing: for example --lake file:data\/lake/],
+    [["--ledger", ledger, "--lake", "data/lake"], /--lake data\/lake: it must be file:DIR/],
+    [["--ledger", ledger, "--lake", `file:${join(root, "none")}`], /there is no folder/],
+    [["--ledger", join(root, "none"), "--lake", `file:${root}`], /holds no run's ledger/],
+    [["--ledger", ledger, "--lake", `file:${root}`, "--wait", "soon"], /--wait soon: it must be a number/],
+  ];
+  for (const [argv, expected] of cases) {
+    const { code, stderr } = await run("audit", ...argv);
+    assert.equal(code, 2, argv.join(" "));
+    assert.match(stderr, expected);
+  }
+});
+
+test("a used ledger folder is wrong usage, before anything is connected", async () => {
+  prepareLedgerFolder(ledger, true);
+  new LedgerWriter(ledger, {
+    startedAtMs: 1,
+    mqttUrl: "mqtt://x",
+    scenario: scenarioOf({ runId: "BBBBBBBBBBB" }),
+  }).close();
+  const { code, stderr } = await run("simulate", "--ledger", ledger);
+  assert.equal(code, 2);
+  assert.match(stderr, /holds the ledger of another run: name a new folder, or .*--append/);
+});
+
+test("--json prints one object as the last line of standard output, also for failures", async () => {
+  const unreachable = await run(
+    "simulate",
+    "--ledger",
+    join(root, "a"),
+    "--mqtt",
+    "mqtt://127.0.0.1:1",
+    "--connect-wait",
+    "0.1",
+    "--json",
+  );
+  assert.equal(unreachable.code, 1);
+  assert.equal(
+    JSON.parse(unreachable.stdout.trimEnd().split("\n").at(-1) ?? "").error,
+    "SIMULATE_UNREACHABLE",
+  );
+  const empty = await run("audit", "--ledger", ledger, "--lake", `file:${root}`, "--wait", "0", "--json");
+  const result = JSON.parse(empty.stdout.trimEnd().split("\n").at(-1) ?? "") as Record<string, unknown>;
+  assert.equal(empty.code, 1);
+  for (const name of [
+    "sent",
+    "acked",
+    "stored",
+    "quarantined",
+    "lost",
+    "duplicated",
+    "phantom",
+    "altered",
+    "unackedStored",
+  ])
+    assert.equal(result[name], 0, name);
+  assert.equal(result["isProven"], false);
+});
+
+test("help has examples and exits with 0", async () => {
+  for (const [name, expected] of [
+    ["simulate", /tidegate simulate --devices 10000/],
+    ["audit", /tidegate audit --ledger ledger --lake/],
+  ] as const) {
+    const { code, stdout } = await run(name, "--help");
+    assert.equal(code, 0);
+    assert.match(stdout, expected);
+    assert.match(stdout, /Exit code/);
+  }
+  assert.equal((await run()).code, 2);
+  assert.equal((await run("fly")).code, 2);
+});
+
+function configOf(...argv: string[]): SimulateConfig {
+  const given: Record<string, unknown> = { ledger };
+  for (let at = 0; at < argv.length; at += 2) given[argv[at] ?? ""] = argv[at + 1];
+  const read = readOptions(simulateSchema, given);
+  assert.ok("values" in read, JSON.stringify(read));
+  return read.values as SimulateConfig;
+}
+
+test("what isn't given follows from what is", () => {
+  const plain = simulateOptions(configOf());
+  assert.deepEqual(
+    [
+      plain.scenario.devices,
+      plain.scenario.connections,
+      plain.scenario.qos,
+      plain.window,
+      plain.host,
+      plain.port,
+    ],
+    [1000, 100, 1, 20, "127.0.0.1", 1883],
+  );
+  assert.equal(plain.scenario.filter, "fleet/{device}/telemetry");
+  assert.equal(simulateOptions(configOf("format", "envelope")).scenario.filter, "fleet/{device}/envelope");
+  assert.equal(simulateOptions(configOf("devices", "7")).scenario.connections, 7);
+  assert.deepEqual(simulateOptions(configOf("faults", "late, poison=0.5")).scenario.faults, {
+    late: 0.01,
+    poison: 0.5,
+  });
+  assert.equal(simulateOptions(configOf("mqtt", "mqtt://[::1]:9")).host, "::1");
+  assert.notEqual(plain.scenario.runId, simulateOptions(configOf()).scenario.runId);
+  assert.notEqual(plain.scenario.seed, simulateOptions(configOf()).scenario.seed);
+});
+
+test("a key file's line end is no part of the key", () => {
+  const options = simulateOptions(configOf("username", "plant-1", "passwordFile", keyFile("key")));
+  assert.deepEqual([options.username, Buffer.from(options.password ?? []).toString()], ["plant-1", "key"]);
+});
+
+function keyFile(name: string): string {
+  const file = join(root, name);
+  writeFileSync(file, `${name}\n`);
+  return file;
+}
