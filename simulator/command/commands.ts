@@ -22,7 +22,8 @@ export interface Terminal {
   readonly stop: AbortSignal;
 }
 
-const usageCodes: readonly SimulatorErrorCode[] = [
+const usageCodes: readonly string[] = [
+  "USAGE",
   "SIMULATE_USAGE",
   "AUDIT_USAGE",
   "LEDGER_EXISTS",
