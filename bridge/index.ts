@@ -30,6 +30,7 @@ export type { BatchWriter } from "./storage/batch-writer.ts";
 export { type CommitLog, type LakeState, partitionKey, QUARANTINE } from "./storage/commit-log.ts";
 export { createTablePublisher, type TablePublisherOptions } from "./storage/delta/table-publisher.ts";
 export { type CommitLogOptions, type LakeCommitLog, openCommitLog } from "./storage/lake-commit-log.ts";
+export { createSeedSource } from "./storage/lake-seed-source.ts";
 export { openLocalStore } from "./storage/local/local-store.ts";
 export type { ObjectStore } from "./storage/object-store.ts";
 export { createParquetBatchWriter, type ParquetBatchWriterOptions } from "./storage/parquet/batch-writer.ts";

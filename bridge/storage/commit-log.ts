@@ -33,6 +33,9 @@ export interface Move {
   /** By producer id: the partition's whole map after the commit. */
   readonly producers: Readonly<Record<string, ProducerMark>>;
   readonly counters: PartitionCounters;
+  /** Number of the entry that it stands in, and of the entry with the partition's move before, 0 = none. Set by the commit log. */
+  readonly commit?: number;
+  readonly previousCommit?: number;
 }
 
 /** One data file, as it stands in a commit entry and, later, in its table's Delta log. */

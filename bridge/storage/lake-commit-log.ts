@@ -14,7 +14,7 @@ import {
   LAKE_FORMAT,
   LAKE_PATH,
   type LakeSnapshot,
-  linkTables,
+  linkEntry,
   missingEntry,
   numberOfPath,
   parseEntry,
@@ -88,7 +88,7 @@ export class LakeCommitLog implements CommitLog {
         ([key, move]) => move.from !== (state.moves.get(key)?.to ?? START_POSITION),
       );
       if (isConflict) return { outcome: "conflict" };
-      const linked = linkTables(state, entry);
+      const linked = linkEntry(state, entry);
       if ((await this.#create(linked)) === "taken") return { outcome: "taken" };
       // A writer that slept for longer than entries are kept may have created one where the log had been pruned.
       const firstKept = (await this.#newestSnapshot())?.firstKept ?? 1;
@@ -96,7 +96,7 @@ export class LakeCommitLog implements CommitLog {
         this.#state = undefined;
         return { outcome: "taken" };
       }
-      this.#state = applyEntry(state, entry);
+      this.#state = applyEntry(state, linked);
       this.#remember(linked);
       return { outcome: "committed" };
     });

@@ -46,6 +46,8 @@ const moveSchema = Type.Object({
     misrouted: wholeNumber,
     unaccounted: wholeNumber,
   }),
+  commit: Type.Optional(wholeNumber),
+  previousCommit: Type.Optional(wholeNumber),
 });
 const addedFileSchema = Type.Object({
   path: Type.String({ minLength: 1 }),
@@ -173,13 +175,17 @@ export function snapshotOfState(state: LakeState, firstKept: number): LakeSnapsh
   };
 }
 
-/** The entry with, for each table, the commit before it that touched that table. */
-export function linkTables(state: LakeState, entry: CommitEntry): CommitEntry {
+/** The entry with links to the entries that moved its partitions and touched its tables before: who looks back need not read all. */
+export function linkEntry(state: LakeState, entry: CommitEntry): CommitEntry {
+  const moves = Object.entries(entry.moves).map(([key, move]) => {
+    const previousCommit = state.moves.get(key)?.commit ?? 0;
+    return [key, { ...move, commit: entry.number, previousCommit }] as const;
+  });
   const tables = Object.entries(entry.tables).map(([key, table]) => {
     const previousCommit = state.tables.get(key)?.lastCommit ?? 0;
     return [key, { ...table, previousCommit }] as const;
   });
-  return { ...entry, tables: Object.fromEntries(tables) };
+  return { ...entry, moves: Object.fromEntries(moves), tables: Object.fromEntries(tables) };
 }
 
 /** The state after `entry`, which must be the next one. */

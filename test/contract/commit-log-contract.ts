@@ -132,7 +132,10 @@ export function commitLogContract(name: string, openStore: () => Promise<CommitL
       );
       const expected = {
         number: 2,
-        moves: { [key]: makeMove("5", "9"), [other]: makeMove("", "3") },
+        moves: {
+          [key]: { ...makeMove("5", "9"), commit: 2, previousCommit: 1 },
+          [other]: { ...makeMove("", "3"), commit: 1, previousCommit: 0 },
+        },
         tables: {
           t1: { name: "telemetry", version: 2, lastCommit: 2 },
           [QUARANTINE]: { name: QUARANTINE, version: 0, lastCommit: 2 },
@@ -144,6 +147,8 @@ export function commitLogContract(name: string, openStore: () => Promise<CommitL
       await log.append(makeEntry(3));
       assert.equal((await reader.load()).number, 3);
       assert.deepEqual((await reader.entry(1))?.tables["t1"]?.adds, [anAdd]);
+      assert.equal((await reader.entry(1))?.tables["t1"]?.previousCommit, 0);
+      assert.equal((await reader.entry(2))?.tables["t1"]?.previousCommit, 1);
       assert.equal(await reader.entry(4), null);
     }));
 

@@ -1,0 +1,90 @@
+import { type CommitEntry, type LakeState, partitionKey, QUARANTINE } from "./commit-log.ts";
+import type { AddAction } from "./delta/delta-actions.ts";
+import { DeltaTable, decodePath } from "./delta/delta-table.ts";
+import type { LakeCommitLog } from "./lake-commit-log.ts";
+import type { ObjectStore } from "./object-store.ts";
+import { readSeedRows, type SeedFiles } from "./parquet/seed-reader.ts";
+import type { SeedRows, SeedSource } from "./seed-source.ts";
+
+type SeedQuery = Parameters<SeedSource["rows"]>[0];
+
+/** Paths of files to read, by topic id or QUARANTINE. */
+class FileSelection {
+  readonly #byKey = new Map<string, Set<string>>();
+
+  add(key: string, path: string): void {
+    const paths = this.#byKey.get(key);
+    if (paths) paths.add(path);
+    else this.#byKey.set(key, new Set([path]));
+  }
+
+  groups(): SeedFiles[] {
+    return [...this.#byKey].map(([key, paths]) => ({
+      topicId: key === QUARANTINE ? null : key,
+      paths: [...paths],
+    }));
+  }
+}
+
+/**
+ * Finds the files through the commit log: from the partition's last move back to the first one whose stream time is before the span.
+ * Entries are kept longer than any window by the clock, but a partition's stream time may have stood still for longer than that;
+ * what the log has forgotten is looked for in the tables themselves.
+ */
+class LakeSeedSource implements SeedSource {
+  readonly #store: ObjectStore;
+  readonly #commitLog: LakeCommitLog;
+
+  constructor(store: ObjectStore, commitLog: LakeCommitLog) {
+    this.#store = store;
+    this.#commitLog = commitLog;
+  }
+
+  async *rows(query: SeedQuery): AsyncGenerator<SeedRows> {
+    const state = await this.#commitLog.load();
+    const files = new FileSelection();
+    if (!(await this.#selectCommitted(state, query, files))) await this.#selectLive(state, query, files);
+    yield* readSeedRows(this.#store, files.groups(), query);
+  }
+
+  /** False where the log does not reach back far enough. */
+  async #selectCommitted(state: LakeState, query: SeedQuery, files: FileSelection): Promise<boolean> {
+    const key = partitionKey(query.streamId, query.partition);
+    let number = state.moves.get(key)?.commit ?? 0;
+    while (number > 0) {
+      const entry = await this.#commitLog.entry(number);
+      const move = entry?.moves[key];
+      if (!entry || !move) return false;
+      if (move.streamTimeMs < query.sinceMs) return true;
+      if (number <= query.upToCommit) selectEntry(entry, query, files);
+      number = move.previousCommit ?? 0;
+    }
+    return true;
+  }
+
+  async #selectLive(state: LakeState, query: SeedQuery, files: FileSelection): Promise<void> {
+    for (const [key, { name }] of state.tables) {
+      const table = new DeltaTable(this.#store, name);
+      await table.refresh();
+      for (const add of await table.files())
+        if (mayHoldRowsSince(add, query.sinceMs)) files.add(key, `${name}/${decodePath(add.path)}`);
+    }
+  }
+}
+
+function selectEntry(entry: CommitEntry, query: SeedQuery, files: FileSelection): void {
+  for (const [key, { name, adds }] of Object.entries(entry.tables))
+    for (const { path, maxIngestMs } of adds)
+      if (maxIngestMs >= query.sinceMs) files.add(key, `${name}/${path}`);
+}
+
+/** By the file's statistics; a file without them may. */
+function mayHoldRowsSince(add: AddAction, sinceMs: number): boolean {
+  const latest = /"maxValues":\{[^}]*"ingest_time":"([^"]+)"/.exec(add.stats ?? "")?.[1];
+  // Statistics may be cut to whole milliseconds.
+  return latest === undefined || !(Date.parse(latest) + 1 < sinceMs);
+}
+
+export function createSeedSource(options: { store: ObjectStore; commitLog: LakeCommitLog }): SeedSource {
+  return new LakeSeedSource(options.store, options.commitLog);
+}

@@ -1,0 +1,116 @@
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import type { DuckDBDataChunk } from "@duckdb/node-api";
+import type { ObjectStore } from "../object-store.ts";
+import type { SeedRows } from "../seed-source.ts";
+import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
+import { columnsPerPieced, PiecedColumn, piecedColumn } from "./seed-chunk.ts";
+
+const memoryLimitBytes = 256 * 1024 * 1024;
+/** Files per query: each open file costs memory for its footer. */
+const filesPerQuery = 64;
+
+export interface SeedFiles {
+  /** Topic id, or null where the rows say it themselves (`_quarantine`). */
+  readonly topicId: string | null;
+  /** Paths in the store. */
+  readonly paths: readonly string[];
+}
+
+export interface SeedFilter {
+  readonly streamId: string;
+  readonly partition: number;
+  readonly sinceMs: number;
+}
+
+function seedQuery(store: ObjectStore, files: SeedFiles, filter: SeedFilter): string {
+  const locations = files.paths.map((path) => quoteText(store.readableLocation(path)));
+  const columns = [
+    piecedColumn("encode(device_id)"),
+    piecedColumn("message_id"),
+    piecedColumn("encode(_position)"),
+    "payload_crc",
+    "epoch_ms(ingest_time)::DOUBLE",
+    ...(files.topicId === null ? ["topic_id", "reason = 'id-reused'"] : []),
+  ];
+  return (
+    `SELECT ${columns.join(", ")} FROM read_parquet([${locations.join(", ")}]) ` +
+    `WHERE _stream = ${quoteText(filter.streamId)} AND _partition = ${quoteText(String(filter.partition))} ` +
+    `AND ingest_time >= make_timestamptz(${Math.floor(filter.sinceMs)}::BIGINT * 1000) AND message_id IS NOT NULL` +
+    (files.topicId === null ? " ORDER BY topic_id" : "")
+  );
+}
+
+/** Rows with an id in the given files, a chunk at a time. */
+export async function* readSeedRows(
+  store: ObjectStore,
+  groups: readonly SeedFiles[],
+  filter: SeedFilter,
+): AsyncGenerator<SeedRows> {
+  if (groups.length === 0) return;
+  const spillFolder = join(store.stagingFolder, `spill-${randomUUID()}`);
+  const duckdb = await openDuckdb({ memoryLimitBytes, spillFolder, threads: 2 });
+  try {
+    for (const group of groups)
+      for (let start = 0; start < group.paths.length; start += filesPerQuery) {
+        const paths = group.paths.slice(start, start + filesPerQuery);
+        yield* readGroup(duckdb, seedQuery(store, { ...group, paths }, filter), group.topicId);
+      }
+  } catch (error) {
+    throw translateDuckdbError(error, "reading ids from Parquet files");
+  } finally {
+    await duckdb.close();
+  }
+}
+
+async function* readGroup(duckdb: Duckdb, sql: string, topicId: string | null): AsyncGenerator<SeedRows> {
+  const result = await duckdb.connection.stream(sql);
+  for (;;) {
+    const chunk = await result.fetchChunk();
+    if (!chunk || chunk.rowCount === 0) return;
+    if (topicId !== null) yield seedRows(chunk, topicId, { start: 0, end: chunk.rowCount });
+    else yield* splitByTopic(chunk);
+  }
+}
+
+/** Quarantined rows come ordered by topic: each run of one topic becomes its own rows. */
+function* splitByTopic(chunk: DuckDBDataChunk): Generator<SeedRows> {
+  const topics = chunk.getColumnValues(3 * columnsPerPieced + 2);
+  for (let start = 0; start < topics.length; ) {
+    let end = start + 1;
+    while (end < topics.length && topics[end] === topics[start]) end++;
+    yield seedRows(chunk, String(topics[start]), { start, end });
+    start = end;
+  }
+}
+
+function seedRows(
+  chunk: DuckDBDataChunk,
+  topicId: string,
+  { start, end }: { start: number; end: number },
+): SeedRows {
+  const devices = new PiecedColumn(chunk, 0);
+  const ids = new PiecedColumn(chunk, columnsPerPieced);
+  const streamPositions = new PiecedColumn(chunk, 2 * columnsPerPieced);
+  const hashes = chunk.getColumnVector(3 * columnsPerPieced);
+  const times = chunk.getColumnVector(3 * columnsPerPieced + 1);
+  const reused =
+    chunk.columnCount > 3 * columnsPerPieced + 2
+      ? chunk.getColumnValues(3 * columnsPerPieced + 3).slice(start, end)
+      : undefined;
+  const length = end - start;
+  const deviceIds = new Array<string>(length);
+  const messageIds = new Array<Uint8Array>(length);
+  const positions = new Array<string>(length);
+  const payloadHashes = new Uint32Array(length);
+  const ingestTimesMs = new Float64Array(length);
+  for (let row = 0; row < length; row++) {
+    deviceIds[row] = devices.bytes(start + row).toString("utf8");
+    messageIds[row] = Uint8Array.from(ids.bytes(start + row));
+    positions[row] = streamPositions.bytes(start + row).toString("latin1");
+    payloadHashes[row] = Number(hashes.getItem(start + row)) >>> 0;
+    ingestTimesMs[row] = Number(times.getItem(start + row));
+  }
+  const idReused = reused?.map((value) => value === true) ?? new Array<boolean>(length).fill(false);
+  return { length, topicId, deviceIds, messageIds, payloadHashes, ingestTimesMs, positions, idReused };
+}
