@@ -44,8 +44,12 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 const year2100Ms = Date.UTC(2100, 0, 1);
 
-/** `broken` = the document cannot be parsed; `anonymous` = it can, and has no message id. */
-export type PoisonKind = "broken" | "anonymous";
+/**
+ * What is wrong with poison: it cannot be parsed; it has no message id; it has an id and no time (in envelopes: no id either).
+ * Only what has an id can be told from its own resends.
+ */
+const poisonKinds = ["broken", "anonymous", "timeless"] as const;
+export type PoisonKind = (typeof poisonKinds)[number];
 
 /** Which message goes wrong in which way: a function of the seed and the message's index. */
 export class FaultPlan {
@@ -65,7 +69,7 @@ export class FaultPlan {
   poison(index: number): PoisonKind | null {
     const share = this.#shares.poison;
     if (share === undefined || chance(this.#seed, stream.poison, index) >= share) return null;
-    return hash32(this.#seed, stream.kind, index) % 2 === 0 ? "broken" : "anonymous";
+    return poisonKinds[hash32(this.#seed, stream.kind, index) % poisonKinds.length] as PoisonKind;
   }
 
   isPublishedTwice(index: number): boolean {

@@ -6,6 +6,7 @@ import { writeReading, writeSamples } from "./readings.ts";
 import { layOutReadings, type ReadingsLayout } from "./readings-layout.ts";
 
 const idHead = '{"id":"';
+const idNameAt = 2;
 const timeHead = '","ts":';
 /** Digits of a time in ms from 2001 to 2286; earlier ones are set off with white space. */
 const timeDigits = 13;
@@ -27,6 +28,7 @@ export class JsonDocument implements Document {
   readonly #template: Uint8Array;
   readonly #layout: ReadingsLayout;
   readonly #readingsAt: number;
+  readonly #timeNameAt: number;
   readonly #timeEnd: number;
 
   constructor(names: MessageNames, seed: number, bytes: number) {
@@ -37,6 +39,7 @@ export class JsonDocument implements Document {
     this.#names = names;
     this.#layout = layOutReadings(bytes - head.length - 1);
     this.#readingsAt = head.length;
+    this.#timeNameAt = idHead.length + names.idBytes + timeHead.indexOf("t");
     this.#timeEnd = head.length;
     this.#template = Buffer.from(`${head}${this.#layout.text}}`, "latin1");
   }
@@ -53,7 +56,7 @@ export class JsonDocument implements Document {
   }
 
   spoil(target: Uint8Array, start: number, kind: PoisonKind): void {
-    if (kind === "broken") target[start + this.bytes - 1] = comma;
-    else target[start + 2] = letterX;
+    const at = { broken: this.bytes - 1, anonymous: idNameAt, timeless: this.#timeNameAt }[kind];
+    target[start + at] = kind === "broken" ? comma : letterX;
   }
 }

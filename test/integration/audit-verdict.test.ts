@@ -76,7 +76,7 @@ function rowOf(plan: MessagePlan, index: number): LakeRow {
   return {
     deviceId: plan.names.deviceId(plan.device(index)),
     topic: plan.names.topicName(plan.device(index)),
-    messageId: poison ? null : id,
+    messageId: poison && poison !== "timeless" ? null : id,
     eventTimeMs: plan.eventTimeMs(index, startedAtMs),
     ingestTimeMs: startedAtMs + 1000,
     payload: poison ? document : document.subarray(payloadStart, payloadStart + payloadBytes),
@@ -239,13 +239,23 @@ test("planned poison belongs in quarantine, and nothing else does", async () => 
     whole.rows.filter((row) => !isPoison(row)),
   );
   const poison = whole.rows.filter(isPoison);
+  const anonymous = poison.find((row) => row.messageId === null) as LakeRow;
   // A resend of poison without a readable id cannot be told from a new message.
-  await whole.lake.add("_quarantine", [...poison, poison[0] as LakeRow]);
+  await whole.lake.add("_quarantine", [...poison, anonymous]);
   const proven = await whole.audit();
   assert.deepEqual(
     [proven.quarantined, proven.plannedPoison, proven.anonymousCopies, proven.isProven],
     [planned, planned, 1, true],
   );
+
+  const named = await fixture({ scenario });
+  const known = named.rows.find((row) => isPoison(row) && row.messageId !== null) as LakeRow;
+  await named.lake.add(
+    "telemetry",
+    named.rows.filter((row) => !isPoison(row)),
+  );
+  await named.lake.add("_quarantine", [...named.rows.filter(isPoison), known]);
+  assert.deepEqual(flaws(await named.audit()), [0, 1, 0, 0]);
 
   const missing = await fixture({ scenario });
   await missing.lake.add(

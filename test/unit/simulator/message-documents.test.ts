@@ -157,9 +157,13 @@ test("poison cannot be decoded or has no id, keeps its length, and tells the aud
     kinds.add(kind);
     assert.ok(bytes.includes(messageId(json, index)));
     if (kind === "broken") assert.throws(() => JSON.parse(bytes.toString("utf8")));
-    else assert.equal(JSON.parse(bytes.toString("utf8")).id, undefined);
+    else {
+      const { id, ts } = JSON.parse(bytes.toString("utf8"));
+      assert.equal(id, kind === "anonymous" ? undefined : messageId(json, index));
+      assert.equal(ts, kind === "timeless" ? undefined : json.eventTimeMs(index, startedAtMs));
+    }
   }
-  assert.deepEqual([...kinds].sort(), ["anonymous", "broken"]);
+  assert.deepEqual([...kinds].sort(), ["anonymous", "broken", "timeless"]);
   const envelope = planOf({ faults: { poison: 1 }, format: "envelope" });
   for (let index = 0; index < 100; index++) {
     const bytes = write(envelope, index);
