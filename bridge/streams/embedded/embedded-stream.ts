@@ -92,6 +92,7 @@ function takeOver(
     return { generation: raised, partitions: states };
   });
   return new StreamAppender({
+    folder: resolve(options.folder),
     database,
     generation,
     partitions,

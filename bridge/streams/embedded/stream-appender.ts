@@ -4,6 +4,7 @@ import { positionOf } from "../decimal-position.ts";
 import type { Position } from "../stream-log.ts";
 import { commitFailure, flushFailed } from "./commit-failure.ts";
 import type { SpaceBudget } from "./space-budget.ts";
+import { isOutOfSpace } from "./space-probe.ts";
 import type { StreamDatabase } from "./stream-file.ts";
 import {
   BLOCK_PREFIX_BYTES,
@@ -20,6 +21,8 @@ import {
 const transactionBytesMax = 32 * 1024 * 1024;
 const trimmedPerTransactionMax = 512;
 const stuckChecks = 10;
+/** What a transaction writes besides its blocks, generously: the pages that lead to them. */
+const transactionOverheadBytes = 1024 * 1024;
 
 interface WaitingAppend {
   readonly partition: number;
@@ -35,6 +38,7 @@ interface WaitingTrim {
 }
 
 export interface AppenderOptions {
+  readonly folder: string;
   readonly database: StreamDatabase;
   readonly generation: number;
   readonly partitions: PartitionRecord[];
@@ -149,7 +153,8 @@ export class StreamAppender {
     const changed = new Map<number, PartitionRecord>();
     const positions: Position[] = [];
     const bytesBefore = this.retainedBytes();
-    const failure = await this.#commit((database) => {
+    const blockBytes = group.reduce((sum, each) => sum + each.block.length, 0);
+    const failure = await this.#commit(blockBytes, (database) => {
       for (const { partition, block } of group) {
         const before = changed.get(partition) ?? this.partition(partition);
         const record = afterAppend(before, block.length, this.#options.now());
@@ -181,7 +186,7 @@ export class StreamAppender {
     const trimmedBytes =
       last && last.length >= BLOCK_PREFIX_BYTES ? last.readDoubleLE(0) : before.trimmedBytes;
     const record = { ...before, trimmedUpTo, trimmedBytes };
-    const failure = await this.#commit(() => {
+    const failure = await this.#commit(0, () => {
       for (let entry = before.trimmedUpTo + 1; entry <= trimmedUpTo; entry++)
         void database.remove(blockKey(partition, entry));
       void database.put(stateKey(partition), encodePartition(record), 0);
@@ -202,8 +207,8 @@ export class StreamAppender {
   }
 
   /** Runs one transaction; its own promise speaks for the writes in it. Answers why it failed; a failure that the process must not survive is also reported. */
-  async #commit(write: (database: StreamDatabase) => void): Promise<BridgeError | null> {
-    const { database, generation } = this.#options;
+  async #commit(bytes: number, write: (database: StreamDatabase) => void): Promise<BridgeError | null> {
+    const { database, generation, folder } = this.#options;
     const watch = this.#watchForStuckCommit();
     let failure: BridgeError;
     try {
@@ -212,7 +217,7 @@ export class StreamAppender {
       if (isOwner) return null;
       failure = flushFailed("another process appends to this stream now");
     } catch (error) {
-      failure = await commitFailure(error);
+      failure = await commitFailure(error, () => isOutOfSpace(folder, bytes + transactionOverheadBytes));
     } finally {
       clearInterval(watch);
     }

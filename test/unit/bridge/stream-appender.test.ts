@@ -35,6 +35,7 @@ function appenderOn(
     },
   } as unknown as StreamDatabase;
   const appender = new StreamAppender({
+    folder: "/nowhere",
     database,
     generation: 1,
     partitions: [emptyPartition, emptyPartition],

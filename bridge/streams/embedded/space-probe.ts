@@ -1,0 +1,28 @@
+import { open, rm } from "node:fs/promises";
+import { join } from "node:path";
+
+const outOfSpace = new Set(["ENOSPC", "EDQUOT"]);
+const chunkBytes = 1024 * 1024;
+
+/**
+ * True where a file of that many bytes does not fit beside the stream, found by writing one. Any other failure answers false.
+ * Needed because lmdb reports a write that a full disk cut short as an I/O error, and free space alone knows no quotas.
+ */
+export async function isOutOfSpace(folder: string, bytes: number): Promise<boolean> {
+  const path = join(folder, "space-probe");
+  try {
+    const file = await open(path, "w");
+    try {
+      for (let left = bytes; left > 0; left -= chunkBytes)
+        await file.writeFile(Buffer.alloc(Math.min(left, chunkBytes)));
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    return false;
+  } catch (error) {
+    return error instanceof Error && "code" in error && outOfSpace.has(String(error.code));
+  } finally {
+    await rm(path, { force: true }).catch(() => {});
+  }
+}

@@ -1,0 +1,17 @@
+import assert from "node:assert/strict";
+
+/** A block of some size whose bytes follow from where it belongs. */
+export function checkedBlock(partition: number, number: number): Uint8Array {
+  const bytes = 50 + ((number * 7919 + partition * 104_729) % 30_000);
+  const block = Buffer.alloc(bytes, (partition * 31 + number) % 256);
+  block.writeUInt32LE(partition, 0);
+  block.writeUInt32LE(number, 4);
+  return block;
+}
+
+export function assertCheckedBlock(block: Uint8Array, partition: number, number: number): void {
+  assert.ok(
+    Buffer.from(block).equals(checkedBlock(partition, number)),
+    `block ${number} of partition ${partition}`,
+  );
+}

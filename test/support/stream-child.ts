@@ -1,0 +1,93 @@
+/**
+ * A process that has an embedded stream open, for tests that kill, pause and trace it.
+ * Usage: node --import tsx test/support/stream-child.ts MODE FOLDER
+ *   append   appends without end to all partitions, trims behind itself; prints `ack PARTITION NUMBER` once a block is durable and
+ *            `trim PARTITION NUMBER` before it trims
+ *   steps    appends one block for each line on stdin; prints `ack NUMBER` or the code of the error
+ *   read     reads partition 0 without end; prints `read NUMBER` per block
+ *   hold     takes a snapshot as a reader that breaks the rules would, prints `holding` and keeps it
+ */
+import { writeSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { BridgeError } from "../../bridge/errors.ts";
+import { openEmbeddedStream } from "../../bridge/streams/embedded/embedded-stream.ts";
+import { openStreamDatabase } from "../../bridge/streams/embedded/stream-file.ts";
+import { stateKey } from "../../bridge/streams/embedded/stream-records.ts";
+import { START_POSITION, type StreamLog } from "../../bridge/streams/stream-log.ts";
+import { checkedBlock } from "./checked-block.ts";
+
+const maxBytes = 256 * 1024 * 1024;
+const keptBlocks = 150;
+const [, , mode = "", folder = ""] = process.argv;
+
+function say(line: string): void {
+  writeSync(1, `${line}\n`);
+}
+
+async function openForAppend(): Promise<StreamLog> {
+  return await openEmbeddedStream({
+    folder,
+    mode: "append",
+    maxBytes,
+    reserveBytes: 0,
+    onFatal: (error) => say(`fatal ${error.code}`),
+  });
+}
+
+async function appendWithoutEnd(): Promise<void> {
+  const stream = await openForAppend();
+  const lanes = Array.from({ length: stream.partitionCount }, async (_, partition) => {
+    for (;;) {
+      const next = Number((await stream.partitionState(partition)).highest) + 1;
+      const position = await stream.append(partition, checkedBlock(partition, next));
+      say(`ack ${partition} ${Number(position)}`);
+      if (next % 50 !== 0 || next <= keptBlocks) continue;
+      say(`trim ${partition} ${next - keptBlocks}`);
+      await stream.trim(partition, String(next - keptBlocks).padStart(20, "0"));
+    }
+  });
+  await Promise.all(lanes);
+}
+
+async function appendPerLine(): Promise<void> {
+  const stream = await openForAppend();
+  say("ready");
+  for await (const _ of createInterface({ input: process.stdin })) {
+    try {
+      const next = Number((await stream.partitionState(0)).highest) + 1;
+      say(`ack ${Number(await stream.append(0, checkedBlock(0, next)))}`);
+    } catch (error) {
+      say(error instanceof BridgeError ? error.code : String(error));
+    }
+  }
+}
+
+async function readWithoutEnd(): Promise<void> {
+  const stream = await openEmbeddedStream({ folder, mode: "read", maxBytes });
+  say("ready");
+  let after = START_POSITION;
+  for (;;) {
+    const entries = await stream.read(0, after, { maxBytes: 1_000_000, maxEntries: 100 });
+    for (const { position } of entries) {
+      say(`read ${Number(position)}`);
+      after = position;
+    }
+    if (entries.length === 0) await stream.waitForAppend(1000);
+  }
+}
+
+function holdSnapshot(): void {
+  const database = openStreamDatabase(folder, { readOnly: true, mapBytes: maxBytes });
+  database.useReadTransaction();
+  database.getBinary(stateKey(0));
+  say("holding");
+  setInterval(() => {}, 1000);
+}
+
+const modes: Record<string, () => Promise<void> | void> = {
+  append: appendWithoutEnd,
+  steps: appendPerLine,
+  read: readWithoutEnd,
+  hold: holdSnapshot,
+};
+await modes[mode]?.();

@@ -1,0 +1,74 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const script = join(import.meta.dirname, "stream-child.ts");
+
+/** A running `stream-child.ts` with the whole lines it has printed. */
+export class StreamProcess {
+  readonly child: ChildProcess;
+  readonly lines: string[] = [];
+  #rest = "";
+
+  constructor(mode: string, folder: string, wrapper: readonly string[] = []) {
+    const command = [...wrapper, process.execPath, "--import", "tsx", script, mode, folder];
+    this.child = spawn(command[0] ?? "", command.slice(1), { stdio: ["pipe", "pipe", "inherit"] });
+    this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      const lines = (this.#rest + text).split("\n");
+      this.#rest = lines.pop() ?? "";
+      this.lines.push(...lines);
+    });
+  }
+
+  /** Waits until that many lines match; rejects once the process has ended or after half a minute. */
+  async waitForLines(pattern: RegExp, count = 1): Promise<string[]> {
+    for (const end = Date.now() + 30_000; ; await sleep(2)) {
+      const found = this.lines.filter((line) => pattern.test(line));
+      if (found.length >= count) return found;
+      if (this.child.exitCode !== null || this.child.signalCode !== null || Date.now() > end)
+        throw new Error(`no ${count} lines like ${pattern}; last: ${this.lines.slice(-3).join(" | ")}`);
+    }
+  }
+
+  send(line: string): void {
+    this.child.stdin?.write(`${line}\n`);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  /** Kills it; all that it had printed is in `lines` afterwards. */
+  async kill(): Promise<void> {
+    const ended = this.child.exitCode !== null || this.child.signalCode !== null;
+    const closed = ended ? Promise.resolve() : once(this.child, "close");
+    this.child.kill("SIGKILL");
+    await closed;
+  }
+}
+
+/**
+ * Runs the body with a folder name that holds no stream yet and with a way to start processes on it; ends those and removes
+ * everything afterwards.
+ */
+export async function withStreamFolder(
+  body: (folder: string, start: (mode: string) => StreamProcess) => Promise<void>,
+): Promise<void> {
+  const root = mkdtempSync(join(tmpdir(), "tidegate-stream-"));
+  const folder = join(root, "stream");
+  const started: StreamProcess[] = [];
+  const start = (mode: string): StreamProcess => {
+    const process = new StreamProcess(mode, folder);
+    started.push(process);
+    return process;
+  };
+  try {
+    await body(folder, start);
+  } finally {
+    for (const process of started) await process.kill();
+    rmSync(root, { recursive: true });
+  }
+}
