@@ -36,6 +36,11 @@ export const bridgeErrorCodes = [
   "PARQUET_FAILED",
   "TOPIC_CONFLICT",
   "TABLE_CONFLICT",
+  // vacuum: asked to delete files that a batch may still commit
+  "VACUUM_TOO_SOON",
+  // query: more than one statement, not a SELECT, or too many rows; SQL that DuckDB refuses
+  "QUERY_REFUSED",
+  "QUERY_FAILED",
   // consumer: a block of another stream; a JSON Schema that does not compile or makes no columns; accepting a gap where none is; the
   // consumer ended before it could do what it was asked
   "BLOCK_FOREIGN",

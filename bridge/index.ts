@@ -34,13 +34,16 @@ export { createSeedSource } from "./storage/lake-seed-source.ts";
 export { openLocalStore } from "./storage/local/local-store.ts";
 export type { ObjectStore } from "./storage/object-store.ts";
 export { createParquetBatchWriter, type ParquetBatchWriterOptions } from "./storage/parquet/batch-writer.ts";
+export { type QueryOptions, type QueryResult, runQuery } from "./storage/parquet/run-query.ts";
 export type { SeedSource, TablePublisher } from "./storage/seed-source.ts";
+export { readTableSnapshots, type TableSnapshot } from "./storage/table-snapshots.ts";
 export {
   type LakeTopicCatalog,
   openTopicCatalog,
   type TopicDefinition,
   writeTopicVersion,
 } from "./storage/topic-versions.ts";
+export { type VacuumOptions, type VacuumReport, vacuum } from "./storage/vacuum.ts";
 export { type EmbeddedStreamConfig, embeddedStreamConfigSchema } from "./streams/embedded/embedded-config.ts";
 export {
   type AppendOptions as EmbeddedAppendOptions,

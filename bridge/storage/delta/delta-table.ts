@@ -1,6 +1,6 @@
 import { BridgeError } from "../../errors.ts";
 import type { ObjectStore } from "../object-store.ts";
-import { readCheckpointFiles, readCheckpointHead } from "../parquet/checkpoint-reader.ts";
+import { readCheckpointActions, readCheckpointHead } from "../parquet/checkpoint-reader.ts";
 import {
   type AddAction,
   type DeltaAction,
@@ -116,11 +116,23 @@ export class DeltaTable {
     const state = this.#state ?? (await this.refresh());
     const files = [...state.adds.values()];
     if (!state.base) return files;
-    for await (const add of readCheckpointFiles(this.#store, state.base.paths)) {
-      const path = decodePath(add.path);
-      if (!state.adds.has(path) && !state.removes.has(path)) files.push(add);
+    for (const { add } of await readCheckpointActions(this.#store, state.base.paths, "add")) {
+      const path = decodePath(add?.path ?? "");
+      if (add && !state.adds.has(path) && !state.removes.has(path)) files.push(add);
     }
     return files;
+  }
+
+  /** Files that left the table and are remembered, as of the last refresh. */
+  async tombstones(): Promise<RemoveAction[]> {
+    const state = this.#state ?? (await this.refresh());
+    const removes = [...state.removes.values()];
+    if (!state.base) return removes;
+    for (const { remove } of await readCheckpointActions(this.#store, state.base.paths, "remove")) {
+      const path = decodePath(remove?.path ?? "");
+      if (remove && !state.adds.has(path) && !state.removes.has(path)) removes.push(remove);
+    }
+    return removes;
   }
 
   /** From now on `base` is the checkpoint that the state builds on; its version is the state's. */

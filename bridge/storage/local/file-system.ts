@@ -1,4 +1,4 @@
-import { link, mkdir, open, readdir, readFile, rename, stat, statfs, unlink } from "node:fs/promises";
+import { link, mkdir, open, readdir, readFile, rename, rmdir, stat, statfs, unlink } from "node:fs/promises";
 
 /** An open file or folder, to be written or flushed. */
 export interface OpenFile {
@@ -27,6 +27,8 @@ export interface FileSystem {
   rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
   makeFolder(path: string): Promise<void>;
+  /** Removes an empty folder. */
+  removeFolder(path: string): Promise<void>;
   readFolder(path: string): Promise<FolderEntry[]>;
   stat(path: string): Promise<{ bytes: number; modifiedAtMs: number }>;
   freeBytes(path: string): Promise<number>;
@@ -53,6 +55,7 @@ export const nodeFileSystem: FileSystem = {
   makeFolder: async (path) => {
     await mkdir(path);
   },
+  removeFolder: rmdir,
   readFolder: async (path) => {
     const entries = await readdir(path, { withFileTypes: true });
     return entries.map((entry) => ({ name: entry.name, isFolder: entry.isDirectory() }));

@@ -1,19 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { BridgeError } from "../../errors.ts";
 import { checkObjectPath, STAGING } from "../object-path.ts";
 import type { ObjectStore, StoredObject } from "../object-store.ts";
 import { errorCode, type FileSystem, nodeFileSystem } from "./file-system.ts";
+import { ownStagingFolderName, removeStagingLeftovers } from "./staging-folder.ts";
 
 /** Node's codes for a disk, quota or file table that has no room. */
 const fullCodes = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"]);
-
-/** Name of this process's own folder below the staging folder; `removeStagingLeftovers` reads it. */
-export function stagingFolderName(processId: number): string {
-  return `${hostname()}~${processId}~${randomUUID().slice(0, 8)}`;
-}
 
 /**
  * The lake on a local folder. Create = temporary file, write, flush, link to the name, flush the folder: a name never shows a part of
@@ -33,13 +28,14 @@ class LocalStore implements ObjectStore {
     this.url = pathToFileURL(root).href;
     this.#root = root;
     this.#files = files;
-    this.stagingFolder = join(root, STAGING, stagingFolderName(process.pid));
+    this.stagingFolder = join(root, STAGING, ownStagingFolderName());
   }
 
   async open(): Promise<this> {
     await this.#guard(async () => {
       await this.#ensureFolder(this.#root);
       await this.#ensureFolder(this.stagingFolder);
+      await removeStagingLeftovers(this.#files, dirname(this.stagingFolder));
     });
     return this;
   }

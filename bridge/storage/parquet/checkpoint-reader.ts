@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { type AddAction, type DeltaAction, parseActions } from "../delta/delta-actions.ts";
+import { type DeltaAction, parseActions } from "../delta/delta-actions.ts";
 import type { ObjectStore } from "../object-store.ts";
 import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
 
@@ -53,17 +53,19 @@ export async function readCheckpointHead(
   });
 }
 
-/** The live files of a checkpoint. */
-export async function* readCheckpointFiles(
+/** The file actions of one kind in a checkpoint. */
+export async function readCheckpointActions(
   store: ObjectStore,
   paths: readonly string[],
-): AsyncGenerator<AddAction> {
-  const lines = await withCheckpointDatabase(store, async (duckdb) => {
+  kind: "add" | "remove",
+): Promise<DeltaAction[]> {
+  return withCheckpointDatabase(store, async (duckdb) => {
+    const source = checkpointSource(store, paths);
+    if (!(await checkpointKinds(duckdb, source)).includes(kind)) return [];
     const result = await duckdb.connection.runAndReadAll(
-      `SELECT to_json({add: "add"})::VARCHAR FROM ${checkpointSource(store, paths)} WHERE "add" IS NOT NULL`,
+      `SELECT to_json({"${kind}": "${kind}"})::VARCHAR FROM ${source} WHERE "${kind}" IS NOT NULL`,
     );
-    return result.getRows().map(String);
+    const lines = result.getRows().map(String).join("\n");
+    return parseActions(paths[0] ?? "", Buffer.from(lines));
   });
-  for (const action of parseActions(paths[0] ?? "", Buffer.from(lines.join("\n"))))
-    if (action.add) yield action.add;
 }

@@ -1,0 +1,62 @@
+import {
+  DuckDBArrayValue,
+  DuckDBBlobValue,
+  DuckDBListValue,
+  DuckDBMapValue,
+  DuckDBStructValue,
+  DuckDBTimestampTZValue,
+  DuckDBTimestampValue,
+  type DuckDBValue,
+} from "@duckdb/node-api";
+
+/** A cell of a query result, as JSON can hold it. */
+export type ResultValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly ResultValue[]
+  | { readonly [name: string]: ResultValue };
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they tell bytes from text
+const controlCharacter = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
+
+/** Text where the bytes are printable UTF-8, else `\x` and their hex digits. */
+function bytesText(bytes: Uint8Array): string {
+  try {
+    const text = utf8.decode(bytes);
+    if (!controlCharacter.test(text)) return text;
+  } catch {
+    // Not text.
+  }
+  return `\\x${Buffer.from(bytes).toString("hex")}`;
+}
+
+function isoTime(micros: bigint): string {
+  const time = new Date(Number(micros / 1000n));
+  if (Number.isNaN(time.getTime())) return String(micros);
+  const rest = ((micros % 1000n) + 1000n) % 1000n;
+  const iso = time.toISOString();
+  return rest === 0n ? iso : iso.replace("Z", `${String(rest).padStart(3, "0")}Z`);
+}
+
+/** Integers too large for a double, and decimals, become text; times ISO 8601; bytes see `bytesText`. */
+export function resultValue(value: DuckDBValue): ResultValue {
+  if (value === null || typeof value === "boolean" || typeof value === "string") return value;
+  if (typeof value === "number") return Number.isFinite(value) ? value : String(value);
+  if (typeof value === "bigint") {
+    const number = Number(value);
+    return Number.isSafeInteger(number) ? number : String(value);
+  }
+  if (value instanceof DuckDBBlobValue) return bytesText(value.bytes);
+  if (value instanceof DuckDBTimestampTZValue) return isoTime(value.micros);
+  if (value instanceof DuckDBTimestampValue) return isoTime(value.micros).replace("Z", "");
+  if (value instanceof DuckDBListValue || value instanceof DuckDBArrayValue)
+    return value.items.map(resultValue);
+  if (value instanceof DuckDBStructValue)
+    return Object.fromEntries(Object.entries(value.entries).map(([name, item]) => [name, resultValue(item)]));
+  if (value instanceof DuckDBMapValue)
+    return Object.fromEntries(value.entries.map((entry) => [String(entry.key), resultValue(entry.value)]));
+  return String(value);
+}
