@@ -1,1 +1,7 @@
-export {};
+export { Broker, type BrokerOptions, type BrokerStatus, createBroker } from "./broker.ts";
+export { type BrokerConfig, brokerConfigSchema } from "./config.ts";
+export type { DeviceRegistry, DeviceRole, Identity } from "./device-registry.ts";
+export { BrokerError, type BrokerErrorCode, brokerErrorCodes } from "./errors.ts";
+export type { IngressPublish, PublishSink } from "./publish-sink.ts";
+export { type RefusalReason, refusalReasons } from "./refusal.ts";
+export type { TopicRegistry, TopicRule } from "./topic-registry.ts";

@@ -1,0 +1,131 @@
+import type { EventEmitter } from "node:events";
+import type { Socket } from "node:net";
+import { BrokerError } from "../errors.ts";
+
+/** The version whose internals are used below; `test/contract/aedes-internals.test.ts` holds them against the installed one. */
+export const AEDES_VERSION = "1.2.0";
+
+/** A PUBLISH as mqtt-packet parses it. */
+export interface PublishPacket {
+  readonly cmd: "publish";
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly qos: 0 | 1 | 2;
+  readonly dup: boolean;
+  retain: boolean;
+  readonly messageId?: number;
+}
+
+export interface ConnectPacket {
+  readonly cmd: "connect";
+  readonly clientId: string;
+  readonly protocolVersion: number;
+  readonly clean: boolean;
+  readonly keepalive: number;
+  readonly username?: string;
+  readonly password?: Buffer;
+  readonly will?: { readonly topic: string; readonly payload: Buffer; readonly qos: number };
+}
+
+export type MqttPacket =
+  | PublishPacket
+  | ConnectPacket
+  | { readonly cmd: "pubrel"; readonly messageId: number }
+  | { readonly cmd: "other"; readonly messageId?: number };
+
+type PacketListener = (packet: MqttPacket) => void;
+
+/** mqtt-packet's parser, with the field that tells a packet's declared length before its body is there. */
+export interface PacketParser extends EventEmitter {
+  parse(chunk: Buffer): number;
+  /** The packet that is being parsed; `length` = remaining length [MQTT-2.2.3], -1 or undefined before it is known. */
+  readonly packet: { readonly length?: number };
+  /** The CONNECT packet, password included, which the parser keeps for its protocol version. */
+  settings: object;
+}
+
+/** What of Aedes 1.2.0's Client is used here; most of it is private API. */
+export interface AedesClient extends EventEmitter {
+  readonly id: string | null;
+  readonly clean: boolean;
+  readonly closed: boolean;
+  readonly connected: boolean;
+  readonly conn: Socket;
+  readonly _parser: PacketParser;
+  readonly _keepaliveTimer: NodeJS.Timeout | null;
+  /** Milliseconds, 1.5 × keep alive; negative where the client has none. */
+  readonly _keepaliveInterval: number;
+  _parsingBatch: number;
+  readonly _paused?: boolean;
+  pause(): void;
+  resume(): void;
+  close(done?: () => void): void;
+}
+
+/** Throws AEDES_UNSUPPORTED where another version than the pinned one is installed. */
+export function checkAedesVersion(aedes: object): void {
+  const version = "version" in aedes ? String(aedes.version) : "unknown";
+  if (version === AEDES_VERSION) return;
+  throw new BrokerError(
+    "AEDES_UNSUPPORTED",
+    `Aedes ${version} is installed; the acknowledgement path is built on ${AEDES_VERSION}: install with \`npm ci\``,
+    { retryable: false },
+  );
+}
+
+/** Puts `take` in front of Aedes' own handling of each packet of a client; calling `pass` hands a packet on to Aedes. */
+export function interceptPackets(
+  client: AedesClient,
+  take: (packet: MqttPacket, pass: PacketListener) => void,
+): void {
+  const parser = client._parser;
+  const [original] = parser.listeners("packet") as PacketListener[];
+  if (!original) throw new TypeError("Aedes listens for packets from the start");
+  parser.removeListener("packet", original);
+  const pass: PacketListener = (packet) => original.call(parser, packet);
+  parser.on("packet", (packet: MqttPacket) => take(packet, pass));
+}
+
+/**
+ * Tells as soon as a packet's declared length is larger than allowed, before its body is buffered.
+ * Aedes and mqtt-packet buffer up to 256 MiB per connection otherwise, also before CONNECT.
+ */
+export function guardPacketSize(
+  client: AedesClient,
+  limit: () => number,
+  tooLarge: (bytes: number) => void,
+): void {
+  const parser = client._parser;
+  const parse = parser.parse;
+  parser.parse = (chunk) => {
+    const rest = parse.call(parser, chunk);
+    const declared = parser.packet.length ?? -1;
+    if (declared > limit() && !client.closed) tooLarge(declared);
+    return rest;
+  };
+}
+
+/** Stops reading from the client's socket; TCP then slows it down. */
+export function pauseReading(client: AedesClient): void {
+  client.pause();
+}
+
+/**
+ * Reads on. Aedes counts packets under way in `_parsingBatch` and reads only at zero, but does not count down while paused: without the
+ * reset the socket would stall for ever.
+ */
+export function resumeReading(client: AedesClient): void {
+  if (client.closed || !client._paused) return;
+  client._parsingBatch = 0;
+  client.resume();
+}
+
+/** [MQTT-3.1.2-24] Any packet counts as a sign of life; Aedes restarts the timer only for packets that it handles itself. */
+export function refreshKeepAlive(client: AedesClient): void {
+  client._keepaliveTimer?.refresh();
+}
+
+/** Lets the parser forget the CONNECT packet with its password; the version is all that it needs. */
+export function forgetConnectPacket(client: AedesClient): void {
+  client._parser.settings = { protocolVersion: 4 };
+}

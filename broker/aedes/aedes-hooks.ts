@@ -1,0 +1,168 @@
+import type { Aedes, AedesOptions, AuthenticateError } from "aedes";
+import { type Authentication, ownsClientId } from "../authentication.ts";
+import { connectFault } from "../connect-checks.ts";
+import { endWith } from "../connection.ts";
+import type { Identity } from "../device-registry.ts";
+import { Ingress } from "../ingress.ts";
+import type { ReceivedIdsOfSessions } from "../received-ids.ts";
+import type { RefusalReason } from "../refusal.ts";
+import { Session } from "../session.ts";
+import type { SessionContext } from "../session-context.ts";
+import type { TopicRules } from "../topic-rules.ts";
+import type { AedesClient, ConnectPacket, PublishPacket } from "./aedes-client.ts";
+import type { SessionQueues } from "./session-queues.ts";
+
+interface HookParts {
+  readonly authentication: Authentication;
+  readonly rules: TopicRules;
+  readonly receivedIds: ReceivedIdsOfSessions;
+}
+
+type Handlers = Required<
+  Pick<
+    AedesOptions,
+    "preConnect" | "authenticate" | "authorizePublish" | "authorizeSubscribe" | "authorizeForward"
+  >
+>;
+
+/** [MQTT-3.2.2] CONNACK return codes. */
+const returnCodes = { identifierRejected: 2, serverUnavailable: 3, notAuthorized: 5 } as const;
+
+/** The questions that Aedes asks: who may connect, publish, subscribe and receive. */
+export class AedesHooks {
+  readonly #context: SessionContext;
+  readonly #parts: HookParts;
+  readonly #sessions = new Map<AedesClient, Session>();
+
+  constructor(context: SessionContext, parts: HookParts) {
+    this.#context = context;
+    this.#parts = parts;
+  }
+
+  sessionOf(client: AedesClient): Session | undefined {
+    return this.#sessions.get(client);
+  }
+
+  handlers(): Handlers {
+    return {
+      preConnect: (client, packet, done) =>
+        this.#preConnect(client as unknown as AedesClient, packet as unknown as ConnectPacket, done),
+      authenticate: (client, name, secret, done) => {
+        void this.#authenticate(client as unknown as AedesClient, { name, secret }, done);
+      },
+      authorizePublish: (client, packet, done) =>
+        this.#authorizePublish(client as unknown as AedesClient | null, packet as PublishPacket, done),
+      authorizeSubscribe: (client, subscription, done) => {
+        const session = this.#sessions.get(client as unknown as AedesClient);
+        const isAllowed = session && this.#parts.rules.maySubscribe(session.identity, subscription.topic);
+        if (!isAllowed) this.#refuse("subscription", client.id, { filter: subscription.topic });
+        done(null, isAllowed ? subscription : null);
+      },
+      authorizeForward: (client, packet) =>
+        this.#mayForward(client as unknown as AedesClient, packet.topic) ? packet : null,
+    };
+  }
+
+  watch(aedes: Aedes, queues: SessionQueues): void {
+    aedes.on("ack", (packet, client) => {
+      if (client?.id) queues.acknowledged(client.id, packet as { payload: Uint8Array } | undefined);
+    });
+    // Connections end in many ways; each was counted where we caused it, and the rest is the network's.
+    aedes.on("clientError", (client) => this.#forget(client as unknown as AedesClient));
+    aedes.on("connectionError", (client) => this.#forget(client as unknown as AedesClient));
+  }
+
+  /** Closes the connections of an identity that was removed or changed. */
+  revoke(name: string): void {
+    for (const [client, session] of this.#sessions) if (session.identity?.name === name) client.close();
+  }
+
+  stopReading(): void {
+    for (const session of this.#sessions.values()) session.stopReading();
+  }
+
+  #preConnect(
+    client: AedesClient,
+    packet: ConnectPacket,
+    done: (error: Error | null, isAllowed: boolean) => void,
+  ): void {
+    const fault = connectFault(packet, this.#context.config);
+    if (!fault) {
+      done(null, true);
+      return;
+    }
+    this.#refuse(fault.reason, packet.clientId.slice(0, 256) || address(client), {});
+    endWith(client.conn, fault.connack, () => done(new Error(fault.reason), false));
+  }
+
+  async #authenticate(
+    client: AedesClient,
+    credentials: { name: string | undefined; secret: Buffer | undefined },
+    done: (error: AuthenticateError | null, isAllowed: boolean | null) => void,
+  ): Promise<void> {
+    const clientId = client.id ?? "";
+    const answer = await this.#parts.authentication.identify(credentials.name, credentials.secret);
+    if (client.closed) return;
+    const isOwn = answer.outcome === "identified" && ownsClientId(answer.identity, clientId);
+    if (answer.outcome === "identified" && isOwn) {
+      this.#open(client, answer.identity);
+      done(null, true);
+      return;
+    }
+    const reason = answer.outcome === "refused" ? answer.reason : "client-id-foreign";
+    this.#refuse(reason, clientId || address(client), { name: credentials.name ?? null });
+    const returnCode = connackCode(reason);
+    done(Object.assign(new Error(reason), { returnCode }) as unknown as AuthenticateError, null);
+  }
+
+  #open(client: AedesClient, identity: Identity | null): void {
+    const clientId = client.id ?? "";
+    const ingress = new Ingress(this.#parts.rules, { identity, clientId });
+    const receivedIds = this.#parts.receivedIds.open(clientId, client.clean);
+    this.#sessions.set(client, new Session(this.#context, client, { identity, ingress, receivedIds }));
+    client.conn.once("close", () => this.#forget(client));
+  }
+
+  /** Reached by wills, and by publishes on plain filters, which were judged when they were read. */
+  #authorizePublish(
+    client: AedesClient | null,
+    packet: PublishPacket,
+    done: (error?: Error | null) => void,
+  ): void {
+    const session = client && this.#sessions.get(client);
+    if (!session) {
+      done(new Error("not-authorized"));
+      return;
+    }
+    const kind = session.takeWill(packet, (error) => done(error ?? null));
+    if (kind === "plain") done(null);
+    if (kind === "refused") done(new Error("refused"));
+  }
+
+  /** A subscriber that does not read is cut, alone: what waits for it is memory of everybody's. */
+  #mayForward(client: AedesClient, topicName: string): boolean {
+    const session = this.#sessions.get(client);
+    if (!session || !this.#parts.rules.mayReceive(session.identity, topicName)) return false;
+    if (session.writableBytes <= this.#context.config.subscriberMaxBytes) return true;
+    session.refuse("slow-subscriber", { unsentBytes: session.writableBytes });
+    return false;
+  }
+
+  #forget(client: AedesClient): void {
+    // Aedes asks about the will after the connection has ended.
+    setImmediate(() => this.#sessions.delete(client));
+  }
+
+  #refuse(reason: RefusalReason, who: string, fields: Record<string, unknown>): void {
+    this.#context.refusals.refuse(reason, who, fields);
+  }
+}
+
+function address(client: AedesClient): string {
+  return client.conn.remoteAddress ?? "";
+}
+
+function connackCode(reason: RefusalReason): number {
+  if (reason === "client-id-foreign") return returnCodes.identifierRejected;
+  return reason === "authentication-busy" ? returnCodes.serverUnavailable : returnCodes.notAuthorized;
+}

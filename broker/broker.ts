@@ -1,0 +1,212 @@
+import type { Aedes } from "aedes";
+import type { Logger } from "pino";
+import type { Registry } from "prom-client";
+import { type AedesClient, checkAedesVersion } from "./aedes/aedes-client.ts";
+import { AedesHooks } from "./aedes/aedes-hooks.ts";
+import { createIngestAedes } from "./aedes/ingest-aedes.ts";
+import { SessionQueues } from "./aedes/session-queues.ts";
+import { Authentication, checkAnonymousListener } from "./authentication.ts";
+import type { BrokerConfig } from "./config.ts";
+import { Connection } from "./connection.ts";
+import type { DeviceRegistry } from "./device-registry.ts";
+import { Listener } from "./listener.ts";
+import { LiveSubscribers } from "./live-subscribers.ts";
+import { BrokerMetrics } from "./metrics.ts";
+import { PacedCloses } from "./paced-closes.ts";
+import type { PublishSink } from "./publish-sink.ts";
+import { ReceivedIdsOfSessions } from "./received-ids.ts";
+import type { RefusalReason } from "./refusal.ts";
+import { RefusalLog } from "./refusal-log.ts";
+import type { Session } from "./session.ts";
+import type { SessionContext } from "./session-context.ts";
+import { SessionSweep } from "./session-sweep.ts";
+import type { TopicRegistry } from "./topic-registry.ts";
+import { TopicRules } from "./topic-rules.ts";
+
+/** Persistent sessions whose QoS 2 state is kept. */
+const SESSIONS_MAX = 100_000;
+
+export interface BrokerOptions {
+  readonly config: BrokerConfig;
+  readonly sink: PublishSink;
+  readonly topics: TopicRegistry;
+  readonly devices: DeviceRegistry;
+  readonly logger: Logger;
+  readonly registry: Registry;
+  readonly now?: () => number;
+  readonly random?: () => number;
+}
+
+export interface BrokerStatus {
+  readonly connections: number;
+  readonly inFlightMessages: number;
+  readonly pausedConnections: number;
+  readonly acknowledged: number;
+  /** By reason. */
+  readonly refused: Readonly<Record<string, number>>;
+}
+
+/**
+ * MQTT 3.1.1 for devices. A QoS 1 or 2 message is acknowledged only once the sink says that it is durable (G1), in the order of
+ * arrival; one that can't be made durable in time closes its connection without an acknowledgement, and the device sends it again.
+ */
+export class Broker {
+  readonly #config: BrokerConfig;
+  readonly #metrics: BrokerMetrics;
+  readonly #refusals: RefusalLog;
+  readonly #aedes: Aedes;
+  readonly #listener: Listener;
+  readonly #hooks: AedesHooks;
+  readonly #sessions = new Set<Session>();
+  readonly #paused = new Set<Session>();
+  readonly #pacedCloses: PacedCloses;
+  readonly #sweep: SessionSweep;
+  readonly #dirty = new Set<Session>();
+
+  constructor(options: BrokerOptions) {
+    const { config, sink, logger, registry, devices } = options;
+    const now = options.now ?? Date.now;
+    const random = options.random ?? Math.random;
+    checkAnonymousListener(config.host, config.anonymous);
+    this.#config = config;
+    this.#metrics = new BrokerMetrics(registry, {
+      connections: () => this.#listener.connections,
+      inFlight: () => this.#inFlight(),
+    });
+    this.#refusals = new RefusalLog({ logger, metrics: this.#metrics, now });
+    this.#pacedCloses = new PacedCloses({ perSecond: config.closesPerSecond, random });
+    const live = new LiveSubscribers({
+      publish: (packet) => this.#aedes.publish(packet, ignoreDelivery),
+      metrics: this.#metrics,
+    });
+    const context: SessionContext = {
+      config,
+      sink,
+      metrics: this.#metrics,
+      refusals: this.#refusals,
+      live,
+      pacedCloses: this.#pacedCloses,
+      now,
+      sessions: this.#sessions,
+      paused: this.#paused,
+      flushSoon: (session) => this.#flushSoon(session),
+    };
+    this.#hooks = new AedesHooks(context, {
+      authentication: new Authentication(devices, {
+        anonymous: config.anonymous,
+        timeoutMs: config.authenticationTimeoutMs,
+        runningMax: config.authenticationsMax,
+        waitingMax: config.authenticationsWaitingMax,
+      }),
+      rules: new TopicRules(options.topics, {
+        filters: config.plainFilters,
+        publishers: config.plainPublishers,
+      }),
+      receivedIds: new ReceivedIdsOfSessions({ sessionsMax: SESSIONS_MAX }),
+    });
+    const queues = new SessionQueues(live, this.#metrics, {
+      messagesMax: config.sessionQueueMax,
+      bytesMax: config.sessionsQueueMaxBytes,
+    });
+    this.#aedes = createIngestAedes(
+      {
+        // 0 = no limit: with one, a subscriber that stops reading halts the delivery to all others.
+        concurrency: 0,
+        connectTimeout: config.connectTimeoutMs,
+        drainTimeout: config.drainTimeoutMs,
+        persistence: queues.persistence,
+        ...this.#hooks.handlers(),
+      },
+      live,
+    );
+    checkAedesVersion(this.#aedes);
+    this.#hooks.watch(this.#aedes, queues);
+    devices.onRevoked((name) => this.#hooks.revoke(name));
+    this.#sweep = new SessionSweep({ sessions: this.#sessions, paused: this.#paused, now });
+    sink.onDrain(() => this.#sweep.resumeAll());
+    this.#listener = new Listener({
+      host: config.host,
+      port: config.port,
+      maxConnections: config.maxConnections,
+      acceptPerSecond: config.acceptPerSecond,
+      now,
+      accept: (socket) => this.#accept(this.#aedes.handle(socket) as unknown as AedesClient),
+      refused: (socket) => this.#refusals.refuse("connection-limit", socket.remoteAddress ?? ""),
+    });
+  }
+
+  /** Resolves with the address. Throws MQTT_ADDRESS_UNUSABLE. */
+  async listen(): Promise<{ host: string; port: number }> {
+    await this.#aedes.listen();
+    this.#sweep.start();
+    try {
+      return await this.#listener.listen();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Accepts nothing more, waits a bounded time for held messages to settle, acknowledges them, and closes all connections. */
+  async stop(): Promise<void> {
+    this.#listener.close();
+    this.#hooks.stopReading();
+    const endMs = Date.now() + this.#config.stopTimeoutMs;
+    while (this.#sessions.size > 0 && Date.now() < endMs)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    this.#flush();
+    this.#sweep.stop();
+    this.#pacedCloses.stop();
+    await new Promise<void>((resolve) => this.#aedes.close(() => resolve()));
+    this.#listener.destroyAll();
+  }
+
+  status(): BrokerStatus {
+    return {
+      connections: this.#listener.connections,
+      inFlightMessages: this.#inFlight(),
+      pausedConnections: this.#paused.size,
+      acknowledged: this.#metrics.acknowledged,
+      refused: this.#metrics.refusals(),
+    };
+  }
+
+  #accept(client: AedesClient): void {
+    new Connection(client, {
+      config: this.#config,
+      session: (connected) => this.#hooks.sessionOf(connected),
+      refuse: (refused, reason, fields) => this.#refuse(refused, reason, fields),
+    });
+  }
+
+  #refuse(client: AedesClient, reason: RefusalReason, fields: Record<string, unknown>): void {
+    this.#refusals.refuse(reason, client.id ?? client.conn.remoteAddress ?? "", fields);
+    client.close();
+  }
+
+  #inFlight(): number {
+    let messages = 0;
+    for (const session of this.#sessions) messages += session.inFlightCount;
+    return messages;
+  }
+
+  #flushSoon(session: Session): void {
+    if (this.#dirty.size === 0) queueMicrotask(() => this.#flush());
+    this.#dirty.add(session);
+  }
+
+  #flush(): void {
+    for (const session of this.#dirty) {
+      session.flush();
+      session.resumeIfRoom();
+    }
+    this.#dirty.clear();
+  }
+}
+
+/** A failed delivery is the subscriber's: Aedes closes it. */
+function ignoreDelivery(): void {}
+
+export function createBroker(options: BrokerOptions): Broker {
+  return new Broker(options);
+}

@@ -1,0 +1,79 @@
+import { type Static, Type } from "@sinclair/typebox";
+
+const count = (defaultValue: number, maximum: number, description: string) =>
+  Type.Integer({ default: defaultValue, minimum: 1, maximum, description });
+const bytes = (defaultValue: number, maximum: number, description: string) =>
+  Type.Integer({ default: defaultValue, minimum: 128, maximum, unit: "bytes", description });
+const milliseconds = (defaultValue: number, maximum: number, description: string) =>
+  Type.Integer({ default: defaultValue, minimum: 1, maximum, unit: "ms", description });
+
+export const brokerConfigSchema = Type.Object({
+  host: Type.String({ default: "127.0.0.1", minLength: 1, description: "Address that MQTT listens on" }),
+  port: Type.Integer({
+    default: 1883,
+    minimum: 0,
+    maximum: 65_535,
+    description: "Port that MQTT listens on; 0 lets the system choose",
+  }),
+  anonymous: Type.Boolean({
+    default: true,
+    description:
+      "Lets clients without user name connect, on a loopback address only; off loopback every client needs a device key",
+  }),
+  maxConnections: count(
+    100_000,
+    10_000_000,
+    "Connections at the same time; more are closed when they arrive",
+  ),
+  acceptPerSecond: count(5_000, 1_000_000, "New connections per second; more are closed when they arrive"),
+  connectTimeoutMs: milliseconds(
+    10_000,
+    120_000,
+    "A connection without a complete CONNECT after this is closed",
+  ),
+  authenticationTimeoutMs: milliseconds(5_000, 60_000, "Longest check of a user name and secret"),
+  authenticationsMax: count(64, 10_000, "Checks of user names and secrets at the same time"),
+  authenticationsWaitingMax: count(
+    10_000,
+    1_000_000,
+    "Checks that may wait; more are told to come back later",
+  ),
+  connectPacketMaxBytes: bytes(8_192, 65_536, "Largest packet before CONNECT was accepted"),
+  packetMaxBytes: bytes(262_144, 8_388_608, "Largest packet afterwards"),
+  clientIdMaxBytes: bytes(256, 65_535, "Longest client id"),
+  inFlightMax: count(1_024, 65_535, "Unacknowledged messages of one connection before it is read no further"),
+  inFlightMaxBytes: bytes(1_048_576, 268_435_456, "Their payload bytes, likewise"),
+  holdMaxMs: milliseconds(
+    35_000,
+    600_000,
+    "A message that is not durable after this closes its connection unacknowledged; half the keep alive where that is less",
+  ),
+  closesPerSecond: count(2_000, 1_000_000, "Pace at which connections are closed when the stream fails"),
+  plainFilters: Type.Array(Type.String({ minLength: 1 }), {
+    default: ["cmd/#"],
+    description: "MQTT filters of ordinary publish/subscribe beside the topics, such as commands to devices",
+  }),
+  plainPublishers: Type.Array(Type.String({ minLength: 1 }), {
+    default: [],
+    description: "Identities (names, or prefixes ending in *) that may publish on plainFilters",
+  }),
+  subscriberMaxBytes: bytes(
+    4_194_304,
+    1_073_741_824,
+    "Unsent bytes at which a subscriber that does not read is cut",
+  ),
+  drainTimeoutMs: milliseconds(5_000, 120_000, "A subscriber that reads nothing for this long is cut"),
+  sessionQueueMax: count(
+    1_000,
+    1_000_000,
+    "Messages kept for one persistent session; more are dropped and counted",
+  ),
+  sessionsQueueMaxBytes: bytes(67_108_864, 4_294_967_296, "Payload bytes kept for all persistent sessions"),
+  stopTimeoutMs: milliseconds(
+    10_000,
+    120_000,
+    "How long a stopping broker waits for held messages to settle",
+  ),
+});
+
+export type BrokerConfig = Readonly<Static<typeof brokerConfigSchema>>;

@@ -1,0 +1,37 @@
+import type { ConnectPacket } from "./aedes/aedes-client.ts";
+import type { RefusalReason } from "./refusal.ts";
+
+export interface ConnectFault {
+  readonly reason: RefusalReason;
+  /** CONNACK to be written before the connection is closed; null = none [MQTT-3.1.4-1]. */
+  readonly connack: Buffer | null;
+}
+
+/** [MQTT-3.2.2] CONNACK of MQTT 3.1.1 with a return code. */
+const connack = (returnCode: number) => Buffer.from([0x20, 2, 0, returnCode]);
+/** MQTT 5 §3.2: CONNACK with reason code 0x84 Unsupported Protocol Version and no properties. */
+const connackVersion5 = Buffer.from([0x20, 3, 0, 0x84, 0]);
+const identifierRejected = 2;
+
+// Control characters [MQTT-1.5.3], and U+FFFD, which is what broken UTF-8 has become by now.
+const unfit = /[\p{Cc}\p{Surrogate}\ufffd]/u;
+
+/** What is wrong with a CONNECT, by itself; null = nothing. */
+export function connectFault(
+  packet: ConnectPacket,
+  limits: { clientIdMaxBytes: number },
+): ConnectFault | null {
+  const { clientId, protocolVersion, username, will } = packet;
+  if (protocolVersion === 5) return { reason: "protocol-version", connack: connackVersion5 };
+  if (protocolVersion !== 3 && protocolVersion !== 4)
+    return { reason: "protocol-version", connack: connack(1) };
+  // [MQTT-3.1.3-8] no client id needs a clean session.
+  const isMissing = clientId === "" && !packet.clean;
+  if (isMissing || unfit.test(clientId) || Buffer.byteLength(clientId) > limits.clientIdMaxBytes)
+    return { reason: "client-id-invalid", connack: connack(identifierRejected) };
+  if (username !== undefined && unfit.test(username)) return { reason: "malformed", connack: null };
+  // [MQTT-3.1.2-14] a will's QoS is not 3.
+  if (will && (will.qos > 2 || unfit.test(will.topic) || /[+#]/.test(will.topic) || will.topic === ""))
+    return { reason: "malformed", connack: null };
+  return null;
+}

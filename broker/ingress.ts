@@ -1,0 +1,94 @@
+import { checkTopicName } from "../devices/protocol/topic-filter.ts";
+import type { Identity } from "./device-registry.ts";
+import { RateLimit } from "./rate-limit.ts";
+import type { RefusalReason } from "./refusal.ts";
+import type { TopicRule } from "./topic-registry.ts";
+import { isNamed, type TopicRules } from "./topic-rules.ts";
+
+/** Levels that MQTT's own matchers here can take. */
+const TOPIC_LEVELS_MAX = 100;
+/** A device publishes on a few names; a field gateway's many are judged anew each time. */
+const REMEMBERED_NAMES_MAX = 32;
+
+export type Verdict =
+  | { readonly kind: "telemetry"; readonly rule: TopicRule; readonly deviceId: string }
+  /** Ordinary publish/subscribe, Aedes' own business. */
+  | { readonly kind: "plain" }
+  | { readonly kind: "refused"; readonly reason: RefusalReason };
+
+const refused = (reason: RefusalReason): Verdict => ({ kind: "refused", reason });
+
+/** Judges what one connection publishes, by everything but the payload's content. */
+export class Ingress {
+  readonly #rules: TopicRules;
+  readonly #identity: Identity | null;
+  readonly #clientId: string;
+  readonly #names = new Map<string, Verdict>();
+  readonly #rates = new Map<string, RateLimit>();
+  #generation = -1;
+
+  constructor(rules: TopicRules, who: { identity: Identity | null; clientId: string }) {
+    this.#rules = rules;
+    this.#identity = who.identity;
+    this.#clientId = who.clientId;
+  }
+
+  judge(packet: { topic: string; qos: 0 | 1 | 2; payload: Uint8Array }, nowMs: number): Verdict {
+    const verdict = this.#judgeName(packet.topic);
+    if (verdict.kind !== "telemetry") return verdict;
+    const { rule } = verdict;
+    if (!rule.allowedQos.includes(packet.qos)) return refused("qos-not-allowed");
+    if (packet.payload.length > rule.maxPayloadBytes) return refused("payload-too-large");
+    if (rule.messagesPerSecond !== null && !this.#rateOf(rule, rule.messagesPerSecond).take(nowMs))
+      return refused("rate-exceeded");
+    return verdict;
+  }
+
+  #judgeName(topicName: string): Verdict {
+    if (this.#generation !== this.#rules.generation) {
+      this.#names.clear();
+      this.#rates.clear();
+      this.#generation = this.#rules.generation;
+    }
+    const known = this.#names.get(topicName);
+    if (known) return known;
+    const verdict = this.#judgeNewName(topicName);
+    if (this.#names.size >= REMEMBERED_NAMES_MAX) this.#names.clear();
+    this.#names.set(topicName, verdict);
+    return verdict;
+  }
+
+  #judgeNewName(topicName: string): Verdict {
+    // Broken UTF-8 reaches us as U+FFFD: what was sent can't be told any more [MQTT-1.5.3-1].
+    const isBroken = topicName.includes("\ufffd") || topicName.split("/").length > TOPIC_LEVELS_MAX;
+    if (isBroken || checkTopicName(topicName) !== null) return refused("topic-name-invalid");
+    if (topicName.startsWith("$")) return refused("not-authorized");
+    const match = this.#rules.match(topicName);
+    if (match) return this.#judgeTelemetry(topicName, match.value, match.captures["device"]);
+    if (!this.#rules.isPlain(topicName)) return refused("unknown-topic");
+    return this.#rules.mayPublishPlain(this.#identity) ? { kind: "plain" } : refused("not-authorized");
+  }
+
+  #judgeTelemetry(topicName: string, rule: TopicRule, device: string | undefined): Verdict {
+    const identity = this.#identity;
+    if (identity === null) return { kind: "telemetry", rule, deviceId: device ?? this.#clientId };
+    if (!isNamed(identity.name, rule.publishers)) return refused("not-authorized");
+    if (identity.role === "device") {
+      if (device !== undefined && device !== identity.name) return refused("device-mismatch");
+      return { kind: "telemetry", rule, deviceId: identity.name };
+    }
+    const { topicPrefixes } = identity;
+    const isAllowed =
+      topicPrefixes.length === 0 || topicPrefixes.some((prefix) => topicName.startsWith(prefix));
+    if (!isAllowed) return refused("not-authorized");
+    return { kind: "telemetry", rule, deviceId: device ?? identity.name };
+  }
+
+  #rateOf(rule: TopicRule, perSecond: number): RateLimit {
+    const known = this.#rates.get(rule.topicId);
+    if (known) return known;
+    const limit = new RateLimit(perSecond);
+    this.#rates.set(rule.topicId, limit);
+    return limit;
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * Why the broker refuses a packet or a connection, without looking into any payload. MQTT 3.1.1 has no reason in an answer to PUBLISH:
+ * the connection is closed. Each reason is a label of `tidegate_broker_refused_total`.
+ */
+export const refusalReasons = [
+  /** No topic object's filter matches the topic name. */
+  "unknown-topic",
+  /** The topic name is empty, too deep, or holds a wildcard, U+0000 or broken UTF-8. */
+  "topic-name-invalid",
+  /** The identity may not publish here. */
+  "not-authorized",
+  /** The `{device}` level is not the device's own name. */
+  "device-mismatch",
+  /** The topic does not allow this QoS. */
+  "qos-not-allowed",
+  /** The payload is larger than the topic's limit. */
+  "payload-too-large",
+  /** More messages per second than the topic allows a connection. */
+  "rate-exceeded",
+  /** The declared length is larger than packets may be. */
+  "packet-too-large",
+  /** Against the MQTT standard in another way. */
+  "malformed",
+  /** Too many packets before CONNACK. */
+  "early-packets",
+  /** CONNECT: client id missing, too long, or with characters that are not allowed. */
+  "client-id-invalid",
+  /** CONNECT: the client id belongs to another identity. */
+  "client-id-foreign",
+  /** CONNECT: MQTT 5 or another version that is not spoken. */
+  "protocol-version",
+  /** CONNECT: no user name where one is needed, or a wrong one, or a wrong secret. */
+  "credentials",
+  /** CONNECT: the check took too long or too many wait. */
+  "authentication-busy",
+  /** More connections, or faster, than configured. */
+  "connection-limit",
+  /** A message was not durable in time. */
+  "not-durable",
+  /** A subscriber did not read. */
+  "slow-subscriber",
+  /** A subscription that the identity may not make (answered with SUBACK 0x80). */
+  "subscription",
+] as const;
+
+export type RefusalReason = (typeof refusalReasons)[number];

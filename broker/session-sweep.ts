@@ -1,0 +1,58 @@
+import type { Session } from "./session.ts";
+
+const sweepEveryMs = 250;
+/** Connections that read on at once when the sink has room again: all of them together would fill it in the same moment. */
+const resumedPerTurn = 500;
+
+/** Looks after sessions whose messages are held: deadlines, and reading on once there is room. */
+export class SessionSweep {
+  readonly #sessions: ReadonlySet<Session>;
+  readonly #paused: Set<Session>;
+  readonly #now: () => number;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: { sessions: ReadonlySet<Session>; paused: Set<Session>; now: () => number }) {
+    this.#sessions = options.sessions;
+    this.#paused = options.paused;
+    this.#now = options.now;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.#sweep(), sweepEveryMs);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** The sink has room: paused connections read on, some each turn. */
+  resumeAll(): void {
+    let resumed = 0;
+    for (const session of [...this.#paused]) {
+      if (resumed++ >= resumedPerTurn) {
+        setImmediate(() => this.resumeAll());
+        return;
+      }
+      this.#resume(session);
+    }
+  }
+
+  #sweep(): void {
+    const now = this.#now();
+    for (const session of this.#sessions) {
+      const heldMs = now - (session.oldestAtMs ?? now);
+      if (heldMs > session.holdMaxMs) session.giveUp();
+    }
+    for (const session of this.#paused) {
+      // Its PINGREQ can't be seen while we do not read.
+      session.keepAlive();
+      this.#resume(session);
+    }
+  }
+
+  #resume(session: Session): void {
+    if (session.client.closed) this.#paused.delete(session);
+    else session.resumeIfRoom();
+  }
+}

@@ -1,0 +1,241 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import mqtt from "mqtt";
+import { publishPacket, RawMqtt } from "../support/raw-mqtt.ts";
+import { startBroker, topicRule } from "../support/test-broker.ts";
+
+const topic = "fleet/raw/telemetry";
+const turn = (delayMs = 30) => new Promise((resolve) => setTimeout(resolve, delayMs));
+
+test("G1: no PUBACK before the message is durable, then in the order of arrival and in one write", async () => {
+  await using server = await startBroker();
+  const client = await RawMqtt.connected(server.port);
+  client.send(...[1, 2, 3, 4].map((messageId) => publishPacket(topic, `m${messageId}`, { messageId })));
+  await client.until(() => server.sink.accepted.length === 4);
+  await turn();
+  assert.deepEqual(client.acknowledgedIds(), []);
+  const [first, second, third, fourth] = server.sink.accepted;
+  third?.settle();
+  second?.settle();
+  await turn();
+  assert.deepEqual(client.acknowledgedIds(), [], "the first one is not durable yet");
+  first?.settle();
+  await client.until(() => client.acknowledgedIds().length === 3);
+  fourth?.settle();
+  await client.until(() => client.acknowledgedIds().length === 4);
+  assert.deepEqual(client.acknowledgedIds(), [1, 2, 3, 4]);
+  client.end();
+});
+
+test("G1: what can't be made durable closes the connection without an acknowledgement", async () => {
+  await using server = await startBroker();
+  const client = await RawMqtt.connected(server.port);
+  client.publish(topic, "lost for now");
+  await client.until(() => server.sink.accepted.length === 1);
+  server.sink.settleAll(new Error("not durable"));
+  await client.closed();
+  assert.deepEqual(client.acknowledgedIds(), []);
+  assert.equal(server.broker.status().refused["not-durable"], 1);
+});
+
+test("mqtt.js sends the message again after such a close, and gets its acknowledgement then", async () => {
+  await using server = await startBroker();
+  const client = await mqtt.connectAsync(server.url, { reconnectPeriod: 20, clientId: "js" });
+  const published = client.publishAsync("fleet/js/telemetry", "again", { qos: 1 });
+  const until = async (count: number) => {
+    while (server.sink.accepted.length < count) await turn(5);
+  };
+  await until(1);
+  server.sink.settleAll(new Error("not durable"));
+  await until(1);
+  assert.equal(server.sink.accepted[0]?.text, "again");
+  server.sink.settleAll();
+  await published;
+  await client.endAsync();
+});
+
+test("QoS 2: held until durable, not taken twice, PUBCOMP after PUBREL; a copy in the same segment is one message", async () => {
+  await using server = await startBroker();
+  const client = await RawMqtt.connected(server.port);
+  const packet = publishPacket(topic, "two", { qos: 2, messageId: 9 });
+  client.send(packet, { ...packet, dup: true } as typeof packet);
+  await client.until(() => server.sink.accepted.length === 1);
+  await turn();
+  assert.equal(server.sink.accepted.length, 1);
+  assert.equal(client.of("pubrec").length, 0);
+  server.sink.settleAll();
+  await client.until(() => client.of("pubrec").length === 1);
+  client.send({ ...packet, dup: true } as typeof packet);
+  await client.until(() => client.of("pubrec").length === 2);
+  assert.equal(server.sink.accepted.length, 0);
+  client.send({ cmd: "pubrel", messageId: 9 } as never);
+  await client.until(() => client.of("pubcomp").length === 1);
+  client.send(packet);
+  await client.until(() => server.sink.accepted.length === 1);
+  client.end();
+});
+
+test("QoS 2: one that failed is taken again when it comes again, also on a new connection of its session", async () => {
+  await using server = await startBroker();
+  const packet = publishPacket(topic, "two", { qos: 2, messageId: 5 });
+  const first = await RawMqtt.connected(server.port, { clean: false });
+  first.send(packet);
+  await first.until(() => server.sink.accepted.length === 1);
+  server.sink.settleAll(new Error("not durable"));
+  await first.closed();
+  const second = await RawMqtt.connected(server.port, { clean: false });
+  second.send({ ...packet, dup: true } as typeof packet);
+  await second.until(() => server.sink.accepted.length === 1);
+  server.sink.settleAll();
+  await second.until(() => second.of("pubrec").length === 1);
+  second.end();
+  const third = await RawMqtt.connected(server.port, { clean: false });
+  third.send({ ...packet, dup: true } as typeof packet);
+  await third.until(() => third.of("pubrec").length === 1);
+  assert.equal(server.sink.accepted.length, 0, "it was stored before: PUBREC only");
+  third.end();
+});
+
+test("a flood is held within its bounds, and all of it is acknowledged in order in the end", async () => {
+  await using server = await startBroker({ config: { inFlightMax: 100 } });
+  const client = await RawMqtt.connected(server.port);
+  const total = 20_000;
+  client.send(
+    ...Array.from({ length: total }, (_, index) =>
+      publishPacket(topic, "x".repeat(80), { messageId: index + 1 }),
+    ),
+  );
+  await client.until(() => server.sink.accepted.length >= 100);
+  await turn(100);
+  // The window, and what stood in the read chunk that passed it.
+  assert(server.sink.accepted.length < 100 + 1_500, `${server.sink.accepted.length} held`);
+  assert.equal(server.broker.status().pausedConnections, 1);
+  while (client.acknowledgedIds().length < total) {
+    server.sink.settleAll();
+    await turn(1);
+  }
+  assert.deepEqual(
+    client.acknowledgedIds(),
+    Array.from({ length: total }, (_, index) => index + 1),
+  );
+  client.end();
+});
+
+test("PINGREQ is answered while messages are held, and the keep alive does not end the connection", async () => {
+  await using server = await startBroker({ config: { holdMaxMs: 60_000 } });
+  const client = await RawMqtt.connected(server.port, { keepalive: 8 });
+  client.publish(topic, "held");
+  await client.until(() => server.sink.accepted.length === 1);
+  client.send({ cmd: "pingreq" } as never);
+  await client.until(() => client.of("pingresp").length === 1);
+  server.sink.settleAll();
+  await client.until(() => client.acknowledgedIds().length === 1);
+  client.end();
+});
+
+test("a message is held for half the keep alive at most", async () => {
+  await using server = await startBroker();
+  const client = await RawMqtt.connected(server.port, { keepalive: 1 });
+  client.publish(topic, "held");
+  await client.closed();
+  assert.equal(server.broker.status().refused["not-durable"], 1);
+});
+
+test("a full sink stops reading, and drained it goes on", async () => {
+  await using server = await startBroker();
+  const client = await RawMqtt.connected(server.port);
+  server.sink.isFull = true;
+  client.publish(topic, "first", { messageId: 1 });
+  await client.until(() => server.sink.accepted.length === 1);
+  client.publish(topic, "second", { messageId: 2 });
+  await turn(100);
+  assert.equal(server.sink.accepted.length, 1);
+  server.sink.settleAll();
+  await client.until(() => client.acknowledgedIds().length === 1);
+  server.sink.drain();
+  await client.until(() => server.sink.accepted.length === 1);
+  assert.equal(server.sink.accepted[0]?.text, "second");
+  client.end();
+});
+
+test("late completion after the connection has gone harms nobody; a takeover leaves the new connection alone", async () => {
+  await using server = await startBroker();
+  const old = await RawMqtt.connected(server.port, { clientId: "same" });
+  old.publish(topic, "held by the old connection");
+  await old.until(() => server.sink.accepted.length === 1);
+  const fresh = await RawMqtt.connected(server.port, { clientId: "same" });
+  await old.closed();
+  server.sink.settleAll();
+  fresh.publish(topic, "new", { messageId: 7 });
+  await fresh.until(() => server.sink.accepted.length === 1);
+  server.sink.settleAll();
+  await fresh.until(() => fresh.acknowledgedIds().length === 1);
+  assert.deepEqual(fresh.acknowledgedIds(), [7]);
+  fresh.end();
+});
+
+test("packets behind CONNECT in one segment wait for CONNACK and are held like others", async () => {
+  await using server = await startBroker();
+  const client = await RawMqtt.open(server.port);
+  client.connect();
+  client.publish(topic, "early");
+  await client.until(() => server.sink.accepted.length === 1);
+  await turn();
+  assert.deepEqual(client.acknowledgedIds(), []);
+  server.sink.settleAll();
+  await client.until(() => client.acknowledgedIds().length === 1);
+  client.end();
+});
+
+test("a will on a telemetry topic is filed like a message; retain flags are cleared and counted", async () => {
+  await using server = await startBroker();
+  const will = { topic: "fleet/dying/telemetry", payload: Buffer.from("farewell"), qos: 1, retain: true };
+  const client = await RawMqtt.connected(server.port, { clientId: "dying", will });
+  client.publish("fleet/dying/telemetry", "retained", { retain: true });
+  await client.until(() => server.sink.accepted.length === 1);
+  client.end();
+  await client.until(() => server.sink.accepted.length === 2);
+  assert.equal(server.sink.accepted[1]?.text, "farewell");
+  assert.equal(server.sink.accepted[1]?.deviceId, "dying");
+  const metrics = await server.registry.metrics();
+  assert.match(metrics, /tidegate_broker_retain_cleared_total 2/);
+  assert.match(metrics, /tidegate_broker_wills_total 1/);
+});
+
+test("stop waits for what is held, acknowledges it, and closes", async () => {
+  const server = await startBroker({ config: { stopTimeoutMs: 5_000 } });
+  const client = await RawMqtt.connected(server.port);
+  client.publish(topic, "held");
+  await client.until(() => server.sink.accepted.length === 1);
+  const stopped = server.broker.stop();
+  await turn();
+  server.sink.settleAll();
+  await stopped;
+  await client.closed();
+  assert.deepEqual(client.acknowledgedIds(), [1]);
+});
+
+test("subscribers get telemetry after it is durable, at QoS 1 at most; nobody's subscription costs others nothing", async () => {
+  await using server = await startBroker({ rules: [topicRule()] });
+  const subscriber = await mqtt.connectAsync(server.url, { clientId: "dashboard" });
+  const received: string[] = [];
+  subscriber.on("message", (name, payload) => received.push(`${name} ${payload}`));
+  const [granted] = await subscriber.subscribeAsync("fleet/+/telemetry", { qos: 2 });
+  assert.equal(granted?.qos, 1);
+  const client = await RawMqtt.connected(server.port);
+  client.publish(topic, "live");
+  await client.until(() => server.sink.accepted.length === 1);
+  await turn();
+  assert.deepEqual(received, []);
+  server.sink.settleAll();
+  await client.until(() => received.length === 1);
+  assert.deepEqual(received, ["fleet/raw/telemetry live"]);
+  await subscriber.unsubscribeAsync("fleet/+/telemetry");
+  client.publish(topic, "unheard", { messageId: 2 });
+  await client.until(() => server.sink.accepted.length === 1);
+  server.sink.settleAll();
+  await client.until(() => client.acknowledgedIds().length === 2);
+  assert.match(await server.registry.metrics(), /tidegate_broker_forwarded_total 1/);
+  client.end();
+  await subscriber.endAsync();
+});

@@ -1,0 +1,152 @@
+import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
+import type { BatchWriter, QuarantineFacts, Row } from "../../bridge/storage/batch-writer.ts";
+import { type CommitLog, QUARANTINE, type TableAdds } from "../../bridge/storage/commit-log.ts";
+import type { ObjectStore } from "../../bridge/storage/object-store.ts";
+import type { SeedRows, SeedSource } from "../../bridge/storage/seed-source.ts";
+
+/** A row as it stands in a simulated data file. */
+export interface FiledRow {
+  readonly topicId: string;
+  readonly deviceId: string;
+  /** Hex; null where there is no id. */
+  readonly messageId: string | null;
+  readonly payloadHash: number;
+  readonly ingestTimeMs: number;
+  readonly partition: number;
+  readonly position: string;
+  readonly index: number;
+  readonly reason: string | null;
+}
+
+export function readRows(bytes: Uint8Array): FiledRow[] {
+  return JSON.parse(Buffer.from(bytes).toString()) as FiledRow[];
+}
+
+/** Keeps the batch's rows as JSON objects in the store. */
+export class JsonBatchWriter implements BatchWriter {
+  readonly #store: ObjectStore;
+  readonly #nextFile: () => string;
+  #tables = new Map<string, { name: string; version: number; rows: FiledRow[] }>();
+  #rows = 0;
+
+  constructor(store: ObjectStore, nextFile: () => string) {
+    this.#store = store;
+    this.#nextFile = nextFile;
+  }
+
+  get rows(): number {
+    return this.#rows;
+  }
+
+  get bytes(): number {
+    return this.#rows * 100;
+  }
+
+  add(topic: TopicVersion, row: Row): void {
+    this.#add(topic.topicId, topic, filedRow(row, topic.topicId, null));
+  }
+
+  quarantine(row: Row, facts: QuarantineFacts): void {
+    this.#add(QUARANTINE, { name: QUARANTINE, version: 0 }, filedRow(row, facts.topicId, facts.reason));
+  }
+
+  async write(): Promise<ReadonlyMap<string, TableAdds>> {
+    const written = new Map<string, TableAdds>();
+    for (const [key, { name, version, rows }] of this.#tables) {
+      const path = `event_date=1970-01-01/event_hour=0/${this.#nextFile()}.json`;
+      const bytes = Buffer.from(JSON.stringify(rows));
+      await this.#store.put(`${name}/${path}`, bytes);
+      const ingestTimes = rows.map((row) => row.ingestTimeMs);
+      const add = {
+        path,
+        eventDate: "1970-01-01",
+        eventHour: 0,
+        bytes: bytes.length,
+        rows: rows.length,
+        modifiedAtMs: 0,
+        minIngestMs: Math.min(...ingestTimes),
+        maxIngestMs: Math.max(...ingestTimes),
+        stats: "{}",
+      };
+      written.set(key, { name, version, adds: [add] });
+    }
+    await this.discard();
+    return written;
+  }
+
+  async discard(): Promise<void> {
+    this.#tables = new Map();
+    this.#rows = 0;
+  }
+
+  #add(key: string, table: { name: string; version: number }, row: FiledRow): void {
+    const held = this.#tables.get(key) ?? { name: table.name, version: table.version, rows: [] };
+    held.version = Math.max(held.version, table.version);
+    held.rows.push(row);
+    this.#tables.set(key, held);
+    this.#rows += 1;
+  }
+}
+
+function filedRow(row: Row, topicId: string, reason: string | null): FiledRow {
+  return {
+    topicId,
+    deviceId: row.deviceId,
+    messageId: row.messageId && Buffer.from(row.messageId).toString("hex"),
+    payloadHash: row.payloadCrc >>> 0,
+    ingestTimeMs: row.ingestTimeMs,
+    partition: row.partition,
+    position: row.position,
+    index: row.index,
+    reason,
+  };
+}
+
+/** Reads those objects back, through the commit log, in a shuffled order of chunks. */
+export class JsonSeedSource implements SeedSource {
+  readonly #store: ObjectStore;
+  readonly #commitLog: CommitLog;
+
+  constructor(store: ObjectStore, commitLog: CommitLog) {
+    this.#store = store;
+    this.#commitLog = commitLog;
+  }
+
+  async *rows(query: { partition: number; sinceMs: number; upToCommit: number }): AsyncGenerator<SeedRows> {
+    for (let number = query.upToCommit; number > 0; number--) {
+      const entry = await this.#commitLog.entry(number);
+      if (entry === null) break;
+      for (const { name, adds } of Object.values(entry.tables)) {
+        for (const { path, maxIngestMs } of adds) {
+          if (maxIngestMs < query.sinceMs) continue;
+          const bytes = await this.#store.get(`${name}/${path}`);
+          if (bytes === null) throw new Error(`the committed file ${name}/${path} is missing`);
+          yield* chunksOf(
+            readRows(bytes).filter(
+              (row) =>
+                row.messageId !== null &&
+                row.partition === query.partition &&
+                row.ingestTimeMs >= query.sinceMs,
+            ),
+          );
+        }
+      }
+    }
+  }
+}
+
+function* chunksOf(rows: readonly FiledRow[]): Generator<SeedRows> {
+  for (const topicId of new Set(rows.map((row) => row.topicId))) {
+    const chunk = rows.filter((row) => row.topicId === topicId);
+    yield {
+      length: chunk.length,
+      topicId,
+      deviceIds: chunk.map((row) => row.deviceId),
+      messageIds: chunk.map((row) => Buffer.from(row.messageId ?? "", "hex")),
+      payloadHashes: Uint32Array.from(chunk, (row) => row.payloadHash),
+      ingestTimesMs: Float64Array.from(chunk, (row) => row.ingestTimeMs),
+      positions: chunk.map((row) => row.position),
+      idReused: chunk.map((row) => row.reason === "id-reused"),
+    };
+  }
+}
