@@ -19,6 +19,13 @@ export const simulateSchema = Type.Object(
           "MQTT connections that they share (default: 100, or one for each device where there are fewer)",
       }),
     ),
+    burst: Type.Integer({
+      minimum: 1,
+      maximum: 100_000,
+      default: 1,
+      examples: [10],
+      description: "messages that a connection publishes back to back",
+    }),
     rate: Type.Number({
       exclusiveMinimum: 0,
       maximum: 10_000_000,

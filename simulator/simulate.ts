@@ -228,7 +228,8 @@ class Run {
   /** Without `{device}` in the topic the client identifier is the device; with credentials it begins with the identity. */
   #clientId(connection: number): string {
     const { scenario, username } = this.#options;
-    if (!namesDevice(scenario.filter)) return this.#plan.names.deviceId(this.#plan.device(connection));
+    if (!namesDevice(scenario.filter))
+      return this.#plan.names.deviceId(this.#plan.device(this.#plan.first(connection)));
     const suffix = `${scenario.runId}-${connection}`;
     return username === undefined ? `simulator-${suffix}` : `${username}/${suffix}`;
   }

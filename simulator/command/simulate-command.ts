@@ -42,6 +42,7 @@ function scenarioOf(config: SimulateConfig, faults: string[]): Scenario {
     seed: config.seed ?? randomInt(2 ** 32),
     devices: config.devices,
     connections: config.connections ?? Math.min(config.devices, connectionsDefault),
+    burst: config.burst,
     rate: config.rate,
     durationS: config.duration,
     payloadBytes: config.payloadBytes,
@@ -71,10 +72,14 @@ function parseMqttUrl(text: string, faults: string[]): { host: string; port: num
 }
 
 function checkFleet(config: SimulateConfig, scenario: Scenario, faults: string[]): void {
-  const { devices, connections, filter } = scenario;
+  const { devices, connections, burst, filter } = scenario;
   if (connections > devices)
     faults.push(
       `--connections ${connections}: more than --devices ${devices}; use at most one connection for each device`,
+    );
+  else if ((connections - 1) * burst >= devices)
+    faults.push(
+      `--burst ${burst}: with ${connections} connections it takes more than --devices ${devices} to give each connection its share; use at most --burst ${Math.max(1, Math.floor(devices / connections))}`,
     );
   if (totalMessages(scenario) > messagesMax)
     faults.push(

@@ -17,7 +17,7 @@ export class Lane {
   constructor(connection: number, publishing: Publishing) {
     this.#connection = connection;
     this.#publishing = publishing;
-    this.#cursor = connection;
+    this.#cursor = publishing.plan.first(connection);
     this.#packetId = publishing.inFlight.window;
   }
 

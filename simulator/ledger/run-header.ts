@@ -22,6 +22,7 @@ const headerSchema = Type.Object({
     seed: Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1 }),
     devices: Type.Integer({ minimum: 1 }),
     connections: Type.Integer({ minimum: 1 }),
+    burst: Type.Integer({ minimum: 1 }),
     rate: Type.Number({ exclusiveMinimum: 0 }),
     durationS: Type.Number({ exclusiveMinimum: 0 }),
     payloadBytes: Type.Integer({ minimum: 0 }),

@@ -21,6 +21,7 @@ export class MessagePlan {
   /** Turns of a round: one for each device. */
   readonly devices: number;
   readonly connections: number;
+  readonly #burst: number;
   readonly #seed: number;
   readonly #msPerMessage: number;
   readonly #order: DeviceOrder;
@@ -31,6 +32,7 @@ export class MessagePlan {
     this.faults = new FaultPlan(scenario.seed, scenario.faults);
     this.devices = scenario.devices;
     this.connections = scenario.connections;
+    this.#burst = scenario.burst;
     this.document =
       scenario.format === "json"
         ? new JsonDocument(this.names, scenario.seed, scenario.payloadBytes)
@@ -50,15 +52,22 @@ export class MessagePlan {
   }
 
   connection(index: number): number {
-    return (index % this.devices) % this.connections;
+    return Math.floor((index % this.devices) / this.#burst) % this.connections;
+  }
+
+  /** The first message of a connection. */
+  first(connection: number): number {
+    return connection * this.#burst;
   }
 
   /** The next message of the same connection. */
   next(index: number): number {
     const slot = index % this.devices;
-    return slot + this.connections < this.devices
-      ? index + this.connections
-      : index - slot + this.devices + (slot % this.connections);
+    const behind = slot % this.#burst;
+    if (behind + 1 < this.#burst && slot + 1 < this.devices) return index + 1;
+    const nextBurst = slot - behind + this.#burst * this.connections;
+    if (nextBurst < this.devices) return index - slot + nextBurst;
+    return index - slot + this.devices + this.first(this.connection(index));
   }
 
   /** Slot by device: message (device, sequence) has the index `sequence × devices + slot`. */

@@ -13,6 +13,8 @@ export interface Scenario {
   readonly seed: number;
   readonly devices: number;
   readonly connections: number;
+  /** Messages that one connection publishes back to back, as a field gateway does that forwards for its devices in batches. */
+  readonly burst: number;
   /** Messages per second of the whole fleet. */
   readonly rate: number;
   readonly durationS: number;

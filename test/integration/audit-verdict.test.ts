@@ -41,6 +41,7 @@ function writeRun(ledger: string, options: RunOptions = {}): { plan: MessagePlan
     seed: 5,
     devices: 100,
     connections: 10,
+    burst: 1,
     rate: 1000,
     durationS: 0.5,
     payloadBytes: 100,

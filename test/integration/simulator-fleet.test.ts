@@ -90,6 +90,7 @@ function optionsOf(
       seed: 11,
       devices: 60,
       connections: 12,
+      burst: 1,
       rate: 2000,
       durationS: 1,
       payloadBytes: 100,

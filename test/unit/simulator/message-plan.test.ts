@@ -12,10 +12,20 @@ function documentOf(plan: MessagePlan, index: number): string {
   return bytes.toString("hex");
 }
 
+/** Connections and bursts that the command line would take for so many devices. */
+function fitting(shape: { devices: number; connections: number; burst: number }): {
+  connections: number;
+  burst: number;
+} {
+  const connections = Math.min(shape.connections, shape.devices);
+  return { connections, burst: Math.min(shape.burst, Math.floor(shape.devices / connections)) };
+}
+
 const shapes = fc.record({
   seed: fc.nat(),
   devices: fc.integer({ min: 1, max: 300 }),
   connections: fc.integer({ min: 1, max: 40 }),
+  burst: fc.integer({ min: 1, max: 12 }),
   rate: fc.double({ min: 0.5, max: 50_000, noNaN: true }),
   durationS: fc.double({ min: 0.01, max: 2, noNaN: true }),
 });
@@ -43,10 +53,8 @@ test("a message does not depend on the ones before it", () => {
 
 test("messages fall due in order, at the rate, and dueCount says how many are due", () => {
   fc.assert(
-    fc.property(shapes, ({ connections, ...shape }) => {
-      const plan = new MessagePlan(
-        scenarioOf({ ...shape, connections: Math.min(connections, shape.devices) }),
-      );
+    fc.property(shapes, (shape) => {
+      const plan = new MessagePlan(scenarioOf({ ...shape, ...fitting(shape) }));
       const sample = Math.min(plan.total, 2000);
       for (let index = 0; index < sample; index++) {
         const dueMs = plan.dueMs(index);
@@ -63,10 +71,8 @@ test("messages fall due in order, at the rate, and dueCount says how many are du
 
 test("every device has its turn once a round, always on the same connection", () => {
   fc.assert(
-    fc.property(shapes, ({ connections, ...shape }) => {
-      const plan = new MessagePlan(
-        scenarioOf({ ...shape, connections: Math.min(connections, shape.devices) }),
-      );
+    fc.property(shapes, (shape) => {
+      const plan = new MessagePlan(scenarioOf({ ...shape, ...fitting(shape) }));
       const home = new Map<number, number>();
       const seen = new Set<string>();
       for (let index = 0; index < Math.min(plan.total, 3000); index++) {
@@ -85,12 +91,14 @@ test("every device has its turn once a round, always on the same connection", ()
 
 test("each connection walks through all of its messages, and through no others", () => {
   fc.assert(
-    fc.property(shapes, ({ connections: most, ...shape }) => {
-      const connections = Math.min(most, shape.devices);
-      const plan = new MessagePlan(scenarioOf({ ...shape, rate: Math.min(shape.rate, 1000), connections }));
+    fc.property(shapes, (shape) => {
+      const { connections, burst } = fitting(shape);
+      const plan = new MessagePlan(
+        scenarioOf({ ...shape, rate: Math.min(shape.rate, 1000), connections, burst }),
+      );
       let walked = 0;
       for (let connection = 0; connection < connections; connection++) {
-        for (let index = connection; index < plan.total; index = plan.next(index)) {
+        for (let index = plan.first(connection); index < plan.total; index = plan.next(index)) {
           assert.equal(plan.connection(index), connection);
           assert.ok(plan.next(index) > index);
           walked++;
@@ -127,4 +135,11 @@ test("event times are the schedule's to the ms, but for the faults that change t
   }
   // 10,000 messages: the expected counts are 500 and 200, and 5 standard deviations are 110 and 70.
   assert.ok(Math.abs(late - 490) < 110 && Math.abs(clock - 200) < 70, `${late} late, ${clock} clock`);
+});
+
+test("a connection publishes a burst back to back", () => {
+  const plan = new MessagePlan(scenarioOf({ burst: 4, connections: 10 }));
+  const connections = Array.from({ length: 200 }, (_, index) => plan.connection(index));
+  assert.deepEqual(connections.slice(0, 9), [0, 0, 0, 0, 1, 1, 1, 1, 2]);
+  assert.deepEqual(connections.slice(100), connections.slice(0, 100));
 });

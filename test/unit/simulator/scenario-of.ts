@@ -7,6 +7,7 @@ export function scenarioOf(changes: Partial<Scenario> = {}): Scenario {
     seed: 7,
     devices: 100,
     connections: 10,
+    burst: 1,
     rate: 1000,
     durationS: 1,
     payloadBytes: 100,
