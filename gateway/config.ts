@@ -1,10 +1,12 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Static, Type } from "@sinclair/typebox";
+import { bridgeConfigSchemas } from "../bridge/index.ts";
+import { brokerConfigSchema } from "../broker/index.ts";
 import { GatewayError } from "./errors.ts";
 import { deepFreeze, readSettings } from "./settings/read-settings.ts";
 import { readLakeUrl, readStreamUrl, readWindowUrl } from "./settings/service-urls.ts";
-import { settingsOf } from "./settings/settings-schema.ts";
+import { type Setting, settingsOf } from "./settings/settings-schema.ts";
 import {
   type ConfigFault,
   readEnvironment,
@@ -12,6 +14,9 @@ import {
   readToml,
   type SourceReading,
 } from "./settings/settings-sources.ts";
+
+const mib = 1024 ** 2;
+const gib = 1024 ** 3;
 
 /** The gateway's own settings. */
 export const gatewayConfigSchema = Type.Object({
@@ -56,6 +61,14 @@ export const gatewayConfigSchema = Type.Object({
   }),
   window: Type.Object({
     url: Type.String({ default: "memory:", expected: "memory:", description: "The dedupe window" }),
+    maxBytes: Type.Integer({
+      default: 512 * mib,
+      minimum: mib,
+      maximum: 16 * gib,
+      unit: "bytes",
+      description:
+        "Memory for message ids; where it is too small the oldest are forgotten and `status` says so",
+    }),
   }),
   lake: Type.Object({
     url: Type.Optional(
@@ -85,6 +98,10 @@ export const gatewayConfigSchema = Type.Object({
       ],
       { default: "info", description: "Least severe events that are logged to stderr" },
     ),
+    format: Type.Union([Type.Literal("auto"), Type.Literal("json"), Type.Literal("text")], {
+      default: "auto",
+      description: "json = one object a line, text = for people, auto = text on a terminal",
+    }),
   }),
   shutdown: Type.Object({
     timeoutMs: Type.Integer({
@@ -98,7 +115,15 @@ export const gatewayConfigSchema = Type.Object({
   }),
 });
 
-const configSchema = gatewayConfigSchema;
+const configSchema = Type.Object({
+  ...gatewayConfigSchema.properties,
+  ...bridgeConfigSchemas,
+  stream: Type.Object({
+    ...gatewayConfigSchema.properties.stream.properties,
+    ...bridgeConfigSchemas.stream.properties,
+  }),
+  mqtt: brokerConfigSchema,
+});
 
 type DeepReadonly<Tree> = Tree extends object
   ? { readonly [Key in keyof Tree]: DeepReadonly<Tree[Key]> }
@@ -147,6 +172,10 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const faults = [...reading.faults, ...meaning];
   if (faults.length > 0) throw configError(faults);
   return { config: complete(reading.tree as Settings), origins: reading.origins };
+}
+
+export function configSettings(): Setting[] {
+  return settingsOf(configSchema);
 }
 
 function readFile(file: string): SourceReading {

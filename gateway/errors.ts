@@ -32,8 +32,6 @@ export const gatewayErrorCodes = [
   "INTERNAL_ERROR",
   /** A topic's definition is wrong in itself. */
   "TOPIC_INVALID",
-  /** A topic's JSON Schema doesn't compile or can't become typed columns. */
-  "TOPIC_SCHEMA_INVALID",
   /** A live topic has this name and another definition. */
   "TOPIC_EXISTS",
   /** Some topic names would match this filter and another topic's, none being more specific. */
@@ -50,10 +48,18 @@ export const gatewayErrorCodes = [
   "DEVICE_EXISTS",
   /** There is no such identity. */
   "DEVICE_UNKNOWN",
+  /** There is no such quarantined message. */
+  "QUARANTINE_UNKNOWN",
   /** Too many passwords wait to be checked; try again later. */
   "AUTHENTICATION_BUSY",
+  /** The stream fits the lake: a new one would give up messages for nothing. */
+  "STREAM_IN_ORDER",
   /** The registry and the lake tell different stories about the same topic. */
   "REGISTRY_CONFLICT",
+  /** `prove`: the gateway under test did not start or recover. */
+  "PROVE_GATEWAY_FAILED",
+  /** `prove`: the audit gave no answer. */
+  "PROVE_AUDIT_FAILED",
 ] as const;
 
 export type GatewayErrorCode = (typeof gatewayErrorCodes)[number];

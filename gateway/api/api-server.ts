@@ -1,0 +1,86 @@
+import fastifySwagger from "@fastify/swagger";
+import { Ajv } from "ajv";
+import fastify, { type FastifyInstance, type RouteOptions } from "fastify";
+import type { Logger } from "pino";
+import type { Counter } from "prom-client";
+import { GatewayError } from "../errors.ts";
+import { apiErrorSchema, installErrorAnswers } from "./api-errors.ts";
+import type { ApiServices } from "./api-services.ts";
+import { isRightToken } from "./api-token.ts";
+import { addDeviceRoutes } from "./device-routes.ts";
+import { addOperationRoutes, addQuarantineRoutes } from "./operation-routes.ts";
+import { addTopicRoutes } from "./topic-routes.ts";
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** True for routes that need no token. */
+    isOpen?: boolean;
+  }
+}
+
+export interface ApiOptions {
+  readonly services: ApiServices;
+  readonly token: string;
+  readonly bodyMaxBytes: number;
+  readonly version: string;
+  readonly logger: Logger;
+  readonly requests: Counter<"method" | "route" | "status">;
+}
+
+/** The HTTP API, not listening yet. Everything but /livez, /readyz and /openapi.json asks for the bearer token. */
+export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
+  const app = fastify({
+    bodyLimit: options.bodyMaxBytes,
+    requestTimeout: 60_000,
+    routerOptions: { maxParamLength: 512 },
+  });
+  installValidation(app);
+  installErrorAnswers(app, options.logger);
+  app.addHook("onRequest", async (request) => {
+    if (request.routeOptions.config.isOpen) return;
+    if (!isRightToken(options.token, request.headers.authorization))
+      throw new GatewayError(
+        "TOKEN_REFUSED",
+        "The request needs the header `Authorization: Bearer TOKEN`; the token is in the file api-token of the data folder.",
+        { retryable: false },
+      );
+  });
+  app.addHook("onResponse", async (request, reply) => {
+    const route = request.routeOptions.url ?? "unknown";
+    options.requests.inc({ method: request.method, route, status: reply.statusCode });
+  });
+  await app.register(fastifySwagger, {
+    openapi: {
+      info: { title: "Tidegate", version: options.version },
+      components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
+      security: [{ token: [] }],
+    },
+  });
+  app.addHook("onRoute", describeRoute);
+  addOperationRoutes(app, options.services);
+  addTopicRoutes(app, options.services);
+  addDeviceRoutes(app, options.services);
+  addQuarantineRoutes(app, options.services);
+  await app.ready();
+  return app;
+}
+
+/** What holds for every route of the description: errors look alike, and open routes need no token. */
+function describeRoute(route: RouteOptions): void {
+  const schema = route.schema ?? {};
+  route.schema = {
+    ...schema,
+    response: { "4xx": apiErrorSchema, "5xx": apiErrorSchema },
+    ...(route.config?.isOpen ? { security: [] } : {}),
+  };
+}
+
+/** Bodies are taken as they are; queries and paths, which are texts, are read as the types that they should have. Unknown members are refused. */
+function installValidation(app: FastifyInstance): void {
+  const exact = new Ajv({ strict: false, allErrors: true });
+  const coercing = new Ajv({ strict: false, allErrors: true, coerceTypes: true });
+  app.setValidatorCompiler(({ schema, httpPart }) =>
+    (httpPart === "body" ? exact : coercing).compile(schema),
+  );
+  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
+}

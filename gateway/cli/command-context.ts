@@ -1,0 +1,69 @@
+import type { Command } from "commander";
+import { CodedError } from "../../devices/protocol/coded-error.ts";
+import { ApiClient } from "./api-client.ts";
+import { CommandOutput, type CommandStreams } from "./command-output.ts";
+import { type ConfigFlags, loadCommandConfig } from "./config-options.ts";
+
+/** What commands are given from outside. */
+export interface CommandEnvironment {
+  readonly streams: CommandStreams;
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  /** The program's version. */
+  readonly version: string;
+  /** The program's own file, to start child processes from. */
+  readonly program: string;
+  /** Told the exit code when a command has ended. */
+  readonly exit: (code: number) => void;
+}
+
+type Action<Flags> = (context: {
+  output: CommandOutput;
+  flags: Flags;
+  args: string[];
+}) => Promise<number | undefined>;
+
+/** Errors that say the caller asked for something wrong, not that something went wrong. */
+const usageCodes = new Set([
+  "CONFIG_INVALID",
+  "USAGE_INVALID",
+  "REQUEST_INVALID",
+  "TOPIC_INVALID",
+  "TOPIC_SCHEMA_INVALID",
+  "DEVICE_INVALID",
+]);
+
+export const exitCodes = { ok: 0, failed: 1, usage: 2 } as const;
+
+/**
+ * Makes an action the command's: errors become a text on stderr (with --json also an object on stdout) and the exit code of the contract:
+ * 0 ok, 1 failed, 2 wrong usage or configuration. An action may name another code itself.
+ */
+export function runAction<Flags extends { json?: boolean }>(
+  command: Command,
+  environment: CommandEnvironment,
+  action: Action<Flags>,
+): void {
+  command.action(async () => {
+    const flags = command.opts<Flags>();
+    const output = new CommandOutput(environment.streams, flags.json === true);
+    try {
+      const code = await action({ output, flags, args: command.args });
+      environment.exit(code ?? exitCodes.ok);
+    } catch (error) {
+      environment.exit(reportError(output, error));
+    }
+  });
+}
+
+function reportError(output: CommandOutput, error: unknown): number {
+  if (error instanceof CodedError) {
+    output.error(error.code, error.message, error.details);
+    return usageCodes.has(error.code) ? exitCodes.usage : exitCodes.failed;
+  }
+  output.error("INTERNAL_ERROR", error instanceof Error ? (error.stack ?? error.message) : String(error), {});
+  return exitCodes.failed;
+}
+
+export function apiOf(flags: ConfigFlags, environment: CommandEnvironment): ApiClient {
+  return ApiClient.of(loadCommandConfig(flags, environment.variables).config, environment.variables);
+}

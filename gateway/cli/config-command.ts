@@ -1,0 +1,72 @@
+import type { Command } from "commander";
+import { stringify } from "smol-toml";
+import { configSettings } from "../config.ts";
+import { type CommandEnvironment, runAction } from "./command-context.ts";
+import { addDataOptions, addServiceOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
+
+type Flags = ConfigFlags & { readonly json?: boolean };
+
+export function addConfigCommand(program: Command, environment: CommandEnvironment): void {
+  const config = program.command("config").description("check or print the configuration");
+  const check = addServiceOptions(
+    addDataOptions(config.command("check").description("report every fault at once")),
+  );
+  runAction<Flags>(check, environment, async ({ output, flags }) => {
+    loadCommandConfig(flags, environment.variables);
+    output.result({ valid: true }, "The configuration is valid.");
+    return undefined;
+  });
+  const print = addServiceOptions(
+    addDataOptions(
+      config.command("print").description("print all settings with their origin; secrets are left out"),
+    ),
+  );
+  runAction<Flags>(print, environment, async ({ output, flags }) => {
+    const { config: loaded, origins } = loadCommandConfig(flags, environment.variables);
+    const settings = configSettings().map(({ path, variable, schema }) => ({
+      path,
+      value: schema["secret"] === true ? "***" : (valueAt(loaded, path) ?? null),
+      origin: origins.get(path) ?? "default",
+      variable,
+      description: String(schema["description"] ?? ""),
+    }));
+    output.result({ settings }, tomlText(settings));
+    return undefined;
+  });
+}
+
+interface PrintedSetting {
+  readonly path: string;
+  readonly value: unknown;
+  readonly origin: string;
+  readonly description: string;
+}
+
+/** A file that says the same again, with what each setting means and who said it. */
+function tomlText(settings: readonly PrintedSetting[]): string {
+  const lines: string[] = [];
+  let section = "";
+  // TOML: what stands before the first section belongs to none.
+  const ordered = [...settings].sort((left, right) =>
+    sectionOf(left.path).localeCompare(sectionOf(right.path)),
+  );
+  for (const setting of ordered) {
+    const own = sectionOf(setting.path);
+    if (own !== section) lines.push("", `[${own}]`);
+    section = own;
+    const key = setting.path.slice(own === "" ? 0 : own.length + 1);
+    lines.push(`# ${setting.description} (${setting.origin})`);
+    lines.push(setting.value === null ? `# ${key} = …` : stringify({ [key]: setting.value }).trim());
+  }
+  return lines.join("\n");
+}
+
+function sectionOf(path: string): string {
+  return path.split(".").slice(0, -1).join(".");
+}
+
+function valueAt(tree: unknown, path: string): unknown {
+  return path
+    .split(".")
+    .reduce<unknown>((node, key) => (node as Record<string, unknown> | undefined)?.[key], tree);
+}

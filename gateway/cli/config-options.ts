@@ -1,0 +1,81 @@
+import type { Command } from "commander";
+import { type ConfigSources, type LoadedConfig, loadConfig } from "../config.ts";
+import { GatewayError } from "../errors.ts";
+
+/** Options that say where things are; which of them a command has depends on the command. */
+export interface ConfigFlags {
+  readonly data?: string;
+  readonly mqtt?: string;
+  readonly http?: string;
+  readonly stream?: string;
+  readonly window?: string;
+  readonly lake?: string;
+  readonly config?: string;
+}
+
+export function addDataOptions(command: Command): Command {
+  return command
+    .option("--data <dir>", "data folder (default: ./data)")
+    .option("--config <file>", "configuration file (TOML)")
+    .option("--json", "print one JSON object as the last line of stdout");
+}
+
+export function addLakeOption(command: Command): Command {
+  return command.option("--lake <url>", "lake: file:DIR (default: the folder lake of the data folder)");
+}
+
+export function addServiceOptions(command: Command): Command {
+  return addLakeOption(
+    command
+      .option("--mqtt <host:port>", "where MQTT listens (default: 127.0.0.1:1883)")
+      .option("--http <host:port>", "where the HTTP API listens (default: 127.0.0.1:8080)")
+      .option("--stream <url>", "stream: embedded:")
+      .option("--window <url>", "dedupe window: memory:"),
+  );
+}
+
+/** Throws CONFIG_INVALID with everything that is wrong. */
+export function loadCommandConfig(
+  flags: ConfigFlags,
+  environment: Readonly<Record<string, string | undefined>>,
+): LoadedConfig {
+  return loadConfig({
+    flags: settingsOfFlags(flags),
+    environment,
+    file: flags.config ?? environment["TIDEGATE_CONFIG"] ?? null,
+  });
+}
+
+function settingsOfFlags(flags: ConfigFlags): ConfigSources["flags"] {
+  const settings: Record<string, { text: string; flag: string }> = {};
+  const set = (path: string, text: string | undefined, flag: string): void => {
+    if (text !== undefined) settings[path] = { text, flag };
+  };
+  set("data", flags.data, "--data");
+  set("stream.url", flags.stream, "--stream");
+  set("window.url", flags.window, "--window");
+  set("lake.url", flags.lake, "--lake");
+  for (const name of ["mqtt", "http"] as const) {
+    const address = flags[name];
+    if (address === undefined) continue;
+    const { host, port } = splitAddress(address, `--${name}`);
+    set(`${name}.host`, host, `--${name}`);
+    set(`${name}.port`, port, `--${name}`);
+  }
+  return settings;
+}
+
+/** `127.0.0.1:1883`, `[::1]:1883`, `localhost:1883`. Throws USAGE_INVALID. */
+function splitAddress(address: string, flag: string): { host: string; port: string } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address);
+  const host = match?.[1] ?? match?.[2];
+  if (!match || !host)
+    throw new GatewayError(
+      "USAGE_INVALID",
+      `${flag} ${address}: expected HOST:PORT, such as 127.0.0.1:1883.`,
+      {
+        retryable: false,
+      },
+    );
+  return { host, port: match[3] as string };
+}

@@ -1,0 +1,109 @@
+import { randomInt } from "node:crypto";
+import { SingleBar } from "cli-progress";
+import type { Command } from "commander";
+import { loadConfig } from "../config.ts";
+import { GatewayError } from "../errors.ts";
+import { type ProveResult, prove } from "../prove/prove.ts";
+import type { Strike } from "../prove/strikes.ts";
+import { type CommandEnvironment, exitCodes, runAction } from "./command-context.ts";
+
+interface ProveFlags {
+  readonly stream?: string;
+  readonly window?: string;
+  readonly lake?: string;
+  readonly rounds: string;
+  readonly seed?: string;
+  readonly rate: string;
+  readonly json?: boolean;
+}
+
+const seedMax = 2 ** 31;
+
+export function addProveCommand(program: Command, environment: CommandEnvironment): void {
+  const command = program
+    .command("prove")
+    .description("kill and pause every process of a gateway of its own while a fleet publishes, then audit")
+    .option("--stream <url>", "stream: embedded:")
+    .option("--window <url>", "dedupe window: memory:")
+    .option("--lake <url>", "lake: file:DIR, an empty folder (default: a temporary one)")
+    .option("--rounds <n>", "rounds; each kills one process and pauses one", "10")
+    .option("--seed <n>", "decides order and moments of the strikes (default: a random one, printed)")
+    .option("--rate <msgs/s>", "messages per second that the fleet publishes", "1000")
+    .option("--json", "print one JSON object as the last line of stdout")
+    .addHelpText("after", "\nExample: tidegate prove --rounds 30 --seed 1\n");
+  runAction<ProveFlags>(command, environment, async ({ output, flags }) => {
+    const seed = flags.seed === undefined ? randomInt(seedMax) : wholeNumber("--seed", flags.seed, 0);
+    const rounds = wholeNumber("--rounds", flags.rounds, 1);
+    const rate = wholeNumber("--rate", flags.rate, 1);
+    const passed = (["stream", "window", "lake"] as const).flatMap((name) =>
+      flags[name] === undefined ? [] : [[name, flags[name]] as const],
+    );
+    checkUrls(Object.fromEntries(passed));
+    output.note(`seed ${seed}: ${rounds} rounds at ${rate} messages per second`);
+    const bar = new ProgressBar();
+    const result = await prove({
+      program: environment.program,
+      rounds,
+      seed,
+      rate,
+      flags: passed.flatMap(([name, url]) => [`--${name}`, url]),
+      lakeUrl: flags.lake,
+      onProgress: (done, total, strike) => bar.show(done, total, strike),
+    }).finally(() => bar.stop());
+    output.result(result, describe(result));
+    return result.faults.length === 0 ? exitCodes.ok : exitCodes.failed;
+  });
+}
+
+function wholeNumber(flag: string, text: string, minimum: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= minimum && value <= seedMax) return value;
+  throw new GatewayError("USAGE_INVALID", `${flag} ${text}: expected a whole number from ${minimum} on.`, {
+    retryable: false,
+  });
+}
+
+/** Refuses what `tidegate up` would refuse, before anything is started. */
+function checkUrls(urls: Readonly<Record<string, string>>): void {
+  const flags = Object.entries(urls).map(([name, text]) => [`${name}.url`, { text, flag: `--${name}` }]);
+  loadConfig({ flags: Object.fromEntries(flags), environment: {}, file: null });
+}
+
+class ProgressBar {
+  readonly #bar = new SingleBar({
+    format: "{bar} {value}/{total} strikes · {strike}",
+    clearOnComplete: true,
+  });
+  #isStarted = false;
+
+  show(done: number, total: number, strike: Strike | null): void {
+    if (!process.stderr.isTTY) return;
+    const payload = { strike: strike ? `${strike.fault} ${strike.target}` : "auditing" };
+    if (this.#isStarted) this.#bar.update(done, payload);
+    else this.#bar.start(total, done, payload);
+    this.#isStarted = true;
+  }
+
+  stop(): void {
+    if (this.#isStarted) this.#bar.stop();
+  }
+}
+
+function describe(result: ProveResult): string {
+  const counts = (values: Readonly<Record<string, number>>) =>
+    Object.entries(values)
+      .map(([name, count]) => `${count} ${name}`)
+      .join(", ");
+  const verdict =
+    result.faults.length === 0
+      ? "Proved: every acknowledged message is in the files exactly once."
+      : `NOT proved: ${result.faults.join("; ")}. Logs, ledger and lake are kept in ${result.folder}`;
+  return [
+    `seed ${result.seed}, ${result.rounds} rounds, ${Math.round(result.durationMs / 1000)} s`,
+    `kills: ${counts(result.kills)} · pauses: ${counts(result.pauses)}`,
+    `acknowledged ${result.acked}, stored ${result.stored}, quarantined ${result.quarantined}`,
+    `lost ${result.lost}, duplicated ${result.duplicated}, phantom ${result.phantom}, altered ${result.altered}, unaccounted ${result.unaccounted}`,
+    `replayed batches ${result.replayedBatches}, duplicates dropped ${result.duplicatesDropped}, publishes repaired ${result.publishesRepaired}`,
+    verdict,
+  ].join("\n");
+}

@@ -1,0 +1,62 @@
+import type { Command } from "commander";
+import { openLocalStore, runQuery } from "../../bridge/index.ts";
+import { GatewayError } from "../errors.ts";
+import { type CommandEnvironment, runAction } from "./command-context.ts";
+import { addDataOptions, addLakeOption, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
+import { textTable } from "./text-table.ts";
+
+const formats = ["table", "csv", "json"] as const;
+type Format = (typeof formats)[number];
+
+type Flags = ConfigFlags & { readonly json?: boolean; readonly format?: string };
+
+interface QueryResult {
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly unknown[])[];
+}
+
+export function addQueryCommand(program: Command, environment: CommandEnvironment): void {
+  const command = addLakeOption(
+    addDataOptions(
+      program.command("query <sql>").description("SQL over the tables' current snapshots, read-only"),
+    ),
+  ).option("--format <format>", "table, csv or json (default: table)");
+  runAction<Flags>(command, environment, async ({ output, flags, args }) => {
+    const format = formatOf(flags.format);
+    const { config } = loadCommandConfig(flags, environment.variables);
+    const store = await openLocalStore(config.folders.lake);
+    const result = await runQuery(args[0] ?? "", { store });
+    output.result({ columns: result.columns, rows: objectsOf(result) }, textOf(result, format));
+    return undefined;
+  });
+}
+
+function formatOf(text: string | undefined): Format {
+  const format = formats.find((known) => known === (text ?? "table"));
+  if (format) return format;
+  throw new GatewayError("USAGE_INVALID", `--format ${text}: expected ${formats.join(", ")}.`, {
+    retryable: false,
+  });
+}
+
+function objectsOf({ columns, rows }: QueryResult): Record<string, unknown>[] {
+  return rows.map((row) => Object.fromEntries(columns.map((column, index) => [column, row[index]])));
+}
+
+function textOf(result: QueryResult, format: Format): string {
+  if (format === "json") return JSON.stringify(objectsOf(result), null, 2);
+  if (format === "csv") return csvText(result);
+  const count = result.rows.length === 1 ? "1 row" : `${result.rows.length} rows`;
+  return `${textTable(result.columns, result.rows)}\n(${count})`;
+}
+
+/** RFC 4180. */
+function csvText({ columns, rows }: QueryResult): string {
+  return [columns, ...rows].map((row) => row.map(csvField).join(",")).join("\r\n");
+}
+
+function csvField(value: unknown): string {
+  if (value === null || value === undefined) return "";
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}

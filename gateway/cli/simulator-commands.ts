@@ -1,0 +1,45 @@
+import { spawn } from "node:child_process";
+import { dirname, extname, join } from "node:path";
+import type { Command } from "commander";
+import type { CommandEnvironment } from "./command-context.ts";
+
+/**
+ * Commands of the simulator, which is a program of its own: it reaches the gateway through the wire and the tables only. Everything behind
+ * the command's name is its to read, `--help` included.
+ */
+export function addSimulatorCommands(program: Command, environment: CommandEnvironment): void {
+  const commands = {
+    simulate: "run a fleet of simulated devices and keep a ledger of what was acknowledged",
+    audit: "compare a ledger with what the lake holds",
+  };
+  for (const [name, description] of Object.entries(commands)) {
+    program
+      .command(name)
+      .description(description)
+      .helpOption(false)
+      .allowUnknownOption()
+      .allowExcessArguments()
+      .passThroughOptions()
+      .argument("[args...]")
+      .action(async (args: string[]) => environment.exit(await runSimulator(environment, [name, ...args])));
+  }
+}
+
+function runSimulator(environment: CommandEnvironment, args: readonly string[]): Promise<number> {
+  const extension = extname(environment.program);
+  const simulator = join(dirname(environment.program), "..", "simulator", `main${extension}`);
+  const child = spawn(process.execPath, [...process.execArgv, simulator, ...args], { stdio: "inherit" });
+  const forward = (signal: NodeJS.Signals): void => {
+    child.kill(signal);
+  };
+  // A terminal's Ctrl-C reaches the child by itself; it ends when it has written its report, and so do we.
+  process.on("SIGINT", () => {});
+  process.on("SIGTERM", forward);
+  return new Promise((resolve) => {
+    child.once("error", (error) => {
+      environment.streams.error(`The simulator can't be started: ${error.message}\n`);
+      resolve(1);
+    });
+    child.once("close", (code) => resolve(code ?? 1));
+  });
+}

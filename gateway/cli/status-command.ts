@@ -1,0 +1,88 @@
+import type { Command } from "commander";
+import type { GatewayStatus } from "../supervisor/gateway-status.ts";
+import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
+import { addDataOptions, type ConfigFlags } from "./config-options.ts";
+import { textTable } from "./text-table.ts";
+
+export function addStatusCommand(program: Command, environment: CommandEnvironment): void {
+  const status = addDataOptions(
+    program.command("status").description("processes, lag, and the books of every partition"),
+  );
+  runAction<ConfigFlags & { json?: boolean }>(status, environment, async ({ output, flags }) => {
+    const answer = await apiOf(flags, environment).send<GatewayStatus>({ method: "GET", path: "/v1/status" });
+    output.result(answer, statusText(answer));
+    return undefined;
+  });
+}
+
+function statusText(status: GatewayStatus): string {
+  const lines = [
+    `Tidegate ${status.version}, ${status.isReady ? "ready" : "NOT ready"}, since ${status.startedAt}`,
+    ...status.reasons.map((reason) => `  ! ${reason}`),
+    "",
+    textTable(
+      ["process", "state", "pid", "restarts", "listening"],
+      status.processes.map(({ role, state, pid, restarts, listening }) => [
+        role,
+        state,
+        pid,
+        restarts,
+        listening,
+      ]),
+    ),
+    "",
+    ...booksText(status),
+  ];
+  return lines.join("\n");
+}
+
+/** G8: read = filed + duplicates + quarantined + re-sent + misrouted, and nothing unaccounted. */
+function booksText({ books, consumer }: GatewayStatus): string[] {
+  if (!books || !consumer) return ["The consumer does not answer: its books can't be shown."];
+  const rows = consumer.partitions.map(({ partition, state, counters, unaccounted, lagBytes, lagMs }) => [
+    partition,
+    state,
+    counters.read,
+    counters.filed,
+    counters.duplicates,
+    counters.quarantined,
+    counters.resent,
+    counters.misrouted,
+    unaccounted,
+    lagBytes,
+    lagMs,
+  ]);
+  const total = [
+    "all",
+    "",
+    books.read,
+    books.filed,
+    books.duplicates,
+    books.quarantined,
+    books.resent,
+    books.misrouted,
+  ];
+  const header = ["partition", "state", "read", "filed", "duplicates", "quarantined", "re-sent", "misrouted"];
+  const halts = consumer.partitions.flatMap(({ partition, halt }) =>
+    halt ? [`  ! partition ${partition}: ${halt.code}: ${halt.message} Resume: ${halt.resume}`] : [],
+  );
+  const verdict = books.isBalanced
+    ? "The books balance: every acknowledged message was read, and every message read is filed, a duplicate or quarantined."
+    : "THE BOOKS DO NOT BALANCE.";
+  return [
+    textTable(
+      [...header, "unaccounted", "lag bytes", "lag ms"],
+      [...rows, [...total, books.unaccounted, null, null]],
+    ),
+    verdict,
+    ...halts,
+    ...windowText(consumer),
+  ];
+}
+
+function windowText({ window }: NonNullable<GatewayStatus["consumer"]>): string[] {
+  if (!window) return [];
+  const span = `${Math.round(window.spanMs / 1_000)} s`;
+  const short = window.isShort ? `  SHORT: duplicates are recognised for the last ${span} only` : "";
+  return [`Dedupe window: ${window.ids} ids in ${window.bytes} bytes, spanning ${span}.${short}`];
+}

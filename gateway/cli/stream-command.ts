@@ -1,0 +1,116 @@
+import type { Command } from "commander";
+import {
+  BridgeError,
+  checkStreamAgainstLake,
+  openEmbeddedStream,
+  startNewStream,
+} from "../../bridge/index.ts";
+import type { GatewayConfig } from "../config.ts";
+import { GatewayError } from "../errors.ts";
+import { loadLakeState } from "../roles.ts";
+import { prepareDataFolder } from "../supervisor/data-folder.ts";
+import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
+import { killLeftChildren } from "../supervisor/process-record.ts";
+import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
+import { addDataOptions, addLakeOption, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
+
+type Flags = ConfigFlags & { readonly json?: boolean; readonly force?: boolean };
+
+export function addStreamCommand(program: Command, environment: CommandEnvironment): void {
+  const stream = program.command("stream").description("ways on after a stream has lost something");
+  addNew(stream, environment);
+  addAcceptGap(stream, environment);
+}
+
+function addNew(stream: Command, environment: CommandEnvironment): void {
+  const command = addLakeOption(
+    addDataOptions(
+      stream
+        .command("new")
+        .description("with the gateway stopped: put the embedded stream aside and start an empty one"),
+    ),
+  ).option(
+    "--force",
+    "also where the stream fits the lake; what it holds and was not filed is not filed any more",
+  );
+  runAction<Flags>(command, environment, async ({ output, flags }) => {
+    const { config } = loadCommandConfig(flags, environment.variables);
+    const result = await startNew(config, flags.force === true);
+    const aside = result.movedTo === null ? "" : ` The old one is in ${result.movedTo}.`;
+    output.result(
+      result,
+      `The stream ${result.streamId} is new and empty.${aside} Start the gateway with \`tidegate up\`.`,
+    );
+    return undefined;
+  });
+}
+
+async function startNew(
+  config: GatewayConfig,
+  force: boolean,
+): Promise<{ streamId: string; movedTo: string | null }> {
+  const { data, stream: folder } = config.folders;
+  prepareDataFolder(data);
+  const lock = await DataFolderLock.acquire(data, { pid: process.pid, startedAt: new Date().toISOString() });
+  try {
+    await killLeftChildren(data);
+    if (!force && (await fitsLake(config)))
+      throw new GatewayError(
+        "STREAM_IN_ORDER",
+        `The stream in ${folder} fits the lake: nothing has to be given up. --force puts it aside all the same, with everything in it that was not filed.`,
+        { retryable: false },
+      );
+    return await startNewStream({ folder, partitionCount: config.stream.partitionCount });
+  } finally {
+    await lock.release();
+  }
+}
+
+/** False where the stream is missing, damaged, or has another past than the lake. */
+async function fitsLake(config: GatewayConfig): Promise<boolean> {
+  const lake = await loadLakeState(config);
+  try {
+    const stream = await openEmbeddedStream({
+      mode: "read",
+      folder: config.folders.stream,
+      maxBytes: config.stream.maxBytes,
+    });
+    try {
+      await checkStreamAgainstLake(stream, lake);
+      return true;
+    } finally {
+      await stream.close();
+    }
+  } catch (error) {
+    // What a newer version wrote may be in order.
+    if (error instanceof BridgeError && error.code !== "STREAM_VERSION") return false;
+    throw error;
+  }
+}
+
+function addAcceptGap(stream: Command, environment: CommandEnvironment): void {
+  const command = addDataOptions(
+    stream
+      .command("accept-gap <partition>")
+      .description(
+        "let a stopped partition go on behind lost blocks; the loss stays in its books as unaccounted",
+      ),
+  );
+  runAction<Flags>(command, environment, async ({ output, flags, args }) => {
+    const partition = args[0] ?? "";
+    if (!/^\d{1,5}$/.test(partition))
+      throw new GatewayError("USAGE_INVALID", `${partition} is not the number of a partition.`, {
+        retryable: false,
+      });
+    const answer = await apiOf(flags, environment).send<{ unaccounted: number }>({
+      method: "POST",
+      path: "/v1/stream/accept-gap",
+      body: { partition: Number(partition) },
+    });
+    output.result(
+      answer,
+      `Partition ${partition} goes on; ${answer.unaccounted} acknowledged messages are given up.`,
+    );
+    return undefined;
+  });
+}

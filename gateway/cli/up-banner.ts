@@ -1,0 +1,40 @@
+import type { GatewayConfig } from "../config.ts";
+
+export interface Places {
+  readonly mqtt: string;
+  readonly http: string;
+  readonly data: string;
+  readonly lake: string;
+}
+
+/** What a person sees when the gateway is ready: where everything is, and what to type next. */
+export function bannerText(config: GatewayConfig, places: Places): string {
+  const [host, port] = splitAddress(places.mqtt);
+  const dataFlag = config.data === "./data" ? "" : ` --data ${quoted(config.data)}`;
+  const address = `${host === "127.0.0.1" ? "" : `-h ${host} `}${port === "1883" ? "" : `-p ${port} `}`;
+  const lines = [
+    "",
+    "Tidegate is ready.",
+    `  MQTT   mqtt://${places.mqtt}`,
+    `  HTTP   http://${places.http}  (/openapi.json; token in ${places.data}/api-token)`,
+    `  data   ${places.data}`,
+    `  lake   ${places.lake}`,
+    "",
+    "Publish something:",
+    `  mosquitto_pub ${address}-t fleet/dev1/telemetry -q 1 -m '{"id":"1","ts":'$(date +%s%3N)',"temperature":21.5}'`,
+    "and about five seconds later read it:",
+    `  npx tidegate query${dataFlag} "SELECT device_id, event_time, temperature FROM telemetry"`,
+    "",
+  ];
+  return lines.join("\n");
+}
+
+function splitAddress(address: string): [host: string, port: string] {
+  const colon = address.lastIndexOf(":");
+  return [address.slice(0, colon).replaceAll(/[[\]]/g, ""), address.slice(colon + 1)];
+}
+
+/** For a POSIX shell. */
+function quoted(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,78 @@
+import type { Command } from "commander";
+import type { GatewayConfig } from "../config.ts";
+import { createProcessLogger } from "../process-logger.ts";
+import { openGatewayLake } from "../roles.ts";
+import { type RunningGateway, runGateway } from "../supervisor/run-gateway.ts";
+import { type CommandEnvironment, runAction } from "./command-context.ts";
+import type { CommandOutput } from "./command-output.ts";
+import { addDataOptions, addServiceOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
+import { bannerText } from "./up-banner.ts";
+
+export function addUpCommand(program: Command, environment: CommandEnvironment): void {
+  const up = addServiceOptions(addDataOptions(program.command("up").description("run the gateway")));
+  runAction<ConfigFlags & { json?: boolean }>(up, environment, async ({ output, flags }) => {
+    const { config } = loadCommandConfig(flags, environment.variables);
+    const logger = createProcessLogger("supervisor", config);
+    const { version, program: file } = environment;
+    const random = Math.random;
+    const now = Date.now;
+    const options = { config, logger, version, program: file, openLake: openGatewayLake, random, now };
+    const signals = catchSignals();
+    const gateway = await runGateway(options);
+    signals.onSecond(() => {
+      gateway.supervisor.killAll();
+      environment.exit(1);
+    });
+    announce(gateway, config, output);
+    const failure = gateway.ready.then(() => new Promise<never>(() => {}));
+    try {
+      await Promise.race([failure, signals.first]);
+    } catch (error) {
+      await gateway.stop();
+      throw error;
+    }
+    const isComplete = await gateway.stop();
+    if (!isComplete)
+      output.note("Not everything in the stream was filed in time: the rest is filed after the next start.");
+    return isComplete ? 0 : 1;
+  });
+}
+
+function announce(gateway: RunningGateway, config: GatewayConfig, output: CommandOutput): void {
+  gateway.ready.then(
+    () => {
+      const mqtt = gateway.supervisor.child("broker").status.listening ?? "";
+      const places = { mqtt, http: gateway.apiAddress, data: config.folders.data, lake: gateway.lakeUrl };
+      output.result({ event: "ready", pid: process.pid, ...places }, bannerText(config, places));
+    },
+    // Whoever started it gets the error.
+    () => {},
+  );
+}
+
+interface Signals {
+  /** Resolves at the first SIGINT or SIGTERM. */
+  readonly first: Promise<void>;
+  /** Called at the second one. */
+  onSecond(listener: () => void): void;
+}
+
+function catchSignals(): Signals {
+  let received = 0;
+  let second = (): void => process.exit(1);
+  const first = new Promise<void>((resolve) => {
+    const receive = (): void => {
+      received++;
+      if (received === 1) resolve();
+      else second();
+    };
+    process.on("SIGINT", receive);
+    process.on("SIGTERM", receive);
+  });
+  return {
+    first,
+    onSecond: (listener) => {
+      second = listener;
+    },
+  };
+}

@@ -1,0 +1,50 @@
+import { AggregatorRegistry, Counter, Gauge, Registry } from "prom-client";
+import type { MetricsAsJson } from "./supervisor/messages.ts";
+
+/** The supervisor's own metrics. */
+export interface GatewayMetrics {
+  readonly registry: Registry;
+  /** By process. */
+  readonly childRestarts: Counter<"child">;
+  readonly childUp: Gauge<"child">;
+  /** By method, route and status. */
+  readonly apiRequests: Counter<"method" | "route" | "status">;
+}
+
+export function createGatewayMetrics(): GatewayMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  return {
+    registry,
+    childRestarts: new Counter({
+      name: "tidegate_child_restarts_total",
+      help: "Times that a child process ended unexpectedly and was started again",
+      labelNames: ["child"],
+      registers,
+    }),
+    childUp: new Gauge({
+      name: "tidegate_child_up",
+      help: "1 while the child process does its work",
+      labelNames: ["child"],
+      registers,
+    }),
+    apiRequests: new Counter({
+      name: "tidegate_api_requests_total",
+      help: "Requests that the HTTP API has answered",
+      labelNames: ["method", "route", "status"],
+      registers,
+    }),
+  };
+}
+
+/** One text of all processes' metrics, each value labelled with its process. */
+export async function mergedMetrics(byProcess: ReadonlyMap<string, MetricsAsJson>): Promise<string> {
+  const labelled = [...byProcess].map(([process, families]) =>
+    families.map((family) => ({
+      ...family,
+      aggregator: "sum" as const,
+      values: family.values.map((value) => ({ ...value, labels: { ...value.labels, process } })),
+    })),
+  );
+  return await AggregatorRegistry.aggregate(labelled).metrics();
+}

@@ -1,0 +1,71 @@
+import { randomBytes } from "node:crypto";
+import { type Static, Type } from "@sinclair/typebox";
+import { Value } from "@sinclair/typebox/value";
+import type { DeviceRole } from "../../broker/index.ts";
+import { GatewayError } from "../errors.ts";
+import { hashKey, hashPassword, newDeviceKey, type StoredSecret } from "./device-secret.ts";
+
+/** Client ids of an edge are `<identity>/<suffix>`, so names hold no slash; `*` ends prefixes in topics' publishers. */
+const namePattern = "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$";
+
+export const deviceInputSchema = Type.Object(
+  {
+    name: Type.String({ pattern: namePattern, description: "MQTT user name: letters, digits and . _ : @ -" }),
+    role: Type.Optional(
+      Type.Union([Type.Literal("device"), Type.Literal("edge")], {
+        description: "device = speaks for itself, edge = a field gateway that speaks for many devices",
+      }),
+    ),
+    topicPrefixes: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 1_024 }), {
+        maxItems: 100,
+        description: "For an edge: beginnings of the topic names that it may publish on",
+      }),
+    ),
+    password: Type.Optional(
+      Type.String({
+        minLength: 8,
+        maxLength: 256,
+        description: "A password that a human chose; without it a key of 256 random bits is made",
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+export type DeviceInput = Static<typeof deviceInputSchema>;
+
+export interface DeviceRecord {
+  readonly name: string;
+  /** Random: tells an identity from an earlier one with the same name. */
+  readonly id: string;
+  readonly role: DeviceRole;
+  readonly topicPrefixes: readonly string[];
+  readonly secret: StoredSecret;
+  readonly createdAtMs: number;
+}
+
+/** The record of a new identity, and its key where one was made: it can't be found out again later. Throws DEVICE_INVALID. */
+export async function newDeviceRecord(
+  input: DeviceInput,
+  nowMs: number,
+): Promise<{ record: DeviceRecord; key: string | null }> {
+  const fault = Value.Errors(deviceInputSchema, input).First();
+  if (fault) throw invalid(`${fault.path.slice(1) || "the definition"}: ${fault.message}`);
+  const role = input.role ?? "device";
+  const topicPrefixes = input.topicPrefixes ?? [];
+  if (role === "device" && topicPrefixes.length > 0)
+    throw invalid("topic prefixes are for the role edge; a device publishes where {device} is its own name");
+  if (topicPrefixes.some((prefix) => /[+#{}]/.test(prefix)))
+    throw invalid("a topic prefix is the beginning of topic names, without wildcards");
+  const key = input.password === undefined ? newDeviceKey() : null;
+  const secret = key === null ? await hashPassword(input.password ?? "") : hashKey(key);
+  const id = randomBytes(8).toString("hex");
+  return { record: { name: input.name, id, role, topicPrefixes, secret, createdAtMs: nowMs }, key };
+}
+
+function invalid(fault: string): GatewayError {
+  return new GatewayError("DEVICE_INVALID", `The identity can't be defined so: ${fault}.`, {
+    retryable: false,
+  });
+}

@@ -1,0 +1,56 @@
+import { GatewayError } from "../errors.ts";
+import { type DeviceInput, type DeviceRecord, newDeviceRecord } from "./device-record.ts";
+import type { RegistryStore } from "./registry-store.ts";
+
+/** An identity as shown to admins: without its secret. */
+export interface DeviceView {
+  readonly name: string;
+  readonly role: DeviceRecord["role"];
+  readonly topicPrefixes: readonly string[];
+  readonly secret: DeviceRecord["secret"]["kind"];
+  readonly createdAtMs: number;
+}
+
+export interface DevicesOptions {
+  readonly store: RegistryStore;
+  readonly now: () => number;
+  /** Told the name of an identity that is no longer valid; resolves once its connections are being closed. */
+  readonly revoked: (name: string) => Promise<void>;
+}
+
+/** What admins do with identities. Used by one process, the supervisor. */
+export class Devices {
+  readonly #options: DevicesOptions;
+
+  constructor(options: DevicesOptions) {
+    this.#options = options;
+  }
+
+  list(page: { limit: number; after: string }): DeviceView[] {
+    return this.#options.store.devices(page.limit, page.after).map(viewOf);
+  }
+
+  /** `key` is shown this once, and null where the caller gave a password. Throws DEVICE_INVALID, DEVICE_EXISTS. */
+  async add(input: DeviceInput): Promise<{ device: DeviceView; key: string | null }> {
+    const { record, key } = await newDeviceRecord(input, this.#options.now());
+    if (!(await this.#options.store.addDevice(record)))
+      throw new GatewayError(
+        "DEVICE_EXISTS",
+        `There is an identity ${input.name} already: remove it first to give it a new key.`,
+        { retryable: false },
+      );
+    return { device: viewOf(record), key };
+  }
+
+  /** Its connections are closed. Throws DEVICE_UNKNOWN. */
+  async remove(name: string): Promise<void> {
+    if (!(await this.#options.store.removeDevice(name)))
+      throw new GatewayError("DEVICE_UNKNOWN", `There is no identity ${name}.`, { retryable: false });
+    await this.#options.revoked(name);
+  }
+}
+
+function viewOf(record: DeviceRecord): DeviceView {
+  const { name, role, topicPrefixes, secret, createdAtMs } = record;
+  return { name, role, topicPrefixes, secret: secret.kind, createdAtMs };
+}

@@ -1,0 +1,177 @@
+import { randomBytes } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
+import { compareSpecificity, filtersOverlap, parseTopicFilter } from "../../devices/protocol/topic-filter.ts";
+import { GatewayError } from "../errors.ts";
+import type { RegistryStore } from "./registry-store.ts";
+import type { TopicArchive } from "./topic-archive.ts";
+import { columnConflicts } from "./topic-columns.ts";
+import { defineTopic, type TopicDefinition, type TopicInput, type TopicRecord } from "./topic-definition.ts";
+
+export interface TopicsOptions {
+  readonly store: RegistryStore;
+  readonly archive: TopicArchive;
+  readonly now: () => number;
+  /** Resolves once the broker judges by the change, or can't be waited for any longer. */
+  readonly changed: () => Promise<void>;
+}
+
+/**
+ * What admins do with topics. Used by one process (the supervisor); calls run one after another.
+ * Each version stands in the lake before it stands in the registry, so that the broker never accepts what the lake can't explain.
+ */
+export class Topics {
+  readonly #options: TopicsOptions;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: TopicsOptions) {
+    this.#options = options;
+  }
+
+  /** Live topics by name; with `deleted` also those whose acceptance has been stopped. */
+  list(options: { deleted: boolean }): TopicRecord[] {
+    return this.#options.store
+      .latestTopics()
+      .filter((record) => options.deleted || !record.deleted)
+      .sort((left, right) => left.name.localeCompare(right.name));
+  }
+
+  /** Every version, oldest first. Throws TOPIC_UNKNOWN. */
+  versions(name: string): TopicRecord[] {
+    const versions = this.#versionsOf(name);
+    if (versions.length === 0) throw unknownTopic(name);
+    return versions;
+  }
+
+  /**
+   * Creates a topic, or goes on with the table of a deleted one of that name where its columns fit (TOPIC_INCOMPATIBLE else).
+   * A live topic with this very definition is left alone (`created` false); with another one it is TOPIC_EXISTS.
+   */
+  create(input: TopicInput): Promise<{ topic: TopicRecord; created: boolean }> {
+    return this.#inTurn(async () => {
+      const definition = defineTopic(input);
+      const versions = this.#versionsOf(definition.name);
+      const live = liveOf(versions);
+      if (live) {
+        if (isDeepStrictEqual(definitionOf(live), definition)) return { topic: live, created: false };
+        throw new GatewayError(
+          "TOPIC_EXISTS",
+          `There is a topic ${definition.name} with another definition: change it with \`tidegate topics update\`, or delete it first.`,
+          { retryable: false },
+        );
+      }
+      return { topic: await this.#add(definition, versions), created: true };
+    });
+  }
+
+  /** The live topic's next version; the same definition again changes nothing. Throws TOPIC_UNKNOWN, TOPIC_INCOMPATIBLE. */
+  update(input: TopicInput): Promise<{ topic: TopicRecord; created: boolean }> {
+    return this.#inTurn(async () => {
+      const definition = defineTopic(input);
+      const versions = this.#versionsOf(definition.name);
+      const live = liveOf(versions);
+      if (!live) throw unknownTopic(definition.name);
+      if (isDeepStrictEqual(definitionOf(live), definition)) return { topic: live, created: false };
+      return { topic: await this.#add(definition, versions), created: true };
+    });
+  }
+
+  /**
+   * Stops acceptance. What is in the stream already is still filed: the definition and the table stay.
+   * Throws TOPIC_UNKNOWN, and TOPIC_PURGE_UNSAFE where `purge` is asked for.
+   */
+  delete(name: string, options: { purge: boolean }): Promise<TopicRecord> {
+    return this.#inTurn(async () => {
+      if (options.purge)
+        throw new GatewayError(
+          "TOPIC_PURGE_UNSAFE",
+          `The table of ${name} can't be removed: the commit log names its files, and duplicates are recognised by reading them. Delete the topic without --purge; its table stays readable.`,
+          { retryable: false },
+        );
+      const versions = this.#versionsOf(name);
+      const live = liveOf(versions);
+      if (!live) throw unknownTopic(name);
+      const record = { ...live, version: live.version + 1, createdAtMs: this.#options.now(), deleted: true };
+      return await this.#store(record);
+    });
+  }
+
+  async #add(definition: TopicDefinition, versions: readonly TopicRecord[]): Promise<TopicRecord> {
+    const conflicts = [
+      ...new Set(versions.flatMap((old) => columnConflicts(old.columns, definition.columns))),
+    ];
+    if (conflicts.length > 0)
+      throw new GatewayError(
+        "TOPIC_INCOMPATIBLE",
+        `The table of ${definition.name} can't go on with these columns: ${conflicts.join("; ")}.`,
+        { retryable: false, details: { conflicts } },
+      );
+    this.#refuseAmbiguity(definition);
+    const last = versions.at(-1);
+    return await this.#store({
+      ...definition,
+      topicId: last?.topicId ?? randomBytes(8).toString("hex"),
+      version: (last?.version ?? 0) + 1,
+      createdAtMs: this.#options.now(),
+      deleted: false,
+    });
+  }
+
+  #refuseAmbiguity(definition: TopicDefinition): void {
+    const others = this.list({ deleted: false }).filter((other) => other.name !== definition.name);
+    const rival = others.find((other) => isAmbiguous(definition.filter, other.filter));
+    if (rival)
+      throw new GatewayError(
+        "TOPIC_AMBIGUOUS",
+        `The filter ${definition.filter} and ${rival.filter} of the topic ${rival.name} match the same topic names, and neither is more specific: use a literal level where the other has a wildcard, or another path.`,
+        { retryable: false, details: { rival: rival.name } },
+      );
+  }
+
+  async #store(record: TopicRecord): Promise<TopicRecord> {
+    if ((await this.#options.archive.write(record)) === "taken")
+      throw new GatewayError(
+        "REGISTRY_CONFLICT",
+        `The lake holds another version ${record.version} of the topic ${record.name}: another gateway uses this lake, or this registry is an older copy. Restart the gateway: it takes over what the lake knows.`,
+        { retryable: false },
+      );
+    await this.#options.store.addTopics([record]);
+    await this.#options.changed();
+    return record;
+  }
+
+  #versionsOf(name: string): TopicRecord[] {
+    return this.#options.store.allTopics().filter((record) => record.name === name);
+  }
+
+  #inTurn<Result>(step: () => Promise<Result>): Promise<Result> {
+    const result = this.#last.then(step, step);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+}
+
+/** True where some topic name matches both filters and neither is more specific. */
+export function isAmbiguous(left: string, right: string): boolean {
+  const [a, b] = [parseTopicFilter(left), parseTopicFilter(right)];
+  return filtersOverlap(a, b) && compareSpecificity(a, b) === 0;
+}
+
+function liveOf(versions: readonly TopicRecord[]): TopicRecord | null {
+  const last = versions.at(-1);
+  return last && !last.deleted ? last : null;
+}
+
+function definitionOf(record: TopicRecord): TopicDefinition {
+  const { topicId: _id, version: _version, createdAtMs: _created, deleted: _deleted, ...definition } = record;
+  return definition;
+}
+
+function unknownTopic(name: string): GatewayError {
+  return new GatewayError(
+    "TOPIC_UNKNOWN",
+    `There is no topic ${name}: \`tidegate topics list\` shows those that there are.`,
+    {
+      retryable: false,
+    },
+  );
+}

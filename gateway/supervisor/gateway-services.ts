@@ -1,0 +1,83 @@
+import type { ConsumerStatus } from "../../bridge/index.ts";
+import type { ApiServices } from "../api/api-services.ts";
+import { createQuarantineReader } from "../api/quarantine-reader.ts";
+import type { GatewayConfig } from "../config.ts";
+import { type GatewayMetrics, mergedMetrics } from "../metrics.ts";
+import type { Devices } from "../registry/devices.ts";
+import type { Topics } from "../registry/topics.ts";
+import { booksOf, type GatewayStatus } from "./gateway-status.ts";
+import { type MetricsAsJson, type RoleName, roleNames } from "./messages.ts";
+import type { GatewayLake } from "./run-gateway.ts";
+import type { Supervisor } from "./supervisor.ts";
+
+interface ServiceParts {
+  readonly config: GatewayConfig;
+  readonly version: string;
+  readonly program: string;
+  readonly startedAtMs: number;
+  readonly supervisor: Supervisor;
+  readonly topics: Topics;
+  readonly devices: Devices;
+  readonly lake: GatewayLake;
+  readonly metrics: GatewayMetrics;
+}
+
+/** A child that is stopped or busy must not hold up a monitor for long. */
+const answerTimeoutMs = 2_000;
+/** Accepting a gap waits for a commit. */
+const acceptGapTimeoutMs = 50_000;
+
+export function createServices(parts: ServiceParts): ApiServices {
+  const { supervisor, topics, devices } = parts;
+  return {
+    topics,
+    devices,
+    quarantine: createQuarantineReader(parts),
+    readiness: () => supervisor.readiness(),
+    status: () => gatewayStatus(parts),
+    metrics: () => collectMetrics(parts),
+    acceptGap: (partition) =>
+      supervisor.child("consumer").request("acceptGap", partition, acceptGapTimeoutMs),
+  };
+}
+
+async function gatewayStatus(parts: ServiceParts): Promise<GatewayStatus> {
+  const { config, supervisor, lake } = parts;
+  const [broker, consumer] = await Promise.all([
+    statusOf(supervisor, "broker"),
+    statusOf(supervisor, "consumer"),
+  ]);
+  return {
+    version: parts.version,
+    startedAt: new Date(parts.startedAtMs).toISOString(),
+    ...supervisor.readiness(),
+    data: config.folders.data,
+    lake: { url: lake.url, id: lake.lakeId },
+    processes: supervisor.statuses(),
+    broker,
+    consumer: consumer as ConsumerStatus | null,
+    books: booksOf(consumer as ConsumerStatus | null),
+  };
+}
+
+function statusOf(supervisor: Supervisor, role: RoleName): Promise<unknown> {
+  return supervisor
+    .child(role)
+    .request("status", null, answerTimeoutMs)
+    .catch(() => null);
+}
+
+/** Processes that don't answer in time are left out; `tidegate_child_up` says which. */
+async function collectMetrics({ supervisor, metrics }: ServiceParts): Promise<string> {
+  const byProcess = new Map<string, MetricsAsJson>([
+    ["supervisor", await metrics.registry.getMetricsAsJSON()],
+  ]);
+  for (const role of roleNames) {
+    const answer = await supervisor
+      .child(role)
+      .request("metrics", null, answerTimeoutMs)
+      .catch(() => null);
+    if (answer) byProcess.set(role, answer);
+  }
+  return await mergedMetrics(byProcess);
+}

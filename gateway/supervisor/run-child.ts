@@ -1,0 +1,91 @@
+import type { Logger } from "pino";
+import { Registry } from "prom-client";
+import type { GatewayConfig } from "../config.ts";
+import { createProcessLogger } from "../process-logger.ts";
+import type { CommittedPositions, RoleName } from "./messages.ts";
+import { refusalOf, SupervisorLink } from "./supervisor-link.ts";
+
+/** What a role is given to work with. */
+export interface RoleContext {
+  readonly config: GatewayConfig;
+  /** `host:port` that an earlier process of this role listened on; null at the first start. */
+  readonly earlierAddress: string | null;
+  readonly logger: Logger;
+  readonly metrics: Registry;
+  /** Tells the supervisor up to where the lake holds the stream. */
+  readonly committed: (committed: CommittedPositions) => void;
+  /** Ends the process because its work can't go on; the supervisor starts it again. */
+  readonly fail: (error: unknown) => void;
+}
+
+/** A role at work. */
+export interface RunningRole {
+  readonly listening: string | null;
+  status(): Promise<unknown>;
+  /** Finishes what was begun; the process ends with 0 afterwards. */
+  stop(): Promise<void>;
+  topicsChanged?(): Promise<void>;
+  deviceRevoked?(name: string): Promise<void>;
+  acceptGap?(partition: number): Promise<Readonly<Record<string, unknown>>>;
+  committed?(committed: CommittedPositions): void;
+}
+
+export type StartRole = (context: RoleContext) => Promise<RunningRole>;
+
+/** Exit code of a child that said why it can't go on. */
+const refusedExitCode = 3;
+
+/** Runs a role in this process until its supervisor stops it or is gone. */
+export function runChild(role: RoleName, startRole: StartRole): void {
+  // A terminal's Ctrl-C and a service manager's TERM reach the whole group: the supervisor decides what ends when.
+  process.on("SIGINT", () => {});
+  process.on("SIGTERM", () => {});
+  let running: RunningRole | null = null;
+  const link = new SupervisorLink(
+    process,
+    {
+      start: ({ config, listening }) => {
+        begin(config, listening).then(
+          (started) => {
+            running = started;
+          },
+          (error: unknown) => refuse(error),
+        );
+      },
+      stop: () => {
+        if (!running) process.exit(0);
+        running.stop().then(
+          () => process.exit(0),
+          (error: unknown) => refuse(error),
+        );
+      },
+      committed: (committed) => running?.committed?.(committed),
+    },
+    () => process.exit(1),
+  );
+  let logger: Logger | null = null;
+  const refuse = (error: unknown): void => {
+    logger?.error({ event: `${role}.refused`, err: error }, `${role} can't go on`);
+    void link.refused(refusalOf(error)).then(() => process.exit(refusedExitCode));
+  };
+  const begin = async (config: GatewayConfig, earlierAddress: string | null): Promise<RunningRole> => {
+    logger = createProcessLogger(role, config);
+    const metrics = new Registry();
+    const committed = (positions: CommittedPositions): void => link.committed(positions);
+    const started = await startRole({ config, earlierAddress, logger, metrics, committed, fail: refuse });
+    link.serve("status", () => started.status());
+    link.serve("metrics", () => metrics.getMetricsAsJSON());
+    link.serve("topicsChanged", async () => {
+      await started.topicsChanged?.();
+      return null;
+    });
+    link.serve("deviceRevoked", async (name) => {
+      await started.deviceRevoked?.(name);
+      return null;
+    });
+    const acceptGap = started.acceptGap?.bind(started);
+    if (acceptGap) link.serve("acceptGap", acceptGap);
+    link.ready(started.listening);
+    return started;
+  };
+}

@@ -1,0 +1,244 @@
+import { type ChildProcess, fork } from "node:child_process";
+import type { Logger } from "pino";
+import { fullJitterDelayMs } from "../../devices/protocol/backoff.ts";
+import { CodedError } from "../../devices/protocol/coded-error.ts";
+import type { GatewayConfig } from "../config.ts";
+import { GatewayError } from "../errors.ts";
+import type { ChildRequests, FromChild, Refusal, RequestKind, RoleName, ToChild } from "./messages.ts";
+import { identifyProcess, type ProcessIdentity } from "./process-identity.ts";
+
+/** `waiting` = it ended and is started again after a delay. */
+export type ChildState = "starting" | "ready" | "waiting" | "stopping" | "stopped";
+
+export interface ChildStatus {
+  readonly role: RoleName;
+  readonly state: ChildState;
+  readonly pid: number | null;
+  readonly restarts: number;
+  /** Why it can't start, where it said so. */
+  readonly refusal: Refusal | null;
+  readonly lastExit: {
+    readonly code: number | null;
+    readonly signal: string | null;
+    readonly atMs: number;
+  } | null;
+  /** Where it listens, or listened last. */
+  readonly listening: string | null;
+}
+
+export interface SupervisedChildOptions {
+  readonly role: RoleName;
+  readonly config: GatewayConfig;
+  /** The program that is forked with the role as its argument. */
+  readonly program: string;
+  readonly logger: Logger;
+  readonly random: () => number;
+  readonly now: () => number;
+  /** Called when the pid changes and before the child may do anything; null = no process. */
+  readonly onProcess: (identity: ProcessIdentity | null) => void;
+  readonly onMessage: (message: FromChild) => void;
+  readonly onChange: () => void;
+}
+
+/** What a child answered a request with, under the code that it raised. */
+export class ChildError extends CodedError {
+  constructor(refusal: Refusal) {
+    super(refusal.code, refusal.message, { retryable: refusal.retryable });
+  }
+}
+
+const backoff = { baseMs: 100, maxMs: 10_000 };
+/** A child that said why it can't start mostly waits for a person. */
+const refusedBackoff = { baseMs: 1_000, maxMs: 30_000 };
+/** One that was ready for so long has not been failing: its next delay is short again. */
+const healthyAfterMs = 5_000;
+
+/** One child process, started again whenever it ends, with growing, jittered delays. It never takes the others down. */
+export class SupervisedChild {
+  readonly #options: SupervisedChildOptions;
+  #process: ChildProcess | null = null;
+  #state: ChildState = "stopped";
+  #attempt = 0;
+  #restarts = 0;
+  #readyAtMs: number | null = null;
+  #refusal: Refusal | null = null;
+  /** True where this process, not an earlier one, said why it can't go on. */
+  #hasRefused = false;
+  #lastExit: ChildStatus["lastExit"] = null;
+  #listening: string | null = null;
+  #restartTimer: NodeJS.Timeout | null = null;
+  #nextRequest = 1;
+  readonly #requests = new Map<
+    number,
+    { resolve: (answer: unknown) => void; reject: (error: Error) => void }
+  >();
+  #stopped: (() => void) | null = null;
+
+  constructor(options: SupervisedChildOptions) {
+    this.#options = options;
+  }
+
+  get status(): ChildStatus {
+    return {
+      role: this.#options.role,
+      state: this.#state,
+      pid: this.#process?.pid ?? null,
+      restarts: this.#restarts,
+      refusal: this.#refusal,
+      lastExit: this.#lastExit,
+      listening: this.#listening,
+    };
+  }
+
+  start(): void {
+    const { role, program, logger, config } = this.#options;
+    this.#setState("starting");
+    // Only the supervisor speaks on stdout; what children print goes where the logs go.
+    const child = fork(program, [role], { stdio: ["ignore", 2, 2, "ipc"], serialization: "advanced" });
+    this.#process = child;
+    this.#hasRefused = false;
+    child.on("message", (message) => this.#receive(message as FromChild));
+    child.on("error", (error) =>
+      logger.error({ event: "child.error", role, err: error }, "child process error"),
+    );
+    child.once("close", (code, signal) => this.#ended(child, code, signal));
+    child.once("spawn", () => {
+      const identity = child.pid === undefined ? null : identifyProcess(child.pid);
+      this.#options.onProcess(identity);
+      this.#send({ type: "start", config, listening: this.#listening });
+      logger.info({ event: "child.started", role, pid: child.pid }, `${role} started`);
+    });
+  }
+
+  /** Starts a waiting child at once. */
+  startNow(): void {
+    if (this.#state !== "waiting") return;
+    this.#clearTimer();
+    this.start();
+  }
+
+  notify(message: ToChild): void {
+    if (this.#state === "ready") this.#send(message);
+  }
+
+  /** Rejects with CHILD_UNREACHABLE (retryable) where there is no answer in time. */
+  request<Kind extends RequestKind>(
+    kind: Kind,
+    ask: ChildRequests[Kind]["ask"],
+    timeoutMs: number,
+  ): Promise<ChildRequests[Kind]["answer"]> {
+    const { role } = this.#options;
+    return new Promise((resolve, reject) => {
+      if (this.#state !== "ready") return reject(unreachable(`The ${role} is not running.`));
+      const id = this.#nextRequest++;
+      const timer = setTimeout(
+        () => settle(() => reject(unreachable(`The ${role} did not answer.`))),
+        timeoutMs,
+      );
+      const settle = (done: () => void): void => {
+        clearTimeout(timer);
+        this.#requests.delete(id);
+        done();
+      };
+      this.#requests.set(id, {
+        resolve: (answer) => settle(() => resolve(answer as ChildRequests[Kind]["answer"])),
+        reject: (error) => settle(() => reject(error)),
+      });
+      this.#send({ type: "request", id, kind, ask });
+    });
+  }
+
+  /** Asks it to finish its work and end, kills it after `timeoutMs`. Resolves once it is gone; true = it ended by itself, with 0. */
+  async stop(timeoutMs: number): Promise<boolean> {
+    this.#clearTimer();
+    const child = this.#process;
+    if (!child) {
+      this.#setState("stopped");
+      return true;
+    }
+    const gone = new Promise<void>((resolve) => {
+      this.#stopped = resolve;
+    });
+    this.#setState("stopping");
+    this.#send({ type: "stop" });
+    const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+    await gone;
+    clearTimeout(timer);
+    return this.#lastExit?.code === 0;
+  }
+
+  kill(): void {
+    this.#clearTimer();
+    this.#state = "stopping";
+    this.#process?.kill("SIGKILL");
+  }
+
+  #receive(message: FromChild): void {
+    if (message.type === "ready") {
+      this.#listening = message.listening;
+      this.#refusal = null;
+      this.#readyAtMs = this.#options.now();
+      if (this.#state === "starting") this.#setState("ready");
+    } else if (message.type === "refused") {
+      this.#refusal = message.refusal;
+      this.#hasRefused = true;
+    } else if (message.type === "answer") {
+      this.#requests.get(message.id)?.resolve(message.answer);
+    } else if (message.type === "failure") {
+      this.#requests.get(message.id)?.reject(new ChildError(message.refusal));
+    }
+    this.#options.onMessage(message);
+  }
+
+  #ended(child: ChildProcess, code: number | null, signal: string | null): void {
+    if (this.#process !== child) return;
+    const { role, logger, now, random, onProcess } = this.#options;
+    this.#process = null;
+    this.#lastExit = { code, signal, atMs: now() };
+    for (const request of [...this.#requests.values()]) request.reject(unreachable(`The ${role} ended.`));
+    onProcess(null);
+    if (this.#state === "stopping") {
+      this.#setState("stopped");
+      this.#stopped?.();
+      return;
+    }
+    if (!this.#hasRefused) this.#refusal = null;
+    const wasHealthy = this.#readyAtMs !== null && now() - this.#readyAtMs >= healthyAfterMs;
+    this.#attempt = wasHealthy ? 0 : this.#attempt;
+    const delayMs = fullJitterDelayMs(this.#attempt, this.#refusal ? refusedBackoff : backoff, random);
+    this.#attempt++;
+    this.#restarts++;
+    this.#readyAtMs = null;
+    const facts = {
+      event: "child.ended",
+      role,
+      pid: child.pid,
+      code,
+      signal,
+      refusal: this.#refusal?.code,
+      delayMs,
+    };
+    logger.error(facts, this.#refusal?.message ?? `${role} ended unexpectedly and is started again`);
+    this.#restartTimer = setTimeout(() => this.start(), delayMs);
+    this.#setState("waiting");
+  }
+
+  #send(message: ToChild): void {
+    // A child that has just ended can't be told; `close` deals with that.
+    if (this.#process?.connected) this.#process.send(message, () => {});
+  }
+
+  #clearTimer(): void {
+    if (this.#restartTimer) clearTimeout(this.#restartTimer);
+    this.#restartTimer = null;
+  }
+
+  #setState(state: ChildState): void {
+    this.#state = state;
+    this.#options.onChange();
+  }
+}
+
+function unreachable(message: string): GatewayError {
+  return new GatewayError("CHILD_UNREACHABLE", message, { retryable: true });
+}

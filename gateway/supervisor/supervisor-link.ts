@@ -1,0 +1,112 @@
+import { CodedError } from "../../devices/protocol/coded-error.ts";
+import type {
+  ChildRequests,
+  CommittedPositions,
+  FromChild,
+  Refusal,
+  RequestKind,
+  ToChild,
+} from "./messages.ts";
+
+type Handlers = {
+  [Kind in RequestKind]?: (ask: ChildRequests[Kind]["ask"]) => Promise<ChildRequests[Kind]["answer"]>;
+};
+
+export interface LinkListeners {
+  readonly start: (message: Extract<ToChild, { type: "start" }>) => void;
+  readonly stop: () => void;
+  /** May come again with the same or older positions. */
+  readonly committed?: (committed: CommittedPositions) => void;
+}
+
+/** The parts of `process` that a child's link uses. */
+export interface LinkPort {
+  send?(message: FromChild, callback: (error: Error | null) => void): boolean;
+  on(event: "message", listener: (message: unknown) => void): unknown;
+  on(event: "disconnect", listener: () => void): unknown;
+}
+
+/**
+ * A child's end of the channel to its supervisor. When the channel closes, the supervisor is gone: `orphaned` is called and must end the
+ * process at once, since a new supervisor may be starting.
+ */
+export class SupervisorLink {
+  readonly #port: LinkPort;
+  readonly #handlers: Handlers = {};
+  #pending: CommittedPositions | null = null;
+  #isSending = false;
+
+  constructor(port: LinkPort, listeners: LinkListeners, orphaned: () => void) {
+    this.#port = port;
+    port.on("disconnect", orphaned);
+    port.on("message", (message) => {
+      const received = message as ToChild;
+      if (received.type === "start") listeners.start(received);
+      else if (received.type === "stop") listeners.stop();
+      else if (received.type === "committed") listeners.committed?.(received.committed);
+      else this.#answer(received);
+    });
+  }
+
+  /** Answers requests of this kind from now on; earlier ones got a failure. */
+  serve<Kind extends RequestKind>(
+    kind: Kind,
+    handler: (ask: ChildRequests[Kind]["ask"]) => Promise<ChildRequests[Kind]["answer"]>,
+  ): void {
+    (this.#handlers as Record<RequestKind, unknown>)[kind] = handler;
+  }
+
+  ready(listening: string | null): void {
+    this.#send({ type: "ready", listening });
+  }
+
+  /** Resolves once the supervisor has it, or can't be told. */
+  refused(refusal: Refusal): Promise<void> {
+    return new Promise((resolve) => this.#send({ type: "refused", refusal }, resolve));
+  }
+
+  /** Only the newest positions wait where the supervisor is slow (or stopped), so that nothing piles up. */
+  committed(committed: CommittedPositions): void {
+    const earlier = this.#pending?.streamId === committed.streamId ? this.#pending.positions : {};
+    this.#pending = { streamId: committed.streamId, positions: { ...earlier, ...committed.positions } };
+    this.#sendPending();
+  }
+
+  #sendPending(): void {
+    if (this.#isSending || this.#pending === null) return;
+    const committed = this.#pending;
+    this.#pending = null;
+    this.#isSending = true;
+    this.#send({ type: "committed", committed }, () => {
+      this.#isSending = false;
+      this.#sendPending();
+    });
+  }
+
+  #answer(request: Extract<ToChild, { type: "request" }>): void {
+    const handler = this.#handlers[request.kind] as ((ask: unknown) => Promise<unknown>) | undefined;
+    const { id } = request;
+    if (!handler) {
+      const refusal = { code: "CHILD_UNREACHABLE", message: "It is not ready yet.", retryable: true };
+      this.#send({ type: "failure", id, refusal });
+      return;
+    }
+    handler(request.ask).then(
+      (answer) => this.#send({ type: "answer", id, answer }),
+      (error: unknown) => this.#send({ type: "failure", id, refusal: refusalOf(error) }),
+    );
+  }
+
+  #send(message: FromChild, sent: () => void = () => {}): void {
+    // A closed channel ends the process by `disconnect`; there is nobody to tell.
+    if (this.#port.send) this.#port.send(message, () => sent());
+    else sent();
+  }
+}
+
+export function refusalOf(error: unknown): Refusal {
+  if (error instanceof CodedError)
+    return { code: error.code, message: error.message, retryable: error.retryable };
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { code: "INTERNAL_ERROR", message, retryable: true };
+}

@@ -1,0 +1,146 @@
+import type { Logger } from "pino";
+import type { GatewayConfig } from "../config.ts";
+import { GatewayError } from "../errors.ts";
+import type { GatewayMetrics } from "../metrics.ts";
+import type { FromChild, RoleName } from "./messages.ts";
+import { roleNames } from "./messages.ts";
+import { identifyProcess, type ProcessIdentity } from "./process-identity.ts";
+import { writeProcessRecord } from "./process-record.ts";
+import { type ChildStatus, SupervisedChild } from "./supervised-child.ts";
+
+export interface SupervisorOptions {
+  readonly config: GatewayConfig;
+  /** The program that is forked with a role as its argument. */
+  readonly program: string;
+  readonly logger: Logger;
+  readonly metrics: GatewayMetrics;
+  readonly random: () => number;
+  readonly now: () => number;
+}
+
+/** A stream that lost blocks waits for a person, who needs the running gateway to see what is wrong. */
+const refusalsToLiveWith = new Set(["STREAM_GAP"]);
+
+/** Runs the broker and the consumer. The caller holds the data folder's lock and has killed what an earlier supervisor left. */
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #children = new Map<RoleName, SupervisedChild>();
+  readonly #identities = new Map<RoleName, ProcessIdentity>();
+  readonly #self: ProcessIdentity;
+  #apiAddress: string | null = null;
+  #isStopping = false;
+  #wasReady = false;
+  readonly #started: Promise<void>;
+  #settleStarted: { resolve: () => void; reject: (error: Error) => void } = {
+    resolve: () => {},
+    reject: () => {},
+  };
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#self = identifyProcess(process.pid) ?? { pid: process.pid, startTicks: "", bootId: "" };
+    this.#started = new Promise((resolve, reject) => {
+      this.#settleStarted = { resolve, reject };
+    });
+    // Whoever waits for it gets the rejection; nobody has to.
+    this.#started.catch(() => {});
+    this.#record();
+    for (const role of roleNames) this.#children.set(role, this.#child(role));
+  }
+
+  /** Resolves when all children were ready for the first time; rejects with CHILD_FAILED where one says that it can't start. */
+  start(apiAddress: string): Promise<void> {
+    this.#apiAddress = apiAddress;
+    this.#record();
+    for (const child of this.#children.values()) child.start();
+    return this.#started;
+  }
+
+  child(role: RoleName): SupervisedChild {
+    return this.#children.get(role) as SupervisedChild;
+  }
+
+  statuses(): ChildStatus[] {
+    return roleNames.map((role) => this.child(role).status);
+  }
+
+  readiness(): { isReady: boolean; reasons: string[] } {
+    if (this.#isStopping) return { isReady: false, reasons: ["the gateway is stopping"] };
+    const reasons = this.statuses().flatMap((status) => reasonNotReady(status));
+    return { isReady: reasons.length === 0, reasons };
+  }
+
+  /**
+   * Stops accepting, lets the consumer file what is in the stream, ends. True where all of it was done within `timeoutMs`; what was not
+   * filed is in the stream and is filed after the next start.
+   */
+  async stop(timeoutMs: number): Promise<boolean> {
+    this.#isStopping = true;
+    const deadlineMs = this.#options.now() + timeoutMs;
+    const hasSettled = await this.child("broker").stop(timeoutMs / 2);
+    const hasFiled = await this.child("consumer").stop(Math.max(0, deadlineMs - this.#options.now()));
+    return hasSettled && hasFiled;
+  }
+
+  killAll(): void {
+    this.#isStopping = true;
+    for (const child of this.#children.values()) child.kill();
+  }
+
+  #child(role: RoleName): SupervisedChild {
+    const { config, program, logger, random, now } = this.#options;
+    return new SupervisedChild({
+      role,
+      config,
+      program,
+      logger,
+      random,
+      now,
+      onProcess: (identity) => {
+        if (identity) this.#identities.set(role, identity);
+        else this.#identities.delete(role);
+        this.#record();
+      },
+      onMessage: (message) => this.#receive(role, message),
+      onChange: () => this.#changed(role),
+    });
+  }
+
+  #receive(role: RoleName, message: FromChild): void {
+    if (message.type === "committed") this.child("broker").notify(message);
+    if (message.type !== "refused" || this.#wasReady || this.#isStopping) return;
+    const { code, retryable, message: text } = message.refusal;
+    if (retryable || refusalsToLiveWith.has(code)) return;
+    this.#settleStarted.reject(
+      new GatewayError("CHILD_FAILED", `The ${role} can't start (${code}): ${text}`, {
+        retryable: false,
+        details: { role, code },
+      }),
+    );
+  }
+
+  #changed(role: RoleName): void {
+    const { metrics } = this.#options;
+    const { state } = this.child(role).status;
+    metrics.childUp.set({ child: role }, state === "ready" ? 1 : 0);
+    if (state === "waiting") metrics.childRestarts.inc({ child: role });
+    if (this.#wasReady || !this.statuses().every((status) => status.state === "ready")) return;
+    this.#wasReady = true;
+    this.#settleStarted.resolve();
+  }
+
+  #record(): void {
+    const children = [...this.#identities].map(([role, identity]) => ({ ...identity, role }));
+    writeProcessRecord(this.#options.config.folders.data, {
+      supervisor: this.#self,
+      children,
+      api: this.#apiAddress,
+    });
+  }
+}
+
+function reasonNotReady(status: ChildStatus): string[] {
+  if (status.state === "ready") return [];
+  if (status.refusal) return [`${status.role}: ${status.refusal.code}: ${status.refusal.message}`];
+  return [`${status.role} is ${status.state}`];
+}

@@ -1,0 +1,266 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+
+const root = join(import.meta.dirname, "..", "..");
+const compiledMain = join(root, "dist", "gateway", "main.js");
+const sourceFolders = ["devices", "broker", "bridge", "simulator", "gateway"];
+const readyTimeoutMs = 60_000;
+
+/** The arguments that run the command line: compiled where that is newer than every source, else the sources through tsx. */
+function programArguments(): string[] {
+  const compiledAtMs = existsSync(compiledMain) ? statSync(compiledMain).mtimeMs : 0;
+  const isFresh = sourceFolders.every((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts"))
+      .every((file) => statSync(join(root, folder, file)).mtimeMs < compiledAtMs),
+  );
+  return isFresh ? [compiledMain] : ["--import", "tsx", join(root, "gateway", "main.ts")];
+}
+const program = programArguments();
+
+export interface CliResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The last line of stdout as JSON, where it is. */
+  readonly json: unknown;
+}
+
+/** Runs `tidegate ARGS` to its end. */
+export async function runCli(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+): Promise<CliResult> {
+  const child = spawn(process.execPath, [...program, ...args], {
+    cwd: root,
+    env: { ...process.env, ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr.on("data", (chunk) => {
+    stderr += chunk;
+  });
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, stdout, stderr, json: lastJson(stdout) };
+}
+
+function lastJson(stdout: string): unknown {
+  try {
+    return JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "");
+  } catch {
+    return null;
+  }
+}
+
+export interface GatewayOptions {
+  /** Default: a new folder under the system's temporary one, removed by `destroy`. */
+  readonly dataFolder?: string;
+  /** Further flags of `tidegate up`. */
+  readonly flags?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Default: true; false resolves as soon as the process runs. */
+  readonly waitUntilReady?: boolean;
+}
+
+/** A real `tidegate up` on free ports of 127.0.0.1. It keeps folder and ports over restarts. */
+export class GatewayProcess {
+  readonly dataFolder: string;
+  readonly mqttPort: number;
+  readonly httpPort: number;
+  readonly #options: GatewayOptions;
+  readonly #isOwnFolder: boolean;
+  #child: ChildProcess | undefined;
+  #output = "";
+
+  private constructor(options: GatewayOptions, dataFolder: string, ports: { mqtt: number; http: number }) {
+    this.#options = options;
+    this.#isOwnFolder = options.dataFolder === undefined;
+    this.dataFolder = dataFolder;
+    this.mqttPort = ports.mqtt;
+    this.httpPort = ports.http;
+  }
+
+  static async start(options: GatewayOptions = {}): Promise<GatewayProcess> {
+    const folder = options.dataFolder ?? mkdtempSync(join(tmpdir(), "tidegate-test-"));
+    const gateway = new GatewayProcess(options, folder, { mqtt: await freePort(), http: await freePort() });
+    await gateway.start();
+    return gateway;
+  }
+
+  get mqttUrl(): string {
+    return `mqtt://127.0.0.1:${this.mqttPort}`;
+  }
+
+  get httpUrl(): string {
+    return `http://127.0.0.1:${this.httpPort}`;
+  }
+
+  get token(): string {
+    return readFileSync(join(this.dataFolder, "api-token"), "utf8").trim();
+  }
+
+  /** stdout and stderr of all its processes so far, over all starts. */
+  get output(): string {
+    return this.#output;
+  }
+
+  get pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error("the gateway does not run");
+    return pid;
+  }
+
+  /** Starts it again after it ended. */
+  async start(): Promise<void> {
+    const { flags = [], environment = {}, waitUntilReady = true } = this.#options;
+    const addresses = ["--mqtt", `127.0.0.1:${this.mqttPort}`, "--http", `127.0.0.1:${this.httpPort}`];
+    const child = spawn(
+      process.execPath,
+      [...program, "up", "--data", this.dataFolder, ...addresses, ...flags],
+      {
+        cwd: root,
+        env: { ...process.env, ...environment },
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
+    this.#child = child;
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (chunk) => {
+        this.#output += chunk;
+      });
+    await once(child, "spawn");
+    if (waitUntilReady) await this.waitUntilReady();
+  }
+
+  /** Resolves once publishes are accepted and filed; rejects with the output where it ends or takes too long. */
+  async waitUntilReady(): Promise<void> {
+    await this.until("it is ready", async () => (await fetch(`${this.httpUrl}/readyz`)).ok);
+  }
+
+  /** Polls until the condition holds; what it throws counts as not yet. */
+  async until(
+    what: string,
+    condition: () => Promise<boolean> | boolean,
+    timeoutMs = readyTimeoutMs,
+  ): Promise<void> {
+    const deadlineMs = Date.now() + timeoutMs;
+    while (Date.now() < deadlineMs) {
+      if (await Promise.resolve(condition()).catch(() => false)) return;
+      if (this.#child?.exitCode !== null || this.#child.signalCode !== null) break;
+      await delay(50);
+    }
+    throw new Error(
+      `waited in vain until ${what} (exit code ${this.#child?.exitCode}); its output:\n${this.#output}`,
+    );
+  }
+
+  /** A JSON call of the HTTP API with the admin token. */
+  async api(
+    method: string,
+    path: string,
+    body?: unknown,
+  ): Promise<{ status: number; body: Record<string, unknown> }> {
+    const response = await fetch(this.httpUrl + path, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.token}`,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  }
+
+  /** `tidegate ARGS --data FOLDER --json`. */
+  cli(...args: string[]): Promise<CliResult> {
+    return runCli([...args, "--data", this.dataFolder, "--json"]);
+  }
+
+  /** The rows of `tidegate query`. */
+  async query(sql: string): Promise<Record<string, unknown>[]> {
+    const result = await this.cli("query", sql);
+    if (result.code !== 0) throw new Error(`query failed: ${result.stderr}`);
+    return (result.json as { rows: Record<string, unknown>[] }).rows;
+  }
+
+  /** The pid of a child process, from the record of the data folder; null where there is none now. */
+  childPid(role: "broker" | "consumer"): number | null {
+    const record = JSON.parse(readFileSync(join(this.dataFolder, "processes.json"), "utf8")) as {
+      children: { role: string; pid: number }[];
+    };
+    return record.children.find((child) => child.role === role)?.pid ?? null;
+  }
+
+  /** Sends a signal to the supervisor. */
+  signal(signal: NodeJS.Signals): void {
+    process.kill(this.pid, signal);
+  }
+
+  /** Resolves with the exit code once the supervisor has ended (null: a signal ended it). */
+  async exited(): Promise<number | null> {
+    const child = this.#child;
+    if (!child) return null;
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    return child.exitCode;
+  }
+
+  /** SIGTERM; resolves with the exit code. */
+  async stop(): Promise<number | null> {
+    if (this.#child?.exitCode === null && this.#child.signalCode === null) this.signal("SIGTERM");
+    return await this.exited();
+  }
+
+  /** Ends it, whatever state it is in, and removes its folder. */
+  async destroy(): Promise<void> {
+    const child = this.#child;
+    if (child && child.exitCode === null && child.signalCode === null) {
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    }
+    if (!this.#isOwnFolder) return;
+    await this.#childrenGone();
+    rmSync(this.dataFolder, { recursive: true, force: true });
+  }
+
+  /** Children end by themselves; one that a test has stopped is killed. */
+  async #childrenGone(): Promise<void> {
+    for (const role of ["broker", "consumer"] as const) {
+      const pid = existsSync(join(this.dataFolder, "processes.json")) ? this.childPid(role) : null;
+      if (pid === null) continue;
+      for (let attempt = 0; isAlive(pid) && attempt < 100; attempt++) {
+        if (attempt === 40) process.kill(pid, "SIGKILL");
+        await delay(25);
+      }
+    }
+  }
+}
+
+/** True for a running or stopped process; a zombie counts as ended. */
+export function isAlive(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3) !== "Z";
+  } catch {
+    return false;
+  }
+}
+
+/** A port of 127.0.0.1 that nobody listens on now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}

@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import pino from "pino";
+import { createApi } from "../../../gateway/api/api-server.ts";
+import type { ApiServices, QuarantineFilter } from "../../../gateway/api/api-services.ts";
+import { ensureApiToken } from "../../../gateway/api/api-token.ts";
+import { createGatewayMetrics } from "../../../gateway/metrics.ts";
+import { Devices } from "../../../gateway/registry/devices.ts";
+import { RegistryStore } from "../../../gateway/registry/registry-store.ts";
+import { Topics } from "../../../gateway/registry/topics.ts";
+import { ChildError } from "../../../gateway/supervisor/supervised-child.ts";
+import { MemoryTopicArchive } from "../../support/memory-topic-archive.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "tidegate-api-"));
+const token = ensureApiToken(folder);
+const store = RegistryStore.openForWriting(join(folder, "registry"));
+const metrics = createGatewayMetrics();
+const asked: QuarantineFilter[] = [];
+let isReady = false;
+const services: ApiServices = {
+  topics: new Topics({ store, archive: new MemoryTopicArchive(), now: () => 7, changed: async () => {} }),
+  devices: new Devices({ store, now: () => 7, revoked: async () => {} }),
+  quarantine: {
+    list: async (filter) => {
+      asked.push(filter);
+      return [{ id: "s.0.1.2", reason: "id-missing" }];
+    },
+    show: async (id) => (id === "s.0.1.2" ? { id, payload_base64: "AA==" } : null),
+  },
+  readiness: () => ({ isReady, reasons: isReady ? [] : ["consumer is starting"] }),
+  status: async () => ({ isReady }),
+  metrics: () => metrics.registry.metrics(),
+  acceptGap: async (partition) => {
+    if (partition === 0) return { partition, unaccounted: 3 };
+    if (partition === 1)
+      throw new ChildError({ code: "STREAM_NO_GAP", message: "nothing to accept", retryable: false });
+    throw new Error("a secret detail");
+  },
+};
+const api = await createApi({
+  services,
+  token,
+  bodyMaxBytes: 2_048,
+  version: "1.2.3",
+  logger: pino({ level: "silent" }),
+  requests: metrics.apiRequests,
+});
+after(async () => {
+  await api.close();
+  await store.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function call(method: string, url: string, body?: unknown, headers: Record<string, string> = {}) {
+  const answer = await api.inject({
+    method: method as "GET",
+    url,
+    headers: { authorization: `Bearer ${token}`, ...headers },
+    ...(body === undefined ? {} : { payload: body as object }),
+  });
+  return { status: answer.statusCode, body: answer.body.startsWith("{") ? answer.json() : answer.body };
+}
+
+const engine = { name: "engine", filter: "plant/{device}/engine", format: "json" };
+
+describe("HTTP API", () => {
+  test("the token is made once, for its owner's eyes, and asked for everywhere but where monitors look", async () => {
+    assert.equal(ensureApiToken(folder), token);
+    assert.equal(statSync(join(folder, "api-token")).mode & 0o777, 0o600);
+    const closed = ["/v1/topics", "/v1/devices", "/v1/quarantine", "/v1/status", "/metrics", "/nowhere"];
+    for (const url of closed)
+      for (const authorization of ["", "Bearer ", "Bearer wrong", `Basic ${token}`, token]) {
+        const refused = await call("GET", url, undefined, { authorization });
+        assert.deepEqual(
+          [refused.status, refused.body.code],
+          [401, "TOKEN_REFUSED"],
+          `${url} with "${authorization}"`,
+        );
+      }
+    for (const url of ["/livez", "/openapi.json"])
+      assert.equal((await api.inject({ method: "GET", url })).statusCode, 200, url);
+  });
+
+  test("readiness is a status code with reasons", async () => {
+    const waiting = await api.inject({ method: "GET", url: "/readyz" });
+    assert.equal(waiting.statusCode, 503);
+    assert.deepEqual(waiting.json().reasons, ["consumer is starting"]);
+    isReady = true;
+    assert.equal((await api.inject({ method: "GET", url: "/readyz" })).statusCode, 200);
+  });
+
+  test("topics: create, again, another one, list, show, update, delete", async () => {
+    const created = await call("POST", "/v1/topics", engine);
+    assert.equal(created.status, 201);
+    assert.equal((await call("POST", "/v1/topics", engine)).status, 200);
+    const other = await call("POST", "/v1/topics", { ...engine, format: "raw" });
+    assert.deepEqual([other.status, other.body.code], [409, "TOPIC_EXISTS"]);
+    const listed = await call("GET", "/v1/topics");
+    assert.deepEqual(listed.body.topics, [created.body.topic]);
+    const updated = await call("PUT", "/v1/topics/engine", { ...engine, maxPayloadBytes: 99 });
+    assert.equal(updated.body.topic.version, 2);
+    const renamed = await call("PUT", "/v1/topics/engine", { ...engine, name: "motor" });
+    assert.deepEqual([renamed.status, renamed.body.code], [400, "TOPIC_INVALID"]);
+    assert.equal((await call("GET", "/v1/topics/engine")).body.versions.length, 2);
+    assert.equal((await call("GET", "/v1/topics/nothing")).status, 404);
+    const purged = await call("DELETE", "/v1/topics/engine?purge=true");
+    assert.deepEqual([purged.status, purged.body.code], [409, "TOPIC_PURGE_UNSAFE"]);
+    assert.equal((await call("DELETE", "/v1/topics/engine")).body.topic.deleted, true);
+    assert.deepEqual((await call("GET", "/v1/topics")).body.topics, []);
+    assert.equal((await call("GET", "/v1/topics?deleted=true")).body.topics.length, 1);
+  });
+
+  test("requests that are wrong are refused with a code and a text, never half understood", async () => {
+    const wrong: [string, string, unknown, number, string][] = [
+      ["POST", "/v1/topics", { ...engine, colour: "red" }, 400, "REQUEST_INVALID"],
+      ["POST", "/v1/topics", { ...engine, maxPayloadBytes: "99" }, 400, "REQUEST_INVALID"],
+      ["POST", "/v1/topics", { ...engine, filter: "a/#/b" }, 400, "TOPIC_INVALID"],
+      [
+        "POST",
+        "/v1/topics",
+        { ...engine, schema: { type: "object", properties: { x: { type: "no" } } } },
+        400,
+        "TOPIC_SCHEMA_INVALID",
+      ],
+      ["POST", "/v1/topics", "{not json", 400, "REQUEST_INVALID"],
+      ["POST", "/v1/topics", { ...engine, filter: "x".repeat(3_000) }, 413, "REQUEST_TOO_LARGE"],
+      ["GET", "/v1/topics?delted=true", undefined, 400, "REQUEST_INVALID"],
+      ["GET", "/v1/devices?limit=0", undefined, 400, "REQUEST_INVALID"],
+      ["POST", "/v1/devices", { name: "a/b" }, 400, "REQUEST_INVALID"],
+      ["DELETE", "/v1/devices/nobody", undefined, 404, "DEVICE_UNKNOWN"],
+      ["GET", "/v1/quarantine?limit=100000", undefined, 400, "REQUEST_INVALID"],
+      ["GET", "/v1/quarantine/1;DROP", undefined, 400, "REQUEST_INVALID"],
+      ["POST", "/v1/stream/accept-gap", { partition: -1 }, 400, "REQUEST_INVALID"],
+      ["GET", "/v2/topics", undefined, 404, "ROUTE_UNKNOWN"],
+      ["PATCH", "/v1/topics", undefined, 404, "ROUTE_UNKNOWN"],
+    ];
+    for (const [method, url, body, status, code] of wrong) {
+      const json = { "content-type": "application/json" };
+      const answer = await call(method, url, body, body === undefined ? {} : json);
+      assert.deepEqual(
+        [answer.status, answer.body.code],
+        [status, code],
+        `${method} ${url} ${JSON.stringify(body)}`,
+      );
+      assert.ok(answer.body.message.length > 10);
+    }
+  });
+
+  test("a device's key is in the answer to its creation and nowhere else", async () => {
+    const added = await call("POST", "/v1/devices", { name: "press-7" });
+    assert.equal(added.status, 201);
+    assert.match(added.body.key, /^tgk_/);
+    assert.equal((await call("POST", "/v1/devices", { name: "press-7" })).status, 409);
+    const listed = await call("GET", "/v1/devices?limit=1");
+    assert.equal(listed.body.devices[0].name, "press-7");
+    assert.equal(listed.body.next, "press-7");
+    assert.ok(!JSON.stringify(listed.body).includes(added.body.key));
+    assert.deepEqual((await call("DELETE", "/v1/devices/press-7")).body, { removed: "press-7" });
+  });
+
+  test("the quarantine is listed with filters and shown one by one", async () => {
+    const listed = await call("GET", "/v1/quarantine?limit=5&reason=id-missing");
+    assert.deepEqual(listed.body.rows, [{ id: "s.0.1.2", reason: "id-missing" }]);
+    assert.deepEqual(asked, [{ limit: 5, reason: "id-missing" }]);
+    assert.equal((await call("GET", "/v1/quarantine/s.0.1.2")).body.row.payload_base64, "AA==");
+    assert.equal((await call("GET", "/v1/quarantine/s.0.1.3")).status, 404);
+  });
+
+  test("a child's refusal keeps its code, a fault of ours keeps its secrets", async () => {
+    assert.equal((await call("POST", "/v1/stream/accept-gap", { partition: 0 })).body.unaccounted, 3);
+    const none = await call("POST", "/v1/stream/accept-gap", { partition: 1 });
+    assert.deepEqual([none.status, none.body.code], [409, "STREAM_NO_GAP"]);
+    const failed = await call("POST", "/v1/stream/accept-gap", { partition: 2 });
+    assert.deepEqual([failed.status, failed.body.code], [500, "INTERNAL_ERROR"]);
+    assert.ok(!failed.body.message.includes("secret"));
+  });
+
+  test("the description names every route and what each refuses", async () => {
+    const { paths, info } = (await api.inject({ method: "GET", url: "/openapi.json" })).json();
+    assert.equal(info.version, "1.2.3");
+    for (const path of [
+      "/v1/topics",
+      "/v1/topics/{name}",
+      "/v1/devices/{name}",
+      "/v1/quarantine/{id}",
+      "/readyz",
+    ])
+      assert.ok(paths[path], path);
+    assert.ok(paths["/v1/topics"].post.requestBody.content["application/json"].schema.properties.filter);
+    assert.ok(paths["/v1/topics"].post.responses["4XX"], "errors are described");
+    assert.deepEqual(paths["/livez"].get.security, [], "open routes say so");
+  });
+
+  test("it answers over a real connection, and counts what it answered", async () => {
+    const address = await api.listen({ host: "127.0.0.1", port: 0 });
+    assert.equal((await fetch(`${address}/livez`)).status, 200);
+    assert.equal((await fetch(`${address}/v1/topics`)).status, 401);
+    const answer = await fetch(`${address}/metrics`, { headers: { authorization: `Bearer ${token}` } });
+    assert.match(answer.headers.get("content-type") ?? "", /text\/plain; version=0\.0\.4/);
+    assert.match(
+      await answer.text(),
+      /tidegate_api_requests_total\{method="GET",route="\/v1\/topics",status="401"\} \d+/,
+    );
+  });
+});

@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, describe, test } from "node:test";
+import { configSettings, loadConfig } from "../../../gateway/config.ts";
+import { GatewayError } from "../../../gateway/errors.ts";
+import { expectedText } from "../../../gateway/settings/settings-schema.ts";
+import type { ConfigFault } from "../../../gateway/settings/settings-sources.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "tidegate-config-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function fileWith(text: string): string {
+  const file = join(mkdtempSync(join(folder, "f-")), "tidegate.toml");
+  writeFileSync(file, text);
+  return file;
+}
+
+function load(sources: {
+  flags?: Record<string, string>;
+  environment?: Record<string, string>;
+  file?: string | null;
+}) {
+  const flags = Object.fromEntries(
+    Object.entries(sources.flags ?? {}).map(([path, text]) => [path, { text, flag: `--${path}` }]),
+  );
+  return loadConfig({ flags, environment: sources.environment ?? {}, file: sources.file ?? null });
+}
+
+function faultsOf(sources: Parameters<typeof load>[0]): readonly ConfigFault[] {
+  try {
+    load(sources);
+  } catch (error) {
+    assert.ok(error instanceof GatewayError);
+    assert.equal(error.code, "CONFIG_INVALID");
+    const faults = error.details["faults"] as ConfigFault[];
+    for (const fault of faults) assert.ok(error.message.includes(fault.path), "the message names each fault");
+    return faults;
+  }
+  return assert.fail("no fault was found");
+}
+
+describe("configuration", () => {
+  test("defaults alone are valid, absolute and frozen all the way down", () => {
+    const { config, origins } = load({});
+    assert.equal(config.http.port, 8080);
+    assert.equal(config.mqtt.port, 1883);
+    assert.equal(config.folders.data, resolve("data"));
+    assert.equal(config.folders.lake, resolve("data/lake"));
+    assert.ok([...origins.values()].every((origin) => origin === "default"));
+    assert.throws(() => {
+      (config.http as { port: number }).port = 1;
+    }, TypeError);
+  });
+
+  test("flags win over the environment, the environment over the file, the file over the defaults", () => {
+    const file = fileWith(
+      'data = "from-file"\n[http]\nport = 1001\nbodyMaxBytes = 2048\n[log]\nlevel = "warn"\n',
+    );
+    const environment = { TIDEGATE_HTTP_PORT: "1002", TIDEGATE_LOG_LEVEL: "error" };
+    const { config, origins } = load({ flags: { "http.port": "1003" }, environment, file });
+    assert.equal(config.http.port, 1003);
+    assert.equal(config.log.level, "error");
+    assert.equal(config.http.bodyMaxBytes, 2048);
+    assert.equal(config.data, "from-file");
+    assert.equal(config.folders.lake, resolve("from-file/lake"));
+    assert.equal(origins.get("http.port"), "--http.port");
+    assert.equal(origins.get("log.level"), "TIDEGATE_LOG_LEVEL");
+    assert.equal(origins.get("data"), file);
+  });
+
+  test("every fault of every source is reported at once, with path, value, expectation and mend", () => {
+    const file = fileWith('[http]\nport = "eighty"\nprot = 1\n[topics]\ndemo = 3\n');
+    const environment = {
+      TIDEGATE_SHUTDOWN_TIMEOUT_MS: "abc",
+      TIDEGATE_LOG_LEVL: "info",
+      TIDEGATE_STREAM_URL: "redis://localhost/0",
+    };
+    const faults = faultsOf({ flags: { "lake.url": "s3://bucket/prefix", data: "" }, environment, file });
+    const byPath = new Map(faults.map((fault) => [fault.path, fault]));
+    assert.deepEqual([...byPath.keys()].sort(), [
+      "TIDEGATE_LOG_LEVL",
+      "data",
+      "http.port",
+      "http.prot",
+      "lake.url",
+      "shutdown.timeoutMs",
+      "stream.url",
+      "topics.demo",
+    ]);
+    assert.equal(byPath.get("http.port")?.value, "eighty");
+    assert.match(byPath.get("http.port")?.expected ?? "", /whole number from 0 to 65535/);
+    assert.match(byPath.get("http.port")?.mend ?? "", /tidegate\.toml/);
+    assert.match(byPath.get("http.prot")?.mend ?? "", /did you mean http\.port/);
+    assert.match(byPath.get("TIDEGATE_LOG_LEVL")?.mend ?? "", /did you mean TIDEGATE_LOG_LEVEL/);
+    assert.match(byPath.get("shutdown.timeoutMs")?.mend ?? "", /TIDEGATE_SHUTDOWN_TIMEOUT_MS/);
+    assert.match(
+      byPath.get("stream.url")?.mend ?? "",
+      /Redis is not available in this version: use embedded:/,
+    );
+    assert.match(byPath.get("lake.url")?.mend ?? "", /S3 is not available in this version: use file:DIR/);
+  });
+
+  test("URLs of later backends are recognised and refused, nonsense is refused as nonsense", () => {
+    const mends = (flags: Record<string, string>) => faultsOf({ flags }).map((fault) => fault.mend);
+    assert.match(mends({ "stream.url": "kinesis://eu-west-1/s" }).join(), /Kinesis is not available/);
+    assert.match(mends({ "window.url": "redis://localhost" }).join(), /Redis is not available.*memory:/);
+    assert.match(mends({ "window.url": "postgres://x" }).join(), /names no backend/);
+    assert.match(mends({ "lake.url": "file:" }).join(), /name a folder/);
+  });
+
+  test("a lake folder may be given as file:DIR and file:///DIR", () => {
+    assert.equal(load({ flags: { "lake.url": "file:some/lake" } }).config.folders.lake, resolve("some/lake"));
+    assert.equal(load({ flags: { "lake.url": "file:///srv/lake" } }).config.folders.lake, "/srv/lake");
+  });
+
+  test("the HTTP API leaves loopback only where that is said twice", () => {
+    assert.equal(faultsOf({ flags: { "http.host": "0.0.0.0" } })[0]?.path, "http.host");
+    const environment = { TIDEGATE_HTTP_ALLOW_REMOTE: "true" };
+    assert.equal(load({ flags: { "http.host": "0.0.0.0" }, environment }).config.http.host, "0.0.0.0");
+  });
+
+  test("a file that is missing or no TOML is a fault, not a crash", () => {
+    assert.equal(faultsOf({ file: join(folder, "nowhere.toml") })[0]?.path, "--config");
+    assert.match(faultsOf({ file: fileWith("[http\nport = 1") })[0]?.expected ?? "", /TOML/);
+  });
+
+  test("variables that a container platform sets for a service named tidegate are no settings", () => {
+    const environment = {
+      TIDEGATE_SERVICE_HOST: "10.0.0.1",
+      TIDEGATE_PORT: "tcp://10.0.0.1:1883",
+      TIDEGATE_PORT_1883_TCP_ADDR: "10.0.0.1",
+      TIDEGATE_TOKEN: "secret",
+    };
+    assert.doesNotThrow(() => load({ environment }));
+  });
+
+  test("every setting says what it means and what it expects, and no two share a variable", () => {
+    const settings = configSettings();
+    for (const { path, schema } of settings) {
+      assert.ok(String(schema["description"] ?? "").length > 10, `${path} has no description`);
+      assert.notEqual(expectedText(schema), "", `${path} does not say what it expects`);
+    }
+    assert.equal(new Set(settings.map(({ variable }) => variable)).size, settings.length);
+  });
+});

@@ -1,0 +1,160 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { prepareDataFolder } from "../../../gateway/supervisor/data-folder.ts";
+import { DataFolderLock } from "../../../gateway/supervisor/data-folder-lock.ts";
+import { identifyProcess, isSameProcess } from "../../../gateway/supervisor/process-identity.ts";
+import { killLeftChildren, writeProcessRecord } from "../../../gateway/supervisor/process-record.ts";
+
+const root = mkdtempSync(join(tmpdir(), "tidegate-lock-"));
+after(() => rmSync(root, { recursive: true, force: true }));
+const owner = { pid: process.pid, startedAt: "2026-11-22T00:00:00.000Z" };
+
+function newFolder(): string {
+  return mkdtempSync(join(root, "data-"));
+}
+
+const lockModule = new URL("../../../gateway/supervisor/data-folder-lock.ts", import.meta.url).href;
+
+/** A process that takes the lock, says so, and holds it until it is killed; or says why it could not. */
+function spawnHolder(folder: string) {
+  const script = `
+    import { DataFolderLock } from ${JSON.stringify(lockModule)};
+    try {
+      await DataFolderLock.acquire(${JSON.stringify(folder)}, { pid: process.pid, startedAt: "then" });
+      console.log("held");
+    } catch (error) {
+      console.log(error.code);
+    }`;
+  const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const said = once(child.stdout, "data").then(([chunk]) => String(chunk).trim());
+  return { child, said };
+}
+
+async function kill(child: ReturnType<typeof spawnHolder>["child"]): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill("SIGKILL");
+  await once(child, "exit");
+}
+
+describe("data folder lock", () => {
+  test("a second owner is refused with the pid of the first; the folder is free again after release", async () => {
+    const folder = newFolder();
+    const lock = await DataFolderLock.acquire(folder, owner);
+    await assert.rejects(DataFolderLock.acquire(folder, owner), (error: Error & { code?: string }) => {
+      assert.equal(error.code, "DATA_FOLDER_LOCKED");
+      assert.match(error.message, new RegExp(`process ${process.pid}`));
+      return true;
+    });
+    await lock.release();
+    await (await DataFolderLock.acquire(folder, owner)).release();
+  });
+
+  test("folders with paths longer than a socket address holds can be locked", async () => {
+    const folder = join(newFolder(), "x".repeat(120));
+    mkdirSync(folder);
+    const lock = await DataFolderLock.acquire(folder, owner);
+    await assert.rejects(DataFolderLock.acquire(folder, owner), { code: "DATA_FOLDER_LOCKED" });
+    await lock.release();
+  });
+
+  test("a killed owner's lock is taken over at once, and its stale sockets do not pile up", async () => {
+    const folder = newFolder();
+    for (let round = 0; round < 2; round++) {
+      const { child, said } = spawnHolder(folder);
+      assert.equal(await said, "held");
+      await kill(child);
+    }
+    const lock = await DataFolderLock.acquire(folder, owner);
+    assert.equal(readdirSync(folder).length, 1);
+    await lock.release();
+  });
+
+  test("a stopped owner still holds it", async () => {
+    const folder = newFolder();
+    const { child, said } = spawnHolder(folder);
+    assert.equal(await said, "held");
+    child.kill("SIGSTOP");
+    await assert.rejects(DataFolderLock.acquire(folder, owner), /doesn't answer.*kill -CONT/);
+    await kill(child);
+    await (await DataFolderLock.acquire(folder, owner)).release();
+  });
+
+  test("of many that find a dead owner's lock, exactly one gets it", async () => {
+    const folder = newFolder();
+    const dead = spawnHolder(folder);
+    assert.equal(await dead.said, "held");
+    await kill(dead.child);
+    const attempts = await Promise.allSettled(
+      Array.from({ length: 20 }, () => DataFolderLock.acquire(folder, owner)),
+    );
+    const locks = attempts.flatMap((attempt) => (attempt.status === "fulfilled" ? [attempt.value] : []));
+    assert.equal(locks.length, 1);
+    for (const attempt of attempts)
+      if (attempt.status === "rejected") assert.equal(attempt.reason.code, "DATA_FOLDER_LOCKED");
+    await locks[0]?.release();
+  });
+
+  test("a contender that slept with a number that was used and removed since backs off", async () => {
+    const folder = newFolder();
+    await (await DataFolderLock.acquire(folder, owner)).release();
+    await (await DataFolderLock.acquire(folder, owner)).release();
+    const lock = await DataFolderLock.acquire(folder, owner);
+    const names = readdirSync(folder).filter((name) => name.startsWith("supervisor."));
+    assert.deepEqual(names, ["supervisor.0000000003.sock"], "numbers only rise, and the highest one stays");
+    await lock.release();
+  });
+});
+
+describe("data folder", () => {
+  test("one that can't be made or written is refused with what to do", () => {
+    const file = join(root, "a-file");
+    writeFileSync(file, "");
+    assert.throws(() => prepareDataFolder(join(file, "data")), {
+      code: "DATA_FOLDER_UNUSABLE",
+      message: /--data/,
+    });
+    if (process.getuid?.() === 0) return;
+    const folder = newFolder();
+    chmodSync(folder, 0o500);
+    assert.throws(() => prepareDataFolder(folder), { code: "DATA_FOLDER_UNUSABLE" });
+  });
+});
+
+describe("left children", () => {
+  test("a recorded process that still exists is killed, also when a signal has stopped it", async () => {
+    const folder = newFolder();
+    const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" });
+    await once(child, "spawn");
+    const ended = once(child, "exit");
+    const identity = identifyProcess(child.pid as number);
+    assert.ok(identity);
+    child.kill("SIGSTOP");
+    const self = identifyProcess(process.pid);
+    assert.ok(self && isSameProcess(self));
+    writeProcessRecord(folder, { supervisor: self, children: [{ ...identity, role: "broker" }], api: null });
+    const left = await killLeftChildren(folder);
+    assert.deepEqual(
+      left.map(({ pid, role }) => ({ pid, role })),
+      [{ pid: child.pid, role: "broker" }],
+    );
+    assert.equal((await ended)[1], "SIGKILL");
+    assert.equal(isSameProcess(identity), false);
+  });
+
+  test("a process that only has the pid of a recorded one is left alone", async () => {
+    const folder = newFolder();
+    const self = identifyProcess(process.pid);
+    assert.ok(self);
+    const another = { ...self, startTicks: String(Number(self.startTicks) - 1), role: "broker" };
+    writeProcessRecord(folder, { supervisor: self, children: [another], api: null });
+    assert.deepEqual(await killLeftChildren(folder), []);
+    assert.deepEqual(await killLeftChildren(newFolder()), [], "no record, nothing to do");
+  });
+});

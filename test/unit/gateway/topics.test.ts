@@ -1,0 +1,241 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { reconcileTopics } from "../../../gateway/registry/reconcile-topics.ts";
+import { RegistryStore } from "../../../gateway/registry/registry-store.ts";
+import { StoredTopicRegistry } from "../../../gateway/registry/stored-topic-registry.ts";
+import type { TopicInput } from "../../../gateway/registry/topic-definition.ts";
+import { Topics } from "../../../gateway/registry/topics.ts";
+import { MemoryTopicArchive } from "../../support/memory-topic-archive.ts";
+
+const root = mkdtempSync(join(tmpdir(), "tidegate-topics-"));
+const stores: RegistryStore[] = [];
+after(async () => {
+  for (const store of stores) await store.close();
+  rmSync(root, { recursive: true, force: true });
+});
+
+function newStore(): RegistryStore {
+  const store = RegistryStore.openForWriting(mkdtempSync(join(root, "registry-")));
+  stores.push(store);
+  return store;
+}
+
+function newRegistry() {
+  const store = newStore();
+  const archive = new MemoryTopicArchive();
+  let changes = 0;
+  const changed = async (): Promise<void> => {
+    changes++;
+  };
+  const topics = new Topics({ store, archive, now: () => 1_000, changed });
+  return { store, archive, topics, changes: () => changes };
+}
+
+const engine: TopicInput = { name: "engine", filter: "plant/{device}/engine", format: "json" };
+const schemaOf = (properties: Record<string, unknown>) => ({ type: "object", properties });
+
+describe("topics", () => {
+  test("a new topic gets an id, version 1 and the defaults, and the broker sees it", async () => {
+    const { topics, store, changes } = newRegistry();
+    const { topic, created } = await topics.create(engine);
+    assert.equal(created, true);
+    assert.match(topic.topicId, /^[0-9a-f]{16}$/);
+    assert.equal(topic.version, 1);
+    assert.equal(topic.idPath, "id");
+    assert.equal(topic.dedupeWindowMs, 3_600_000);
+    assert.equal(changes(), 1);
+    const rules = new StoredTopicRegistry(store).topics();
+    assert.deepEqual(
+      rules.map(({ topicId, version, filter }) => ({ topicId, version, filter })),
+      [{ topicId: topic.topicId, version: 1, filter: "plant/{device}/engine" }],
+    );
+  });
+
+  test("creating the same again changes nothing, creating another one of that name is refused", async () => {
+    const { topics, changes } = newRegistry();
+    const first = await topics.create(engine);
+    const again = await topics.create({ ...engine, idPath: "id" });
+    assert.equal(again.created, false);
+    assert.deepEqual(again.topic, first.topic);
+    assert.equal(changes(), 1);
+    await assert.rejects(topics.create({ ...engine, maxPayloadBytes: 10 }), { code: "TOPIC_EXISTS" });
+  });
+
+  test("a version is in the lake before it is in the registry, and in neither where the lake refuses it", async () => {
+    const { topics, store, archive } = newRegistry();
+    archive.beforeWrite = () => assert.equal(store.allTopics().length, 0);
+    await topics.create(engine);
+    archive.beforeWrite = () => {
+      throw new Error("the lake is full");
+    };
+    await assert.rejects(
+      topics.create({ ...engine, name: "other", filter: "other/{device}" }),
+      /the lake is full/,
+    );
+    assert.deepEqual(
+      store.latestTopics().map((record) => record.name),
+      ["engine"],
+    );
+  });
+
+  test("filters that match the same names without one being more specific are refused", async () => {
+    const { topics } = newRegistry();
+    await topics.create(engine);
+    const filters = ["plant/+/engine", "plant/{machine}/engine", "plant/{a}/engine"];
+    for (const filter of filters)
+      await assert.rejects(topics.create({ name: "rival", filter, format: "raw" }), {
+        code: "TOPIC_AMBIGUOUS",
+        message: /engine/,
+      });
+    await topics.create({ name: "specific", filter: "plant/press-7/engine", format: "raw" });
+    await topics.create({ name: "catch_all", filter: "plant/#", format: "raw" });
+    await topics.delete("engine", { purge: false });
+    await topics.create({ name: "successor", filter: "plant/+/engine", format: "raw" });
+    await assert.rejects(
+      topics.create(engine),
+      { code: "TOPIC_AMBIGUOUS" },
+      "deleted ones are checked when they return",
+    );
+  });
+
+  test("an update is the next version of the same id; what the table holds keeps its type", async () => {
+    const { topics } = newRegistry();
+    const first = await topics.create({ ...engine, schema: schemaOf({ speed: { type: "number" } }) });
+    const wider = { ...engine, schema: schemaOf({ speed: { type: "number" }, mode: { type: "string" } }) };
+    const second = await topics.update(wider);
+    assert.equal(second.topic.topicId, first.topic.topicId);
+    assert.equal(second.topic.version, 2);
+    assert.equal((await topics.update(wider)).created, false);
+    const narrower = { ...engine, schema: schemaOf({ speed: { type: "string" } }) };
+    await assert.rejects(topics.update(narrower), {
+      code: "TOPIC_INCOMPATIBLE",
+      message: /mode.*missing|missing.*mode/,
+    });
+    await assert.rejects(topics.update({ ...engine, name: "nothing" }), { code: "TOPIC_UNKNOWN" });
+    assert.deepEqual(
+      topics.versions("engine").map((record) => record.version),
+      [1, 2],
+    );
+  });
+
+  test("delete stops acceptance and keeps the definition; a table can't be purged", async () => {
+    const { topics, store, archive } = newRegistry();
+    const { topic } = await topics.create(engine);
+    await assert.rejects(topics.delete("engine", { purge: true }), {
+      code: "TOPIC_PURGE_UNSAFE",
+      message: /commit log/,
+    });
+    assert.equal(topics.list({ deleted: false }).length, 1, "a refused purge deletes nothing");
+    await topics.delete("engine", { purge: false });
+    assert.deepEqual(new StoredTopicRegistry(store).topics(), []);
+    assert.deepEqual(topics.list({ deleted: false }), []);
+    assert.equal(topics.list({ deleted: true })[0]?.deleted, true);
+    assert.deepEqual([...archive.records.keys()], [`${topic.topicId}/1`, `${topic.topicId}/2`]);
+    await assert.rejects(topics.delete("engine", { purge: false }), { code: "TOPIC_UNKNOWN" });
+  });
+
+  test("a name that comes back goes on with its table where the columns fit, else it is refused", async () => {
+    const { topics } = newRegistry();
+    const first = await topics.create({ ...engine, schema: schemaOf({ speed: { type: "number" } }) });
+    await topics.delete("engine", { purge: false });
+    const other = { ...engine, schema: schemaOf({ speed: { type: "integer" } }) };
+    await assert.rejects(topics.create(other), {
+      code: "TOPIC_INCOMPATIBLE",
+      message: /speed is double.*now long/,
+    });
+    const back = await topics.create({
+      ...engine,
+      filter: "x/{device}",
+      schema: schemaOf({ speed: { type: "number" } }),
+    });
+    assert.equal(back.topic.topicId, first.topic.topicId);
+    assert.equal(back.topic.version, 3);
+  });
+
+  test("definitions that are wrong in themselves are refused with what to write instead", async () => {
+    const { topics } = newRegistry();
+    const wrong: [Partial<Record<keyof TopicInput, unknown>>, RegExp][] = [
+      [{ name: "Engine" }, /name/],
+      [{ filter: "plant/#/engine" }, /#/],
+      [{ filter: "plant/{de vice}" }, /name such as/],
+      [{ filter: "$SYS/x" }, /\$/],
+      [{ format: "xml" }, /format/],
+      [{ format: "raw", schema: schemaOf({}) }, /raw topic has no schema/],
+      [{ format: "envelope", idPath: "id" }, /json only/],
+      [{ allowedQos: [3] }, /allowedQos/],
+      [{ allowedQos: [] }, /allowedQos/],
+      [{ maxPayloadBytes: 10_000_000 }, /maxPayloadBytes/],
+      [{ idPath: "a..b" }, /idPath/],
+      [{ schema: { type: "array" } }, /"type": "object"/],
+      [{ schema: { type: "object", $async: true } }, /\$async/],
+      [{ colour: "red" } as object, /colour/],
+    ];
+    for (const [change, message] of wrong)
+      await assert.rejects(topics.create({ ...engine, ...change } as TopicInput), {
+        code: "TOPIC_INVALID",
+        message,
+      });
+    const unusable = [
+      schemaOf({ speed: { type: "numbr" } }),
+      schemaOf({ Device_ID: { type: "string" } }),
+      schemaOf({ a: { type: "string" }, A: { type: "string" } }),
+      schemaOf({ "a b": { type: "string" } }),
+    ];
+    for (const schema of unusable)
+      await assert.rejects(topics.create({ ...engine, schema }), { code: "TOPIC_SCHEMA_INVALID" });
+    assert.deepEqual(topics.list({ deleted: true }), []);
+  });
+});
+
+describe("registry and lake", () => {
+  test("an empty registry takes the lake's topics over, deleted ones as deleted", async () => {
+    const { topics, archive } = newRegistry();
+    await topics.create(engine);
+    await topics.create({ name: "gone", filter: "gone/{device}", format: "raw" });
+    await topics.delete("gone", { purge: false });
+    const store = newStore();
+    assert.deepEqual(await reconcileTopics(store, archive), { imported: 3, exported: 0 });
+    const restored = new Topics({ store, archive, now: () => 2_000, changed: async () => {} });
+    assert.deepEqual(restored.list({ deleted: true }), topics.list({ deleted: true }));
+    assert.deepEqual(await reconcileTopics(store, archive), { imported: 0, exported: 0 });
+  });
+
+  test("a lake that is new or an older copy is given the versions it lacks", async () => {
+    const { topics, store } = newRegistry();
+    await topics.create(engine);
+    const empty = new MemoryTopicArchive();
+    assert.deepEqual(await reconcileTopics(store, empty), { imported: 0, exported: 1 });
+    assert.deepEqual(await empty.readAll(), store.allTopics());
+  });
+
+  test("a version that only the lake knows (killed between the two writes) is taken over", async () => {
+    const { topics, store, archive } = newRegistry();
+    const { topic } = await topics.create(engine);
+    await archive.write({ ...topic, version: 2, maxPayloadBytes: 5 });
+    assert.deepEqual(await reconcileTopics(store, archive), { imported: 1, exported: 0 });
+    assert.equal(topics.list({ deleted: false })[0]?.maxPayloadBytes, 5);
+  });
+
+  test("contradictions are refused and change nothing", async () => {
+    const { topics, store, archive } = newRegistry();
+    const { topic } = await topics.create(engine);
+    const contradictions = [
+      { ...topic, maxPayloadBytes: 5 },
+      { ...topic, topicId: "0123456789abcdef" },
+      { ...topic, topicId: "0123456789abcdef", name: "rival" },
+    ];
+    for (const record of contradictions) {
+      const foreign = new MemoryTopicArchive();
+      await foreign.write(record);
+      await assert.rejects(reconcileTopics(store, foreign), { code: "REGISTRY_CONFLICT" });
+      assert.deepEqual(store.allTopics(), [topic]);
+      assert.deepEqual(await foreign.readAll(), [record]);
+    }
+    const racing = { ...topic, version: 2, maxPayloadBytes: 7 };
+    await archive.write(racing);
+    await assert.rejects(topics.update({ ...engine, maxPayloadBytes: 8 }), { code: "REGISTRY_CONFLICT" });
+  });
+});
