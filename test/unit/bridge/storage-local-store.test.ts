@@ -1,0 +1,240 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { errorCode, type FileSystem, nodeFileSystem } from "../../../bridge/storage/local/file-system.ts";
+import { openLocalStore } from "../../../bridge/storage/local/local-store.ts";
+import { removeStagingLeftovers } from "../../../bridge/storage/local/staging-folder.ts";
+import type { ObjectStore } from "../../../bridge/storage/object-store.ts";
+import { type DiskFaults, FakeDisk } from "../../support/fake-file-system.ts";
+
+const root = "/disk/lake";
+const paths = [
+  "a",
+  "_commits/1.json",
+  "_commits/2.json",
+  "t/event_date=x/event_hour=1/f",
+  "t/_delta_log/0.json",
+];
+
+function seededRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** Per path: every content (null = absent) that a power cut may show, given what has resolved so far. */
+class Expectations {
+  readonly #possible = new Map<string, Set<string | null>>(paths.map((path) => [path, new Set([null])]));
+
+  of(path: string): Set<string | null> {
+    return this.#possible.get(path) as Set<string | null>;
+  }
+
+  may(path: string, content: string | null): void {
+    this.of(path).add(content);
+  }
+
+  must(path: string, content: string | null): void {
+    this.#possible.set(path, new Set([content]));
+  }
+
+  not(path: string, content: string | null): void {
+    this.of(path).delete(content);
+  }
+}
+
+/** One operation on a path that nothing else works on; two racing processes for putIfAbsent. */
+async function operate(
+  stores: readonly ObjectStore[],
+  process: FileSystem,
+  expected: Expectations,
+  step: { path: string; content: string; kind: number; store: number },
+): Promise<void> {
+  const { path, content } = step;
+  const store = stores[step.store] as ObjectStore;
+  switch (step.kind) {
+    case 0: {
+      expected.may(path, content);
+      await store.put(path, Buffer.from(content));
+      return expected.must(path, content);
+    }
+    case 1: {
+      const racers = stores.map(async (racer, index) => {
+        const bytes = `${content}-${index}`;
+        expected.may(path, bytes);
+        const outcome = await racer.putIfAbsent(path, Buffer.from(bytes));
+        if (outcome === "created") return expected.must(path, bytes);
+        expected.not(path, null);
+        expected.not(path, bytes);
+      });
+      const settled = await Promise.allSettled(racers);
+      const failed = settled.find((result) => result.status === "rejected");
+      if (failed) throw failed.reason;
+      return;
+    }
+    case 2: {
+      const unique = `${path}-${content}`;
+      const local = join(store.stagingFolder, `local-${content}`);
+      const file = await process.create(local);
+      await file.write(Buffer.from(content));
+      await file.close();
+      expected.must(unique, null);
+      expected.may(unique, content);
+      await store.importFile(local, unique);
+      return expected.must(unique, content);
+    }
+    case 3: {
+      expected.may(path, null);
+      await store.delete(path);
+      return expected.must(path, null);
+    }
+    default: {
+      const found = await store.get(path);
+      // What was read was true at that moment, and must stay so.
+      if (found !== null) return expected.must(path, Buffer.from(found).toString());
+    }
+  }
+}
+
+/** Random work by two processes, one of which may be killed, then a power cut. Returns what a reader then finds wrong. */
+async function faultsAfterPowerCut(seed: number, faults: DiskFaults = {}): Promise<string[]> {
+  const random = seededRandom(seed);
+  const disk = new FakeDisk(undefined, faults);
+  const expected = new Expectations();
+  const unique = new Set<string>(paths);
+  const first = disk.process({ diesAtCall: random() < 0.7 ? Math.floor(random() * 150) : 1e9 });
+  const second = disk.process({ diesAtCall: 20 + Math.floor(random() * 400) });
+  const opened = await Promise.allSettled([openLocalStore(root, second), openLocalStore(root, first)]);
+  const stores = opened.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  const secondStore = opened[0].status === "fulfilled" ? opened[0].value : undefined;
+  if (secondStore) {
+    const lanes = paths.map(async (path, lane) => {
+      for (let count = 0; count < 6; count++) {
+        const kind = Math.floor(random() * 6);
+        const store = kind === 2 ? stores.indexOf(secondStore) : Math.floor(random() * stores.length);
+        const content = `${lane}.${count}`;
+        if (kind === 2) unique.add(`${path}-${content}`);
+        await operate(stores, second, expected, { path, content, kind, store }).catch((error: unknown) => {
+          if (error instanceof assert.AssertionError) throw error;
+        });
+      }
+    });
+    await Promise.all(lanes);
+  }
+  const survivor = await openLocalStore(root, disk.cutPower(random).process());
+  const wrong: string[] = [];
+  for (const path of unique) {
+    const possible = expected.of(path);
+    if (!possible) continue;
+    const bytes = await survivor.get(path);
+    const found = bytes === null ? null : Buffer.from(bytes).toString();
+    if (!possible.has(found)) wrong.push(`${path}: ${found} is none of ${[...possible].join(", ")}`);
+  }
+  return wrong;
+}
+
+test("whatever resolved survives a power cut, at any moment, with killed processes beside", async () => {
+  for (let seed = 1; seed <= 300; seed++)
+    assert.deepEqual(await faultsAfterPowerCut(seed), [], `seed ${seed}`);
+});
+
+for (const faults of [{ forgetsFileFlush: true }, { forgetsFolderFlush: true }] satisfies DiskFaults[])
+  test(`the power cut test notices a disk that ${Object.keys(faults)}`, async () => {
+    let wrong = 0;
+    for (let seed = 1; seed <= 40; seed++) wrong += (await faultsAfterPowerCut(seed, faults)).length;
+    assert.ok(wrong > 10, String(wrong));
+  });
+
+test("an object that a killed process left unflushed is durable once another process has read it", async () => {
+  for (let calls = 1; calls < 40; calls++) {
+    const disk = new FakeDisk();
+    const killed = await openLocalStore(root, disk.process({ diesAtCall: 14 + calls })).catch(() => null);
+    await killed?.putIfAbsent("new/folder/object", Buffer.from("x")).catch(() => null);
+    const reader = await openLocalStore(root, disk.process());
+    const seen = await reader.get("new/folder/object");
+    const after = await openLocalStore(root, disk.cutPower(() => 0.9).process());
+    if (seen !== null)
+      assert.deepEqual(await after.get("new/folder/object"), seen, `killed at call ${calls}`);
+  }
+});
+
+test("a failed flush is fatal: STORE_FLUSH_FAILED, not retryable, and every later call too", async () => {
+  for (const target of ["file", "folder"]) {
+    let isBroken = false;
+    const disk = new FakeDisk();
+    const fault = (call: string, path: string) => {
+      const isFile = path.includes("~");
+      return isBroken && call === "flush" && isFile === (target === "file") ? "EIO" : null;
+    };
+    const store = await openLocalStore(root, disk.process({ fault }));
+    await store.put("a/b", Buffer.from("1"));
+    isBroken = true;
+    await assert.rejects(store.putIfAbsent("a/c", Buffer.from("1")), {
+      code: "STORE_FLUSH_FAILED",
+      retryable: false,
+    });
+    isBroken = false;
+    await assert.rejects(store.put("a/d", Buffer.from("1")), { code: "STORE_FLUSH_FAILED" });
+    await assert.rejects(store.get("a/b"), { code: "STORE_FLUSH_FAILED" });
+  }
+});
+
+test("a full disk is STORE_FULL, any other refusal STORE_UNAVAILABLE, both retryable, and both leave nothing behind", async () => {
+  let code: string | null = null;
+  const disk = new FakeDisk();
+  const store = await openLocalStore(
+    root,
+    disk.process({ fault: (call) => (call === "write" ? code : null) }),
+  );
+  for (const [errno, expected] of [
+    ["ENOSPC", "STORE_FULL"],
+    ["EDQUOT", "STORE_FULL"],
+    ["EIO", "STORE_UNAVAILABLE"],
+    ["EACCES", "STORE_UNAVAILABLE"],
+  ] as const) {
+    code = errno;
+    await assert.rejects(store.putIfAbsent("a", Buffer.from("1")), { code: expected, retryable: true });
+    assert.equal(await store.get("a"), null);
+    assert.deepEqual(await disk.process().readFolder(store.stagingFolder), []);
+  }
+  code = null;
+  assert.equal(await store.putIfAbsent("a", Buffer.from("1")), "created");
+});
+
+test("leftovers of dead processes go when a lake is opened, those of living ones stay", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tidegate-staging-"));
+  const names = {
+    dead: `${hostname()}~4194304~00000000`,
+    own: `${hostname()}~${process.pid}~00000001`,
+    foreign: "elsewhere~1~00000002",
+  };
+  for (const name of Object.values(names)) {
+    mkdirSync(join(folder, "_staging", name, "spill-1"), { recursive: true });
+    writeFileSync(join(folder, "_staging", name, "rows.parquet"), "x");
+  }
+  await openLocalStore(folder);
+  const left = readdirSync(join(folder, "_staging"));
+  assert.equal(left.includes(names.dead), false);
+  assert.ok(left.includes(names.own) && left.includes(names.foreign));
+  await removeStagingLeftovers(nodeFileSystem, join(folder, "_staging"), {
+    isAlive: () => true,
+    now: () => Date.now() + 25 * 3_600_000,
+  });
+  assert.equal(readdirSync(join(folder, "_staging")).includes(names.foreign), false);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test("a lake under a path that is a file can't be opened", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tidegate-store-"));
+  writeFileSync(join(folder, "file"), "x");
+  await assert.rejects(openLocalStore(join(folder, "file", "lake")), (error: unknown) => {
+    return errorCode(error) === "STORE_UNAVAILABLE";
+  });
+  rmSync(folder, { recursive: true, force: true });
+});
