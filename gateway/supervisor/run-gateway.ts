@@ -1,4 +1,5 @@
 import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { createApi } from "../api/api-server.ts";
@@ -49,33 +50,40 @@ export interface RunningGateway {
 /** Fact of the registry: when it was first used, so that demo topics which were deleted stay so. */
 const initialisedFact = "initialisedAt";
 
-/** Starts everything on a data folder. Throws where the folder, the lake or the HTTP address can't be used. */
+/** Starts everything on a data folder. Throws where the folder, the lake or the HTTP address can't be used; nothing is left open then. */
 export async function runGateway(options: GatewayOptions): Promise<RunningGateway> {
-  const { config, logger, now } = options;
+  const closers: (() => Promise<unknown>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  try {
+    return await startAll(options, closers, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function startAll(
+  options: GatewayOptions,
+  closers: (() => Promise<unknown>)[],
+  close: () => Promise<void>,
+): Promise<RunningGateway> {
+  const { config, now } = options;
   const { data } = config.folders;
   prepareDataFolder(data);
-  const lock = await DataFolderLock.acquire(data, {
-    pid: process.pid,
-    startedAt: new Date(now()).toISOString(),
-  });
-  for (const child of await killLeftChildren(data))
-    logger.warn(
-      { event: "child.left", role: child.role, pid: child.pid },
-      "ended a process of an earlier gateway",
-    );
+  const owner = { pid: process.pid, startedAt: new Date(now()).toISOString() };
+  const lock = await DataFolderLock.acquire(data, owner);
+  closers.push(() => lock.release());
+  await endLeftChildren(options);
   const token = ensureApiToken(data);
   const lake = await options.openLake(config);
   const store = RegistryStore.openForWriting(config.folders.registry);
-  const { imported, exported } = await reconcileTopics(store, lake.topics);
-  if (imported + exported > 0)
-    logger.info(
-      { event: "registry.reconciled", imported, exported },
-      "registry and lake know the same topics",
-    );
+  closers.push(() => store.close());
+  await reconcile(options, store, lake);
   const metrics = createGatewayMetrics();
-  const { program, random } = options;
-  const supervisor = new Supervisor({ config, program, logger, metrics, random, now });
-  const { topics, devices } = administration({ store, archive: lake.topics, supervisor, now, logger });
+  const supervisor = new Supervisor({ ...options, metrics });
+  const { topics, devices } = administration({ ...options, store, archive: lake.topics, supervisor });
   await createDemoTopics({ config, store, topics, now });
   const services = createServices({
     ...options,
@@ -86,7 +94,7 @@ export async function runGateway(options: GatewayOptions): Promise<RunningGatewa
     lake,
     metrics,
   });
-  const { version } = options;
+  const { version, logger } = options;
   const bodyMaxBytes = config.http.bodyMaxBytes;
   const api = await createApi({
     services,
@@ -96,19 +104,33 @@ export async function runGateway(options: GatewayOptions): Promise<RunningGatewa
     logger,
     requests: metrics.apiRequests,
   });
+  closers.push(() => api.close());
   const apiAddress = await listen(api, config);
   const stop = async (): Promise<boolean> => {
     const isComplete = await supervisor.stop(config.shutdown.timeoutMs);
-    await api.close();
-    await store.close();
-    await lock.release();
+    await close();
     return isComplete;
   };
   return { ready: supervisor.start(apiAddress), supervisor, apiAddress, lakeUrl: lake.url, stop };
 }
 
-/** How long an admin's call waits until the broker judges by the change; one that is down reads the registry when it starts. */
+async function endLeftChildren({ config, logger }: GatewayOptions): Promise<void> {
+  for (const { role, pid } of await killLeftChildren(config.folders.data))
+    logger.warn({ event: "child.left", role, pid }, "ended a process of an earlier gateway");
+}
+
+async function reconcile({ logger }: GatewayOptions, store: RegistryStore, lake: GatewayLake): Promise<void> {
+  const { imported, exported } = await reconcileTopics(store, lake.topics);
+  if (imported + exported > 0)
+    logger.info(
+      { event: "registry.reconciled", imported, exported },
+      "registry and lake know the same topics",
+    );
+}
+
+/** How long an admin's call waits until the broker judges by the change. */
 const noticeTimeoutMs = 2_000;
+const noticePollMs = 20;
 
 function administration(parts: {
   store: RegistryStore;
@@ -117,24 +139,30 @@ function administration(parts: {
   now: () => number;
   logger: Logger;
 }): { topics: Topics; devices: Devices } {
-  const { store, archive, supervisor, now, logger } = parts;
-  const tell = async (notice: Promise<unknown>): Promise<void> => {
-    await notice.catch((error: unknown) =>
-      logger.warn({ event: "registry.notice.failed", err: error }, "the broker was not told of a change"),
-    );
+  const { supervisor, logger } = parts;
+  const tell = async (kind: "topicsChanged" | "deviceRevoked", ask: string | null): Promise<void> => {
+    const broker = supervisor.child("broker");
+    // One that is just starting may have read the registry before the change.
+    for (
+      let waitedMs = 0;
+      broker.status.state === "starting" && waitedMs < noticeTimeoutMs;
+      waitedMs += noticePollMs
+    )
+      await delay(noticePollMs);
+    // One that is down reads the registry when it starts.
+    if (broker.status.state !== "ready") return;
+    await broker
+      .request(kind, ask as never, noticeTimeoutMs)
+      .catch((error: unknown) =>
+        logger.warn(
+          { event: "registry.notice.failed", kind, err: error },
+          "the broker was not told of a change",
+        ),
+      );
   };
   return {
-    topics: new Topics({
-      store,
-      archive,
-      now,
-      changed: () => tell(supervisor.child("broker").request("topicsChanged", null, noticeTimeoutMs)),
-    }),
-    devices: new Devices({
-      store,
-      now,
-      revoked: (name) => tell(supervisor.child("broker").request("deviceRevoked", name, noticeTimeoutMs)),
-    }),
+    topics: new Topics({ ...parts, changed: () => tell("topicsChanged", null) }),
+    devices: new Devices({ ...parts, revoked: (name) => tell("deviceRevoked", name) }),
   };
 }
 

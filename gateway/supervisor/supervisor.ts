@@ -18,6 +18,8 @@ export interface SupervisorOptions {
   readonly now: () => number;
 }
 
+const refreshTimeoutMs = 10_000;
+
 /** A stream that lost blocks waits for a person, who needs the running gateway to see what is wrong. */
 const refusalsToLiveWith = new Set(["STREAM_GAP"]);
 
@@ -108,6 +110,7 @@ export class Supervisor {
 
   #receive(role: RoleName, message: FromChild): void {
     if (message.type === "committed") this.child("broker").notify(message);
+    if (message.type === "ready" && role === "broker") this.#refreshTopics();
     if (message.type !== "refused" || this.#wasReady || this.#isStopping) return;
     const { code, retryable, message: text } = message.refusal;
     if (retryable || refusalsToLiveWith.has(code)) return;
@@ -117,6 +120,16 @@ export class Supervisor {
         details: { role, code },
       }),
     );
+  }
+
+  /** Topics may have changed between its reading them and its being ready. */
+  #refreshTopics(): void {
+    const { logger } = this.#options;
+    this.child("broker")
+      .request("topicsChanged", null, refreshTimeoutMs)
+      .catch((error: unknown) =>
+        logger.warn({ event: "registry.notice.failed", err: error }, "topics not refreshed"),
+      );
   }
 
   #changed(role: RoleName): void {
