@@ -1,31 +1,38 @@
 import { type Static, Type } from "@sinclair/typebox";
 
+const mib = 1024 ** 2;
+
 export const consumerConfigSchema = Type.Object(
   {
     maxBatchBytes: Type.Integer({
-      default: 128 * 1024 * 1024,
+      default: 128 * mib,
       minimum: 1,
-      description: "A batch is committed once its rows take this many bytes, uncompressed.",
+      unit: "bytes",
+      description: "A batch is committed once its rows take this much, uncompressed",
     }),
     maxBatchAgeMs: Type.Integer({
       default: 5000,
-      minimum: 1,
-      description: "A batch is committed once its first message was read this long ago, ms.",
+      minimum: 0,
+      unit: "ms",
+      description: "A batch is committed once its first message was read this long ago",
     }),
     readMaxBytes: Type.Integer({
-      default: 1024 * 1024,
+      default: mib,
       minimum: 1,
-      description: "Bytes read from one partition before the next one has its turn; one block at least.",
+      unit: "bytes",
+      description: "Read from one partition, one block at least, before the next one has its turn",
     }),
     readMaxEntries: Type.Integer({
       default: 256,
       minimum: 1,
-      description: "Blocks read from one partition before the next one has its turn.",
+      unit: "blocks",
+      description: "Read from one partition before the next one has its turn",
     }),
     retryMaxMs: Type.Integer({
       default: 30_000,
       minimum: 1,
-      description: "Longest wait before a failed step is tried again, ms (full jitter, doubling).",
+      unit: "ms",
+      description: "Longest wait before a failed step is tried again (full jitter, doubling)",
     }),
   },
   { additionalProperties: false },

@@ -279,6 +279,7 @@ class ConsumerLoop implements Consumer {
   async #giveUpBatch(): Promise<void> {
     await this.#context.batch.discard();
     if (this.#openedAtMs === null) return;
+    for (const cursor of this.#cursors) cursor.rewind(this.#lake?.moves.get(cursor.key));
     this.#openedAtMs = null;
     this.#replayedBatches += 1;
     this.#context.metrics.replayed();

@@ -20,6 +20,8 @@ export function compileSchema(schema: Readonly<Record<string, unknown>>): Valida
     logger: false,
     formats: { "date-time": (text: string) => readInstant(text) !== null },
   });
+  // Its verdict would be a promise.
+  if (schema["$async"] !== undefined) throw invalidSchema("$async is not allowed");
   try {
     return ajv.compile(schema);
   } catch (cause) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type CommitEntry, partitionKey, QUARANTINE } from "../../bridge/storage/commit-log.ts";
-import { type FiledRow, readRows } from "./lake-rows.ts";
+import { type FiledRow, readRows } from "../support/json-lake.ts";
 import { type Expected, expectedOf } from "./oracle.ts";
 import { topics } from "./workload.ts";
 import type { Violation, World } from "./world.ts";

@@ -1,9 +1,9 @@
 import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
 import { type CommitEntry, partitionKey } from "../../bridge/storage/commit-log.ts";
 import type { Position } from "../../bridge/streams/stream-log.ts";
+import { readRows } from "../support/json-lake.ts";
 import { MemoryObjectStore } from "../support/memory-object-store.ts";
 import { MemoryStream } from "../support/memory-stream.ts";
-import { readRows } from "./lake-rows.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { type WindowFaults, type WindowObserver, WindowServer } from "./window-server.ts";
 import { partitionCount, Workload } from "./workload.ts";

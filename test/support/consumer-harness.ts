@@ -1,0 +1,226 @@
+import { pino } from "pino";
+import { Registry } from "prom-client";
+import { encodeBlock } from "../../bridge/block/block-builder.ts";
+import { type BlockMessage, type BlockSeal, MAX_BLOCK_BYTES } from "../../bridge/block/block-format.ts";
+import { type Consumer, type ConsumerOptions, createConsumer } from "../../bridge/consumer/consumer.ts";
+import type { ConsumerConfig } from "../../bridge/consumer/consumer-config.ts";
+import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
+import { type CommitEntry, type Move, partitionKey } from "../../bridge/storage/commit-log.ts";
+import { createTablePublisher } from "../../bridge/storage/delta/table-publisher.ts";
+import { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
+import type { Position } from "../../bridge/streams/stream-log.ts";
+import type { DedupWindow } from "../../bridge/window/dedup-window.ts";
+import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
+import { type FiledRow, JsonBatchWriter, JsonSeedSource, readRows } from "./json-lake.ts";
+import { MemoryObjectStore, type StoreFault, type StoreOperation } from "./memory-object-store.ts";
+import { MemoryStream } from "./memory-stream.ts";
+
+export const startMs = 1_700_000_000_000;
+const mib = 1024 * 1024;
+
+export function topicVersion(changes: Partial<TopicVersion> = {}): TopicVersion {
+  return {
+    topicId: "t1",
+    version: 1,
+    name: "telemetry",
+    format: "json",
+    idPath: "id",
+    timePath: "ts",
+    schema: null,
+    columns: [],
+    dedupeWindowMs: 3_600_000,
+    ...changes,
+  };
+}
+
+export interface SentRow extends FiledRow {
+  readonly table: string;
+  readonly commit: number;
+}
+
+/** The consumer over memory: stream, lake and window outlive it, and time passes only where it waits. */
+export class ConsumerHarness {
+  readonly clock = { nowMs: startMs };
+  readonly stream: MemoryStream;
+  readonly store: MemoryObjectStore;
+  readonly topics = new Map<string, TopicVersion>();
+  readonly registry = new Registry();
+  readonly log: Record<string, unknown>[] = [];
+  readonly #logger = pino(
+    { level: "debug" },
+    { write: (line: string) => this.log.push(JSON.parse(line) as Record<string, unknown>) },
+  );
+  /** Decides about each call of the store; see MemoryObjectStore. */
+  storeFault: (operation: StoreOperation, path: string) => StoreFault = () => null;
+  window: DedupWindow;
+  waits = 0;
+  #files = 0;
+  readonly #producers = new Map<string, { sequence: number; acknowledged: number; messages: number }>();
+
+  constructor(options: { partitionCount?: number } = {}) {
+    const partitionCount = options.partitionCount ?? 1;
+    this.stream = new MemoryStream({
+      partitionCount,
+      streamId: "ab".repeat(16),
+      now: () => this.clock.nowMs,
+    });
+    this.store = new MemoryObjectStore({
+      fault: (operation, path) => this.storeFault(operation, path),
+      now: () => this.clock.nowMs,
+    });
+    this.window = createMemoryWindow({ maxBytes: 64 * mib, partitionCount });
+    this.define(topicVersion());
+  }
+
+  define(topic: TopicVersion): void {
+    this.topics.set(`${topic.topicId}/${topic.version}`, topic);
+  }
+
+  /** Appends a block as its producer would, acknowledged unless said otherwise. */
+  append(
+    messages: readonly Partial<BlockMessage>[],
+    changes: Partial<BlockSeal> & { isAcknowledged?: boolean; landsIn?: number } = {},
+  ): Position {
+    const { isAcknowledged = true, landsIn, ...sealed } = changes;
+    const partition = sealed.partition ?? 0;
+    const producerId = sealed.producerId ?? "0000000000000001";
+    const key = `${producerId}/${partition}`;
+    const producer = this.#producers.get(key) ?? { sequence: 0, acknowledged: 0, messages: 0 };
+    const seal: BlockSeal = {
+      streamId: this.stream.streamId,
+      producerId,
+      partition,
+      sequence: producer.sequence + 1,
+      lastAcknowledgedSequence: producer.acknowledged,
+      acknowledgedMessages: producer.messages,
+      baseTimeMs: this.clock.nowMs,
+      ...sealed,
+    };
+    const { sequence } = seal;
+    this.#producers.set(key, {
+      sequence,
+      acknowledged: isAcknowledged ? sequence : producer.acknowledged,
+      messages: producer.messages + (isAcknowledged ? messages.length : 0),
+    });
+    const block = encodeBlock(seal, messages.map(message), MAX_BLOCK_BYTES);
+    return this.stream.store(landsIn ?? partition, block);
+  }
+
+  /** Bytes of the last block, again. */
+  resendLast(partition = 0): Position {
+    const last = this.stream.entries(partition).at(-1);
+    if (!last) throw new RangeError("no block to send again");
+    return this.stream.store(partition, last.block);
+  }
+
+  consumer(
+    changes: Partial<Omit<ConsumerOptions, "config">> & { config?: Partial<ConsumerConfig> } = {},
+  ): Consumer {
+    const { clock, store, topics, registry } = this;
+    const { config, ...ports } = changes;
+    const now = () => clock.nowMs;
+    const tick = async (delayMs: number) => {
+      this.waits += 1;
+      clock.nowMs += delayMs;
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+    const commitLog = new LakeCommitLog(store, "lake", { create: true, now, random: () => 0.5, sleep: tick });
+    const handle = this.stream.open();
+    const catalog = {
+      version: (topicId: string, version: number) => topics.get(`${topicId}/${version}`),
+      longestWindowMs: () => Math.max(...[...topics.values()].map((topic) => topic.dedupeWindowMs)),
+      refresh: async () => {},
+    };
+    const logger = this.#logger;
+    return createConsumer({
+      stream: Object.assign(handle, { waitForAppend: tick }),
+      window: this.window,
+      commitLog,
+      publisher: createTablePublisher({
+        store,
+        commitLog,
+        topics: catalog,
+        logger,
+        registry: new Registry(),
+        now,
+      }),
+      batch: new JsonBatchWriter(store, () => `f${++this.#files}`),
+      seeds: new JsonSeedSource(store, commitLog),
+      topics: catalog,
+      trim: (partition, upTo) => handle.trim(partition, upTo),
+      config: {
+        maxBatchBytes: mib,
+        maxBatchAgeMs: 5000,
+        readMaxBytes: mib,
+        readMaxEntries: 256,
+        retryMaxMs: 1000,
+        ...config,
+      },
+      logger,
+      registry,
+      now,
+      random: () => 0.5,
+      sleep: tick,
+      ...ports,
+    });
+  }
+
+  /** Reads, files and commits everything that is in the stream. */
+  async drain(changes: Parameters<ConsumerHarness["consumer"]>[0] = {}): Promise<Consumer> {
+    this.registry.clear();
+    const consumer = this.consumer(changes);
+    const run = consumer.run();
+    await consumer.stop({ drain: true });
+    await run;
+    return consumer;
+  }
+
+  commits(): CommitEntry[] {
+    return [...this.store.objects.entries()]
+      .filter(([path]) => /^_commits\/\d+\.json$/.test(path))
+      .toSorted()
+      .map(([, { bytes }]) => JSON.parse(Buffer.from(bytes).toString()) as CommitEntry);
+  }
+
+  lastMove(partition = 0): Move | undefined {
+    const key = partitionKey(this.stream.streamId, partition);
+    return this.commits().findLast((entry) => entry.moves[key])?.moves[key];
+  }
+
+  /** What committed files hold, in the order of filing. */
+  rows(): SentRow[] {
+    return this.commits().flatMap(({ number, tables }) =>
+      Object.entries(tables).flatMap(([table, { name, adds }]) =>
+        adds.flatMap(({ path }) => {
+          const object = this.store.objects.get(`${name}/${path}`);
+          if (!object) throw new Error(`the committed file ${path} is missing`);
+          return readRows(object.bytes).map((row) => ({ ...row, table, commit: number }));
+        }),
+      ),
+    );
+  }
+
+  /** Text ids of the rows of a table. */
+  ids(table = "t1"): string[] {
+    return this.rows()
+      .filter((row) => row.table === table)
+      .map((row) => Buffer.from(row.messageId ?? "", "hex").toString());
+  }
+}
+
+/** A json message of device d1 with this id. */
+export function json(id: unknown, more: Readonly<Record<string, unknown>> = {}): Partial<BlockMessage> {
+  return { payload: Buffer.from(JSON.stringify({ id, ts: startMs, ...more })) };
+}
+
+function message(changes: Partial<BlockMessage>): BlockMessage {
+  return {
+    topicId: "t1",
+    topicVersion: 1,
+    topicName: "fleet/d1/telemetry",
+    deviceId: "d1",
+    qos: 1,
+    payload: new Uint8Array(0),
+    ...changes,
+  };
+}

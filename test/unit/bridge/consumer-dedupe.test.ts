@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import fc from "fast-check";
+import { BatchIds } from "../../../bridge/consumer/batch-ids.ts";
+import { DedupeKeyMaker } from "../../../bridge/consumer/dedupe-key.ts";
+
+interface Id {
+  topicId: string;
+  deviceId: string;
+  messageId: Uint8Array;
+  reusedPayloadHash?: number;
+}
+
+function keyOf(id: Id, maker = new DedupeKeyMaker()): string {
+  const target = Buffer.alloc(20);
+  maker.write(target, 4, id);
+  assert.equal(target.readUInt32LE(0) + target.readUInt32LE(16), 0, "nothing beyond the 12 bytes is written");
+  return target.toString("hex", 4, 16);
+}
+
+test("a key is the start of SHA-256 over each part behind its length", () => {
+  const framed = Buffer.concat(
+    [Buffer.from("topic"), Buffer.from("dévice"), Buffer.from([1, 2, 3])].flatMap((part) => {
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(part.length);
+      return [length, part];
+    }),
+  );
+  const expected = createHash("sha256").update(framed).digest("hex").slice(0, 24);
+  assert.equal(keyOf({ topicId: "topic", deviceId: "dévice", messageId: Uint8Array.of(1, 2, 3) }), expected);
+});
+
+test("no two ids share a key, wherever their parts are cut", () => {
+  const id = fc.record({
+    topicId: fc.string({ maxLength: 3 }),
+    deviceId: fc.string({ maxLength: 3 }),
+    messageId: fc.uint8Array({ minLength: 1, maxLength: 8 }),
+    reusedPayloadHash: fc.integer({ min: 0, max: 3 }),
+  });
+  const maker = new DedupeKeyMaker();
+  fc.assert(
+    fc.property(id, id, fc.boolean(), (left, right, isReused) => {
+      const { reusedPayloadHash: _, ...plain } = left;
+      const first: Id = isReused ? left : plain;
+      const same =
+        JSON.stringify({ ...first, m: [...first.messageId] }) ===
+        JSON.stringify({ ...right, m: [...right.messageId] });
+      assert.equal(keyOf(first, maker) === keyOf(right, maker), same);
+    }),
+  );
+});
+
+test("a maker gives the same keys whatever it made before", () => {
+  const maker = new DedupeKeyMaker();
+  const short = { topicId: "t", deviceId: "d", messageId: Buffer.from("m") };
+  const before = keyOf(short, maker);
+  keyOf({ topicId: "t".repeat(3000), deviceId: "d".repeat(70_000), messageId: Buffer.alloc(64, 1) }, maker);
+  assert.equal(keyOf(short, maker), before);
+  assert.equal(keyOf(short), before);
+});
+
+test("the ids of a batch answer like a map, in the order of their first appearance", () => {
+  const steps = fc.array(
+    fc.record({ id: fc.integer({ min: 0, max: 3000 }), hash: fc.nat(), expiry: fc.nat() }),
+    {
+      maxLength: 4000,
+      size: "max",
+    },
+  );
+  fc.assert(
+    fc.property(steps, (list) => {
+      const ids = new BatchIds();
+      const model = new Map<number, { hash: number; expiry: number }>();
+      for (const { id, hash, expiry } of list) {
+        ids.set(words(id), 0, hash, expiry);
+        model.set(id, { hash, expiry });
+      }
+      assert.equal(ids.length, model.size);
+      const { keys, payloadHashes, expiresAtSeconds, length } = ids.entries();
+      assert.deepEqual(
+        [keys.length, payloadHashes.length, expiresAtSeconds.length],
+        [length * 12, length, length],
+      );
+      for (const [row, [id, { hash, expiry }]] of [...model].entries()) {
+        assert.equal(ids.find(words(id), 0), row);
+        assert.deepEqual([payloadHashes[row], expiresAtSeconds[row]], [hash, expiry]);
+        assert.deepEqual([...keys.subarray(row * 12, row * 12 + 12)], [...new Uint8Array(words(id).buffer)]);
+      }
+      assert.equal(ids.find(words(9999), 0), -1);
+    }),
+    { numRuns: 20 },
+  );
+});
+
+function words(id: number): Uint32Array {
+  // Many keys share a first word, so that they collide.
+  return Uint32Array.of(id % 7, id, 5);
+}

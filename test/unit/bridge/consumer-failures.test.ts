@@ -1,0 +1,349 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Registry } from "prom-client";
+import type { Consumer } from "../../../bridge/consumer/consumer.ts";
+import { BridgeError } from "../../../bridge/errors.ts";
+import { LakeCommitLog } from "../../../bridge/storage/lake-commit-log.ts";
+import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
+import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
+import type { StoreFault, StoreOperation } from "../../support/memory-object-store.ts";
+
+const hourMs = 3_600_000;
+
+async function until(isReached: () => boolean): Promise<void> {
+  for (let turns = 0; !isReached(); turns++) {
+    assert.ok(turns < 5000, "never reached");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** The first `times` calls that match fail. */
+function failing(
+  harness: ConsumerHarness,
+  operation: StoreOperation,
+  path: RegExp,
+  fault: StoreFault,
+  times: number,
+) {
+  const struck: string[] = [];
+  harness.storeFault = (called, at) => {
+    if (called !== operation || !path.test(at) || struck.length >= times) return null;
+    struck.push(at);
+    return fault;
+  };
+  return struck;
+}
+
+/** Everything is filed once, and every table shows it. */
+function assertWhole(harness: ConsumerHarness, ids: readonly string[]): void {
+  assert.deepEqual(harness.ids(), ids);
+  const entries = [...harness.store.objects.keys()].filter((path) =>
+    path.startsWith("telemetry/_delta_log/"),
+  );
+  const logged = entries
+    .map((path) => Buffer.from(harness.store.objects.get(path)?.bytes ?? []).toString())
+    .join("");
+  const files = harness.commits().flatMap(({ tables }) => tables["t1"]?.adds ?? []);
+  for (const { path } of files)
+    assert.equal(logged.split(`"path":"${path}"`).length, 2, `${path} is published once`);
+}
+
+for (const fault of ["before", "after"] as const) {
+  describe(`the store fails ${fault} it did its work`, () => {
+    const cases: readonly [string, StoreOperation, RegExp][] = [
+      ["writing files", "put", /event_date/],
+      ["creating the commit entry", "putIfAbsent", /^_commits\/\d/],
+      ["publishing", "putIfAbsent", /_delta_log/],
+      ["reading the commit log", "get", /^_commits/],
+      ["reading a table's log", "get", /_delta_log/],
+    ];
+    for (const [name, operation, path] of cases) {
+      test(`${name}: backs off, tries again, files once`, async () => {
+        const harness = new ConsumerHarness();
+        harness.append([json("a"), json("b")]);
+        const struck = failing(harness, operation, path, fault, 7);
+        await harness.drain();
+        harness.append([json("b"), json("c")]);
+        await harness.drain();
+        assert.ok(struck.length > 0 && (fault === "after" || struck.length === 7));
+        assert.ok(harness.waits > 0 || struck.length < 2, "it waited before it tried again");
+        assertWhole(harness, ["a", "b", "c"]);
+      });
+    }
+  });
+}
+
+test("while nothing can be committed nothing is trimmed and the position stays", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a")]);
+  let isDown = true;
+  harness.storeFault = (_, path) => (isDown && path.startsWith("telemetry/event_date") ? "before" : null);
+  const consumer = harness.consumer();
+  const run = consumer.run();
+  await until(() => consumer.status().replayedBatches >= 3);
+  assert.equal(harness.stream.entries(0).length, 1);
+  assert.equal(consumer.status().partitions[0]?.committed, "");
+  assert.equal(consumer.status().lastFailure?.code, "STORE_UNAVAILABLE");
+  isDown = false;
+  await consumer.stop({ drain: true });
+  await run;
+  assertWhole(harness, ["a"]);
+  assert.match(await harness.registry.metrics(), /tidegate_consumer_failures_total\{step="loop"\} [3-9]/);
+});
+
+test("a batch that could not be committed for an hour is given up and read again", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a")]);
+  let isDown = true;
+  harness.storeFault = (operation, path) =>
+    isDown && operation === "putIfAbsent" && path.startsWith("_commits/0") ? "before" : null;
+  const consumer = harness.consumer();
+  const run = consumer.run();
+  await until(() => harness.log.some(({ event }) => event === "consumer.commit.failed"));
+  harness.clock.nowMs += hourMs;
+  await until(() => consumer.status().replayedBatches === 1);
+  isDown = false;
+  await consumer.stop({ drain: true });
+  await run;
+  assertWhole(harness, ["a"]);
+  const files = [...harness.store.objects.keys()].filter((path) => path.startsWith("telemetry/event_date"));
+  assert.ok(files.length > 1, "the given-up files are left for vacuum");
+});
+
+test("a failure that trying again can't mend ends the consumer, which says why", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a")]);
+  const fatal = new BridgeError("STORE_FLUSH_FAILED", "injected", { retryable: false });
+  failing(harness, "put", /event_date/, fatal, 1);
+  const consumer = harness.consumer();
+  await assert.rejects(consumer.run(), { code: "STORE_FLUSH_FAILED" });
+  const status = consumer.status();
+  assert.deepEqual([status.state, status.lastFailure?.code], ["stopped", "STORE_FLUSH_FAILED"]);
+  await consumer.stop({ drain: true });
+});
+
+describe("the window", () => {
+  test("lost before the ids of a commit were applied: nothing is doubled", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    const { window } = harness;
+    let failures = 2;
+    const apply = window.apply.bind(window);
+    window.apply = async (...args) => {
+      if (failures-- > 0) throw new BridgeError("STORE_UNAVAILABLE", "injected", { retryable: true });
+      return apply(...args);
+    };
+    await harness.drain();
+    harness.append([json("a"), json("b")]);
+    await harness.drain();
+    assertWhole(harness, ["a", "b"]);
+  });
+
+  test("emptied in mid-batch is noticed at the next look-up, and seeded again", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    await harness.drain();
+    const consumer = harness.consumer({ registry: new Registry() });
+    const run = consumer.run();
+    await until(() => consumer.status().state === "running");
+    await harness.window.beginSeed(0, "somebody else");
+    harness.append([json("a"), json("b")]);
+    await consumer.stop({ drain: true });
+    await run;
+    assertWhole(harness, ["a", "b"]);
+  });
+
+  test("behind by one commit gets that commit's ids, not everything again", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    await harness.drain();
+    const before = harness.lastMove();
+    harness.append([json("b")]);
+    await harness.drain();
+    const behind = createMemoryWindow({ maxBytes: 1024 * 1024, partitionCount: 1 });
+    await behind.beginSeed(0, "t");
+    await behind.endSeed(0, "t", { chunks: 0, applied: before?.to ?? "", streamTimeMs: 0 });
+    harness.window = behind;
+    harness.append([json("b")]);
+    await harness.drain();
+    assert.deepEqual(harness.ids(), ["a", "b"]);
+    assert.equal((await behind.status()).ids, 1, "b alone was applied; a was taken to be there");
+    assert.ok(harness.log.some(({ event }) => event === "consumer.window.reapply"));
+  });
+});
+
+test("a trim that fails is put off", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a")]);
+  const trim = async () => {
+    throw new BridgeError("STREAM_TIMEOUT", "injected", { retryable: true });
+  };
+  await harness.drain({ trim });
+  assert.equal(harness.stream.entries(0).length, 1);
+  assert.ok(harness.log.some(({ event }) => event === "consumer.trim.failed"));
+  await harness.drain();
+  assert.equal(harness.stream.entries(0).length, 0, "the next process trims it");
+});
+
+describe("a lost race", () => {
+  const foreignMove = { from: "", to: "1", streamTimeMs: 0, producers: {}, counters: noCounters() };
+
+  test("for the next number against somebody with other partitions costs nothing", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    const other = new LakeCommitLog(harness.store, "lake", { create: true });
+    let hasRaced = false;
+    harness.storeFault = (operation, path) => {
+      if (operation !== "put" || !path.startsWith("telemetry/event_date") || hasRaced) return null;
+      hasRaced = true;
+      const bytes = JSON.stringify({ ...foreignEntry(1), moves: { "other/0": foreignMove } });
+      harness.store.objects.set(`_commits/${"1".padStart(20, "0")}.json`, {
+        bytes: Buffer.from(bytes),
+        modifiedAtMs: 0,
+      });
+      return null;
+    };
+    const consumer = await harness.drain();
+    assert.equal((await other.load()).number, 2);
+    assert.equal(consumer.status().replayedBatches, 0);
+    assertWhole(harness, ["a"]);
+  });
+
+  test("against somebody who moved the same partition: the batch is given up", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    const rival = harness.consumer({
+      registry: new Registry(),
+      window: createMemoryWindow({ maxBytes: 1024 * 1024, partitionCount: 1 }),
+    });
+    let rivalRun: Promise<void> | undefined;
+    let isRivalDone = false;
+    const publish = async (consumer: Consumer) => {
+      rivalRun ??= consumer.run();
+      await consumer.stop({ drain: true });
+      await rivalRun;
+      isRivalDone = true;
+    };
+    const { JsonBatchWriter } = await import("../../support/json-lake.ts");
+    const batch = new JsonBatchWriter(harness.store, () => `slow${Math.random()}`);
+    const write = batch.write.bind(batch);
+    batch.write = async () => {
+      if (!isRivalDone) await publish(rival);
+      return write();
+    };
+    const consumer = await harness.drain({ batch });
+    assert.equal(consumer.status().replayedBatches, 1);
+    assertWhole(harness, ["a"]);
+  });
+});
+
+describe("a batch is cut", () => {
+  const commitsOf = async (changes: Parameters<ConsumerHarness["consumer"]>[0], blocks = 4) => {
+    const harness = new ConsumerHarness();
+    for (let block = 0; block < blocks; block++) harness.append([json(`a${block}`)]);
+    await harness.drain(changes);
+    assert.equal(harness.ids().length, blocks);
+    return harness.commits().length;
+  };
+
+  test("when the stream is drained", async () => assert.equal(await commitsOf({}), 1));
+
+  test("at its size, between blocks", async () => {
+    assert.equal(await commitsOf({ config: { maxBatchBytes: 200, readMaxEntries: 1 } }), 2);
+    assert.equal(await commitsOf({ config: { maxBatchBytes: 1, readMaxEntries: 1 } }), 4);
+  });
+
+  test("under stream pressure", async () => {
+    assert.equal(await commitsOf({ isUnderPressure: () => true, config: { readMaxEntries: 2 } }), 2);
+  });
+
+  test("at its age, counted from its first block", async () => {
+    const harness = new ConsumerHarness();
+    const consumer = harness.consumer({ config: { maxBatchAgeMs: 5000 } });
+    const run = consumer.run();
+    harness.append([json("a")]);
+    await until(() => harness.commits().length === 1);
+    const ageMs = harness.clock.nowMs - (harness.rows()[0]?.ingestTimeMs ?? 0);
+    assert.ok(ageMs >= 5000 && ageMs <= 7000, `${ageMs} ms`);
+    await consumer.stop({ drain: true });
+    await run;
+  });
+
+  test("not later because the clock was set back", async () => {
+    const harness = new ConsumerHarness();
+    const consumer = harness.consumer({ config: { maxBatchAgeMs: 5000 } });
+    const run = consumer.run();
+    harness.append([json("a")]);
+    await until(() => consumer.status().partitions[0]?.position !== "");
+    harness.clock.nowMs -= 24 * hourMs;
+    await until(() => harness.commits().length === 1);
+    await consumer.stop({ drain: true });
+    await run;
+  });
+});
+
+test("partitions have their turns: a long one does not keep the others waiting", async () => {
+  const harness = new ConsumerHarness({ partitionCount: 3 });
+  for (let block = 0; block < 50; block++) harness.append([json(`a${block}`)], { partition: 0 });
+  for (const partition of [1, 2]) harness.append([json(`b${partition}`)], { partition });
+  await harness.drain({ config: { maxBatchBytes: 900, readMaxEntries: 4 } });
+  const first = harness.rows().filter(({ commit }) => commit === 1);
+  assert.deepEqual(new Set(first.map(({ partition }) => partition)), new Set([0, 1, 2]));
+});
+
+test("stopping without draining leaves the open batch to the next process", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a")]);
+  const consumer = harness.consumer({ config: { maxBatchAgeMs: 1e9 } });
+  const run = consumer.run();
+  await until(() => consumer.status().partitions[0]?.position !== "");
+  await consumer.stop({ drain: false });
+  await run;
+  assert.deepEqual([harness.commits().length, consumer.status().replayedBatches], [0, 1]);
+  await harness.drain();
+  assertWhole(harness, ["a"]);
+});
+
+test("a drain that can't end is ended by a stop without draining", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a")]);
+  harness.storeFault = (operation) => (operation === "put" ? "before" : null);
+  const consumer = harness.consumer();
+  const run = consumer.run();
+  const drained = consumer.stop({ drain: true });
+  await until(() => consumer.status().replayedBatches > 2);
+  await consumer.stop({ drain: false });
+  await drained;
+  await run;
+  assert.equal(consumer.status().state, "stopped");
+});
+
+test("status shows how far behind each partition is, and the metrics what became of its messages", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a"), json("a"), {}]);
+  await harness.drain();
+  const metrics = await harness.registry.metrics();
+  assert.match(metrics, /tidegate_consumer_messages_total\{partition="0",outcome="filed"\} 1/);
+  assert.match(metrics, /tidegate_consumer_messages_total\{partition="0",outcome="duplicates"\} 1/);
+  assert.match(metrics, /tidegate_consumer_quarantined_total\{reason="payload-undecodable"\} 1/);
+  harness.append([json("b")]);
+  harness.clock.nowMs += 60_000;
+  harness.storeFault = (operation) => (operation === "put" ? "before" : null);
+  harness.registry.clear();
+  const consumer = harness.consumer();
+  const run = consumer.run();
+  await until(() => consumer.status().replayedBatches > 0 && consumer.status().state === "backing-off");
+  const [partition] = consumer.status().partitions;
+  assert.ok((partition?.lagMs ?? 0) >= 60_000);
+  assert.ok((partition?.lagBytes ?? 0) > 0);
+  await consumer.stop({ drain: false });
+  await run;
+});
+
+function noCounters() {
+  return { read: 0, filed: 0, duplicates: 0, quarantined: 0, resent: 0, misrouted: 0, unaccounted: 0 };
+}
+
+function foreignEntry(number: number) {
+  return { format: 1, number, commitId: "foreign", committedAtMs: 0, tables: {} };
+}

@@ -1,0 +1,257 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { crc32 } from "node:zlib";
+import { Registry } from "prom-client";
+import type { Consumer } from "../../../bridge/consumer/consumer.ts";
+import type { StreamLog } from "../../../bridge/streams/stream-log.ts";
+import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
+import { ConsumerHarness, json, topicVersion } from "../../support/consumer-harness.ts";
+
+/** Runs until `isReached`, hands the running consumer over, then stops it. */
+async function running(
+  harness: ConsumerHarness,
+  isReached: (consumer: Consumer) => boolean,
+  act: (consumer: Consumer) => Promise<void> | void = () => {},
+): Promise<Consumer> {
+  harness.registry.clear();
+  const consumer = harness.consumer();
+  const run = consumer.run();
+  for (let turns = 0; !isReached(consumer); turns++) {
+    assert.ok(turns < 2000, `never reached: ${JSON.stringify(consumer.status())}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await act(consumer);
+  await consumer.stop({ drain: true });
+  await run;
+  return consumer;
+}
+
+const isHalted = (consumer: Consumer) => consumer.status().partitions[0]?.halt !== null;
+const damage = (harness: ConsumerHarness, index: number) => {
+  const entry = harness.stream.entries(0)[index];
+  assert.ok(entry);
+  entry.block[entry.block.length - 10] = (entry.block.at(-10) ?? 0) ^ 1;
+};
+
+describe("a lost block", () => {
+  test("stops its partition alone, tells how much is missing, and nothing behind it is filed", async () => {
+    const harness = new ConsumerHarness({ partitionCount: 2 });
+    harness.append([json("a")]);
+    const lost = harness.append([json("b"), json("c")]);
+    harness.append([json("d")]);
+    harness.append([json("e")], { partition: 1 });
+    harness.stream.loseEntry(0, lost);
+    const consumer = await harness.drain();
+    assert.deepEqual(harness.ids().toSorted(), ["a", "e"]);
+    const [stopped, other] = consumer.status().partitions;
+    assert.equal(stopped?.state, "stopped");
+    assert.equal(stopped?.halt?.code, "STREAM_GAP");
+    assert.equal(stopped?.halt?.resume, "tidegate stream accept-gap 0");
+    assert.equal(stopped?.unaccounted, 2);
+    assert.equal(stopped?.counters.unaccounted, 0, "not before it was accepted");
+    assert.deepEqual([other?.state, other?.halt], ["running", null]);
+    assert.ok(
+      harness.log.some(({ event, code }) => event === "consumer.partition.halted" && code === "STREAM_GAP"),
+    );
+  });
+
+  test("is noticed by its producer's next block where the stream itself has no hole", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    // Acknowledged, and in no stream: a roll-back took it, and its position was used again.
+    harness.append([json("b"), json("c")]);
+    harness.stream.rollBack(0, 1);
+    harness.append([json("d")]);
+    const consumer = await harness.drain();
+    assert.deepEqual(harness.ids(), ["a"]);
+    const [partition] = consumer.status().partitions;
+    assert.deepEqual([partition?.halt?.code, partition?.unaccounted], ["STREAM_GAP", 2]);
+  });
+
+  test("is noticed by the empty block of an idle producer", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    harness.append([json("b")]);
+    harness.stream.rollBack(0, 1);
+    harness.append([]);
+    const consumer = await harness.drain();
+    assert.equal(consumer.status().partitions[0]?.unaccounted, 1);
+  });
+
+  test("at the very start is noticed", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a"), json("b"), json("c")]);
+    harness.stream.rollBack(0, 1);
+    harness.append([json("d")]);
+    const consumer = await harness.drain();
+    assert.deepEqual([consumer.status().partitions[0]?.unaccounted, harness.ids()], [3, []]);
+  });
+
+  test("that was never acknowledged is no gap", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    harness.append([json("b")], { isAcknowledged: false });
+    harness.stream.rollBack(0, 1);
+    harness.append([json("b"), json("c")]);
+    const consumer = await harness.drain();
+    assert.deepEqual([harness.ids(), consumer.status().partitions[0]?.state], [["a", "b", "c"], "running"]);
+  });
+});
+
+describe("accepting a gap", () => {
+  test("goes on behind lost blocks, with the loss in the books for ever", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    const lost = harness.append([json("b"), json("c")]);
+    harness.append([json("d")]);
+    harness.stream.loseEntry(0, lost);
+    await running(harness, isHalted, async (consumer) => {
+      const accepted = await consumer.acceptGap(0);
+      assert.equal(accepted.unaccounted, 2);
+    });
+    assert.deepEqual(harness.ids(), ["a", "d"]);
+    harness.append([json("e"), json("a")]);
+    const consumer = await harness.drain();
+    assert.deepEqual(harness.ids(), ["a", "d", "e"]);
+    const [partition] = consumer.status().partitions;
+    assert.deepEqual(
+      [partition?.state, partition?.unaccounted, partition?.counters.unaccounted],
+      ["running", 2, 2],
+    );
+    assert.equal(partition?.counters.duplicates, 1, "the window went along");
+  });
+
+  test("where the position stays: the next block's claim is taken", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    harness.append([json("b")]);
+    harness.stream.rollBack(0, 1);
+    harness.append([json("c")]);
+    await running(harness, isHalted, async (consumer) => {
+      const { from, to, unaccounted } = await consumer.acceptGap(0);
+      assert.deepEqual([from === to, unaccounted], [true, 1]);
+    });
+    assert.deepEqual(harness.ids(), ["a", "c"]);
+    harness.append([json("a")]);
+    await harness.drain();
+    assert.deepEqual(harness.ids(), ["a", "c"], "a process that starts later understands such a commit");
+  });
+
+  test("goes on behind a damaged block", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    harness.append([json("b"), json("c")]);
+    harness.append([json("d")]);
+    damage(harness, 1);
+    const consumer = await running(harness, isHalted, async (halted) => {
+      const [partition] = halted.status().partitions;
+      assert.deepEqual([partition?.halt?.code, partition?.unaccounted], ["BLOCK_CORRUPT", 2]);
+      assert.equal((await halted.acceptGap(0)).unaccounted, 2);
+    });
+    assert.deepEqual(harness.ids(), ["a", "d"]);
+    assert.equal(consumer.status().partitions[0]?.counters.unaccounted, 2);
+  });
+
+  test("of a partition without one is refused, and of a consumer that ended", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    const isDone = (consumer: Consumer) => consumer.status().batches > 0;
+    const consumer = await running(harness, isDone, async (idle) => {
+      await assert.rejects(idle.acceptGap(0), { code: "STREAM_NO_GAP" });
+      await assert.rejects(idle.acceptGap(7), { code: "STREAM_NO_GAP", message: /no partition 7/ });
+    });
+    await assert.rejects(consumer.acceptGap(0), { code: "CONSUMER_STOPPED" });
+  });
+});
+
+test("a damaged block is never skipped, and what stands before it is filed", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a")]);
+  harness.append([json("b")]);
+  harness.append([json("c")]);
+  damage(harness, 1);
+  for (const _ of [1, 2]) {
+    const consumer = await harness.drain();
+    assert.deepEqual(harness.ids(), ["a"]);
+    assert.equal(consumer.status().partitions[0]?.halt?.code, "BLOCK_CORRUPT");
+  }
+});
+
+test("a block of another stream stops the partition", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a")], { streamId: "cd".repeat(16) });
+  const consumer = await harness.drain();
+  assert.equal(consumer.status().partitions[0]?.halt?.code, "BLOCK_FOREIGN");
+  assert.deepEqual(harness.rows(), []);
+});
+
+test("a block of a newer version stops the partition, and there is nothing to accept", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a")]);
+  const block = Buffer.from(harness.stream.entries(0)[0]?.block ?? []);
+  block[4] = 2;
+  block.writeUInt32LE(crc32(block.subarray(0, -4)), block.length - 4);
+  const newer = new ConsumerHarness();
+  newer.stream.store(0, block);
+  await running(newer, isHalted, async (consumer) => {
+    const [partition] = consumer.status().partitions;
+    assert.equal(partition?.halt?.code, "BLOCK_VERSION");
+    assert.match(partition?.halt?.resume ?? "", /upgrade/);
+    await assert.rejects(consumer.acceptGap(0), { code: "STREAM_NO_GAP" });
+  });
+});
+
+test("an unknown topic version waits, with what stands before it filed, and goes on once it is known", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a")]);
+  harness.append([json("b"), { ...json("c"), topicId: "t2" }]);
+  harness.append([json("d")]);
+  await running(
+    harness,
+    (consumer) => isHalted(consumer) && harness.commits().length > 0,
+    (consumer) => {
+      const [partition] = consumer.status().partitions;
+      assert.deepEqual([partition?.state, partition?.halt?.code], ["waiting", "TOPIC_UNKNOWN"]);
+      assert.deepEqual(harness.ids(), ["a"], "the block is taken whole or not at all");
+    },
+  );
+  harness.define(topicVersion({ topicId: "t2", name: "other" }));
+  await harness.drain();
+  assert.deepEqual([harness.ids(), harness.ids("t2")], [["a", "b", "d"], ["c"]]);
+});
+
+test("an owner that slept while another one committed and trimmed recovers and does not call it a gap", async () => {
+  const harness = new ConsumerHarness();
+  for (const id of ["a", "b", "c"]) harness.append([json(id)]);
+  const handle = harness.stream.open();
+  let wakeUp = () => {};
+  const asleep = new Promise<void>((resolve) => {
+    wakeUp = resolve;
+  });
+  let reads = 0;
+  const sleepy = Object.assign(handle, {
+    waitForAppend: async () => {},
+    read: async (...args: Parameters<StreamLog["read"]>) => {
+      reads += 1;
+      if (reads === 2) await asleep;
+      return harness.stream.open().read(...args);
+    },
+  });
+  const window = createMemoryWindow({ maxBytes: 1024 * 1024, partitionCount: 1 });
+  const sleeper = harness.consumer({
+    stream: sleepy,
+    window,
+    registry: new Registry(),
+    config: { readMaxEntries: 1 },
+  });
+  const run = sleeper.run();
+  while (reads < 2) await new Promise((resolve) => setImmediate(resolve));
+  await harness.drain();
+  wakeUp();
+  await sleeper.stop({ drain: true });
+  await run;
+  assert.deepEqual(harness.ids(), ["a", "b", "c"]);
+  assert.deepEqual(sleeper.status().partitions[0]?.halt, null);
+  assert.equal(sleeper.status().replayedBatches, 1);
+  assert.ok(!harness.log.some(({ event }) => event === "consumer.partition.halted"));
+});
