@@ -206,6 +206,13 @@ function meaningFaults(settings: Settings, faulty: ReadonlySet<string>): ConfigF
   check("stream.url", settings.stream.url, readStreamUrl(settings.stream.url));
   check("window.url", settings.window.url, readWindowUrl(settings.window.url));
   if (settings.lake?.url !== undefined) check("lake.url", settings.lake.url, readLakeUrl(settings.lake.url));
+  if (!faulty.has("mqtt.host") && settings.mqtt.anonymous === true && !isLoopback(settings.mqtt.host))
+    faults.push({
+      path: "mqtt.host",
+      value: settings.mqtt.host,
+      expected: "a loopback address such as 127.0.0.1, as long as clients without a key may connect",
+      mend: "set mqtt.anonymous = false as well (TIDEGATE_MQTT_ANONYMOUS) and give devices keys with `tidegate devices add`",
+    });
   if (!faulty.has("http.host") && settings.http.allowRemote === false && !isLoopback(settings.http.host))
     faults.push({
       path: "http.host",

@@ -54,6 +54,8 @@ export const gatewayErrorCodes = [
   "AUTHENTICATION_BUSY",
   /** The stream fits the lake: a new one would give up messages for nothing. */
   "STREAM_IN_ORDER",
+  /** The registry was written by a newer Tidegate. */
+  "REGISTRY_VERSION",
   /** The registry and the lake tell different stories about the same topic. */
   "REGISTRY_CONFLICT",
   /** `prove`: the gateway under test did not start or recover. */

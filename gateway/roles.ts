@@ -19,10 +19,13 @@ import {
 } from "../bridge/index.ts";
 import { createBroker } from "../broker/index.ts";
 import type { GatewayConfig } from "./config.ts";
+import { keepLakeTidy } from "./lake-housekeeping.ts";
 import { createLakeTopics } from "./registry/lake-topics.ts";
 import { RegistryStore } from "./registry/registry-store.ts";
 import { StoredDeviceRegistry } from "./registry/stored-device-registry.ts";
 import { StoredTopicRegistry } from "./registry/stored-topic-registry.ts";
+import { StreamPressure } from "./stream-pressure.ts";
+import type { BrokerProcessStatus } from "./supervisor/gateway-status.ts";
 import type { RoleName } from "./supervisor/messages.ts";
 import type { RoleContext, RunningRole, StartRole } from "./supervisor/run-child.ts";
 import type { GatewayLake } from "./supervisor/run-gateway.ts";
@@ -65,7 +68,11 @@ async function startBroker(context: RoleContext): Promise<RunningRole> {
   const { host, port } = await broker.listen();
   return {
     listening: `${host.includes(":") ? `[${host}]` : host}:${port}`,
-    status: async () => ({ ...broker.status(), producer: producer.status(), space: stream.space() }),
+    status: async (): Promise<BrokerProcessStatus> => ({
+      ...broker.status(),
+      producer: producer.status(),
+      space: stream.space(),
+    }),
     topicsChanged: async () => topics.refresh(),
     deviceRevoked: async (name) => devices.revoked(name),
     committed: ({ streamId, positions }) => {
@@ -149,6 +156,7 @@ async function startConsumer(context: RoleContext): Promise<RunningRole> {
   const commitLog = await openCommitLog(store, { create: false });
   const topics = await openTopicCatalog(store);
   const { partitionCount } = stream;
+  const pressure = new StreamPressure(stream, config.stream.maxBytes / 2);
   const consumer = createConsumer({
     stream,
     window: createMemoryWindow({ maxBytes: config.window.maxBytes, partitionCount }),
@@ -159,6 +167,7 @@ async function startConsumer(context: RoleContext): Promise<RunningRole> {
     topics,
     trim: async (partition, upTo) =>
       context.committed({ streamId: stream.streamId, positions: { [partition]: upTo } }),
+    isUnderPressure: () => pressure.isHigh,
     config: config.consumer,
     logger,
     registry,
@@ -166,11 +175,14 @@ async function startConsumer(context: RoleContext): Promise<RunningRole> {
     random: Math.random,
   });
   consumer.run().catch(context.fail);
+  const stopHousekeeping = keepLakeTidy({ store, commitLog, logger });
   return {
     listening: null,
     status: async () => consumer.status(),
     acceptGap: async (partition) => ({ ...(await consumer.acceptGap(partition)) }),
     stop: async () => {
+      pressure.stop();
+      stopHousekeeping();
       await consumer.stop({ drain: true });
       await stream.close();
     },

@@ -3,7 +3,8 @@ import { SingleBar } from "cli-progress";
 import type { Command } from "commander";
 import { loadConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
-import { type ProveResult, prove } from "../prove/prove.ts";
+import { prove } from "../prove/prove.ts";
+import type { ProveResult } from "../prove/prove-result.ts";
 import type { Strike } from "../prove/strikes.ts";
 import { type CommandEnvironment, exitCodes, runAction } from "./command-context.ts";
 

@@ -30,10 +30,26 @@ function statusText(status: GatewayStatus): string {
         listening,
       ]),
     ),
+    ...brokerText(status.broker),
     "",
     ...booksText(status),
   ];
   return lines.join("\n");
+}
+
+function brokerText(broker: GatewayStatus["broker"]): string[] {
+  if (!broker) return ["The broker does not answer."];
+  const refused = Object.entries(broker.refused)
+    .filter(([, count]) => count > 0)
+    .map(([reason, count]) => `${count} ${reason}`);
+  const lines = [
+    `MQTT: ${broker.connections} connections, ${broker.inFlightMessages} messages in flight, ${broker.acknowledged} acknowledged; refused: ${refused.join(", ") || "none"}`,
+  ];
+  const { space, producer } = broker;
+  if (space)
+    lines.push(`Stream: ${space.retainedBytes} of ${space.maxBytes} bytes wait for the lake or for trimming`);
+  if (producer.isFull) lines.push("  ! The stream does not keep up: publishers wait.");
+  return lines;
 }
 
 /** G8: read = filed + duplicates + quarantined + re-sent + misrouted, and nothing unaccounted. */

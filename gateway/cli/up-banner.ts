@@ -19,6 +19,9 @@ export function bannerText(config: GatewayConfig, places: Places): string {
     `  HTTP   http://${places.http}  (/openapi.json; token in ${places.data}/api-token)`,
     `  data   ${places.data}`,
     `  lake   ${places.lake}`,
+    config.mqtt.anonymous
+      ? "Anonymous: any client of this machine may connect without a key; the MQTT port is open on loopback only."
+      : "Clients need a key: `npx tidegate devices add NAME`.",
     "",
     "Publish something:",
     `  mosquitto_pub ${address}-t fleet/dev1/telemetry -q 1 -m '{"id":"1","ts":'$(date +%s%3N)',"temperature":21.5}'`,

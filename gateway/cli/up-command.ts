@@ -51,7 +51,7 @@ function announce(gateway: RunningGateway, config: GatewayConfig, output: Comman
 }
 
 interface Signals {
-  /** Resolves at the first SIGINT or SIGTERM. */
+  /** Resolves at the first SIGINT, SIGTERM or SIGHUP. */
   readonly first: Promise<void>;
   /** Called at the second one. */
   onSecond(listener: () => void): void;
@@ -66,8 +66,7 @@ function catchSignals(): Signals {
       if (received === 1) resolve();
       else second();
     };
-    process.on("SIGINT", receive);
-    process.on("SIGTERM", receive);
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, receive);
   });
   return {
     first,

@@ -1,10 +1,14 @@
 import { mkdirSync } from "node:fs";
 import { type Database, open, type RootDatabase } from "lmdb";
+import { GatewayError } from "../errors.ts";
 import type { DeviceRecord } from "./device-record.ts";
 import type { TopicRecord } from "./topic-definition.ts";
 
 /** Reader slots: a few per process, and those that killed processes left behind until the next writer clears them. */
 const maxReaders = 126;
+/** What this version writes and reads. */
+const format = 1;
+const formatFact = "format";
 
 /**
  * The registry's database: one writer (the supervisor), any number of reading processes.
@@ -23,11 +27,23 @@ export class RegistryStore {
     this.#facts = root.openDB({ name: "facts", encoding: "json" });
   }
 
-  static openForWriting(folder: string): RegistryStore {
+  /** Makes the registry where there is none. Throws REGISTRY_VERSION. */
+  static async openForWriting(folder: string): Promise<RegistryStore> {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const root = open({ path: folder, maxReaders, maxDbs: 8 });
     root.readerCheck();
-    return new RegistryStore(root);
+    const store = new RegistryStore(root);
+    const found = store.fact(formatFact);
+    if (found === undefined) await store.setFact(formatFact, format);
+    else if (found !== format) {
+      await store.close();
+      throw new GatewayError(
+        "REGISTRY_VERSION",
+        `The registry in ${folder} has format ${found}; this Tidegate knows ${format}. Use the version that wrote it, or a newer one.`,
+        { retryable: false },
+      );
+    }
+    return store;
   }
 
   /** The folder must have been opened for writing once before. */

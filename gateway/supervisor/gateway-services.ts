@@ -5,7 +5,7 @@ import type { GatewayConfig } from "../config.ts";
 import { type GatewayMetrics, mergedMetrics } from "../metrics.ts";
 import type { Devices } from "../registry/devices.ts";
 import type { Topics } from "../registry/topics.ts";
-import { booksOf, type GatewayStatus } from "./gateway-status.ts";
+import { type BrokerProcessStatus, booksOf, type GatewayStatus } from "./gateway-status.ts";
 import { type MetricsAsJson, type RoleName, roleNames } from "./messages.ts";
 import type { GatewayLake } from "./run-gateway.ts";
 import type { Supervisor } from "./supervisor.ts";
@@ -54,7 +54,7 @@ async function gatewayStatus(parts: ServiceParts): Promise<GatewayStatus> {
     data: config.folders.data,
     lake: { url: lake.url, id: lake.lakeId },
     processes: supervisor.statuses(),
-    broker,
+    broker: broker as BrokerProcessStatus | null,
     consumer: consumer as ConsumerStatus | null,
     books: booksOf(consumer as ConsumerStatus | null),
   };

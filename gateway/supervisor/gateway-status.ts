@@ -1,5 +1,11 @@
-import type { ConsumerStatus } from "../../bridge/index.ts";
+import type { ConsumerStatus, ProducerStatus, SpaceStatus } from "../../bridge/index.ts";
+import type { BrokerStatus } from "../../broker/index.ts";
 import type { ChildStatus } from "./supervised-child.ts";
+
+export interface BrokerProcessStatus extends BrokerStatus {
+  readonly producer: ProducerStatus;
+  readonly space: SpaceStatus | null;
+}
 
 /** The books of all partitions together (G8), in messages. */
 export interface Books {
@@ -23,7 +29,7 @@ export interface GatewayStatus {
   readonly lake: { readonly url: string; readonly id: string };
   readonly processes: readonly ChildStatus[];
   /** null where the process doesn't answer. */
-  readonly broker: unknown;
+  readonly broker: BrokerProcessStatus | null;
   readonly consumer: ConsumerStatus | null;
   readonly books: Books | null;
 }

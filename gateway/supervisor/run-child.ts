@@ -38,8 +38,7 @@ const refusedExitCode = 3;
 /** Runs a role in this process until its supervisor stops it or is gone. */
 export function runChild(role: RoleName, startRole: StartRole): void {
   // A terminal's Ctrl-C and a service manager's TERM reach the whole group: the supervisor decides what ends when.
-  process.on("SIGINT", () => {});
-  process.on("SIGTERM", () => {});
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
   let running: RunningRole | null = null;
   const link = new SupervisorLink(
     process,

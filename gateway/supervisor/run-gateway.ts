@@ -78,7 +78,7 @@ async function startAll(
   await endLeftChildren(options);
   const token = ensureApiToken(data);
   const lake = await options.openLake(config);
-  const store = RegistryStore.openForWriting(config.folders.registry);
+  const store = await RegistryStore.openForWriting(config.folders.registry);
   closers.push(() => store.close());
   await reconcile(options, store, lake);
   const metrics = createGatewayMetrics();

@@ -16,7 +16,7 @@ import { MemoryTopicArchive } from "../../support/memory-topic-archive.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tidegate-api-"));
 const token = ensureApiToken(folder);
-const store = RegistryStore.openForWriting(join(folder, "registry"));
+const store = await RegistryStore.openForWriting(join(folder, "registry"));
 const metrics = createGatewayMetrics();
 const asked: QuarantineFilter[] = [];
 let isReady = false;

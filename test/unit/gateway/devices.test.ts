@@ -8,7 +8,7 @@ import { RegistryStore } from "../../../gateway/registry/registry-store.ts";
 import { StoredDeviceRegistry } from "../../../gateway/registry/stored-device-registry.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tidegate-devices-"));
-const store = RegistryStore.openForWriting(folder);
+const store = await RegistryStore.openForWriting(folder);
 const reading = RegistryStore.openForReading(folder);
 after(async () => {
   await reading.close();

@@ -17,14 +17,14 @@ after(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-function newStore(): RegistryStore {
-  const store = RegistryStore.openForWriting(mkdtempSync(join(root, "registry-")));
+async function newStore(): Promise<RegistryStore> {
+  const store = await RegistryStore.openForWriting(mkdtempSync(join(root, "registry-")));
   stores.push(store);
   return store;
 }
 
-function newRegistry() {
-  const store = newStore();
+async function newRegistry() {
+  const store = await newStore();
   const archive = new MemoryTopicArchive();
   let changes = 0;
   const changed = async (): Promise<void> => {
@@ -39,7 +39,7 @@ const schemaOf = (properties: Record<string, unknown>) => ({ type: "object", pro
 
 describe("topics", () => {
   test("a new topic gets an id, version 1 and the defaults, and the broker sees it", async () => {
-    const { topics, store, changes } = newRegistry();
+    const { topics, store, changes } = await newRegistry();
     const { topic, created } = await topics.create(engine);
     assert.equal(created, true);
     assert.match(topic.topicId, /^[0-9a-f]{16}$/);
@@ -55,7 +55,7 @@ describe("topics", () => {
   });
 
   test("creating the same again changes nothing, creating another one of that name is refused", async () => {
-    const { topics, changes } = newRegistry();
+    const { topics, changes } = await newRegistry();
     const first = await topics.create(engine);
     const again = await topics.create({ ...engine, idPath: "id" });
     assert.equal(again.created, false);
@@ -65,7 +65,7 @@ describe("topics", () => {
   });
 
   test("a version is in the lake before it is in the registry, and in neither where the lake refuses it", async () => {
-    const { topics, store, archive } = newRegistry();
+    const { topics, store, archive } = await newRegistry();
     archive.beforeWrite = () => assert.equal(store.allTopics().length, 0);
     await topics.create(engine);
     archive.beforeWrite = () => {
@@ -82,7 +82,7 @@ describe("topics", () => {
   });
 
   test("filters that match the same names without one being more specific are refused", async () => {
-    const { topics } = newRegistry();
+    const { topics } = await newRegistry();
     await topics.create(engine);
     const filters = ["plant/+/engine", "plant/{machine}/engine", "plant/{a}/engine"];
     for (const filter of filters)
@@ -102,7 +102,7 @@ describe("topics", () => {
   });
 
   test("an update is the next version of the same id; what the table holds keeps its type", async () => {
-    const { topics } = newRegistry();
+    const { topics } = await newRegistry();
     const first = await topics.create({ ...engine, schema: schemaOf({ speed: { type: "number" } }) });
     const wider = { ...engine, schema: schemaOf({ speed: { type: "number" }, mode: { type: "string" } }) };
     const second = await topics.update(wider);
@@ -122,7 +122,7 @@ describe("topics", () => {
   });
 
   test("delete stops acceptance and keeps the definition; a table can't be purged", async () => {
-    const { topics, store, archive } = newRegistry();
+    const { topics, store, archive } = await newRegistry();
     const { topic } = await topics.create(engine);
     await assert.rejects(topics.delete("engine", { purge: true }), {
       code: "TOPIC_PURGE_UNSAFE",
@@ -138,7 +138,7 @@ describe("topics", () => {
   });
 
   test("a name that comes back goes on with its table where the columns fit, else it is refused", async () => {
-    const { topics } = newRegistry();
+    const { topics } = await newRegistry();
     const first = await topics.create({ ...engine, schema: schemaOf({ speed: { type: "number" } }) });
     await topics.delete("engine", { purge: false });
     const other = { ...engine, schema: schemaOf({ speed: { type: "integer" } }) };
@@ -156,7 +156,7 @@ describe("topics", () => {
   });
 
   test("definitions that are wrong in themselves are refused with what to write instead", async () => {
-    const { topics } = newRegistry();
+    const { topics } = await newRegistry();
     const wrong: [Partial<Record<keyof TopicInput, unknown>>, RegExp][] = [
       [{ name: "Engine" }, /name/],
       [{ filter: "plant/#/engine" }, /#/],
@@ -192,11 +192,11 @@ describe("topics", () => {
 
 describe("registry and lake", () => {
   test("an empty registry takes the lake's topics over, deleted ones as deleted", async () => {
-    const { topics, archive } = newRegistry();
+    const { topics, archive } = await newRegistry();
     await topics.create(engine);
     await topics.create({ name: "gone", filter: "gone/{device}", format: "raw" });
     await topics.delete("gone", { purge: false });
-    const store = newStore();
+    const store = await newStore();
     assert.deepEqual(await reconcileTopics(store, archive), { imported: 3, exported: 0 });
     const restored = new Topics({ store, archive, now: () => 2_000, changed: async () => {} });
     assert.deepEqual(restored.list({ deleted: true }), topics.list({ deleted: true }));
@@ -204,7 +204,7 @@ describe("registry and lake", () => {
   });
 
   test("a lake that is new or an older copy is given the versions it lacks", async () => {
-    const { topics, store } = newRegistry();
+    const { topics, store } = await newRegistry();
     await topics.create(engine);
     const empty = new MemoryTopicArchive();
     assert.deepEqual(await reconcileTopics(store, empty), { imported: 0, exported: 1 });
@@ -212,7 +212,7 @@ describe("registry and lake", () => {
   });
 
   test("a version that only the lake knows (killed between the two writes) is taken over", async () => {
-    const { topics, store, archive } = newRegistry();
+    const { topics, store, archive } = await newRegistry();
     const { topic } = await topics.create(engine);
     await archive.write({ ...topic, version: 2, maxPayloadBytes: 5 });
     assert.deepEqual(await reconcileTopics(store, archive), { imported: 1, exported: 0 });
@@ -220,7 +220,7 @@ describe("registry and lake", () => {
   });
 
   test("contradictions are refused and change nothing", async () => {
-    const { topics, store, archive } = newRegistry();
+    const { topics, store, archive } = await newRegistry();
     const { topic } = await topics.create(engine);
     const contradictions = [
       { ...topic, maxPayloadBytes: 5 },

@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import fc from "fast-check";
+import { GatewayError } from "../../../gateway/errors.ts";
+import { GatewayUnderTest, type StatusView } from "../../../gateway/prove/gateway-under-test.ts";
+import { type ProofEnd, proveResult } from "../../../gateway/prove/prove-result.ts";
+import { StrikeEvidence } from "../../../gateway/prove/strike-evidence.ts";
+import { planStrikes, targets } from "../../../gateway/prove/strikes.ts";
+
+const partition = { openBytes: 0, unaccounted: 0, halt: null, counters: { duplicates: 3, resent: 2 } };
+const consumer = { publishesRepaired: 0, replayedBatches: 0, partitions: [partition] };
+const run = { seed: 1, rounds: 1, folder: "/proof" };
+
+function status(view: { inFlight?: number; openBytes?: number } = {}): StatusView {
+  const partitions = [{ ...partition, openBytes: view.openBytes ?? 0 }];
+  return {
+    ready: true,
+    broker: { inFlightMessages: view.inFlight ?? 0 },
+    consumer: { ...consumer, partitions },
+  };
+}
+
+function goodEnd(audit: Record<string, number> = {}): ProofEnd {
+  const json = {
+    sent: 10,
+    acked: 10,
+    stored: 10,
+    quarantined: 0,
+    lost: 0,
+    duplicated: 0,
+    phantom: 0,
+    altered: 0,
+  };
+  return {
+    fleet: { exitCode: 0, json: {} },
+    audit: { exitCode: 0, json: { ...json, ...audit } },
+    status: status(),
+    exitCode: 0,
+    durationMs: 5,
+  };
+}
+
+test("a seed names one sequence of strikes, and every three rounds strike each process once with each fault", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0 }), fc.integer({ min: 1, max: 20 }), (seed, third) => {
+      const strikes = planStrikes(third * 3, seed);
+      assert.deepEqual(strikes, planStrikes(third * 3, seed));
+      for (const target of targets)
+        for (const fault of ["kill", "pause"]) {
+          const count = strikes.filter((strike) => strike.target === target && strike.fault === fault).length;
+          assert.equal(count, third);
+        }
+    }),
+  );
+  assert.notDeepEqual(planStrikes(9, 1), planStrikes(9, 2));
+});
+
+test("a proof holds only where everything does", () => {
+  const evidence = new StrikeEvidence();
+  const proved = proveResult(run, evidence, goodEnd());
+  assert.deepEqual(proved.faults, []);
+  assert.equal(proved.duplicatesDropped, 5);
+  const faults = (end: ProofEnd) => proveResult(run, evidence, end).faults.join("; ");
+  for (const name of ["lost", "duplicated", "phantom", "altered"])
+    assert.match(faults(goodEnd({ [name]: 1 })), new RegExp(`${name}: 1`));
+  assert.match(faults(goodEnd({ acked: 0 })), /nothing was acknowledged/);
+  assert.match(faults({ ...goodEnd(), exitCode: null }), /gateway stopped/);
+  assert.match(faults({ ...goodEnd(), status: null }), /books could not be read/);
+  assert.match(faults({ ...goodEnd(), fleet: { exitCode: 1, json: null } }), /fleet ended/);
+  assert.match(faults({ ...goodEnd(), audit: { ...goodEnd().audit, exitCode: 1 } }), /audit ended/);
+  const stopped = { ...partition, unaccounted: 4, halt: { code: "STREAM_GAP" } };
+  const gap = { ...status(), consumer: { ...consumer, partitions: [stopped] } };
+  assert.match(faults({ ...goodEnd(), status: gap }), /STREAM_GAP.*4 acknowledged messages are unaccounted/);
+});
+
+test("an audit that says nothing is PROVE_AUDIT_FAILED", () => {
+  assert.throws(
+    () => proveResult(run, new StrikeEvidence(), { ...goodEnd(), audit: { exitCode: 1, json: null } }),
+    (error) => error instanceof GatewayError && error.code === "PROVE_AUDIT_FAILED",
+  );
+});
+
+test("a kind of fault that never struck work in flight proves nothing", () => {
+  const evidence = new StrikeEvidence();
+  evidence.struck("kill", "broker", status({ inFlight: 0 }));
+  evidence.struck("kill", "consumer", status({ openBytes: 100 }));
+  evidence.struck("pause", "supervisor", null);
+  assert.deepEqual(evidence.missed, ["kill broker", "pause supervisor"]);
+  assert.equal(evidence.replayedBatches, 1);
+  evidence.struck("kill", "broker", status({ inFlight: 7 }));
+  assert.deepEqual(evidence.missed, ["pause supervisor"]);
+  const { faults } = proveResult(run, evidence, goodEnd());
+  assert.deepEqual(faults, ["no pause supervisor struck work in flight"]);
+});
+
+test("a gateway that ends instead of starting is PROVE_GATEWAY_FAILED, with its log's name", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "tidegate-test-"));
+  const program = join(folder, "ends.mjs");
+  await writeFile(program, "process.exit(3);");
+  const logFile = join(folder, "gateway.log");
+  const options = { program, folder, mqttPort: 1, httpPort: 1, logFile, flags: [], environment: {} };
+  await assert.rejects(
+    new GatewayUnderTest(options).start(),
+    (error) =>
+      error instanceof GatewayError &&
+      error.code === "PROVE_GATEWAY_FAILED" &&
+      error.message.includes(logFile) &&
+      error.message.includes("exit code 3"),
+  );
+  await rm(folder, { recursive: true });
+});
