@@ -76,4 +76,8 @@ export const brokerConfigSchema = Type.Object({
   ),
 });
 
-export type BrokerConfig = Readonly<Static<typeof brokerConfigSchema>>;
+type Settings = Static<typeof brokerConfigSchema>;
+
+export type BrokerConfig = {
+  readonly [Name in keyof Settings]: Settings[Name] extends (infer Item)[] ? readonly Item[] : Settings[Name];
+};

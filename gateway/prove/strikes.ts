@@ -13,6 +13,8 @@ export interface Strike {
   readonly delayMs: number;
   /** For `pause`: how long the process stands still. */
   readonly pauseMs: number;
+  /** For a killed supervisor: a child that stands still meanwhile, and must not go on beside its successor. */
+  readonly orphan: "broker" | "consumer" | null;
   /** For a killed supervisor: how long nobody starts a new one. */
   readonly absenceMs: number;
 }
@@ -55,9 +57,12 @@ export function planStrikes(rounds: number, seed: number): Strike[] {
   const strikes: Strike[] = [];
   for (let round = 0; round < rounds; round++) {
     for (const fault of shuffled(faults, random)) {
+      const target = deal(fault);
+      const orphan = ([null, "broker", "consumer"] as const)[Math.floor(random() * 3)] ?? null;
       strikes.push({
-        target: deal(fault),
+        target,
         fault,
+        orphan: target === "supervisor" && fault === "kill" ? orphan : null,
         delayMs: Math.floor(random() * delayMsMax),
         pauseMs: 200 + Math.floor(random() * pauseMsMax),
         absenceMs: Math.floor(random() * absenceMsMax),

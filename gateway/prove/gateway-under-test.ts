@@ -1,0 +1,145 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { openSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { apiTokenFile } from "../api/api-token.ts";
+import { GatewayError } from "../errors.ts";
+import { identifyProcess, isSameProcess, type ProcessIdentity } from "../supervisor/process-identity.ts";
+import { readProcessRecord } from "../supervisor/process-record.ts";
+import type { Target } from "./strikes.ts";
+
+const pollMs = 50;
+const requestTimeoutMs = 1_500;
+const readyTimeoutMs = 90_000;
+const stopTimeoutMs = 60_000;
+
+/** What a proof reads of `GET /v1/status`. */
+export interface StatusView {
+  readonly ready: boolean;
+  readonly broker: { readonly inFlightMessages: number } | null;
+  readonly consumer: {
+    readonly publishesRepaired: number;
+    readonly replayedBatches: number;
+    readonly partitions: readonly {
+      readonly openBytes: number;
+      readonly unaccounted: number;
+      readonly halt: { readonly code: string } | null;
+      readonly counters: { readonly duplicates: number; readonly resent: number };
+    }[];
+  } | null;
+}
+
+export interface GatewayOptions {
+  /** The program's main file. */
+  readonly program: string;
+  readonly folder: string;
+  readonly mqttPort: number;
+  readonly httpPort: number;
+  readonly logFile: string;
+  /** Further flags of `tidegate up`. */
+  readonly flags: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** A real gateway in processes of its own, that can be struck. */
+export class GatewayUnderTest {
+  readonly #options: GatewayOptions;
+  #supervisor: ChildProcess | undefined;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+  }
+
+  /** Starts a supervisor and resolves once it is ready for publishes. Throws PROVE_GATEWAY_FAILED. */
+  async start(): Promise<void> {
+    const { program, folder, mqttPort, httpPort, logFile, flags, environment } = this.#options;
+    const log = openSync(logFile, "a");
+    const addresses = ["--mqtt", `127.0.0.1:${mqttPort}`, "--http", `127.0.0.1:${httpPort}`];
+    this.#supervisor = spawn(
+      process.execPath,
+      [...process.execArgv, program, "up", "--data", folder, ...addresses, ...flags],
+      { stdio: ["ignore", log, log], env: { ...process.env, ...environment } },
+    );
+    await this.ready();
+  }
+
+  /** Resolves once publishes are accepted again. Throws PROVE_GATEWAY_FAILED where that takes too long. */
+  async ready(): Promise<void> {
+    const deadlineMs = Date.now() + readyTimeoutMs;
+    while (Date.now() < deadlineMs) {
+      if (this.#supervisor?.exitCode !== null) break;
+      const answer = await this.#get("/readyz").catch(() => null);
+      if (answer?.ok) return;
+      await delay(pollMs);
+    }
+    throw new GatewayError(
+      "PROVE_GATEWAY_FAILED",
+      `The gateway under test did not become ready within ${readyTimeoutMs / 1000} s (exit code ${this.#supervisor?.exitCode}): see ${this.#options.logFile}`,
+      { retryable: false },
+    );
+  }
+
+  /** null where the process is not there now. */
+  processOf(target: Target): ProcessIdentity | null {
+    if (target === "supervisor") {
+      const pid = this.#supervisor?.pid;
+      return pid === undefined ? null : identifyProcess(pid);
+    }
+    const child = readProcessRecord(this.#options.folder)?.children.find(({ role }) => role === target);
+    return child && isSameProcess(child) ? child : null;
+  }
+
+  /** null where nobody answers in time: something is down or paused. */
+  async status(): Promise<StatusView | null> {
+    const answer = await this.#get("/v1/status").catch(() => null);
+    return answer?.ok ? ((await answer.json().catch(() => null)) as StatusView | null) : null;
+  }
+
+  /** Waits for a killed supervisor's end and starts another one. */
+  async replaceSupervisor(absenceMs: number): Promise<void> {
+    const old = this.#supervisor;
+    if (old && old.exitCode === null && old.signalCode === null) await once(old, "exit");
+    await delay(absenceMs);
+    await this.start();
+  }
+
+  /** SIGTERM; resolves with the exit code, null where it had to be killed. */
+  async stop(): Promise<number | null> {
+    const supervisor = this.#supervisor;
+    if (!supervisor || supervisor.exitCode !== null) return supervisor?.exitCode ?? null;
+    const exited = once(supervisor, "exit");
+    supervisor.kill("SIGTERM");
+    const inTime = await Promise.race([exited.then(() => true), delay(stopTimeoutMs, false, { ref: false })]);
+    if (!inTime) this.kill();
+    return supervisor.exitCode;
+  }
+
+  /** Ends everything at once; children end with their supervisor. */
+  kill(): void {
+    for (const target of ["broker", "consumer"] as const) {
+      const child = this.processOf(target);
+      if (child) process.kill(child.pid, "SIGKILL");
+    }
+    this.#supervisor?.kill("SIGKILL");
+  }
+
+  async #get(path: string): Promise<Response> {
+    const token = readFileSync(apiTokenFile(this.#options.folder), "utf8").trim();
+    return await fetch(`http://127.0.0.1:${this.#options.httpPort}${path}`, {
+      headers: { authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(requestTimeoutMs),
+    });
+  }
+}
+
+/** A port of 127.0.0.1 that nobody listens on now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new TypeError("a TCP server has a port");
+  return address.port;
+}

@@ -1,0 +1,101 @@
+import { GatewayError } from "../errors.ts";
+import type { StatusView } from "./gateway-under-test.ts";
+import type { SimulatorResult } from "./simulator-process.ts";
+import type { StrikeEvidence } from "./strike-evidence.ts";
+
+export interface ProveResult {
+  readonly seed: number;
+  readonly rounds: number;
+  readonly sent: number;
+  readonly acked: number;
+  readonly stored: number;
+  readonly quarantined: number;
+  readonly lost: number;
+  readonly duplicated: number;
+  readonly phantom: number;
+  readonly altered: number;
+  readonly unaccounted: number;
+  readonly kills: Readonly<Record<string, number>>;
+  readonly pauses: Readonly<Record<string, number>>;
+  readonly inFlight: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly replayedBatches: number;
+  readonly duplicatesDropped: number;
+  readonly publishesRepaired: number;
+  readonly durationMs: number;
+  /** What does not hold; empty = proved. */
+  readonly faults: readonly string[];
+  /** Kept where something does not hold. */
+  readonly folder: string | null;
+}
+
+/** How everything ended. */
+export interface ProofEnd {
+  readonly fleet: SimulatorResult;
+  readonly audit: SimulatorResult;
+  /** The gateway's books after the audit; null where nobody answered. */
+  readonly status: StatusView | null;
+  /** Of the gateway, after SIGTERM; null where it had to be killed. */
+  readonly exitCode: number | null;
+  readonly durationMs: number;
+}
+
+/** Throws PROVE_AUDIT_FAILED where the audit said nothing. */
+export function proveResult(
+  run: { seed: number; rounds: number; folder: string },
+  evidence: StrikeEvidence,
+  end: ProofEnd,
+): ProveResult {
+  if (!end.audit.json)
+    throw new GatewayError(
+      "PROVE_AUDIT_FAILED",
+      `The audit said nothing (exit code ${end.audit.exitCode}): see audit.log in ${run.folder}`,
+      { retryable: false },
+    );
+  const count = (name: string) => Number(end.audit.json?.[name] ?? Number.NaN);
+  const partitions = end.status?.consumer?.partitions ?? [];
+  const { kills, pauses, inFlight, replayedBatches, publishesRepaired } = evidence;
+  return {
+    seed: run.seed,
+    rounds: run.rounds,
+    sent: count("sent"),
+    acked: count("acked"),
+    stored: count("stored"),
+    quarantined: count("quarantined"),
+    lost: count("lost"),
+    duplicated: count("duplicated"),
+    phantom: count("phantom"),
+    altered: count("altered"),
+    unaccounted: sum(partitions.map(({ unaccounted }) => unaccounted)),
+    kills,
+    pauses,
+    inFlight,
+    replayedBatches,
+    duplicatesDropped: sum(partitions.map(({ counters }) => counters.duplicates + counters.resent)),
+    publishesRepaired,
+    durationMs: end.durationMs,
+    faults: faultsOf(evidence, end),
+    folder: run.folder,
+  };
+}
+
+function faultsOf(evidence: StrikeEvidence, end: ProofEnd): string[] {
+  const faults: string[] = [];
+  const count = (name: string) => Number(end.audit.json?.[name] ?? Number.NaN);
+  for (const name of ["lost", "duplicated", "phantom", "altered"])
+    if (count(name) !== 0) faults.push(`${name}: ${count(name)}`);
+  if (!(count("acked") > 0)) faults.push("nothing was acknowledged");
+  if (end.audit.exitCode !== 0) faults.push(`the audit ended with exit code ${end.audit.exitCode}`);
+  if (end.fleet.exitCode !== 0) faults.push(`the fleet ended with exit code ${end.fleet.exitCode}`);
+  const partitions = end.status?.consumer?.partitions ?? [];
+  if (partitions.length === 0) faults.push("the gateway's books could not be read");
+  for (const { halt, unaccounted } of partitions) {
+    if (halt) faults.push(`a partition stopped: ${halt.code}`);
+    if (unaccounted > 0) faults.push(`${unaccounted} acknowledged messages are unaccounted for`);
+  }
+  if (end.exitCode !== 0) faults.push(`the gateway stopped with exit code ${end.exitCode}`);
+  return [...faults, ...evidence.missed.map((kind) => `no ${kind} struck work in flight`)];
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
