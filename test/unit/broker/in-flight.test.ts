@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { type HeldMessage, InFlight } from "../../../broker/in-flight.ts";
+import { PacedCloses } from "../../../broker/paced-closes.ts";
+import { ReceivedIdsOfSessions } from "../../../broker/received-ids.ts";
+
+test("whatever the order of settling, messages leave in the order of arrival, and bytes add up", () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 0, max: 99 }), { maxLength: 3_000 }), (order) => {
+      const inFlight = new InFlight();
+      const messages = order.map((_, index): HeldMessage => {
+        const message = {
+          messageId: index,
+          qos: 1 as const,
+          bytes: index,
+          acceptedAtMs: index,
+          isSettled: false,
+        };
+        inFlight.add(message);
+        return message;
+      });
+      const left: number[] = [];
+      const settling = messages.toSorted((a, b) => (order[a.messageId] ?? 0) - (order[b.messageId] ?? 0));
+      for (const message of settling) {
+        message.isSettled = true;
+        inFlight.takeSettled(({ messageId }) => left.push(messageId));
+        const waiting = messages.slice(left.length);
+        assert.equal(inFlight.count, waiting.length);
+        assert.equal(
+          inFlight.bytes,
+          waiting.reduce((sum, { bytes }) => sum + bytes, 0),
+        );
+        assert.equal(inFlight.oldestAtMs, waiting[0]?.acceptedAtMs ?? null);
+      }
+      assert.deepEqual(left, [...messages.keys()]);
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test("QoS 2 state: a clean session begins empty, a persistent one goes on without what was only held", () => {
+  const sessions = new ReceivedIdsOfSessions({ sessionsMax: 2 });
+  const first = sessions.open("a", false);
+  first.hold(1);
+  first.hold(2);
+  first.stored(2);
+  const second = sessions.open("a", false);
+  assert.equal(second.state(1), undefined);
+  assert.equal(second.state(2), "stored");
+  assert.equal(sessions.open("a", true).size, 0);
+  assert.equal(sessions.open("a", false).size, 0);
+  sessions.open("a", false).stored(3);
+  sessions.open("b", false);
+  sessions.open("c", false);
+  assert.equal(sessions.open("a", false).size, 0, "the oldest of too many sessions is forgotten");
+});
+
+test("closes are paced, and none is forgotten", (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const closes = new PacedCloses({ perSecond: 40, random: () => 0.5 });
+  let closed = 0;
+  for (let count = 0; count < 10; count++) closes.add(() => closed++);
+  assert.equal(closed, 0);
+  context.mock.timers.tick(25);
+  assert.equal(closed, 2);
+  context.mock.timers.tick(50);
+  assert.equal(closed, 4);
+  closes.stop();
+  assert.equal(closed, 10);
+});
