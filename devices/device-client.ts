@@ -6,7 +6,7 @@ import { type DeviceClientOptions, type DeviceSettings, resolveSettings } from "
 import { DeviceError } from "./errors.ts";
 import { type Payload, type PublishOptions, prepareMessage } from "./message-format.ts";
 import { type ConnectionEnd, connectionLost, MqttConnection } from "./mqtt-connection.ts";
-import { Outbox, type OutboxObserver } from "./outbox/outbox.ts";
+import { Outbox, type OutboxObserver, openFailed } from "./outbox/outbox.ts";
 import { type RejectedMessage, RejectedStore } from "./outbox/rejected-store.ts";
 import { fullJitterDelayMs } from "./protocol/backoff.ts";
 import { checkTopicName } from "./protocol/topic-filter.ts";
@@ -127,7 +127,7 @@ export class DeviceClient extends EventEmitter<DeviceClientEvents> {
       return client;
     } catch (error) {
       await outbox.close();
-      throw error;
+      throw openFailed(folder, error);
     }
   }
 

@@ -7,11 +7,13 @@ export interface SendLimits {
   readonly inFlightMaxBytes: number;
   /** A message is sent only while its sequence is less than this above the oldest unacknowledged one's. */
   readonly maxAheadMessages: number;
-  /** Closes in a row after which the oldest message is given up. */
+  /** Closes in a row after which the oldest message is given up; above 2, since only a message that was alone is to blame. */
   readonly refusalsMax: number;
   /** A connection that ends later than this after the oldest message was sent did not end because of it, ms. */
   readonly refusalMaxMs: number;
 }
+
+const aloneAfterRefusals = 2;
 
 interface Entry {
   readonly message: OutboxMessage;
@@ -113,7 +115,6 @@ export class SendWindow {
     const isRefusal =
       byPeer && oldest?.state === "sent" && nowMs - oldest.sentAtMs <= this.#limits.refusalMaxMs;
     const lastSent = this.#entries.findLast(({ state }) => state === "sent")?.message.sequence ?? 0;
-    const wasAlone = this.#inFlight === 1;
     for (const entry of this.#entries) if (entry.state === "sent") this.#unsend(entry);
     this.#nextIndex = 0;
     if (!oldest || !isRefusal) {
@@ -122,8 +123,8 @@ export class SendWindow {
     }
     const { sequence } = oldest.message;
     this.#refusals = { sequence, count: this.#refusals.sequence === sequence ? this.#refusals.count + 1 : 1 };
-    if (this.#refusals.count > 1) this.#aloneUpTo = Math.max(this.#aloneUpTo, lastSent);
-    return wasAlone && this.#refusals.count >= this.#limits.refusalsMax ? oldest.message : null;
+    if (this.#refusals.count >= aloneAfterRefusals) this.#aloneUpTo = Math.max(this.#aloneUpTo, lastSent);
+    return this.#refusals.count >= this.#limits.refusalsMax ? oldest.message : null;
   }
 
   /** The outbox no longer holds messages up to this sequence. Returns the messages that are settled by this, oldest first. */

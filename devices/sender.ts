@@ -16,6 +16,9 @@ export interface SenderParts {
   readonly observer: SenderObserver;
 }
 
+/** As much of a connection as sending needs. */
+export type SendingConnection = Pick<MqttConnection, "publish" | "destroy">;
+
 /** Told synchronously; must not throw. */
 export interface SenderObserver {
   /** Messages were acknowledged or given up. */
@@ -28,10 +31,10 @@ export interface SenderObserver {
 export class Sender {
   readonly #parts: SenderParts;
   readonly counts = { acknowledged: 0, resent: 0, rejected: 0 };
-  #connection: MqttConnection | null = null;
+  #connection: SendingConnection | null = null;
   #hadProgress = false;
   #isFilling = false;
-  #isMoreStored = false;
+  #mayHaveMore = true;
   #ackTimer: NodeJS.Timeout | null = null;
 
   constructor(parts: SenderParts) {
@@ -47,7 +50,7 @@ export class Sender {
     return this.#parts.window.inFlight;
   }
 
-  connected(connection: MqttConnection): void {
+  connected(connection: SendingConnection): void {
     this.#connection = connection;
     this.#hadProgress = false;
     this.#pump();
@@ -55,7 +58,7 @@ export class Sender {
 
   /** There may be more to read from the outbox. */
   wake(): void {
-    this.#isMoreStored = true;
+    this.#mayHaveMore = true;
     this.#pump();
   }
 
@@ -90,26 +93,23 @@ export class Sender {
   }
 
   async #fill(): Promise<void> {
+    const { window, outbox } = this.#parts;
     this.#isFilling = true;
     try {
-      while (this.#connection && (await this.#readMore())) this.#pump();
+      // Nothing may be awaited between this condition and the end: who comes meanwhile relies on a fill that is under way.
+      while (this.#connection && this.#mayHaveMore && window.wanted.maxMessages > 0) {
+        this.#mayHaveMore = false;
+        const messages = await outbox.read(window.wanted);
+        if (messages.length > 0) this.#mayHaveMore = true;
+        window.add(messages.filter(({ sequence }) => sequence > outbox.settledUpTo));
+        this.#pump();
+      }
     } catch (cause) {
       const text = "the outbox can't be read: check the disk, then open the client again";
       this.#parts.observer.warning(new DeviceError("OUTBOX_FAILED", text, { retryable: false, cause }));
     } finally {
       this.#isFilling = false;
     }
-  }
-
-  /** False where there is nothing more to read or no room for it. */
-  async #readMore(): Promise<boolean> {
-    const { window, outbox } = this.#parts;
-    const { wanted } = window;
-    if (wanted.maxMessages === 0) return false;
-    this.#isMoreStored = false;
-    const messages = await outbox.read(wanted);
-    window.add(messages.filter(({ sequence }) => sequence > outbox.settledUpTo));
-    return messages.length > 0 || this.#isMoreStored;
   }
 
   #acknowledged(sequence: number): void {

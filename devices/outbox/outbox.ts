@@ -203,7 +203,7 @@ function segmentBytesFor(maxBytes: number): number {
   return Math.min(segmentBytesRange.max, Math.max(segmentBytesRange.min, Math.floor(maxBytes / 16)));
 }
 
-function openFailed(folder: string, cause: unknown): DeviceError {
+export function openFailed(folder: string, cause: unknown): DeviceError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new DeviceError("OUTBOX_OPEN_FAILED", `the outbox folder ${folder} can't be used: ${reason}`, {
     retryable: false,

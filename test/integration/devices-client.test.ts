@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import {
@@ -10,7 +11,7 @@ import {
   type DeviceErrorCode,
 } from "../../devices/index.ts";
 import { decodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
-import { withFolder } from "../support/devices/power-cut.ts";
+import { fileHandlePrototype, withFolder } from "../support/devices/power-cut.ts";
 import { type ReceivedPublish, TestBroker } from "../support/devices/test-broker.ts";
 
 const topic = "fleet/d1/telemetry";
@@ -358,3 +359,52 @@ test("drop-oldest: what is given up is told, what is kept arrives: MESSAGE_DROPP
       },
     ),
   ));
+
+test("a rejected store that can't be written to keeps the message in the outbox: OUTBOX_WRITE_FAILED", () =>
+  withFolder((folder) =>
+    withClient(folder, {}, async (client) => {
+      const rejectedFolder = join(folder, "outbox", "rejected");
+      rmSync(rejectedFolder, { recursive: true });
+      broker.judge = () => "close";
+      const { acknowledged } = await client.publish(topic, "poison");
+      const [warning] = await once(client, "warning");
+      assert.ok(isError("OUTBOX_WRITE_FAILED")(warning));
+      assert.equal(client.status.messages, 1);
+      mkdirSync(rejectedFolder);
+      await assert.rejects(acknowledged, isError("MESSAGE_REJECTED"));
+      assert.equal(client.status.messages, 0);
+    }),
+  ));
+
+test("a disk that fails ends publishing, loudly; what was safe is still sent: OUTBOX_FAILED", () =>
+  withFolder((folder) =>
+    withClient(folder, {}, async (client) => {
+      broker.judge = () => "hold";
+      const safe = await client.publish(topic, "safe");
+      const prototype = await fileHandlePrototype();
+      const { datasync } = prototype;
+      prototype.datasync = async () => {
+        throw Object.assign(new Error("EIO"), { code: "EIO", syscall: "fdatasync" });
+      };
+      try {
+        const failed = once(client, "failed");
+        await assert.rejects(client.publish(topic, "unknown"), isError("OUTBOX_FAILED"));
+        assert.ok(isError("OUTBOX_FAILED")((await failed)[0]));
+      } finally {
+        prototype.datasync = datasync;
+      }
+      await assert.rejects(client.publish(topic, "later"), isError("OUTBOX_FAILED"));
+      broker.judge = () => "accept";
+      broker.cutConnections();
+      await safe.acknowledged;
+    }),
+  ));
+
+test("a folder that can't hold an outbox is refused, and left unlocked: OUTBOX_OPEN_FAILED", () =>
+  withFolder(async (folder) => {
+    writeFileSync(join(folder, "rejected"), "in the way");
+    const open = () => DeviceClient.open({ url: broker.url, clientId: "d1", outbox: { folder } });
+    await assert.rejects(open(), isError("OUTBOX_OPEN_FAILED"));
+    rmSync(join(folder, "rejected"));
+    await (await open()).close();
+  }));

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { DeviceError, type DeviceErrorCode } from "../../../devices/errors.ts";
 import { Outbox, type OutboxOptions } from "../../../devices/outbox/outbox.ts";
-import { encodeSegmentHeader } from "../../../devices/outbox/outbox-record.ts";
+import { encodeMessageRecord, encodeSegmentHeader } from "../../../devices/outbox/outbox-record.ts";
 import { decodeMessageId } from "../../../devices/protocol/message-id.ts";
 import { fileHandlePrototype, withFolder } from "../../support/devices/power-cut.ts";
 
@@ -245,7 +245,7 @@ test("a full disk refuses the message, keeps nothing of it, and the outbox goes 
         throw errnoError("ENOSPC", "write");
       } as unknown as FileHandle["write"];
     await withPatched("write", patch, async () => {
-      await assert.rejects(append(outbox, "no room"), isError("OUTBOX_WRITE_FAILED", true));
+      await assert.rejects(append(outbox, Buffer.alloc(3_000)), isError("OUTBOX_WRITE_FAILED", true));
       await assert.rejects(append(outbox, "no room yet"), isError("OUTBOX_WRITE_FAILED", true));
       outbox.settle((await readAll(outbox))[0]?.sequence ?? 0);
       await nextTurn();
@@ -368,6 +368,29 @@ test("damage in an older segment costs its messages only, and is told", () =>
     await again.outbox.close();
   }));
 
+test("a whole record behind a torn one does not come back among later ones", () =>
+  withFolder(async (folder) => {
+    const { outbox } = await openOutbox(folder);
+    await append(outbox, "kept");
+    await outbox.close();
+    const file = join(folder, segmentFiles(folder)[0] ?? "");
+    const [torn, behind] = [2, 3].map((sequence) =>
+      encodeMessageRecord({ sequence, topic: "t", payload: Buffer.from("tail") }),
+    );
+    torn?.writeUInt8(9, 8);
+    writeFileSync(file, Buffer.concat([torn ?? Buffer.alloc(0), behind ?? Buffer.alloc(0)]), { flag: "a" });
+    const second = await openOutbox(folder);
+    assert.ok(second.outbox.recovered.tornBytes > 0);
+    await append(second.outbox, "next");
+    await second.outbox.close();
+    const third = await openOutbox(folder);
+    assert.deepEqual(
+      (await readAll(third.outbox)).map(({ text }) => text),
+      ["kept", "next"],
+    );
+    await third.outbox.close();
+  }));
+
 test("an outbox that drains stays small on disk, however much goes through it", () =>
   withFolder(async (folder) => {
     const { outbox } = await openOutbox(folder, { maxBytes: 1_048_576 });
@@ -379,6 +402,9 @@ test("an outbox that drains stays small on disk, however much goes through it", 
     const bytes = segmentFiles(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
     assert.ok(bytes <= 131_072, `${bytes} bytes are left`);
     assert.ok(readdirSync(folder).length <= 4, readdirSync(folder).join());
+    const again = await openOutbox(folder, { maxBytes: 1_048_576 });
+    assert.equal(again.outbox.settledUpTo, 1_200, "known, though the messages are gone");
+    await again.outbox.close();
   }));
 
 test("after close nothing is taken or given: CLIENT_CLOSED", () =>
