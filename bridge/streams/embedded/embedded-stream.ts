@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { Value } from "@sinclair/typebox/value";
+import type { Registry } from "prom-client";
 import { BridgeError } from "../../errors.ts";
 import { compareDecimalPositions, entryNumberOf, positionOf } from "../decimal-position.ts";
 import type { PartitionState, Position, StreamEntry, StreamLog } from "../stream-log.ts";
@@ -8,6 +9,7 @@ import { type ReadDisk, SpaceBudget, type SpaceStatus } from "./space-budget.ts"
 import { StreamAppender } from "./stream-appender.ts";
 import { damaged, hasStreamFile, openStreamDatabase, type StreamDatabase } from "./stream-file.ts";
 import { readStreamRecord } from "./stream-folder.ts";
+import { observeSpace } from "./stream-metrics.ts";
 import { StreamReader } from "./stream-reader.ts";
 import { decodePartition, ownerKey, type StreamRecord, stateKey } from "./stream-records.ts";
 
@@ -31,6 +33,8 @@ export interface AppendOptions extends CommonOptions {
   readonly stuckMs?: number;
   readonly now?: () => number;
   readonly readDisk?: ReadDisk;
+  /** Where given, it learns of the stream's space. */
+  readonly registry?: Registry;
   /** Called once when the process must exit without acknowledging anything more (STREAM_FLUSH_FAILED). */
   readonly onFatal: (error: BridgeError) => void;
 }
@@ -67,6 +71,7 @@ export async function openEmbeddedStream(options: AppendOptions | ReadOptions): 
     const budget = new SpaceBudget({ folder, maxBytes, reserveBytes, ...(readDisk ? { readDisk } : {}) });
     const appender = takeOver(database, record, budget, options);
     await budget.start();
+    if (options.registry) observeSpace(() => budget.status(appender.retainedBytes()), options.registry);
     return new LmdbStream({ database, record, reader, appender, budget });
   } catch (error) {
     await database.close();

@@ -9,6 +9,8 @@ const fileName = "data.mdb";
 /** lmdb's meta pages (data version of lmdb 3.5): offsets within a page, and the magic number of the first. */
 const meta = { magic: 24, pageBytes: 48, lastPage: 144, transaction: 152, end: 168 } as const;
 const metaMagic = 0xbeefc0de;
+/** MDB_INVALID, MDB_VERSION_MISMATCH, MDB_CORRUPTED. */
+const formatErrors = new Set([-30793, -30794, -30796]);
 const lengthChecksMax = 3;
 
 export function streamFile(folder: string): string {
@@ -26,6 +28,8 @@ export function hasStreamFile(folder: string): boolean {
  *   failed commit leaves nothing behind. With it on, a commit is visible before it is durable. Measured equally fast here, since one
  *   transaction carries all waiting blocks anyway.
  * - eventTurnBatching off: with it on, lmdb-js drops a promise of its own when a commit fails, and the process dies of it.
+ *
+ * @throws BridgeError STREAM_DAMAGED; other errors (no permission, no address space) as they are.
  */
 export function openStreamDatabase(
   folder: string,
@@ -47,8 +51,13 @@ export function openStreamDatabase(
       eventTurnBatching: false,
     });
   } catch (error) {
-    throw damaged(folder, error instanceof Error ? error.message : String(error));
+    if (isFormatError(error)) throw damaged(folder, error.message);
+    throw error;
   }
+}
+
+function isFormatError(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && formatErrors.has(Number(error.code));
 }
 
 /**

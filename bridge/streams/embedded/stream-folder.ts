@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { BridgeError } from "../../errors.ts";
 import { openStreamDatabase, type StreamDatabase, syncFolder } from "./stream-file.ts";
@@ -19,7 +19,7 @@ import {
 const smallMapBytes = 16 * 1024 * 1024;
 
 /**
- * Creates the stream of a folder that does not exist yet, whole or not at all: it is made beside it and renamed.
+ * Creates the stream of a folder that does not exist yet or is empty, whole or not at all: it is made beside it and renamed.
  * @param options.partitionCount Fixed for the stream's life.
  */
 export async function createEmbeddedStream(options: {
@@ -63,8 +63,10 @@ async function createStream(options: {
   now?: () => number;
 }): Promise<StreamRecord> {
   const folder = resolve(options.folder);
-  if (existsSync(folder))
-    throw new BridgeError("STREAM_EXISTS", `${folder} exists already`, { retryable: false });
+  if (existsSync(folder) && readdirSync(folder).length > 0) {
+    const text = `${folder} is not empty: a stream is created in a folder of its own`;
+    throw new BridgeError("STREAM_EXISTS", text, { retryable: false });
+  }
   const record: StreamRecord = {
     format: STREAM_FORMAT,
     streamId: randomBytes(16).toString("hex"),

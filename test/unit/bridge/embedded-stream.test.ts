@@ -2,15 +2,18 @@ import assert from "node:assert/strict";
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   rmSync,
   statSync,
   truncateSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { Registry } from "prom-client";
 import { BridgeError, type BridgeErrorCode } from "../../../bridge/errors.ts";
 import { type EmbeddedStream, openEmbeddedStream } from "../../../bridge/streams/embedded/embedded-stream.ts";
 import { openStreamDatabase, streamFile } from "../../../bridge/streams/embedded/stream-file.ts";
@@ -60,6 +63,37 @@ test("a stream is created once, whole, and opened only where there is one", asyn
       startedAnew: false,
       replaces: null,
     });
+    await stream.close();
+  });
+});
+
+test("an empty folder gets a stream; what is none is refused and left alone", async () => {
+  await inFolder(async (folder) => {
+    mkdirSync(folder);
+    await createEmbeddedStream({ folder, partitionCount: 1 });
+    writeFileSync(streamFile(folder), Buffer.alloc(20_000, "no database"));
+    await assert.rejects(openForAppend(folder), isCode("STREAM_DAMAGED"));
+    rmSync(streamFile(folder));
+    await assert.rejects(openForAppend(folder), isCode("STREAM_MISSING", true));
+    await assert.rejects(createEmbeddedStream({ folder, partitionCount: 1 }), isCode("STREAM_EXISTS"));
+  });
+});
+
+test("the stream's space is on the gauges", async () => {
+  await inFolder(async (folder) => {
+    await createEmbeddedStream({ folder, partitionCount: 1 });
+    const registry = new Registry();
+    const stream = await openEmbeddedStream({
+      folder,
+      mode: "append",
+      maxBytes,
+      registry,
+      onFatal: assert.fail,
+    });
+    await stream.append(0, new Uint8Array(100_000));
+    const text = await registry.metrics();
+    assert.match(text, /^tidegate_stream_retained_bytes 10\d{4}$/m);
+    assert.match(text, new RegExp(`^tidegate_stream_max_bytes ${maxBytes}$`, "m"));
     await stream.close();
   });
 });
