@@ -8,7 +8,8 @@ const KEY_WORDS = DEDUP_KEY_BYTES / 4;
 const SEGMENTS = 256;
 const SLOTS_MIN = 16;
 const LOAD_MAX = 0.75;
-const LOAD_AFTER_REBUILD = 0.6;
+const LOAD_AFTER_REBUILD_MIN = 0.5;
+const LOAD_AFTER_REBUILD_SPREAD = 0.2;
 /** Stream time in which the sweep passes over the whole table. */
 const SWEEP_SECONDS = 60;
 const SWEPT_SEGMENTS_MAX = 32;
@@ -143,9 +144,10 @@ export class IdTable {
   #rebuild(index: number, old: Segment, living: number): Segment {
     const allowedBytes = this.#maxBytes - this.#bytes + old.words.byteLength;
     const slotsMax = Math.max(SLOTS_MIN, Math.floor(allowedBytes / SLOT_BYTES));
-    const slotsWanted = Math.max(SLOTS_MIN, Math.ceil((living + 1) / LOAD_AFTER_REBUILD));
+    const load = loadAfterRebuild(index);
+    const slotsWanted = Math.max(SLOTS_MIN, Math.ceil((living + 1) / load));
     const slots = Math.min(slotsWanted, slotsMax);
-    const kept = Math.min(living, Math.max(0, Math.floor(slots * LOAD_AFTER_REBUILD)));
+    const kept = Math.min(living, Math.floor(slots * load));
     const words = new Uint32Array(slots * SLOT_WORDS);
     const segment = { words, slots, used: 0 };
     this.#copyLiving(old, segment, living - kept);
@@ -177,6 +179,11 @@ export class IdTable {
       to.used += 1;
     }
   }
+}
+
+/** Different for each segment, or all of them would fill up, and be rebuilt, at the same time. */
+function loadAfterRebuild(segment: number): number {
+  return LOAD_AFTER_REBUILD_MIN + (LOAD_AFTER_REBUILD_SPREAD * segment) / SEGMENTS;
 }
 
 /** Offset of the slot that holds the key, or of the empty slot where it belongs. A segment always has an empty slot. */
