@@ -407,6 +407,22 @@ test("an outbox that drains stays small on disk, however much goes through it", 
     await again.outbox.close();
   }));
 
+test("what was settled is still known when the segment that said so is deleted", () =>
+  withFolder(async (folder) => {
+    const first = await openOutbox(folder);
+    for (let index = 0; index < 15; index += 1) await append(first.outbox, Buffer.alloc(1_000));
+    for (const { sequence } of await readAll(first.outbox)) first.outbox.settle(sequence);
+    await first.outbox.close();
+    const second = await openOutbox(folder);
+    await append(second.outbox, Buffer.alloc(2_000));
+    await second.outbox.close();
+    assert.equal(segmentFiles(folder).length, 1);
+    const third = await openOutbox(folder);
+    assert.equal(third.outbox.settledUpTo, 15);
+    assert.equal(third.outbox.messages, 1);
+    await third.outbox.close();
+  }));
+
 test("after close nothing is taken or given: CLIENT_CLOSED", () =>
   withFolder(async (folder) => {
     const { outbox } = await openOutbox(folder);
