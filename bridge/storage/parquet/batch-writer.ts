@@ -7,36 +7,25 @@ import type { BatchWriter, ColumnValue, QuarantineFacts, Row } from "../batch-wr
 import { type AddedFile, QUARANTINE, type TableAdds } from "../commit-log.ts";
 import type { ObjectStore } from "../object-store.ts";
 import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
+import { FilePlan, type PlannedFile, rowGroupRows } from "./file-plan.ts";
 import { columnFacts, deltaStatistics } from "./file-statistics.ts";
-import {
-  blockTableColumns,
-  quarantineStagingColumns,
-  type StagedBlock,
-  type StagedRow,
-  topicStagingColumns,
-} from "./staged-rows.ts";
-import { fileColumns, type StagedSource, selectPartition } from "./staged-select.ts";
+import { blockShape, quarantineShape, type StagedBlock, type StagedRow, topicShape } from "./staged-rows.ts";
+import { fileColumns, type StagedSource, selectFile } from "./staged-select.ts";
 import { StagingTable } from "./staging-table.ts";
 
-const hourMs = 3_600_000;
 const blockTable = "blocks";
 /** Fixed columns of a row, uncompressed. */
 const rowOverheadBytes = 48;
+const blockOverheadBytes = 100;
 
 export interface ParquetBatchWriterOptions {
   readonly store: ObjectStore;
-  /** Memory of the database engine; beyond it rows spill to the store's staging folder. */
+  /** Memory of the database engine; at least three times the bytes of the largest batch. Default 384 MiB, for batches of 128 MB. */
   readonly memoryLimitBytes?: number;
   readonly threads?: number;
   /** zstd level: 1 is fast, 22 is small. */
   readonly compressionLevel?: number;
   readonly now?: () => number;
-}
-
-interface PartitionFacts {
-  rows: number;
-  minIngestMs: number;
-  maxIngestMs: number;
 }
 
 /** Rows staged for one table: one staging table per topic version. */
@@ -47,7 +36,7 @@ interface StagedTable {
     readonly version: number;
     readonly staging: StagingTable<StagedRow>;
   })[];
-  readonly partitions: Map<number, PartitionFacts>;
+  readonly files: FilePlan;
 }
 
 class ParquetBatchWriter implements BatchWriter {
@@ -64,7 +53,7 @@ class ParquetBatchWriter implements BatchWriter {
   constructor({ store, ...options }: ParquetBatchWriterOptions) {
     this.#store = store;
     this.#options = {
-      memoryLimitBytes: 512 * 1024 * 1024,
+      memoryLimitBytes: 384 * 1024 * 1024,
       threads: 2,
       compressionLevel: 1,
       now: Date.now,
@@ -121,18 +110,20 @@ class ParquetBatchWriter implements BatchWriter {
     assert(Number.isSafeInteger(row.eventTimeMs), "event times are whole milliseconds");
     const table = this.#tableOf(topic);
     const staging = this.#stagingOf(table, topic);
-    const partitionHour = Math.floor((row.eventTimeOutside ? row.ingestTimeMs : row.eventTimeMs) / hourMs);
-    this.#count(table, partitionHour, row);
+    const bytes = rowBytes(row);
+    const fileNumber = table.files.place(row, bytes);
+    this.#rows++;
+    this.#bytes += bytes;
     const newBlock = this.#isOfOpenBlock(row) ? undefined : this.#stageBlock(row);
     const blockNumber = this.#block?.number ?? 0;
-    const full = staging.add({ row, blockNumber, partitionHour, values, facts });
+    const full = staging.add({ row, blockNumber, fileNumber, values, facts }, bytes);
     if (newBlock || full) return Promise.all([newBlock, full]).then(() => undefined);
   }
 
   async #open(): Promise<void> {
     const spillFolder = join(this.#store.stagingFolder, `spill-${randomUUID()}`);
     this.#duckdb = await openDuckdb({ ...this.#options, spillFolder });
-    this.#blocks = new StagingTable(this.#duckdb.connection, blockTable, blockTableColumns);
+    this.#blocks = new StagingTable(this.#duckdb.connection, blockTable, blockShape);
   }
 
   #isOfOpenBlock(row: Row): boolean {
@@ -149,14 +140,14 @@ class ParquetBatchWriter implements BatchWriter {
   #stageBlock(row: Row): void | Promise<void> {
     const { streamId, partition, position, ingestTimeMs } = row;
     this.#block = { number: (this.#block?.number ?? 0) + 1, streamId, partition, position, ingestTimeMs };
-    return this.#blocks?.add(this.#block);
+    return this.#blocks?.add(this.#block, blockOverheadBytes);
   }
 
   #tableOf(topic: TopicVersion | null): StagedTable {
     const key = topic?.topicId ?? QUARANTINE;
     let table = this.#tables.get(key);
     if (!table) {
-      table = { name: topic?.name ?? QUARANTINE, version: 0, sources: [], partitions: new Map() };
+      table = { name: topic?.name ?? QUARANTINE, version: 0, sources: [], files: new FilePlan() };
       this.#tables.set(key, table);
     }
     return table;
@@ -168,68 +159,51 @@ class ParquetBatchWriter implements BatchWriter {
     if (known) return known.staging;
     assert(this.#duckdb, "the database is open");
     const stagingName = `rows_${this.#stagingCount++}`;
-    const staged = topic ? topicStagingColumns(topic) : quarantineStagingColumns;
-    const staging = new StagingTable(this.#duckdb.connection, stagingName, staged);
+    const shape = topic ? topicShape(topic) : quarantineShape;
+    const staging = new StagingTable(this.#duckdb.connection, stagingName, shape);
     table.sources.push({ stagingName, columns: topic?.columns ?? [], version, staging });
     table.sources.sort((left, right) => right.version - left.version);
     table.version = Math.max(table.version, version);
     return staging;
   }
 
-  #count(table: StagedTable, partitionHour: number, row: Row): void {
-    const { ingestTimeMs } = row;
-    const facts = table.partitions.get(partitionHour);
-    if (facts) {
-      facts.rows++;
-      if (ingestTimeMs < facts.minIngestMs) facts.minIngestMs = ingestTimeMs;
-      if (ingestTimeMs > facts.maxIngestMs) facts.maxIngestMs = ingestTimeMs;
-    } else {
-      table.partitions.set(partitionHour, { rows: 1, minIngestMs: ingestTimeMs, maxIngestMs: ingestTimeMs });
-    }
-    this.#rows++;
-    this.#bytes +=
-      rowOverheadBytes +
-      row.payload.length +
-      (row.messageId?.length ?? 0) +
-      row.deviceId.length +
-      row.topicName.length;
-  }
-
   async #writeTable(key: string, table: StagedTable): Promise<TableAdds> {
     for (const { staging } of table.sources) await staging.finish();
     const adds: AddedFile[] = [];
-    const hours = [...table.partitions.keys()].sort((left, right) => left - right);
-    for (const hour of hours) adds.push(await this.#writeFile(key, table, hour));
+    for (const file of table.files.inOrder()) adds.push(await this.#writeFile(key, table, file));
     return { name: table.name, version: table.version, adds };
   }
 
-  async #writeFile(key: string, table: StagedTable, hour: number): Promise<AddedFile> {
+  async #writeFile(key: string, table: StagedTable, file: PlannedFile): Promise<AddedFile> {
+    assert(this.#duckdb, "the database is open");
     const isQuarantine = key === QUARANTINE;
     const localFile = join(this.#store.stagingFolder, `${randomUUID()}.parquet`);
-    const facts = table.partitions.get(hour);
-    assert(this.#duckdb && facts, "a partition has rows");
     try {
-      const select = selectPartition(table.sources, isQuarantine, blockTable, hour);
+      const select = selectFile(table.sources, isQuarantine, blockTable, file.number);
       const result = await this.#duckdb.connection.run(
-        `COPY (${select}) TO ${quoteText(localFile)} ` +
-          `(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL ${this.#options.compressionLevel}, RETURN_STATS)`,
+        `COPY (${select}) TO ${quoteText(localFile)} (FORMAT parquet, RETURN_STATS, ` +
+          `ROW_GROUP_SIZE ${rowGroupRows(file)}, ` +
+          `COMPRESSION zstd, COMPRESSION_LEVEL ${this.#options.compressionLevel})`,
       );
       const [copied] = await result.getRowObjects();
-      assert.equal(Number(copied?.["count"]), facts.rows, "a file has the rows that were staged for it");
-      const start = new Date(hour * hourMs);
-      const eventDate = start.toISOString().slice(0, 10);
-      const eventHour = start.getUTCHours();
-      const folder = `event_date=${eventDate}/event_hour=${String(eventHour).padStart(2, "0")}`;
-      const path = `${folder}/${randomUUID()}.parquet`;
+      assert.equal(Number(copied?.["count"]), file.rows, "a file has the rows that were staged for it");
+      const path = `${file.folder}/${randomUUID()}.parquet`;
       const { bytes } = await this.#store.importFile(localFile, `${table.name}/${path}`);
       const columns = fileColumns(table.sources, isQuarantine);
-      const stats = deltaStatistics(facts.rows, columns, columnFacts(copied?.["column_statistics"] ?? null));
-      return { path, eventDate, eventHour, bytes, modifiedAtMs: this.#options.now(), ...facts, stats };
+      const stats = deltaStatistics(file.rows, columns, columnFacts(copied?.["column_statistics"] ?? null));
+      const { eventDate, eventHour, rows, minIngestMs, maxIngestMs } = file;
+      const modifiedAtMs = this.#options.now();
+      return { path, eventDate, eventHour, bytes, rows, modifiedAtMs, minIngestMs, maxIngestMs, stats };
     } catch (error) {
       await rm(localFile, { force: true });
       throw error;
     }
   }
+}
+
+function rowBytes(row: Row): number {
+  const { payload, messageId, deviceId, topicName } = row;
+  return rowOverheadBytes + payload.length + (messageId?.length ?? 0) + deviceId.length + topicName.length;
 }
 
 /** Parquet files by DuckDB: rows are staged in chunks and written sorted by event time, one file per table and event hour. */

@@ -1,13 +1,22 @@
-import type { ColumnType, TopicVersion, TypedColumn } from "../../consumer/topic-catalog.ts";
+import type {
+  DuckDBBlobValue,
+  DuckDBBlobVector,
+  DuckDBBooleanVector,
+  DuckDBDataChunk,
+  DuckDBDoubleVector,
+  DuckDBIntegerVector,
+  DuckDBVarCharVector,
+  DuckDBVector,
+} from "@duckdb/node-api";
+import type { ColumnType, TopicVersion } from "../../consumer/topic-catalog.ts";
 import type { ColumnValue, QuarantineFacts, Row } from "../batch-writer.ts";
-import type { StagedColumn, StagedType } from "./staging-table.ts";
+import type { StagedColumn, StagedShape, StagedType } from "./staging-table.ts";
 
-/** A row with what the writer adds to it: which block it came in, and which partition of its table it goes to. */
+/** A row with what the writer adds to it: which block it came in, and which file of its table it goes to. */
 export interface StagedRow {
   readonly row: Row;
   readonly blockNumber: number;
-  /** Whole hours since the epoch. */
-  readonly partitionHour: number;
+  readonly fileNumber: number;
   readonly values: readonly ColumnValue[];
   readonly facts: QuarantineFacts | null;
 }
@@ -21,32 +30,44 @@ export interface StagedBlock {
   readonly ingestTimeMs: number;
 }
 
-export const blockTableColumns: readonly StagedColumn<StagedBlock>[] = [
-  { name: "block", type: "integer", value: (block) => block.number },
-  { name: "stream", type: "string", value: (block) => block.streamId },
-  { name: "partition", type: "string", value: (block) => String(block.partition) },
-  { name: "position", type: "string", value: (block) => block.position },
-  { name: "ingest_ms", type: "milliseconds", value: (block) => block.ingestTimeMs },
+export const blockShape: StagedShape<StagedBlock> = {
+  columns: [
+    { name: "block", type: "integer" },
+    { name: "stream", type: "string" },
+    { name: "partition", type: "string" },
+    { name: "position", type: "string" },
+    { name: "ingest_ms", type: "milliseconds" },
+  ],
+  fill(chunk, blocks) {
+    const [number, stream, partition, position, ingest] = vectors(chunk);
+    for (const [index, block] of blocks.entries()) {
+      number?.setItem(index, block.number);
+      stream?.setItem(index, block.streamId);
+      partition?.setItem(index, String(block.partition));
+      position?.setItem(index, block.position);
+      ingest?.setItem(index, block.ingestTimeMs);
+    }
+  },
+};
+
+const rowColumns: readonly StagedColumn[] = [
+  { name: "device_id", type: "string" },
+  { name: "topic", type: "string" },
+  { name: "message_id", type: "bytes" },
+  { name: "event_ms", type: "milliseconds" },
+  { name: "payload", type: "bytes" },
+  { name: "payload_crc", type: "integer" },
+  { name: "event_time_outside", type: "boolean" },
+  { name: "block", type: "integer" },
+  { name: "_index", type: "integer" },
+  { name: "file", type: "integer" },
 ];
 
-const rowColumns: readonly StagedColumn<StagedRow>[] = [
-  { name: "device_id", type: "string", value: ({ row }) => row.deviceId },
-  { name: "topic", type: "string", value: ({ row }) => row.topicName },
-  { name: "message_id", type: "bytes", value: ({ row }) => blob(row.messageId) },
-  { name: "event_ms", type: "milliseconds", value: ({ row }) => row.eventTimeMs },
-  { name: "payload", type: "bytes", value: ({ row }) => blob(row.payload) },
-  { name: "payload_crc", type: "integer", value: ({ row }) => row.payloadCrc },
-  { name: "event_time_outside", type: "boolean", value: ({ row }) => row.eventTimeOutside },
-  { name: "block", type: "integer", value: ({ blockNumber }) => blockNumber },
-  { name: "_index", type: "integer", value: ({ row }) => row.index },
-  { name: "partition_hour", type: "integer", value: ({ partitionHour }) => partitionHour },
-];
-
-const factColumns: readonly StagedColumn<StagedRow>[] = [
-  { name: "reason", type: "string", value: ({ facts }) => facts?.reason ?? null },
-  { name: "detail", type: "string", value: ({ facts }) => facts?.detail ?? null },
-  { name: "topic_id", type: "string", value: ({ facts }) => facts?.topicId ?? null },
-  { name: "topic_version", type: "integer", value: ({ facts }) => facts?.topicVersion ?? null },
+const factColumns: readonly StagedColumn[] = [
+  { name: "reason", type: "string" },
+  { name: "detail", type: "string" },
+  { name: "topic_id", type: "string" },
+  { name: "topic_version", type: "integer" },
 ];
 
 const stagedTypes: Record<ColumnType, StagedType> = {
@@ -57,9 +78,43 @@ const stagedTypes: Record<ColumnType, StagedType> = {
   timestamp: "milliseconds",
 };
 
-// DuckDB's binding wants this shape for a BLOB; a DuckDBBlobValue would cost one more object per row.
-function blob(bytes: Uint8Array | null): { bytes: Uint8Array } | null {
-  return bytes === null ? null : { bytes };
+function vectors(chunk: DuckDBDataChunk): DuckDBVector[] {
+  return Array.from({ length: chunk.columnCount }, (_, column) => chunk.getColumnVector(column));
+}
+
+/**
+ * One loop over the rows, each vector by its own class: the hottest lines of the writer. A loop per column with a function to get the
+ * value is shorter and costs 0.7 µs per row more.
+ */
+function fillRows(chunk: DuckDBDataChunk, rows: readonly StagedRow[]): void {
+  const deviceId = chunk.getColumnVector(0) as DuckDBVarCharVector;
+  const topic = chunk.getColumnVector(1) as DuckDBVarCharVector;
+  const messageId = chunk.getColumnVector(2) as DuckDBBlobVector;
+  const eventMs = chunk.getColumnVector(3) as DuckDBDoubleVector;
+  const payload = chunk.getColumnVector(4) as DuckDBBlobVector;
+  const payloadCrc = chunk.getColumnVector(5) as DuckDBIntegerVector;
+  const outside = chunk.getColumnVector(6) as DuckDBBooleanVector;
+  const block = chunk.getColumnVector(7) as DuckDBIntegerVector;
+  const index = chunk.getColumnVector(8) as DuckDBIntegerVector;
+  const file = chunk.getColumnVector(9) as DuckDBIntegerVector;
+  for (let at = 0; at < rows.length; at++) {
+    const { row, blockNumber, fileNumber } = rows[at] as StagedRow;
+    deviceId.setItem(at, row.deviceId);
+    topic.setItem(at, row.topicName);
+    messageId.setItem(at, row.messageId === null ? null : blob(row.messageId));
+    eventMs.setItem(at, row.eventTimeMs);
+    payload.setItem(at, blob(row.payload));
+    payloadCrc.setItem(at, row.payloadCrc);
+    outside.setItem(at, row.eventTimeOutside);
+    block.setItem(at, blockNumber);
+    index.setItem(at, row.index);
+    file.setItem(at, fileNumber);
+  }
+}
+
+/** The vectors only look at `bytes`; a whole DuckDBBlobValue would be one more constructor call for each. */
+function blob(bytes: Uint8Array): DuckDBBlobValue {
+  return { bytes } as DuckDBBlobValue;
 }
 
 /** Name under which the nth typed column of a version is staged: it can't meet one of ours. */
@@ -67,16 +122,42 @@ export function typedColumnName(index: number): string {
   return `typed_${index}`;
 }
 
-function typedColumn(column: TypedColumn, index: number): StagedColumn<StagedRow> {
-  const value = ({ values }: StagedRow): ColumnValue => {
-    const cell = values[index] ?? null;
-    return column.type === "long" && typeof cell === "number" ? BigInt(cell) : cell;
+export function topicShape(topic: TopicVersion): StagedShape<StagedRow> {
+  const typed = topic.columns.map(({ type }, index) => ({
+    name: typedColumnName(index),
+    type: stagedTypes[type],
+  }));
+  return {
+    columns: [...rowColumns, ...typed],
+    fill(chunk, rows) {
+      fillRows(chunk, rows);
+      for (const [index, { type }] of typed.entries())
+        fillTyped(chunk.getColumnVector(rowColumns.length + index), rows, { index, type });
+    },
   };
-  return { name: typedColumnName(index), type: stagedTypes[column.type], value };
 }
 
-export function topicStagingColumns(topic: TopicVersion): readonly StagedColumn<StagedRow>[] {
-  return [...rowColumns, ...topic.columns.map(typedColumn)];
+function fillTyped(
+  vector: DuckDBVector,
+  rows: readonly StagedRow[],
+  { index, type }: { index: number; type: StagedType },
+): void {
+  for (let at = 0; at < rows.length; at++) {
+    const value = rows[at]?.values[index] ?? null;
+    vector.setItem(at, type === "long" && typeof value === "number" ? BigInt(value) : value);
+  }
 }
 
-export const quarantineStagingColumns: readonly StagedColumn<StagedRow>[] = [...rowColumns, ...factColumns];
+export const quarantineShape: StagedShape<StagedRow> = {
+  columns: [...rowColumns, ...factColumns],
+  fill(chunk, rows) {
+    fillRows(chunk, rows);
+    const [reason, detail, topicId, topicVersion] = vectors(chunk).slice(rowColumns.length);
+    for (const [at, { facts }] of rows.entries()) {
+      reason?.setItem(at, facts?.reason ?? null);
+      detail?.setItem(at, facts?.detail ?? null);
+      topicId?.setItem(at, facts?.topicId ?? null);
+      topicVersion?.setItem(at, facts?.topicVersion ?? null);
+    }
+  },
+};

@@ -44,12 +44,12 @@ export function fileColumns(sources: readonly StagedSource[], isQuarantine: bool
   return [...baseColumns, ...mergeColumns(sources.map(({ columns }) => columns))];
 }
 
-/** SELECT of one partition's rows in file order of columns, sorted by event time. */
-export function selectPartition(
+/** SELECT of one file's rows in file order of columns, sorted by event time. */
+export function selectFile(
   sources: readonly StagedSource[],
   isQuarantine: boolean,
   blockTable: string,
-  partitionHour: number,
+  fileNumber: number,
 ): string {
   const typed = isQuarantine ? [] : mergeColumns(sources.map(({ columns }) => columns));
   const own = isQuarantine ? [...baseColumns, ...quarantineColumns] : baseColumns;
@@ -60,7 +60,7 @@ export function selectPartition(
     ];
     return (
       `SELECT ${expressions.join(", ")} FROM ${quoteName(source.stagingName)} r ` +
-      `JOIN ${quoteName(blockTable)} b ON b.block = r.block WHERE r.partition_hour = ${partitionHour}`
+      `JOIN ${quoteName(blockTable)} b ON b.block = r.block WHERE r.file = ${fileNumber}`
     );
   });
   return `SELECT * FROM (${selects.join(" UNION ALL ")}) ORDER BY event_time`;

@@ -8,14 +8,14 @@ import {
   type DuckDBConnection,
   DuckDBDataChunk,
   type DuckDBType,
-  type DuckDBValue,
   INTEGER,
   VARCHAR,
 } from "@duckdb/node-api";
 import { quoteName } from "./duckdb.ts";
 
 /** DuckDB's vector size: a chunk holds no more rows, and fewer waste memory. */
-export const chunkRows = 2048;
+const chunkRowsMax = 2048;
+const chunkBytesMax = 4 * 1024 * 1024;
 
 /** How a staged column is held; `milliseconds` becomes a timestamp when it is read back. */
 export type StagedType = "boolean" | "integer" | "long" | "double" | "string" | "bytes" | "milliseconds";
@@ -30,34 +30,43 @@ const duckdbTypes: Record<StagedType, DuckDBType> = {
   milliseconds: DOUBLE,
 };
 
-/** A staged column of rows of type `Staged`, and how to take its value from one. */
-export interface StagedColumn<Staged> {
+export interface StagedColumn {
   readonly name: string;
   readonly type: StagedType;
-  readonly value: (row: Staged) => DuckDBValue;
+}
+
+/** What rows of type `Staged` look like in the database. */
+export interface StagedShape<Staged> {
+  readonly columns: readonly StagedColumn[];
+  /** Writes the rows into the vectors of a chunk with these columns; flushing them is not its business. */
+  fill(chunk: DuckDBDataChunk, rows: readonly Staged[]): void;
 }
 
 /** Rows on their way into one table of the database: collected to full chunks, which are then appended column by column. */
 export class StagingTable<Staged> {
   readonly name: string;
   readonly #connection: DuckDBConnection;
-  readonly #columns: readonly StagedColumn<Staged>[];
+  readonly #shape: StagedShape<Staged>;
   readonly #types: readonly DuckDBType[];
   #pending: Staged[] = [];
+  #pendingBytes = 0;
+  #chunk: DuckDBDataChunk | undefined;
   #appender: DuckDBAppender | undefined;
   #isCreated = false;
 
-  constructor(connection: DuckDBConnection, name: string, columns: readonly StagedColumn<Staged>[]) {
+  constructor(connection: DuckDBConnection, name: string, shape: StagedShape<Staged>) {
     this.#connection = connection;
     this.name = name;
-    this.#columns = columns;
-    this.#types = columns.map(({ type }) => duckdbTypes[type]);
+    this.#shape = shape;
+    this.#types = shape.columns.map(({ type }) => duckdbTypes[type]);
   }
 
-  /** Returns a promise, to be awaited before the next call, where a chunk became full. */
-  add(row: Staged): void | Promise<void> {
+  /** Returns a promise, to be awaited before the next call, where a chunk became full. `bytes`: what the row holds, about. */
+  add(row: Staged, bytes: number): void | Promise<void> {
     this.#pending.push(row);
-    if (this.#pending.length === chunkRows) return this.#appendPending();
+    this.#pendingBytes += bytes;
+    if (this.#pending.length === chunkRowsMax || this.#pendingBytes >= chunkBytesMax)
+      return this.#appendPending();
   }
 
   /** Makes all rows visible to queries. */
@@ -71,28 +80,32 @@ export class StagingTable<Staged> {
     this.#appender ??= await this.#openAppender();
     const rows = this.#pending;
     if (rows.length === 0) return;
-    this.#appender.appendDataChunk(this.#makeChunk(rows));
+    this.#appender.appendDataChunk(this.#fillChunk(rows));
     this.#pending = [];
+    this.#pendingBytes = 0;
   }
 
-  #makeChunk(rows: readonly Staged[]): DuckDBDataChunk {
-    const chunk = DuckDBDataChunk.create(this.#types, rows.length);
-    this.#columns.forEach(({ value }, index) => {
-      const vector = chunk.getColumnVector(index);
-      for (let row = 0; row < rows.length; row++) vector.setItem(row, value(rows[row] as Staged));
-      vector.flush();
-    });
+  /** One chunk is used again and again: its native memory would otherwise wait for the garbage collector. */
+  #fillChunk(rows: readonly Staged[]): DuckDBDataChunk {
+    this.#chunk ??= DuckDBDataChunk.create(this.#types);
+    const chunk = this.#chunk;
+    chunk.reset();
+    chunk.rowCount = rows.length;
+    this.#shape.fill(chunk, rows);
+    for (let column = 0; column < this.#types.length; column++) chunk.getColumnVector(column).flush();
     return chunk;
   }
 
   async #openAppender(): Promise<DuckDBAppender> {
     if (!this.#isCreated) {
-      const columns = this.#columns.map(({ name }, index) => `${quoteName(name)} ${this.#types[index]}`);
+      const columns = this.#shape.columns.map(
+        ({ name }, index) => `${quoteName(name)} ${this.#types[index]}`,
+      );
       await this.#connection.run(`CREATE TABLE ${quoteName(this.name)} (${columns.join(", ")})`);
       this.#isCreated = true;
     }
     const appender = await this.#connection.createAppender(this.name);
-    assert.equal(appender.columnCount, this.#columns.length);
+    assert.equal(appender.columnCount, this.#types.length);
     return appender;
   }
 }

@@ -1,0 +1,162 @@
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { Registry } from "prom-client";
+import type { TopicVersion, TypedColumn } from "../../bridge/consumer/topic-catalog.ts";
+import type { BatchWriter, ColumnValue, QuarantineFacts, Row } from "../../bridge/storage/batch-writer.ts";
+import { type Move, partitionKey } from "../../bridge/storage/commit-log.ts";
+import {
+  createTablePublisher,
+  type TablePublisherOptions,
+} from "../../bridge/storage/delta/table-publisher.ts";
+import { type LakeCommitLog, openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
+import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
+import type { ObjectStore } from "../../bridge/storage/object-store.ts";
+import { createParquetBatchWriter } from "../../bridge/storage/parquet/batch-writer.ts";
+import type { TablePublisher } from "../../bridge/storage/seed-source.ts";
+import {
+  type LakeTopicCatalog,
+  openTopicCatalog,
+  writeTopicVersion,
+} from "../../bridge/storage/topic-versions.ts";
+
+export const silentLogger = pino({ level: "silent" });
+
+/** 2026-11-22T10:05:00Z, the start of the test rows' time. */
+export const startMs = Date.UTC(2026, 10, 22, 10, 5);
+
+export function makeTopic(fields: Partial<TopicVersion> = {}): TopicVersion {
+  return {
+    topicId: "topic-1",
+    version: 1,
+    name: "telemetry",
+    format: "json",
+    idPath: "id",
+    timePath: "ts",
+    schema: null,
+    columns: [],
+    dedupeWindowMs: 3_600_000,
+    ...fields,
+  };
+}
+
+export function makeRow(number: number, fields: Partial<Row> = {}): Row {
+  return {
+    deviceId: `device-${number % 7}`,
+    topicName: `fleet/device-${number % 7}/telemetry`,
+    messageId: Buffer.from(`message-${number}`),
+    eventTimeMs: startMs + number * 10,
+    eventTimeOutside: false,
+    ingestTimeMs: startMs + number * 10 + 500,
+    payload: Buffer.from(JSON.stringify({ id: `message-${number}`, value: number })),
+    payloadCrc: (number * 2_654_435_761) | 0,
+    streamId: "stream-1",
+    partition: number % 2,
+    position: String(Math.floor(number / 10)).padStart(20, "0"),
+    index: number % 10,
+    ...fields,
+  };
+}
+
+export type TestRow = {
+  readonly topic?: TopicVersion;
+  readonly row: Row;
+  readonly values?: readonly ColumnValue[];
+  readonly facts?: QuarantineFacts;
+};
+
+/** A lake in a temporary folder, with everything that writes it. */
+export interface TestLake {
+  readonly folder: string;
+  readonly store: ObjectStore;
+  readonly commitLog: LakeCommitLog;
+  readonly topics: LakeTopicCatalog;
+  readonly publisher: TablePublisher;
+  readonly batch: BatchWriter;
+  /** Another publisher, as another process would have it. */
+  openPublisher(options?: Partial<TablePublisherOptions>): TablePublisher;
+  /** Writes the rows as one batch and commits it; publishes it too unless told otherwise. Moves partitions 0 and 1 of `stream-1`. */
+  commit(rows: readonly TestRow[], options?: { publish?: boolean; streamTimeMs?: number }): Promise<number>;
+  close(): Promise<void>;
+}
+
+export async function addRows(batch: BatchWriter, rows: readonly TestRow[]): Promise<void> {
+  for (const { topic = makeTopic(), row, values = [], facts } of rows) {
+    const added = facts ? batch.quarantine(row, facts) : batch.add(topic, row, values);
+    if (added) await added;
+  }
+}
+
+export async function openTestLake(
+  topicVersions: readonly TopicVersion[] = [makeTopic()],
+): Promise<TestLake> {
+  const folder = await mkdtemp(join(tmpdir(), "tidegate-lake-"));
+  const store = await openLocalStore(folder);
+  for (const topic of topicVersions) await writeTopicVersion(store, { ...topic });
+  const commitLog = await openCommitLog(store, { create: true });
+  const topics = await openTopicCatalog(store);
+  const batch = createParquetBatchWriter({ store });
+  const openPublisher = (options: Partial<TablePublisherOptions> = {}) =>
+    createTablePublisher({
+      store,
+      commitLog,
+      topics,
+      logger: silentLogger,
+      registry: new Registry(),
+      ...options,
+    });
+  const publisher = openPublisher();
+  return {
+    folder,
+    store,
+    commitLog,
+    topics,
+    publisher,
+    batch,
+    openPublisher,
+    commit: async (rows, options = {}) => {
+      await addRows(batch, rows);
+      const tables = Object.fromEntries(await batch.write());
+      const state = await commitLog.load();
+      const number = state.number + 1;
+      const streamTimeMs = options.streamTimeMs ?? Math.max(0, ...rows.map(({ row }) => row.ingestTimeMs));
+      const moves = Object.fromEntries(
+        [0, 1].map((partition) => {
+          const key = partitionKey("stream-1", partition);
+          return [key, moveTo(number, state.moves.get(key)?.to ?? "", streamTimeMs)];
+        }),
+      );
+      const { outcome } = await commitLog.append({
+        format: 1,
+        number,
+        commitId: randomUUID(),
+        committedAtMs: Date.now(),
+        moves,
+        tables,
+      });
+      if (outcome !== "committed") throw new Error(outcome);
+      if (options.publish ?? true) await publisher.publishPending();
+      return number;
+    },
+    close: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+function moveTo(number: number, from: string, streamTimeMs: number): Move {
+  const counters = {
+    read: 0,
+    filed: 0,
+    duplicates: 0,
+    quarantined: 0,
+    resent: 0,
+    misrouted: 0,
+    unaccounted: 0,
+  };
+  return { from, to: String(number).padStart(20, "0"), streamTimeMs, producers: {}, counters };
+}
+
+export function column(name: string, type: TypedColumn["type"]): TypedColumn {
+  return { name, type };
+}

@@ -1,0 +1,304 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { parquetMetadata, parquetReadObjects } from "hyparquet";
+import { compressors } from "hyparquet-compressors";
+import type { BatchWriter, Row } from "../../../bridge/storage/batch-writer.ts";
+import { type AddedFile, QUARANTINE, type TableAdds } from "../../../bridge/storage/commit-log.ts";
+import { createParquetBatchWriter } from "../../../bridge/storage/parquet/batch-writer.ts";
+import {
+  addRows,
+  column,
+  makeRow,
+  makeTopic,
+  openTestLake,
+  startMs,
+  type TestLake,
+  type TestRow,
+} from "../../support/test-lake.ts";
+
+const hourMs = 3_600_000;
+
+/** The file's rows by a reader that is not DuckDB. */
+async function readFile(lake: TestLake, table: string, file: AddedFile): Promise<Record<string, unknown>[]> {
+  const bytes = readFileSync(join(lake.folder, table, file.path));
+  const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+  return parquetReadObjects({ file: buffer, compressors, utf8: false });
+}
+
+async function writeRows(lake: TestLake, rows: readonly TestRow[]): Promise<ReadonlyMap<string, TableAdds>> {
+  await addRows(lake.batch, rows);
+  return lake.batch.write();
+}
+
+function onlyFile(tables: ReadonlyMap<string, TableAdds>, key = "topic-1"): AddedFile {
+  const adds = tables.get(key)?.adds ?? [];
+  assert.equal(adds.length, 1);
+  return adds[0] as AddedFile;
+}
+
+function expectedRow(row: Row): Record<string, unknown> {
+  return {
+    device_id: row.deviceId,
+    topic: row.topicName,
+    message_id: row.messageId === null ? null : new Uint8Array(row.messageId),
+    event_time: new Date(row.eventTimeMs),
+    ingest_time: new Date(row.ingestTimeMs),
+    payload: new Uint8Array(row.payload),
+    payload_crc: row.payloadCrc,
+    event_time_outside: row.eventTimeOutside,
+    _stream: row.streamId,
+    _partition: String(row.partition),
+    _position: row.position,
+    _index: row.index,
+  };
+}
+
+async function withLake(work: (lake: TestLake) => Promise<void>, topics = [makeTopic()]): Promise<void> {
+  const lake = await openTestLake(topics);
+  try {
+    await work(lake);
+  } finally {
+    await lake.close();
+  }
+}
+
+test("5,000 rows come back from Parquet as they went in, sorted by event time", () =>
+  withLake(async (lake) => {
+    const rows = Array.from({ length: 5000 }, (_, number) => makeRow((number * 7919) % 5000));
+    const file = onlyFile(
+      await writeRows(
+        lake,
+        rows.map((row) => ({ row })),
+      ),
+    );
+    assert.match(file.path, /^event_date=2026-11-22\/event_hour=10\/[0-9a-f-]{36}\.parquet$/);
+    const read = await readFile(lake, "telemetry", file);
+    const sorted = [...rows].sort((left, right) => left.eventTimeMs - right.eventTimeMs);
+    assert.deepEqual(read, sorted.map(expectedRow));
+    assert.equal(file.rows, 5000);
+    assert.equal(file.bytes, readFileSync(join(lake.folder, "telemetry", file.path)).length);
+    assert.deepEqual([file.minIngestMs, file.maxIngestMs], [startMs + 500, startMs + 4999 * 10 + 500]);
+  }));
+
+test("times are UTC microseconds, no type is unsigned, and the partition columns are not in the file", () =>
+  withLake(async (lake) => {
+    const file = onlyFile(await writeRows(lake, [{ row: makeRow(1) }]));
+    const bytes = readFileSync(join(lake.folder, "telemetry", file.path));
+    const { schema } = parquetMetadata(
+      bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength),
+    );
+    const types = schema.slice(1).map(({ name, type, converted_type }) => [name, type, converted_type]);
+    assert.deepEqual(types, [
+      ["device_id", "BYTE_ARRAY", "UTF8"],
+      ["topic", "BYTE_ARRAY", "UTF8"],
+      ["message_id", "BYTE_ARRAY", undefined],
+      ["event_time", "INT64", "TIMESTAMP_MICROS"],
+      ["ingest_time", "INT64", "TIMESTAMP_MICROS"],
+      ["payload", "BYTE_ARRAY", undefined],
+      ["payload_crc", "INT32", "INT_32"],
+      ["event_time_outside", "BOOLEAN", undefined],
+      ["_stream", "BYTE_ARRAY", "UTF8"],
+      ["_partition", "BYTE_ARRAY", "UTF8"],
+      ["_position", "BYTE_ARRAY", "UTF8"],
+      ["_index", "INT32", "INT_32"],
+    ]);
+    const eventTime = schema.find(({ name }) => name === "event_time")?.logical_type;
+    assert.deepEqual(eventTime, { type: "TIMESTAMP", isAdjustedToUTC: true, unit: "MICROS" });
+  }));
+
+test("odd values survive: no id, empty payload, bytes that are no text, NUL and long texts, times before 1970 and of 2100", () =>
+  withLake(async (lake) => {
+    const odd = [
+      makeRow(1, { messageId: null }),
+      makeRow(2, { payload: Buffer.alloc(0), messageId: Buffer.alloc(0) }),
+      makeRow(3, { payload: Buffer.from([0, 255, 128, 10]), messageId: Buffer.alloc(64, 255) }),
+      makeRow(4, { deviceId: "a\u0000b", topicName: "fleet/ünï-🚀/x" }),
+      makeRow(5, { deviceId: "d".repeat(5000), position: "9".repeat(60) }),
+      makeRow(6, { eventTimeMs: -1, eventTimeOutside: true }),
+      makeRow(7, { eventTimeMs: Date.UTC(2100, 0), eventTimeOutside: true }),
+      makeRow(8, { payloadCrc: -2_147_483_648, index: 2_147_483_647 }),
+      makeRow(9, { payload: Buffer.alloc(300_000, 7) }),
+    ];
+    const file = onlyFile(
+      await writeRows(
+        lake,
+        odd.map((row) => ({ row })),
+      ),
+    );
+    const read = await readFile(lake, "telemetry", file);
+    const sorted = [...odd].sort((left, right) => left.eventTimeMs - right.eventTimeMs);
+    assert.deepEqual(read, sorted.map(expectedRow));
+  }));
+
+test("each event hour gets a file of its own; a dead clock's rows go to the hour of their ingest", () =>
+  withLake(async (lake) => {
+    const rows = [
+      makeRow(1),
+      makeRow(2, { eventTimeMs: startMs - 24 * hourMs }),
+      makeRow(3, { eventTimeMs: startMs + hourMs - 5 * 60_000 }),
+      makeRow(4, { eventTimeMs: 0, eventTimeOutside: true }),
+    ];
+    const tables = await writeRows(
+      lake,
+      rows.map((row) => ({ row })),
+    );
+    const facts = tables
+      .get("topic-1")
+      ?.adds.map(({ eventDate, eventHour, rows: count }) => [eventDate, eventHour, count]);
+    assert.deepEqual(facts, [
+      ["2026-11-21", 10, 1],
+      ["2026-11-22", 10, 2],
+      ["2026-11-22", 11, 1],
+    ]);
+  }));
+
+const first = makeTopic({ version: 1, columns: [column("level", "long")] });
+const second = makeTopic({
+  version: 2,
+  columns: [
+    column("level", "long"),
+    column("note", "string"),
+    column("seen", "timestamp"),
+    column("ratio", "double"),
+    column("on", "boolean"),
+  ],
+});
+
+test("rows of several versions of a topic share a file with the columns of the highest one", () =>
+  withLake(
+    async (lake) => {
+      const tables = await writeRows(lake, [
+        { topic: first, row: makeRow(1), values: [7] },
+        {
+          topic: second,
+          row: makeRow(2),
+          values: [2n ** 62n, 'a "b"\u0000', startMs, -0.5, true],
+        },
+        { topic: second, row: makeRow(3), values: [null, null, null, null, null] },
+        { topic: first, row: makeRow(4), values: [-9] },
+      ]);
+      assert.equal(tables.get("topic-1")?.version, 2);
+      const read = await readFile(lake, "telemetry", onlyFile(tables));
+      const typed = read.map(({ level, note, seen, ratio, on }) => [level, note, seen, ratio, on]);
+      assert.deepEqual(typed, [
+        [7n, null, null, null, null],
+        [2n ** 62n, 'a "b"\u0000', new Date(startMs), -0.5, true],
+        [null, null, null, null, null],
+        [-9n, null, null, null, null],
+      ]);
+    },
+    [first, second],
+  ));
+
+test("quarantined rows carry their reason, detail, topic and version", () =>
+  withLake(async (lake) => {
+    const facts = { reason: "schema", detail: "level is no number", topicId: "topic-9", topicVersion: 4 };
+    const tables = await writeRows(lake, [{ row: makeRow(1), facts }, { row: makeRow(2) }]);
+    const [row] = await readFile(lake, QUARANTINE, onlyFile(tables, QUARANTINE));
+    assert.deepEqual(row, {
+      ...expectedRow(makeRow(1)),
+      reason: "schema",
+      detail: "level is no number",
+      topic_id: "topic-9",
+      topic_version: 4,
+    });
+    assert.equal(tables.get(QUARANTINE)?.name, QUARANTINE);
+    assert.equal(onlyFile(tables).rows, 1);
+  }));
+
+test("statistics bound every row: long texts are cut, longs keep all digits, NaN and infinity are left out", () =>
+  withLake(async (lake) => {
+    const topic = makeTopic({
+      columns: [column("big", "long"), column("ratio", "double"), column("nan", "double")],
+    });
+    const long = "x".repeat(100);
+    const tables = await writeRows(lake, [
+      {
+        topic,
+        row: makeRow(1, { deviceId: long }),
+        values: [9_007_199_254_740_993n, Number.POSITIVE_INFINITY, Number.NaN],
+      },
+      { topic, row: makeRow(2, { messageId: null }), values: [-5, 0.25, 1] },
+    ]);
+    const { stats } = onlyFile(tables);
+    assert.match(stats, /"maxValues":\{.*"big":9007199254740993[,}]/);
+    const { numRecords, minValues, maxValues, nullCount } = JSON.parse(stats);
+    assert.equal(numRecords, 2);
+    assert.equal(maxValues.device_id, `${"x".repeat(32)}\u{10ffff}`);
+    assert.ok(maxValues.device_id > long);
+    assert.equal(minValues.device_id, "device-2");
+    assert.deepEqual(
+      [minValues.big, minValues.ratio, "ratio" in maxValues, "nan" in maxValues],
+      [-5, 0.25, false, false],
+    );
+    assert.deepEqual(
+      [minValues.event_time, maxValues.event_time],
+      ["2026-11-22T10:05:00.010Z", "2026-11-22T10:05:00.020Z"],
+    );
+    assert.equal("payload" in minValues || "message_id" in minValues, false);
+    assert.deepEqual([nullCount.message_id, nullCount.device_id, nullCount.payload], [1, 0, 0]);
+  }));
+
+test("a discarded batch leaves nothing behind, and the next one has only its own rows", () =>
+  withLake(async (lake) => {
+    await addRows(
+      lake.batch,
+      Array.from({ length: 3000 }, (_, number) => ({ row: makeRow(number) })),
+    );
+    assert.equal(lake.batch.rows, 3000);
+    assert.ok(lake.batch.bytes > 3000 * 100);
+    await lake.batch.discard();
+    assert.deepEqual([lake.batch.rows, lake.batch.bytes], [0, 0]);
+    const file = onlyFile(await writeRows(lake, [{ row: makeRow(1) }]));
+    assert.equal(file.rows, 1);
+    assert.deepEqual([lake.batch.rows, lake.batch.bytes], [0, 0]);
+    assert.deepEqual(readdirSync(lake.store.stagingFolder), []);
+    assert.deepEqual([...(await lake.batch.write())], []);
+  }));
+
+test("a batch whose files could not be stored is kept, and written when that works again", () =>
+  withLake(async (lake) => {
+    let failures = 1;
+    const store = Object.create(lake.store, {
+      importFile: {
+        value: async (local: string, path: string) => {
+          if (failures-- > 0) throw Object.assign(new Error("no room"), { code: "X" });
+          return lake.store.importFile(local, path);
+        },
+      },
+      stagingFolder: { value: lake.store.stagingFolder },
+    });
+    const batch = createParquetBatchWriter({ store });
+    await addRows(batch, [{ row: makeRow(1) }]);
+    await assert.rejects(batch.write(), { code: "PARQUET_FAILED", retryable: true });
+    await addRows(batch, [{ row: makeRow(2) }]);
+    assert.equal(onlyFile(await batch.write()).rows, 2);
+    assert.deepEqual(readdirSync(lake.store.stagingFolder), []);
+  }));
+
+/** Adds rows with random payloads up to `bytes`, and returns how many. */
+async function addRandom(batch: BatchWriter, bytes: number, payloadBytes: number): Promise<number> {
+  const noise = randomBytes(2 * 1024 * 1024);
+  for (let number = 0; ; number++) {
+    if (batch.bytes >= bytes) return number;
+    const start = (number * 7919) % (noise.length - payloadBytes);
+    const payload = noise.subarray(start, start + payloadBytes);
+    const added = batch.add(makeTopic(), makeRow(number, { payload }), []);
+    if (added) await added;
+  }
+}
+
+function rowsOf(tables: ReadonlyMap<string, TableAdds>): number {
+  return (tables.get("topic-1")?.adds ?? []).reduce((sum, { rows }) => sum + rows, 0);
+}
+
+test("a full batch of messages near the largest size fits the engine's memory, in several files", () =>
+  withLake(async (lake) => {
+    const count = await addRandom(lake.batch, 128 * 1024 * 1024, 100_000);
+    const tables = await lake.batch.write();
+    assert.equal(rowsOf(tables), count);
+    assert.ok((tables.get("topic-1")?.adds.length ?? 0) > 4);
+  }));
