@@ -99,8 +99,13 @@ export class DeviceClient extends EventEmitter<DeviceClientEvents> {
     this.#acknowledgements = new Acknowledgements(outbox.settledUpTo);
     this.#subscriptions = new Subscriptions((error) => this.#tell("warning", error));
     this.#sender = new Sender({
-      ...{ outbox, rejected, acknowledgements: this.#acknowledgements },
-      ...{ window: new SendWindow(settings.send), now: settings.now, ackTimeoutMs: settings.ackTimeoutMs },
+      outbox,
+      rejected,
+      acknowledgements: this.#acknowledgements,
+      window: new SendWindow(settings.send),
+      ackTimeoutMs: settings.ackTimeoutMs,
+      now: settings.now,
+      elapsedMs: () => performance.now(),
       observer: {
         settled: () => this.#onSettled(),
         rejected: (rejection) => this.#tell("rejected", rejection),
@@ -252,16 +257,16 @@ export class DeviceClient extends EventEmitter<DeviceClientEvents> {
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
-    const { now, random, reconnect } = this.#settings;
+    const { random, reconnect } = this.#settings;
     let failures = 0;
     while (!signal.aborted) {
-      const startedAtMs = now();
+      const startedAtMs = performance.now();
       const end = await this.#connectOnce();
       this.#isConnected = false;
       this.#connection = null;
       await this.#sender.ended(end);
       if (signal.aborted) return;
-      const wasGood = end.wasConnected && now() - startedAtMs >= goodConnectionMs;
+      const wasGood = end.wasConnected && performance.now() - startedAtMs >= goodConnectionMs;
       if (wasGood || (end.wasConnected && this.#sender.hadProgress)) failures = 0;
       const nextAttemptMs = fullJitterDelayMs(failures, reconnect, random);
       failures += 1;

@@ -10,4 +10,5 @@ export type { Payload, PublishOptions } from "./message-format.ts";
 export type { TlsOptions } from "./mqtt-connection.ts";
 export type { WhenFull } from "./outbox/outbox.ts";
 export type { RejectedMessage } from "./outbox/rejected-store.ts";
+export { ProtocolError, type ProtocolErrorCode } from "./protocol/protocol-error.ts";
 export type { Command, CommandHandler } from "./subscriptions.ts";

@@ -199,9 +199,9 @@ function connectRefused(returnCode: number, cause: Error | null): DeviceError {
 }
 
 export function connectionLost(cause: Error | null): DeviceError {
-  const text = cause
-    ? `the connection failed: ${cause.message || cause.name}`
-    : "the broker closed the connection";
+  // Where a host name has several addresses, node reports an AggregateError without a message.
+  const reason = cause?.message || (cause as NodeJS.ErrnoException | null)?.code || cause?.name;
+  const text = cause ? `the connection failed: ${reason}` : "the broker closed the connection";
   return new DeviceError("CONNECTION_LOST", text, { retryable: true, cause: cause ?? undefined });
 }
 

@@ -12,7 +12,10 @@ export interface SenderParts {
   readonly window: SendWindow;
   readonly acknowledgements: Acknowledgements;
   readonly ackTimeoutMs: number;
+  /** ms since the epoch. */
   readonly now: () => number;
+  /** ms of a clock that nobody sets: a device's first time synchronisation may be years. */
+  readonly elapsedMs: () => number;
   readonly observer: SenderObserver;
 }
 
@@ -74,16 +77,16 @@ export class Sender {
   async ended(end: ConnectionEnd): Promise<void> {
     this.#connection = null;
     this.#watchAcknowledgement();
-    const { window, now } = this.#parts;
-    const refused = window.connectionEnded({ byPeer: end.byPeer, nowMs: now() });
+    const { window, elapsedMs } = this.#parts;
+    const refused = window.connectionEnded({ byPeer: end.byPeer, nowMs: elapsedMs() });
     if (refused) await this.#reject(refused);
   }
 
   #pump(): void {
     const connection = this.#connection;
     if (!connection) return;
-    const { window, now } = this.#parts;
-    for (let next = window.next(now()); next; next = window.next(now())) {
+    const { window, elapsedMs } = this.#parts;
+    for (let next = window.next(elapsedMs()); next; next = window.next(elapsedMs())) {
       const { message, isResend } = next;
       if (isResend) this.counts.resent += 1;
       connection.publish({ ...message, isResend }, () => this.#acknowledged(message.sequence));
@@ -152,7 +155,7 @@ export class Sender {
 
   /** Ends a connection on which the oldest message waits too long for its PUBACK: MQTT resends only on a new one. */
   #watchAcknowledgement(): void {
-    const { window, ackTimeoutMs, now } = this.#parts;
+    const { window, ackTimeoutMs, elapsedMs } = this.#parts;
     const sentAtMs = this.#connection ? window.oldestSentAtMs : null;
     if (sentAtMs === null && this.#ackTimer) {
       clearTimeout(this.#ackTimer);
@@ -163,11 +166,11 @@ export class Sender {
       () => {
         this.#ackTimer = null;
         const oldestMs = window.oldestSentAtMs;
-        if (oldestMs !== null && now() - oldestMs >= ackTimeoutMs)
+        if (oldestMs !== null && elapsedMs() - oldestMs >= ackTimeoutMs)
           this.#connection?.destroy(acknowledgementMissing(ackTimeoutMs));
         else this.#watchAcknowledgement();
       },
-      Math.max(1, sentAtMs + ackTimeoutMs - now()),
+      Math.max(1, sentAtMs + ackTimeoutMs - elapsedMs()),
     );
   }
 }

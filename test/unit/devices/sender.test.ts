@@ -32,6 +32,7 @@ test("acknowledgements that come all in one turn do not leave the sender without
       acknowledgements: new Acknowledgements(0),
       ackTimeoutMs: 60_000,
       now: () => 0,
+      elapsedMs: () => 0,
       observer: { settled: ignore, rejected: ignore, warning: (error) => assert.fail(error) },
     });
     const unacknowledged: (() => void)[] = [];
