@@ -86,7 +86,7 @@ test("a gateway that is down, or holds and closes, makes no message rejected", (
       const [acknowledged] = await publishAll(client, ["m1"]);
       await acknowledged;
       assert.equal(client.status.rejected, 0);
-      assert.equal(client.status.connects, 7);
+      assert.ok(client.status.connects >= 7);
     }),
   ));
 
