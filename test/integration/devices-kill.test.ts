@@ -13,7 +13,7 @@ const script = join(import.meta.dirname, "../support/devices/publishing-process.
 
 function startPublisher(url: string, folder: string, name: string): ChildProcess {
   return spawn(process.execPath, ["--import", "tsx", script, url, folder, name], {
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "inherit"],
   });
 }
 
