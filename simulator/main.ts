@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { runCommandLine } from "./command/commands.ts";
+import { runCommandLine } from "./index.ts";
 
 const stop = new AbortController();
 
@@ -9,6 +9,10 @@ function onSignal(): void {
   process.stderr.write("stopping: waiting for what is not acknowledged; interrupt again to exit at once\n");
 }
 
+/** Whoever reads us may have seen enough (`| head`). */
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
 process.on("SIGINT", onSignal);
 process.on("SIGTERM", onSignal);
 

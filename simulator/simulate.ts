@@ -179,6 +179,7 @@ class Run {
       if (!this.#stop.aborted) this.#fleet.cutSome(nowMs - tickedAtMs);
       tickedAtMs = nowMs;
       this.#flush(publishing.ledger, nowMs);
+      if (publishing.ledger.fault) throw publishing.ledger.fault;
       this.#showProgress(publishing, nowMs);
       if (nowMs > Math.min(deadlineMs, stopDeadlineMs) || this.#isDone(publishing)) return nowMs;
       await sleep(tickMs);

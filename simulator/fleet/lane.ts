@@ -37,13 +37,13 @@ export class Lane {
 
   /** Writes the next PUBLISH at `at`, where one is due and the window has room. */
   writeNext(target: Uint8Array, at: number, nowMs: number): boolean {
-    const { inFlight, encoder, qos, dueCount } = this.#publishing;
+    const { inFlight, encoder, ledger, qos, dueCount } = this.#publishing;
     const isCopy = this.#copyOf >= 0;
     const index = isCopy ? this.#copyOf : this.#cursor;
     if (!isCopy && index >= dueCount) return false;
     const packetId = (this.#packetId % inFlight.window) + 1;
+    if (inFlight.use(this.#connection, packetId) !== slotUse.free || !ledger.reach(index)) return false;
     if (qos === 1) {
-      if (inFlight.use(this.#connection, packetId) !== slotUse.free) return false;
       const use = isCopy ? slotUse.copy : slotUse.original;
       inFlight.take(this.#connection, packetId, { index, use, nowMs });
       this.#packetId = packetId;
@@ -62,7 +62,6 @@ export class Lane {
 
   #took(index: number): void {
     const { plan, ledger, counters } = this.#publishing;
-    ledger.reach(index);
     ledger.sent(index);
     counters.sent++;
     if (plan.faults.poison(index)) counters.poison++;

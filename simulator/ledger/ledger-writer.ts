@@ -49,9 +49,11 @@ const horizonMessagesMin = 1000;
 /**
  * The ledger of one run being written. What it says survives a kill of the simulator (the kernel has it); a power cut may tear its end.
  * A message's index must be announced with `reach` before the message may leave this process, so that no stored row is unknown to it.
- * Any failure to write throws LEDGER_WRITE_FAILED, and the run must stop.
+ * A failure to write while the run goes on stands in `fault` (LEDGER_WRITE_FAILED): nothing more may be published then.
  */
 export class LedgerWriter {
+  /** Why the ledger can't be written any more. */
+  fault: SimulatorError | null = null;
   readonly #file: number;
   readonly #path: string;
   readonly #total: number;
@@ -77,10 +79,13 @@ export class LedgerWriter {
     }
   }
 
-  reach(index: number): void {
-    if (index < this.#horizon) return;
+  /** False where the message must not be published, because the ledger can't be written. */
+  reach(index: number): boolean {
+    if (index < this.#horizon) return this.fault === null;
+    this.#append(horizonFrame(Math.min(this.#total, index + this.#horizonStep)));
+    if (this.fault) return false;
     this.#horizon = Math.min(this.#total, index + this.#horizonStep);
-    this.#append(horizonFrame(this.#horizon));
+    return true;
   }
 
   sent(index: number): void {
@@ -100,10 +105,11 @@ export class LedgerWriter {
     for (const list of [this.#sent, this.#acked, this.#gaveUp]) if (!list.isEmpty) this.#append(list.take());
   }
 
-  /** Marks the ledger as complete. */
+  /** Marks the ledger as complete. Throws LEDGER_WRITE_FAILED where it isn't. */
   close(): void {
     this.flush();
     this.#append(endFrame());
+    if (this.fault) throw this.fault;
     try {
       fsyncSync(this.#file);
       closeSync(this.#file);
@@ -118,11 +124,12 @@ export class LedgerWriter {
   }
 
   #append(frame: Uint8Array): void {
+    if (this.fault) return;
     try {
       for (let written = 0; written < frame.length; )
         written += writeSync(this.#file, frame, written, frame.length - written);
     } catch (error) {
-      throw writeFailed(this.#path, error);
+      this.fault = writeFailed(this.#path, error);
     }
   }
 }

@@ -43,6 +43,7 @@ function walk(seed: number, device: number, channel: number, step: number): numb
   return (from + ((to - from) * (step % stepsPerLeg)) / stepsPerLeg + wobble) / 34_816;
 }
 
+const scales = [1, 10, 100, 1000];
 const point = 0x2e;
 const comma = 0x2c;
 const zero = 0x30;
@@ -62,7 +63,7 @@ export function writeReading(
   let end = at + whole;
   if (reading.decimals === 0) writeDecimal(target, end, whole, value);
   else {
-    const scale = 10 ** reading.decimals;
+    const scale = scales[reading.decimals] as number;
     writeDecimal(target, end, whole, Math.floor(value / scale));
     target[end] = point;
     end += 1 + reading.decimals;

@@ -116,6 +116,16 @@ test("--json prints one object as the last line of standard output, also for fai
     JSON.parse(unreachable.stdout.trimEnd().split("\n").at(-1) ?? "").error,
     "SIMULATE_UNREACHABLE",
   );
+  const codes = [
+    await run("simulate", "--rate", "abc", "--json"),
+    await run("audit", "--wait", "soon", "--json"),
+    await run("audit", "--bogus", "--json"),
+  ].map(({ code, stdout }) => [code, JSON.parse(stdout).error]);
+  assert.deepEqual(codes, [
+    [2, "SIMULATE_USAGE"],
+    [2, "AUDIT_USAGE"],
+    [2, "USAGE"],
+  ]);
   const empty = await run("audit", "--ledger", ledger, "--lake", `file:${root}`, "--wait", "0", "--json");
   const result = JSON.parse(empty.stdout.trimEnd().split("\n").at(-1) ?? "") as Record<string, unknown>;
   assert.equal(empty.code, 1);
