@@ -39,7 +39,11 @@ export const brokerConfigSchema = Type.Object({
     "Checks that may wait; more are told to come back later",
   ),
   connectPacketMaxBytes: bytes(8_192, 65_536, "Largest packet before CONNECT was accepted"),
-  packetMaxBytes: bytes(262_144, 8_388_608, "Largest packet afterwards"),
+  packetMaxBytes: bytes(
+    1_048_576,
+    8_388_608,
+    "Largest packet afterwards; the largest topic payload fits with room for its name",
+  ),
   clientIdMaxBytes: bytes(256, 65_535, "Longest client id"),
   inFlightMax: count(1_024, 65_535, "Unacknowledged messages of one connection before it is read no further"),
   inFlightMaxBytes: bytes(1_048_576, 268_435_456, "Their payload bytes, likewise"),
