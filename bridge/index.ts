@@ -11,6 +11,7 @@ export { type DecodedBlock, decodeBlock } from "./block/decode-block.ts";
 export { bridgeConfigSchemas } from "./config.ts";
 // consumer and its dedupe window
 export type { AcceptedGap } from "./consumer/accept-gap.ts";
+export { createAttemptFile } from "./consumer/attempt-file.ts";
 export { type Consumer, type ConsumerOptions, createConsumer } from "./consumer/consumer.ts";
 export { type ConsumerConfig, consumerConfigSchema } from "./consumer/consumer-config.ts";
 export type { ConsumerStatus, PartitionStatus } from "./consumer/consumer-status.ts";

@@ -43,6 +43,7 @@ export interface ConsumerStatus {
   readonly lastCommit: { readonly number: number; readonly atMs: number } | null;
   /** Since this process started. */
   readonly batches: number;
+  /** Batches that were given up and read again, that of a process that died before this one included. */
   readonly replayedBatches: number;
   readonly publishesRepaired: number;
   /** The last failure that the loop recovered from or ended with. */

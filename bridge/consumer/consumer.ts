@@ -20,6 +20,7 @@ import { cutBatch } from "./cut-batch.ts";
 import { DedupeKeyMaker } from "./dedupe-key.ts";
 import { MessageJudge } from "./judge-message.ts";
 import { PartitionCursor } from "./partition-cursor.ts";
+import { type AttemptStore, PoisonGuard } from "./poison-guard.ts";
 import { readPartition } from "./read-partition.ts";
 import { recover } from "./recover.ts";
 
@@ -31,6 +32,8 @@ export interface ConsumerOptions extends ConsumerPorts {
   readonly registry: Registry;
   /** Default: a timer. */
   readonly sleep?: Sleep;
+  /** Where to keep what survives the process's death; without it a batch that kills it does so for ever. */
+  readonly attempts?: AttemptStore;
 }
 
 /** Carries messages from the stream into the lake's tables, each exactly once. */
@@ -58,6 +61,7 @@ interface AcceptRequest {
 
 class ConsumerLoop implements Consumer {
   readonly #context: ConsumerContext;
+  readonly #guard: PoisonGuard;
   readonly #cursors: readonly PartitionCursor[];
   readonly #lags = new Map<number, StreamLag>();
   #requests: AcceptRequest[] = [];
@@ -86,6 +90,7 @@ class ConsumerLoop implements Consumer {
       keys: new DedupeKeyMaker(),
       backOff: new BackOff({ maxMs: config.retryMaxMs, random, sleep }),
     };
+    this.#guard = new PoisonGuard(options.attempts, options.logger);
     const { streamId, partitionCount } = options.stream;
     this.#cursors = Array.from(
       { length: partitionCount },
@@ -138,10 +143,11 @@ class ConsumerLoop implements Consumer {
       while (!backOff.isStopping) {
         const end = await this.#sessionOrFailure();
         await this.#giveUpBatch();
-        if (end === "ended") return;
+        if (end === "ended") break;
         this.#state = "backing-off";
         await backOff.afterFailure(this.#failures++);
       }
+      await this.#guard.end();
     } finally {
       this.#state = "stopped";
       this.#refuseRequests();
@@ -171,6 +177,7 @@ class ConsumerLoop implements Consumer {
     this.#lake = recovered.lake;
     this.#publishesRepaired += recovered.published;
     this.#context.metrics.repaired(recovered.published);
+    if (await this.#guard.begin(this.#cursors)) this.#countReplay();
     this.#state = "running";
     await this.#observe();
     for (;;) {
@@ -188,14 +195,16 @@ class ConsumerLoop implements Consumer {
 
   /** One run of blocks from each partition, each time beginning with another one. */
   async #pass(): Promise<"idle" | "progress" | "superseded"> {
-    const { now } = this.#context;
+    const { now, config } = this.#context;
     let pass: "idle" | "progress" = "idle";
     const count = this.#cursors.length;
     this.#firstToRead = (this.#firstToRead + 1) % count;
     for (let turn = 0; turn < count && !this.#isFull(); turn++) {
       const cursor = this.#cursors[(this.#firstToRead + turn) % count] as PartitionCursor;
       if (cursor.halt && (cursor.halt.retryAtMs === null || cursor.halt.retryAtMs > now())) continue;
-      const outcome = await readPartition(this.#context, cursor);
+      const maxEntries = Math.min(config.readMaxEntries, this.#guard.blocksMax - this.#openBlocks());
+      const beforeFiling = () => this.#guard.beforeFiling(this.#cursors, cursor);
+      const outcome = await readPartition(this.#context, cursor, { maxEntries, beforeFiling });
       if (outcome === "superseded") return outcome;
       if (cursor.hasMoved) this.#openedAtMs ??= now();
       if (outcome === "progress") pass = outcome;
@@ -204,7 +213,12 @@ class ConsumerLoop implements Consumer {
   }
 
   #isFull(): boolean {
-    return this.#context.batch.bytes >= this.#context.config.maxBatchBytes;
+    const { batch, config } = this.#context;
+    return batch.bytes >= config.maxBatchBytes || this.#openBlocks() >= this.#guard.blocksMax;
+  }
+
+  #openBlocks(): number {
+    return this.#cursors.reduce((sum, cursor) => sum + cursor.openBlocks, 0);
   }
 
   #isDue(): boolean {
@@ -219,7 +233,7 @@ class ConsumerLoop implements Consumer {
   /** False: recover. */
   async #cut(): Promise<boolean> {
     if (this.#openedAtMs === null) return true;
-    const open = { openedAtMs: this.#openedAtMs, lake: this.#lake as LakeState };
+    const open = { openedAtMs: this.#openedAtMs, lake: this.#lake as LakeState, guard: this.#guard };
     const committed = await cutBatch(this.#context, this.#cursors, open);
     if (committed.outcome !== "committed") return false;
     this.#lake = committed.lake;
@@ -262,10 +276,18 @@ class ConsumerLoop implements Consumer {
   }
 
   async #observe(): Promise<void> {
-    const { stream, window, metrics, now } = this.#context;
+    const { stream, window, metrics, logger, now } = this.#context;
     this.#observedAtMs = now();
+    const wasShort = this.#window?.isShort === true;
     this.#window = await window.status();
     metrics.window(this.#window);
+    if (this.#window.isShort && !wasShort) {
+      const { spanMs, ids, bytes } = this.#window;
+      logger.warn(
+        { event: "window.short", spanMs, ids, bytes },
+        "ids are forgotten early: give the window more memory",
+      );
+    }
     for (const cursor of this.#cursors) {
       const { retainedBytes, highest } = await stream.partitionState(cursor.partition);
       const lag = { retainedBytes, highest };
@@ -281,6 +303,10 @@ class ConsumerLoop implements Consumer {
     if (this.#openedAtMs === null) return;
     for (const cursor of this.#cursors) cursor.rewind(this.#lake?.moves.get(cursor.key));
     this.#openedAtMs = null;
+    this.#countReplay();
+  }
+
+  #countReplay(): void {
     this.#replayedBatches += 1;
     this.#context.metrics.replayed();
   }

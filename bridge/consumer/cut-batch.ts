@@ -2,6 +2,7 @@ import type { LakeState, Move } from "../storage/commit-log.ts";
 import { type CommitOutcome, commitBatch } from "./commit-batch.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
+import type { PoisonGuard } from "./poison-guard.ts";
 import { trimCommitted } from "./trim-committed.ts";
 
 /**
@@ -11,14 +12,16 @@ import { trimCommitted } from "./trim-committed.ts";
 export async function cutBatch(
   context: ConsumerContext,
   cursors: readonly PartitionCursor[],
-  open: { readonly openedAtMs: number; readonly lake: LakeState },
+  open: { readonly openedAtMs: number; readonly lake: LakeState; readonly guard: PoisonGuard },
 ): Promise<CommitOutcome> {
   const moved = cursors.filter((cursor) => cursor.hasMoved);
   const moves = Object.fromEntries(moved.map((cursor) => [cursor.key, cursor.move()]));
   const { rows, bytes } = context.batch;
+  await open.guard.beforeWriting(cursors);
   const tables = await context.batch.write();
   const committed = await commitBatch(context, { moves, tables, openedAtMs: open.openedAtMs }, open.lake);
   if (committed.outcome !== "committed") return committed;
+  open.guard.committed();
   context.metrics.committed({ rows, ageMs: context.now() - open.openedAtMs });
   const { number } = committed.lake;
   context.logger.debug({ event: "consumer.batch.committed", number, rows, bytes }, "committed a batch");

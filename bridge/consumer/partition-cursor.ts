@@ -36,6 +36,7 @@ export class PartitionCursor {
   halt: PartitionHalt | null = null;
   /** Bytes of blocks in the open batch. */
   openBytes = 0;
+  openBlocks = 0;
   /** True where the last read found nothing more. */
   isCaughtUp = false;
 
@@ -59,6 +60,7 @@ export class PartitionCursor {
     this.ids = new BatchIds();
     this.halt = null;
     this.openBytes = 0;
+    this.openBlocks = 0;
     this.isCaughtUp = false;
   }
 
@@ -70,6 +72,7 @@ export class PartitionCursor {
     this.producers = new Map(Object.entries(move.producers));
     this.ids = new BatchIds();
     this.openBytes = 0;
+    this.openBlocks = 0;
   }
 
   /** This partition's step in the batch's commit. The books must balance (G8). */

@@ -3,13 +3,14 @@ import type { GapSurvey } from "./survey-gap.ts";
 
 /**
  * Why a partition is not read. STREAM_GAP, BLOCK_CORRUPT, BLOCK_FOREIGN: until an operator accepts the loss. BLOCK_VERSION: until the
- * consumer is upgraded. TOPIC_UNKNOWN: until the topic catalog knows the version; tried again by itself.
+ * consumer is upgraded. BLOCK_POISON: until either. TOPIC_UNKNOWN: until the topic catalog knows the version; tried again by itself.
  */
 export const haltCodes = [
   "STREAM_GAP",
   "BLOCK_CORRUPT",
   "BLOCK_FOREIGN",
   "BLOCK_VERSION",
+  "BLOCK_POISON",
   "TOPIC_UNKNOWN",
 ] as const;
 

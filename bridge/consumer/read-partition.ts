@@ -14,14 +14,19 @@ const TOPIC_RETRY_MS = 1000;
 export type ReadOutcome = "idle" | "progress" | "superseded";
 
 /** Reads one run of blocks into the open batch. Halts the partition, and only this one, where it can't go on. */
-export async function readPartition(context: ConsumerContext, cursor: PartitionCursor): Promise<ReadOutcome> {
-  const entries = await readEntries(context, cursor);
+export async function readPartition(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+  limits: { readonly maxEntries: number; readonly beforeFiling: () => Promise<void> },
+): Promise<ReadOutcome> {
+  const entries = await readEntries(context, cursor, limits.maxEntries);
   if ("code" in entries) return halt(context, cursor, entries);
   cursor.isCaughtUp = entries.length === 0;
   if (cursor.isCaughtUp) return "idle";
   const from = cursor.position;
   const taken = takeBlocks(context, cursor, entries);
   if (taken.messages.length > 0) {
+    await limits.beforeFiling();
     const outcome = await fileMessages(context, cursor, taken.messages);
     if (outcome === "superseded") return outcome;
   }
@@ -34,8 +39,9 @@ export async function readPartition(context: ConsumerContext, cursor: PartitionC
 async function readEntries(
   context: ConsumerContext,
   cursor: PartitionCursor,
+  maxEntries: number,
 ): Promise<StreamEntry[] | RefusedBlock> {
-  const { readMaxBytes: maxBytes, readMaxEntries: maxEntries } = context.config;
+  const { readMaxBytes: maxBytes } = context.config;
   const { partition, position } = cursor;
   const whole = await readOrGap(context, cursor, { maxBytes, maxEntries });
   if (Array.isArray(whole)) return whole;
@@ -105,6 +111,7 @@ function resumeOf(cursor: PartitionCursor, { code, resumeAfter }: RefusedBlock):
     case "TOPIC_UNKNOWN":
       return "resumes by itself once the topic version is in the lake's _topics folder";
     case "STREAM_GAP":
+    case "BLOCK_POISON":
     case "BLOCK_CORRUPT":
     case "BLOCK_FOREIGN":
       return resumeAfter === null ? "restore the stream from a copy" : acceptGapCommand(cursor.partition);

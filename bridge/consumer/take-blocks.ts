@@ -69,6 +69,7 @@ function takeBlock(
   cursor.position = entry.position;
   cursor.streamTimeMs = streamTimeMs;
   cursor.openBytes += entry.block.length;
+  cursor.openBlocks += 1;
   if (verdict.kind !== "resent") cursor.producers.set(key, markAfterBlock(header, streamTimeMs));
   return null;
 }

@@ -172,6 +172,16 @@ describe("the window", () => {
   });
 });
 
+test("a window that forgets early is told, once", async () => {
+  const harness = new ConsumerHarness();
+  harness.window = createMemoryWindow({ maxBytes: 100_000, partitionCount: 1 });
+  for (let block = 0; block < 4; block++)
+    harness.append(Array.from({ length: 2500 }, (_, index) => json(`${block}-${index}`)));
+  const consumer = await harness.drain({ config: { readMaxEntries: 1, maxBatchBytes: 1 } });
+  assert.equal(consumer.status().window?.isShort, true);
+  assert.equal(harness.log.filter(({ event }) => event === "window.short").length, 1);
+});
+
 test("a trim that fails is put off", async () => {
   const harness = new ConsumerHarness();
   harness.append([json("a")]);

@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Registry } from "prom-client";
+import { createAttemptFile } from "../../../bridge/consumer/attempt-file.ts";
+import type { Consumer } from "../../../bridge/consumer/consumer.ts";
+import type { Attempt, AttemptStore } from "../../../bridge/consumer/poison-guard.ts";
+import type { Row } from "../../../bridge/storage/batch-writer.ts";
+import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
+import { JsonBatchWriter } from "../../support/json-lake.ts";
+
+class MemoryAttempts implements AttemptStore {
+  attempt: Attempt | null = null;
+  saves = 0;
+
+  async load(): Promise<Attempt | null> {
+    return this.attempt;
+  }
+
+  async save(attempt: Attempt): Promise<void> {
+    this.attempt = attempt;
+    this.saves += 1;
+  }
+
+  async clear(): Promise<void> {
+    this.attempt = null;
+  }
+}
+
+/** A writer that kills its process over one message: while the row is added, or only while files are written. */
+class DeadlyWriter extends JsonBatchWriter {
+  readonly #deadlyId: string;
+  readonly #dies: "adding" | "writing";
+  #isDoomed = false;
+
+  constructor(harness: ConsumerHarness, deadlyId: string, dies: "adding" | "writing") {
+    super(harness.store, () => `p${Math.random()}`);
+    this.#deadlyId = deadlyId;
+    this.#dies = dies;
+  }
+
+  override add(...[topic, row]: Parameters<JsonBatchWriter["add"]>): void {
+    if (isMessage(row, this.#deadlyId)) {
+      if (this.#dies === "adding") throw new Error("SIGSEGV");
+      this.#isDoomed = true;
+    }
+    super.add(topic, row);
+  }
+
+  override async write(): ReturnType<JsonBatchWriter["write"]> {
+    if (this.#isDoomed) throw new Error("SIGSEGV");
+    return super.write();
+  }
+}
+
+function isMessage(row: Row, id: string): boolean {
+  return String(row.messageId) === id;
+}
+
+/** Starts one process after another until one lives long enough to drain the stream. */
+async function superviseUntilDrained(
+  harness: ConsumerHarness,
+  attempts: AttemptStore,
+  dies: "adding" | "writing",
+): Promise<{ deaths: number; last: Consumer }> {
+  for (let deaths = 0; deaths < 60; deaths++) {
+    const last = harness.consumer({
+      attempts,
+      batch: new DeadlyWriter(harness, "poison", dies),
+      registry: new Registry(),
+      config: { readMaxEntries: 8 },
+    });
+    const run = last.run().then(
+      () => true,
+      () => false,
+    );
+    await last.stop({ drain: true });
+    if (await run) return { deaths, last };
+  }
+  throw new Error("it dies for ever");
+}
+
+for (const dies of ["adding", "writing"] as const)
+  test(`a block that kills the process while ${dies} halts its partition alone; everything else is filed`, async () => {
+    const harness = new ConsumerHarness({ partitionCount: 2 });
+    for (let block = 0; block < 30; block++)
+      for (const partition of [0, 1]) {
+        const isPoison = partition === 1 && block === 17;
+        harness.append([json(isPoison ? "poison" : `m${partition}-${block}`)], { partition });
+      }
+    const attempts = new MemoryAttempts();
+    const { deaths, last } = await superviseUntilDrained(harness, attempts, dies);
+    const [sound, poisoned] = last.status().partitions;
+    assert.deepEqual(
+      [sound?.state, poisoned?.state, poisoned?.halt?.code],
+      ["running", "stopped", "BLOCK_POISON"],
+    );
+    assert.match(poisoned?.halt?.resume ?? "", /tidegate stream accept-gap 1/);
+    assert.ok(
+      harness.log.some(({ event, code }) => event === "consumer.partition.halted" && code === "BLOCK_POISON"),
+    );
+    assert.deepEqual(harness.ids().filter((id) => id.startsWith("m0-")).length, 30);
+    assert.deepEqual(
+      harness.ids().filter((id) => id.startsWith("m1-")),
+      Array.from({ length: 17 }, (_, block) => `m1-${block}`),
+    );
+    assert.ok(deaths > 3 && deaths < 40, `${deaths} deaths`);
+
+    const given = await acceptedBehind(harness, attempts, dies);
+    assert.equal(given, 1);
+    assert.equal(harness.ids().length, 59, "all but the poison are filed");
+  });
+
+/** As the operator does: the halt is there at once after a start. */
+async function acceptedBehind(
+  harness: ConsumerHarness,
+  attempts: MemoryAttempts,
+  dies: "adding" | "writing",
+): Promise<number> {
+  const batch = new DeadlyWriter(harness, "poison", dies);
+  const consumer = harness.consumer({ attempts, batch, registry: new Registry() });
+  const run = consumer.run();
+  while (consumer.status().state !== "running") await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(consumer.status().partitions[1]?.halt?.code, "BLOCK_POISON");
+  const { unaccounted } = await consumer.acceptGap(1);
+  await consumer.stop({ drain: true });
+  await run;
+  return unaccounted;
+}
+
+test("a process that was killed twice in one batch goes on with whole batches", async () => {
+  const harness = new ConsumerHarness();
+  const attempts = new MemoryAttempts();
+  for (let block = 0; block < 20; block++) harness.append([json(`m${block}`)]);
+  for (const _ of [1, 2]) {
+    const batch = new DeadlyWriter(harness, "m3", "writing");
+    await assert.rejects(harness.consumer({ attempts, batch, registry: new Registry() }).run(), /SIGSEGV/);
+  }
+  const consumer = await harness.drain({ attempts });
+  assert.equal(harness.commits().length, 1);
+  assert.equal(consumer.status().replayedBatches, 1, "the batch of the process before counts as read again");
+  assert.equal(attempts.attempt, null, "an orderly end leaves none");
+});
+
+test("an attempt is kept once per batch and before its files, not per block", async () => {
+  const harness = new ConsumerHarness();
+  const attempts = new MemoryAttempts();
+  for (let block = 0; block < 50; block++) harness.append([json(`m${block}`)]);
+  await harness.drain({ attempts, config: { readMaxEntries: 1 } });
+  assert.equal(attempts.saves, 2);
+});
+
+test("a consumer whose attempt can't be kept works all the same, and says so", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a")]);
+  const failing = () => Promise.reject(new Error("ENOSPC"));
+  await harness.drain({ attempts: { load: failing, save: failing, clear: failing } });
+  assert.deepEqual(harness.ids(), ["a"]);
+  assert.ok(harness.log.some(({ event }) => event === "consumer.attempt.failed"));
+});
+
+test("the file gives back what was kept, and nothing where there is no attempt in it", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tidegate-attempt-"));
+  try {
+    const path = join(folder, "attempt.json");
+    const store = createAttemptFile(path);
+    assert.equal(await store.load(), null);
+    const attempt: Attempt = {
+      from: { "s/0": "1" },
+      blocks: 3,
+      limit: null,
+      key: "s/0",
+      position: "2",
+      deaths: 1,
+      deathsAlone: 0,
+      poison: { key: "s/0", from: "1", position: "2" },
+    };
+    await store.save(attempt);
+    assert.deepEqual(await store.load(), attempt);
+    for (const damaged of ["", "{", "7", '{"from":{}}']) {
+      writeFileSync(path, damaged);
+      assert.equal(await store.load(), null);
+    }
+    await store.clear();
+    await store.clear();
+    assert.equal(await store.load(), null);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
