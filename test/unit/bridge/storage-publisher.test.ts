@@ -305,8 +305,9 @@ test("a topic that was deleted and created again under its name continues the ta
   await lake.commit({ "topic-1": adds("e") });
   await lake.commit({ "topic-2": adds("f") });
   await (await lake.process()).publishPending();
+  await lake.commit({ "topic-1": adds("g") });
   await (await lake.process()).publishPending();
-  assert.deepEqual(addedNames(readLog(lake)), ["a", "b", "c", "d", "e", "f"]);
+  assert.deepEqual(addedNames(readLog(lake)), ["a", "b", "c", "d", "e", "f", "g"]);
 });
 
 test("rows of a topic version that the lake does not know are not published until it does", async () => {

@@ -1,0 +1,50 @@
+"""Changes a Delta table with delta-rs, a writer that is not ours.
+
+Usage: write-delta.py TABLE_FOLDER append|checkpoint|compact|delete|add-column
+Exit code 3: the packages deltalake and pyarrow are not installed.
+"""
+
+import datetime
+import sys
+
+try:
+    import deltalake
+    import pyarrow
+except ImportError as error:
+    print(f"python3 has no {error.name}", file=sys.stderr)
+    sys.exit(3)
+
+
+def foreign_row(table):
+    """One row with a device id of its own; columns that it does not set are null."""
+    when = datetime.datetime(2026, 11, 22, 10, 30, tzinfo=datetime.timezone.utc)
+    return pyarrow.table(
+        {
+            "device_id": ["foreign-device"],
+            "event_time": pyarrow.array([when], pyarrow.timestamp("us", "UTC")),
+            "_index": pyarrow.array([0], pyarrow.int32()),
+            "event_date": [when.date()],
+            "event_hour": pyarrow.array([10], pyarrow.int32()),
+        }
+    )
+
+
+def main():
+    folder, action = sys.argv[1:3]
+    table = deltalake.DeltaTable(folder)
+    if action == "append":
+        deltalake.write_deltalake(table, foreign_row(table), mode="append", schema_mode="merge")
+    elif action == "add-column":
+        row = foreign_row(table).append_column("theirs", pyarrow.array([1.5], pyarrow.float64()))
+        deltalake.write_deltalake(table, row, mode="append", schema_mode="merge")
+    elif action == "checkpoint":
+        table.create_checkpoint()
+    elif action == "compact":
+        table.optimize.compact()
+    elif action == "delete":
+        table.delete("device_id = 'foreign-device'")
+    else:
+        sys.exit(f"unknown action {action}")
+
+
+main()
