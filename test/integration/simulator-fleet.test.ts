@@ -345,11 +345,21 @@ test("a stop ends the publishing, waits for acknowledgements, and closes the led
     judge: () => new Promise((resolve) => setTimeout(() => resolve(null), 100)),
   });
   const stop = new AbortController();
-  setTimeout(() => stop.abort(), 500);
-  const options = optionsOf(broker.port, { durationS: 60 });
+  let receivedAtStop = 0;
+  setTimeout(() => {
+    receivedAtStop = broker.received.length;
+    stop.abort();
+  }, 500);
+  // Far more than the windows let through, so that every connection is behind when it is stopped.
+  const options = optionsOf(broker.port, { rate: 20_000, durationS: 60 });
   const report = await run(options, stop.signal);
   assert.ok(report.wasStopped && !report.isWhole && report.sent > 0 && report.unsent > 0);
   assert.deepEqual([report.acked, report.gaveUp], [report.sent, 0]);
+  const windows = options.scenario.connections * options.window;
+  assert.ok(
+    report.sent <= receivedAtStop + windows,
+    `${report.sent} sent, ${receivedAtStop} before the stop`,
+  );
   const [ledger] = openLedger(options.ledgerFolder);
   assert.deepEqual([ledger?.isComplete, ledger?.sent.count], [true, report.sent]);
   assert.equal((await auditRows(options.ledgerFolder, filed(broker.received))).isProven, true);
