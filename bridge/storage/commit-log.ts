@@ -96,6 +96,12 @@ export function partitionKey(streamId: string, partition: number): string {
   return `${streamId}/${partition}`;
 }
 
+/** What `partitionKey` joined. */
+export function partitionOfKey(key: string): { streamId: string; partition: number } {
+  const cut = key.lastIndexOf("/");
+  return { streamId: key.slice(0, cut), partition: Number(key.slice(cut + 1)) };
+}
+
 /**
  * PORT: the lake's one source of truth. An entry becomes true by being created, only if absent.
  * - `load` reads snapshot + entries and resolves with the newest state. A hole below the newest entry is LAKE_DAMAGED.

@@ -127,8 +127,10 @@ export class LakeCommitLog implements CommitLog {
       await this.#store.putIfAbsent(snapshotPath(state.number), encodeJson(snapshot));
       this.#snapshot = snapshot;
       await this.#dropOldSnapshots();
-      for (let number = last?.firstKept ?? 1; number < firstKept; number++)
+      for (let number = last?.firstKept ?? 1; number < firstKept; number++) {
+        this.#entries.delete(number);
         await this.#store.delete(entryPath(number));
+      }
       return { pruned: firstKept - (last?.firstKept ?? 1) };
     });
   }

@@ -1,6 +1,7 @@
 import {
   DuckDBArrayValue,
   DuckDBBlobValue,
+  DuckDBDecimalValue,
   DuckDBListValue,
   DuckDBMapValue,
   DuckDBStructValue,
@@ -17,6 +18,9 @@ export type ResultValue =
   | string
   | readonly ResultValue[]
   | { readonly [name: string]: ResultValue };
+
+/** A double holds every decimal of so many digits. */
+const exactDecimalDigits = 15;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they tell bytes from text
@@ -41,7 +45,7 @@ function isoTime(micros: bigint): string {
   return rest === 0n ? iso : iso.replace("Z", `${String(rest).padStart(3, "0")}Z`);
 }
 
-/** Integers too large for a double, and decimals, become text; times ISO 8601; bytes see `bytesText`. */
+/** Integers and decimals that a double can't hold become text; times ISO 8601; bytes see `bytesText`. */
 export function resultValue(value: DuckDBValue): ResultValue {
   if (value === null || typeof value === "boolean" || typeof value === "string") return value;
   if (typeof value === "number") return Number.isFinite(value) ? value : String(value);
@@ -49,6 +53,8 @@ export function resultValue(value: DuckDBValue): ResultValue {
     const number = Number(value);
     return Number.isSafeInteger(number) ? number : String(value);
   }
+  if (value instanceof DuckDBDecimalValue)
+    return value.width <= exactDecimalDigits ? Number(String(value)) : String(value);
   if (value instanceof DuckDBBlobValue) return bytesText(value.bytes);
   if (value instanceof DuckDBTimestampTZValue) return isoTime(value.micros);
   if (value instanceof DuckDBTimestampValue) return isoTime(value.micros).replace("Z", "");

@@ -58,6 +58,7 @@ async function confine({ connection }: Duckdb, store: ObjectStore): Promise<void
 }
 
 async function prepareSelect({ connection }: Duckdb, sql: string): Promise<DuckDBPreparedStatement> {
+  if (sql.trim() === "") throw refused("there is no statement");
   const statements = await connection.extractStatements(sql);
   if (statements.count !== 1) throw refused(`one statement at a time, not ${statements.count}`);
   const statement = await statements.prepare(0);

@@ -1,0 +1,164 @@
+import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { createSeedSource } from "../../../bridge/storage/lake-seed-source.ts";
+import {
+  makeRow,
+  makeTopic,
+  openTestLake,
+  startMs,
+  type TestLake,
+  type TestRow,
+} from "../../support/test-lake.ts";
+
+interface Seeded {
+  readonly topicId: string;
+  readonly device: string;
+  readonly id: string;
+  readonly crc: number;
+  readonly ingestMs: number;
+  readonly position: string;
+  readonly reused: boolean;
+}
+
+const otherTopic = makeTopic({ topicId: "topic-2", name: "other" });
+
+async function withLake(work: (lake: TestLake) => Promise<void>): Promise<void> {
+  const lake = await openTestLake([makeTopic(), otherTopic]);
+  try {
+    await work(lake);
+  } finally {
+    await lake.close();
+  }
+}
+
+async function seed(
+  lake: TestLake,
+  query: { partition?: number; sinceMs?: number; upToCommit?: number; streamId?: string } = {},
+): Promise<Seeded[]> {
+  const seeds = createSeedSource(lake);
+  const found: Seeded[] = [];
+  const all = { streamId: "stream-1", partition: 0, sinceMs: 0, upToCommit: 1e9, ...query };
+  for await (const rows of seeds.rows(all)) {
+    assert.ok(rows.length > 0 && rows.length <= 2048);
+    for (let row = 0; row < rows.length; row++)
+      found.push({
+        topicId: rows.topicId,
+        device: rows.deviceIds[row] ?? "",
+        id: Buffer.from(rows.messageIds[row] ?? []).toString("hex"),
+        crc: rows.payloadHashes[row] ?? -1,
+        ingestMs: rows.ingestTimesMs[row] ?? -1,
+        position: rows.positions[row] ?? "",
+        reused: rows.idReused[row] ?? false,
+      });
+  }
+  return found.sort((left, right) => left.ingestMs - right.ingestMs || (left.id < right.id ? -1 : 1));
+}
+
+function expected(rows: readonly TestRow[], partition = 0): Seeded[] {
+  return rows
+    .filter(({ row }) => row.partition === partition && row.messageId !== null)
+    .map(({ topic = makeTopic(), row, facts }) => ({
+      topicId: facts?.topicId ?? topic.topicId,
+      device: row.deviceId,
+      id: Buffer.from(row.messageId ?? []).toString("hex"),
+      crc: row.payloadCrc >>> 0,
+      ingestMs: row.ingestTimeMs,
+      position: row.position,
+      reused: facts?.reason === "id-reused",
+    }))
+    .sort((left, right) => left.ingestMs - right.ingestMs || (left.id < right.id ? -1 : 1));
+}
+
+function quarantined(number: number, reason: string, topicId = "topic-1"): TestRow {
+  return { row: makeRow(number), facts: { reason, detail: "d", topicId, topicVersion: 1 } };
+}
+
+test("all rows with an id come back, from topics and quarantine, published or not, each partition its own", () =>
+  withLake(async (lake) => {
+    const one: TestRow[] = Array.from({ length: 5000 }, (_, number) => ({ row: makeRow(number) }));
+    const two: TestRow[] = [
+      { topic: otherTopic, row: makeRow(6000) },
+      quarantined(6002, "id-reused"),
+      quarantined(6004, "schema", "topic-2"),
+      quarantined(6006, "id-reused", "topic-2"),
+      { row: makeRow(6008, { messageId: null }) },
+      { row: makeRow(6010, { streamId: "another" }) },
+    ];
+    await lake.commit(one);
+    await lake.commit(two, { publish: false });
+    const ofStream = two.filter(({ row }) => row.streamId === "stream-1");
+    assert.deepEqual(await seed(lake), expected([...one, ...ofStream]));
+    assert.deepEqual(await seed(lake, { partition: 1 }), expected([...one, ...ofStream], 1));
+    assert.deepEqual(await seed(lake, { upToCommit: 1 }), expected(one));
+    assert.deepEqual(await seed(lake, { streamId: "unknown" }), []);
+    assert.deepEqual(await seed(lake, { partition: 7 }), []);
+  }));
+
+test("ids, device ids and positions of any length come back whole", () =>
+  withLake(async (lake) => {
+    const lengths = [0, 1, 11, 12, 13, 23, 24, 25, 36, 64];
+    const rows: TestRow[] = lengths.map((length, index) => ({
+      row: makeRow(index * 2, {
+        partition: 0,
+        messageId: Buffer.alloc(length, 200 + index),
+        deviceId: index % 2 ? "ü".repeat(length) : "d".repeat(length),
+        position: "7".repeat(length),
+        payloadCrc: -index,
+      }),
+    }));
+    await lake.commit(rows);
+    assert.deepEqual(await seed(lake), expected(rows));
+  }));
+
+test("only rows since the asked time, and files before it are not even opened", () =>
+  withLake(async (lake) => {
+    const commits = [0, 1, 2, 3].map((commit): TestRow[] =>
+      Array.from({ length: 20 }, (_, index) => ({ row: makeRow(commit * 1000 + index) })),
+    );
+    for (const rows of commits) await lake.commit(rows);
+    const old = (await lake.commitLog.entry(1))?.tables["topic-1"]?.adds[0]?.path ?? assert.fail();
+    rmSync(join(lake.folder, "telemetry", old));
+    const sinceMs = startMs + 1010 * 10 + 500;
+    const wanted = commits.flat().filter(({ row }) => row.ingestTimeMs >= sinceMs);
+    assert.deepEqual(await seed(lake, { sinceMs }), expected(wanted));
+    await assert.rejects(seed(lake), { code: "PARQUET_FAILED" });
+  }));
+
+test("where the commit log has been pruned, the tables still give every id", () =>
+  withLake(async (lake) => {
+    const early: TestRow[] = [{ row: makeRow(0) }, { row: makeRow(2) }, quarantined(4, "id-reused")];
+    await lake.commit(early);
+    for (let commit = 0; commit < 205; commit++) {
+      const { number } = await lake.commitLog.load();
+      const entry = {
+        format: 1,
+        number: number + 1,
+        commitId: `c${number}`,
+        committedAtMs: 1,
+        moves: {},
+        tables: {},
+      } as const;
+      await lake.commitLog.append(entry);
+    }
+    assert.ok((await lake.commitLog.maintain({ publishedUpTo: 206, retainMs: -1 })).pruned > 0);
+    assert.equal(await lake.commitLog.entry(1), null);
+    assert.deepEqual(await seed(lake), expected(early));
+    assert.deepEqual(await seed(lake, { sinceMs: startMs + 10_000 }), []);
+  }));
+
+test("reading can be given up half way", () =>
+  withLake(async (lake) => {
+    await lake.commit(Array.from({ length: 9000 }, (_, number) => ({ row: makeRow(number) })));
+    for await (const rows of createSeedSource(lake).rows({
+      streamId: "stream-1",
+      partition: 0,
+      sinceMs: 0,
+      upToCommit: 1,
+    })) {
+      assert.ok(rows.length > 0);
+      break;
+    }
+    assert.equal((await seed(lake)).length, 4500);
+  }));
