@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import type { LakeState, Move } from "../storage/commit-log.ts";
+import { partitionOfDevice } from "../producer/partition-of-device.ts";
+import { type LakeState, type Move, partitionOfKey } from "../storage/commit-log.ts";
 import type { SeedRows } from "../storage/seed-source.ts";
 import type { Position } from "../streams/stream-log.ts";
 import { DEDUP_KEY_BYTES, type WindowEntries } from "../window/dedup-window.ts";
@@ -69,11 +70,14 @@ async function reapply(
 ): Promise<boolean> {
   const { window, stream } = context;
   const { from, to, streamTimeMs, number } = step.move;
-  const isOfStep = (position: Position) =>
-    stream.comparePositions(from, position) < 0 && stream.comparePositions(position, to) <= 0;
+  const isOfStep = ({ positions }: SeedRows, row: number) => {
+    const position = positions[row] as Position;
+    return stream.comparePositions(from, position) < 0 && stream.comparePositions(position, to) <= 0;
+  };
   const chunks: WindowEntries[] = [];
   const sinceMs = step.since?.streamTimeMs ?? spanStart(context, streamTimeMs);
-  for await (const rows of seedRows(context, cursor, { sinceMs, upToCommit: number }))
+  const query = { streamId: stream.streamId, partition: cursor.partition, sinceMs, upToCommit: number };
+  for await (const rows of context.seeds.rows(query))
     chunks.push(entriesOf(context, rows, { streamTimeMs, isWanted: isOfStep }));
   return window.apply(cursor.partition, { from, to, streamTimeMs }, joined(chunks));
 }
@@ -86,12 +90,15 @@ async function seed(context: ConsumerContext, cursor: PartitionCursor, lake: Lak
   let ids = 0;
   let chunks = 0;
   await window.beginSeed(partition, token);
-  const sinceMs = spanStart(context, streamTimeMs);
-  for await (const rows of seedRows(context, cursor, { sinceMs, upToCommit: lake.number })) {
-    const entries = entriesOf(context, rows, { streamTimeMs, isWanted: () => true });
+  const add = async (entries: WindowEntries) => {
     ids += entries.length;
-    if (!(await window.seed(partition, token, chunks++, entries))) return false;
-  }
+    return window.seed(partition, token, chunks++, entries);
+  };
+  for (const source of seedSourcesOf(context, cursor, lake))
+    for await (const rows of context.seeds.rows({ ...source.query, upToCommit: lake.number })) {
+      const entries = entriesOf(context, rows, { streamTimeMs, isWanted: source.isWanted });
+      if (!(await add(entries))) return false;
+    }
   if (!(await window.endSeed(partition, token, { chunks, applied: committed, streamTimeMs }))) return false;
   context.metrics.windowRestored("seeded");
   const fields = { partition, applied: committed, ids, durationMs: context.now() - startedAtMs };
@@ -99,25 +106,38 @@ async function seed(context: ConsumerContext, cursor: PartitionCursor, lake: Lak
   return true;
 }
 
+interface SeedPart {
+  readonly query: { readonly streamId: string; readonly partition: number; readonly sinceMs: number };
+  readonly isWanted: (rows: SeedRows, row: number) => boolean;
+}
+
+/**
+ * Where the ids of a partition's window stand: in its own rows, and in those of other streams whose time reaches into its span: after a
+ * new stream was started, devices send again what the old one had taken. Of these, the devices that are in this partition now.
+ */
+function seedSourcesOf(context: ConsumerContext, cursor: PartitionCursor, lake: LakeState): SeedPart[] {
+  const { streamId, partitionCount } = context.stream;
+  const isOurs = (rows: SeedRows, row: number) =>
+    partitionOfDevice(rows.deviceIds[row] as string, partitionCount) === cursor.partition;
+  return [...lake.moves].flatMap(([key, move]): SeedPart[] => {
+    const sinceMs = spanStart(context, cursor.streamTimeMs || move.streamTimeMs);
+    const query = { ...partitionOfKey(key), sinceMs };
+    if (key === cursor.key) return [{ query, isWanted: () => true }];
+    if (query.streamId === streamId || move.streamTimeMs < sinceMs) return [];
+    return [{ query, isWanted: isOurs }];
+  });
+}
+
 /** Ingest time of the oldest row whose id may still be known: expiries are rounded up to whole seconds. */
 function spanStart(context: ConsumerContext, streamTimeMs: number): number {
   return streamTimeMs - context.topics.longestWindowMs() - 1000;
-}
-
-function seedRows(
-  context: ConsumerContext,
-  cursor: PartitionCursor,
-  span: { sinceMs: number; upToCommit: number },
-): AsyncIterable<SeedRows> {
-  const { streamId } = context.stream;
-  return context.seeds.rows({ streamId, partition: cursor.partition, ...span });
 }
 
 /** The ids of rows that are still in their window at `streamTimeMs`. */
 function entriesOf(
   context: ConsumerContext,
   rows: SeedRows,
-  options: { streamTimeMs: number; isWanted: (position: Position) => boolean },
+  options: { streamTimeMs: number; isWanted: SeedPart["isWanted"] },
 ): WindowEntries {
   const windowMs = windowOfTopic(context, rows.topicId);
   const keys = Buffer.alloc(rows.length * DEDUP_KEY_BYTES);
@@ -126,7 +146,7 @@ function entriesOf(
   let length = 0;
   for (let row = 0; row < rows.length; row++) {
     const expiry = expiryOf(rows.ingestTimesMs[row] as number, windowMs);
-    if (expiry * 1000 <= options.streamTimeMs || !options.isWanted(rows.positions[row] as Position)) continue;
+    if (expiry * 1000 <= options.streamTimeMs || !options.isWanted(rows, row)) continue;
     const payloadHash = rows.payloadHashes[row] as number;
     const id = {
       topicId: rows.topicId,

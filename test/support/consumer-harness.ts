@@ -54,19 +54,18 @@ export class ConsumerHarness {
   storeFault: (operation: StoreOperation, path: string) => StoreFault = () => null;
   window: DedupWindow;
   waits = 0;
-  #files = 0;
   readonly #producers = new Map<string, { sequence: number; acknowledged: number; messages: number }>();
 
-  constructor(options: { partitionCount?: number } = {}) {
-    const partitionCount = options.partitionCount ?? 1;
-    this.stream = new MemoryStream({
-      partitionCount,
-      streamId: "ab".repeat(16),
-      now: () => this.clock.nowMs,
-    });
+  /** `objects`: the lake of another harness, to be gone on with from another stream. */
+  constructor(
+    options: { partitionCount?: number; streamId?: string; objects?: MemoryObjectStore["objects"] } = {},
+  ) {
+    const { partitionCount = 1, streamId = "ab".repeat(16), objects = new Map() } = options;
+    this.stream = new MemoryStream({ partitionCount, streamId, now: () => this.clock.nowMs });
     this.store = new MemoryObjectStore({
       fault: (operation, path) => this.storeFault(operation, path),
       now: () => this.clock.nowMs,
+      objects,
     });
     this.window = createMemoryWindow({ maxBytes: 64 * mib, partitionCount });
     this.define(topicVersion());
@@ -144,7 +143,7 @@ export class ConsumerHarness {
         registry: new Registry(),
         now,
       }),
-      batch: new JsonBatchWriter(store, () => `f${++this.#files}`),
+      batch: new JsonBatchWriter(store, () => `f${this.store.objects.size}`),
       seeds: new JsonSeedSource(store, commitLog),
       topics: catalog,
       trim: (partition, upTo) => handle.trim(partition, upTo),

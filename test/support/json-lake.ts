@@ -12,6 +12,7 @@ export interface FiledRow {
   readonly messageId: string | null;
   readonly payloadHash: number;
   readonly ingestTimeMs: number;
+  readonly streamId: string;
   readonly partition: number;
   readonly position: string;
   readonly index: number;
@@ -95,6 +96,7 @@ function filedRow(row: Row, topicId: string, reason: string | null): FiledRow {
     messageId: row.messageId && Buffer.from(row.messageId).toString("hex"),
     payloadHash: row.payloadCrc >>> 0,
     ingestTimeMs: row.ingestTimeMs,
+    streamId: row.streamId,
     partition: row.partition,
     position: row.position,
     index: row.index,
@@ -112,7 +114,12 @@ export class JsonSeedSource implements SeedSource {
     this.#commitLog = commitLog;
   }
 
-  async *rows(query: { partition: number; sinceMs: number; upToCommit: number }): AsyncGenerator<SeedRows> {
+  async *rows(query: {
+    streamId: string;
+    partition: number;
+    sinceMs: number;
+    upToCommit: number;
+  }): AsyncGenerator<SeedRows> {
     for (let number = query.upToCommit; number > 0; number--) {
       const entry = await this.#commitLog.entry(number);
       if (entry === null) break;
@@ -125,6 +132,7 @@ export class JsonSeedSource implements SeedSource {
             readRows(bytes).filter(
               (row) =>
                 row.messageId !== null &&
+                row.streamId === query.streamId &&
                 row.partition === query.partition &&
                 row.ingestTimeMs >= query.sinceMs,
             ),

@@ -3,9 +3,10 @@ import { describe, test } from "node:test";
 import { Registry } from "prom-client";
 import type { Consumer } from "../../../bridge/consumer/consumer.ts";
 import { BridgeError } from "../../../bridge/errors.ts";
+import { partitionOfDevice } from "../../../bridge/producer/partition-of-device.ts";
 import { LakeCommitLog } from "../../../bridge/storage/lake-commit-log.ts";
 import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
-import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
+import { ConsumerHarness, json, startMs } from "../../support/consumer-harness.ts";
 import type { StoreFault, StoreOperation } from "../../support/memory-object-store.ts";
 
 const hourMs = 3_600_000;
@@ -151,6 +152,36 @@ describe("the window", () => {
     await consumer.stop({ drain: true });
     await run;
     assertWhole(harness, ["a", "b"]);
+  });
+
+  test("knows what an earlier stream brought, also after a restart, while the span reaches back to it", async () => {
+    const old = new ConsumerHarness();
+    const devices = ["d1", "d2", "d3", "d4"];
+    const resend = (id: string, deviceId: string) => ({ ...json(id), deviceId });
+    old.append(devices.map((deviceId) => resend("a", deviceId)));
+    await old.drain();
+    const fresh = new ConsumerHarness({
+      partitionCount: 3,
+      streamId: "cd".repeat(16),
+      objects: old.store.objects,
+    });
+    const sendAll = (id: string) => {
+      for (const deviceId of devices) {
+        const partition = partitionOfDevice(deviceId, 3);
+        fresh.append([resend(id, deviceId)], { partition });
+      }
+    };
+    for (const minutes of [1, 30]) {
+      fresh.clock.nowMs = startMs + minutes * 60_000;
+      sendAll("a");
+      fresh.window = createMemoryWindow({ maxBytes: 1024 * 1024, partitionCount: 3 });
+      await fresh.drain();
+      assert.equal(fresh.rows().length, 4, "nothing is filed again");
+    }
+    fresh.clock.nowMs = startMs + hourMs;
+    sendAll("a");
+    await fresh.drain();
+    assert.equal(fresh.rows().length, 8);
   });
 
   test("behind by one commit gets that commit's ids, not everything again", async () => {
