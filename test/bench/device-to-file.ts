@@ -1,6 +1,6 @@
 /**
  * Device → committed file: 10,000 devices at a sustained rate, then the audit. CPU is that of each process as the system counts it;
- * memory is sampled each second and its slope taken over the second half of the run.
+ * memory is sampled each second and its slope taken over the second half of the run, when the dedupe window has reached its span.
  * Environment: RATE (messages per second, default 20000), DURATION (seconds, default 60).
  */
 import { readdirSync, statSync } from "node:fs";
@@ -11,12 +11,15 @@ import { cpuSeconds, residentBytes } from "../support/process-usage.ts";
 
 const rate = Number(process.env["RATE"] ?? 20_000);
 const durationS = Number(process.env["DURATION"] ?? 60);
+const dedupeWindowS = Math.max(1, Math.floor(durationS / 4));
 
 const gateway = await GatewayProcess.start({ environment: { TIDEGATE_LOG_LEVEL: "warn" } });
 const pids = {
   broker: gateway.childPid("broker") as number,
   consumer: gateway.childPid("consumer") as number,
 };
+const topic = { name: "bench", filter: "bench/{device}/telemetry", format: "json" };
+await gateway.api("POST", "/v1/topics", { ...topic, dedupeWindowMs: dedupeWindowS * 1_000 });
 const ledger = join(gateway.dataFolder, "ledger");
 const before = { broker: cpuSeconds(pids.broker), consumer: cpuSeconds(pids.consumer) };
 const memory: { atS: number; broker: number; consumer: number; lagBytes: number }[] = [];
@@ -44,7 +47,8 @@ const fleet = {
   "payload-bytes": 100,
   qos: 1,
 };
-const flags = Object.entries(fleet).flatMap(([name, value]) => [`--${name}`, String(value)]);
+const flags = ["--topic", topic.filter];
+flags.push(...Object.entries(fleet).flatMap(([name, value]) => [`--${name}`, String(value)]));
 let isOver = false;
 const sampling = sample(Date.now(), () => isOver);
 const simulate = await runCli([
@@ -89,6 +93,7 @@ const result = {
   offeredPerSecond: rate,
   achievedPerSecond: fleetReport["achievedRate"],
   durationS,
+  dedupeWindowS,
   acked,
   ackMs: fleetReport["ackMs"],
   audit: auditReport,
