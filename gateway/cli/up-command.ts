@@ -21,7 +21,7 @@ export function addUpCommand(program: Command, environment: CommandEnvironment):
     const gateway = await runGateway(options);
     signals.onSecond(() => {
       gateway.supervisor.killAll();
-      environment.exit(1);
+      process.exit(1);
     });
     announce(gateway, config, output);
     const failure = gateway.ready.then(() => new Promise<never>(() => {}));

@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { runCommandLine } from "../../gateway/cli/run-command-line.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const compiledMain = join(root, "dist", "gateway", "main.js");
@@ -31,7 +32,27 @@ export interface CliResult {
   readonly json: unknown;
 }
 
-/** Runs `tidegate ARGS` to its end. */
+/** Runs a command of `tidegate` in this process: for many of them, the start of a process each would take most of the time. */
+export async function runCommand(args: readonly string[]): Promise<CliResult> {
+  let stdout = "";
+  let stderr = "";
+  const code = await runCommandLine(args, {
+    streams: {
+      out: (text) => {
+        stdout += text;
+      },
+      error: (text) => {
+        stderr += text;
+      },
+    },
+    variables: {},
+    version: "test",
+    program: compiledMain,
+  });
+  return { code, stdout, stderr, json: lastJson(stdout) };
+}
+
+/** Runs `tidegate ARGS` in a process of its own, to its end. */
 export async function runCli(
   args: readonly string[],
   environment: Record<string, string> = {},
@@ -180,9 +201,9 @@ export class GatewayProcess {
     return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   }
 
-  /** `tidegate ARGS --data FOLDER --json`. */
+  /** `tidegate ARGS --data FOLDER --json`, in this process. */
   cli(...args: string[]): Promise<CliResult> {
-    return runCli([...args, "--data", this.dataFolder, "--json"]);
+    return runCommand([...args, "--data", this.dataFolder, "--json"]);
   }
 
   /** The rows of `tidegate query`. */

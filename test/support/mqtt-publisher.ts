@@ -5,6 +5,13 @@ export async function connectClient(url: string, options: IClientOptions = {}): 
   return await mqtt.connectAsync(url, { reconnectPeriod: 0, connectTimeout: 10_000, ...options }, false);
 }
 
+/** Resolves when the connection ends. */
+export function closed(client: MqttClient): Promise<void> {
+  return new Promise((resolve) => {
+    client.once("close", () => resolve());
+  });
+}
+
 export interface DemoMessage {
   readonly device: string;
   readonly id: string;
@@ -16,11 +23,16 @@ const eventTimeMs = Date.now();
 
 /** Publishes on the demo topic with QoS 1; resolves when all are acknowledged. Equal arguments make equal payloads. */
 export async function publishDemo(client: MqttClient, messages: readonly DemoMessage[]): Promise<void> {
-  await Promise.all(
+  const acknowledged = Promise.all(
     messages.map(({ device, id, temperature = 21.5 }) =>
       client.publishAsync(`fleet/${device}/telemetry`, JSON.stringify({ id, ts: eventTimeMs, temperature }), {
         qos: 1,
       }),
     ),
   );
+  const lost = closed(client).then(() =>
+    Promise.reject(new Error("the connection closed before all was acknowledged")),
+  );
+  await Promise.race([acknowledged, lost]);
+  lost.catch(() => {});
 }
