@@ -54,7 +54,7 @@ class ParquetBatchWriter implements BatchWriter {
     this.#store = store;
     this.#options = {
       memoryLimitBytes: 384 * 1024 * 1024,
-      threads: 2,
+      threads: 1,
       compressionLevel: 1,
       now: Date.now,
       ...options,

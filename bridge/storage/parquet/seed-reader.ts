@@ -49,7 +49,7 @@ export async function* readSeedRows(
 ): AsyncGenerator<SeedRows> {
   if (groups.length === 0) return;
   const spillFolder = join(store.stagingFolder, `spill-${randomUUID()}`);
-  const duckdb = await openDuckdb({ memoryLimitBytes, spillFolder, threads: 2 });
+  const duckdb = await openDuckdb({ memoryLimitBytes, spillFolder, threads: 1 });
   try {
     for (const group of groups)
       for (let start = 0; start < group.paths.length; start += filesPerQuery) {
