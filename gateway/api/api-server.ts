@@ -1,3 +1,4 @@
+import type { AddressInfo } from "node:net";
 import fastifySwagger from "@fastify/swagger";
 import { Ajv } from "ajv";
 import fastify, { type FastifyInstance, type RouteOptions } from "fastify";
@@ -83,4 +84,20 @@ function installValidation(app: FastifyInstance): void {
     (httpPart === "body" ? exact : coercing).compile(schema),
   );
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
+}
+
+/** Resolves with `host:port`, brackets around an IPv6 address. Throws HTTP_ADDRESS_UNUSABLE. */
+export async function listenApi(app: FastifyInstance, at: { host: string; port: number }): Promise<string> {
+  try {
+    await app.listen(at);
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code === "EADDRINUSE" ? "it is in use" : String(cause);
+    throw new GatewayError(
+      "HTTP_ADDRESS_UNUSABLE",
+      `The HTTP API can't listen on ${at.host}:${at.port}: ${reason}. Choose another address with --http HOST:PORT.`,
+      { retryable: false, cause },
+    );
+  }
+  const { address, family, port } = app.server.address() as AddressInfo;
+  return `${family === "IPv6" ? `[${address}]` : address}:${port}`;
 }

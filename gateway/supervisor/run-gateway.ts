@@ -1,11 +1,8 @@
-import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
-import { createApi } from "../api/api-server.ts";
+import { createApi, listenApi } from "../api/api-server.ts";
 import { ensureApiToken } from "../api/api-token.ts";
 import type { GatewayConfig } from "../config.ts";
-import { GatewayError } from "../errors.ts";
 import { createGatewayMetrics } from "../metrics.ts";
 import { demoTopics } from "../registry/demo-topics.ts";
 import { Devices } from "../registry/devices.ts";
@@ -105,7 +102,7 @@ async function startAll(
     requests: metrics.apiRequests,
   });
   closers.push(() => api.close());
-  const apiAddress = await listen(api, config);
+  const apiAddress = await listenApi(api, config.http);
   const stop = async (): Promise<boolean> => {
     const isComplete = await supervisor.stop(config.shutdown.timeoutMs);
     await close();
@@ -177,21 +174,4 @@ async function createDemoTopics(parts: {
   const isEmpty = topics.list({ deleted: true }).length === 0;
   if (config.topics.demo && isEmpty) for (const topic of demoTopics) await topics.create(topic);
   await store.setFact(initialisedFact, now());
-}
-
-/** `host:port`, with brackets around an IPv6 address. */
-async function listen(api: FastifyInstance, config: GatewayConfig): Promise<string> {
-  const { host, port } = config.http;
-  try {
-    await api.listen({ host, port });
-  } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code === "EADDRINUSE" ? "it is in use" : String(cause);
-    throw new GatewayError(
-      "HTTP_ADDRESS_UNUSABLE",
-      `The HTTP API can't listen on ${host}:${port}: ${reason}. Choose another address with --http HOST:PORT.`,
-      { retryable: false, cause },
-    );
-  }
-  const { address, family, port: chosenPort } = api.server.address() as AddressInfo;
-  return `${family === "IPv6" ? `[${address}]` : address}:${chosenPort}`;
 }

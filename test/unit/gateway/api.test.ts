@@ -166,7 +166,8 @@ describe("HTTP API", () => {
     assert.deepEqual(listed.body.rows, [{ id: "s.0.1.2", reason: "id-missing" }]);
     assert.deepEqual(asked, [{ limit: 5, reason: "id-missing" }]);
     assert.equal((await call("GET", "/v1/quarantine/s.0.1.2")).body.row.payload_base64, "AA==");
-    assert.equal((await call("GET", "/v1/quarantine/s.0.1.3")).status, 404);
+    const unknown = await call("GET", "/v1/quarantine/s.0.1.3");
+    assert.deepEqual([unknown.status, unknown.body.code], [404, "QUARANTINE_UNKNOWN"]);
   });
 
   test("a child's refusal keeps its code, a fault of ours keeps its secrets", async () => {

@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { parse } from "smol-toml";
+import { runCommandLine } from "../../../gateway/cli/run-command-line.ts";
+import { textTable } from "../../../gateway/cli/text-table.ts";
+import { bannerText } from "../../../gateway/cli/up-banner.ts";
+import { loadConfig } from "../../../gateway/config.ts";
+import { textLine } from "../../../gateway/process-logger.ts";
+import { RegistryStore } from "../../../gateway/registry/registry-store.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "tidegate-cli-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+async function run(args: string[], variables: Record<string, string> = {}) {
+  let stdout = "";
+  let stderr = "";
+  const streams = {
+    out: (text: string) => {
+      stdout += text;
+    },
+    error: (text: string) => {
+      stderr += text;
+    },
+  };
+  const code = await runCommandLine(args, { streams, variables, version: "1.2.3", program: "main.js" });
+  return { code, stdout, stderr };
+}
+
+describe("command line", () => {
+  test("help and version are answers, wrong usage is 2 and with --json an object as well", async () => {
+    for (const args of [["--help"], ["topics", "--help"], ["help", "up"]]) {
+      const help = await run(args);
+      assert.deepEqual([help.code, help.stderr], [0, ""], args.join(" "));
+      assert.match(help.stdout, /^Usage: tidegate/);
+    }
+    assert.deepEqual(await run(["--version"]), { code: 0, stdout: "1.2.3\n", stderr: "" });
+    for (const args of [
+      ["topcis"],
+      ["up", "--prot", "1"],
+      ["topics", "create"],
+      ["topics", "list", "too", "much"],
+    ]) {
+      const wrong = await run([...args, "--json"]);
+      assert.equal(wrong.code, 2, args.join(" "));
+      assert.equal(JSON.parse(wrong.stdout).error.code, "USAGE_INVALID");
+    }
+  });
+
+  test("an address that is none is wrong usage", async () => {
+    for (const address of ["1883", "host:", "a:b", "::1:1883", "host:123456"]) {
+      const wrong = await run(["config", "check", "--mqtt", address]);
+      assert.equal(wrong.code, 2, address);
+    }
+    assert.equal((await run(["config", "check", "--mqtt", "[::1]:1883", "--http", "localhost:0"])).code, 0);
+  });
+
+  test("config print is a file that says the same again", async () => {
+    const printed = await run(["config", "print", "--http", "127.0.0.1:9999"]);
+    assert.equal(printed.code, 0);
+    assert.match(printed.stdout, /port = 9999/);
+    assert.ok(parse(printed.stdout));
+    const file = join(folder, "printed.toml");
+    writeFileSync(file, printed.stdout);
+    const again = JSON.parse((await run(["config", "print", "--config", file, "--json"])).stdout);
+    const settings = JSON.parse(
+      (await run(["config", "print", "--http", "127.0.0.1:9999", "--json"])).stdout,
+    ).settings;
+    const values = (list: { path: string; value: unknown }[]) => list.map(({ path, value }) => [path, value]);
+    assert.deepEqual(values(again.settings), values(settings));
+  });
+
+  test("what answers on the API's address without being Tidegate is named as such", async (t) => {
+    const server = createServer((_request, response) => response.writeHead(500).end("<html>")).listen(
+      0,
+      "127.0.0.1",
+    );
+    t.after(() => server.close());
+    await new Promise((resolve) => server.once("listening", resolve));
+    const { port } = server.address() as AddressInfo;
+    const environment = { TIDEGATE_API: `http://127.0.0.1:${port}`, TIDEGATE_TOKEN: "x" };
+    const odd = await run(["status", "--json"], environment);
+    assert.equal(odd.code, 1);
+    assert.equal(JSON.parse(odd.stdout).error.code, "API_ANSWER_INVALID");
+    server.close();
+    const gone = await run(["status", "--json"], { ...environment, TIDEGATE_API: "http://127.0.0.1:1" });
+    assert.equal(JSON.parse(gone.stdout).error.code, "GATEWAY_NOT_RUNNING");
+  });
+
+  test("tables line up, and a stored value can't move the reader's cursor", () => {
+    const table = textTable(["name", "n"], [["a\u001b[2J", 5], ["bb", 12n], ["c", null]]);
+    assert.equal(table, "name    n\n-----  --\na\uFFFD[2J   5\nbb     12\nc");
+    assert.equal(textTable(["name"], []), "name\n----");
+  });
+
+  test("the banner says what to type, with the folder and port that are in use", () => {
+    const { config } = loadConfig({
+      flags: { data: { text: "my data", flag: "--data" } },
+      environment: {},
+      file: null,
+    });
+    const places = {
+      mqtt: "127.0.0.1:2883",
+      http: "127.0.0.1:80",
+      data: "/my data",
+      lake: "file:///my data/lake",
+    };
+    const banner = bannerText(config, places);
+    assert.match(banner, /mosquitto_pub -p 2883 -t fleet\/dev1\/telemetry/);
+    assert.match(banner, /npx tidegate query --data 'my data' "SELECT/);
+    assert.match(banner, /without a key.*loopback only/);
+    const standard = bannerText({ ...config, data: "./data" }, { ...places, mqtt: "127.0.0.1:1883" });
+    assert.match(standard, /mosquitto_pub -t fleet/);
+    assert.match(standard, /npx tidegate query "SELECT/);
+  });
+
+  test("a log line for people has time, level, process, text, fields and the stack", () => {
+    const error = { message: "no", stack: "Error: no\n    at x" };
+    const line = { time: 0, level: 50, process: "broker", event: "e", msg: "text", partition: 3, err: error };
+    assert.equal(
+      textLine(JSON.stringify(line)),
+      '00:00:00.000 ERROR broker  text  {"partition":3}\n    Error: no\n        at x\n',
+    );
+  });
+});
+
+describe("registry", () => {
+  test("one that a newer version wrote is refused", async () => {
+    const path = join(folder, "registry");
+    const store = await RegistryStore.openForWriting(path);
+    await store.setFact("format", 2);
+    await store.close();
+    await assert.rejects(RegistryStore.openForWriting(path), {
+      code: "REGISTRY_VERSION",
+      message: /format 2/,
+    });
+  });
+});

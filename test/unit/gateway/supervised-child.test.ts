@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, type TestContext, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import pino from "pino";
+import type { GatewayConfig } from "../../../gateway/config.ts";
+import type { FromChild } from "../../../gateway/supervisor/messages.ts";
+import { identifyProcess, type ProcessIdentity } from "../../../gateway/supervisor/process-identity.ts";
+import { SupervisedChild } from "../../../gateway/supervisor/supervised-child.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "tidegate-child-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A program that runs `onMessage` for each message from its supervisor. */
+function childProgram(name: string, onMessage: string): string {
+  const file = join(folder, `${name}.mjs`);
+  writeFileSync(
+    file,
+    `const answer = (message) => process.send(message);
+     process.on("disconnect", () => process.exit(1));
+     process.on("message", (message) => { ${onMessage} });`,
+  );
+  return file;
+}
+
+function supervised(t: TestContext, program: string) {
+  const messages: FromChild[] = [];
+  const identities: (ProcessIdentity | null)[] = [];
+  const child = new SupervisedChild({
+    role: "broker",
+    config: {} as GatewayConfig,
+    program,
+    logger: pino({ level: "silent" }),
+    random: () => 0,
+    now: Date.now,
+    onProcess: (identity) => identities.push(identity),
+    onMessage: (message) => messages.push(message),
+    onChange: () => {},
+  });
+  t.after(() => child.kill());
+  child.start();
+  const until = async (condition: () => boolean): Promise<void> => {
+    for (let poll = 0; !condition(); poll++) {
+      assert.ok(poll < 400, `waited in vain in ${JSON.stringify(child.status)}`);
+      await delay(25);
+    }
+  };
+  return { child, messages, identities, until };
+}
+
+const readyOnStart = 'if (message.type === "start") answer({ type: "ready", listening: "127.0.0.1:7" });';
+
+describe("supervised child", () => {
+  test("it may start only when its process is on record, and starts again where it listened, whenever it ends", async (t) => {
+    const program = childProgram(
+      "steady",
+      `if (message.type === "start") { ${readyOnStart} answer({ type: "answer", id: 0, answer: message.listening }); }`,
+    );
+    const { child, messages, identities, until } = supervised(t, program);
+    await until(() => child.status.state === "ready");
+    const pid = child.status.pid as number;
+    assert.deepEqual(identities, [identifyProcess(pid)]);
+    process.kill(pid, "SIGKILL");
+    await until(() => child.status.state === "ready" && child.status.pid !== pid);
+    assert.equal(child.status.restarts, 1);
+    assert.deepEqual(child.status.lastExit?.signal, "SIGKILL");
+    assert.equal(identities.length, 3);
+    assert.equal(identities[1], null);
+    const told = messages.flatMap((message) => (message.type === "answer" ? [message.answer] : []));
+    assert.deepEqual(told, [null, "127.0.0.1:7"]);
+  });
+
+  test("why it refused is known until it is ready or ends for another reason", async (t) => {
+    const refusal = '{ code: "STREAM_GAP", message: "gone", retryable: false }';
+    const program = childProgram(
+      "refusing",
+      `process.send({ type: "refused", refusal: ${refusal} }, () => process.exit(3));`,
+    );
+    const { child, until } = supervised(t, program);
+    await until(() => child.status.restarts >= 2);
+    assert.equal(child.status.refusal?.code, "STREAM_GAP");
+    assert.equal(child.status.lastExit?.code, 3);
+  });
+
+  test("a request to a child that is not ready, does not answer, refuses or ends is never left open", async (t) => {
+    const program = childProgram(
+      "moody",
+      `${readyOnStart}
+       if (message.kind === "metrics") answer({ type: "failure", id: message.id, refusal: { code: "STREAM_NO_GAP", message: "none", retryable: false } });
+       if (message.kind === "topicsChanged") process.exit(0);`,
+    );
+    const { child, until } = supervised(t, program);
+    await assert.rejects(child.request("status", null, 1_000), {
+      code: "CHILD_UNREACHABLE",
+      retryable: true,
+    });
+    await until(() => child.status.state === "ready");
+    await assert.rejects(child.request("status", null, 50), {
+      code: "CHILD_UNREACHABLE",
+      message: /did not answer/,
+    });
+    await assert.rejects(child.request("metrics", null, 10_000), { code: "STREAM_NO_GAP", retryable: false });
+    await assert.rejects(child.request("topicsChanged", null, 10_000), {
+      code: "CHILD_UNREACHABLE",
+      message: /ended/,
+    });
+  });
+
+  test("stop waits for its work, kills it after the time-out, and does not start it again", async (t) => {
+    const polite = supervised(
+      t,
+      childProgram(
+        "polite",
+        `${readyOnStart} if (message.type === "stop") setTimeout(() => process.exit(0), 50);`,
+      ),
+    );
+    const deaf = supervised(t, childProgram("deaf", readyOnStart));
+    for (const { child, until } of [polite, deaf]) await until(() => child.status.state === "ready");
+    assert.equal(await polite.child.stop(10_000), true);
+    assert.equal(await deaf.child.stop(100), false);
+    assert.equal(deaf.child.status.lastExit?.signal, "SIGKILL");
+    await delay(200);
+    assert.deepEqual([polite.child.status.state, deaf.child.status.state], ["stopped", "stopped"]);
+    assert.equal(await deaf.child.stop(100), true, "stopping again is nothing");
+  });
+});
