@@ -1,5 +1,6 @@
 import { consumerConfigSchema } from "./consumer/consumer-config.ts";
 import { producerConfigSchema } from "./producer/producer-config.ts";
+import { tablesConfigSchema } from "./storage/tables-config.ts";
 import { embeddedStreamConfigSchema } from "./streams/embedded/embedded-config.ts";
 
 /** Every setting of this folder, by the section it stands in. */
@@ -7,4 +8,5 @@ export const bridgeConfigSchemas = {
   stream: embeddedStreamConfigSchema,
   producer: producerConfigSchema,
   consumer: consumerConfigSchema,
+  tables: tablesConfigSchema,
 } as const;

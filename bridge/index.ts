@@ -38,6 +38,7 @@ export { createParquetBatchWriter, type ParquetBatchWriterOptions } from "./stor
 export { type QueryOptions, type QueryResult, runQuery } from "./storage/parquet/run-query.ts";
 export type { SeedSource, TablePublisher } from "./storage/seed-source.ts";
 export { readTableSnapshots, type TableSnapshot } from "./storage/table-snapshots.ts";
+export { type TablesConfig, tablesConfigSchema } from "./storage/tables-config.ts";
 export {
   type LakeTopicCatalog,
   openTopicCatalog,
