@@ -74,6 +74,16 @@ for (const fault of ["before", "after"] as const) {
   });
 }
 
+test("a commit whose answer got lost is recognised as ours, and nothing is read again", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a")]);
+  const struck = failing(harness, "get", /^_commits\/0+2\.json/, "before", 1);
+  const consumer = await harness.drain();
+  assert.equal(struck.length, 1, "the log could not be read behind the new entry");
+  assert.equal(consumer.status().replayedBatches, 0);
+  assertWhole(harness, ["a"]);
+});
+
 test("while nothing can be committed nothing is trimmed and the position stays", async () => {
   const harness = new ConsumerHarness();
   harness.append([json("a")]);
@@ -191,6 +201,8 @@ describe("the window", () => {
     const before = harness.lastMove();
     harness.append([json("b")]);
     await harness.drain();
+    const seedings = () => harness.log.filter(({ event }) => event === "consumer.window.seeded").length;
+    assert.equal(seedings(), 1, "a window that is where it should be is taken as it is");
     const behind = createMemoryWindow({ maxBytes: 1024 * 1024, partitionCount: 1 });
     await behind.beginSeed(0, "t");
     await behind.endSeed(0, "t", { chunks: 0, applied: before?.to ?? "", streamTimeMs: 0 });
@@ -327,8 +339,8 @@ test("partitions have their turns: a long one does not keep the others waiting",
   const harness = new ConsumerHarness({ partitionCount: 3 });
   for (let block = 0; block < 50; block++) harness.append([json(`a${block}`)], { partition: 0 });
   for (const partition of [1, 2]) harness.append([json(`b${partition}`)], { partition });
-  await harness.drain({ config: { maxBatchBytes: 900, readMaxEntries: 4 } });
-  const first = harness.rows().filter(({ commit }) => commit === 1);
+  await harness.drain({ config: { maxBatchBytes: 1, readMaxEntries: 1 } });
+  const first = harness.rows().filter(({ commit }) => commit <= 3);
   assert.deepEqual(new Set(first.map(({ partition }) => partition)), new Set([0, 1, 2]));
 });
 
@@ -345,19 +357,21 @@ test("stopping without draining leaves the open batch to the next process", asyn
   assertWhole(harness, ["a"]);
 });
 
-test("a drain that can't end is ended by a stop without draining", async () => {
-  const harness = new ConsumerHarness();
-  harness.append([json("a")]);
-  harness.storeFault = (operation) => (operation === "put" ? "before" : null);
-  const consumer = harness.consumer();
-  const run = consumer.run();
-  const drained = consumer.stop({ drain: true });
-  await until(() => consumer.status().replayedBatches > 2);
-  await consumer.stop({ drain: false });
-  await drained;
-  await run;
-  assert.equal(consumer.status().state, "stopped");
-});
+for (const failed of ["put", "putIfAbsent"] as const)
+  test(`a drain that can't end, as ${failed} fails, is ended by a stop without draining`, async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    harness.storeFault = (operation) => (operation === failed ? "before" : null);
+    const consumer = harness.consumer();
+    const run = consumer.run();
+    const drained = consumer.stop({ drain: true });
+    await until(() => harness.waits > 5);
+    await consumer.stop({ drain: false });
+    await drained;
+    await run;
+    assert.equal(consumer.status().state, "stopped");
+    assert.ok(harness.clock.nowMs - startMs < hourMs, "it did not go on until the batch was stale");
+  });
 
 test("status shows how far behind each partition is, and the metrics what became of its messages", async () => {
   const harness = new ConsumerHarness();

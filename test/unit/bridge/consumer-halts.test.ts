@@ -152,6 +152,20 @@ describe("accepting a gap", () => {
     assert.equal(consumer.status().partitions[0]?.counters.unaccounted, 2);
   });
 
+  test("is sized by the first block that tells something, past copies of earlier ones", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    const copy = Uint8Array.from(harness.stream.entries(0)[0]?.block ?? []);
+    harness.append([json("b"), json("c")]);
+    harness.stream.store(0, copy);
+    harness.append([json("d")]);
+    damage(harness, 1);
+    await running(harness, isHalted, async (consumer) => {
+      assert.equal((await consumer.acceptGap(0)).unaccounted, 2);
+    });
+    assert.deepEqual(harness.ids(), ["a", "d"]);
+  });
+
   test("of a partition without one is refused, and of a consumer that ended", async () => {
     const harness = new ConsumerHarness();
     harness.append([json("a")]);
