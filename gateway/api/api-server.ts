@@ -89,7 +89,7 @@ function installValidation(app: FastifyInstance): void {
 /** Resolves with `host:port`, brackets around an IPv6 address. Throws HTTP_ADDRESS_UNUSABLE. */
 export async function listenApi(app: FastifyInstance, at: { host: string; port: number }): Promise<string> {
   try {
-    await app.listen(at);
+    await app.listen({ host: at.host, port: at.port });
   } catch (cause) {
     const reason = (cause as NodeJS.ErrnoException).code === "EADDRINUSE" ? "it is in use" : String(cause);
     throw new GatewayError(
