@@ -23,8 +23,8 @@ import { SessionSweep } from "./session-sweep.ts";
 import type { TopicRegistry } from "./topic-registry.ts";
 import { TopicRules } from "./topic-rules.ts";
 
-/** Persistent sessions whose QoS 2 state is kept. */
-const SESSIONS_MAX = 100_000;
+/** Topic names with a retained message; only plain publish/subscribe has them. */
+const RETAINED_MAX = 10_000;
 
 export interface BrokerOptions {
   readonly config: BrokerConfig;
@@ -40,6 +40,7 @@ export interface BrokerOptions {
 export interface BrokerStatus {
   readonly connections: number;
   readonly inFlightMessages: number;
+  readonly inFlightBytes: number;
   readonly pausedConnections: number;
   readonly acknowledged: number;
   /** By reason. */
@@ -102,12 +103,22 @@ export class Broker {
         filters: config.plainFilters,
         publishers: config.plainPublishers,
       }),
-      receivedIds: new ReceivedIdsOfSessions({ sessionsMax: SESSIONS_MAX }),
+      receivedIds: new ReceivedIdsOfSessions({ sessionsMax: config.maxConnections }),
+      hasRoomForSession: (clientId) => queues.hasRoom(clientId),
     });
-    const queues = new SessionQueues(live, this.#metrics, {
-      messagesMax: config.sessionQueueMax,
-      bytesMax: config.sessionsQueueMaxBytes,
-    });
+    const queues = new SessionQueues(
+      {
+        messagesMax: config.sessionQueueMax,
+        bytesMax: config.sessionsQueueMaxBytes,
+        sessionsMax: config.maxConnections,
+        retainedMax: RETAINED_MAX,
+      },
+      {
+        live,
+        metrics: this.#metrics,
+        maySubscribe: (client, filter) => this.#hooks.maySubscribe(client as AedesClient, filter),
+      },
+    );
     this.#aedes = createIngestAedes(
       {
         // 0 = no limit: with one, a subscriber that stops reading halts the delivery to all others.
@@ -120,7 +131,7 @@ export class Broker {
       live,
     );
     checkAedesVersion(this.#aedes);
-    this.#hooks.watch(this.#aedes, queues);
+    this.#hooks.watch(this.#aedes);
     devices.onRevoked((name) => this.#hooks.revoke(name));
     this.#sweep = new SessionSweep({ sessions: this.#sessions, paused: this.#paused, now });
     sink.onDrain(() => this.#sweep.resumeAll());
@@ -165,6 +176,7 @@ export class Broker {
     return {
       connections: this.#listener.connections,
       inFlightMessages: this.#inFlight(),
+      inFlightBytes: this.#inFlightBytes(),
       pausedConnections: this.#paused.size,
       acknowledged: this.#metrics.acknowledged,
       refused: this.#metrics.refusals(),
@@ -188,6 +200,12 @@ export class Broker {
     let messages = 0;
     for (const session of this.#sessions) messages += session.inFlightCount;
     return messages;
+  }
+
+  #inFlightBytes(): number {
+    let bytes = 0;
+    for (const session of this.#sessions) bytes += session.inFlightBytes;
+    return bytes;
   }
 
   #flushSoon(session: Session): void {

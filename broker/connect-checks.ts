@@ -21,10 +21,14 @@ export function connectFault(
   packet: ConnectPacket,
   limits: { clientIdMaxBytes: number },
 ): ConnectFault | null {
-  const { clientId, protocolVersion, username, will } = packet;
+  const { clientId, protocolVersion, username, password, will } = packet;
   if (protocolVersion === 5) return { reason: "protocol-version", connack: connackVersion5 };
   if (protocolVersion !== 3 && protocolVersion !== 4)
     return { reason: "protocol-version", connack: connack(1) };
+  // [MQTT-3.1.2-1] each version has its name; [MQTT-3.1.2-22] no password without a user name.
+  const isMisnamed = packet.protocolId !== (protocolVersion === 3 ? "MQIsdp" : "MQTT");
+  if (isMisnamed || (password !== undefined && username === undefined))
+    return { reason: "malformed", connack: null };
   // [MQTT-3.1.3-8] no client id needs a clean session.
   const isMissing = clientId === "" && !packet.clean;
   if (isMissing || unfit.test(clientId) || Buffer.byteLength(clientId) > limits.clientIdMaxBytes)

@@ -1,5 +1,4 @@
 import type { Socket } from "node:net";
-import { parseSubscriptionFilter } from "../devices/protocol/topic-filter.ts";
 import {
   type AedesClient,
   forgetConnectPacket,
@@ -8,16 +7,12 @@ import {
   type MqttPacket,
 } from "./aedes/aedes-client.ts";
 import type { BrokerConfig } from "./config.ts";
+import { packetFault } from "./packet-fault.ts";
 import type { RefusalReason } from "./refusal.ts";
 import type { Session } from "./session.ts";
 
 /** Packets that a client may send behind CONNECT without waiting for CONNACK. */
 const EARLY_PACKETS_MAX = 1_000;
-
-interface SubscribePacket {
-  readonly cmd: "subscribe";
-  readonly subscriptions: { readonly topic: string; qos: number }[];
-}
 
 export interface ConnectionOptions {
   readonly config: BrokerConfig;
@@ -32,10 +27,10 @@ export interface ConnectionOptions {
 export class Connection {
   readonly #client: AedesClient;
   readonly #options: ConnectionOptions;
+  readonly #pass: (packet: MqttPacket) => void;
   #early: MqttPacket[] | null = [];
   #hasConnect = false;
   #session: Session | undefined;
-  #pass: (packet: MqttPacket) => void = () => {};
 
   constructor(client: AedesClient, options: ConnectionOptions) {
     this.#client = client;
@@ -46,32 +41,46 @@ export class Connection {
       () => (this.#session ? config.packetMaxBytes : config.connectPacketMaxBytes),
       (bytes) => this.#refuse("packet-too-large", { bytes }),
     );
-    interceptPackets(client, (packet, pass) => {
-      this.#pass = pass;
-      this.#take(packet);
+    this.#pass = interceptPackets(client, {
+      take: (packet, parsedBytes) => this.#take(packet, parsedBytes),
+      broken: (fault) => {
+        if (!client.closed) this.#refuse("malformed", { fault: fault.message });
+      },
     });
     client.once("connected", () => this.#connected());
   }
 
-  #take(packet: MqttPacket): void {
+  #take(packet: MqttPacket, parsedBytes: number): void {
     if (this.#client.closed) return;
-    if (this.#session) this.#dispatch(packet, this.#session);
-    else if (!this.#hasConnect) {
-      this.#hasConnect = packet.cmd === "connect";
-      this.#pass(packet);
-    } else if ((this.#early?.length ?? 0) < EARLY_PACKETS_MAX) this.#early?.push(packet);
+    if (!this.#hasConnect) {
+      this.#takeConnect(packet, parsedBytes);
+      return;
+    }
+    const fault = packetFault(packet, parsedBytes);
+    if (fault) this.#refuse("malformed", { packet: packet.cmd, fault });
+    else if (this.#session) this.#dispatch(packet, this.#session);
+    else if ((this.#early?.length ?? 0) < EARLY_PACKETS_MAX) this.#early?.push(packet);
     else this.#refuse("early-packets", {});
+  }
+
+  /** [MQTT-3.1.0-1] CONNECT comes first; nothing of it may be left over. */
+  #takeConnect(packet: MqttPacket, parsedBytes: number): void {
+    this.#hasConnect = packet.cmd === "connect";
+    if (this.#hasConnect && parsedBytes === packet.length) this.#pass(packet);
+    else this.#refuse("malformed", { packet: packet.cmd });
   }
 
   #connected(): void {
     this.#session = this.#options.session(this.#client);
+    this.#session?.begin();
     forgetConnectPacket(this.#client);
     const early = this.#early ?? [];
     this.#early = null;
-    for (const packet of early) this.#take(packet);
+    for (const packet of early)
+      if (this.#session && !this.#client.closed) this.#dispatch(packet, this.#session);
   }
 
-  #dispatch(packet: MqttPacket | SubscribePacket, session: Session): void {
+  #dispatch(packet: MqttPacket, session: Session): void {
     switch (packet.cmd) {
       case "publish":
         if (session.takePublish(packet)) return;
@@ -80,26 +89,13 @@ export class Connection {
         if (session.takePubrel(packet.messageId)) return;
         break;
       case "subscribe":
-        if (!this.#checkSubscribe(packet)) return;
+        // Granted QoS 1 at most [MQTT-3.9.3]: outbound QoS 2 of the in-memory sessions is not reliable.
+        for (const subscription of packet.subscriptions) subscription.qos = Math.min(subscription.qos, 1);
         break;
       default:
         break;
     }
-    this.#pass(packet as MqttPacket);
-  }
-
-  /** Subscriptions are granted QoS 1 at most [MQTT-3.9.3]: outbound QoS 2 of the in-memory sessions is not reliable. */
-  #checkSubscribe({ subscriptions }: SubscribePacket): boolean {
-    for (const subscription of subscriptions) {
-      try {
-        parseSubscriptionFilter(subscription.topic);
-      } catch {
-        this.#refuse("malformed", { filter: subscription.topic });
-        return false;
-      }
-      subscription.qos = Math.min(subscription.qos, 1);
-    }
-    return true;
+    this.#pass(packet);
   }
 
   #refuse(reason: RefusalReason, fields: Record<string, unknown>): void {

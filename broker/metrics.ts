@@ -12,6 +12,7 @@ export class BrokerMetrics {
   wills = 0;
   forwarded = 0;
   sessionDropped = 0;
+  retainedDropped = 0;
 
   constructor(registry: Registry, gauges: { connections: () => number; inFlight: () => number }) {
     const registers = [registry];
@@ -41,6 +42,11 @@ export class BrokerMetrics {
       "tidegate_broker_session_dropped_total",
       "Messages that a persistent session's queue had no room for",
       () => this.sessionDropped,
+    );
+    counter(
+      "tidegate_broker_retained_dropped_total",
+      "Retained messages that were delivered but not kept, because too many are",
+      () => this.retainedDropped,
     );
     new Counter({
       name: "tidegate_broker_received_total",

@@ -1,34 +1,45 @@
-/** Where a QoS 2 message stands: `held` = not durable yet, `stored` = PUBREC was or is being written, PUBREL awaited. */
-type ReceiveState = "held" | "stored";
+/** A QoS 2 message between PUBLISH and PUBREL. Stored = it is durable: PUBREC was or is being written. */
+interface Receipt {
+  readonly messageId: number;
+  isStored: boolean;
+}
 
 /** Packet identifiers of QoS 2 messages of one session between PUBLISH and PUBREL [MQTT-4.3.3-2]. */
 export class ReceivedIds {
-  readonly #states = new Map<number, ReceiveState>();
+  readonly #receipts = new Map<number, Receipt>();
 
   get size(): number {
-    return this.#states.size;
+    return this.#receipts.size;
   }
 
-  state(messageId: number): ReceiveState | undefined {
-    return this.#states.get(messageId);
+  state(messageId: number): "held" | "stored" | undefined {
+    const receipt = this.#receipts.get(messageId);
+    if (!receipt) return undefined;
+    return receipt.isStored ? "stored" : "held";
   }
 
-  hold(messageId: number): void {
-    this.#states.set(messageId, "held");
+  /** Settle what it returns: the identifier may belong to another message by the time that this one is settled. */
+  hold(messageId: number): Receipt {
+    const receipt = { messageId, isStored: false };
+    this.#receipts.set(messageId, receipt);
+    return receipt;
   }
 
-  stored(messageId: number): void {
-    this.#states.set(messageId, "stored");
+  /** Where it could not be stored, it is forgotten: the message comes again. */
+  settle(receipt: Receipt, isStored: boolean): void {
+    receipt.isStored = isStored;
+    if (!isStored && this.#receipts.get(receipt.messageId) === receipt)
+      this.#receipts.delete(receipt.messageId);
   }
 
-  /** After PUBREL, or where the message could not be made durable and comes again. False where it was not known. */
-  release(messageId: number): boolean {
-    return this.#states.delete(messageId);
+  /** PUBREL. */
+  release(messageId: number): void {
+    this.#receipts.delete(messageId);
   }
 
   /** A new connection of the session: what was held by the old one comes again. */
   dropHeld(): void {
-    for (const [messageId, state] of this.#states) if (state === "held") this.#states.delete(messageId);
+    for (const [messageId, { isStored }] of this.#receipts) if (!isStored) this.#receipts.delete(messageId);
   }
 }
 
@@ -44,13 +55,12 @@ export class ReceivedIdsOfSessions {
     this.#sessionsMax = options.sessionsMax;
   }
 
-  /** [MQTT-3.1.2-6] A clean session begins with nothing. */
+  /** [MQTT-3.1.2-6] A clean session begins with nothing. The old connection may still be open; see `dropHeld`. */
   open(clientId: string, isClean: boolean): ReceivedIds {
     const known = this.#sessions.get(clientId);
     this.#sessions.delete(clientId);
     if (isClean) return new ReceivedIds();
     const ids = known ?? new ReceivedIds();
-    ids.dropHeld();
     this.#sessions.set(clientId, ids);
     const oldest = this.#sessions.keys().next().value;
     if (this.#sessions.size > this.#sessionsMax && oldest !== undefined) this.#sessions.delete(oldest);

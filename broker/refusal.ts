@@ -17,6 +17,8 @@ export const refusalReasons = [
   "payload-too-large",
   /** More messages per second than the topic allows a connection. */
   "rate-exceeded",
+  /** Too many QoS 2 messages without PUBREL. */
+  "unreleased",
   /** The declared length is larger than packets may be. */
   "packet-too-large",
   /** Against the MQTT standard in another way. */
@@ -37,7 +39,7 @@ export const refusalReasons = [
   "connection-limit",
   /** A message was not durable in time. */
   "not-durable",
-  /** A subscriber did not read. */
+  /** A client did not read what was sent to it, messages or acknowledgements. */
   "slow-subscriber",
   /** A subscription that the identity may not make (answered with SUBACK 0x80). */
   "subscription",

@@ -39,15 +39,11 @@ export class SessionSweep {
   }
 
   #sweep(): void {
-    const now = this.#now();
-    for (const session of this.#sessions) {
-      const heldMs = now - (session.oldestAtMs ?? now);
-      if (heldMs > session.holdMaxMs) session.giveUp();
-    }
+    const nowMs = this.#now();
+    for (const session of this.#sessions) session.checkDeadlines(nowMs);
     for (const session of this.#paused) {
-      // Its PINGREQ can't be seen while we do not read.
-      session.keepAlive();
       this.#resume(session);
+      session.checkDeadlines(nowMs);
     }
   }
 

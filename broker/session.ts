@@ -14,6 +14,11 @@ import type { RefusalReason } from "./refusal.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { TopicRule } from "./topic-registry.ts";
 
+/** QoS 2 messages of a session between PUBLISH and PUBREL. A client that never sends PUBREL would pile them up. */
+const UNRELEASED_MAX = 8_192;
+/** Acknowledgements and messages that wait in the socket because the client does not read; beyond them it is not read either. */
+const UNREAD_MAX_BYTES = 65_536;
+
 /** One connection after CONNECT: takes its telemetry, holds it until it is durable, acknowledges it in order. */
 export class Session {
   readonly client: AedesClient;
@@ -23,7 +28,8 @@ export class Session {
   readonly #receivedIds: ReceivedIds;
   readonly #inFlight = new InFlight();
   readonly #acknowledgements = new AcknowledgementBuffer();
-  #isPaused = false;
+  /** Since when it is not read. */
+  #pausedAtMs: number | null = null;
   #isClosing = false;
 
   constructor(
@@ -42,31 +48,37 @@ export class Session {
     return this.#inFlight.count;
   }
 
-  /** Longest time that a message may be held: half the keep alive, in which the client waits for an answer to its PINGREQ. */
-  get holdMaxMs(): number {
-    const keepAliveMs = this.client._keepaliveInterval > 0 ? this.client._keepaliveInterval / 1.5 : Infinity;
-    return Math.min(this.#context.config.holdMaxMs, keepAliveMs / 2);
+  get inFlightBytes(): number {
+    return this.#inFlight.bytes;
   }
 
-  get oldestAtMs(): number | null {
-    return this.#inFlight.oldestAtMs;
+  get isClosing(): boolean {
+    return this.#isClosing;
   }
 
-  get writableBytes(): number {
+  get unreadBytes(): number {
     return this.client.conn.writableLength;
+  }
+
+  /** CONNACK is out, and an older connection of the same client is closed. */
+  begin(): void {
+    this.#receivedIds.dropHeld();
   }
 
   /** True where it was telemetry, or refused; false: it is Aedes' to handle. */
   takePublish(packet: PublishPacket): boolean {
     if (this.#isClosing) return true;
-    const fault = publishFault(packet);
-    if (fault) return this.refuse(fault, { topic: packet.topic });
     const nowMs = this.#context.now();
     const known = packet.qos === 2 ? this.#receivedIds.state(packet.messageId as number) : undefined;
     if (known !== undefined) return this.#repeatReceived(packet.messageId as number, known);
     const verdict = this.#ingress.judge(packet, nowMs);
-    if (verdict.kind === "plain") return false;
+    if (verdict.kind === "plain") {
+      // Queues and the retained store keep it; as a view it would keep its whole read chunk.
+      packet.payload = Buffer.from(packet.payload);
+      return false;
+    }
     if (verdict.kind === "refused") return this.refuse(verdict.reason, { topic: packet.topic });
+    if (packet.qos === 2 && this.#receivedIds.size >= UNRELEASED_MAX) return this.refuse("unreleased", {});
     refreshKeepAlive(this.client);
     this.#hold(packet, verdict, nowMs);
     return true;
@@ -85,7 +97,10 @@ export class Session {
 
   /** True where the identifier was one of telemetry. */
   takePubrel(messageId: number): boolean {
-    if (this.#receivedIds.state(messageId) !== "stored") return false;
+    const state = this.#receivedIds.state(messageId);
+    if (state === undefined) return false;
+    // [MQTT-4.3.3-1] PUBREL answers PUBREC, which has not been sent.
+    if (state === "held") return this.refuse("malformed", { packet: "pubrel" });
     this.#receivedIds.release(messageId);
     refreshKeepAlive(this.client);
     writePubcomp(this.client.conn, messageId);
@@ -103,9 +118,10 @@ export class Session {
   resumeIfRoom(): void {
     const { config, sink } = this.#context;
     const { count, bytes } = this.#inFlight;
-    if (!this.#isPaused || sink.isFull) return;
+    if (this.#pausedAtMs === null || this.#isClosing || sink.isFull) return;
     if (count > config.inFlightMax / 2 || bytes > config.inFlightMaxBytes / 2) return;
-    this.#isPaused = false;
+    if (this.unreadBytes > UNREAD_MAX_BYTES / 2) return;
+    this.#pausedAtMs = null;
     this.#context.paused.delete(this);
     refreshKeepAlive(this.client);
     resumeReading(this.client);
@@ -115,12 +131,14 @@ export class Session {
   giveUp(): void {
     if (this.#isClosing || this.client.closed) return;
     this.#isClosing = true;
+    this.stopReading();
     this.#refused("not-durable", {});
     this.#context.pacedCloses.add(() => this.client.close());
   }
 
   /** Always true: the packet is dealt with. */
   refuse(reason: RefusalReason, fields: Readonly<Record<string, unknown>>): true {
+    if (this.#isClosing) return true;
     this.#refused(reason, fields);
     this.#isClosing = true;
     // What is durable by now is acknowledged all the same: it need not come again.
@@ -130,14 +148,30 @@ export class Session {
   }
 
   stopReading(): void {
-    if (this.#isPaused || this.client.closed) return;
-    this.#isPaused = true;
+    if (this.#pausedAtMs !== null || this.client.closed) return;
+    this.#pausedAtMs = this.#context.now();
     this.#context.paused.add(this);
     pauseReading(this.client);
   }
 
-  keepAlive(): void {
+  /** Called now and then: ends what has lasted too long. */
+  checkDeadlines(nowMs: number): void {
+    if (this.client.closed) return;
+    const { config } = this.#context;
+    if (nowMs - (this.#inFlight.oldestAtMs ?? nowMs) > config.holdMaxMs) this.giveUp();
+    if (this.#pausedAtMs === null) return;
+    const pausedMs = nowMs - this.#pausedAtMs;
+    if (this.#inFlight.count > 0 && pausedMs > this.#patienceMs()) this.giveUp();
+    const isUnread = this.unreadBytes > UNREAD_MAX_BYTES / 2 && pausedMs > config.drainTimeoutMs;
+    if (isUnread) this.refuse("slow-subscriber", { unreadBytes: this.unreadBytes });
+    // Its PINGREQ can't be seen while we do not read.
     refreshKeepAlive(this.client);
+  }
+
+  /** Half the keep alive: not being read, the client gets no answer to its PINGREQ and would end the connection in its own time. */
+  #patienceMs(): number {
+    const intervalMs = this.client._keepaliveInterval;
+    return intervalMs > 0 ? intervalMs / 1.5 / 2 : Infinity;
   }
 
   #hold(packet: PublishPacket, verdict: Verdict & { kind: "telemetry" }, nowMs: number): void {
@@ -145,7 +179,7 @@ export class Session {
     const { qos } = packet;
     context.metrics.received[`qos${qos}`] += 1;
     this.#clearRetain(packet);
-    if (qos === 2) this.#receivedIds.hold(packet.messageId as number);
+    const receipt = qos === 2 ? this.#receivedIds.hold(packet.messageId as number) : null;
     const held: HeldMessage = {
       messageId: packet.messageId ?? 0,
       qos,
@@ -159,20 +193,22 @@ export class Session {
     context.sink.accept(ingressPublish(packet, verdict), (error) => {
       held.isSettled = true;
       if (!error) live?.();
+      if (receipt) this.#receivedIds.settle(receipt, !error);
       this.#settled(held, error);
     });
-    const { config, sink } = context;
-    const isFull =
-      this.#inFlight.count >= config.inFlightMax || this.#inFlight.bytes >= config.inFlightMaxBytes;
-    if (isFull || sink.isFull) this.stopReading();
+    if (this.#isFull()) this.stopReading();
+  }
+
+  #isFull(): boolean {
+    const { config, sink } = this.#context;
+    const { count, bytes } = this.#inFlight;
+    const isHeld = count >= config.inFlightMax || bytes >= config.inFlightMaxBytes;
+    return isHeld || sink.isFull || this.unreadBytes > UNREAD_MAX_BYTES;
   }
 
   #settled(held: HeldMessage, error: Error | undefined): void {
-    if (error) {
-      if (held.qos === 2) this.#receivedIds.release(held.messageId);
-      // QoS 0 promises nothing; the sink has counted the drop.
-      if (held.qos > 0) this.giveUp();
-    } else if (held.qos === 2) this.#receivedIds.stored(held.messageId);
+    // QoS 0 promises nothing; the sink has counted the drop.
+    if (error && held.qos > 0) this.giveUp();
     this.#inFlight.takeSettled((message) => this.#acknowledge(message));
     if (this.#inFlight.count === 0) this.#context.sessions.delete(this);
     this.#context.flushSoon(this);
@@ -210,13 +246,6 @@ export class Session {
       identity: this.identity?.name ?? null,
     });
   }
-}
-
-/** What no client may send, and Aedes takes. */
-function publishFault(packet: PublishPacket): RefusalReason | null {
-  // [MQTT-2.3.1-1] a packet identifier is not 0; [MQTT-3.3.1-2] QoS 0 has no DUP.
-  if (packet.qos > 0 ? !packet.messageId : packet.dup) return "malformed";
-  return null;
 }
 
 function ingressPublish(packet: PublishPacket, verdict: { rule: TopicRule; deviceId: string }) {

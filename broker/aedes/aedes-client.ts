@@ -8,8 +8,9 @@ export const AEDES_VERSION = "1.2.0";
 /** A PUBLISH as mqtt-packet parses it. */
 export interface PublishPacket {
   readonly cmd: "publish";
+  readonly length?: number;
   readonly topic: string;
-  readonly payload: Buffer;
+  payload: Buffer;
   readonly qos: 0 | 1 | 2;
   readonly dup: boolean;
   retain: boolean;
@@ -18,20 +19,41 @@ export interface PublishPacket {
 
 export interface ConnectPacket {
   readonly cmd: "connect";
+  readonly length?: number;
+  readonly protocolId: string;
   readonly clientId: string;
   readonly protocolVersion: number;
   readonly clean: boolean;
   readonly keepalive: number;
   readonly username?: string;
   readonly password?: Buffer;
-  readonly will?: { readonly topic: string; readonly payload: Buffer; readonly qos: number };
+  readonly will?: { readonly topic: string; payload: Buffer; readonly qos: number };
 }
 
+export interface SubscribePacket {
+  readonly cmd: "subscribe";
+  readonly length?: number;
+  readonly messageId: number;
+  readonly subscriptions: readonly { readonly topic: string; qos: number }[];
+}
+
+/** `length` = remaining length [MQTT-2.2.3]. */
 export type MqttPacket =
   | PublishPacket
   | ConnectPacket
-  | { readonly cmd: "pubrel"; readonly messageId: number }
-  | { readonly cmd: "other"; readonly messageId?: number };
+  | SubscribePacket
+  | {
+      readonly cmd: "unsubscribe";
+      readonly length?: number;
+      readonly messageId: number;
+      readonly unsubscriptions: readonly string[];
+    }
+  | {
+      readonly cmd: "puback" | "pubrec" | "pubrel" | "pubcomp";
+      readonly length?: number;
+      readonly messageId: number;
+    }
+  | { readonly cmd: "pingreq" | "disconnect" | "connack" | "suback" | "auth"; readonly length?: number };
 
 type PacketListener = (packet: MqttPacket) => void;
 
@@ -40,6 +62,8 @@ export interface PacketParser extends EventEmitter {
   parse(chunk: Buffer): number;
   /** The packet that is being parsed; `length` = remaining length [MQTT-2.2.3], -1 or undefined before it is known. */
   readonly packet: { readonly length?: number };
+  /** While a packet is told of: how many of its bytes its fields took. A PUBLISH's payload is not counted. */
+  readonly _pos: number;
   /** The CONNECT packet, password included, which the parser keeps for its protocol version. */
   settings: object;
 }
@@ -48,6 +72,8 @@ export interface PacketParser extends EventEmitter {
 export interface AedesClient extends EventEmitter {
   readonly id: string | null;
   readonly clean: boolean;
+  /** By topic filter; without a prototype. */
+  readonly subscriptions: Readonly<Record<string, unknown>>;
   readonly closed: boolean;
   readonly connected: boolean;
   readonly conn: Socket;
@@ -73,17 +99,24 @@ export function checkAedesVersion(aedes: object): void {
   );
 }
 
-/** Puts `take` in front of Aedes' own handling of each packet of a client; calling `pass` hands a packet on to Aedes. */
+/**
+ * Puts `take` in front of Aedes' own handling of each packet of a client; calling the returned function hands a packet on to Aedes.
+ * `broken` is told, before Aedes closes the connection, that the parser could make nothing of what came.
+ */
 export function interceptPackets(
   client: AedesClient,
-  take: (packet: MqttPacket, pass: PacketListener) => void,
-): void {
+  {
+    take,
+    broken,
+  }: { take: (packet: MqttPacket, parsedBytes: number) => void; broken: (fault: Error) => void },
+): PacketListener {
   const parser = client._parser;
   const [original] = parser.listeners("packet") as PacketListener[];
   if (!original) throw new TypeError("Aedes listens for packets from the start");
   parser.removeListener("packet", original);
-  const pass: PacketListener = (packet) => original.call(parser, packet);
-  parser.on("packet", (packet: MqttPacket) => take(packet, pass));
+  parser.on("packet", (packet: MqttPacket) => take(packet, parser._pos));
+  parser.prependListener("error", broken);
+  return (packet) => original.call(parser, packet);
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Aedes, AedesOptions, AuthenticateError } from "aedes";
-import { type Authentication, ownsClientId } from "../authentication.ts";
+import { type Authentication, type AuthenticationOutcome, ownsClientId } from "../authentication.ts";
 import { connectFault } from "../connect-checks.ts";
 import { endWith } from "../connection.ts";
 import type { Identity } from "../device-registry.ts";
@@ -10,12 +10,15 @@ import { Session } from "../session.ts";
 import type { SessionContext } from "../session-context.ts";
 import type { TopicRules } from "../topic-rules.ts";
 import type { AedesClient, ConnectPacket, PublishPacket } from "./aedes-client.ts";
-import type { SessionQueues } from "./session-queues.ts";
+
+/** Topic filters of one client. */
+const SUBSCRIPTIONS_MAX = 1_000;
 
 interface HookParts {
   readonly authentication: Authentication;
   readonly rules: TopicRules;
   readonly receivedIds: ReceivedIdsOfSessions;
+  readonly hasRoomForSession: (clientId: string) => boolean;
 }
 
 type Handlers = Required<
@@ -33,6 +36,7 @@ export class AedesHooks {
   readonly #context: SessionContext;
   readonly #parts: HookParts;
   readonly #sessions = new Map<AedesClient, Session>();
+  readonly #checks = new Set<{ readonly name: string | undefined; isOutdated: boolean }>();
 
   constructor(context: SessionContext, parts: HookParts) {
     this.#context = context;
@@ -53,8 +57,7 @@ export class AedesHooks {
       authorizePublish: (client, packet, done) =>
         this.#authorizePublish(client as unknown as AedesClient | null, packet as PublishPacket, done),
       authorizeSubscribe: (client, subscription, done) => {
-        const session = this.#sessions.get(client as unknown as AedesClient);
-        const isAllowed = session && this.#parts.rules.maySubscribe(session.identity, subscription.topic);
+        const isAllowed = this.#judgeSubscription(client as unknown as AedesClient, subscription.topic);
         if (!isAllowed) this.#refuse("subscription", client.id, { filter: subscription.topic });
         done(null, isAllowed ? subscription : null);
       },
@@ -63,18 +66,25 @@ export class AedesHooks {
     };
   }
 
-  watch(aedes: Aedes, queues: SessionQueues): void {
-    aedes.on("ack", (packet, client) => {
-      if (client?.id) queues.acknowledged(client.id, packet as { payload: Uint8Array } | undefined);
-    });
+  watch(aedes: Aedes): void {
     // Connections end in many ways; each was counted where we caused it, and the rest is the network's.
-    aedes.on("clientError", (client) => this.#forget(client as unknown as AedesClient));
+    aedes.on("clientError", (client, error) => {
+      const session = this.#sessions.get(client as unknown as AedesClient);
+      if (isDrainTimeout(error)) session?.refuse("slow-subscriber", { unreadBytes: session.unreadBytes });
+      this.#forget(client as unknown as AedesClient);
+    });
     aedes.on("connectionError", (client) => this.#forget(client as unknown as AedesClient));
+  }
+
+  maySubscribe(client: AedesClient, filter: string): boolean {
+    const session = this.#sessions.get(client);
+    return session !== undefined && this.#parts.rules.maySubscribe(session.identity, filter);
   }
 
   /** Closes the connections of an identity that was removed or changed. */
   revoke(name: string): void {
     for (const [client, session] of this.#sessions) if (session.identity?.name === name) client.close();
+    for (const check of this.#checks) if (check.name === name) check.isOutdated = true;
   }
 
   stopReading(): void {
@@ -88,6 +98,8 @@ export class AedesHooks {
   ): void {
     const fault = connectFault(packet, this.#context.config);
     if (!fault) {
+      // Kept as long as the connection lasts; as a view it would keep its whole read chunk.
+      if (packet.will) packet.will.payload = Buffer.from(packet.will.payload);
       done(null, true);
       return;
     }
@@ -101,7 +113,7 @@ export class AedesHooks {
     done: (error: AuthenticateError | null, isAllowed: boolean | null) => void,
   ): Promise<void> {
     const clientId = client.id ?? "";
-    const answer = await this.#parts.authentication.identify(credentials.name, credentials.secret);
+    const answer = await this.#identify(credentials);
     if (client.closed) return;
     const isOwn = answer.outcome === "identified" && ownsClientId(answer.identity, clientId);
     if (answer.outcome === "identified" && isOwn) {
@@ -115,12 +127,30 @@ export class AedesHooks {
     done(Object.assign(new Error(reason), { returnCode }) as unknown as AuthenticateError, null);
   }
 
+  /** What was found out about an identity that was removed or changed meanwhile does not count: it may ask again. */
+  async #identify(credentials: {
+    name: string | undefined;
+    secret: Buffer | undefined;
+  }): Promise<AuthenticationOutcome> {
+    const check = { name: credentials.name, isOutdated: false };
+    this.#checks.add(check);
+    const answer = await this.#parts.authentication.identify(credentials.name, credentials.secret);
+    this.#checks.delete(check);
+    return check.isOutdated ? { outcome: "refused", reason: "authentication-busy" } : answer;
+  }
+
   #open(client: AedesClient, identity: Identity | null): void {
     const clientId = client.id ?? "";
     const ingress = new Ingress(this.#parts.rules, { identity, clientId });
     const receivedIds = this.#parts.receivedIds.open(clientId, client.clean);
     this.#sessions.set(client, new Session(this.#context, client, { identity, ingress, receivedIds }));
     client.conn.once("close", () => this.#forget(client));
+  }
+
+  #judgeSubscription(client: AedesClient, filter: string): boolean {
+    if (!this.maySubscribe(client, filter)) return false;
+    if (!client.clean && !this.#parts.hasRoomForSession(client.id ?? "")) return false;
+    return filter in client.subscriptions || Object.keys(client.subscriptions).length < SUBSCRIPTIONS_MAX;
   }
 
   /** Reached by wills, and by publishes on plain filters, which were judged when they were read. */
@@ -143,9 +173,10 @@ export class AedesHooks {
   #mayForward(client: AedesClient, topicName: string): boolean {
     const session = this.#sessions.get(client);
     if (!session || !this.#parts.rules.mayReceive(session.identity, topicName)) return false;
-    if (session.writableBytes <= this.#context.config.subscriberMaxBytes) return true;
-    session.refuse("slow-subscriber", { unsentBytes: session.writableBytes });
-    return false;
+    if (session.unreadBytes > this.#context.config.subscriberMaxBytes)
+      session.refuse("slow-subscriber", { unreadBytes: session.unreadBytes });
+    // Also to one that was cut: nothing is written any more, and a persistent session keeps the message.
+    return true;
   }
 
   #forget(client: AedesClient): void {
@@ -156,6 +187,11 @@ export class AedesHooks {
   #refuse(reason: RefusalReason, who: string, fields: Record<string, unknown>): void {
     this.#context.refusals.refuse(reason, who, fields);
   }
+}
+
+/** Aedes gives it no code. */
+function isDrainTimeout(error: Error): boolean {
+  return error.message === "drain timeout";
 }
 
 function address(client: AedesClient): string {

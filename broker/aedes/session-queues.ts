@@ -1,9 +1,13 @@
+import type { Readable } from "node:stream";
 import aedesPersistence from "aedes-persistence";
 import type { LiveSubscribers } from "../live-subscribers.ts";
 import type { BrokerMetrics } from "../metrics.ts";
 
 interface QueuedPacket {
+  readonly topic: string;
   readonly payload: Uint8Array | string;
+  readonly messageId?: number;
+  dup?: boolean;
 }
 
 interface SessionClient {
@@ -14,12 +18,16 @@ interface SessionSubscription {
   readonly clientId: string;
 }
 
-/** The methods of aedes-persistence 11 that are wrapped; all return promises. */
+/** The methods of aedes-persistence 11 that are wrapped; all but the stream return promises. */
 interface Persistence {
   addSubscriptions(client: SessionClient, subscriptions: readonly { topic: string }[]): Promise<unknown>;
   removeSubscriptions(client: SessionClient, filters: readonly string[]): Promise<unknown>;
   cleanSubscriptions(client: SessionClient): Promise<unknown>;
   outgoingEnqueueCombi(subscriptions: readonly SessionSubscription[], packet: QueuedPacket): Promise<unknown>;
+  outgoingUpdate(client: SessionClient, packet: QueuedPacket): Promise<unknown>;
+  outgoingClearMessageId(client: SessionClient, packet: QueuedPacket): Promise<QueuedPacket | undefined>;
+  outgoingStream(client: SessionClient): Readable;
+  storeRetained(packet: QueuedPacket): Promise<unknown>;
 }
 
 /** A CommonJS module, whose types say that it has a default export. */
@@ -30,68 +38,114 @@ interface Queue {
   bytes: number;
 }
 
+export interface SessionBounds {
+  /** Messages queued for one session. */
+  readonly messagesMax: number;
+  /** Payload bytes queued for all sessions. */
+  readonly bytesMax: number;
+  /** Sessions with subscriptions. */
+  readonly sessionsMax: number;
+  /** Topic names with a retained message. */
+  readonly retainedMax: number;
+}
+
 /**
- * Sessions of subscribers, in memory, with what Aedes' own store lacks: bounds on what is queued for clients that are away or do not
- * acknowledge, and word to `LiveSubscribers` of what sessions of absent clients subscribe to.
+ * Sessions of subscribers, in memory, with what Aedes' own store lacks: bounds on what is kept, DUP on what is sent again, and word to
+ * `LiveSubscribers` of what sessions of absent clients subscribe to.
  */
 export class SessionQueues {
   readonly persistence: Persistence;
   readonly #live: LiveSubscribers;
   readonly #metrics: BrokerMetrics;
-  readonly #bounds: { messagesMax: number; bytesMax: number };
+  readonly #bounds: SessionBounds;
+  readonly #maySubscribe: (client: SessionClient, filter: string) => boolean;
   readonly #filters = new Map<string, Set<string>>();
   readonly #queues = new Map<string, Queue>();
+  readonly #retained = new Set<string>();
   #bytes = 0;
 
   constructor(
-    live: LiveSubscribers,
-    metrics: BrokerMetrics,
-    bounds: { messagesMax: number; bytesMax: number },
+    bounds: SessionBounds,
+    parts: {
+      live: LiveSubscribers;
+      metrics: BrokerMetrics;
+      maySubscribe: (client: SessionClient, filter: string) => boolean;
+    },
   ) {
-    this.#live = live;
-    this.#metrics = metrics;
+    this.#live = parts.live;
+    this.#metrics = parts.metrics;
+    this.#maySubscribe = parts.maySubscribe;
     this.#bounds = bounds;
-    this.persistence = this.#wrap(memoryPersistence());
+    this.persistence = memoryPersistence();
+    this.#wrapSubscriptions(this.persistence);
+    this.#wrapQueues(this.persistence);
+    this.#wrapRetained(this.persistence);
   }
 
-  /** A subscriber acknowledged a message. */
-  acknowledged(clientId: string, packet: QueuedPacket | undefined): void {
-    const queue = this.#queues.get(clientId);
-    if (!queue || !packet) return;
-    const bytes = packet.payload.length;
-    queue.messages -= 1;
-    queue.bytes -= bytes;
-    this.#bytes -= bytes;
-    if (queue.messages <= 0) this.#forget(clientId);
+  /** False where one session more would be too many. */
+  hasRoom(clientId: string): boolean {
+    return this.#filters.has(clientId) || this.#filters.size < this.#bounds.sessionsMax;
   }
 
-  #wrap(persistence: Persistence): Persistence {
-    const original = {
-      add: persistence.addSubscriptions.bind(persistence),
-      remove: persistence.removeSubscriptions.bind(persistence),
-      clean: persistence.cleanSubscriptions.bind(persistence),
-      enqueue: persistence.outgoingEnqueueCombi.bind(persistence),
-    };
+  #wrapSubscriptions(persistence: Persistence): void {
+    const add = persistence.addSubscriptions.bind(persistence);
+    const remove = persistence.removeSubscriptions.bind(persistence);
+    const clean = persistence.cleanSubscriptions.bind(persistence);
+    // Aedes brings all subscriptions of a packet for each that was granted, the refused ones too: their messages would be queued.
     persistence.addSubscriptions = (client, subscriptions) => {
-      for (const { topic } of subscriptions) this.#subscribed(client.id, topic);
-      return original.add(client, subscriptions);
+      const granted = subscriptions.filter(({ topic }) => this.#maySubscribe(client, topic));
+      for (const { topic } of granted) this.#subscribed(client.id, topic);
+      return add(client, granted);
     };
     persistence.removeSubscriptions = (client, filters) => {
       for (const filter of filters) this.#unsubscribed(client.id, filter);
-      return original.remove(client, filters);
+      return remove(client, filters);
     };
     persistence.cleanSubscriptions = (client) => {
       for (const filter of this.#filters.get(client.id) ?? []) this.#live.removed(filter);
       this.#filters.delete(client.id);
-      this.#forget(client.id);
-      return original.clean(client);
+      return clean(client);
     };
+  }
+
+  #wrapQueues(persistence: Persistence): void {
+    const enqueue = persistence.outgoingEnqueueCombi.bind(persistence);
+    const update = persistence.outgoingUpdate.bind(persistence);
+    const clear = persistence.outgoingClearMessageId.bind(persistence);
+    const stream = persistence.outgoingStream.bind(persistence);
     persistence.outgoingEnqueueCombi = (subscriptions, packet) =>
-      original.enqueue(
+      enqueue(
         subscriptions.filter(({ clientId }) => this.#reserve(clientId, packet.payload.length)),
         packet,
       );
-    return persistence;
+    // It rejects for what the queue had no room for, and Aedes would close the connection: it is delivered all the same, once.
+    persistence.outgoingUpdate = (client, packet) => update(client, packet).catch(() => {});
+    persistence.outgoingClearMessageId = async (client, packet) => {
+      const cleared = await clear(client, packet);
+      if (cleared) this.#release(client.id, cleared.payload.length);
+      return cleared;
+    };
+    // [MQTT-3.3.1-1] What has a packet identifier was sent before.
+    persistence.outgoingStream = (client) =>
+      stream(client).map((packet: QueuedPacket) => {
+        if (packet.messageId !== undefined) packet.dup = true;
+        return packet;
+      });
+  }
+
+  #wrapRetained(persistence: Persistence): void {
+    const store = persistence.storeRetained.bind(persistence);
+    persistence.storeRetained = async (packet) => {
+      const { topic, payload } = packet;
+      if (payload.length === 0) this.#retained.delete(topic);
+      else if (this.#retained.has(topic) || this.#retained.size < this.#bounds.retainedMax)
+        this.#retained.add(topic);
+      else {
+        this.#metrics.retainedDropped += 1;
+        return;
+      }
+      await store(packet);
+    };
   }
 
   #subscribed(clientId: string, filter: string): void {
@@ -124,8 +178,12 @@ export class SessionQueues {
     return true;
   }
 
-  #forget(clientId: string): void {
-    this.#bytes -= this.#queues.get(clientId)?.bytes ?? 0;
-    this.#queues.delete(clientId);
+  #release(clientId: string, bytes: number): void {
+    const queue = this.#queues.get(clientId);
+    if (!queue) return;
+    queue.messages -= 1;
+    queue.bytes -= bytes;
+    this.#bytes -= bytes;
+    if (queue.messages <= 0) this.#queues.delete(clientId);
   }
 }

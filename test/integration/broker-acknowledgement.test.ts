@@ -96,6 +96,23 @@ test("QoS 2: one that failed is taken again when it comes again, also on a new c
   third.end();
 });
 
+test("QoS 2: PUBREL before PUBREC, and messages without PUBREL beyond a bound, close the connection", async () => {
+  await using server = await startBroker({ config: { inFlightMax: 65_535 } });
+  const hasty = await RawMqtt.connected(server.port, { clientId: "hasty" });
+  hasty.send(publishPacket(topic, "x", { qos: 2, messageId: 1 }), { cmd: "pubrel", messageId: 1 } as never);
+  await hasty.closed();
+  server.sink.isInstant = true;
+  const hoarder = await RawMqtt.connected(server.port, { clientId: "hoarder" });
+  const total = 9_000;
+  hoarder.send(
+    ...Array.from({ length: total }, (_, index) =>
+      publishPacket(topic, "", { qos: 2, messageId: index + 1 }),
+    ),
+  );
+  await hoarder.closed();
+  assert.deepEqual(server.broker.status().refused, { malformed: 1, unreleased: 1 });
+});
+
 test("a flood is held within its bounds, and all of it is acknowledged in order in the end", async () => {
   await using server = await startBroker({ config: { inFlightMax: 100 } });
   const client = await RawMqtt.connected(server.port);
@@ -122,22 +139,36 @@ test("a flood is held within its bounds, and all of it is acknowledged in order 
 });
 
 test("PINGREQ is answered while messages are held, and the keep alive does not end the connection", async () => {
-  await using server = await startBroker({ config: { holdMaxMs: 60_000 } });
-  const client = await RawMqtt.connected(server.port, { keepalive: 8 });
-  client.publish(topic, "held");
-  await client.until(() => server.sink.accepted.length === 1);
-  client.send({ cmd: "pingreq" } as never);
-  await client.until(() => client.of("pingresp").length === 1);
+  await using server = await startBroker();
+  const client = await RawMqtt.connected(server.port, { keepalive: 1 });
+  for (let messageId = 1; messageId <= 20; messageId++) client.publish(topic, "held", { messageId });
+  for (let ping = 1; ping <= 5; ping++) {
+    client.send({ cmd: "pingreq" } as never);
+    await client.until(() => client.of("pingresp").length === ping);
+    await turn(400);
+  }
   server.sink.settleAll();
-  await client.until(() => client.acknowledgedIds().length === 1);
+  await client.until(() => client.acknowledgedIds().length === 20);
   client.end();
 });
 
-test("a message is held for half the keep alive at most", async () => {
-  await using server = await startBroker();
+test("a connection that is not read, so that its PINGREQ can't be answered, is given up after half its keep alive", async () => {
+  await using server = await startBroker({ config: { inFlightMax: 1 } });
   const client = await RawMqtt.connected(server.port, { keepalive: 1 });
   client.publish(topic, "held");
   await client.closed();
+  assert.deepEqual(client.acknowledgedIds(), []);
+  assert.equal(server.broker.status().refused["not-durable"], 1);
+});
+
+test("a message that is not durable after the longest hold closes its connection", async () => {
+  await using server = await startBroker({ config: { holdMaxMs: 100 } });
+  const client = await RawMqtt.connected(server.port, { keepalive: 0 });
+  client.publish(topic, "held");
+  await client.closed();
+  server.sink.settleAll();
+  await turn();
+  assert.deepEqual(client.acknowledgedIds(), []);
   assert.equal(server.broker.status().refused["not-durable"], 1);
 });
 

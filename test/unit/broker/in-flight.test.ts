@@ -43,17 +43,33 @@ test("QoS 2 state: a clean session begins empty, a persistent one goes on withou
   const sessions = new ReceivedIdsOfSessions({ sessionsMax: 2 });
   const first = sessions.open("a", false);
   first.hold(1);
-  first.hold(2);
-  first.stored(2);
+  first.settle(first.hold(2), true);
   const second = sessions.open("a", false);
+  second.dropHeld();
   assert.equal(second.state(1), undefined);
   assert.equal(second.state(2), "stored");
   assert.equal(sessions.open("a", true).size, 0);
-  assert.equal(sessions.open("a", false).size, 0);
-  sessions.open("a", false).stored(3);
+  const again = sessions.open("a", false);
+  assert.equal(again.size, 0);
+  again.settle(again.hold(3), true);
   sessions.open("b", false);
   sessions.open("c", false);
   assert.equal(sessions.open("a", false).size, 0, "the oldest of too many sessions is forgotten");
+});
+
+test("QoS 2 state: a message that is settled late says nothing of the one that has its identifier by then", () => {
+  const ids = new ReceivedIdsOfSessions({ sessionsMax: 1 }).open("a", false);
+  const late = ids.hold(5);
+  ids.dropHeld();
+  const fresh = ids.hold(5);
+  ids.settle(late, true);
+  assert.equal(ids.state(5), "held");
+  ids.settle(late, false);
+  assert.equal(ids.state(5), "held");
+  ids.settle(fresh, true);
+  assert.equal(ids.state(5), "stored");
+  ids.release(5);
+  assert.equal(ids.state(5), undefined);
 });
 
 test("closes are paced, and none is forgotten", (context) => {
