@@ -36,7 +36,7 @@ export interface QuarantineFacts {
  * Memory is bounded by the writer (rows go to the database engine in chunks, which may spill to disk).
  */
 export interface BatchWriter {
-  /** `values` are the typed columns in the order of `topic.columns`. */
+  /** `values` are the typed columns in the order of `topic.columns`. The row's bytes must stay as they are until `write` or `discard`. */
   add(topic: TopicVersion, row: Row, values: readonly ColumnValue[]): void | Promise<void>;
   quarantine(row: Row, facts: QuarantineFacts): void | Promise<void>;
   /** Estimated uncompressed bytes since the last write or discard. */

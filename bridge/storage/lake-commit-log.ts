@@ -5,6 +5,7 @@ import { fullJitterDelayMs } from "../../devices/protocol/backoff.ts";
 import { BridgeError } from "../errors.ts";
 import { START_POSITION } from "../streams/stream-log.ts";
 import type { CommitEntry, CommitLog, LakeState } from "./commit-log.ts";
+import { deleteObjects } from "./delete-objects.ts";
 import {
   applyEntry,
   COMMITS,
@@ -127,11 +128,11 @@ export class LakeCommitLog implements CommitLog {
       await this.#store.putIfAbsent(snapshotPath(state.number), encodeJson(snapshot));
       this.#snapshot = snapshot;
       await this.#dropOldSnapshots();
-      for (let number = last?.firstKept ?? 1; number < firstKept; number++) {
-        this.#entries.delete(number);
-        await this.#store.delete(entryPath(number));
-      }
-      return { pruned: firstKept - (last?.firstKept ?? 1) };
+      const start = last?.firstKept ?? 1;
+      const pruned = Array.from({ length: firstKept - start }, (_, index) => start + index);
+      for (const number of pruned) this.#entries.delete(number);
+      await deleteObjects(this.#store, pruned.map(entryPath));
+      return { pruned: pruned.length };
     });
   }
 
@@ -197,7 +198,7 @@ export class LakeCommitLog implements CommitLog {
         const isOurs = found !== null && parseEntry(entry.number, found).commitId === entry.commitId;
         return isOurs ? "committed" : "taken";
       } catch (error) {
-        const mayHelp = error instanceof BridgeError && error.code === "STORE_UNAVAILABLE";
+        const mayHelp = error instanceof BridgeError && error.retryable && error.code === "STORE_UNAVAILABLE";
         if (!mayHelp || attempt + 1 === appendAttemptsMax) throw error;
         await this.#sleep(fullJitterDelayMs(attempt, appendBackoff, this.#random));
       }
@@ -220,7 +221,7 @@ export class LakeCommitLog implements CommitLog {
   async #dropOldSnapshots(): Promise<void> {
     const paths: string[] = [];
     for await (const object of this.#store.list(SNAPSHOTS_PREFIX)) paths.push(object.path);
-    for (const path of paths.slice(0, -snapshotsKept)) await this.#store.delete(path);
+    await deleteObjects(this.#store, paths.slice(0, -snapshotsKept));
   }
 
   #remember(entry: CommitEntry): void {

@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { BridgeError } from "../errors.ts";
 import { QUARANTINE } from "./commit-log.ts";
+import { deleteObjects } from "./delete-objects.ts";
 import { logFolder } from "./delta/delta-log.ts";
 import { DeltaTable, decodePath } from "./delta/delta-table.ts";
 import type { LakeCommitLog } from "./lake-commit-log.ts";
@@ -53,11 +54,11 @@ export async function vacuum(options: VacuumOptions): Promise<VacuumReport> {
   const candidates = new Map<string, StoredObject>();
   for (const name of names) await findUnnamed(options, name, now() - olderThanMs, { candidates, report });
   if (candidates.size > 0) await keepCommitted(commitLog, state.number, candidates);
-  for (const { path, bytes } of candidates.values()) {
-    if (!options.isDryRun) await store.delete(path);
+  for (const { bytes } of candidates.values()) {
     report.orphans++;
     report.orphanBytes += bytes;
   }
+  if (!options.isDryRun) await deleteObjects(store, [...candidates.keys()]);
   logger.info({ event: "vacuum.done", isDryRun: options.isDryRun ?? false, ...report }, "unreferenced files");
   return report;
 }

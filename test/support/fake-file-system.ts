@@ -29,8 +29,8 @@ export interface ProcessOptions {
   readonly fault?: (call: string, path: string) => string | null;
 }
 
-export function fileError(code: string, path: string): Error {
-  return Object.assign(new Error(`${code}: ${path}`), { code });
+export function fileError(code: string, path: string, syscall = "?"): Error {
+  return Object.assign(new Error(`${code}: ${path}`), { code, syscall });
 }
 
 function folderNode(entries: Iterable<[string, Node]> = []): FolderNode {
@@ -59,7 +59,7 @@ export class FakeDisk {
       this.calls++;
       if (++calls >= (options.diesAtCall ?? Number.POSITIVE_INFINITY)) throw fileError("EKILLED", path);
       const code = options.fault?.(name, path) ?? null;
-      if (code !== null) throw fileError(code, path);
+      if (code !== null) throw fileError(code, path, name);
       // The call takes effect now; others run before its caller goes on.
       const result = work();
       await new Promise<void>((resolve) => setImmediate(resolve));

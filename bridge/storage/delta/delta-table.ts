@@ -22,6 +22,7 @@ import {
 
 /** After a pause this long the log may have been cleaned up beyond what was read of it. */
 const startOverAfterMs = 3_600_000;
+const entriesPerCheckpoint = 100;
 
 /** What the log entries after the checkpoint `base` changed; with it, the state of the table. */
 export interface DeltaState {
@@ -73,6 +74,11 @@ function applyAction(state: DeltaState, action: DeltaAction): void {
   }
 }
 
+function applyEntry(state: DeltaState, actions: readonly DeltaAction[]): void {
+  for (const action of actions) applyAction(state, action);
+  state.version++;
+}
+
 /**
  * One Delta table, read incrementally: memory holds what changed since the last checkpoint, the rest stays in that file, so that
  * following a table costs the same however many files it has. Used by one caller at a time.
@@ -105,10 +111,19 @@ export class DeltaTable {
     return state;
   }
 
-  /** Creates the entry after the state that was last read. `exists`: somebody else's has that number. */
+  /** Creates the entry after the state that was last read, and takes it over. `exists`: somebody else's has that number. */
   async append(actions: readonly DeltaAction[]): Promise<"created" | "exists"> {
-    const version = (this.#state?.version ?? -1) + 1;
-    return this.#store.putIfAbsent(logEntryPath(this.name, version), encodeActions(actions));
+    const state = this.#state ?? (await this.refresh());
+    const path = logEntryPath(this.name, state.version + 1);
+    const outcome = await this.#store.putIfAbsent(path, encodeActions(actions));
+    if (outcome === "created") applyEntry(state, actions);
+    return outcome;
+  }
+
+  /** As of the last refresh or append. */
+  isCheckpointDue(): boolean {
+    const { version = -1, base } = this.#state ?? {};
+    return version - (base?.version ?? -1) >= entriesPerCheckpoint;
   }
 
   /** Live files, as of the last refresh. */
@@ -165,8 +180,7 @@ export class DeltaTable {
     for (;;) {
       const actions = await this.#entry(state.version + 1);
       if (actions === null) return;
-      for (const action of actions) applyAction(state, action);
-      state.version++;
+      applyEntry(state, actions);
     }
   }
 

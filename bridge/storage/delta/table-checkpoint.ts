@@ -1,3 +1,4 @@
+import { deleteObjects } from "../delete-objects.ts";
 import { encodeJson } from "../lake-format.ts";
 import type { ObjectStore } from "../object-store.ts";
 import { writeCheckpointFile } from "../parquet/checkpoint-writer.ts";
@@ -5,13 +6,8 @@ import type { DeltaAction } from "./delta-actions.ts";
 import { checkpointPath, lastCheckpointPath, logFolder } from "./delta-log.ts";
 import type { DeltaState, DeltaTable } from "./delta-table.ts";
 
-const entriesPerCheckpoint = 100;
 /** Delta's default of `delta.deletedFileRetentionDuration`. */
 const tombstoneRetentionMs = 7 * 86_400_000;
-
-export function isCheckpointDue(state: Readonly<DeltaState>): boolean {
-  return state.version - (state.base?.version ?? -1) >= entriesPerCheckpoint;
-}
 
 /** Writes a checkpoint of the state that the table last read, and points `_last_checkpoint` at it. Safe to race. */
 export async function writeCheckpoint(store: ObjectStore, table: DeltaTable, nowMs: number): Promise<void> {
@@ -61,7 +57,7 @@ export async function cleanLog(
     files.push({ path, version: Number(version) });
     if (path.endsWith(".checkpoint.parquet")) boundary = Math.max(boundary, Number(version));
   }
-  const expired = files.filter(({ version }) => version < boundary);
-  for (const { path } of expired) await store.delete(path);
+  const expired = files.filter(({ version }) => version < boundary).map(({ path }) => path);
+  await deleteObjects(store, expired);
   return expired.length;
 }

@@ -19,7 +19,7 @@ import {
   WRITER_VERSION,
 } from "./delta-schema.ts";
 import { type DeltaState, DeltaTable } from "./delta-table.ts";
-import { cleanLog, isCheckpointDue, writeCheckpoint } from "./table-checkpoint.ts";
+import { cleanLog, writeCheckpoint } from "./table-checkpoint.ts";
 
 /** Lost races on one table before its publishing is given up for now. */
 const racesMax = 50;
@@ -91,7 +91,7 @@ class DeltaTablePublisher implements TablePublisher {
     const table = this.#tableNamed(name);
     const target = Math.max(...pending.map(({ lastCommit }) => lastCommit));
     let written: 0 | 1 = 0;
-    for (let races = 0; ; races++) {
+    for (let races = 0; written === 0; races++) {
       const state = await table.refresh();
       const shown = state.txns.get(this.#appId)?.version ?? 0;
       if (shown >= target) break;
@@ -192,8 +192,7 @@ class DeltaTablePublisher implements TablePublisher {
   /** Rewriting the log's past can wait: a failure that may pass is told and tried again at the next entry. */
   async #maintain(table: DeltaTable): Promise<void> {
     const { store, logger, logRetentionMs = 30 * dayMs } = this.#options;
-    const state = await table.refresh();
-    if (!isCheckpointDue(state)) return;
+    if (!table.isCheckpointDue()) return;
     const nowMs = this.#now();
     try {
       await writeCheckpoint(store, table, nowMs);

@@ -10,6 +10,13 @@ import { ownStagingFolderName, removeStagingLeftovers } from "./staging-folder.t
 /** Node's codes for a disk, quota or file table that has no room. */
 const fullCodes = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"]);
 
+/** Node's codes for `link` where the file system can't do that. */
+const linklessCodes = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
+
+function isOfLink(error: unknown): boolean {
+  return error instanceof Error && "syscall" in error && error.syscall === "link";
+}
+
 /**
  * The lake on a local folder. Create = temporary file, write, flush, link to the name, flush the folder: a name never shows a part of
  * its bytes, and whatever resolved survives a power cut. What another process left unflushed is flushed before it is answered, so
@@ -230,6 +237,12 @@ class LocalStore implements ObjectStore {
         cause,
         details: { code },
       });
+    if (linklessCodes.has(code) && isOfLink(cause))
+      return new BridgeError(
+        "STORE_UNAVAILABLE",
+        `the file system of ${this.#root} has no hard links (${code}), without which nothing can be created exactly once; use another`,
+        { retryable: false, cause, details: { code } },
+      );
     return new BridgeError("STORE_UNAVAILABLE", `${this.#root} did not do it: ${code || String(cause)}`, {
       retryable: true,
       cause,

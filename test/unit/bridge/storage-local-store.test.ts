@@ -207,6 +207,19 @@ test("a full disk is STORE_FULL, any other refusal STORE_UNAVAILABLE, both retry
   assert.equal(await store.putIfAbsent("a", Buffer.from("1")), "created");
 });
 
+test("a file system without hard links is told apart, and trying again is no use", async () => {
+  const disk = new FakeDisk();
+  const store = await openLocalStore(
+    root,
+    disk.process({ fault: (call) => (call === "link" ? "EPERM" : null) }),
+  );
+  await assert.rejects(store.putIfAbsent("a", Buffer.from("1")), {
+    code: "STORE_UNAVAILABLE",
+    retryable: false,
+    message: /no hard links/,
+  });
+});
+
 test("leftovers of dead processes go when a lake is opened, those of living ones stay", async () => {
   const folder = mkdtempSync(join(tmpdir(), "tidegate-staging-"));
   const names = {
