@@ -1,4 +1,4 @@
-import type { ColumnType, TopicVersion } from "../consumer/topic-catalog.ts";
+import type { TopicVersion } from "../consumer/topic-catalog.ts";
 import type { TableAdds } from "./commit-log.ts";
 
 /** Value of a typed column: timestamp = ms since the epoch. */
@@ -47,6 +47,3 @@ export interface BatchWriter {
   /** Forgets the rows; files already written become orphans for vacuum. */
   discard(): Promise<void>;
 }
-
-/** Columns of every table, before the typed ones, with their Delta types. */
-export type { ColumnType };
