@@ -37,7 +37,7 @@ function addDefinitionOptions(command: Command): Command {
     .option("--id-path <path>", "json: where the message id stands (default: id)")
     .option("--time-path <path>", "json: where the event time stands (default: ts)")
     .option("--schema <file>", "JSON Schema file; its scalar properties become typed columns")
-    .option("--max-payload-bytes <bytes>", "largest payload (default: 262144)")
+    .option("--max-payload-bytes <bytes>", "largest payload (default: 131072)")
     .option("--qos <list>", "allowed QoS, e.g. 0,1 (default: 0,1,2)")
     .option("--dedupe-window <seconds>", "how long ids are remembered, in stream time (default: 3600)")
     .option("--publishers <list>", "identities that may publish, names or prefixes ending in * (default: *)")

@@ -79,7 +79,7 @@ export interface TopicRecord extends TopicDefinition {
 export const topicDefaults = {
   idPath: "id",
   timePath: "ts",
-  maxPayloadBytes: 262_144,
+  maxPayloadBytes: 131_072,
   allowedQos: [0, 1, 2],
   dedupeWindowMs: 3_600_000,
   publishers: ["*"],

@@ -11,6 +11,8 @@ export interface TopicsOptions {
   readonly store: RegistryStore;
   readonly archive: TopicArchive;
   readonly now: () => number;
+  /** Largest MQTT packet that the broker takes. */
+  readonly packetMaxBytes: number;
   /** Resolves once the broker judges by the change, or can't be waited for any longer. */
   readonly changed: () => Promise<void>;
 }
@@ -105,6 +107,7 @@ export class Topics {
         `The table of ${definition.name} can't go on with these columns: ${conflicts.join("; ")}.`,
         { retryable: false, details: { conflicts } },
       );
+    this.#refuseUnreachablePayload(definition);
     this.#refuseAmbiguity(definition);
     const last = versions.at(-1);
     return await this.#store({
@@ -114,6 +117,17 @@ export class Topics {
       createdAtMs: this.#options.now(),
       deleted: false,
     });
+  }
+
+  #refuseUnreachablePayload({ maxPayloadBytes, filter }: TopicDefinition): void {
+    const { packetMaxBytes } = this.#options;
+    const largest = largestPayloadBytes(packetMaxBytes, filter);
+    if (maxPayloadBytes <= largest) return;
+    throw new GatewayError(
+      "TOPIC_INVALID",
+      `maxPayloadBytes ${maxPayloadBytes} does not fit the largest packet: use at most ${largest}, or raise mqtt.packetMaxBytes (${packetMaxBytes}) and restart.`,
+      { retryable: false },
+    );
   }
 
   #refuseAmbiguity(definition: TopicDefinition): void {
@@ -148,6 +162,11 @@ export class Topics {
     this.#last = result.catch(() => undefined);
     return result;
   }
+}
+
+/** What a PUBLISH leaves to its payload: the rest is a fixed header (5), length (2) and text of the topic name, packet identifier (2). */
+export function largestPayloadBytes(packetMaxBytes: number, filter: string): number {
+  return packetMaxBytes - 9 - Buffer.byteLength(filter);
 }
 
 /** True where some topic name matches both filters and neither is more specific. */

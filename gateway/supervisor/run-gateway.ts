@@ -9,7 +9,8 @@ import { Devices } from "../registry/devices.ts";
 import { reconcileTopics } from "../registry/reconcile-topics.ts";
 import { RegistryStore } from "../registry/registry-store.ts";
 import type { TopicArchive } from "../registry/topic-archive.ts";
-import { Topics } from "../registry/topics.ts";
+import { topicDefaults } from "../registry/topic-definition.ts";
+import { largestPayloadBytes, Topics } from "../registry/topics.ts";
 import { prepareDataFolder } from "./data-folder.ts";
 import { DataFolderLock } from "./data-folder-lock.ts";
 import { createServices } from "./gateway-services.ts";
@@ -130,6 +131,7 @@ const noticeTimeoutMs = 2_000;
 const noticePollMs = 20;
 
 function administration(parts: {
+  config: GatewayConfig;
   store: RegistryStore;
   archive: TopicArchive;
   supervisor: Supervisor;
@@ -158,7 +160,11 @@ function administration(parts: {
       );
   };
   return {
-    topics: new Topics({ ...parts, changed: () => tell("topicsChanged", null) }),
+    topics: new Topics({
+      ...parts,
+      packetMaxBytes: parts.config.mqtt.packetMaxBytes,
+      changed: () => tell("topicsChanged", null),
+    }),
     devices: new Devices({ ...parts, revoked: (name) => tell("deviceRevoked", name) }),
   };
 }
@@ -172,6 +178,10 @@ async function createDemoTopics(parts: {
   const { config, store, topics, now } = parts;
   if (store.fact(initialisedFact) !== undefined) return;
   const isEmpty = topics.list({ deleted: true }).length === 0;
-  if (config.topics.demo && isEmpty) for (const topic of demoTopics) await topics.create(topic);
+  if (config.topics.demo && isEmpty)
+    for (const topic of demoTopics) {
+      const largest = largestPayloadBytes(config.mqtt.packetMaxBytes, topic.filter);
+      await topics.create({ ...topic, maxPayloadBytes: Math.min(topicDefaults.maxPayloadBytes, largest) });
+    }
   await store.setFact(initialisedFact, now());
 }

@@ -91,30 +91,39 @@ export class SupervisedChild {
   }
 
   start(): void {
-    const { role, program, logger, config } = this.#options;
+    const { role, program, logger } = this.#options;
     this.#setState("starting");
-    // Only the supervisor speaks on stdout; what children print goes where the logs go.
-    const child = fork(program, [role], { stdio: ["ignore", 2, 2, "ipc"], serialization: "advanced" });
-    this.#process = child;
     this.#hasRefused = false;
+    let child: ChildProcess;
+    try {
+      // Only the supervisor speaks on stdout; what children print goes where the logs go.
+      child = fork(program, [role], { stdio: ["ignore", 2, 2, "ipc"], serialization: "advanced" });
+    } catch (error) {
+      logger.error({ event: "child.error", role, err: error }, `${role} can't be started`);
+      this.#startLater(null);
+      return;
+    }
+    this.#process = child;
     child.on("message", (message) => this.#receive(message as FromChild));
     child.on("error", (error) =>
       logger.error({ event: "child.error", role, err: error }, "child process error"),
     );
     child.once("close", (code, signal) => this.#ended(child, code, signal));
-    child.once("spawn", () => {
-      const identity = child.pid === undefined ? null : identifyProcess(child.pid);
-      this.#options.onProcess(identity);
-      this.#send({ type: "start", config, listening: this.#listening });
-      logger.info({ event: "child.started", role, pid: child.pid }, `${role} started`);
-    });
+    child.once("spawn", () => this.#admit(child));
   }
 
-  /** Starts a waiting child at once. */
-  startNow(): void {
-    if (this.#state !== "waiting") return;
-    this.#clearTimer();
-    this.start();
+  /** Lets the child begin once its process is on record; one that can't be recorded (no space) never begins. */
+  #admit(child: ChildProcess): void {
+    const { role, logger, config, onProcess } = this.#options;
+    try {
+      onProcess(child.pid === undefined ? null : identifyProcess(child.pid));
+    } catch (error) {
+      logger.error({ event: "child.record.failed", role, err: error }, `${role} can't be put on record`);
+      child.kill("SIGKILL");
+      return;
+    }
+    this.#send({ type: "start", config, listening: this.#listening });
+    logger.info({ event: "child.started", role, pid: child.pid }, `${role} started`);
   }
 
   notify(message: ToChild): void {
@@ -192,33 +201,43 @@ export class SupervisedChild {
 
   #ended(child: ChildProcess, code: number | null, signal: string | null): void {
     if (this.#process !== child) return;
-    const { role, logger, now, random, onProcess } = this.#options;
+    const { role, logger, now } = this.#options;
     this.#process = null;
     this.#lastExit = { code, signal, atMs: now() };
     for (const request of [...this.#requests.values()]) request.reject(unreachable(`The ${role} ended.`));
-    onProcess(null);
+    this.#forget();
     if (this.#state === "stopping") {
       this.#setState("stopped");
       this.#stopped?.();
       return;
     }
     if (!this.#hasRefused) this.#refusal = null;
-    const wasHealthy = this.#readyAtMs !== null && now() - this.#readyAtMs >= healthyAfterMs;
+    const facts = { event: "child.ended", role, pid: child.pid, code, signal, refusal: this.#refusal?.code };
+    logger.error(facts, this.#refusal?.message ?? `${role} ended unexpectedly and is started again`);
+    this.#startLater(this.#readyAtMs);
+  }
+
+  /** A record that stays as it was does no harm: it names a process that is gone. */
+  #forget(): void {
+    const { role, logger, onProcess } = this.#options;
+    try {
+      onProcess(null);
+    } catch (error) {
+      logger.warn(
+        { event: "child.record.failed", role, err: error },
+        `the end of the ${role} is not on record`,
+      );
+    }
+  }
+
+  #startLater(readyAtMs: number | null): void {
+    const { now, random } = this.#options;
+    const wasHealthy = readyAtMs !== null && now() - readyAtMs >= healthyAfterMs;
     this.#attempt = wasHealthy ? 0 : this.#attempt;
     const delayMs = fullJitterDelayMs(this.#attempt, this.#refusal ? refusedBackoff : backoff, random);
     this.#attempt++;
     this.#restarts++;
     this.#readyAtMs = null;
-    const facts = {
-      event: "child.ended",
-      role,
-      pid: child.pid,
-      code,
-      signal,
-      refusal: this.#refusal?.code,
-      delayMs,
-    };
-    logger.error(facts, this.#refusal?.message ?? `${role} ended unexpectedly and is started again`);
     this.#restartTimer = setTimeout(() => this.start(), delayMs);
     this.#setState("waiting");
   }

@@ -21,7 +21,13 @@ const metrics = createGatewayMetrics();
 const asked: QuarantineFilter[] = [];
 let isReady = false;
 const services: ApiServices = {
-  topics: new Topics({ store, archive: new MemoryTopicArchive(), now: () => 7, changed: async () => {} }),
+  topics: new Topics({
+    store,
+    archive: new MemoryTopicArchive(),
+    now: () => 7,
+    packetMaxBytes: 262_144,
+    changed: async () => {},
+  }),
   devices: new Devices({ store, now: () => 7, revoked: async () => {} }),
   quarantine: {
     list: async (filter) => {

@@ -92,7 +92,14 @@ describe("command line", () => {
   });
 
   test("tables line up, and a stored value can't move the reader's cursor", () => {
-    const table = textTable(["name", "n"], [["a\u001b[2J", 5], ["bb", 12n], ["c", null]]);
+    const table = textTable(
+      ["name", "n"],
+      [
+        ["a\u001b[2J", 5],
+        ["bb", 12n],
+        ["c", null],
+      ],
+    );
     assert.equal(table, "name    n\n-----  --\na\uFFFD[2J   5\nbb     12\nc");
     assert.equal(textTable(["name"], []), "name\n----");
   });

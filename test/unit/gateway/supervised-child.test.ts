@@ -25,7 +25,11 @@ function childProgram(name: string, onMessage: string): string {
   return file;
 }
 
-function supervised(t: TestContext, program: string) {
+function supervised(
+  t: TestContext,
+  program: string,
+  record: (identity: ProcessIdentity | null) => void = () => {},
+) {
   const messages: FromChild[] = [];
   const identities: (ProcessIdentity | null)[] = [];
   const child = new SupervisedChild({
@@ -35,7 +39,10 @@ function supervised(t: TestContext, program: string) {
     logger: pino({ level: "silent" }),
     random: () => 0,
     now: Date.now,
-    onProcess: (identity) => identities.push(identity),
+    onProcess: (identity) => {
+      record(identity);
+      identities.push(identity);
+    },
     onMessage: (message) => messages.push(message),
     onChange: () => {},
   });
@@ -70,6 +77,18 @@ describe("supervised child", () => {
     assert.equal(identities[1], null);
     const told = messages.flatMap((message) => (message.type === "answer" ? [message.answer] : []));
     assert.deepEqual(told, [null, "127.0.0.1:7"]);
+  });
+
+  test("one that can't be put on record never begins, and is tried again", async (t) => {
+    let attempts = 0;
+    const program = childProgram("eager", readyOnStart);
+    const { child, messages, until } = supervised(t, program, (identity) => {
+      if (identity && attempts++ < 2) throw new Error("no space left");
+    });
+    await until(() => child.status.state === "ready");
+    assert.equal(attempts, 3);
+    assert.equal(child.status.restarts, 2);
+    assert.equal(messages.length, 1, "the first two never got to say anything");
   });
 
   test("why it refused is known until it is ready or ends for another reason", async (t) => {

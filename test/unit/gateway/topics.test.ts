@@ -30,10 +30,11 @@ async function newRegistry() {
   const changed = async (): Promise<void> => {
     changes++;
   };
-  const topics = new Topics({ store, archive, now: () => 1_000, changed });
+  const topics = new Topics({ store, archive, now: () => 1_000, packetMaxBytes, changed });
   return { store, archive, topics, changes: () => changes };
 }
 
+const packetMaxBytes = 262_144;
 const engine: TopicInput = { name: "engine", filter: "plant/{device}/engine", format: "json" };
 const schemaOf = (properties: Record<string, unknown>) => ({ type: "object", properties });
 
@@ -168,6 +169,7 @@ describe("topics", () => {
       [{ allowedQos: [3] }, /allowedQos/],
       [{ allowedQos: [] }, /allowedQos/],
       [{ maxPayloadBytes: 10_000_000 }, /maxPayloadBytes/],
+      [{ maxPayloadBytes: packetMaxBytes - 20 }, /mqtt\.packetMaxBytes/],
       [{ idPath: "a..b" }, /idPath/],
       [{ schema: { type: "array" } }, /"type": "object"/],
       [{ schema: { type: "object", $async: true } }, /\$async/],
@@ -198,7 +200,13 @@ describe("registry and lake", () => {
     await topics.delete("gone", { purge: false });
     const store = await newStore();
     assert.deepEqual(await reconcileTopics(store, archive), { imported: 3, exported: 0 });
-    const restored = new Topics({ store, archive, now: () => 2_000, changed: async () => {} });
+    const restored = new Topics({
+      store,
+      archive,
+      now: () => 2_000,
+      packetMaxBytes,
+      changed: async () => {},
+    });
     assert.deepEqual(restored.list({ deleted: true }), topics.list({ deleted: true }));
     assert.deepEqual(await reconcileTopics(store, archive), { imported: 0, exported: 0 });
   });
