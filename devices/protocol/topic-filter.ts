@@ -122,11 +122,18 @@ export function filtersOverlap(left: TopicFilter, right: TopicFilter): boolean {
     const a = left.levels[index];
     const b = right.levels[index];
     if (!a && !b) return true;
-    if (!a) return b?.kind === "rest";
-    if (!b) return a.kind === "rest";
+    if (!a || !b) return (a ?? b)?.kind === "rest" && !isEmptyName(left, right, index);
     if (!levelsOverlap(a, b, index)) return false;
     if (a.kind === "rest" || b.kind === "rest") return true;
   }
+}
+
+/** `/#` also matches what stands before its slash, but alone that is the empty name, which there is not [MQTT-4.7.3-1]. */
+function isEmptyName(left: TopicFilter, right: TopicFilter, levels: number): boolean {
+  return (
+    levels === 1 &&
+    [left, right].some(({ levels: [first] }) => first?.kind === "literal" && first.text === "")
+  );
 }
 
 function levelsOverlap(a: FilterLevel, b: FilterLevel, index: number): boolean {
