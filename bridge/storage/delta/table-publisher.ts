@@ -70,7 +70,16 @@ class DeltaTablePublisher implements TablePublisher {
     const { commitLog, topics } = this.#options;
     const state = await commitLog.load();
     let published = 0;
-    for (const [name, pending] of this.#pendingByName(state)) published += await this.#publish(name, pending);
+    const faults: BridgeError[] = [];
+    for (const [name, pending] of this.#pendingByName(state))
+      try {
+        published += await this.#publish(name, pending);
+      } catch (error) {
+        // One table's fault must not keep the others from showing what is committed.
+        if (!isOfOneTable(error)) throw error;
+        faults.push(error);
+      }
+    if (faults[0]) throw faults[0];
     const retainMs = Math.max(retainCommitsMs, topics.longestWindowMs());
     await commitLog.maintain({ publishedUpTo: state.number, retainMs });
     return { published };
@@ -208,6 +217,10 @@ class DeltaTablePublisher implements TablePublisher {
       logger.warn(fields, "no checkpoint was written; readers read more entries until the next try");
     }
   }
+}
+
+function isOfOneTable(error: unknown): error is BridgeError {
+  return error instanceof BridgeError && (error.code === "TABLE_CONFLICT" || error.code === "LAKE_DAMAGED");
 }
 
 function commitInfo(nowMs: number): Readonly<Record<string, unknown>> {

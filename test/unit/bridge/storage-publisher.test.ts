@@ -296,6 +296,16 @@ test("a change by another writer that our rows don't fit is TABLE_CONFLICT, and 
   }
 });
 
+test("a table that can't be published does not keep the others from showing what is committed", async () => {
+  const lake = await openLake();
+  await lake.commit({ "topic-1": adds("a") });
+  await (await lake.process()).publishPending();
+  await foreignEntry(lake, [{ protocol: { minReaderVersion: 3, minWriterVersion: 7 } }]);
+  await lake.commit({ "topic-1": adds("b"), [QUARANTINE]: { ...adds("q"), name: QUARANTINE, version: 0 } });
+  await assert.rejects((await lake.process()).publishPending(), { code: "TABLE_CONFLICT" });
+  assert.deepEqual(addedNames(readLog(lake, QUARANTINE)), ["q"]);
+});
+
 test("a topic that was deleted and created again under its name continues the table, losing nothing of either", async () => {
   const lake = await openLake([makeTopic(), makeTopic({ topicId: "topic-2" })]);
   await lake.commit({ "topic-1": adds("a") });
