@@ -1,7 +1,7 @@
 import { DEDUP_KEY_BYTES, type WindowEntries } from "../window/dedup-window.ts";
 
 const KEY_WORDS = DEDUP_KEY_BYTES / 4;
-const SLOTS_FIRST = 1024;
+const SLOTS_FIRST = 128;
 
 /** The ids of one partition in the open batch: columns in the order of filing, with an index over them. */
 export class BatchIds {

@@ -40,6 +40,7 @@ export class World implements WindowObserver {
   readonly #committed: Set<Position>[] = Array.from({ length: partitionCount }, () => new Set([""]));
   readonly #committedKeys = new Set<string>();
   #seenCommits = 0;
+  readonly #commits: CommitEntry[] = [];
 
   constructor(options: { random: SeededRandom; clock: Clock; windowFaults: WindowFaults | undefined }) {
     const { random, clock, windowFaults } = options;
@@ -50,9 +51,9 @@ export class World implements WindowObserver {
   }
 
   /** Entries of the commit log, straight from the objects. */
-  commits(): CommitEntry[] {
-    const entries: CommitEntry[] = [];
-    for (let number = 1; ; number++) {
+  commits(): readonly CommitEntry[] {
+    const entries = this.#commits;
+    for (let number = entries.length + 1; ; number++) {
       const object = this.store.objects.get(`_commits/${String(number).padStart(20, "0")}.json`);
       if (!object) return entries;
       entries.push(JSON.parse(Buffer.from(object.bytes).toString()) as CommitEntry);

@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ConsumerHarness, json, startMs } from "../../support/consumer-harness.ts";
+
+const hourMs = 3_600_000;
+
+async function until(isReached: () => boolean): Promise<void> {
+  for (let turns = 0; !isReached(); turns++) {
+    assert.ok(turns < 5000, "never reached");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+describe("a batch is cut", () => {
+  const commitsOf = async (changes: Parameters<ConsumerHarness["consumer"]>[0], blocks = 4) => {
+    const harness = new ConsumerHarness();
+    for (let block = 0; block < blocks; block++) harness.append([json(`a${block}`)]);
+    await harness.drain(changes);
+    assert.equal(harness.ids().length, blocks);
+    return harness.commits().length;
+  };
+
+  test("when the stream is drained", async () => assert.equal(await commitsOf({}), 1));
+
+  test("at its size, between blocks", async () => {
+    assert.equal(await commitsOf({ config: { maxBatchBytes: 200, readMaxEntries: 1 } }), 2);
+    assert.equal(await commitsOf({ config: { maxBatchBytes: 1, readMaxEntries: 1 } }), 4);
+  });
+
+  test("under stream pressure", async () => {
+    assert.equal(await commitsOf({ isUnderPressure: () => true, config: { readMaxEntries: 2 } }), 2);
+  });
+
+  test("at its age, counted from its first block", async () => {
+    const harness = new ConsumerHarness();
+    const consumer = harness.consumer({ config: { maxBatchAgeMs: 5000 } });
+    const run = consumer.run();
+    harness.append([json("a")]);
+    await until(() => harness.commits().length === 1);
+    const ageMs = harness.clock.nowMs - (harness.rows()[0]?.ingestTimeMs ?? 0);
+    assert.ok(ageMs >= 5000 && ageMs <= 7000, `${ageMs} ms`);
+    await consumer.stop({ drain: true });
+    await run;
+  });
+
+  test("not later because the clock was set back", async () => {
+    const harness = new ConsumerHarness();
+    const consumer = harness.consumer({ config: { maxBatchAgeMs: 5000 } });
+    const run = consumer.run();
+    harness.append([json("a")]);
+    await until(() => consumer.status().partitions[0]?.position !== "");
+    harness.clock.nowMs -= 24 * hourMs;
+    await until(() => harness.commits().length === 1);
+    await consumer.stop({ drain: true });
+    await run;
+  });
+});
+
+test("partitions have their turns: a long one does not keep the others waiting", async () => {
+  const harness = new ConsumerHarness({ partitionCount: 3 });
+  for (let block = 0; block < 50; block++) harness.append([json(`a${block}`)], { partition: 0 });
+  for (const partition of [1, 2]) harness.append([json(`b${partition}`)], { partition });
+  await harness.drain({ config: { maxBatchBytes: 1, readMaxEntries: 1 } });
+  const first = harness.rows().filter(({ commit }) => commit <= 3);
+  assert.deepEqual(new Set(first.map(({ partition }) => partition)), new Set([0, 1, 2]));
+});
+
+test("stopping without draining leaves the open batch to the next process", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a")]);
+  const consumer = harness.consumer({ config: { maxBatchAgeMs: 1e9 } });
+  const run = consumer.run();
+  await until(() => consumer.status().partitions[0]?.position !== "");
+  await consumer.stop({ drain: false });
+  await run;
+  assert.deepEqual([harness.commits().length, consumer.status().replayedBatches], [0, 1]);
+  await harness.drain();
+  assert.deepEqual(harness.ids(), ["a"]);
+});
+
+for (const failed of ["put", "putIfAbsent"] as const)
+  test(`a drain that can't end, as ${failed} fails, is ended by a stop without draining`, async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    harness.storeFault = (operation) => (operation === failed ? "before" : null);
+    const consumer = harness.consumer();
+    const run = consumer.run();
+    const drained = consumer.stop({ drain: true });
+    await until(() => harness.waits > 5);
+    await consumer.stop({ drain: false });
+    await drained;
+    await run;
+    assert.equal(consumer.status().state, "stopped");
+    assert.ok(harness.clock.nowMs - startMs < hourMs, "it did not go on until the batch was stale");
+  });
+
+test("status shows how far behind each partition is, and the metrics what became of its messages", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a"), json("a"), {}]);
+  await harness.drain();
+  const metrics = await harness.registry.metrics();
+  assert.match(metrics, /tidegate_consumer_messages_total\{partition="0",outcome="filed"\} 1/);
+  assert.match(metrics, /tidegate_consumer_messages_total\{partition="0",outcome="duplicates"\} 1/);
+  assert.match(metrics, /tidegate_consumer_quarantined_total\{reason="payload-undecodable"\} 1/);
+  harness.append([json("b")]);
+  harness.clock.nowMs += 60_000;
+  harness.storeFault = (operation) => (operation === "put" ? "before" : null);
+  harness.registry.clear();
+  const consumer = harness.consumer();
+  const run = consumer.run();
+  await until(() => consumer.status().replayedBatches > 0 && consumer.status().state === "backing-off");
+  const [partition] = consumer.status().partitions;
+  assert.ok((partition?.lagMs ?? 0) >= 60_000);
+  assert.ok((partition?.lagBytes ?? 0) > 0);
+  await consumer.stop({ drain: false });
+  await run;
+});
