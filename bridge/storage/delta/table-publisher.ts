@@ -103,6 +103,7 @@ class DeltaTablePublisher implements TablePublisher {
     for (let races = 0; written === 0; races++) {
       const state = await table.refresh();
       const shown = state.txns.get(this.#appId)?.version ?? 0;
+      if (shown > target) await this.#refuseUnknownCommit(name, shown);
       if (shown >= target) break;
       const adds = await this.#addsAfter(shown, pending);
       const actions = await this.#entryActions(state, { name, pending, target, adds });
@@ -134,6 +135,17 @@ class DeltaTablePublisher implements TablePublisher {
         retryable: true,
         details: { table },
       },
+    );
+  }
+
+  /** A table ahead of the commit log would hide the commits that get those numbers next. */
+  async #refuseUnknownCommit(name: string, shown: number): Promise<void> {
+    const { number } = await this.#options.commitLog.load();
+    if (shown <= number) return;
+    throw new BridgeError(
+      "LAKE_DAMAGED",
+      `table ${name} shows commit ${shown}, the commit log ends at ${number}: restore the whole lake from one copy`,
+      { retryable: false, details: { table: name, shown, number } },
     );
   }
 

@@ -296,6 +296,20 @@ test("a change by another writer that our rows don't fit is TABLE_CONFLICT, and 
   }
 });
 
+test("a table that is ahead of the commit log is refused: only a part of the lake was restored", async () => {
+  const lake = await openLake();
+  await lake.commit({ "topic-1": adds("a") });
+  await lake.commit({ "topic-1": adds("b") });
+  await (await lake.process()).publishPending();
+  lake.shared.objects.delete("_commits/00000000000000000002.json");
+  const log = await openCommitLog(lake.shared, { create: false });
+  assert.equal((await log.load()).number, 1);
+  await assert.rejects((await lake.process()).publishPending(), {
+    code: "LAKE_DAMAGED",
+    message: /shows commit 2/,
+  });
+});
+
 test("a table that can't be published does not keep the others from showing what is committed", async () => {
   const lake = await openLake();
   await lake.commit({ "topic-1": adds("a") });
