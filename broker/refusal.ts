@@ -35,6 +35,8 @@ export const refusalReasons = [
   "credentials",
   /** CONNECT: the check took too long or too many wait. */
   "authentication-busy",
+  /** No complete CONNECT in time. */
+  "connect-timeout",
   /** More connections, or faster, than configured. */
   "connection-limit",
   /** A message was not durable in time. */

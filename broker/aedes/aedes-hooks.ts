@@ -73,7 +73,11 @@ export class AedesHooks {
       if (isDrainTimeout(error)) session?.refuse("slow-subscriber", { unreadBytes: session.unreadBytes });
       this.#forget(client as unknown as AedesClient);
     });
-    aedes.on("connectionError", (client) => this.#forget(client as unknown as AedesClient));
+    aedes.on("connectionError", (stranger, error) => {
+      const client = stranger as unknown as AedesClient;
+      if (isConnectTimeout(error)) this.#refuse("connect-timeout", address(client), {});
+      this.#forget(client);
+    });
   }
 
   maySubscribe(client: AedesClient, filter: string): boolean {
@@ -189,10 +193,9 @@ export class AedesHooks {
   }
 }
 
-/** Aedes gives it no code. */
-function isDrainTimeout(error: Error): boolean {
-  return error.message === "drain timeout";
-}
+// Aedes' errors have no code.
+const isDrainTimeout = (error: Error) => error.message === "drain timeout";
+const isConnectTimeout = (error: Error) => error.message === "connect did not arrive in time";
 
 function address(client: AedesClient): string {
   return client.conn.remoteAddress ?? "";

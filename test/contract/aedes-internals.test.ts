@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { duplexPair } from "node:stream";
 import { test } from "node:test";
 import { Aedes } from "aedes";
-import { AEDES_VERSION, type AedesClient, checkAedesVersion } from "../../broker/aedes/aedes-client.ts";
+import {
+  AEDES_VERSION,
+  type AedesClient,
+  checkAedesVersion,
+  interceptPackets,
+} from "../../broker/aedes/aedes-client.ts";
 import { BrokerError } from "../../broker/index.ts";
 
 /** The acknowledgement path reaches into Aedes; this fails where another version moved what it holds on to. */
@@ -21,6 +26,49 @@ test("Aedes has the internals that the acknowledgement path is built on", async 
   assert.equal(client._paused, true);
   client.resume();
   assert.equal(client._paused, false);
+  client.close();
+  await new Promise<void>((resolve) => aedes.close(resolve));
+});
+
+test("the parser tells of a packet with the place where its fields ended, and reads a missing field from what is behind", async () => {
+  const aedes = await Aedes.createBroker();
+  const [clientSide, serverSide] = duplexPair();
+  const client = aedes.handle(serverSide as never) as unknown as AedesClient;
+  const seen: unknown[] = [];
+  interceptPackets(client, {
+    take: (packet, parsedBytes) => seen.push([packet.cmd, packet.length, parsedBytes]),
+    broken: (fault) => seen.push(fault.message),
+  });
+  // PUBLISH of "t" without packet identifier, PINGREQ, PUBACK with a byte too many, a packet type that does not exist.
+  clientSide.write(Buffer.from([0x32, 3, 0, 1, 0x74, 0xc0, 0, 0x40, 3, 0, 1, 9, 0]));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(seen.slice(0, 3), [
+    ["publish", 3, 5],
+    ["pingreq", 0, 0],
+    ["puback", 3, 2],
+  ]);
+  client.close();
+  await new Promise<void>((resolve) => aedes.close(resolve));
+});
+
+test("Aedes drops a message that a later one overtakes as a duplicate, which is why they are published in turn", async () => {
+  const aedes = await Aedes.createBroker();
+  const [, serverSide] = duplexPair();
+  const client = aedes.handle(serverSide as never) as unknown as AedesClient & {
+    deliver0(packet: object, done: () => void): void;
+    connected: boolean;
+  };
+  const forwarded: number[] = [];
+  aedes.authorizeForward = (_, packet) => {
+    forwarded.push((packet as unknown as { brokerCounter: number }).brokerCounter);
+    return null;
+  };
+  for (const brokerCounter of [8, 9, 7])
+    client.deliver0({ brokerId: aedes.id, brokerCounter, topic: "t", payload: "" }, () => {});
+  assert.deepEqual(forwarded, [8, 9]);
+  const { publish, subscribe, unsubscribe } = aedes;
+  assert.deepEqual([publish.length, subscribe.length, unsubscribe.length], [3, 3, 3]);
+  assert.equal(Object.getPrototypeOf(client.subscriptions), null);
   client.close();
   await new Promise<void>((resolve) => aedes.close(resolve));
 });

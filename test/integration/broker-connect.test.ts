@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { publishPacket, RawMqtt } from "../support/raw-mqtt.ts";
+import { startBroker } from "../support/test-broker.ts";
+
+const topic = "fleet/raw/telemetry";
+
+test("a connection without a complete CONNECT is closed in time, and counted", async () => {
+  await using server = await startBroker({ config: { connectTimeoutMs: 100 } });
+  const silent = await RawMqtt.open(server.port);
+  const dripping = await RawMqtt.open(server.port);
+  dripping.write(Buffer.from([0x10, 12, 0, 4]));
+  await silent.closed();
+  await dripping.closed();
+  assert.equal(server.broker.status().refused["connect-timeout"], 2);
+});
+
+test("connections that arrive faster than allowed are closed, and those that are there go on", async () => {
+  await using server = await startBroker({ config: { acceptPerSecond: 3 } });
+  server.sink.isInstant = true;
+  const welcome = await RawMqtt.connected(server.port);
+  const storm = await Promise.all(Array.from({ length: 10 }, () => RawMqtt.open(server.port)));
+  const isEnded = () => storm.filter((client) => client.isClosed).length;
+  await welcome.until(() => isEnded() >= 7);
+  assert((server.broker.status().refused["connection-limit"] ?? 0) >= 7);
+  welcome.publish(topic, "x");
+  await welcome.until(() => welcome.acknowledgedIds().length === 1);
+  for (const client of [welcome, ...storm]) client.end();
+});
+
+test("checks of secrets are bounded in number and in waiting; the rest are told to come back", async () => {
+  await using server = await startBroker({
+    config: { authenticationsMax: 2, authenticationsWaitingMax: 1 },
+    identities: [{ name: "gw", role: "edge", topicPrefixes: [] }],
+  });
+  server.devices.delayMs = 100;
+  const clients = await Promise.all(Array.from({ length: 6 }, () => RawMqtt.open(server.port)));
+  for (const [index, client] of clients.entries())
+    client.connect({ clientId: `gw/${index}`, username: "gw", password: Buffer.from("gw") });
+  const codes = () =>
+    clients.flatMap((client) =>
+      client.of("connack").map((packet) => "returnCode" in packet && packet.returnCode),
+    );
+  await clients[0]?.until(() => codes().length === clients.length);
+  assert.deepEqual(codes().toSorted(), [0, 0, 0, 3, 3, 3]);
+  assert.equal(server.broker.status().refused["authentication-busy"], 3);
+  for (const client of clients) client.end();
+});
+
+test("packets that pile up behind CONNECT while a secret is checked are bounded, and within the bound keep their order", async () => {
+  await using server = await startBroker({
+    identities: [{ name: "raw", role: "device", topicPrefixes: [] }],
+  });
+  server.devices.delayMs = 50;
+  const connect = {
+    cmd: "connect",
+    protocolId: "MQTT",
+    protocolVersion: 4,
+    clean: true,
+    clientId: "raw",
+    keepalive: 60,
+    username: "raw",
+    password: Buffer.from("raw"),
+  } as never;
+  const publishes = (count: number) =>
+    Array.from({ length: count }, (_, index) => publishPacket(topic, `${index}`, { messageId: index + 1 }));
+  const client = await RawMqtt.open(server.port);
+  client.send(connect, ...publishes(200));
+  await client.until(() => server.sink.accepted.length === 200);
+  assert.deepEqual(
+    server.sink.accepted.map(({ text }) => Number(text)),
+    Array.from({ length: 200 }, (_, index) => index),
+  );
+  client.end();
+  const flooding = await RawMqtt.open(server.port);
+  const ping = { cmd: "pingreq" } as never;
+  flooding.send(connect, ...Array.from({ length: 2_000 }, () => ping));
+  await flooding.closed();
+  assert.equal(server.broker.status().refused["early-packets"], 1);
+});
+
+test("when the stream fails, connections are closed at a bounded pace, none with an acknowledgement", async () => {
+  await using server = await startBroker({ config: { closesPerSecond: 40 } });
+  const clients = await Promise.all(
+    Array.from({ length: 20 }, (_, index) => RawMqtt.connected(server.port, { clientId: `c${index}` })),
+  );
+  for (const client of clients) client.publish(topic, "held");
+  const [first] = clients;
+  await first?.until(() => server.sink.accepted.length === clients.length);
+  server.sink.settleAll(new Error("not durable"));
+  const closed = () => clients.filter(({ isClosed }) => isClosed).length;
+  await first?.until(() => closed() > 0);
+  assert(closed() < clients.length, "all at once");
+  await first?.until(() => closed() === clients.length);
+  assert.deepEqual(
+    clients.flatMap((client) => client.acknowledgedIds()),
+    [],
+  );
+  assert.equal(server.broker.status().refused["not-durable"], clients.length);
+});
