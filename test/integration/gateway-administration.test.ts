@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -254,6 +254,32 @@ describe("a data folder over time", { concurrency: false }, () => {
     assert.equal(await gateway.stop(), 0);
     assert.equal((await gateway.query("SELECT * FROM telemetry")).length, 2);
   });
+
+  for (const part of ["lake", "stream"])
+    test(`an older copy of the ${part} alone is not served as if nothing was missing`, async (t) => {
+      const gateway = await GatewayProcess.start({ environment: fastBatches });
+      t.after(() => gateway.destroy());
+      const folder = join(gateway.dataFolder, part);
+      const copy = join(gateway.dataFolder, "copy");
+      for (const id of ["1", "2"]) {
+        const client = await connectClient(gateway.mqttUrl);
+        await publishDemo(client, [{ device: "d1", id }]);
+        await client.endAsync();
+        assert.equal(await gateway.stop(), 0);
+        if (id === "1") cpSync(folder, copy, { recursive: true });
+        await gateway.start();
+      }
+      assert.equal(await gateway.stop(), 0);
+      rmSync(folder, { recursive: true });
+      renameSync(copy, folder);
+      const started = gateway.start().catch(() => {});
+      await gateway.until("it is refused", async () => {
+        const { reasons } = (await gateway.api("GET", "/v1/status")).body as { reasons: string[] };
+        return reasons.some((reason) => reason.includes("STREAM_GAP"));
+      });
+      await gateway.stop();
+      await started;
+    });
 
   test("what a newer version wrote is refused before anything is touched", async (t) => {
     const folder = mkdtempSync(join(tmpdir(), "tidegate-test-"));

@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { appendFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { GatewayProcess } from "../support/gateway-process.ts";
+import { connectClient, publishDemo } from "../support/mqtt-publisher.ts";
+import { mountSmallDisk } from "../support/small-disk.ts";
+
+const diskBytes = 64 * 1024 * 1024;
+
+/** Writes into a file until nothing fits any more, not even a page. */
+function fillDisk(file: string): void {
+  for (const chunkBytes of [1024 * 1024, 4096]) {
+    try {
+      for (;;) appendFileSync(file, Buffer.alloc(chunkBytes));
+    } catch (error) {
+      assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
+    }
+  }
+}
+
+test("a full disk stops acknowledgements, ends nothing, loses nothing, and is over when there is space", async (t) => {
+  const disk = mountSmallDisk(diskBytes);
+  if ("reason" in disk) return t.skip(disk.reason);
+  const gateway = await GatewayProcess.start({
+    dataFolder: join(disk.path, "data"),
+    environment: { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "200", TIDEGATE_PRODUCER_DEADLINE_MS: "2000" },
+  });
+  t.after(async () => {
+    await gateway.destroy();
+    disk.unmount();
+  });
+  const client = await connectClient(gateway.mqttUrl);
+  await publishDemo(client, [{ device: "d1", id: "before" }]);
+
+  const ballast = join(disk.path, "ballast");
+  fillDisk(ballast);
+  // The space budget looks at the disk once a second.
+  await delay(1_500);
+  await assert.rejects(
+    publishDemo(client, [{ device: "d1", id: "during" }]),
+    /closed before all was acknowledged/,
+  );
+
+  const broker = gateway.childPid("broker");
+  assert.ok(broker !== null);
+  process.kill(broker, "SIGKILL");
+  await gateway.until("the supervisor has tried again", async () => {
+    const { processes } = (await gateway.api("GET", "/v1/status")).body as {
+      processes: { restarts: number }[];
+    };
+    return (processes[0]?.restarts ?? 0) >= 2;
+  });
+  // The registry's file may have room in itself; what counts is that the answer is true.
+  const added = await gateway.api("POST", "/v1/devices", { name: "late" });
+
+  rmSync(ballast);
+  await gateway.waitUntilReady();
+  const again = await connectClient(gateway.mqttUrl);
+  await publishDemo(again, [
+    { device: "d1", id: "during" },
+    { device: "d1", id: "after" },
+  ]);
+  await again.endAsync();
+  const { devices } = (await gateway.api("GET", "/v1/devices")).body as { devices: unknown[] };
+  assert.equal(devices.length, added.status === 201 ? 1 : 0);
+  assert.equal(await gateway.stop(), 0);
+  const rows = await gateway.query("SELECT decode(message_id) AS id FROM telemetry ORDER BY id");
+  assert.deepEqual(
+    rows.map((row) => row["id"]),
+    ["after", "before", "during"],
+  );
+});
