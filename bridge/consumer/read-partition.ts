@@ -114,7 +114,9 @@ function resumeOf(cursor: PartitionCursor, { code, resumeAfter }: RefusedBlock):
     case "BLOCK_POISON":
     case "BLOCK_CORRUPT":
     case "BLOCK_FOREIGN":
-      return resumeAfter === null ? "restore the stream from a copy" : acceptGapCommand(cursor.partition);
+      return resumeAfter === null
+        ? "restore the stream from a copy, or give up what is missing: tidegate stream new"
+        : acceptGapCommand(cursor.partition);
     default:
       return code satisfies never;
   }

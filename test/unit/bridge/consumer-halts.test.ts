@@ -87,6 +87,17 @@ describe("a lost block", () => {
     assert.deepEqual([consumer.status().partitions[0]?.unaccounted, harness.ids()], [3, []]);
   });
 
+  test("at the end of a stream that was restored from an older copy names the way to a new one", async () => {
+    const harness = new ConsumerHarness();
+    for (const id of ["a", "b", "c"]) harness.append([json(id)]);
+    await harness.drain({ trim: async () => {} });
+    harness.stream.rollBack(0, 2);
+    const consumer = await harness.drain({ trim: async () => {} });
+    const [partition] = consumer.status().partitions;
+    assert.equal(partition?.halt?.code, "STREAM_GAP");
+    assert.match(partition?.halt?.resume ?? "", /tidegate stream new/);
+  });
+
   test("that was never acknowledged is no gap", async () => {
     const harness = new ConsumerHarness();
     harness.append([json("a")]);
