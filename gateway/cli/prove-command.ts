@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 import { SingleBar } from "cli-progress";
 import type { Command } from "commander";
-import { loadConfig } from "../config.ts";
+import { type GatewayConfig, loadConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
 import { prove } from "../prove/prove.ts";
 import type { ProveResult } from "../prove/prove-result.ts";
@@ -39,7 +39,7 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
     const passed = (["stream", "window", "lake"] as const).flatMap((name) =>
       flags[name] === undefined ? [] : [[name, flags[name]] as const],
     );
-    checkUrls(Object.fromEntries(passed));
+    const config = checkUrls(Object.fromEntries(passed));
     output.note(`seed ${seed}: ${rounds} rounds at ${rate} messages per second`);
     const bar = new ProgressBar();
     const result = await prove({
@@ -48,7 +48,7 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
       seed,
       rate,
       flags: passed.flatMap(([name, url]) => [`--${name}`, url]),
-      lakeUrl: flags.lake,
+      lakeFolder: flags.lake === undefined ? undefined : config.folders.lake,
       onProgress: (done, total, strike) => bar.show(done, total, strike),
     }).finally(() => bar.stop());
     output.result(result, describe(result));
@@ -65,9 +65,9 @@ function wholeNumber(flag: string, text: string, minimum: number): number {
 }
 
 /** Refuses what `tidegate up` would refuse, before anything is started. */
-function checkUrls(urls: Readonly<Record<string, string>>): void {
+function checkUrls(urls: Readonly<Record<string, string>>): GatewayConfig {
   const flags = Object.entries(urls).map(([name, text]) => [`${name}.url`, { text, flag: `--${name}` }]);
-  loadConfig({ flags: Object.fromEntries(flags), environment: {}, file: null });
+  return loadConfig({ flags: Object.fromEntries(flags), environment: {}, file: null }).config;
 }
 
 class ProgressBar {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isSameProcess } from "../supervisor/process-identity.ts";
 import { freePort, GatewayUnderTest, type StatusView } from "./gateway-under-test.ts";
+import { nextCommit } from "./next-commit.ts";
 import { type ProveResult, proveResult } from "./prove-result.ts";
 import { SimulatorProcess, type SimulatorResult } from "./simulator-process.ts";
 import { hasWorkInFlight, StrikeEvidence } from "./strike-evidence.ts";
@@ -17,7 +18,8 @@ export interface ProveOptions {
   readonly rate: number;
   /** Flags that `tidegate up` gets as they are: stream, window, lake. */
   readonly flags: readonly string[];
-  readonly lakeUrl: string | undefined;
+  /** Where the lake is to be; undefined = in the temporary folder. */
+  readonly lakeFolder: string | undefined;
   readonly onProgress: (done: number, total: number, strike: Strike | null) => void;
 }
 
@@ -50,6 +52,7 @@ class Proof {
   readonly #folder: string;
   readonly #gateway: GatewayUnderTest;
   readonly #evidence = new StrikeEvidence();
+  readonly #lakeFolder: string;
   readonly #mqttPort: number;
   #fleet: SimulatorProcess | undefined;
   #audit: SimulatorProcess | undefined;
@@ -57,6 +60,7 @@ class Proof {
   constructor(options: ProveOptions, folder: string, mqttPort: number, httpPort: number) {
     this.#options = options;
     this.#folder = folder;
+    this.#lakeFolder = options.lakeFolder ?? join(folder, "data", "lake");
     this.#mqttPort = mqttPort;
     this.#gateway = new GatewayUnderTest({
       program: options.program,
@@ -118,6 +122,7 @@ class Proof {
     const before = await this.#awaitWorkInFlight(strike);
     const victim = this.#gateway.processOf(strike.target);
     if (!victim) return;
+    if (strike.isAtCommit) await nextCommit(this.#lakeFolder, inFlightTimeoutMs);
     const orphan = strike.orphan && this.#gateway.processOf(strike.orphan);
     if (orphan) process.kill(orphan.pid, "SIGSTOP");
     process.kill(victim.pid, strike.fault === "kill" ? "SIGKILL" : "SIGSTOP");
@@ -150,8 +155,15 @@ class Proof {
   }
 
   #runAudit(): Promise<SimulatorResult> {
-    const lake = this.#options.lakeUrl ?? `file:${join(this.#folder, "data", "lake")}`;
-    const args = ["audit", "--ledger", join(this.#folder, "ledger"), "--lake", lake, "--wait", "120"];
+    const args = [
+      "audit",
+      "--ledger",
+      join(this.#folder, "ledger"),
+      "--lake",
+      `file:${this.#lakeFolder}`,
+      "--wait",
+      "120",
+    ];
     this.#audit = new SimulatorProcess(this.#options.program, args, join(this.#folder, "audit.log"));
     return this.#audit.result;
   }

@@ -9,6 +9,8 @@ export type Fault = (typeof faults)[number];
 export interface Strike {
   readonly target: Target;
   readonly fault: Fault;
+  /** True: the blow falls right after a commit, before the tables show it. */
+  readonly isAtCommit: boolean;
   /** Wait since the round began, so that strikes fall on different moments of batches and commits. */
   readonly delayMs: number;
   /** For `pause`: how long the process stands still. */
@@ -62,6 +64,7 @@ export function planStrikes(rounds: number, seed: number): Strike[] {
       strikes.push({
         target,
         fault,
+        isAtCommit: random() < 0.5 && target !== "broker",
         orphan: target === "supervisor" && fault === "kill" ? orphan : null,
         delayMs: Math.floor(random() * delayMsMax),
         pauseMs: 200 + Math.floor(random() * pauseMsMax),
