@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import {
   BridgeError,
   checkStreamAgainstLake,
+  createAttemptFile,
   createConsumer,
   createEmbeddedStream,
   createMemoryWindow,
@@ -161,13 +163,14 @@ async function startConsumer(context: RoleContext): Promise<RunningRole> {
     stream,
     window: createMemoryWindow({ maxBytes: config.window.maxBytes, partitionCount }),
     commitLog,
-    publisher: createTablePublisher({ store, commitLog, topics, logger, registry }),
-    batch: createParquetBatchWriter({ store }),
+    publisher: createTablePublisher({ store, commitLog, topics, logger, registry, ...config.tables }),
+    batch: createParquetBatchWriter({ store, ...config.tables }),
     seeds: createSeedSource({ store, commitLog }),
     topics,
     trim: async (partition, upTo) =>
       context.committed({ streamId: stream.streamId, positions: { [partition]: upTo } }),
     isUnderPressure: () => pressure.isHigh,
+    attempts: createAttemptFile(join(config.folders.data, "consumer-attempt.json")),
     config: config.consumer,
     logger,
     registry,

@@ -21,8 +21,6 @@ export class StrikeEvidence {
   readonly kills = zeroes();
   readonly pauses = zeroes();
   readonly #inFlight: Record<Fault, StrikeCounts> = { kill: zeroes(), pause: zeroes() };
-  /** Batches that were open when their consumer was killed: their blocks are read again. */
-  #killedBatches = 0;
   /** By process, since each counts from its own start. */
   readonly #repaired = new Map<number, number>();
   readonly #replayed = new Map<number, number>();
@@ -32,8 +30,6 @@ export class StrikeEvidence {
     counts[target] += 1;
     if (!before) return;
     if (hasWorkInFlight(target, before)) this.#inFlight[fault][target] += 1;
-    if (fault === "kill" && target !== "broker" && hasWorkInFlight("consumer", before))
-      this.#killedBatches += 1;
   }
 
   observed(status: StatusView | null, consumerPid: number | undefined): void {
@@ -48,7 +44,7 @@ export class StrikeEvidence {
   }
 
   get replayedBatches(): number {
-    return this.#killedBatches + sum(this.#replayed);
+    return sum(this.#replayed);
   }
 
   /** How many strikes of each kind met work in flight. */

@@ -89,7 +89,11 @@ test("a kind of fault that never struck work in flight proves nothing", () => {
   evidence.struck("kill", "consumer", status({ openBytes: 100 }));
   evidence.struck("pause", "supervisor", null);
   assert.deepEqual(evidence.missed, ["kill broker", "pause supervisor"]);
-  assert.equal(evidence.replayedBatches, 1);
+  evidence.observed({ ...status(), consumer: { ...consumer, replayedBatches: 1 } }, 7);
+  evidence.observed({ ...status(), consumer: { ...consumer, replayedBatches: 2, publishesRepaired: 1 } }, 7);
+  evidence.observed({ ...status(), consumer: { ...consumer, replayedBatches: 1 } }, 8);
+  evidence.observed(null, 8);
+  assert.deepEqual([evidence.replayedBatches, evidence.publishesRepaired], [3, 1]);
   evidence.struck("kill", "broker", status({ inFlight: 7 }));
   assert.deepEqual(evidence.missed, ["pause supervisor"]);
   const { faults } = proveResult(run, evidence, goodEnd());
