@@ -101,13 +101,36 @@ describe("data folder lock", () => {
     await locks[0]?.release();
   });
 
-  test("a contender that slept with a number that was used and removed since backs off", async () => {
+  test("processes that fight for it never own it together, however often it is given up and taken over", async () => {
+    const folder = newFolder();
+    const ownersFile = join(newFolder(), "owner");
+    const contender = join(import.meta.dirname, "..", "..", "support", "lock-contender.ts");
+    const contenders = Array.from({ length: 4 }, async () => {
+      const child = spawn(process.execPath, ["--import", "tsx", contender, folder, ownersFile, "2000"], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      let said = "";
+      child.stdout.on("data", (chunk) => {
+        said += chunk;
+      });
+      const [code] = await once(child, "close");
+      return { code, owned: Number(said) };
+    });
+    const results = await Promise.all(contenders);
+    assert.deepEqual(
+      results.map(({ code }) => code),
+      [0, 0, 0, 0],
+    );
+    assert.ok(results.reduce((sum, { owned }) => sum + owned, 0) > 10);
+  });
+
+  test("numbers only rise, and the highest one stays", async () => {
     const folder = newFolder();
     await (await DataFolderLock.acquire(folder, owner)).release();
     await (await DataFolderLock.acquire(folder, owner)).release();
     const lock = await DataFolderLock.acquire(folder, owner);
     const names = readdirSync(folder).filter((name) => name.startsWith("supervisor."));
-    assert.deepEqual(names, ["supervisor.0000000003.sock"], "numbers only rise, and the highest one stays");
+    assert.deepEqual(names, ["supervisor.0000000003.sock"]);
     await lock.release();
   });
 });
