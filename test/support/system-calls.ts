@@ -1,0 +1,72 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** A system call as strace saw it begin or end; a call during which no other thread did anything begins and ends on one line. */
+export interface TracedCall {
+  readonly name: string;
+  /** With descriptors as `7</path>` or `9<TCP:[…]>`, and strings. */
+  readonly text: string;
+  /** Index of the line where it began and of the one where it ended. */
+  readonly beganAt: number;
+  readonly endedAt: number;
+}
+
+/** strace on all threads of a running process, into a file. */
+export class SystemCalls {
+  readonly #strace: ChildProcess;
+  readonly #file: string;
+
+  private constructor(strace: ChildProcess, file: string) {
+    this.#strace = strace;
+    this.#file = file;
+  }
+
+  /** Resolves once it is attached, or with the reason where that is not permitted or strace is not there. */
+  static async attach(pid: number, file: string, calls: string): Promise<SystemCalls | { reason: string }> {
+    const probe = spawnSync("strace", ["-V"], { encoding: "utf8" });
+    if (probe.error) return { reason: `no strace: ${probe.error.message}` };
+    const flags = ["-f", "-yy", "-s", "16384", "-e", `trace=${calls}`, "-e", "signal=none"];
+    const strace = spawn("strace", [...flags, "-o", file, "-p", String(pid)], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    let said = "";
+    strace.stderr.on("data", (chunk) => {
+      said += chunk;
+    });
+    for (const end = Date.now() + 10_000; !said.includes("attached"); await sleep(20)) {
+      if (strace.exitCode === null && Date.now() < end) continue;
+      strace.kill("SIGKILL");
+      return { reason: `strace can't be attached here: ${said.trim()}` };
+    }
+    return new SystemCalls(strace, file);
+  }
+
+  /** Detaches; what was traced, in the order in which the calls began. */
+  async end(): Promise<TracedCall[]> {
+    const closed = once(this.#strace, "close");
+    this.#strace.kill("SIGINT");
+    await closed;
+    return callsOf(readFileSync(this.#file, "utf8").split("\n"));
+  }
+}
+
+function callsOf(lines: readonly string[]): TracedCall[] {
+  const calls: TracedCall[] = [];
+  const unfinished = new Map<string, { name: string; text: string; beganAt: number }>();
+  for (const [index, line] of lines.entries()) {
+    const [, thread = "", rest = ""] = /^(\d+) +(.*)$/.exec(line) ?? [];
+    const resumed = /^<\.\.\. (\w+) resumed>(.*)$/.exec(rest);
+    const name = resumed?.[1] ?? /^(\w+)\(/.exec(rest)?.[1];
+    if (name === undefined) continue;
+    if (resumed) {
+      const call = unfinished.get(thread);
+      unfinished.delete(thread);
+      if (call) calls.push({ ...call, text: call.text + (resumed[2] ?? ""), endedAt: index });
+    } else if (rest.endsWith("<unfinished ...>")) {
+      unfinished.set(thread, { name, text: rest.replace(/ *<unfinished \.\.\.>$/, ""), beganAt: index });
+    } else calls.push({ name, text: rest, beganAt: index, endedAt: index });
+  }
+  return calls.sort((left, right) => left.beganAt - right.beganAt);
+}
