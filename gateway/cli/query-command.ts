@@ -1,5 +1,6 @@
+import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import { openLocalStore, runQuery } from "../../bridge/index.ts";
+import { BridgeError, openLocalStore, runQuery } from "../../bridge/index.ts";
 import { GatewayError } from "../errors.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, addLakeOption, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
@@ -24,7 +25,15 @@ export function addQueryCommand(program: Command, environment: CommandEnvironmen
   runAction<Flags>(command, environment, async ({ output, flags, args }) => {
     const format = formatOf(flags.format);
     const { config } = loadCommandConfig(flags, environment.variables);
-    const store = await openLocalStore(config.folders.lake);
+    const { lake } = config.folders;
+    // Opening a store makes its folder: a mistyped one would be a new, empty lake.
+    if (!existsSync(lake))
+      throw new BridgeError(
+        "LAKE_MISSING",
+        `There is no lake in ${lake}: name its folder with --lake file:DIR, or the data folder with --data.`,
+        { retryable: false },
+      );
+    const store = await openLocalStore(lake);
     const result = await runQuery(args[0] ?? "", { store });
     output.result({ columns: result.columns, rows: objectsOf(result) }, textOf(result, format));
     return undefined;

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import {
   BridgeError,
@@ -8,7 +9,6 @@ import {
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
 import { loadLakeState } from "../roles.ts";
-import { prepareDataFolder } from "../supervisor/data-folder.ts";
 import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
 import { killLeftChildren } from "../supervisor/process-record.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
@@ -50,7 +50,10 @@ async function startNew(
   force: boolean,
 ): Promise<{ streamId: string; movedTo: string | null }> {
   const { data, stream: folder } = config.folders;
-  prepareDataFolder(data);
+  if (!existsSync(data))
+    throw new GatewayError("DATA_FOLDER_UNUSABLE", `There is no data folder ${data}: name it with --data.`, {
+      retryable: false,
+    });
   const lock = await DataFolderLock.acquire(data, { pid: process.pid, startedAt: new Date().toISOString() });
   try {
     await killLeftChildren(data);

@@ -4,7 +4,16 @@ import { fullJitterDelayMs } from "../../devices/protocol/backoff.ts";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
-import type { ChildRequests, FromChild, Refusal, RequestKind, RoleName, ToChild } from "./messages.ts";
+import type {
+  ChildRequests,
+  CommittedPositions,
+  FromChild,
+  Refusal,
+  RequestKind,
+  RoleName,
+  ToChild,
+} from "./messages.ts";
+import { PositionsRelay } from "./positions-relay.ts";
 import { identifyProcess, type ProcessIdentity } from "./process-identity.ts";
 
 /** `waiting` = it ended and is started again after a delay. */
@@ -50,6 +59,8 @@ export class ChildError extends CodedError {
 const backoff = { baseMs: 100, maxMs: 10_000 };
 /** A child that said why it can't start mostly waits for a person. */
 const refusedBackoff = { baseMs: 1_000, maxMs: 30_000 };
+/** Messages that wait to leave for a child. */
+const unsentMax = 64;
 /** One that was ready for so long has not been failing: its next delay is short again. */
 const healthyAfterMs = 5_000;
 
@@ -68,6 +79,12 @@ export class SupervisedChild {
   #listening: string | null = null;
   #restartTimer: NodeJS.Timeout | null = null;
   #nextRequest = 1;
+  /** Of messages that have not left yet. */
+  readonly #taken = new Set<() => void>();
+  readonly #positions = new PositionsRelay((committed, taken) => {
+    if (this.#state === "ready") this.#send({ type: "committed", committed }, taken);
+    else taken();
+  });
   readonly #requests = new Map<
     number,
     { resolve: (answer: unknown) => void; reject: (error: Error) => void }
@@ -126,8 +143,9 @@ export class SupervisedChild {
     logger.info({ event: "child.started", role, pid: child.pid }, `${role} started`);
   }
 
-  notify(message: ToChild): void {
-    if (this.#state === "ready") this.#send(message);
+  /** Tells it up to where the lake holds the stream. One that is not ready reads that from the lake when it starts. */
+  committed(committed: CommittedPositions): void {
+    this.#positions.offer(committed);
   }
 
   /** Rejects with CHILD_UNREACHABLE (retryable) where there is no answer in time. */
@@ -139,6 +157,8 @@ export class SupervisedChild {
     const { role } = this.#options;
     return new Promise((resolve, reject) => {
       if (this.#state !== "ready") return reject(unreachable(`The ${role} is not running.`));
+      // A stopped process takes nothing from its channel, and monitors ask for ever.
+      if (this.#taken.size >= unsentMax) return reject(unreachable(`The ${role} does not answer.`));
       const id = this.#nextRequest++;
       const timer = setTimeout(
         () => settle(() => reject(unreachable(`The ${role} did not answer.`))),
@@ -205,6 +225,7 @@ export class SupervisedChild {
     this.#process = null;
     this.#lastExit = { code, signal, atMs: now() };
     for (const request of [...this.#requests.values()]) request.reject(unreachable(`The ${role} ended.`));
+    for (const done of [...this.#taken]) done();
     this.#forget();
     if (this.#state === "stopping") {
       this.#setState("stopped");
@@ -242,9 +263,18 @@ export class SupervisedChild {
     this.#setState("waiting");
   }
 
-  #send(message: ToChild): void {
+  #send(message: ToChild, taken: () => void = () => {}): void {
+    const child = this.#process;
     // A child that has just ended can't be told; `close` deals with that.
-    if (this.#process?.connected) this.#process.send(message, () => {});
+    if (!child?.connected) {
+      taken();
+      return;
+    }
+    const done = (): void => {
+      if (this.#taken.delete(done)) taken();
+    };
+    this.#taken.add(done);
+    child.send(message, done);
   }
 
   #clearTimer(): void {

@@ -7,6 +7,7 @@ import type {
   RequestKind,
   ToChild,
 } from "./messages.ts";
+import { PositionsRelay } from "./positions-relay.ts";
 
 type Handlers = {
   [Kind in RequestKind]?: (ask: ChildRequests[Kind]["ask"]) => Promise<ChildRequests[Kind]["answer"]>;
@@ -33,8 +34,9 @@ export interface LinkPort {
 export class SupervisorLink {
   readonly #port: LinkPort;
   readonly #handlers: Handlers = {};
-  #pending: CommittedPositions | null = null;
-  #isSending = false;
+  readonly #positions = new PositionsRelay((committed, taken) =>
+    this.#send({ type: "committed", committed }, taken),
+  );
 
   constructor(port: LinkPort, listeners: LinkListeners, orphaned: () => void) {
     this.#port = port;
@@ -65,22 +67,8 @@ export class SupervisorLink {
     return new Promise((resolve) => this.#send({ type: "refused", refusal }, resolve));
   }
 
-  /** Only the newest positions wait where the supervisor is slow (or stopped), so that nothing piles up. */
   committed(committed: CommittedPositions): void {
-    const earlier = this.#pending?.streamId === committed.streamId ? this.#pending.positions : {};
-    this.#pending = { streamId: committed.streamId, positions: { ...earlier, ...committed.positions } };
-    this.#sendPending();
-  }
-
-  #sendPending(): void {
-    if (this.#isSending || this.#pending === null) return;
-    const committed = this.#pending;
-    this.#pending = null;
-    this.#isSending = true;
-    this.#send({ type: "committed", committed }, () => {
-      this.#isSending = false;
-      this.#sendPending();
-    });
+    this.#positions.offer(committed);
   }
 
   #answer(request: Extract<ToChild, { type: "request" }>): void {

@@ -2,8 +2,7 @@ import type { Logger } from "pino";
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
 import type { GatewayMetrics } from "../metrics.ts";
-import type { FromChild, RoleName } from "./messages.ts";
-import { roleNames } from "./messages.ts";
+import { type CommittedPositions, type FromChild, type RoleName, roleNames } from "./messages.ts";
 import { identifyProcess, type ProcessIdentity } from "./process-identity.ts";
 import { writeProcessRecord } from "./process-record.ts";
 import { type ChildStatus, SupervisedChild } from "./supervised-child.ts";
@@ -32,6 +31,7 @@ export class Supervisor {
   #apiAddress: string | null = null;
   #isStopping = false;
   #wasReady = false;
+  #committed: CommittedPositions | null = null;
   readonly #started: Promise<void>;
   #settleStarted: { resolve: () => void; reject: (error: Error) => void } = {
     resolve: () => {},
@@ -109,8 +109,8 @@ export class Supervisor {
   }
 
   #receive(role: RoleName, message: FromChild): void {
-    if (message.type === "committed") this.child("broker").notify(message);
-    if (message.type === "ready" && role === "broker") this.#refreshTopics();
+    if (message.type === "committed") this.#relay(message.committed);
+    if (message.type === "ready" && role === "broker") this.#catchUpBroker();
     if (message.type !== "refused" || this.#wasReady || this.#isStopping) return;
     const { code, retryable, message: text } = message.refusal;
     if (retryable || refusalsToLiveWith.has(code)) return;
@@ -122,13 +122,20 @@ export class Supervisor {
     );
   }
 
-  /** Topics may have changed between its reading them and its being ready. */
-  #refreshTopics(): void {
-    const { logger } = this.#options;
-    this.child("broker")
+  #relay(committed: CommittedPositions): void {
+    const earlier = this.#committed?.streamId === committed.streamId ? this.#committed.positions : {};
+    this.#committed = { streamId: committed.streamId, positions: { ...earlier, ...committed.positions } };
+    this.child("broker").committed(committed);
+  }
+
+  /** Commits and topics may have changed between its reading them and its being ready. */
+  #catchUpBroker(): void {
+    const broker = this.child("broker");
+    if (this.#committed) broker.committed(this.#committed);
+    broker
       .request("topicsChanged", null, refreshTimeoutMs)
       .catch((error: unknown) =>
-        logger.warn({ event: "registry.notice.failed", err: error }, "topics not refreshed"),
+        this.#options.logger.warn({ event: "registry.notice.failed", err: error }, "topics not refreshed"),
       );
   }
 

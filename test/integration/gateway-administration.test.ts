@@ -143,6 +143,8 @@ describe("administration of a running gateway", { concurrency: false }, () => {
       [["stream", "accept-gap", "zero"], 2, "USAGE_INVALID"],
       [["query", "SELECT * FROM nowhere"], 1, "QUERY_FAILED"],
       [["query", "SELECT 1", "--format", "xml"], 2, "USAGE_INVALID"],
+      [["query", "SELECT 1", "--lake", "file:no-such-lake"], 1, "LAKE_MISSING"],
+      [["stream", "new", "--data", "no-such-folder"], 1, "DATA_FOLDER_UNUSABLE"],
       [["status", "--data", join(gateway.dataFolder, "nowhere")], 1, "GATEWAY_NOT_RUNNING"],
     ];
     const folder = (args: readonly string[]) =>
@@ -162,6 +164,7 @@ describe("administration of a running gateway", { concurrency: false }, () => {
       const result = await runCommand([...args, "--json"]);
       assert.deepEqual([result.code, errorOf(result).code], [2, "USAGE_INVALID"], args.join(" "));
     }
+    assert.deepEqual([existsSync("no-such-lake"), existsSync("no-such-folder")], [false, false]);
     const program = await runCli(["topcis"]);
     assert.equal(program.code, 2);
     assert.match(program.stderr, /Did you mean topics/);

@@ -127,6 +127,34 @@ describe("supervised child", () => {
     });
   });
 
+  test("a child that a signal has stopped is neither asked nor told without end", async (t) => {
+    const echo =
+      'if (message.type === "committed") answer({ type: "answer", id: 0, answer: message.committed.positions[0] });';
+    const { child, messages, until } = supervised(t, childProgram("frozen", `${readyOnStart} ${echo}`));
+    await until(() => child.status.state === "ready");
+    process.kill(child.status.pid as number, "SIGSTOP");
+    const ask = "x".repeat(10_000);
+    const requests = Array.from({ length: 500 }, () => child.request("deviceRevoked", ask, 500));
+    const reasons = (await Promise.allSettled(requests)).map((request) =>
+      request.status === "rejected" ? String(request.reason.message) : "",
+    );
+    assert.ok(reasons.every((reason) => /not answer/.test(reason)));
+    assert.ok(
+      reasons.filter((reason) => /does not answer/.test(reason)).length > 300,
+      "most were not even sent",
+    );
+
+    for (let position = 0; position < 1_000; position++)
+      child.committed({ streamId: "s", positions: { 0: String(position) } });
+    const { pid } = child.status;
+    process.kill(pid as number, "SIGKILL");
+    await until(() => child.status.state === "ready" && child.status.pid !== pid);
+    child.committed({ streamId: "s", positions: { 0: "1000" } });
+    const answers = () => messages.flatMap((message) => (message.type === "answer" ? [message.answer] : []));
+    await until(() => answers().includes("1000"));
+    assert.deepEqual(answers(), ["1000"], "a new process reads older positions from the lake");
+  });
+
   test("stop waits for its work, kills it after the time-out, and does not start it again", async (t) => {
     const polite = supervised(
       t,
