@@ -1,0 +1,40 @@
+import type { GatewayStatus } from "../../gateway/supervisor/gateway-status.ts";
+import type { GatewayProcess } from "./gateway-process.ts";
+import { connectClient, type DemoMessage, publishDemo } from "./mqtt-publisher.ts";
+
+/** What `tidegate status --json` prints. */
+export async function statusOf(gateway: GatewayProcess): Promise<GatewayStatus> {
+  return (await gateway.api("GET", "/v1/status")).body as unknown as GatewayStatus;
+}
+
+/** Ids in the demo topic's table, sorted; one that is filed twice is there twice. */
+export async function storedIds(gateway: GatewayProcess): Promise<string[]> {
+  const rows = await gateway.query("SELECT decode(message_id) AS id FROM telemetry ORDER BY id");
+  return rows.map((row) => String(row["id"]));
+}
+
+/** Publishes on the demo topic over a connection of its own; resolves once all are acknowledged. */
+export async function publishAll(gateway: GatewayProcess, messages: readonly DemoMessage[]): Promise<void> {
+  const client = await connectClient(gateway.mqttUrl);
+  await publishDemo(client, messages);
+  await client.endAsync();
+}
+
+/** Resolves once everything that was acknowledged so far is committed and trimmed. */
+export async function untilFiledAndTrimmed(gateway: GatewayProcess): Promise<void> {
+  await gateway.until("the stream is empty", async () => {
+    const { broker, consumer } = await statusOf(gateway);
+    const isRead = consumer?.partitions.every(({ lagBytes, openBytes }) => lagBytes + openBytes === 0);
+    return isRead === true && broker?.space?.retainedBytes === 0;
+  });
+}
+
+/** Resolves once the status says that it is not ready, with the reasons. */
+export async function untilRefused(gateway: GatewayProcess): Promise<string> {
+  let reasons: readonly string[] = [];
+  await gateway.until("a refusal is in the status", async () => {
+    reasons = (await statusOf(gateway)).reasons;
+    return reasons.some((reason) => /: [A-Z]+_[A-Z_]+: /.test(reason));
+  });
+  return reasons.join("\n");
+}
