@@ -104,7 +104,7 @@ describe("data folder lock", () => {
   test("processes that fight for it never own it together, however often it is given up and taken over", async () => {
     const folder = newFolder();
     const ownersFile = join(newFolder(), "owner");
-    const contender = join(import.meta.dirname, "..", "..", "support", "lock-contender.ts");
+    const contender = join(import.meta.dirname, "..", "..", "support", "lock-contender-child.ts");
     const contenders = Array.from({ length: 4 }, async () => {
       const child = spawn(process.execPath, ["--import", "tsx", contender, folder, ownersFile, "2000"], {
         stdio: ["ignore", "pipe", "inherit"],
