@@ -1,15 +1,19 @@
 import { randomUUID } from "node:crypto";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { GatewayError } from "../errors.ts";
 
-/** Makes the folder where it isn't there, and makes sure that it can be written. Throws DATA_FOLDER_UNUSABLE. */
+/** The lake may be elsewhere, and speaks for itself. */
+const parts = ["registry", "stream"];
+
+/** Makes the folder where it isn't there, and makes sure that it and what it holds can be written. Throws DATA_FOLDER_UNUSABLE. */
 export function prepareDataFolder(folder: string): void {
   const probe = join(folder, `.probe-${randomUUID()}`);
   try {
     mkdirSync(folder, { recursive: true });
     writeFileSync(probe, "probe");
     rmSync(probe);
+    for (const part of parts) checkPart(join(folder, part));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new GatewayError(
@@ -18,4 +22,11 @@ export function prepareDataFolder(folder: string): void {
       { retryable: false, cause },
     );
   }
+}
+
+function checkPart(path: string): void {
+  const facts = statSync(path, { throwIfNoEntry: false });
+  if (!facts) return;
+  if (!facts.isDirectory()) throw new Error(`${path} is not a folder`);
+  accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
 }

@@ -243,7 +243,8 @@ class LocalStore implements ObjectStore {
         `the file system of ${this.#root} has no hard links (${code}), without which nothing can be created exactly once; use another`,
         { retryable: false, cause, details: { code } },
       );
-    return new BridgeError("STORE_UNAVAILABLE", `${this.#root} did not do it: ${code || String(cause)}`, {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return new BridgeError("STORE_UNAVAILABLE", `the lake in ${this.#root} can't be used: ${why}`, {
       retryable: true,
       cause,
       details: { code },
