@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { publishAll, statusOf, storedIds, untilFiledAndTrimmed } from "../support/gateway-books.ts";
+import { type CliResult, GatewayProcess, isAlive, runCli } from "../support/gateway-process.ts";
+import { connectClient } from "../support/mqtt-publisher.ts";
+import { mountSmallDisk } from "../support/small-disk.ts";
+
+function errorOf(result: CliResult): { code: string; message: string } {
+  return (result.json as { error: { code: string; message: string } }).error;
+}
+
+describe("asking a running gateway for what can't be", { concurrency: false }, () => {
+  let gateway: GatewayProcess;
+  before(async () => {
+    gateway = await GatewayProcess.start({ environment: { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "200" } });
+  });
+  after(() => gateway.destroy());
+
+  const create = (filter: string, ...more: string[]) =>
+    gateway.cli("topics", "create", "engine", "--filter", filter, "--format", "json", ...more);
+
+  test("filters: a # that is not last, half a wildcard, a name twice, another topic's", async () => {
+    const wrong: [string, number, string, RegExp][] = [
+      ["plant/#/engine", 2, "TOPIC_INVALID", /plant\/#\/engine.*# must be the last level/],
+      ["plant/#engine", 2, "TOPIC_INVALID", /# must be a whole level/],
+      ["plant/a+/engine", 2, "TOPIC_INVALID", /\+ must be a whole level/],
+      ["{device}/{device}", 2, "TOPIC_INVALID", /\{device\} stands in it twice/],
+      ["plant/{device/engine", 2, "TOPIC_INVALID", /not a name such as \{device\}/],
+      ["$SYS/{device}", 2, "TOPIC_INVALID", /begin with \$/],
+      ["+/{device}/telemetry", 0, "", /./],
+      ["fleet/{car}/telemetry", 1, "TOPIC_AMBIGUOUS", /fleet\/\{device\}\/telemetry of the topic telemetry/],
+    ];
+    for (const [filter, code, error, says] of wrong) {
+      const result = await create(filter);
+      assert.equal(result.code, code, `${filter}: ${result.stderr}`);
+      if (code === 0) await gateway.cli("topics", "delete", "engine");
+      else {
+        assert.equal(errorOf(result).code, error, filter);
+        assert.match(result.stderr, says);
+      }
+    }
+  });
+
+  test("schemas: no file, no JSON, one that does not compile, columns that can't be", async () => {
+    const wrong: [string, RegExp][] = [
+      ["{", /--schema .*schema\.json: /],
+      ['{"type":"objekt"}', /"type": "object"/],
+      ['{"type":"object","properties":{"rpm":{"type":"numbr"}}}', /rpm.*type|type.*rpm/s],
+      ['{"type":"object","properties":{"rpm":{"$ref":"#/nowhere"}}}', /nowhere/],
+      ['{"type":"object","properties":{"Payload":{"type":"string"}}}', /Payload/],
+    ];
+    const file = join(gateway.dataFolder, "schema.json");
+    const missing = await create("plant/{device}/engine", "--schema", file);
+    assert.deepEqual([missing.code, errorOf(missing).code], [2, "USAGE_INVALID"]);
+    assert.match(missing.stderr, /schema\.json.*no such file/);
+    for (const [schema, says] of wrong) {
+      writeFileSync(file, schema);
+      const result = await create("plant/{device}/engine", "--schema", file);
+      assert.equal(result.code, 2, `${schema}: ${result.stderr}`);
+      assert.match(result.stderr, says, schema);
+    }
+    const { topics } = (await gateway.cli("topics", "list")).json as { topics: { name: string }[] };
+    assert.deepEqual(
+      topics.map(({ name }) => name),
+      ["telemetry", "telemetry_envelope"],
+    );
+  });
+
+  test("a topic that is deleted with unread records: all of them are filed, after a restart too", async () => {
+    assert.equal(
+      (await gateway.cli("topics", "create", "short", "--filter", "short/{device}", "--format", "json")).code,
+      0,
+    );
+    process.kill(gateway.childPid("consumer") ?? assert.fail("a consumer runs"), "SIGSTOP");
+    const client = await connectClient(gateway.mqttUrl);
+    for (let number = 0; number < 20; number++)
+      await client.publishAsync(`short/d${number % 3}`, JSON.stringify({ id: `${number}`, ts: Date.now() }), {
+        qos: 1,
+      });
+    await client.endAsync();
+    const deleted = await gateway.cli("topics", "delete", "short");
+    assert.equal(deleted.code, 0, deleted.stderr);
+    const children = [gateway.childPid("broker"), gateway.childPid("consumer")].filter((pid) => pid !== null);
+    gateway.signal("SIGKILL");
+    await gateway.exited();
+    for (const pid of children) if (isAlive(pid)) process.kill(pid, "SIGKILL");
+    while (children.some(isAlive)) await delay(10);
+    await gateway.start();
+    await untilFiledAndTrimmed(gateway);
+    assert.deepEqual(
+      await gateway.query("SELECT count(*)::INT AS rows, count(DISTINCT message_id)::INT AS ids FROM short"),
+      [{ rows: 20, ids: 20 }],
+    );
+    const { books } = await statusOf(gateway);
+    assert.deepEqual([books?.filed, books?.isBalanced], [20, true]);
+    await publishAll(gateway, [{ device: "d1", id: "others go on" }]);
+    await untilFiledAndTrimmed(gateway);
+    assert.deepEqual(await storedIds(gateway), ["others go on"]);
+  });
+});
+
+test("`simulate --rate abc` and `audit` without a lake end with 2, say what to write, and leave nothing behind", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "tidegate-test-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const ledger = join(folder, "ledger");
+  const rate = await runCli(["simulate", "--rate", "abc", "--ledger", ledger, "--json"]);
+  assert.deepEqual([rate.code, (rate.json as { error: string }).error], [2, "SIMULATE_USAGE"]);
+  assert.match(rate.stderr, /^--rate abc: it must be a number above 0 to \d+, for example --rate 16700$/m);
+  const lake = await runCli(["audit", "--ledger", ledger, "--lake", `file:${folder}/lake`]);
+  assert.equal(lake.code, 2);
+  assert.match(lake.stderr, /there is no folder .*lake; tidegate status shows where the lake is/);
+  assert.equal(existsSync(ledger), false);
+});
+
+describe("a data folder that can't be used is named before anything starts", () => {
+  const up = (folder: string) =>
+    runCli(["up", "--data", folder, "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0", "--json"]);
+
+  test("a file where the folder, or a part of it, should be", async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "tidegate-test-"));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    writeFileSync(join(folder, "file"), "");
+    for (const part of ["registry", "lake", "stream"]) {
+      mkdirSync(join(folder, `with-${part}`));
+      writeFileSync(join(folder, `with-${part}`, part), "");
+    }
+    for (const path of ["file", "file/below", "with-registry", "with-lake", "with-stream"]) {
+      const refused = await up(join(folder, path));
+      assert.equal(refused.code, 1, `${path}: ${refused.stderr}`);
+      assert.match(refused.stderr, new RegExp(path.replace("with-", "")), path);
+      assert.notEqual(errorOf(refused).code, "INTERNAL_ERROR", refused.stderr);
+    }
+    assert.equal(errorOf(await up(join(folder, "file"))).code, "DATA_FOLDER_UNUSABLE");
+  });
+
+  test("a disk that is mounted read-only", async (t) => {
+    const disk = mountSmallDisk(1024 * 1024);
+    if ("reason" in disk) {
+      t.diagnostic(disk.reason);
+      t.skip(disk.reason);
+      return;
+    }
+    t.after(() => disk.unmount());
+    mkdirSync(join(disk.path, "data"));
+    assert.equal(spawnSync("mount", ["-o", "remount,ro", disk.path]).status, 0);
+    const refused = await up(join(disk.path, "data"));
+    assert.deepEqual([refused.code, errorOf(refused).code], [1, "DATA_FOLDER_UNUSABLE"]);
+    assert.match(refused.stderr, /read-only file system.*Choose one that this user may write, with --data/);
+  });
+});
