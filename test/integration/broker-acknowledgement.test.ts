@@ -96,6 +96,21 @@ test("QoS 2: one that failed is taken again when it comes again, also on a new c
   third.end();
 });
 
+test("QoS 2: a message that the old connection of a session left held is taken again on the new one, and answered there", async () => {
+  await using server = await startBroker();
+  const packet = publishPacket(topic, "two", { qos: 2, messageId: 5 });
+  const old = await RawMqtt.connected(server.port, { clean: false });
+  old.send(packet);
+  await old.until(() => server.sink.accepted.length === 1);
+  const fresh = await RawMqtt.connected(server.port, { clean: false });
+  await old.closed();
+  fresh.send({ ...packet, dup: true } as typeof packet);
+  await fresh.until(() => server.sink.accepted.length === 2);
+  server.sink.settleAll();
+  await fresh.until(() => fresh.of("pubrec").length === 1);
+  fresh.end();
+});
+
 test("QoS 2: PUBREL before PUBREC, and messages without PUBREL beyond a bound, close the connection", async () => {
   await using server = await startBroker({ config: { inFlightMax: 65_535 } });
   const hasty = await RawMqtt.connected(server.port, { clientId: "hasty" });
@@ -152,6 +167,19 @@ test("PINGREQ is answered while messages are held, and the keep alive does not e
   client.end();
 });
 
+test("publishing is a sign of life: a client that does so needs no PINGREQ", async () => {
+  await using server = await startBroker();
+  server.sink.isInstant = true;
+  const client = await RawMqtt.connected(server.port, { keepalive: 1 });
+  for (let messageId = 1; messageId <= 5; messageId++) {
+    client.publish(topic, "x", { messageId });
+    await client.until(() => client.acknowledgedIds().length === messageId);
+    await turn(400);
+  }
+  assert.equal(client.isClosed, false);
+  await client.closed();
+});
+
 test("a connection that is not read, so that its PINGREQ can't be answered, is given up after half its keep alive", async () => {
   await using server = await startBroker({ config: { inFlightMax: 1 } });
   const client = await RawMqtt.connected(server.port, { keepalive: 1 });
@@ -186,6 +214,20 @@ test("a full sink stops reading, and drained it goes on", async () => {
   server.sink.drain();
   await client.until(() => server.sink.accepted.length === 1);
   assert.equal(server.sink.accepted[0]?.text, "second");
+  client.end();
+});
+
+test("packets that Aedes handles while a connection is not read do not stall it afterwards", async () => {
+  await using server = await startBroker({ config: { inFlightMax: 1 } });
+  const client = await RawMqtt.connected(server.port);
+  const pings = Array.from({ length: 50 }, () => ({ cmd: "pingreq" }) as never);
+  for (let messageId = 1; messageId <= 3; messageId++) {
+    client.send(publishPacket(topic, "x", { messageId }), ...pings);
+    await client.until(() => server.sink.accepted.length === 1);
+    await turn();
+    server.sink.settleAll();
+    await client.until(() => client.acknowledgedIds().length === messageId);
+  }
   client.end();
 });
 

@@ -62,6 +62,24 @@ test("messages of all QoS arrive, each once and in order, although only some wai
   for (const each of [subscriber, client]) each.end();
 });
 
+test("what could not be made durable is not delivered", async () => {
+  await using server = await startBroker();
+  const subscriber = await subscribed(server, "dashboard");
+  const client = await RawMqtt.connected(server.port);
+  client.publish(topic, "dropped", { qos: 0 });
+  client.publish(topic, "stored");
+  await client.until(() => server.sink.accepted.length === 2);
+  const [dropped, stored] = server.sink.accepted;
+  dropped?.settle(new Error("full"));
+  stored?.settle();
+  await subscriber.until(() => subscriber.of("publish").length > 0);
+  assert.deepEqual(
+    delivered(subscriber).map(({ text }) => text),
+    ["stored"],
+  );
+  for (const each of [subscriber, client]) each.end();
+});
+
 test("a persistent session gets what came while it was away; what is sent again says so", async () => {
   await using server = await startBroker();
   server.sink.isInstant = true;
