@@ -11,6 +11,8 @@ export interface LoadOptions {
   readonly payloadBytes: number;
   readonly warmUpMs: number;
   readonly durationMs: number;
+  /** CPU seconds that the server has used so far. */
+  readonly serverCpuSeconds?: () => number;
 }
 
 export interface LoadResult {
@@ -18,6 +20,8 @@ export interface LoadResult {
   readonly messagesPerSecond: number;
   /** The generator's own CPU: a saturated generator measures itself. */
   readonly generatorCpuMicrosPerMessage: number;
+  /** The server's, while it was measured; null where nobody said how to read it. */
+  readonly serverCpuMicrosPerMessage: number | null;
 }
 
 const connectsAtOnce = 100;
@@ -105,15 +109,23 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const total = () => clients.reduce((sum, { acknowledged }) => sum + acknowledged, 0);
   for (const client of clients) client.send(window);
   await delay(warmUpMs);
-  const before = { acknowledged: total(), cpu: process.cpuUsage(), atMs: performance.now() };
+  const before = {
+    acknowledged: total(),
+    cpu: process.cpuUsage(),
+    serverCpu: options.serverCpuSeconds?.() ?? 0,
+    atMs: performance.now(),
+  };
   await delay(durationMs);
   const acknowledged = total() - before.acknowledged;
   const elapsedMs = performance.now() - before.atMs;
   const { user, system } = process.cpuUsage(before.cpu);
+  const serverCpu = options.serverCpuSeconds && options.serverCpuSeconds() - before.serverCpu;
   for (const client of clients) client.close();
   return {
     acknowledged,
     messagesPerSecond: Math.round((acknowledged * 1000) / elapsedMs),
     generatorCpuMicrosPerMessage: Number(((user + system) / acknowledged).toFixed(2)),
+    serverCpuMicrosPerMessage:
+      serverCpu === undefined ? null : Number(((serverCpu * 1e6) / acknowledged).toFixed(2)),
   };
 }

@@ -1,0 +1,33 @@
+/** The broker alone, for benches: a sink for which everything is durable at the end of the turn. Prints its port. */
+import { Value } from "@sinclair/typebox/value";
+import pino from "pino";
+import { Registry } from "prom-client";
+import { brokerConfigSchema, createBroker } from "../../broker/index.ts";
+import { TestDevices, TestTopics } from "./test-broker.ts";
+
+let waiting: ((error?: Error) => void)[] = [];
+
+function settleAll(): void {
+  const settled = waiting;
+  waiting = [];
+  for (const settle of settled) settle();
+}
+
+const broker = createBroker({
+  config: { ...Value.Create(brokerConfigSchema), port: 0 },
+  sink: {
+    isFull: false,
+    onDrain: () => {},
+    accept: (_, settled) => {
+      if (waiting.length === 0) setImmediate(settleAll);
+      waiting.push(settled);
+    },
+  },
+  topics: new TestTopics(),
+  devices: new TestDevices(),
+  logger: pino({ level: "silent" }),
+  registry: new Registry(),
+});
+const { port } = await broker.listen();
+process.stdout.write(`${port}\n`);
+process.on("disconnect", () => process.exit(0));
