@@ -41,7 +41,7 @@ async function measure(program: string, options: (typeof cases)[number]) {
 const results = [];
 for (const options of cases) {
   const stock = await measure("stock-aedes.mjs", options);
-  const tidegate = await measure("bench-broker.ts", options);
+  const tidegate = await measure("broker-process.ts", options);
   const ratio = Number((tidegate.messagesPerSecond / stock.messagesPerSecond).toFixed(2));
   results.push({ case: options.name, ratio, tidegate, stock });
 }
