@@ -91,7 +91,11 @@ export class Session {
     if (verdict.kind !== "telemetry") return verdict.kind;
     this.#context.metrics.wills += 1;
     this.#clearRetain(packet);
-    this.#context.sink.accept(ingressPublish(packet, verdict), done);
+    this.#context.sink.accept(ingressPublish(packet, verdict), (error) => {
+      // Nobody sends it again.
+      if (error) this.#refused("not-durable", { topic: packet.topic, will: true });
+      done(error);
+    });
     return "telemetry";
   }
 

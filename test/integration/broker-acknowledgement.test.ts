@@ -275,6 +275,16 @@ test("a will on a telemetry topic is filed like a message; retain flags are clea
   assert.match(metrics, /tidegate_broker_wills_total 1/);
 });
 
+test("a will that can't be made durable is counted, for nobody sends it again", async () => {
+  await using server = await startBroker();
+  const will = { topic: "fleet/dying/telemetry", payload: Buffer.from("farewell"), qos: 1, retain: false };
+  const client = await RawMqtt.connected(server.port, { clientId: "dying", will });
+  client.end();
+  await client.until(() => server.sink.accepted.length === 1);
+  server.sink.settleAll(new Error("not durable"));
+  assert.deepEqual(server.broker.status().refused, { "not-durable": 1 });
+});
+
 test("stop waits for what is held, acknowledges it, and closes", async () => {
   const server = await startBroker({ config: { stopTimeoutMs: 5_000 } });
   const client = await RawMqtt.connected(server.port);
