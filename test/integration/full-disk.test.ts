@@ -99,7 +99,15 @@ test("a full disk: acknowledgements stop, the status says why, nothing acknowled
     "lmdb met a full disk",
   );
 
+  const refused = await gateway.cli("devices", "add", "press-7");
+  assert.deepEqual(
+    [refused.code, (refused.json as { error: { code: string } }).error.code],
+    [1, "DISK_FULL"],
+  );
+  assert.match(refused.stderr, /Free some space and try again/);
+
   rmSync(join(disk.path, "filler"));
+  assert.equal((await gateway.cli("devices", "add", "press-7")).code, 0);
   const run = await simulated;
   const { acked, gaveUp, unsent } = run.json as Record<string, number>;
   assert.deepEqual({ acked, gaveUp, unsent }, { acked: messages, gaveUp: 0, unsent: 0 }, run.stderr);
