@@ -5,9 +5,8 @@ import { BridgeError } from "../../errors.ts";
 import { compareDecimalPositions, entryNumberOf, positionOf } from "../decimal-position.ts";
 import type { PartitionState, Position, StreamEntry, StreamLog } from "../stream-log.ts";
 import { embeddedStreamConfigSchema } from "./embedded-config.ts";
-import { FileRoom } from "./file-room.ts";
 import { type ReadDisk, SpaceBudget, type SpaceStatus } from "./space-budget.ts";
-import { StreamAppender, TRANSACTION_OVERHEAD_BYTES } from "./stream-appender.ts";
+import { StreamAppender } from "./stream-appender.ts";
 import { damaged, hasStreamFile, openStreamDatabase, type StreamDatabase } from "./stream-file.ts";
 import { readStreamRecord } from "./stream-folder.ts";
 import { observeSpace } from "./stream-metrics.ts";
@@ -54,7 +53,7 @@ export interface EmbeddedStream extends StreamLog {
 /**
  * Opens the stream of a folder. One process may have it open for appending: a later one takes over, and the former's next commit
  * fails with STREAM_FLUSH_FAILED. Any number may read.
- * @throws BridgeError STREAM_MISSING (retryable: it may be created later), STREAM_FULL, STREAM_VERSION, STREAM_DAMAGED, STREAM_PARTITIONS
+ * @throws BridgeError STREAM_MISSING (retryable: it may be created later), STREAM_VERSION, STREAM_DAMAGED, STREAM_PARTITIONS
  */
 export async function openEmbeddedStream(options: AppendOptions | ReadOptions): Promise<EmbeddedStream> {
   const folder = resolve(options.folder);
@@ -63,7 +62,6 @@ export async function openEmbeddedStream(options: AppendOptions | ReadOptions): 
     throw new BridgeError("STREAM_MISSING", `there is no stream in ${folder}`, { retryable: true });
   const readOnly = options.mode === "read";
   const database = openStreamDatabase(folder, { readOnly, mapBytes: 2 * maxBytes });
-  let room: FileRoom | undefined;
   try {
     const record = readStreamRecord(database, folder);
     checkPartitionCount(record, options.partitionCount, folder);
@@ -71,32 +69,21 @@ export async function openEmbeddedStream(options: AppendOptions | ReadOptions): 
     if (options.mode === "read") return new LmdbStream({ database, record, reader });
     const { reserveBytes = defaults.reserveBytes, readDisk } = options;
     const budget = new SpaceBudget({ folder, maxBytes, reserveBytes, ...(readDisk ? { readDisk } : {}) });
-    room = await FileRoom.open(folder);
-    await checkRoomToStart(room, folder);
-    const appender = takeOver(database, record, { budget, room }, options);
+    const appender = takeOver(database, record, budget, options);
     await budget.start();
     if (options.registry) observeSpace(() => budget.status(appender.retainedBytes()), options.registry);
     return new LmdbStream({ database, record, reader, appender, budget });
   } catch (error) {
-    await room?.close();
     await database.close();
     throw error;
   }
-}
-
-/** @throws BridgeError STREAM_FULL */
-async function checkRoomToStart(room: FileRoom, folder: string): Promise<void> {
-  const { roomBytes } = await room.ensure(TRANSACTION_OVERHEAD_BYTES);
-  if (roomBytes >= TRANSACTION_OVERHEAD_BYTES) return;
-  const text = `no space left for the stream in ${folder}: free some`;
-  throw new BridgeError("STREAM_FULL", text, { retryable: true });
 }
 
 /** Raises the generation, so that whoever appended before can commit no more, and reads where the partitions stand. */
 function takeOver(
   database: StreamDatabase,
   record: StreamRecord,
-  space: { readonly budget: SpaceBudget; readonly room: FileRoom },
+  budget: SpaceBudget,
   options: AppendOptions,
 ): StreamAppender {
   const { generation, partitions } = database.transactionSync(() => {
@@ -114,7 +101,7 @@ function takeOver(
     database,
     generation,
     partitions,
-    ...space,
+    budget,
     appendTimeoutMs: options.appendTimeoutMs ?? defaults.appendTimeoutMs,
     stuckMs: options.stuckMs ?? defaults.stuckMs,
     now: options.now ?? Date.now,

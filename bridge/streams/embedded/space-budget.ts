@@ -90,7 +90,7 @@ export class SpaceBudget {
   }
 
   #reserve(): number {
-    return Math.floor(Math.min(this.#reserveBytes, this.#totalBytes * reserveShareOfDisk));
+    return Math.min(this.#reserveBytes, this.#totalBytes * reserveShareOfDisk);
   }
 }
 

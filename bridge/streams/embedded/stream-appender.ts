@@ -3,7 +3,6 @@ import { BridgeError } from "../../errors.ts";
 import { positionOf } from "../decimal-position.ts";
 import type { Position } from "../stream-log.ts";
 import { commitFailure, flushFailed } from "./commit-failure.ts";
-import type { FileRoom } from "./file-room.ts";
 import type { SpaceBudget } from "./space-budget.ts";
 import { isOutOfSpace } from "./space-probe.ts";
 import type { StreamDatabase } from "./stream-file.ts";
@@ -23,9 +22,7 @@ const transactionBytesMax = 32 * 1024 * 1024;
 const trimmedPerTransactionMax = 512;
 const stuckChecks = 10;
 /** What a transaction writes besides its blocks, generously: the pages that lead to them. */
-export const TRANSACTION_OVERHEAD_BYTES = 512 * 1024;
-/** Blocks of different sizes leave gaps among the pages that are free again. */
-const usableShareOfWritten = 0.75;
+const transactionOverheadBytes = 1024 * 1024;
 
 interface WaitingAppend {
   readonly partition: number;
@@ -46,7 +43,6 @@ export interface AppenderOptions {
   readonly generation: number;
   readonly partitions: PartitionRecord[];
   readonly budget: SpaceBudget;
-  readonly room: Pick<FileRoom, "ensure" | "close">;
   readonly appendTimeoutMs: number;
   readonly stuckMs: number;
   readonly now: () => number;
@@ -124,7 +120,6 @@ export class StreamAppender {
   /** Waits for what was begun. */
   async close(): Promise<void> {
     await this.#work;
-    await this.#options.room.close();
   }
 
   #start(): void {
@@ -159,21 +154,18 @@ export class StreamAppender {
     const positions: Position[] = [];
     const bytesBefore = this.retainedBytes();
     const blockBytes = group.reduce((sum, each) => sum + each.block.length, 0);
-    const noRoom = await this.#roomFailure(group);
-    const failure =
-      noRoom ??
-      (await this.#commit(blockBytes, (database) => {
-        for (const { partition, block } of group) {
-          const before = changed.get(partition) ?? this.partition(partition);
-          const record = afterAppend(before, block.length, this.#options.now());
-          changed.set(partition, record);
-          const value = encodeBlockValue(block, record.appendedBytes);
-          void database.put(blockKey(partition, record.highest), value, record.lastAppendTimeMs);
-          positions.push(positionOf(record.highest));
-        }
-        for (const [partition, record] of changed)
-          void database.put(stateKey(partition), encodePartition(record), 0);
-      }));
+    const failure = await this.#commit(blockBytes, (database) => {
+      for (const { partition, block } of group) {
+        const before = changed.get(partition) ?? this.partition(partition);
+        const record = afterAppend(before, block.length, this.#options.now());
+        changed.set(partition, record);
+        const value = encodeBlockValue(block, record.appendedBytes);
+        void database.put(blockKey(partition, record.highest), value, record.lastAppendTimeMs);
+        positions.push(positionOf(record.highest));
+      }
+      for (const [partition, record] of changed)
+        void database.put(stateKey(partition), encodePartition(record), 0);
+    });
     if (failure) {
       for (const each of group) each.settle(failure);
       return;
@@ -183,26 +175,8 @@ export class StreamAppender {
     for (const [index, each] of group.entries()) each.settle(positions[index] ?? "");
   }
 
-  /** Why a group can't be written without asking the disk for more than it has; null = it can. Leaves room for a trim behind it. */
-  async #roomFailure(group: readonly WaitingAppend[]): Promise<BridgeError | null> {
-    const { room, budget } = this.#options;
-    const bytes = group.reduce((sum, { block }) => sum + storedBytes(block.length), 0);
-    try {
-      const { roomBytes, writtenBytes } = await room.ensure(bytes + 2 * TRANSACTION_OVERHEAD_BYTES);
-      if (roomBytes >= bytes + 2 * TRANSACTION_OVERHEAD_BYTES) return null;
-      const fitsInside = this.retainedBytes() + bytes <= writtenBytes * usableShareOfWritten;
-      if (fitsInside && roomBytes >= TRANSACTION_OVERHEAD_BYTES) return null;
-      await budget.poll();
-      return full(`its file can't grow by ${bytes} bytes`);
-    } catch (error) {
-      const failure = flushFailed(`the stream's file could not be extended: ${error}`, error);
-      this.#die(failure);
-      return failure;
-    }
-  }
-
   async #commitTrim({ partition, upTo }: WaitingTrim): Promise<void> {
-    const { database, room } = this.#options;
+    const { database } = this.#options;
     const before = this.partition(partition);
     const trimmedUpTo = Math.min(upTo, before.trimmedUpTo + trimmedPerTransactionMax);
     const last = database.getBinary(blockKey(partition, trimmedUpTo));
@@ -212,8 +186,6 @@ export class StreamAppender {
     const trimmedBytes =
       last && last.length >= BLOCK_PREFIX_BYTES ? last.readDoubleLE(0) : before.trimmedBytes;
     const record = { ...before, trimmedUpTo, trimmedBytes };
-    // Whatever the disk says: trimming is what makes room.
-    await room.ensure(TRANSACTION_OVERHEAD_BYTES).catch(() => {});
     const failure = await this.#commit(0, () => {
       for (let entry = before.trimmedUpTo + 1; entry <= trimmedUpTo; entry++)
         void database.remove(blockKey(partition, entry));
@@ -245,7 +217,7 @@ export class StreamAppender {
       if (isOwner) return null;
       failure = flushFailed("another process appends to this stream now");
     } catch (error) {
-      failure = await commitFailure(error, () => isOutOfSpace(folder, bytes + TRANSACTION_OVERHEAD_BYTES));
+      failure = await commitFailure(error, () => isOutOfSpace(folder, bytes + transactionOverheadBytes));
     } finally {
       clearInterval(watch);
     }
