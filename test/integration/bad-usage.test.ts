@@ -4,9 +4,9 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { publishAll, statusOf, storedIds, untilFiledAndTrimmed } from "../support/gateway-books.ts";
-import { type CliResult, GatewayProcess, isAlive, runCli } from "../support/gateway-process.ts";
+import { type CliResult, GatewayProcess, runCli } from "../support/gateway-process.ts";
+import { killGateway, stopReading } from "../support/kill-gateway.ts";
 import { connectClient } from "../support/mqtt-publisher.ts";
 import { mountSmallDisk } from "../support/small-disk.ts";
 
@@ -76,7 +76,7 @@ describe("asking a running gateway for what can't be", { concurrency: false }, (
       (await gateway.cli("topics", "create", "short", "--filter", "short/{device}", "--format", "json")).code,
       0,
     );
-    process.kill(gateway.childPid("consumer") ?? assert.fail("a consumer runs"), "SIGSTOP");
+    stopReading(gateway);
     const client = await connectClient(gateway.mqttUrl);
     for (let number = 0; number < 20; number++)
       await client.publishAsync(`short/d${number % 3}`, JSON.stringify({ id: `${number}`, ts: Date.now() }), {
@@ -85,11 +85,7 @@ describe("asking a running gateway for what can't be", { concurrency: false }, (
     await client.endAsync();
     const deleted = await gateway.cli("topics", "delete", "short");
     assert.equal(deleted.code, 0, deleted.stderr);
-    const children = [gateway.childPid("broker"), gateway.childPid("consumer")].filter((pid) => pid !== null);
-    gateway.signal("SIGKILL");
-    await gateway.exited();
-    for (const pid of children) if (isAlive(pid)) process.kill(pid, "SIGKILL");
-    while (children.some(isAlive)) await delay(10);
+    await killGateway(gateway);
     await gateway.start();
     await untilFiledAndTrimmed(gateway);
     assert.deepEqual(

@@ -1,21 +1,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { publishAll, statusOf, storedIds, untilFiledAndTrimmed } from "../support/gateway-books.ts";
-import { GatewayProcess, isAlive, runCli } from "../support/gateway-process.ts";
+import { GatewayProcess, runCli } from "../support/gateway-process.ts";
+import { killGateway, stopReading } from "../support/kill-gateway.ts";
 import { loseBlock, messageBlocksOf } from "../support/lose-block.ts";
 
 const environment = { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "200" };
-
-/** Ends all processes of a gateway whose consumer has read nothing, so that all that was published stands in the stream's file. */
-async function killAll(gateway: GatewayProcess): Promise<void> {
-  const children = [gateway.childPid("broker"), gateway.childPid("consumer")].filter((pid) => pid !== null);
-  gateway.signal("SIGKILL");
-  for (const pid of children) if (isAlive(pid)) process.kill(pid, "SIGKILL");
-  await gateway.exited();
-  while (children.some(isAlive)) await delay(10);
-}
 
 async function partitionWithMostBlocks(folder: string): Promise<{ partition: number; blocks: number[] }> {
   const all = await Promise.all([0, 1, 2, 3].map((partition) => messageBlocksOf(folder, partition)));
@@ -30,9 +21,9 @@ test("G8: a block that vanished from the stream's file stops its partition alone
   t.after(() => gateway.destroy());
   await publishAll(gateway, [{ device: "d1", id: "before" }]);
   await untilFiledAndTrimmed(gateway);
-  process.kill(gateway.childPid("consumer") ?? assert.fail("a consumer runs"), "SIGSTOP");
+  stopReading(gateway);
   for (const id of ["m1", "m2", "m3", "m4"]) await publishAll(gateway, [{ device: "d1", id }]);
-  await killAll(gateway);
+  await killGateway(gateway);
   const folder = join(gateway.dataFolder, "stream");
   const { partition, blocks } = await partitionWithMostBlocks(folder);
   const [, second] = blocks;
