@@ -16,15 +16,22 @@ export function ensureDebianPackages() {
   if (missing.length === 0) return;
   const names = missing.map(({ debianPackage }) => debianPackage);
   if (process.getuid?.() !== 0 || !isInstalled("apt-get")) {
-    process.stderr.write(`These tests need ${names.join(", ")}: run  sudo apt-get install ${names.join(" ")}\n`);
+    process.stderr.write(
+      `These tests need ${names.join(", ")}: run  sudo apt-get install ${names.join(" ")}\n`,
+    );
     process.exit(2);
   }
   process.stderr.write(`installing ${names.join(", ")} with apt-get\n`);
   const install = ["-y", "--no-install-recommends", "install", ...names];
-  const quiet = { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } };
+  const quiet = {
+    stdio: ["ignore", "ignore", "inherit"],
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+  };
   if (spawnSync("apt-get", install, quiet).status === 0) return;
   spawnSync("apt-get", ["update"], quiet);
   if (spawnSync("apt-get", install, quiet).status === 0) return;
-  process.stderr.write(`apt-get could not install ${names.join(", ")}: install them by hand, then run the tests again\n`);
+  process.stderr.write(
+    `apt-get could not install ${names.join(", ")}: install them by hand, then run the tests again\n`,
+  );
   process.exit(2);
 }
