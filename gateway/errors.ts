@@ -10,6 +10,8 @@ export const gatewayErrorCodes = [
   "DATA_FOLDER_LOCKED",
   /** The data folder can't be created, read or written. */
   "DATA_FOLDER_UNUSABLE",
+  /** The data folder's disk has no room for a change of the registry; the same call works once it has. */
+  "DISK_FULL",
   /** The HTTP address can't be listened on. */
   "HTTP_ADDRESS_UNUSABLE",
   /** A child process ended, or can't start, before the gateway was ready. */

@@ -49,6 +49,9 @@ function brokerText(broker: GatewayStatus["broker"]): string[] {
   if (space)
     lines.push(`Stream: ${space.retainedBytes} of ${space.maxBytes} bytes wait for the lake or for trimming`);
   if (producer.isFull) lines.push("  ! The stream does not keep up: publishers wait.");
+  const held = producer.lanes.filter(({ heldSinceMs }) => heldSinceMs !== null);
+  const causes = new Set(held.flatMap(({ lastFailure }) => lastFailure?.message ?? []));
+  for (const cause of causes) lines.push(`  ! Publishers wait without acknowledgement: ${cause}`);
   return lines;
 }
 
@@ -92,8 +95,15 @@ function booksText({ books, consumer }: GatewayStatus): string[] {
     ),
     verdict,
     ...halts,
+    ...failureText(consumer),
     ...windowText(consumer),
   ];
+}
+
+/** Since the last commit: afterwards it is history. */
+function failureText({ lastFailure, lastCommit }: NonNullable<GatewayStatus["consumer"]>): string[] {
+  if (!lastFailure || lastFailure.atMs < (lastCommit?.atMs ?? 0)) return [];
+  return [`  ! Nothing was filed since ${new Date(lastFailure.atMs).toISOString()}: ${lastFailure.message}`];
 }
 
 function windowText({ window }: NonNullable<GatewayStatus["consumer"]>): string[] {

@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statfsSync } from "node:fs";
 import { type Database, open, type RootDatabase } from "lmdb";
 import { GatewayError } from "../errors.ts";
 import type { DeviceRecord } from "./device-record.ts";
@@ -9,30 +9,35 @@ const maxReaders = 126;
 /** What this version writes and reads. */
 const format = 1;
 const formatFact = "format";
+/** More than a change writes. lmdb-js must not be the one that finds the disk full: it damages its own heap while it words the error. */
+const spaceMinBytes = 1024 * 1024;
 
 /**
  * The registry's database: one writer (the supervisor), any number of reading processes.
  * Whoever reads sees whole changes only; a change that resolved survives a power cut.
  */
 export class RegistryStore {
+  readonly #folder: string;
   readonly #root: RootDatabase;
   readonly #topics: Database<TopicRecord, [string, number]>;
   readonly #devices: Database<DeviceRecord, string>;
   readonly #facts: Database<unknown, string>;
 
-  private constructor(root: RootDatabase) {
+  private constructor(folder: string, root: RootDatabase) {
+    this.#folder = folder;
     this.#root = root;
     this.#topics = root.openDB({ name: "topics", encoding: "json" });
     this.#devices = root.openDB({ name: "devices", encoding: "json" });
     this.#facts = root.openDB({ name: "facts", encoding: "json" });
   }
 
-  /** Makes the registry where there is none. Throws REGISTRY_VERSION. */
+  /** Makes the registry where there is none. Throws REGISTRY_VERSION, DISK_FULL. Every change throws DISK_FULL as well. */
   static async openForWriting(folder: string): Promise<RegistryStore> {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
+    checkSpace(folder);
     const root = open({ path: folder, maxReaders, maxDbs: 8 });
     root.readerCheck();
-    const store = new RegistryStore(root);
+    const store = new RegistryStore(folder, root);
     const found = store.fact(formatFact);
     if (found === undefined) await store.setFact(formatFact, format);
     else if (found !== format) {
@@ -48,7 +53,7 @@ export class RegistryStore {
 
   /** The folder must have been opened for writing once before. */
   static openForReading(folder: string): RegistryStore {
-    return new RegistryStore(open({ path: folder, maxReaders, maxDbs: 8, readOnly: true }));
+    return new RegistryStore(folder, open({ path: folder, maxReaders, maxDbs: 8, readOnly: true }));
   }
 
   /** Lets the next reads see what other processes have committed. */
@@ -69,6 +74,7 @@ export class RegistryStore {
   }
 
   async addTopics(records: readonly TopicRecord[]): Promise<void> {
+    checkSpace(this.#folder);
     await this.#root.transaction(() => {
       for (const record of records) void this.#topics.put([record.topicId, record.version], record);
     });
@@ -87,6 +93,7 @@ export class RegistryStore {
 
   /** False (nothing changed) where the name is taken. */
   async addDevice(record: DeviceRecord): Promise<boolean> {
+    checkSpace(this.#folder);
     const added = await this.#devices.ifNoExists(record.name, () => this.#devices.put(record.name, record));
     await this.#root.flushed;
     return added;
@@ -94,6 +101,7 @@ export class RegistryStore {
 
   /** False where there was none. */
   async removeDevice(name: string): Promise<boolean> {
+    checkSpace(this.#folder);
     const removed = await this.#root.transaction(() => {
       if (!this.#devices.doesExist(name)) return false;
       void this.#devices.remove(name);
@@ -108,6 +116,7 @@ export class RegistryStore {
   }
 
   async setFact(name: string, value: unknown): Promise<void> {
+    checkSpace(this.#folder);
     await this.#facts.put(name, value);
     await this.#root.flushed;
   }
@@ -115,4 +124,14 @@ export class RegistryStore {
   async close(): Promise<void> {
     await this.#root.close();
   }
+}
+
+function checkSpace(folder: string): void {
+  const { bavail, bsize } = statfsSync(folder);
+  if (bavail * bsize >= spaceMinBytes) return;
+  throw new GatewayError(
+    "DISK_FULL",
+    `The disk of ${folder} is full: nothing was changed. Free some space and try again.`,
+    { retryable: true },
+  );
 }

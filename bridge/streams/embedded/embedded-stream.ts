@@ -5,7 +5,8 @@ import { BridgeError } from "../../errors.ts";
 import { compareDecimalPositions, entryNumberOf, positionOf } from "../decimal-position.ts";
 import type { PartitionState, Position, StreamEntry, StreamLog } from "../stream-log.ts";
 import { embeddedStreamConfigSchema } from "./embedded-config.ts";
-import { type ReadDisk, SpaceBudget, type SpaceStatus } from "./space-budget.ts";
+import { FileRoom } from "./file-room.ts";
+import { type ReadDisk, SpaceBudget, type SpaceStatus, TRANSACTION_OVERHEAD_BYTES } from "./space-budget.ts";
 import { StreamAppender } from "./stream-appender.ts";
 import { damaged, hasStreamFile, openStreamDatabase, type StreamDatabase } from "./stream-file.ts";
 import { readStreamRecord } from "./stream-folder.ts";
@@ -53,7 +54,7 @@ export interface EmbeddedStream extends StreamLog {
 /**
  * Opens the stream of a folder. One process may have it open for appending: a later one takes over, and the former's next commit
  * fails with STREAM_FLUSH_FAILED. Any number may read.
- * @throws BridgeError STREAM_MISSING (retryable: it may be created later), STREAM_VERSION, STREAM_DAMAGED, STREAM_PARTITIONS
+ * @throws BridgeError STREAM_MISSING (retryable: it may be created later), STREAM_FULL, STREAM_VERSION, STREAM_DAMAGED, STREAM_PARTITIONS
  */
 export async function openEmbeddedStream(options: AppendOptions | ReadOptions): Promise<EmbeddedStream> {
   const folder = resolve(options.folder);
@@ -62,6 +63,7 @@ export async function openEmbeddedStream(options: AppendOptions | ReadOptions): 
     throw new BridgeError("STREAM_MISSING", `there is no stream in ${folder}`, { retryable: true });
   const readOnly = options.mode === "read";
   const database = openStreamDatabase(folder, { readOnly, mapBytes: 2 * maxBytes });
+  let room: FileRoom | undefined;
   try {
     const record = readStreamRecord(database, folder);
     checkPartitionCount(record, options.partitionCount, folder);
@@ -69,21 +71,32 @@ export async function openEmbeddedStream(options: AppendOptions | ReadOptions): 
     if (options.mode === "read") return new LmdbStream({ database, record, reader });
     const { reserveBytes = defaults.reserveBytes, readDisk } = options;
     const budget = new SpaceBudget({ folder, maxBytes, reserveBytes, ...(readDisk ? { readDisk } : {}) });
-    const appender = takeOver(database, record, budget, options);
+    room = await FileRoom.open(folder);
+    await checkRoomToStart(room, folder);
+    const appender = takeOver(database, record, { budget, room }, options);
     await budget.start();
     if (options.registry) observeSpace(() => budget.status(appender.retainedBytes()), options.registry);
     return new LmdbStream({ database, record, reader, appender, budget });
   } catch (error) {
+    await room?.close();
     await database.close();
     throw error;
   }
+}
+
+/** @throws BridgeError STREAM_FULL */
+async function checkRoomToStart(room: FileRoom, folder: string): Promise<void> {
+  const { roomBytes } = await room.ensure(TRANSACTION_OVERHEAD_BYTES);
+  if (roomBytes >= TRANSACTION_OVERHEAD_BYTES) return;
+  const text = `no space left for the stream in ${folder}: free some`;
+  throw new BridgeError("STREAM_FULL", text, { retryable: true });
 }
 
 /** Raises the generation, so that whoever appended before can commit no more, and reads where the partitions stand. */
 function takeOver(
   database: StreamDatabase,
   record: StreamRecord,
-  budget: SpaceBudget,
+  space: { readonly budget: SpaceBudget; readonly room: FileRoom },
   options: AppendOptions,
 ): StreamAppender {
   const { generation, partitions } = database.transactionSync(() => {
@@ -101,7 +114,7 @@ function takeOver(
     database,
     generation,
     partitions,
-    budget,
+    ...space,
     appendTimeoutMs: options.appendTimeoutMs ?? defaults.appendTimeoutMs,
     stuckMs: options.stuckMs ?? defaults.stuckMs,
     now: options.now ?? Date.now,

@@ -1,8 +1,11 @@
-import { stat, statfs } from "node:fs/promises";
-import { streamFile } from "./stream-file.ts";
+import { open, statfs } from "node:fs/promises";
+import { streamFile, writtenBytesOf } from "./stream-file.ts";
+
+/** What a transaction writes besides its blocks, generously: the pages that lead to them. */
+export const TRANSACTION_OVERHEAD_BYTES = 512 * 1024;
 
 /** Blocks of different sizes leave gaps in the file, so not all of its free room counts. */
-const usableShareOfFile = 0.75;
+export const usableShareOfFile = 0.75;
 const reserveShareOfDisk = 0.1;
 const pollMs = 1000;
 
@@ -12,6 +15,7 @@ export interface SpaceStatus {
   readonly diskFreeBytes: number;
   /** Held free for trimming, commits and everything else on that disk. */
   readonly diskReserveBytes: number;
+  /** What lmdb has written of the stream's file, pages that are free again included. */
   readonly fileBytes: number;
 }
 
@@ -70,7 +74,7 @@ export class SpaceBudget {
     if (wanted > this.#maxBytes)
       return `its untrimmed blocks take ${retainedBytes} of stream.maxBytes = ${this.#maxBytes}`;
     if (this.#freeBytes - this.#bytesSincePoll - bytes >= this.#reserve()) return null;
-    if (wanted <= this.#fileBytes * usableShareOfFile) return null;
+    if (wanted + TRANSACTION_OVERHEAD_BYTES <= this.#fileBytes * usableShareOfFile) return null;
     return `its disk has ${this.#freeBytes} bytes free, ${this.#reserve()} are held in reserve`;
   }
 
@@ -90,13 +94,18 @@ export class SpaceBudget {
   }
 
   #reserve(): number {
-    return Math.min(this.#reserveBytes, this.#totalBytes * reserveShareOfDisk);
+    return Math.floor(Math.min(this.#reserveBytes, this.#totalBytes * reserveShareOfDisk));
   }
 }
 
 async function readDisk(
   folder: string,
 ): Promise<{ freeBytes: number; totalBytes: number; fileBytes: number }> {
-  const [disk, file] = await Promise.all([statfs(folder), stat(streamFile(folder))]);
-  return { freeBytes: disk.bavail * disk.bsize, totalBytes: disk.blocks * disk.bsize, fileBytes: file.size };
+  const { bavail, blocks, bsize } = await statfs(folder);
+  const file = await open(streamFile(folder));
+  try {
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize, fileBytes: writtenBytesOf(file.fd) };
+  } finally {
+    await file.close();
+  }
 }

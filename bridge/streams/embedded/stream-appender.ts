@@ -3,7 +3,8 @@ import { BridgeError } from "../../errors.ts";
 import { positionOf } from "../decimal-position.ts";
 import type { Position } from "../stream-log.ts";
 import { commitFailure, flushFailed } from "./commit-failure.ts";
-import type { SpaceBudget } from "./space-budget.ts";
+import type { FileRoom } from "./file-room.ts";
+import { type SpaceBudget, TRANSACTION_OVERHEAD_BYTES, usableShareOfFile } from "./space-budget.ts";
 import { isOutOfSpace } from "./space-probe.ts";
 import type { StreamDatabase } from "./stream-file.ts";
 import {
@@ -21,9 +22,6 @@ import {
 const transactionBytesMax = 32 * 1024 * 1024;
 const trimmedPerTransactionMax = 512;
 const stuckChecks = 10;
-/** What a transaction writes besides its blocks, generously: the pages that lead to them. */
-const transactionOverheadBytes = 1024 * 1024;
-
 interface WaitingAppend {
   readonly partition: number;
   readonly block: Uint8Array;
@@ -43,6 +41,7 @@ export interface AppenderOptions {
   readonly generation: number;
   readonly partitions: PartitionRecord[];
   readonly budget: SpaceBudget;
+  readonly room: Pick<FileRoom, "ensure" | "close">;
   readonly appendTimeoutMs: number;
   readonly stuckMs: number;
   readonly now: () => number;
@@ -120,6 +119,7 @@ export class StreamAppender {
   /** Waits for what was begun. */
   async close(): Promise<void> {
     await this.#work;
+    await this.#options.room.close();
   }
 
   #start(): void {
@@ -154,18 +154,21 @@ export class StreamAppender {
     const positions: Position[] = [];
     const bytesBefore = this.retainedBytes();
     const blockBytes = group.reduce((sum, each) => sum + each.block.length, 0);
-    const failure = await this.#commit(blockBytes, (database) => {
-      for (const { partition, block } of group) {
-        const before = changed.get(partition) ?? this.partition(partition);
-        const record = afterAppend(before, block.length, this.#options.now());
-        changed.set(partition, record);
-        const value = encodeBlockValue(block, record.appendedBytes);
-        void database.put(blockKey(partition, record.highest), value, record.lastAppendTimeMs);
-        positions.push(positionOf(record.highest));
-      }
-      for (const [partition, record] of changed)
-        void database.put(stateKey(partition), encodePartition(record), 0);
-    });
+    const noRoom = await this.#roomFailure(group);
+    const failure =
+      noRoom ??
+      (await this.#commit(blockBytes, (database) => {
+        for (const { partition, block } of group) {
+          const before = changed.get(partition) ?? this.partition(partition);
+          const record = afterAppend(before, block.length, this.#options.now());
+          changed.set(partition, record);
+          const value = encodeBlockValue(block, record.appendedBytes);
+          void database.put(blockKey(partition, record.highest), value, record.lastAppendTimeMs);
+          positions.push(positionOf(record.highest));
+        }
+        for (const [partition, record] of changed)
+          void database.put(stateKey(partition), encodePartition(record), 0);
+      }));
     if (failure) {
       for (const each of group) each.settle(failure);
       return;
@@ -175,8 +178,26 @@ export class StreamAppender {
     for (const [index, each] of group.entries()) each.settle(positions[index] ?? "");
   }
 
+  /** Why a group can't be written without asking the disk for more than it has; null = it can. Leaves room for a trim behind it. */
+  async #roomFailure(group: readonly WaitingAppend[]): Promise<BridgeError | null> {
+    const { room, budget } = this.#options;
+    const bytes = group.reduce((sum, { block }) => sum + storedBytes(block.length), 0);
+    try {
+      const { roomBytes, writtenBytes } = await room.ensure(bytes + 2 * TRANSACTION_OVERHEAD_BYTES);
+      if (roomBytes >= bytes + 2 * TRANSACTION_OVERHEAD_BYTES) return null;
+      const fitsInside = this.retainedBytes() + bytes <= writtenBytes * usableShareOfFile;
+      if (fitsInside && roomBytes >= TRANSACTION_OVERHEAD_BYTES) return null;
+      await budget.poll();
+      return full(`its file can't grow by ${bytes} bytes`);
+    } catch (error) {
+      const failure = flushFailed(`the stream's file could not be extended: ${error}`, error);
+      this.#die(failure);
+      return failure;
+    }
+  }
+
   async #commitTrim({ partition, upTo }: WaitingTrim): Promise<void> {
-    const { database } = this.#options;
+    const { database, room } = this.#options;
     const before = this.partition(partition);
     const trimmedUpTo = Math.min(upTo, before.trimmedUpTo + trimmedPerTransactionMax);
     const last = database.getBinary(blockKey(partition, trimmedUpTo));
@@ -186,6 +207,8 @@ export class StreamAppender {
     const trimmedBytes =
       last && last.length >= BLOCK_PREFIX_BYTES ? last.readDoubleLE(0) : before.trimmedBytes;
     const record = { ...before, trimmedUpTo, trimmedBytes };
+    // Whatever the disk says: trimming is what makes room.
+    await room.ensure(TRANSACTION_OVERHEAD_BYTES).catch(() => {});
     const failure = await this.#commit(0, () => {
       for (let entry = before.trimmedUpTo + 1; entry <= trimmedUpTo; entry++)
         void database.remove(blockKey(partition, entry));
@@ -217,7 +240,7 @@ export class StreamAppender {
       if (isOwner) return null;
       failure = flushFailed("another process appends to this stream now");
     } catch (error) {
-      failure = await commitFailure(error, () => isOutOfSpace(folder, bytes + transactionOverheadBytes));
+      failure = await commitFailure(error, () => isOutOfSpace(folder, bytes + TRANSACTION_OVERHEAD_BYTES));
     } finally {
       clearInterval(watch);
     }

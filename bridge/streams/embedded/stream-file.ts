@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { open, type RootDatabase } from "lmdb";
@@ -79,13 +80,25 @@ function checkFileLength(folder: string): void {
 
 /** Reads the length last: an appender makes the file longer before it says so. */
 function lengthFault(descriptor: number): string | null {
-  const first = metaPage(descriptor, 0);
-  const second = first && metaPage(descriptor, first.pageBytes);
-  if (!first || !second) return "its first pages are not lmdb's";
-  const newest = second.transaction > first.transaction ? second : first;
-  const written = (newest.lastPage + 1) * first.pageBytes;
+  const written = writtenBytesIn(descriptor);
+  if (written === null) return "its first pages are not lmdb's";
   const bytes = fstatSync(descriptor).size;
   return bytes < written ? `it has ${bytes} bytes where ${written} were written` : null;
+}
+
+/** Bytes of an open stream file up to the last page that lmdb has ever used. */
+export function writtenBytesOf(descriptor: number): number {
+  const written = writtenBytesIn(descriptor);
+  assert(written !== null, "lmdb has the file open");
+  return written;
+}
+
+function writtenBytesIn(descriptor: number): number | null {
+  const first = metaPage(descriptor, 0);
+  const second = first && metaPage(descriptor, first.pageBytes);
+  if (!first || !second) return null;
+  const newest = second.transaction > first.transaction ? second : first;
+  return (newest.lastPage + 1) * first.pageBytes;
 }
 
 function metaPage(

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import {
   appendFileSync,
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   rmSync,
   statSync,
@@ -16,7 +18,12 @@ import { test } from "node:test";
 import { Registry } from "prom-client";
 import { BridgeError, type BridgeErrorCode } from "../../../bridge/errors.ts";
 import { type EmbeddedStream, openEmbeddedStream } from "../../../bridge/streams/embedded/embedded-stream.ts";
-import { openStreamDatabase, streamFile } from "../../../bridge/streams/embedded/stream-file.ts";
+import { TRANSACTION_OVERHEAD_BYTES } from "../../../bridge/streams/embedded/space-budget.ts";
+import {
+  openStreamDatabase,
+  streamFile,
+  writtenBytesOf,
+} from "../../../bridge/streams/embedded/stream-file.ts";
 import { createEmbeddedStream, startNewStream } from "../../../bridge/streams/embedded/stream-folder.ts";
 import { encodeStreamRecord, streamKey } from "../../../bridge/streams/embedded/stream-records.ts";
 import { START_POSITION } from "../../../bridge/streams/stream-log.ts";
@@ -191,7 +198,7 @@ test("a file that was cut is refused, one with a torn tail behind its last commi
     const last = (await again.read(0, START_POSITION, everything)).at(-1);
     assert.ok(last?.block.every((byte) => byte === 20));
     await again.close();
-    for (const bytes of [statSync(streamFile(folder)).size - 20_000, 5000, 100, 0]) {
+    for (const bytes of [writtenBytes(folder) - 20_000, 5000, 100, 0]) {
       truncateSync(streamFile(folder), bytes);
       await assert.rejects(openForAppend(folder), isCode("STREAM_DAMAGED"), `${bytes} bytes`);
       await assert.rejects(
@@ -202,6 +209,27 @@ test("a file that was cut is refused, one with a torn tail behind its last commi
     }
   });
 });
+
+test("behind what lmdb has written the file has room on the disk for what comes next, also after a restart", async () => {
+  await inFolder(async (folder) => {
+    await createEmbeddedStream({ folder, partitionCount: 1 });
+    for (const bytes of [100, 900_000, 900_000]) {
+      const stream = await openForAppend(folder);
+      await stream.append(0, new Uint8Array(bytes));
+      const { size, blocks } = statSync(streamFile(folder));
+      assert.ok(size >= writtenBytes(folder) + TRANSACTION_OVERHEAD_BYTES);
+      assert.ok(blocks * 512 >= size, "no holes");
+      await stream.close();
+    }
+  });
+});
+
+function writtenBytes(folder: string): number {
+  const descriptor = openSync(streamFile(folder), "r");
+  const bytes = writtenBytesOf(descriptor);
+  closeSync(descriptor);
+  return bytes;
+}
 
 test("a full stream takes blocks again once some are trimmed", async () => {
   await inFolder(async (folder) => {

@@ -45,6 +45,10 @@ function appenderOn(
       reserveBytes: 0,
       readDisk: async () => ({ freeBytes: 2 ** 40, totalBytes: 2 ** 40, fileBytes: 0 }),
     }),
+    room: {
+      ensure: async (bytes) => ({ roomBytes: bytes, writtenBytes: 0 }),
+      close: async () => {},
+    },
     appendTimeoutMs: options.appendTimeoutMs ?? 60_000,
     stuckMs: options.stuckMs ?? 600_000,
     now: () => 1000,
