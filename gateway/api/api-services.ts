@@ -31,7 +31,7 @@ export interface ApiServices {
     /** null where there is none. */
     show(id: string): Promise<QuarantineRow | null>;
   };
-  readiness(): Readiness;
+  readiness(): Promise<Readiness>;
   status(): Promise<object>;
   /** Prometheus text of all processes. */
   metrics(): Promise<string>;

@@ -15,9 +15,9 @@ export function addOperationRoutes(app: FastifyInstance, services: ApiServices):
 
   app.get(
     "/readyz",
-    { ...open, schema: { tags, summary: "200 while publishes are accepted and filed, else 503" } },
-    (_request, reply) => {
-      const readiness = services.readiness();
+    { ...open, schema: { tags, summary: "200 while publishes are acknowledged, else 503 with the reasons" } },
+    async (_request, reply) => {
+      const readiness = await services.readiness();
       return reply.status(readiness.isReady ? 200 : 503).send(readiness);
     },
   );

@@ -1,11 +1,16 @@
 import type { ConsumerStatus } from "../../bridge/index.ts";
-import type { ApiServices } from "../api/api-services.ts";
+import type { ApiServices, Readiness } from "../api/api-services.ts";
 import { createQuarantineReader } from "../api/quarantine-reader.ts";
 import type { GatewayConfig } from "../config.ts";
 import { type GatewayMetrics, mergedMetrics } from "../metrics.ts";
 import type { Devices } from "../registry/devices.ts";
 import type { Topics } from "../registry/topics.ts";
-import { type BrokerProcessStatus, booksOf, type GatewayStatus } from "./gateway-status.ts";
+import {
+  type BrokerProcessStatus,
+  booksOf,
+  type GatewayStatus,
+  reasonsNotAcknowledging,
+} from "./gateway-status.ts";
 import { type MetricsAsJson, type RoleName, roleNames } from "./messages.ts";
 import type { GatewayLake } from "./run-gateway.ts";
 import type { Supervisor } from "./supervisor.ts";
@@ -33,7 +38,7 @@ export function createServices(parts: ServiceParts): ApiServices {
     topics,
     devices,
     quarantine: createQuarantineReader(parts),
-    readiness: () => supervisor.readiness(),
+    readiness: async () => readinessOf(supervisor, await brokerStatus(supervisor)),
     status: () => gatewayStatus(parts),
     metrics: () => collectMetrics(parts),
     acceptGap: (partition) =>
@@ -43,21 +48,30 @@ export function createServices(parts: ServiceParts): ApiServices {
 
 async function gatewayStatus(parts: ServiceParts): Promise<GatewayStatus> {
   const { config, supervisor, lake } = parts;
-  const [broker, consumer] = await Promise.all([
-    statusOf(supervisor, "broker"),
-    statusOf(supervisor, "consumer"),
-  ]);
+  const [broker, consumer] = await Promise.all([brokerStatus(supervisor), statusOf(supervisor, "consumer")]);
   return {
     version: parts.version,
     startedAt: new Date(parts.startedAtMs).toISOString(),
-    ...supervisor.readiness(),
+    ...readinessOf(supervisor, broker),
     data: config.folders.data,
     lake: { url: lake.url, id: lake.lakeId },
     processes: supervisor.statuses(),
-    broker: broker as BrokerProcessStatus | null,
+    broker,
     consumer: consumer as ConsumerStatus | null,
     books: booksOf(consumer as ConsumerStatus | null),
   };
+}
+
+/** Processes that run are not enough: publishes have to be acknowledged. */
+function readinessOf(supervisor: Supervisor, broker: BrokerProcessStatus | null): Readiness {
+  const processes = supervisor.readiness();
+  if (!processes.isReady) return processes;
+  const reasons = reasonsNotAcknowledging(broker, Date.now());
+  return { isReady: reasons.length === 0, reasons };
+}
+
+async function brokerStatus(supervisor: Supervisor): Promise<BrokerProcessStatus | null> {
+  return (await statusOf(supervisor, "broker")) as BrokerProcessStatus | null;
 }
 
 function statusOf(supervisor: Supervisor, role: RoleName): Promise<unknown> {

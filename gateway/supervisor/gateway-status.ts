@@ -34,6 +34,21 @@ export interface GatewayStatus {
   readonly books: Books | null;
 }
 
+/** A partition that takes nothing for this long keeps its publishers waiting; shorter than that is a retry. */
+const heldMs = 5_000;
+
+/** Why a broker that runs can't acknowledge now; null = it does not answer. */
+export function reasonsNotAcknowledging(
+  broker: Pick<BrokerProcessStatus, "producer"> | null,
+  nowMs: number,
+): string[] {
+  if (!broker) return ["broker: it does not answer"];
+  const { lanes } = broker.producer;
+  const held = lanes.filter(({ heldSinceMs }) => heldSinceMs !== null && nowMs - heldSinceMs >= heldMs);
+  const causes = new Set(held.map(({ lastFailure }) => lastFailure?.message ?? "the stream takes nothing"));
+  return [...causes].map((cause) => `broker: publishers wait without acknowledgement: ${cause}`);
+}
+
 export function booksOf(consumer: ConsumerStatus | null): Books | null {
   if (!consumer) return null;
   const total = { read: 0, filed: 0, duplicates: 0, quarantined: 0, resent: 0, misrouted: 0, unaccounted: 0 };

@@ -99,6 +99,12 @@ test("a full disk: acknowledgements stop, the status says why, nothing acknowled
     "lmdb met a full disk",
   );
 
+  await gateway.until("/readyz says why", async () => {
+    const answer = await fetch(`${gateway.httpUrl}/readyz`);
+    const { reasons } = (await answer.json()) as { reasons: string[] };
+    return answer.status === 503 && /^broker: publishers wait/.test(reasons[0] ?? "");
+  });
+
   const refused = await gateway.cli("devices", "add", "press-7");
   assert.deepEqual(
     [refused.code, (refused.json as { error: { code: string } }).error.code],

@@ -36,7 +36,7 @@ const services: ApiServices = {
     },
     show: async (id) => (id === "s.0.1.2" ? { id, payload_base64: "AA==" } : null),
   },
-  readiness: () => ({ isReady, reasons: isReady ? [] : ["consumer is starting"] }),
+  readiness: async () => ({ isReady, reasons: isReady ? [] : ["consumer is starting"] }),
   status: async () => ({ isReady }),
   metrics: () => metrics.registry.metrics(),
   acceptGap: async (partition) => {
