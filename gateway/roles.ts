@@ -97,7 +97,7 @@ function mqttConfig({ config, earlierAddress }: RoleContext): GatewayConfig["mqt
 }
 
 async function openStreamForAppending(context: RoleContext): Promise<EmbeddedStream> {
-  const { config, fail } = context;
+  const { config, fail, metrics: registry } = context;
   const lake = await loadLakeState(config);
   const { maxBytes, reserveBytes, appendTimeoutMs, stuckMs, partitionCount } = config.stream;
   const { stream: folder } = config.folders;
@@ -108,6 +108,7 @@ async function openStreamForAppending(context: RoleContext): Promise<EmbeddedStr
     reserveBytes,
     appendTimeoutMs,
     stuckMs,
+    registry,
     onFatal: fail,
   } as const;
   const stream = await openEmbeddedStream(options).catch(async (error: unknown) => {

@@ -179,6 +179,7 @@ describe("administration of a running gateway", { concurrency: false }, () => {
     for (const process of ["supervisor", "broker", "consumer"])
       assert.match(text, new RegExp(`process="${process}"`));
     assert.match(text, /tidegate_child_up\{child="broker",process="supervisor"\} 1/);
+    assert.match(text, /tidegate_stream_disk_free_bytes\{process="broker"\} [1-9]/);
     assert.match(text, /# TYPE tidegate_producer_appended_messages_total counter/);
   });
 
