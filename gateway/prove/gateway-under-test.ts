@@ -16,7 +16,6 @@ const stopTimeoutMs = 60_000;
 
 /** What a proof reads of `GET /v1/status`. */
 export interface StatusView {
-  readonly ready: boolean;
   readonly broker: { readonly inFlightMessages: number } | null;
   readonly consumer: {
     readonly publishesRepaired: number;

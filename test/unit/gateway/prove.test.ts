@@ -17,7 +17,6 @@ const run = { seed: 1, rounds: 1, folder: "/proof" };
 function status(view: { inFlight?: number; openBytes?: number } = {}): StatusView {
   const partitions = [{ ...partition, openBytes: view.openBytes ?? 0 }];
   return {
-    ready: true,
     broker: { inFlightMessages: view.inFlight ?? 0 },
     consumer: { ...consumer, partitions },
   };
