@@ -11,6 +11,7 @@ import { CodedError } from "../devices/protocol/coded-error.ts";
  * - LEDGER_DAMAGED: an entry in the middle of the ledger fails its checksum.
  * - LEDGER_WRITE_FAILED: the ledger could not be written; the run stops, since it could not be audited.
  * - AUDIT_USAGE: options that cannot be run.
+ * - AUDIT_LAKE_UNSUPPORTED: the lake was written by a newer Tidegate; what its tables mean may have changed.
  * - AUDIT_LOG_BROKEN: a table's Delta log has a hole or an entry that cannot be read.
  * - AUDIT_TABLE_UNSUPPORTED: a table needs a newer Delta reader than the audit has.
  * - AUDIT_FILE_UNREADABLE: a table names a data file that is missing or damaged.
@@ -25,6 +26,7 @@ export const simulatorErrorCodes = [
   "LEDGER_DAMAGED",
   "LEDGER_WRITE_FAILED",
   "AUDIT_USAGE",
+  "AUDIT_LAKE_UNSUPPORTED",
   "AUDIT_LOG_BROKEN",
   "AUDIT_TABLE_UNSUPPORTED",
   "AUDIT_FILE_UNREADABLE",

@@ -3,6 +3,7 @@ import { openLedger } from "../ledger/ledger-reader.ts";
 import type { Progress } from "../report/progress.ts";
 import { AuditExamples } from "./audit-examples.ts";
 import type { LakeFiles } from "./lake-files.ts";
+import { checkLakeVersion } from "./lake-version.ts";
 import { RunBook, type RunCounts } from "./run-book.ts";
 import { TableScan } from "./table-scan.ts";
 
@@ -39,6 +40,7 @@ export async function audit(
   progress: Progress,
   stop: AbortSignal,
 ): Promise<AuditResult> {
+  await checkLakeVersion(options.lake);
   const books = openLedger(options.ledgerFolder).map((ledger) => new RunBook(ledger));
   const examples = new AuditExamples();
   const scan = new TableScan(options.lake, books, examples);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { auditedRun, flaws, startedAtMs } from "../support/audited-run.ts";
@@ -116,4 +116,19 @@ test("a table that appears later, and a lake without tables, are no faults", asy
   await lake.add("telemetry", rows);
   renameSync(join(lake.folder, "telemetry"), join(lake.folder, "renamed"));
   assert.equal((await audit()).isProven, true);
+});
+
+test("a lake of a newer version is AUDIT_LAKE_UNSUPPORTED, whatever its tables look like", async () => {
+  const { lake, rows, audit } = await auditedRun();
+  await lake.add("telemetry", rows);
+  const say = (text: string) => {
+    mkdirSync(join(lake.folder, "_commits"), { recursive: true });
+    writeFileSync(join(lake.folder, "_commits", "lake.json"), text);
+  };
+  say('{"format":1,"lakeId":"x"}');
+  assert.equal((await audit()).isProven, true);
+  for (const text of ['{"format":2}', "{}", "null", "not JSON"]) {
+    say(text);
+    await assert.rejects(audit(), { code: "AUDIT_LAKE_UNSUPPORTED" }, text);
+  }
 });
