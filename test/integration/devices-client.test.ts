@@ -7,6 +7,7 @@ import { type Command, DeviceClient } from "../../devices/index.ts";
 import { decodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
 import {
   brokerPerTest,
+  distinct,
   isError,
   numbered,
   publishAll,
@@ -17,9 +18,6 @@ import {
 import { fileHandlePrototype, withFolder } from "../support/devices/power-cut.ts";
 
 const brokers = brokerPerTest();
-
-/** The order of first arrivals. */
-const distinct = (values: readonly string[]) => [...new Set(values)];
 
 test("messages arrive in order, each with the id of its receipt, and are acknowledged", () =>
   withFolder((folder) =>

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import {
   brokerPerTest,
+  distinct,
   isError,
   numbered,
   publishAll,
@@ -15,9 +16,6 @@ import {
 import { withFolder } from "../support/devices/power-cut.ts";
 
 const brokers = brokerPerTest();
-
-/** The order of first arrivals. */
-const distinct = (values: readonly string[]) => [...new Set(values)];
 
 async function collect<T>(values: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];

@@ -14,24 +14,10 @@ import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts"
 import { type FiledRow, JsonBatchWriter, JsonSeedSource, readRows } from "./json-lake.ts";
 import { MemoryObjectStore, type StoreFault, type StoreOperation } from "./memory-object-store.ts";
 import { MemoryStream } from "./memory-stream.ts";
+import { topicVersion } from "./topic-version.ts";
 
 export const startMs = 1_700_000_000_000;
 const mib = 1024 * 1024;
-
-export function topicVersion(changes: Partial<TopicVersion> = {}): TopicVersion {
-  return {
-    topicId: "t1",
-    version: 1,
-    name: "telemetry",
-    format: "json",
-    idPath: "id",
-    timePath: "ts",
-    schema: null,
-    columns: [],
-    dedupeWindowMs: 3_600_000,
-    ...changes,
-  };
-}
 
 export interface SentRow extends FiledRow {
   readonly table: string;

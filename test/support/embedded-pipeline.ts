@@ -20,7 +20,7 @@ import { createEmbeddedStream } from "../../bridge/streams/embedded/stream-folde
 import { blockKey } from "../../bridge/streams/embedded/stream-records.ts";
 import type { Position, StreamLog } from "../../bridge/streams/stream-log.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
-import { topicVersion } from "./consumer-harness.ts";
+import { topicVersion } from "./topic-version.ts";
 
 export const pipelinePartitions = 2;
 const mib = 1024 * 1024;

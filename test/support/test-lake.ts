@@ -21,6 +21,7 @@ import {
   openTopicCatalog,
   writeTopicVersion,
 } from "../../bridge/storage/topic-versions.ts";
+import { topicVersion } from "./topic-version.ts";
 
 export const silentLogger = pino({ level: "silent" });
 
@@ -28,18 +29,7 @@ export const silentLogger = pino({ level: "silent" });
 export const startMs = Date.UTC(2026, 10, 22, 10, 5);
 
 export function makeTopic(fields: Partial<TopicVersion> = {}): TopicVersion {
-  return {
-    topicId: "topic-1",
-    version: 1,
-    name: "telemetry",
-    format: "json",
-    idPath: "id",
-    timePath: "ts",
-    schema: null,
-    columns: [],
-    dedupeWindowMs: 3_600_000,
-    ...fields,
-  };
+  return topicVersion({ topicId: "topic-1", ...fields });
 }
 
 export function makeRow(number: number, fields: Partial<Row> = {}): Row {

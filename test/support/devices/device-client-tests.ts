@@ -49,6 +49,9 @@ export async function withClient(
 export const texts = (publishes: readonly Pick<ReceivedPublish, "payload">[]) =>
   publishes.map(({ payload }) => Buffer.from(decodeEnvelope(payload).payload).toString());
 
+/** The order of first arrivals. */
+export const distinct = (values: readonly string[]) => [...new Set(values)];
+
 export const numbered = (count: number, from = 1) =>
   Array.from({ length: count }, (_, index) => `m${from + index}`);
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
-import { ConsumerHarness, json, startMs, topicVersion } from "../../support/consumer-harness.ts";
+import { ConsumerHarness, json, startMs } from "../../support/consumer-harness.ts";
+import { topicVersion } from "../../support/topic-version.ts";
 
 const minuteMs = 60_000;
 const hourMs = 3_600_000;

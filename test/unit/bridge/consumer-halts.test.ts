@@ -5,7 +5,8 @@ import { Registry } from "prom-client";
 import type { Consumer } from "../../../bridge/consumer/consumer.ts";
 import type { StreamLog } from "../../../bridge/streams/stream-log.ts";
 import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
-import { ConsumerHarness, json, topicVersion } from "../../support/consumer-harness.ts";
+import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
+import { topicVersion } from "../../support/topic-version.ts";
 
 /** Runs until `isReached`, hands the running consumer over, then stops it. */
 async function running(

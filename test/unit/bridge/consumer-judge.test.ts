@@ -6,7 +6,7 @@ import { MessageJudge } from "../../../bridge/consumer/judge-message.ts";
 import { DETAIL_MAX_LENGTH, quarantineReasons } from "../../../bridge/consumer/quarantine-reason.ts";
 import type { TopicVersion } from "../../../bridge/consumer/topic-catalog.ts";
 import { encodeEnvelope } from "../../../devices/protocol/telemetry-envelope.ts";
-import { topicVersion } from "../../support/consumer-harness.ts";
+import { topicVersion } from "../../support/topic-version.ts";
 
 const streamTimeMs = Date.UTC(2026, 10, 22);
 const hourMs = 3_600_000;

@@ -1,0 +1,17 @@
+import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
+
+/** A json topic without a schema, for tests that care about some of its fields. */
+export function topicVersion(changes: Partial<TopicVersion> = {}): TopicVersion {
+  return {
+    topicId: "t1",
+    version: 1,
+    name: "telemetry",
+    format: "json",
+    idPath: "id",
+    timePath: "ts",
+    schema: null,
+    columns: [],
+    dedupeWindowMs: 3_600_000,
+    ...changes,
+  };
+}
