@@ -47,6 +47,14 @@ export const bridgeErrorCodes = [
   "TOPIC_SCHEMA_INVALID",
   "STREAM_NO_GAP",
   "CONSUMER_STOPPED",
+  // redis: a URL that names none; no answer (outcome unknown); password or rights; no memory or disk left; somebody else's key stands
+  // where ours should; a server too old or set up so that it may lose what it acknowledged
+  "REDIS_URL_INVALID",
+  "REDIS_UNAVAILABLE",
+  "REDIS_DENIED",
+  "REDIS_FULL",
+  "REDIS_KEY_TYPE",
+  "REDIS_UNSUPPORTED",
 ] as const;
 
 export type BridgeErrorCode = (typeof bridgeErrorCodes)[number];

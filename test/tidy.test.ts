@@ -22,6 +22,7 @@ const packageHomes: Record<string, readonly string[]> = {
   "mqtt-packet": ["broker/", "simulator/"],
   mqtt: ["devices/"],
   lmdb: ["bridge/streams/embedded/", "gateway/registry/"],
+  ioredis: ["bridge/redis/"],
   "@duckdb/node-api": ["bridge/storage/parquet/"],
   protobufjs: ["devices/protocol/"],
   ajv: ["bridge/consumer/", "gateway/"],

@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { freePort, GatewayProcess, isAlive, runCli } from "../support/gateway-process.ts";
+import { freePort } from "../support/free-port.ts";
+import { GatewayProcess, isAlive, runCli } from "../support/gateway-process.ts";
 import { connectClient, publishDemo } from "../support/mqtt-publisher.ts";
 
 interface StatusBody {

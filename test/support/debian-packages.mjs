@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process";
 const programs = [
   { program: "mosquitto_pub", debianPackage: "mosquitto-clients" },
   { program: "strace", debianPackage: "strace" },
+  { program: "redis-server", debianPackage: "redis-server" },
 ];
 
 function isInstalled(program) {

@@ -1,0 +1,103 @@
+import { readFileSync } from "node:fs";
+import { Cluster, Redis } from "ioredis";
+import type { Logger } from "pino";
+import { fullJitterDelayMs } from "../../devices/protocol/backoff.ts";
+import { BridgeError } from "../errors.ts";
+import { redisError } from "./redis-error.ts";
+import type { RedisTarget } from "./redis-url.ts";
+
+/** A connection to one server or to a cluster; both take the same commands. */
+export type RedisClient = Redis | Cluster;
+
+export interface RedisConnectionOptions {
+  /** Shown by `CLIENT LIST`. */
+  readonly name: string;
+  /** A call that takes longer rejects, and the connection is made anew. */
+  readonly timeoutMs: number;
+  readonly logger: Logger;
+  readonly random: () => number;
+}
+
+/** XINFO's `entries-added`, which shows blocks that others removed, came with 7.0. */
+const serverVersionMin = "7.0";
+const reconnectDelay = { baseMs: 50, maxMs: 2_000 } as const;
+
+/**
+ * Connects and waits until commands are taken. Afterwards it reconnects by itself for ever; meanwhile each call rejects at once: nothing
+ * queues, and nothing that was sent is sent again by itself. Errors of the connection are logged, not thrown.
+ * Throws REDIS_UNAVAILABLE (retryable), REDIS_DENIED, REDIS_UNSUPPORTED.
+ */
+export async function connectRedis(
+  target: RedisTarget,
+  options: RedisConnectionOptions,
+): Promise<RedisClient> {
+  const where = `Redis at ${target.host}:${target.port}`;
+  const client = target.isCluster ? clusterOf(target, options) : new Redis(serverOptions(target, options));
+  let lastError: unknown = null;
+  client.on("error", (error: unknown) => {
+    lastError = error;
+    options.logger.warn({ event: "redis.connection.failed", name: options.name, err: error }, where);
+  });
+  try {
+    await client.connect();
+    await checkVersion(client, where);
+    return client;
+  } catch (error) {
+    client.disconnect();
+    throw redisError(lastError ?? error, where);
+  }
+}
+
+function serverOptions(target: RedisTarget, options: RedisConnectionOptions) {
+  const { name, timeoutMs, random } = options;
+  return {
+    host: target.host,
+    port: target.port,
+    db: target.db,
+    ...(target.username === undefined ? {} : { username: target.username }),
+    ...(target.password === undefined ? {} : { password: target.password }),
+    ...(target.tls ? { tls: tlsOf(target) } : {}),
+    connectionName: name,
+    protocol: 2 as const,
+    disableClientInfo: true,
+    lazyConnect: true,
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    socketTimeout: timeoutMs,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: null,
+    retryStrategy: (attempt: number) => 1 + fullJitterDelayMs(attempt, reconnectDelay, random),
+    // A former master that is a replica now: the name may lead to the new one.
+    reconnectOnError: (error: Error) => error.message.startsWith("READONLY"),
+  };
+}
+
+function clusterOf(target: RedisTarget, options: RedisConnectionOptions): Cluster {
+  const redisOptions = serverOptions(target, options);
+  return new Cluster([{ host: target.host, port: target.port }], {
+    redisOptions,
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    clusterRetryStrategy: redisOptions.retryStrategy,
+    slotsRefreshTimeout: options.timeoutMs,
+  });
+}
+
+function tlsOf({ host, caFile }: RedisTarget): { ca?: Buffer; servername?: string } {
+  return {
+    ...(caFile === undefined ? {} : { ca: readFileSync(caFile) }),
+    ...(/^[\d.:]+$/.test(host) ? {} : { servername: host }),
+  };
+}
+
+async function checkVersion(client: RedisClient, where: string): Promise<void> {
+  const version = /redis_version:(\S+)/.exec(await client.info("server"))?.[1] ?? "unknown";
+  const [major = 0] = version.split(".").map(Number);
+  if (major >= 7) return;
+  throw new BridgeError(
+    "REDIS_UNSUPPORTED",
+    `${where} has version ${version}: Tidegate needs ${serverVersionMin} or newer`,
+    { retryable: false },
+  );
+}

@@ -1,0 +1,25 @@
+import { BridgeError } from "../errors.ts";
+
+/** Redis begins an error's text with its kind. */
+const full = /^(OOM|MISCONF)\b/;
+const denied = /^(NOAUTH|WRONGPASS|NOPERM)\b|invalid password|without any password configured/i;
+const passing = /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY|NOREPLICAS|UNBLOCKED)\b/;
+
+/**
+ * What a failed call to Redis means. REDIS_FULL (retryable): no memory or disk left. REDIS_DENIED: password or rights.
+ * REDIS_KEY_TYPE: somebody else's key stands where ours should. Anything else, from a lost connection to a time-out, is
+ * REDIS_UNAVAILABLE (retryable): the outcome of the call is unknown.
+ */
+export function redisError(cause: unknown, doing: string): BridgeError {
+  if (cause instanceof BridgeError) return cause;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  const of = (
+    code: "REDIS_FULL" | "REDIS_DENIED" | "REDIS_KEY_TYPE" | "REDIS_UNAVAILABLE",
+    retryable: boolean,
+  ) => new BridgeError(code, `${doing}: ${text}`, { retryable, cause });
+  if (full.test(text)) return of("REDIS_FULL", true);
+  if (passing.test(text)) return of("REDIS_UNAVAILABLE", true);
+  if (denied.test(text)) return of("REDIS_DENIED", false);
+  if (/^WRONGTYPE\b/.test(text)) return of("REDIS_KEY_TYPE", false);
+  return of("REDIS_UNAVAILABLE", true);
+}

@@ -1,0 +1,72 @@
+import { BridgeError } from "../errors.ts";
+
+/** Where a Redis is and which of its keys are ours. */
+export interface RedisTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly db: number;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly tls: boolean;
+  /** PEM file of the authority that signed the server's certificate; undefined = those that Node trusts. */
+  readonly caFile: string | undefined;
+  /** True: host and port are one node of a Redis Cluster, which names the others. */
+  readonly isCluster: boolean;
+  /** All our keys begin with it, and a colon. */
+  readonly prefix: string;
+}
+
+const defaultPort = 6379;
+const defaultPrefix = "tidegate";
+const parameters = ["prefix", "cluster", "ca"];
+
+/**
+ * Reads `redis[s]://[USER:PASSWORD@]HOST[:PORT][/DB][?prefix=TEXT][&cluster=true][&ca=FILE]`; `rediss:` is Redis over TLS.
+ * Throws REDIS_URL_INVALID, whose text never holds the password.
+ */
+export function parseRedisUrl(text: string): RedisTarget {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (!url || (url.protocol !== "redis:" && url.protocol !== "rediss:") || url.hostname === "")
+    throw invalid("it is no Redis URL");
+  const unknown = [...url.searchParams.keys()].find((name) => !parameters.includes(name));
+  if (unknown !== undefined) throw invalid(`there is no parameter ${unknown} (${parameters.join(", ")})`);
+  const isCluster = url.searchParams.get("cluster") === "true";
+  const db = databaseOf(url);
+  if (isCluster && db !== 0) throw invalid("a Redis Cluster has only the database 0");
+  return {
+    host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: url.port === "" ? defaultPort : Number(url.port),
+    db,
+    username: url.username === "" ? undefined : decodeURIComponent(url.username),
+    password: url.password === "" ? undefined : decodeURIComponent(url.password),
+    tls: url.protocol === "rediss:",
+    caFile: url.searchParams.get("ca") ?? undefined,
+    isCluster,
+    prefix: prefixOf(url),
+  };
+}
+
+/** The URL without its password, for people and logs. */
+export function redactRedisUrl(text: string): string {
+  return text.replace(/^(rediss?:\/\/[^:@/]*):[^@/]*@/, "$1:***@");
+}
+
+function databaseOf(url: URL): number {
+  const text = url.pathname.replace(/^\//, "");
+  if (text === "") return 0;
+  if (!/^\d{1,5}$/.test(text)) throw invalid(`${text} is not the number of a database`);
+  return Number(text);
+}
+
+/** No braces: Redis Cluster would take them for a hash tag. */
+function prefixOf(url: URL): string {
+  const prefix = url.searchParams.get("prefix") ?? defaultPrefix;
+  if (!/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix))
+    throw invalid("the prefix must be 1 to 64 letters, digits, or any of _ . : -");
+  return prefix;
+}
+
+function invalid(reason: string): BridgeError {
+  const text = `The Redis URL can't be used: ${reason}. Write redis://HOST:PORT/DB, for example redis://127.0.0.1:6379/0, with ?prefix=NAME for keys of your own.`;
+  return new BridgeError("REDIS_URL_INVALID", text, { retryable: false });
+}

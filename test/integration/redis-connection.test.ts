@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
+import { test } from "node:test";
+import { connectRedis } from "../../bridge/redis/redis-connection.ts";
+import { parseRedisUrl, redactRedisUrl } from "../../bridge/redis/redis-url.ts";
+import { RedisServer } from "../support/redis-server.ts";
+import { silentLogger } from "../support/test-lake.ts";
+
+const options = { name: "test", timeoutMs: 1_000, logger: silentLogger, random: Math.random };
+
+test("a Redis URL names server, database, credentials and prefix; what it can't mean is REDIS_URL_INVALID", () => {
+  const target = parseRedisUrl("rediss://fleet:se%20cret@[::1]:7000/3?prefix=plant-7");
+  assert.deepEqual(target, {
+    host: "::1",
+    port: 7000,
+    db: 3,
+    username: "fleet",
+    password: "se cret",
+    tls: true,
+    caFile: undefined,
+    isCluster: false,
+    prefix: "plant-7",
+  });
+  assert.equal(parseRedisUrl("redis://example").port, 6379);
+  const faulty = ["redis:", "http://x", "redis://x/one", "redis://x?prefix={a}", "redis://x/1?cluster=true"];
+  for (const url of [...faulty, "redis://u:secret@x?what=1"])
+    assert.throws(
+      () => parseRedisUrl(url),
+      (error: Error & { code?: string }) =>
+        error.code === "REDIS_URL_INVALID" && !error.message.includes("secret"),
+      url,
+    );
+  assert.equal(redactRedisUrl("redis://u:secret@x:1/0"), "redis://u:***@x:1/0");
+});
+
+test("calls fail at once while the server is away, and work again by themselves: REDIS_UNAVAILABLE", async () => {
+  const server = await RedisServer.start();
+  const client = await connectRedis(parseRedisUrl(server.url), options);
+  try {
+    assert.equal(await client.ping(), "PONG");
+    await server.kill();
+    await assert.rejects(client.ping());
+    await assert.rejects(connectRedis(parseRedisUrl(server.url), options), { code: "REDIS_UNAVAILABLE" });
+    await server.start();
+    while ((await client.ping().catch(() => null)) !== "PONG");
+  } finally {
+    client.disconnect();
+    await server.destroy();
+  }
+});
+
+test("a wrong password, or none, is REDIS_DENIED", async () => {
+  const server = await RedisServer.start({ requirepass: "right" });
+  try {
+    for (const credentials of ["", ":wrong@"])
+      await assert.rejects(
+        connectRedis(parseRedisUrl(`redis://${credentials}127.0.0.1:${server.port}`), options),
+        { code: "REDIS_DENIED" },
+      );
+    const client = await connectRedis(parseRedisUrl(`redis://:right@127.0.0.1:${server.port}`), options);
+    assert.equal(await client.ping(), "PONG");
+    client.disconnect();
+  } finally {
+    await server.destroy();
+  }
+});
+
+test("a server older than 7.0 is REDIS_UNSUPPORTED", async () => {
+  const old = createServer((socket) => {
+    const info = "# Server\r\nredis_version:6.2.14\r\n";
+    socket.on("data", (data) => {
+      const commands = data.toString().match(/\*\d+\r\n/g) ?? [];
+      for (const _ of commands) socket.write(`$${info.length}\r\n${info}\r\n`);
+    });
+  }).listen(0, "127.0.0.1");
+  await once(old, "listening");
+  const { port } = old.address() as AddressInfo;
+  try {
+    await assert.rejects(connectRedis(parseRedisUrl(`redis://127.0.0.1:${port}`), options), {
+      code: "REDIS_UNSUPPORTED",
+    });
+  } finally {
+    old.close();
+  }
+});
