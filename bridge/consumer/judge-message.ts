@@ -1,7 +1,7 @@
 import { crc32 } from "node:zlib";
 import type { ValidateFunction } from "ajv";
 import { ProtocolError } from "../../devices/protocol/protocol-error.ts";
-import { decodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
+import { decodeEnvelope, fieldFaultOf } from "../../devices/protocol/telemetry-envelope.ts";
 import type { BlockMessage } from "../block/block-format.ts";
 import type { ColumnValue, Row } from "../storage/batch-writer.ts";
 import { isFileableTime, parseJson, readEventTime, readMessageId, valueAt } from "./json-message.ts";
@@ -146,7 +146,10 @@ function readEnvelopeMessage(content: Content, plan: Plan): Content {
     content.eventTimeMs = envelope.eventTimeMs;
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    return failed(content, contentFault("payload-undecodable", error.message));
+    const field = fieldFaultOf(error);
+    // A resend of it is then a duplicate, like any other.
+    content.messageId = field?.messageId ?? null;
+    return failed(content, contentFault(field?.fault ?? "payload-undecodable", error.message));
   }
   return readSchema(content, plan);
 }

@@ -2,13 +2,13 @@
 export const quarantineReasons = [
   // The envelope does not parse, or JSON that isn't JSON or not UTF-8.
   "payload-undecodable",
-  // json: nothing at the topic's id path.
+  // json: nothing at the topic's id path. envelope: no message_id, or an empty one.
   "id-missing",
   // More than 64 bytes.
   "id-too-long",
   // Empty; or not a string or whole number of at most 2^53 − 1; or text that UTF-8 can't carry.
   "id-unreadable",
-  // json: nothing at the time path, or neither ms since the epoch nor ISO 8601 with a zone, or outside the years 1 to 9999.
+  // Outside the years 1 to 9999; json: also nothing at the time path, or neither ms since the epoch nor ISO 8601 with a zone.
   "event-time-unreadable",
   // The payload does not satisfy the topic version's JSON Schema, or a value does not fit its typed column.
   "schema-violated",

@@ -25,8 +25,7 @@ const lengthDelimited = 2;
 
 /** Throws ENVELOPE_INVALID where a value is outside what the .proto allows. */
 export function encodeEnvelope(envelope: TelemetryEnvelope): Uint8Array {
-  const fault = envelopeFault(envelope.messageId, envelope.eventTimeMs);
-  if (fault) throw invalidEnvelope(fault);
+  checkFields(envelope.messageId, envelope.eventTimeMs);
   const writer = Writer.create();
   writer.uint32((1 << 3) | lengthDelimited).bytes(envelope.messageId);
   if (envelope.eventTimeMs !== 0) writer.uint32((2 << 3) | varint).int64(envelope.eventTimeMs);
@@ -51,7 +50,7 @@ export function decodeEnvelope(bytes: Uint8Array): TelemetryEnvelope {
     return readEnvelope(bytes);
   } catch (error) {
     if (error instanceof ProtocolError) throw error;
-    throw invalidEnvelope(error instanceof Error ? error.message : String(error), error);
+    throw invalidEnvelope(error instanceof Error ? error.message : String(error), {}, error);
   }
 }
 
@@ -92,8 +91,7 @@ function readEnvelope(bytes: Uint8Array): TelemetryEnvelope {
         reader.skipType(wireType, 0, tag >>> 3);
     }
   }
-  const fault = envelopeFault(messageId, eventTimeMs);
-  if (fault) throw invalidEnvelope(fault);
+  checkFields(messageId, eventTimeMs);
   return sequence === undefined
     ? { messageId, eventTimeMs, contentType, payload }
     : { messageId, eventTimeMs, sequence, contentType, payload };
@@ -129,15 +127,36 @@ function expectWireType(field: string, actual: number, expected: number): void {
   if (actual !== expected) throw invalidEnvelope(`${field} has wire type ${actual}, not ${expected}`);
 }
 
-function envelopeFault(messageId: Uint8Array, eventTimeMs: number): string | null {
-  if (messageId.length === 0) return "message_id is missing";
+/** What does not fit is named in the error's details: `fault`, and `messageId` where that can be read. */
+function checkFields(messageId: Uint8Array, eventTimeMs: number): void {
+  if (messageId.length === 0) throw invalidEnvelope("message_id is missing", { fault: "id-missing" });
   if (messageId.length > MESSAGE_ID_MAX_BYTES)
-    return `message_id has ${messageId.length} bytes, at most ${MESSAGE_ID_MAX_BYTES} are allowed`;
+    throw invalidEnvelope(
+      `message_id has ${messageId.length} bytes, at most ${MESSAGE_ID_MAX_BYTES} are allowed`,
+      { fault: "id-too-long" },
+    );
   if (!Number.isInteger(eventTimeMs) || Math.abs(eventTimeMs) > EVENT_TIME_MAX_MS)
-    return `event_time_ms is ${eventTimeMs}, not a whole number within ±${EVENT_TIME_MAX_MS}`;
-  return null;
+    throw invalidEnvelope(
+      `event_time_ms is ${eventTimeMs}, not a whole number within ±${EVENT_TIME_MAX_MS}`,
+      { fault: "event-time-unreadable", messageId },
+    );
 }
 
-function invalidEnvelope(text: string, cause?: unknown): ProtocolError {
-  return new ProtocolError("ENVELOPE_INVALID", text, { retryable: false, cause });
+/** What is wrong with an envelope that parses. */
+interface FieldFault {
+  readonly fault: "id-missing" | "id-too-long" | "event-time-unreadable";
+  readonly messageId?: Uint8Array;
+}
+
+/** The fault of an envelope that parses but can't be used; null where the error says that it does not parse. */
+export function fieldFaultOf(error: ProtocolError): FieldFault | null {
+  return "fault" in error.details ? (error.details as unknown as FieldFault) : null;
+}
+
+function invalidEnvelope(
+  text: string,
+  details: FieldFault | Record<string, never> = {},
+  cause?: unknown,
+): ProtocolError {
+  return new ProtocolError("ENVELOPE_INVALID", text, { retryable: false, cause, details: { ...details } });
 }

@@ -104,10 +104,17 @@ const badContents: readonly BadContent[] = [
     detail: /./,
   },
   {
+    what: "an envelope without an id",
+    payload: Buffer.from([0x10, 1, 0x2a, 1, 7]),
+    format: "envelope",
+    reason: "id-missing",
+    detail: /message_id is missing/,
+  },
+  {
     what: "an envelope whose id has 65 bytes",
     payload: Buffer.concat([Buffer.from([0x0a, 65]), Buffer.alloc(65, "i"), Buffer.from([0x10, 1])]),
     format: "envelope",
-    reason: "payload-undecodable",
+    reason: "id-too-long",
     detail: /message_id has 65 bytes, at most 64/,
   },
 ];

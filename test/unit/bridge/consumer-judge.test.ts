@@ -166,7 +166,9 @@ describe("envelope", () => {
 
   test("bytes that are no envelope, or one without an id", () => {
     assertFault(judge(Buffer.from([0xff]), topic), "payload-undecodable", /./);
-    assertFault(judge(new Uint8Array(0), topic), "payload-undecodable", /message_id is missing/);
+    assertFault(judge(new Uint8Array(0), topic), "id-missing", /message_id is missing/);
+    const long = Buffer.from([0x0a, 65, ...Array<number>(65).fill(1)]);
+    assertFault(judge(long, topic), "id-too-long", /65 bytes/);
     const { row } = judge(Buffer.from([0xff]), topic);
     assert.deepEqual([row.messageId, [...row.payload]], [null, [0xff]], "kept as it was received");
   });
@@ -175,6 +177,10 @@ describe("envelope", () => {
     const judged = judge(encodeEnvelope({ ...envelope, eventTimeMs: 8.64e15 }), topic);
     assertFault(judged, "event-time-unreadable", /1 to 9999/);
     assert.equal(judged.row.messageId?.length, 2);
+    const huge = Buffer.from([0x0a, 2, 0, 255, 0x10, ...Array<number>(8).fill(0xff), 0x7f]);
+    const beyond = judge(huge, topic);
+    assertFault(beyond, "event-time-unreadable", /event_time_ms is/);
+    assert.deepEqual([...(beyond.row.messageId ?? [])], [0, 255], "a resend of it is a duplicate");
   });
 
   test("a schema speaks about the inner payload", () => {
