@@ -74,7 +74,8 @@ export const simulateSchema = Type.Object(
     mqtt: Type.String({
       default: "mqtt://127.0.0.1:1883",
       examples: ["mqtt://127.0.0.1:1883"],
-      description: "where the gateway listens",
+      description:
+        "where the gateway listens; several with commas between them: each connection that ends is opened again at the next",
     }),
     topic: Type.Optional(
       Type.String({

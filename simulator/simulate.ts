@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SimulatorError } from "./errors.ts";
+import type { GatewayAddress } from "./fleet/connection.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { FleetCounters } from "./fleet/fleet-counters.ts";
 import { InFlight } from "./fleet/in-flight.ts";
@@ -19,8 +20,8 @@ export interface SimulateOptions {
   readonly ledgerFolder: string;
   /** Adds the run to a ledger folder that holds others. */
   readonly append: boolean;
-  readonly host: string;
-  readonly port: number;
+  /** Where gateways listen, one at least; the connections spread over them. */
+  readonly gateways: readonly GatewayAddress[];
   readonly username?: string;
   readonly password?: Uint8Array;
   /** Unacknowledged messages of one connection. */
@@ -41,6 +42,10 @@ const flushEveryMs = 250;
 const stragglersMs = 10_000;
 const leaveMs = 5000;
 const cutStream = 3;
+
+function mqttUrlsOf(gateways: readonly GatewayAddress[]): string {
+  return gateways.map(({ host, port }) => `mqtt://${host}:${port}`).join(",");
+}
 
 /** 8 random bytes as text. */
 export function newRunId(): string {
@@ -89,8 +94,7 @@ class Run {
         cutShare: scenario.faults.disconnect ?? 0,
         connection: (number) => ({
           ...this.#credentials(),
-          host: options.host,
-          port: options.port,
+          gateways: options.gateways,
           clientId: this.#clientId(number),
         }),
       },
@@ -103,10 +107,10 @@ class Run {
     try {
       await this.#connect();
       const startedAtMs = Date.now();
-      const { scenario, ledgerFolder, host, port } = this.#options;
+      const { scenario, ledgerFolder, gateways } = this.#options;
       const ledger = new LedgerWriter(ledgerFolder, {
         startedAtMs,
-        mqttUrl: `mqtt://${host}:${port}`,
+        mqttUrl: mqttUrlsOf(gateways),
         scenario,
       });
       const publishing = this.#publishing(ledger, startedAtMs);
@@ -153,11 +157,10 @@ class Run {
   }
 
   #unreachable(what: string): SimulatorError {
-    const { host, port } = this.#options;
     const last = this.#fleet.lastError ? `: ${this.#fleet.lastError}` : "";
     return new SimulatorError(
       "SIMULATE_UNREACHABLE",
-      `mqtt://${host}:${port}: ${what}${last}. Is the gateway running there (tidegate up)? Another address is --mqtt mqtt://HOST:PORT`,
+      `${mqttUrlsOf(this.#options.gateways)}: ${what}${last}. Is the gateway running there (tidegate up)? Another address is --mqtt mqtt://HOST:PORT`,
       { retryable: true },
     );
   }

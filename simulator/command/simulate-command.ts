@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { SimulateConfig } from "../config.ts";
 import { SimulatorError } from "../errors.ts";
+import type { GatewayAddress } from "../fleet/connection.ts";
 import { remainingLengthMax } from "../fleet/mqtt-packets.ts";
 import { type FaultShares, parseFaults } from "../scenario/faults.ts";
 import { jsonDocumentMinBytes } from "../scenario/json-document.ts";
@@ -15,7 +16,7 @@ const connectionsDefault = 100;
 /** What is asked for, checked as a whole. Throws SIMULATE_USAGE with every fault. */
 export function simulateOptions(config: SimulateConfig): SimulateOptions {
   const faults: string[] = [];
-  const { host, port } = parseMqttUrl(config.mqtt, faults);
+  const gateways = config.mqtt.split(",").map((url) => parseMqttUrl(url.trim(), faults));
   const scenario = scenarioOf(config, faults);
   checkFleet(config, scenario, faults);
   const password = readPassword(config, faults);
@@ -24,8 +25,7 @@ export function simulateOptions(config: SimulateConfig): SimulateOptions {
     scenario,
     ledgerFolder: config.ledger,
     append: config.append,
-    host,
-    port,
+    gateways,
     ...(config.username === undefined ? {} : { username: config.username }),
     ...(password === undefined ? {} : { password }),
     window: config.window,
@@ -61,7 +61,7 @@ function readFaults(list: string | undefined, faults: string[]): FaultShares {
   return {};
 }
 
-function parseMqttUrl(text: string, faults: string[]): { host: string; port: number } {
+function parseMqttUrl(text: string, faults: string[]): GatewayAddress {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url?.protocol === "mqtt:" && url.hostname !== "" && url.pathname.length <= 1 && url.username === "")
     return { host: url.hostname.replace(/^\[(.*)\]$/, "$1"), port: Number(url.port || 1883) };

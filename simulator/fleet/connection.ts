@@ -8,9 +8,14 @@ import {
   pingreqPacket,
 } from "./mqtt-packets.ts";
 
-export interface ConnectionOptions {
+export interface GatewayAddress {
   readonly host: string;
   readonly port: number;
+}
+
+export interface ConnectionOptions {
+  /** One at least. A connection that ended is opened again at the next one, as devices behind a load balancer are. */
+  readonly gateways: readonly GatewayAddress[];
   readonly clientId: string;
   readonly username?: string;
   readonly password?: Uint8Array;
@@ -71,6 +76,7 @@ export class Connection implements PacketListener {
   #writtenAtMs = 0;
   #readAtMs = 0;
   #pingedAtMs = 0;
+  #attempts = 0;
 
   constructor(number: number, options: ConnectionOptions, owner: ConnectionOwner) {
     this.number = number;
@@ -87,7 +93,9 @@ export class Connection implements PacketListener {
     this.#ending = { kind: "closed" };
     this.#reader = new PacketReader();
     this.#progressAtMs = performance.now();
-    const { host, port } = this.#options;
+    const { gateways } = this.#options;
+    const turn = (this.number + this.#attempts++) % gateways.length;
+    const { host, port } = gateways[turn] as GatewayAddress;
     const onread = { buffer: readBuffer, callback: (bytes: number) => this.#onRead(bytes) };
     const socket = connect({ host, port, noDelay: true, onread });
     this.#socket = socket;

@@ -102,8 +102,7 @@ function optionsOf(
     },
     ledgerFolder: join(root, String(++folders)),
     append: false,
-    host: "127.0.0.1",
-    port,
+    gateways: [{ host: "127.0.0.1", port }],
     window: 20,
     connectRate: 1000,
     connectWaitMs: 5000,
@@ -225,6 +224,19 @@ test("connections that break are opened again, and what was unacknowledged is se
   assert.equal((await auditRows(options.ledgerFolder, rows)).isProven, true);
   const doubled = await auditRows(options.ledgerFolder, [...rows, rows[0] as LakeRow]);
   assert.deepEqual([doubled.duplicated, doubled.isProven], [1, false]);
+});
+
+test("a connection that ends goes on at the next gateway, with what was unacknowledged", async () => {
+  const brokers = [await stockBroker(), await stockBroker()];
+  const gateways = brokers.map(({ port }) => ({ host: "127.0.0.1", port }));
+  const options = optionsOf(0, { durationS: 2, faults: { disconnect: 1 } }, { gateways });
+  const report = await run(options);
+  assert.equal(report.acked, 4000);
+  const received = brokers.map((broker) => new Set(broker.received.map(({ topic }) => topic)));
+  const both = [...(received[0] ?? [])].filter((topic) => received[1]?.has(topic));
+  assert.ok(both.length > 20, `${both.length} devices were heard by both gateways`);
+  const everything = brokers.flatMap((broker) => broker.received);
+  assert.equal((await auditRows(options.ledgerFolder, filed(everything))).isProven, true);
 });
 
 test("a lost acknowledgement is noticed by its absence, and the message sent again", async () => {

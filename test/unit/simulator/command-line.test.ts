@@ -169,15 +169,8 @@ function configOf(...argv: string[]): SimulateConfig {
 test("what isn't given follows from what is", () => {
   const plain = simulateOptions(configOf());
   assert.deepEqual(
-    [
-      plain.scenario.devices,
-      plain.scenario.connections,
-      plain.scenario.qos,
-      plain.window,
-      plain.host,
-      plain.port,
-    ],
-    [1000, 100, 1, 20, "127.0.0.1", 1883],
+    [plain.scenario.devices, plain.scenario.connections, plain.scenario.qos, plain.window, plain.gateways],
+    [1000, 100, 1, 20, [{ host: "127.0.0.1", port: 1883 }]],
   );
   assert.equal(plain.scenario.filter, "fleet/{device}/telemetry");
   assert.equal(simulateOptions(configOf("format", "envelope")).scenario.filter, "fleet/{device}/envelope");
@@ -186,7 +179,11 @@ test("what isn't given follows from what is", () => {
     late: 0.01,
     poison: 0.5,
   });
-  assert.equal(simulateOptions(configOf("mqtt", "mqtt://[::1]:9")).host, "::1");
+  assert.equal(simulateOptions(configOf("mqtt", "mqtt://[::1]:9")).gateways[0]?.host, "::1");
+  assert.deepEqual(simulateOptions(configOf("mqtt", "mqtt://a, mqtt://b:2")).gateways, [
+    { host: "a", port: 1883 },
+    { host: "b", port: 2 },
+  ]);
   assert.notEqual(plain.scenario.runId, simulateOptions(configOf()).scenario.runId);
   assert.notEqual(plain.scenario.seed, simulateOptions(configOf()).scenario.seed);
 });
