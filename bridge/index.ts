@@ -26,6 +26,10 @@ export {
   type ProducerStatus,
 } from "./producer/producer.ts";
 export { type ProducerConfig, producerConfigSchema } from "./producer/producer-config.ts";
+// redis
+export { connectRedis, type RedisClient, type RedisConnectionOptions } from "./redis/redis-connection.ts";
+export { redisError } from "./redis/redis-error.ts";
+export { parseRedisUrl, type RedisTarget, redactRedisUrl } from "./redis/redis-url.ts";
 // lake: store, commit log, tables
 export type { BatchWriter } from "./storage/batch-writer.ts";
 export { type CommitLog, type LakeState, partitionKey, QUARANTINE } from "./storage/commit-log.ts";
