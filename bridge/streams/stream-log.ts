@@ -41,8 +41,8 @@ export interface StreamLog {
     after: Position,
     limits: { maxBytes: number; maxEntries: number },
   ): Promise<StreamEntry[]>;
-  /** Resolves when entries may have been appended anywhere, or after `timeoutMs`. Spurious wake-ups are allowed. */
-  waitForAppend(timeoutMs: number): Promise<void>;
+  /** Resolves when entries may have been appended to one of `partitions` (default: any), or after `timeoutMs`. May wake without need. */
+  waitForAppend(timeoutMs: number, partitions?: readonly number[]): Promise<void>;
   trim(partition: number, upTo: Position): Promise<void>;
   partitionState(partition: number): Promise<PartitionState>;
   /** Negative, zero or positive; START_POSITION comes before everything. */
