@@ -42,11 +42,12 @@ export const bridgeErrorCodes = [
   "QUERY_REFUSED",
   "QUERY_FAILED",
   // consumer: a block of another stream; a JSON Schema that does not compile or makes no columns; accepting a gap where none is; the
-  // consumer ended before it could do what it was asked
+  // consumer ended before it could do what it was asked; another process reads that partition
   "BLOCK_FOREIGN",
   "TOPIC_SCHEMA_INVALID",
   "STREAM_NO_GAP",
   "CONSUMER_STOPPED",
+  "CONSUMER_NOT_OWNER",
   // redis: a URL that names none; no answer (outcome unknown); password or rights; no memory or disk left; somebody else's key stands
   // where ours should; a server too old or set up so that it may lose what it acknowledged
   "REDIS_URL_INVALID",

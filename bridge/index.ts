@@ -15,6 +15,12 @@ export { createAttemptFile } from "./consumer/attempt-file.ts";
 export { type Consumer, type ConsumerOptions, createConsumer } from "./consumer/consumer.ts";
 export { type ConsumerConfig, consumerConfigSchema } from "./consumer/consumer-config.ts";
 export type { ConsumerStatus, PartitionStatus } from "./consumer/consumer-status.ts";
+export {
+  type LeasesStatus,
+  ownEverything,
+  type PartitionLease,
+  type PartitionLeases,
+} from "./consumer/partition-leases.ts";
 export { type QuarantineReason, quarantineReasons } from "./consumer/quarantine-reason.ts";
 export type { ColumnType, TopicCatalog, TopicVersion, TypedColumn } from "./consumer/topic-catalog.ts";
 export { typedColumnsOf } from "./consumer/typed-columns.ts";

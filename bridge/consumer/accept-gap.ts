@@ -40,7 +40,9 @@ export async function acceptGap(
     );
   const survey = await surveyGap(context.stream, cursor, found.resumeAfter);
   const move = moveBehind(cursor, survey);
-  const prepared = { moves: { [cursor.key]: move }, tables: new Map(), openedAtMs: context.now() };
+  const moves = { [cursor.key]: move };
+  const openedAtMs = context.now();
+  const prepared = { moves, tables: new Map(), openedAtMs, isStanding: () => true };
   const committed = await commitBatch(context, prepared, lake);
   if (committed.outcome !== "committed") return committed;
   const { from, to, streamTimeMs } = move;

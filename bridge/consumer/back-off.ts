@@ -33,9 +33,14 @@ export class BackOff {
 
   /** Full jitter; `attempt` = failed attempts before this one. */
   async afterFailure(attempt: number): Promise<void> {
-    const { maxMs, random, sleep } = this.#options;
+    const { maxMs, random } = this.#options;
+    await this.pause(fullJitterDelayMs(attempt, { baseMs, maxMs }, random));
+  }
+
+  /** Waits this long, or until somebody wakes it. */
+  async pause(delayMs: number): Promise<void> {
     const abort = new AbortController();
-    await this.until(sleep(fullJitterDelayMs(attempt, { baseMs, maxMs }, random), abort.signal));
+    await this.until(this.#options.sleep(delayMs, abort.signal));
     abort.abort();
   }
 

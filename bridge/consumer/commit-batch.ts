@@ -12,6 +12,8 @@ export interface PreparedBatch {
   readonly tables: ReadonlyMap<string, TableAdds>;
   /** When its first block was read. */
   readonly openedAtMs: number;
+  /** False once others may have taken one of its partitions. It is then tried once, for the compare decides, but not waited for. */
+  readonly isStanding: () => boolean;
 }
 
 /** `superseded`: another consumer moved one of the partitions; `expired`: it could not be committed for an hour. */
@@ -44,7 +46,7 @@ export async function commitBatch(
       await context.publisher.publishPending();
       failures = 0;
     } catch (error) {
-      if (!isRetryable(error) || context.backOff.isStopping) throw error;
+      if (!isRetryable(error) || context.backOff.isStopping || !batch.isStanding()) throw error;
       context.metrics.failed("commit");
       const fields = { code: error.code, number: entry.number, failures, err: error };
       context.logger.warn({ event: "consumer.commit.failed", ...fields }, "the commit is tried again");

@@ -20,6 +20,7 @@ export class ConsumerMetrics {
   readonly #repaired: Counter;
   readonly #failures: Counter<"step">;
   readonly #restores: Counter<"way">;
+  readonly #owned: Gauge;
   readonly #windowIds: Gauge;
   readonly #windowBytes: Gauge;
   readonly #windowShort: Gauge;
@@ -87,6 +88,7 @@ export class ConsumerMetrics {
       ...named("window_restores_total", "Partitions whose window was not at the committed position."),
       labelNames: ["way"],
     });
+    this.#owned = new Gauge(named("partitions_owned", "Partitions that this process reads."));
     this.#windowIds = new Gauge(named("window_ids", "Ids in the dedupe window."));
     this.#windowBytes = new Gauge(named("window_bytes", "Bytes of the dedupe window."));
     this.#windowShort = new Gauge(
@@ -111,6 +113,16 @@ export class ConsumerMetrics {
     this.#halted.set({ partition }, state.isHalted ? 1 : 0);
     this.#lagMs.set({ partition }, state.lagMs);
     this.#lagBytes.set({ partition }, state.lagBytes);
+  }
+
+  owned(partitions: number): void {
+    this.#owned.set(partitions);
+  }
+
+  /** Its gauges are the next owner's from now on. */
+  handedOver(partition: number): void {
+    for (const gauge of [this.#unaccounted, this.#halted, this.#lagMs, this.#lagBytes])
+      gauge.remove({ partition });
   }
 
   committed(batch: { rows: number; ageMs: number }): void {

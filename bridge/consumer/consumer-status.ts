@@ -3,6 +3,7 @@ import type { Position } from "../streams/stream-log.ts";
 import type { WindowStatus } from "../window/dedup-window.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import type { HaltCode } from "./partition-halt.ts";
+import type { LeasesStatus } from "./partition-leases.ts";
 
 export type ConsumerState = "recovering" | "running" | "backing-off" | "stopped";
 
@@ -37,7 +38,10 @@ export interface ConsumerStatus {
   readonly state: ConsumerState;
   readonly lakeId: string;
   readonly streamId: string;
+  /** Those that this process reads. */
   readonly partitions: readonly PartitionStatus[];
+  /** Who reads which partition of the stream, as far as this process knows. */
+  readonly leases: LeasesStatus;
   /** As it was at the last commit or recovery. */
   readonly window: WindowStatus | null;
   readonly lastCommit: { readonly number: number; readonly atMs: number } | null;

@@ -19,7 +19,8 @@ import {
 import { cutBatch } from "./cut-batch.ts";
 import { DedupeKeyMaker } from "./dedupe-key.ts";
 import { MessageJudge } from "./judge-message.ts";
-import { PartitionCursor } from "./partition-cursor.ts";
+import { ownEverything, type PartitionLeases } from "./partition-leases.ts";
+import { PartitionShare } from "./partition-share.ts";
 import { type AttemptStore, PoisonGuard } from "./poison-guard.ts";
 import { readPartition } from "./read-partition.ts";
 import { recover } from "./recover.ts";
@@ -34,6 +35,8 @@ export interface ConsumerOptions extends ConsumerPorts {
   readonly sleep?: Sleep;
   /** Where to keep what survives the process's death; without it a batch that kills it does so for ever. */
   readonly attempts?: AttemptStore;
+  /** Which partitions to read. The consumer closes them when it ends. Default: all. */
+  readonly leases?: PartitionLeases;
 }
 
 /** Carries messages from the stream into the lake's tables, each exactly once. */
@@ -48,7 +51,8 @@ export interface Consumer {
   status(): ConsumerStatus;
   /**
    * Lets a partition that stopped at lost or damaged blocks go on behind them; what is lost is part of its books from then on.
-   * Rejects with STREAM_NO_GAP where nothing is to be accepted, with CONSUMER_STOPPED where the consumer ended or recovered meanwhile.
+   * Rejects with STREAM_NO_GAP where nothing is to be accepted, with CONSUMER_NOT_OWNER where another process reads the partition, with
+   * CONSUMER_STOPPED where the consumer ended or recovered meanwhile.
    */
   acceptGap(partition: number): Promise<AcceptedGap>;
 }
@@ -59,10 +63,14 @@ interface AcceptRequest {
   readonly reject: (error: unknown) => void;
 }
 
+/** `superseded`: somebody else moved a partition or its window; `rebalanced`: the leases give others than before. */
+type SessionEnd = "ended" | "superseded" | "rebalanced";
+
 class ConsumerLoop implements Consumer {
   readonly #context: ConsumerContext;
   readonly #guard: PoisonGuard;
-  readonly #cursors: readonly PartitionCursor[];
+  readonly #leases: PartitionLeases;
+  readonly #share: PartitionShare;
   readonly #lags = new Map<number, StreamLag>();
   #requests: AcceptRequest[] = [];
   #state: ConsumerState = "recovering";
@@ -91,11 +99,9 @@ class ConsumerLoop implements Consumer {
       backOff: new BackOff({ maxMs: config.retryMaxMs, random, sleep }),
     };
     this.#guard = new PoisonGuard(options.attempts, options.logger);
-    const { streamId, partitionCount } = options.stream;
-    this.#cursors = Array.from(
-      { length: partitionCount },
-      (_, index) => new PartitionCursor(streamId, index),
-    );
+    this.#leases = options.leases ?? ownEverything(options.stream.partitionCount);
+    this.#leases.onChange(() => this.#context.backOff.wake());
+    this.#share = new PartitionShare(this.#leases, options.stream);
   }
 
   run(): Promise<void> {
@@ -125,9 +131,10 @@ class ConsumerLoop implements Consumer {
       state: this.#state,
       lakeId: commitLog.lakeId,
       streamId: stream.streamId,
-      partitions: this.#cursors.map((cursor) =>
+      partitions: this.#share.cursors.map((cursor) =>
         partitionStatus(cursor, this.#lags.get(cursor.partition), now()),
       ),
+      leases: this.#leases.status(),
       window: this.#window,
       lastCommit: this.#lastCommit,
       batches: this.#batches,
@@ -144,6 +151,8 @@ class ConsumerLoop implements Consumer {
         const end = await this.#sessionOrFailure();
         await this.#giveUpBatch();
         if (end === "ended") break;
+        await this.#share.handOver();
+        if (end === "rebalanced") continue;
         this.#state = "backing-off";
         await backOff.afterFailure(this.#failures++);
       }
@@ -151,10 +160,11 @@ class ConsumerLoop implements Consumer {
     } finally {
       this.#state = "stopped";
       this.#refuseRequests();
+      await this.#leases.close();
     }
   }
 
-  async #sessionOrFailure(): Promise<"ended" | "superseded" | "failed"> {
+  async #sessionOrFailure(): Promise<SessionEnd | "failed"> {
     const { logger, metrics, now } = this.#context;
     try {
       return await this.#session();
@@ -170,18 +180,20 @@ class ConsumerLoop implements Consumer {
   }
 
   /** From recovery until something makes another one necessary. */
-  async #session(): Promise<"ended" | "superseded"> {
+  async #session(): Promise<SessionEnd> {
     this.#state = "recovering";
-    const recovered = await recover(this.#context, this.#cursors);
+    this.#adopt();
+    const recovered = await recover(this.#context, this.#share.cursors);
     if (!recovered) return "superseded";
     this.#lake = recovered.lake;
     this.#publishesRepaired += recovered.published;
     this.#context.metrics.repaired(recovered.published);
-    if (await this.#guard.begin(this.#cursors)) this.#countReplay();
+    if (await this.#guard.begin(this.#share.cursors)) this.#countReplay();
     this.#state = "running";
     await this.#observe();
     for (;;) {
       if (this.#context.backOff.isStopping) return "ended";
+      if (!this.#share.isCurrent) return (await this.#cut()) ? "rebalanced" : "superseded";
       const pass = await this.#pass();
       if (pass === "superseded") return pass;
       const isDrained = this.#isDraining && pass === "idle";
@@ -193,17 +205,25 @@ class ConsumerLoop implements Consumer {
     }
   }
 
+  #adopt(): void {
+    for (const partition of this.#share.adopt()) {
+      this.#lags.delete(partition);
+      this.#context.metrics.handedOver(partition);
+    }
+    this.#context.metrics.owned(this.#share.cursors.length);
+  }
+
   /** One run of blocks from each partition, each time beginning with another one. */
   async #pass(): Promise<"idle" | "progress" | "superseded"> {
     const { now, config } = this.#context;
     let pass: "idle" | "progress" = "idle";
-    const count = this.#cursors.length;
-    this.#firstToRead = (this.#firstToRead + 1) % count;
-    for (let turn = 0; turn < count && !this.#isFull(); turn++) {
-      const cursor = this.#cursors[(this.#firstToRead + turn) % count] as PartitionCursor;
+    const { cursors } = this.#share;
+    const first = ++this.#firstToRead % cursors.length || 0;
+    for (const cursor of [...cursors.slice(first), ...cursors.slice(0, first)]) {
+      if (this.#isFull()) break;
       if (cursor.halt && (cursor.halt.retryAtMs === null || cursor.halt.retryAtMs > now())) continue;
       const maxEntries = Math.min(config.readMaxEntries, this.#guard.blocksMax - this.#openBlocks());
-      const beforeFiling = () => this.#guard.beforeFiling(this.#cursors, cursor);
+      const beforeFiling = () => this.#guard.beforeFiling(cursors, cursor);
       const outcome = await readPartition(this.#context, cursor, { maxEntries, beforeFiling });
       if (outcome === "superseded") return outcome;
       if (cursor.hasMoved) this.#openedAtMs ??= now();
@@ -218,7 +238,7 @@ class ConsumerLoop implements Consumer {
   }
 
   #openBlocks(): number {
-    return this.#cursors.reduce((sum, cursor) => sum + cursor.openBlocks, 0);
+    return this.#share.cursors.reduce((sum, cursor) => sum + cursor.openBlocks, 0);
   }
 
   #isDue(): boolean {
@@ -233,8 +253,13 @@ class ConsumerLoop implements Consumer {
   /** False: recover. */
   async #cut(): Promise<boolean> {
     if (this.#openedAtMs === null) return true;
-    const open = { openedAtMs: this.#openedAtMs, lake: this.#lake as LakeState, guard: this.#guard };
-    const committed = await cutBatch(this.#context, this.#cursors, open);
+    const open = {
+      openedAtMs: this.#openedAtMs,
+      lake: this.#lake as LakeState,
+      guard: this.#guard,
+      isStanding: () => this.#share.isStanding,
+    };
+    const committed = await cutBatch(this.#context, this.#share.cursors, open);
     if (committed.outcome !== "committed") return false;
     this.#lake = committed.lake;
     this.#openedAtMs = null;
@@ -251,8 +276,7 @@ class ConsumerLoop implements Consumer {
       const request = this.#requests.shift();
       if (!request) return true;
       try {
-        const cursor = this.#cursors[request.partition];
-        if (!cursor) throw noPartition(request.partition, this.#cursors.length);
+        const cursor = this.#share.cursorOf(request.partition);
         const outcome = await acceptGap(this.#context, cursor, this.#lake as LakeState);
         if (outcome.outcome !== "accepted") {
           request.reject(stopped());
@@ -262,7 +286,7 @@ class ConsumerLoop implements Consumer {
         request.resolve(outcome.accepted);
       } catch (error) {
         request.reject(error);
-        if (!(error instanceof BridgeError && error.code === "STREAM_NO_GAP")) throw error;
+        if (!isAnswer(error)) throw error;
       }
     }
   }
@@ -272,7 +296,11 @@ class ConsumerLoop implements Consumer {
     if (now() - this.#observedAtMs >= IDLE_MAX_MS) await this.#observe();
     const dueInMs = this.#openedAtMs === null ? IDLE_MAX_MS : this.#openedAtMs + config.maxBatchAgeMs - now();
     if (dueInMs <= 0 || this.#requests.length > 0 || this.#isDraining) return;
-    await backOff.until(stream.waitForAppend(Math.min(dueInMs, IDLE_MAX_MS)));
+    const partitions = this.#share.cursors.map(({ partition }) => partition);
+    const waitMs = Math.min(dueInMs, IDLE_MAX_MS);
+    // Blocks for others must not keep one awake that reads nothing.
+    if (partitions.length === 0) await backOff.pause(waitMs);
+    else await backOff.until(stream.waitForAppend(waitMs, partitions));
   }
 
   async #observe(): Promise<void> {
@@ -288,7 +316,7 @@ class ConsumerLoop implements Consumer {
         "ids are forgotten early: give the window more memory",
       );
     }
-    for (const cursor of this.#cursors) {
+    for (const cursor of this.#share.cursors) {
       const { retainedBytes, highest } = await stream.partitionState(cursor.partition);
       const lag = { retainedBytes, highest };
       this.#lags.set(cursor.partition, lag);
@@ -301,7 +329,7 @@ class ConsumerLoop implements Consumer {
   async #giveUpBatch(): Promise<void> {
     await this.#context.batch.discard();
     if (this.#openedAtMs === null) return;
-    for (const cursor of this.#cursors) cursor.rewind(this.#lake?.moves.get(cursor.key));
+    for (const cursor of this.#share.cursors) cursor.rewind(this.#lake?.moves.get(cursor.key));
     this.#openedAtMs = null;
     this.#countReplay();
   }
@@ -323,9 +351,11 @@ function stopped(): BridgeError {
   return new BridgeError("CONSUMER_STOPPED", text, { retryable: true });
 }
 
-function noPartition(partition: number, count: number): BridgeError {
-  const text = `there is no partition ${partition}: the stream has 0 to ${count - 1}`;
-  return new BridgeError("STREAM_NO_GAP", text, { retryable: false });
+/** What a request is answered with, the consumer being sound. */
+function isAnswer(error: unknown): boolean {
+  return (
+    error instanceof BridgeError && (error.code === "STREAM_NO_GAP" || error.code === "CONSUMER_NOT_OWNER")
+  );
 }
 
 async function sleepWithTimer(delayMs: number, signal: AbortSignal): Promise<void> {

@@ -12,14 +12,20 @@ import { trimCommitted } from "./trim-committed.ts";
 export async function cutBatch(
   context: ConsumerContext,
   cursors: readonly PartitionCursor[],
-  open: { readonly openedAtMs: number; readonly lake: LakeState; readonly guard: PoisonGuard },
+  open: {
+    readonly openedAtMs: number;
+    readonly lake: LakeState;
+    readonly guard: PoisonGuard;
+    readonly isStanding: () => boolean;
+  },
 ): Promise<CommitOutcome> {
   const moved = cursors.filter((cursor) => cursor.hasMoved);
   const moves = Object.fromEntries(moved.map((cursor) => [cursor.key, cursor.move()]));
   const { rows, bytes } = context.batch;
   await open.guard.beforeWriting(cursors);
   const tables = await context.batch.write();
-  const committed = await commitBatch(context, { moves, tables, openedAtMs: open.openedAtMs }, open.lake);
+  const { openedAtMs, isStanding } = open;
+  const committed = await commitBatch(context, { moves, tables, openedAtMs, isStanding }, open.lake);
   if (committed.outcome !== "committed") return committed;
   open.guard.committed();
   context.metrics.committed({ rows, ageMs: context.now() - open.openedAtMs });

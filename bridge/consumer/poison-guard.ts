@@ -116,7 +116,7 @@ export class PoisonGuard {
     if (!attempt) return false;
     const { blocks, limit, key, position } = attempt;
     this.#poison = attempt.poison;
-    const isSame = cursors.every((cursor) => attempt.from[cursor.key] === cursor.committed);
+    const isSame = areUnmoved(attempt.from, cursors);
     if (isSame) {
       this.#from = attempt.from;
       this.#deaths = attempt.deaths + 1;
@@ -150,8 +150,7 @@ export class PoisonGuard {
 
   async #save(cursors: readonly PartitionCursor[]): Promise<void> {
     const from = Object.fromEntries(cursors.map((cursor) => [cursor.key, cursor.committed]));
-    const isSame =
-      cursors.length > 0 && cursors.every((cursor) => this.#from[cursor.key] === cursor.committed);
+    const isSame = areUnmoved(this.#from, cursors);
     const attempt: Attempt = {
       from,
       blocks: cursors.reduce((sum, cursor) => sum + cursor.openBlocks, 0),
@@ -169,4 +168,10 @@ export class PoisonGuard {
     this.#logger.warn({ event: "consumer.attempt.failed", err: error }, "the attempt could not be kept");
     return null;
   }
+}
+
+/** True where the batch would begin as that one did, in the partitions that both have: what is read may have been shared out anew. */
+function areUnmoved(from: Attempt["from"], cursors: readonly PartitionCursor[]): boolean {
+  const shared = cursors.filter(({ key }) => from[key] !== undefined);
+  return shared.length > 0 && shared.every(({ key, committed }) => from[key] === committed);
 }

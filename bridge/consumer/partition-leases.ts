@@ -1,0 +1,72 @@
+/** A partition that this process may read now. */
+export interface HeldLease {
+  /** Fencing token: higher than that of every owner before. */
+  readonly token: number;
+  /** True once another process is to have it: the consumer ends its open batch, then releases it. */
+  readonly isDue: boolean;
+}
+
+/** One row of the lease table, for people. */
+export interface PartitionLease {
+  readonly partition: number;
+  /** Name of the process; null = nobody owns it, as far as is known. */
+  readonly owner: string | null;
+  readonly token: number | null;
+  /** Until others may take it, unless it is renewed; null = it does not run out. */
+  readonly expiresInMs: number | null;
+  readonly isDue: boolean;
+}
+
+export interface LeasesStatus {
+  readonly processName: string;
+  /** All processes that share the stream's partitions, this one included, by name. */
+  readonly processes: readonly string[];
+  /** Every partition of the stream, as this process knew it last. */
+  readonly partitions: readonly PartitionLease[];
+  /** Age of that knowledge; null where there is none yet. */
+  readonly ageMs: number | null;
+  /** Why the leases can't be renewed at the moment. */
+  readonly failure: { readonly code: string; readonly message: string } | null;
+}
+
+/**
+ * PORT: which partitions this process should read now, so that processes which share a stream do not do each other's work.
+ * Nothing is wrong if two of them believe that they own the same partition: the compare on commit lets one of them through.
+ * - `held` is asked often and answers at once, by this process's own monotonic clock: a lease that may have run out is not in it.
+ * - `onChange` calls back after each change that the consumer should act on; running out is none, `held` tells it.
+ * - `release` is called once nothing of these partitions is open any more. It never rejects: what can't be handed over runs out.
+ * - `close` leaves: everything is handed over at once, and nothing is held afterwards. It never rejects either.
+ */
+export interface PartitionLeases {
+  held(): ReadonlyMap<number, HeldLease>;
+  onChange(listener: () => void): void;
+  release(partitions: readonly number[]): Promise<void>;
+  status(): LeasesStatus;
+  close(): Promise<void>;
+}
+
+/** All partitions for ever, for a consumer that is the only one of its stream. */
+export function ownEverything(partitionCount: number, processName = "consumer"): PartitionLeases {
+  const all = Array.from({ length: partitionCount }, (_, partition) => partition);
+  const lease: HeldLease = { token: 1, isDue: false };
+  const held = new Map(all.map((partition) => [partition, lease]));
+  return {
+    held: () => held,
+    onChange: () => {},
+    release: async () => {},
+    status: () => ({
+      processName,
+      processes: held.size === 0 ? [] : [processName],
+      partitions: all.map((partition) => ({
+        partition,
+        owner: held.has(partition) ? processName : null,
+        token: held.get(partition)?.token ?? null,
+        expiresInMs: null,
+        isDue: false,
+      })),
+      ageMs: 0,
+      failure: null,
+    }),
+    close: async () => held.clear(),
+  };
+}
