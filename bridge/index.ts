@@ -75,3 +75,4 @@ export {
 } from "./streams/stream-log.ts";
 export type { DedupWindow, WindowStatus } from "./window/dedup-window.ts";
 export { createMemoryWindow, type MemoryWindowOptions } from "./window/memory/memory-window.ts";
+export { openRedisWindow, type RedisWindowOptions } from "./window/redis/redis-window.ts";

@@ -1,0 +1,47 @@
+import type { Logger } from "pino";
+import { BridgeError } from "../../errors.ts";
+import type { RedisClient } from "../../redis/redis-connection.ts";
+
+const LOOK_INTERVAL_MS = 60_000;
+
+/**
+ * Whether the server may evict the window. Our keys have no expiry time, so `volatile-*` policies pass them over. Another policy loses
+ * no message, since the loss of a window is noticed and it is seeded again, over and over.
+ */
+export class EvictionWatch {
+  readonly #client: RedisClient;
+  readonly #logger: Logger;
+  readonly #now: () => number;
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: { client: RedisClient; logger: Logger; now: () => number }) {
+    this.#client = options.client;
+    this.#logger = options.logger;
+    this.#now = options.now;
+  }
+
+  /** Throws REDIS_UNSUPPORTED where a server may evict keys of ours. */
+  async check(): Promise<void> {
+    this.#lookedAtMs = this.#now();
+    const nodes = "nodes" in this.#client ? this.#client.nodes("master") : [this.#client];
+    for (const node of nodes) {
+      const policy = /maxmemory_policy:(\S+)/.exec(await node.info("memory"))?.[1] ?? "unknown";
+      if (policy === "noeviction" || policy.startsWith("volatile-")) continue;
+      throw new BridgeError(
+        "REDIS_UNSUPPORTED",
+        `the window's Redis has the maxmemory-policy ${policy}: it would evict ids and the window be seeded again and again. Send it: CONFIG SET maxmemory-policy noeviction`,
+        { retryable: false },
+      );
+    }
+  }
+
+  /** Once a minute, while running: only logs. */
+  async look(): Promise<void> {
+    if (this.#now() - this.#lookedAtMs < LOOK_INTERVAL_MS) return;
+    try {
+      await this.check();
+    } catch (error) {
+      this.#logger.error({ event: "window.redis.unsupported", err: error }, "the window may be evicted");
+    }
+  }
+}
