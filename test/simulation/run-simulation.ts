@@ -1,6 +1,7 @@
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { type Consumer, type ConsumerOptions, createConsumer } from "../../bridge/consumer/consumer.ts";
+import { ownEverything } from "../../bridge/consumer/partition-leases.ts";
 import type { TopicCatalog } from "../../bridge/consumer/topic-catalog.ts";
 import { createTablePublisher } from "../../bridge/storage/delta/table-publisher.ts";
 import { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
@@ -10,6 +11,7 @@ import { checkLake } from "./checkers.ts";
 import { gatedStore, gatedStream, gatedWindow } from "./gated-ports.ts";
 import { type Process, Scheduler } from "./scheduler.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import { WanderingLeases } from "./wandering-leases.ts";
 import type { WindowFaults } from "./window-server.ts";
 import { partitionCount, topics } from "./workload.ts";
 import { type Clock, type Violation, World } from "./world.ts";
@@ -41,6 +43,8 @@ export interface SimulationResult {
   readonly facts: {
     readonly steps: number;
     readonly processes: number;
+    /** Times that a process came to believe that it owns other partitions. */
+    readonly ownerships: number;
     readonly commits: number;
     readonly messages: number;
   };
@@ -65,8 +69,11 @@ class Simulation {
   /** How many events come at once. */
   readonly #burst: number;
   readonly #disturbance: number;
-  #processes: { process: Process; consumer: Consumer }[] = [];
+  /** How often a process comes to believe that it owns other partitions, per step; 0 = each believes all the time that it owns all. */
+  readonly #wanderlust: number;
+  #processes: { process: Process; consumer: Consumer; leases: WanderingLeases | null }[] = [];
   #started = 0;
+  #ownerships = 0;
   #files = 0;
 
   constructor(options: SimulationOptions) {
@@ -88,6 +95,7 @@ class Simulation {
     this.#processesMax = 1 + random.below(3);
     this.#burst = random.chance(0.7) ? 1 : 2 + random.below(20);
     this.#disturbance = options.disturbance ?? (random.chance(0.7) ? 0.01 : 0.05);
+    this.#wanderlust = random.chance(0.4) ? 0 : random.next() * 0.05;
   }
 
   async live(): Promise<void> {
@@ -98,7 +106,8 @@ class Simulation {
         this.#processes.length < this.#processesMax &&
         (this.#processes.length === 0 || random.chance(0.05))
       )
-        this.#start();
+        this.#start(this.#wanderlust > 0 ? new WanderingLeases(random) : null);
+      if (this.#processes.length > 0 && random.chance(this.#wanderlust)) this.#wander();
       if (random.chance(0.08 / this.#burst)) {
         for (let act = 0; act < this.#burst; act++) this.#world.workload.act();
         events += this.#burst;
@@ -114,7 +123,7 @@ class Simulation {
   async drain(): Promise<void> {
     for (const { process } of this.#processes) this.#kill(process);
     this.#scheduler.rates = { failBefore: 0, failAfter: 0, crash: 0, pause: 0 };
-    const { consumer, ended } = this.#start();
+    const { consumer, ended } = this.#start(null);
     let isOver = false;
     void consumer.stop({ drain: true });
     void ended.then(() => {
@@ -135,16 +144,18 @@ class Simulation {
       facts: {
         steps: this.#scheduler.steps,
         processes: this.#started,
+        ownerships: this.#ownerships,
         commits: this.#world.commits().length,
         messages,
       },
     };
   }
 
-  #start(): { consumer: Consumer; ended: Promise<void> } {
+  #start(leases: WanderingLeases | null): { consumer: Consumer; ended: Promise<void> } {
     const process: Process = { name: `c${++this.#started}`, isDead: false, pausedUntilStep: 0 };
-    const consumer = createConsumer(this.#ports(process));
-    this.#processes.push({ process, consumer });
+    const ports = { ...this.#ports(process), leases: leases ?? ownEverything(partitionCount) };
+    const consumer = createConsumer(this.#options.breakPorts?.(ports, this.#world) ?? ports);
+    this.#processes.push({ process, consumer, leases });
     const ended = consumer.run().catch((error: unknown) => {
       const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
       if (!process.isDead)
@@ -156,6 +167,11 @@ class Simulation {
 
   #kill(process: Process): void {
     this.#scheduler.kill(process);
+  }
+
+  #wander(): void {
+    this.#ownerships += 1;
+    this.#random.pick(this.#processes).leases?.wander();
   }
 
   #disturbWindow(): void {
@@ -188,7 +204,7 @@ class Simulation {
       ? world.window
       : createMemoryWindow({ maxBytes: 64 * 1024 * 1024, partitionCount });
     const registry = new Registry();
-    const ports: ConsumerOptions = {
+    return {
       stream,
       window: gatedWindow(scheduler, process, window),
       commitLog,
@@ -210,6 +226,5 @@ class Simulation {
       random: () => random.next(),
       sleep,
     };
-    return this.#options.breakPorts?.(ports, world) ?? ports;
   }
 }

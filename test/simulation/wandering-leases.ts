@@ -1,0 +1,49 @@
+import type { HeldLease, LeasesStatus, PartitionLeases } from "../../bridge/consumer/partition-leases.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+import { partitionCount } from "./workload.ts";
+
+/** What one process believes to own: changes at any moment, and nobody sees to it that another process believes something else. */
+export class WanderingLeases implements PartitionLeases {
+  readonly #random: SeededRandom;
+  #held = new Map<number, HeldLease>();
+  #tokens = 0;
+  #listener: () => void = () => {};
+
+  constructor(random: SeededRandom) {
+    this.#random = random;
+    this.wander();
+  }
+
+  /** Each partition is kept, got, got anew, called for, or lost. */
+  wander(): void {
+    const random = this.#random;
+    for (let partition = 0; partition < partitionCount; partition++) {
+      const lease = this.#held.get(partition);
+      const dice = random.next();
+      if (dice < 0.25) this.#held.delete(partition);
+      else if (dice < 0.5 && lease) this.#held.set(partition, { ...lease, isDue: true });
+      else if (dice < 0.75) this.#held.set(partition, { token: ++this.#tokens, isDue: false });
+    }
+    this.#listener();
+  }
+
+  held(): ReadonlyMap<number, HeldLease> {
+    return new Map(this.#held);
+  }
+
+  onChange(listener: () => void): void {
+    this.#listener = listener;
+  }
+
+  async release(partitions: readonly number[]): Promise<void> {
+    for (const partition of partitions) this.#held.delete(partition);
+  }
+
+  status(): LeasesStatus {
+    return { processName: "", processes: [], partitions: [], ageMs: null, failure: null };
+  }
+
+  async close(): Promise<void> {
+    this.#held.clear();
+  }
+}
