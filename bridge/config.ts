@@ -1,5 +1,6 @@
 import { consumerConfigSchema } from "./consumer/consumer-config.ts";
 import { producerConfigSchema } from "./producer/producer-config.ts";
+import { redisConfigSchema } from "./redis/redis-config.ts";
 import { tablesConfigSchema } from "./storage/tables-config.ts";
 import { embeddedStreamConfigSchema } from "./streams/embedded/embedded-config.ts";
 
@@ -8,5 +9,6 @@ export const bridgeConfigSchemas = {
   stream: embeddedStreamConfigSchema,
   producer: producerConfigSchema,
   consumer: consumerConfigSchema,
+  redis: redisConfigSchema,
   tables: tablesConfigSchema,
 } as const;

@@ -33,6 +33,7 @@ export {
 } from "./producer/producer.ts";
 export { type ProducerConfig, producerConfigSchema } from "./producer/producer-config.ts";
 // redis
+export { type RedisConfig, redisConfigSchema } from "./redis/redis-config.ts";
 export { connectRedis, type RedisClient, type RedisConnectionOptions } from "./redis/redis-connection.ts";
 export { redisError } from "./redis/redis-error.ts";
 export { parseRedisUrl, type RedisTarget, redactRedisUrl } from "./redis/redis-url.ts";
@@ -66,6 +67,20 @@ export {
 export { checkStreamAgainstLake } from "./streams/embedded/lake-check.ts";
 export type { SpaceStatus } from "./streams/embedded/space-budget.ts";
 export { createEmbeddedStream, startNewStream } from "./streams/embedded/stream-folder.ts";
+export {
+  type CreateRedisStreamOptions,
+  createRedisStream,
+  startNewRedisStream,
+} from "./streams/redis/create-stream.ts";
+export { checkRedisStreamAgainstLake } from "./streams/redis/lake-check.ts";
+export type { MemoryPressure } from "./streams/redis/memory-pressure.ts";
+export {
+  openRedisStream,
+  type RedisStream,
+  type RedisStreamOptions,
+  type RedisStreamStatus,
+} from "./streams/redis/redis-stream.ts";
+export type { RedisStreamRecord } from "./streams/redis/stream-record.ts";
 export {
   type PartitionState,
   type Position,

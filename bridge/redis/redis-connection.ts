@@ -20,6 +20,7 @@ export interface RedisConnectionOptions {
 
 /** XINFO's `entries-added`, which shows blocks that others removed, came with 7.0. */
 const serverVersionMin = "7.0";
+const slotsRefreshInterval = 1_000;
 const reconnectDelay = { baseMs: 50, maxMs: 2_000 } as const;
 
 /**
@@ -48,6 +49,25 @@ export async function connectRedis(
   }
 }
 
+/** The servers that take writes. */
+export function mastersOf(client: RedisClient): readonly Redis[] {
+  return client instanceof Cluster ? client.nodes("master") : [client];
+}
+
+/** Calls back whenever a connection to a server that takes writes is lost, and whenever one can be used (again). */
+export function onConnectionChange(client: RedisClient, callback: (isReady: boolean) => void): void {
+  const watch = (server: Redis): void => {
+    server.on("close", () => callback(false));
+    server.on("ready", () => callback(true));
+  };
+  if (!(client instanceof Cluster)) {
+    watch(client);
+    return;
+  }
+  for (const server of client.nodes("all")) watch(server);
+  client.on("+node", watch);
+}
+
 function serverOptions(target: RedisTarget, options: RedisConnectionOptions) {
   const { name, timeoutMs, random } = options;
   return {
@@ -66,7 +86,8 @@ function serverOptions(target: RedisTarget, options: RedisConnectionOptions) {
     socketTimeout: timeoutMs,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: null,
+    // A call that was sent when the connection broke rejects at once; with `null` it would hang until its time-out.
+    maxRetriesPerRequest: 0,
     retryStrategy: (attempt: number) => 1 + fullJitterDelayMs(attempt, reconnectDelay, random),
     // A former master that is a replica now: the name may lead to the new one.
     reconnectOnError: (error: Error) => error.message.startsWith("READONLY"),
@@ -80,6 +101,9 @@ function clusterOf(target: RedisTarget, options: RedisConnectionOptions): Cluste
     lazyConnect: true,
     enableOfflineQueue: false,
     clusterRetryStrategy: redisOptions.retryStrategy,
+    // Else it would send a call again whose outcome is unknown.
+    retryDelayOnFailover: 0,
+    slotsRefreshInterval,
     slotsRefreshTimeout: options.timeoutMs,
   });
 }

@@ -16,8 +16,10 @@ async function memory({ partitionCount }: { partitionCount: number }): Promise<S
     open: async () => stream.open(),
     openReader: async () => stream.open(),
     loseEntry: async (partition, position) => stream.loseEntry(partition, position),
-    setClock: (ms) => {
-      nowMs = ms;
+    clock: {
+      set: (ms) => {
+        nowMs = ms;
+      },
     },
     destroy: async () => {},
   };
@@ -53,8 +55,10 @@ async function embedded({ partitionCount }: { partitionCount: number }): Promise
       database.removeSync(blockKey(partition, Number(position)));
       await database.close();
     },
-    setClock: (ms) => {
-      nowMs = ms;
+    clock: {
+      set: (ms) => {
+        nowMs = ms;
+      },
     },
     destroy: async () => {
       for (const handle of handles) await handle.close();

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { BridgeError } from "../../../bridge/errors.ts";
 import type { LakeState, Move } from "../../../bridge/storage/commit-log.ts";
 import { compareDecimalPositions, positionOf } from "../../../bridge/streams/decimal-position.ts";
-import { type CheckedStream, checkStreamAgainstLake } from "../../../bridge/streams/embedded/lake-check.ts";
+import { checkStreamAgainstLake } from "../../../bridge/streams/embedded/lake-check.ts";
+import type { CheckedStream } from "../../../bridge/streams/lake-check.ts";
 
 function streamWith(
   partitions: { highest: number; trimmedUpTo: number }[],

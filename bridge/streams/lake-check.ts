@@ -1,0 +1,73 @@
+import { BridgeError } from "../errors.ts";
+import { type LakeState, partitionKey } from "../storage/commit-log.ts";
+import { type Position, START_POSITION, type StreamLog } from "./stream-log.ts";
+
+export interface CheckedStream
+  extends Pick<StreamLog, "streamId" | "partitionCount" | "partitionState" | "comparePositions"> {
+  /** True where an operator started it on purpose beside positions of other streams. */
+  readonly record: { readonly startedAnew: boolean };
+}
+
+export interface LakeCheck {
+  /** Where the stream stands, for people. */
+  readonly place: string;
+  /** Whether a stream with such positions may have been this one before it was lost. */
+  readonly isRival: (committed: Position) => boolean;
+  readonly mend: string;
+}
+
+/**
+ * Compares a stream with what the lake has committed of it; to be called before the first publish is accepted.
+ * @param stream null where there is none.
+ * @throws BridgeError STREAM_GAP where one of the two was lost, replaced or restored from an older copy: going on would lose
+ * acknowledged messages silently, or file new ones at positions the lake holds for filed already.
+ */
+export async function checkAgainstLake(
+  stream: CheckedStream | null,
+  lake: LakeState,
+  check: LakeCheck,
+): Promise<void> {
+  const known = rivalsOf(lake, check);
+  const names = [...known].join(", ");
+  if (!stream) {
+    if (known.size === 0) return;
+    throw gap(`${check.place} is gone, but the lake holds positions of stream ${names}`, check);
+  }
+  if (!known.has(stream.streamId) && known.size > 0 && !stream.record.startedAnew)
+    throw gap(
+      `the lake holds positions of stream ${names}, but ${check.place} holds stream ${stream.streamId}`,
+      check,
+    );
+  for (let partition = 0; partition < stream.partitionCount; partition++)
+    await checkPartition(stream, partition, lake, check);
+}
+
+async function checkPartition(
+  stream: CheckedStream,
+  partition: number,
+  lake: LakeState,
+  check: LakeCheck,
+): Promise<void> {
+  const committed = lake.moves.get(partitionKey(stream.streamId, partition))?.to ?? START_POSITION;
+  const { highest, trimmedUpTo } = await stream.partitionState(partition);
+  if (stream.comparePositions(highest, committed) < 0)
+    throw gap(
+      `the lake has committed partition ${partition} up to ${committed}, but the stream ends at "${highest}"`,
+      check,
+    );
+  if (stream.comparePositions(trimmedUpTo, committed) > 0)
+    throw gap(
+      `the stream was trimmed up to ${trimmedUpTo} in partition ${partition}, but the lake has it only up to "${committed}"`,
+      check,
+    );
+}
+
+function rivalsOf(lake: LakeState, { isRival }: LakeCheck): ReadonlySet<string> {
+  const ids = new Set<string>();
+  for (const [key, move] of lake.moves) if (isRival(move.to)) ids.add(key.slice(0, key.lastIndexOf("/")));
+  return ids;
+}
+
+function gap(text: string, { mend }: LakeCheck): BridgeError {
+  return new BridgeError("STREAM_GAP", `${text}. ${mend}`, { retryable: false });
+}

@@ -1,0 +1,158 @@
+import { randomBytes } from "node:crypto";
+import type { Logger } from "pino";
+import { BridgeError } from "../../errors.ts";
+import { connectRedis, type RedisClient } from "../../redis/redis-connection.ts";
+import { redisError } from "../../redis/redis-error.ts";
+import { redisScript, runScript } from "../../redis/redis-script.ts";
+import type { RedisTarget } from "../../redis/redis-url.ts";
+import { createPartition, retirePartition } from "./partition-scripts.ts";
+import { metaKey, partitionKeys } from "./stream-keys.ts";
+import { decodeRecord, encodeRecord, REDIS_STREAM_FORMAT, type RedisStreamRecord } from "./stream-record.ts";
+
+/** How long the keys of a stream that was replaced stay. */
+const retiredSeconds = 7 * 24 * 3600;
+
+/** Sets the meta key to ARGV[2…] where its stream is ARGV[1] ("" = none), and replies what it is then. */
+const claimMeta = redisScript(`
+local present = redis.call('HGET', KEYS[1], 'streamId') or ''
+if present == '' and redis.call('EXISTS', KEYS[1]) == 1 then present = '?' end
+if present == ARGV[1] then
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+end
+return redis.call('HGETALL', KEYS[1])`);
+
+const markReady = redisScript(`
+if redis.call('HGET', KEYS[1], 'streamId') == ARGV[1] then redis.call('HSET', KEYS[1], 'ready', '1') end`);
+
+export interface CreateRedisStreamOptions {
+  readonly target: RedisTarget;
+  /** Fixed for the stream's life. */
+  readonly partitionCount: number;
+  /** True: it may continue a lake that holds positions of other streams. */
+  readonly startedAnew?: boolean;
+  readonly timeoutMs: number;
+  readonly logger: Logger;
+  readonly now?: () => number;
+  readonly random?: () => number;
+}
+
+/**
+ * Creates the stream of this Redis and prefix; where there is one, answers that. Several processes may do it at the same time: all get
+ * the same stream. One whose creator died half-way is finished.
+ * @throws BridgeError STREAM_PARTITIONS, STREAM_DAMAGED, STREAM_VERSION, REDIS_*
+ */
+export async function createRedisStream(options: CreateRedisStreamOptions): Promise<RedisStreamRecord> {
+  return await withClient(options, async (client) => {
+    const { prefix } = options.target;
+    const draft = draftOf(options, null);
+    const record = (await readRecord(client, prefix)) ?? (await claim(client, prefix, "", draft));
+    checkPartitionCount(record, options.partitionCount, prefix);
+    if (record.isReady) return record;
+    await createPartitions(client, prefix, record);
+    await runScript(client, markReady, [metaKey(prefix)], [record.streamId]);
+    return { ...record, isReady: true };
+  });
+}
+
+/**
+ * The operator's way on after a loss: closes the stream that is there, so that a process that still has it open can append no more, and
+ * creates another. Blocks of the old one that were not filed stay for 7 days; no consumer reads them any more.
+ * @returns The new stream, and the id of the one it replaced.
+ */
+export async function startNewRedisStream(
+  options: Omit<CreateRedisStreamOptions, "startedAnew">,
+): Promise<{ streamId: string; replaces: string | null }> {
+  return await withClient(options, async (client) => {
+    const { prefix } = options.target;
+    const old = await readRecord(client, prefix);
+    const draft = draftOf({ ...options, startedAnew: true }, old?.streamId ?? null);
+    await createPartitions(client, prefix, draft);
+    // Closed first: between the two steps nothing is acknowledged, and doing it again goes on.
+    if (old) await retirePartitions(client, prefix, old, draft.streamId);
+    const record = await claim(client, prefix, old?.streamId ?? "", { ...draft, isReady: true });
+    if (record.streamId === draft.streamId) return { streamId: draft.streamId, replaces: draft.replaces };
+    const text = `somebody else started the stream ${record.streamId} at the same time: use that one`;
+    throw new BridgeError("STREAM_EXISTS", text, { retryable: false });
+  });
+}
+
+/** Null where there is none. */
+export async function readRecord(client: RedisClient, prefix: string): Promise<RedisStreamRecord | null> {
+  const key = metaKey(prefix);
+  return decodeRecord(await client.hgetall(key), key);
+}
+
+export function checkPartitionCount(
+  record: RedisStreamRecord,
+  wanted: number | undefined,
+  prefix: string,
+): void {
+  if (wanted === undefined || wanted === record.partitionCount) return;
+  const text = `the stream at ${metaKey(prefix)} has ${record.partitionCount} partitions, the configuration says ${wanted}: their number is fixed when a stream is created. Configure ${record.partitionCount}, or create another with \`tidegate stream new\``;
+  throw new BridgeError("STREAM_PARTITIONS", text, { retryable: false });
+}
+
+function draftOf(options: CreateRedisStreamOptions, replaces: string | null): RedisStreamRecord {
+  return {
+    format: REDIS_STREAM_FORMAT,
+    streamId: randomBytes(16).toString("hex"),
+    partitionCount: options.partitionCount,
+    createdAtMs: (options.now ?? Date.now)(),
+    startedAnew: options.startedAnew ?? false,
+    replaces,
+    isReady: false,
+  };
+}
+
+/** Answers who holds the meta key afterwards. */
+async function claim(
+  client: RedisClient,
+  prefix: string,
+  inPlaceOf: string,
+  draft: RedisStreamRecord,
+): Promise<RedisStreamRecord> {
+  const key = metaKey(prefix);
+  const reply = await runScript(client, claimMeta, [key], [inPlaceOf, ...encodeRecord(draft)]);
+  const texts = (reply as Buffer[]).map(String);
+  const pairs = texts.flatMap((text, index) => (index % 2 === 0 ? [[text, texts[index + 1] ?? ""]] : []));
+  const record = decodeRecord(Object.fromEntries(pairs), key);
+  if (record) return record;
+  throw new BridgeError("REDIS_UNAVAILABLE", `${key} has just been removed`, { retryable: true });
+}
+
+async function createPartitions(
+  client: RedisClient,
+  prefix: string,
+  { streamId, partitionCount }: RedisStreamRecord,
+): Promise<void> {
+  for (let partition = 0; partition < partitionCount; partition++)
+    await runScript(client, createPartition, partitionKeys(prefix, streamId, partition), []);
+}
+
+async function retirePartitions(
+  client: RedisClient,
+  prefix: string,
+  { streamId, partitionCount }: RedisStreamRecord,
+  retiredFor: string,
+): Promise<void> {
+  for (let partition = 0; partition < partitionCount; partition++) {
+    const keys = partitionKeys(prefix, streamId, partition);
+    await runScript(client, retirePartition, keys, [retiredFor, retiredSeconds]);
+  }
+}
+
+async function withClient<Result>(
+  options: CreateRedisStreamOptions,
+  work: (client: RedisClient) => Promise<Result>,
+): Promise<Result> {
+  const { target, timeoutMs, logger, random = Math.random } = options;
+  const client = await connectRedis(target, { name: "tidegate-stream-create", timeoutMs, logger, random });
+  try {
+    return await work(client);
+  } catch (error) {
+    throw redisError(error, `creating the stream at ${metaKey(target.prefix)}`);
+  } finally {
+    client.disconnect();
+  }
+}

@@ -1,0 +1,166 @@
+import { BridgeError } from "../../errors.ts";
+import type { RedisClient } from "../../redis/redis-connection.ts";
+import { redisError } from "../../redis/redis-error.ts";
+import { runScript, runScriptReplicated } from "../../redis/redis-script.ts";
+import type { Position } from "../stream-log.ts";
+import { appendBlocks } from "./partition-scripts.ts";
+import { type EntryId, entryOfPosition, noEntry } from "./redis-position.ts";
+
+/** One call takes what waits, up to this. */
+const callBytesMax = 8 * 1024 * 1024;
+const callBlocksMax = 1000;
+
+export interface AppenderOptions {
+  readonly client: RedisClient;
+  readonly keys: readonly (readonly [log: string, state: string])[];
+  /** Replicas that must have a block before it counts. */
+  readonly replicas: number;
+  readonly timeoutMs: number;
+  /** Why nothing may be appended now; null = it may. */
+  readonly hold: (partition: number) => BridgeError | null;
+  /** Bytes of blocks that the server took. */
+  readonly onAppended: (bytes: number, blocks: number, elapsedMs: number) => void;
+  readonly onFailed: (error: BridgeError, partition: number) => void;
+}
+
+interface WaitingAppend {
+  readonly block: Uint8Array;
+  readonly resolve: (position: Position) => void;
+  readonly reject: (error: BridgeError) => void;
+}
+
+interface Lane {
+  readonly partition: number;
+  readonly keys: readonly string[];
+  waiting: WaitingAppend[];
+  isBusy: boolean;
+  /** The newest entry that the server told us of. */
+  newest: EntryId;
+}
+
+/**
+ * Appends in call order, one call in flight per partition; partitions share round trips. A call whose outcome is unknown fails all
+ * that wait behind it, so that nothing overtakes a block that is sent again.
+ */
+export class RedisAppender {
+  readonly #options: AppenderOptions;
+  readonly #lanes: readonly Lane[];
+  #closed: BridgeError | null = null;
+
+  constructor(options: AppenderOptions) {
+    this.#options = options;
+    this.#lanes = options.keys.map((keys, partition) => ({
+      partition,
+      keys,
+      waiting: [],
+      isBusy: false,
+      newest: noEntry,
+    }));
+  }
+
+  append(partition: number, block: Uint8Array): Promise<Position> {
+    const lane = this.#lanes[partition];
+    if (!lane) throw new RangeError(`the stream has no partition ${partition}`);
+    return new Promise((resolve, reject) => {
+      lane.waiting.push({ block, resolve, reject });
+      if (!lane.isBusy) void this.#run(lane);
+    });
+  }
+
+  /** The newest entry of a partition that was acknowledged here. */
+  newest(partition: number): EntryId {
+    return this.#lanes[partition]?.newest ?? noEntry;
+  }
+
+  close(reason: BridgeError): void {
+    this.#closed = reason;
+    for (const lane of this.#lanes) fail(lane.waiting.splice(0), reason);
+  }
+
+  async #run(lane: Lane): Promise<void> {
+    lane.isBusy = true;
+    // Blocks that close in one turn of the event loop share a call.
+    await null;
+    while (lane.waiting.length > 0) {
+      const refusal = this.#closed ?? this.#options.hold(lane.partition);
+      if (refusal) {
+        this.#options.onFailed(refusal, lane.partition);
+        fail(lane.waiting.splice(0), refusal);
+      } else await this.#appendOnce(lane, takeCall(lane.waiting));
+    }
+    lane.isBusy = false;
+  }
+
+  async #appendOnce(lane: Lane, taken: WaitingAppend[]): Promise<void> {
+    const startedAt = performance.now();
+    try {
+      const reply = await this.#send(lane, taken);
+      const ids = idsOf(reply, lane.partition);
+      const bytes = taken.slice(0, ids.length).reduce((sum, { block }) => sum + block.length, 0);
+      lane.newest = entryOfPosition(ids.at(-1) ?? "") ?? lane.newest;
+      this.#options.onAppended(bytes, ids.length, performance.now() - startedAt);
+      for (const [index, id] of ids.entries()) taken[index]?.resolve(id);
+      if (ids.length < taken.length)
+        throw new BridgeError("STREAM_FULL", "the server took a part of the blocks only", {
+          retryable: true,
+        });
+    } catch (error) {
+      const failure = appendError(error, lane.partition);
+      this.#options.onFailed(failure, lane.partition);
+      fail(taken, failure);
+      fail(lane.waiting.splice(0), failure);
+    }
+  }
+
+  async #send(lane: Lane, taken: readonly WaitingAppend[]): Promise<unknown> {
+    const { client, replicas, timeoutMs } = this.#options;
+    const args = [lane.newest.number, lane.newest.ms, ...taken.map(({ block }) => block)];
+    if (replicas === 0) return await runScript(client, appendBlocks, lane.keys, args);
+    const waitMs = Math.ceil(timeoutMs / 2);
+    const { reply, reached } = await runScriptReplicated(client, appendBlocks, lane.keys, args, {
+      replicas,
+      waitMs,
+    });
+    if (!Array.isArray(reply) || reached >= replicas) return reply;
+    const text = `${reached} of ${replicas} replicas have confirmed a block within ${waitMs} ms`;
+    throw new BridgeError("REDIS_UNAVAILABLE", text, { retryable: true });
+  }
+}
+
+function takeCall(waiting: WaitingAppend[]): WaitingAppend[] {
+  let bytes = 0;
+  let count = 0;
+  for (const { block } of waiting) {
+    bytes += block.length;
+    if (count > 0 && (bytes > callBytesMax || count >= callBlocksMax)) break;
+    count += 1;
+  }
+  return waiting.splice(0, count);
+}
+
+function idsOf(reply: unknown, partition: number): string[] {
+  if (Array.isArray(reply)) return reply.map(String);
+  throw lost(partition, String(reply));
+}
+
+function lost(partition: number, why: string): BridgeError {
+  const reasons: Record<string, string> = {
+    gone: "its keys are gone: the server was emptied or replaced",
+    "rolled-back": "the server lacks entries that it had confirmed: it was restored from an older copy",
+  };
+  const reason =
+    reasons[why] ??
+    `it was closed when the stream ${why.replace("retired ", "")} was started; restart Tidegate`;
+  const text = `partition ${partition} takes no more blocks: ${reason}. Bring back the server's data, or give up what is missing with \`tidegate stream new\``;
+  return new BridgeError("STREAM_GAP", text, { retryable: false, details: { partition } });
+}
+
+function appendError(error: unknown, partition: number): BridgeError {
+  const failure = redisError(error, `appending to partition ${partition}`);
+  if (failure.code !== "REDIS_FULL") return failure;
+  return new BridgeError("STREAM_FULL", failure.message, { retryable: true, cause: failure });
+}
+
+function fail(appends: readonly WaitingAppend[], error: BridgeError): void {
+  for (const { reject } of appends) reject(error);
+}

@@ -1,0 +1,47 @@
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { WatchStatus } from "./server-watch.ts";
+
+/** Recorded per call, not per message. */
+export interface RedisStreamMetrics {
+  appended(bytes: number, blocks: number, elapsedMs: number): void;
+  failed(code: string): void;
+}
+
+export function createRedisStreamMetrics(registry: Registry, status: () => WatchStatus): RedisStreamMetrics {
+  const registers = [registry];
+  const counter = (name: string, help: string, labelNames: string[] = []): Counter =>
+    new Counter({ name: `tidegate_stream_redis_${name}`, help, labelNames, registers });
+  const gauge = (name: string, help: string, value: (now: WatchStatus) => number): void => {
+    new Gauge({
+      name: `tidegate_stream_redis_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(value(status()));
+      },
+    });
+  };
+  const blocks = counter("appended_blocks_total", "Blocks that Redis has confirmed.");
+  const bytes = counter("appended_bytes_total", "Bytes of those blocks.");
+  const calls = counter("append_calls_total", "Calls that carried them.");
+  const seconds = counter("append_seconds_total", "Time that those calls took.");
+  const failures = counter("append_failures_total", "Calls that failed or were held back.", ["code"]);
+  gauge("used_bytes", "Memory that the fullest server uses.", ({ usedBytes }) => usedBytes);
+  gauge("max_bytes", "Memory that it may use.", ({ maxBytes }) => maxBytes);
+  gauge("faults", "Reasons why a server may lose what it confirms.", ({ faults }) => faults.length);
+  gauge("connected", "1 while the servers answer and were checked.", ({ isConnected }) =>
+    Number(isConnected),
+  );
+  gauge("pressure", "Memory step: 0 none, 1 warn, 2 hold, 3 refuse.", ({ pressure }) =>
+    ["none", "warn", "hold", "refuse"].indexOf(pressure),
+  );
+  return {
+    appended: (appendedBytes, count, elapsedMs) => {
+      blocks.inc(count);
+      bytes.inc(appendedBytes);
+      calls.inc();
+      seconds.inc(elapsedMs / 1000);
+    },
+    failed: (code) => failures.inc({ code }),
+  };
+}

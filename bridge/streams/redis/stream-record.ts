@@ -1,0 +1,58 @@
+import { BridgeError } from "../../errors.ts";
+
+export const REDIS_STREAM_FORMAT = 1;
+
+/** Who the stream of a Redis is: the fields of its meta key. */
+export interface RedisStreamRecord {
+  readonly format: number;
+  readonly streamId: string;
+  readonly partitionCount: number;
+  readonly createdAtMs: number;
+  /** True where it was started on purpose beside positions of other streams that the lake may hold. */
+  readonly startedAnew: boolean;
+  /** The stream that it replaced in this Redis. */
+  readonly replaces: string | null;
+  /** False while its partitions are being created. */
+  readonly isReady: boolean;
+}
+
+export function encodeRecord(record: RedisStreamRecord): string[] {
+  return [
+    ["format", String(record.format)],
+    ["streamId", record.streamId],
+    ["partitionCount", String(record.partitionCount)],
+    ["createdAtMs", String(record.createdAtMs)],
+    ["startedAnew", record.startedAnew ? "1" : "0"],
+    ["replaces", record.replaces ?? ""],
+    ["ready", record.isReady ? "1" : "0"],
+  ].flat();
+}
+
+/**
+ * @param fields As HGETALL answers; null = the key is not there, and neither is a stream.
+ * @throws BridgeError STREAM_VERSION where a newer Tidegate made it, STREAM_DAMAGED where something else uses the key.
+ */
+export function decodeRecord(
+  fields: Readonly<Record<string, string>>,
+  key: string,
+): RedisStreamRecord | null {
+  if (Object.keys(fields).length === 0) return null;
+  const { format = "", streamId = "", partitionCount = "", createdAtMs = "", replaces = "" } = fields;
+  if (Number(format) > REDIS_STREAM_FORMAT) {
+    const text = `the stream at ${key} has format ${format}, this Tidegate knows ${REDIS_STREAM_FORMAT}: run the newer Tidegate again`;
+    throw new BridgeError("STREAM_VERSION", text, { retryable: false, details: { format: Number(format) } });
+  }
+  if (!/^[0-9a-f]{32}$/.test(streamId) || !(Number(partitionCount) >= 1) || !(Number(format) >= 1)) {
+    const text = `the key ${key} is no stream of Tidegate's: another application seems to use that name. Choose another with ?prefix=NAME in the URL`;
+    throw new BridgeError("STREAM_DAMAGED", text, { retryable: false });
+  }
+  return {
+    format: Number(format),
+    streamId,
+    partitionCount: Number(partitionCount),
+    createdAtMs: Number(createdAtMs),
+    startedAnew: fields["startedAnew"] === "1",
+    replaces: replaces === "" ? null : replaces,
+    isReady: fields["ready"] === "1",
+  };
+}
