@@ -60,6 +60,8 @@ export const gatewayErrorCodes = [
   "REGISTRY_VERSION",
   /** The registry and the lake tell different stories about the same topic. */
   "REGISTRY_CONFLICT",
+  /** `prove`: a server of its own did not start. */
+  "PROVE_SERVER_FAILED",
   /** `prove`: the gateway under test did not start or recover. */
   "PROVE_GATEWAY_FAILED",
   /** `prove`: the audit gave no answer. */

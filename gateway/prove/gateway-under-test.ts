@@ -7,7 +7,7 @@ import { apiTokenFile } from "../api/api-token.ts";
 import { GatewayError } from "../errors.ts";
 import { identifyProcess, isSameProcess, type ProcessIdentity } from "../supervisor/process-identity.ts";
 import { readProcessRecord } from "../supervisor/process-record.ts";
-import type { Target } from "./strikes.ts";
+import type { ProcessTarget } from "./strikes.ts";
 
 const pollMs = 50;
 const requestTimeoutMs = 1_500;
@@ -80,7 +80,7 @@ export class GatewayUnderTest {
   }
 
   /** null where the process is not there now. */
-  processOf(target: Target): ProcessIdentity | null {
+  processOf(target: ProcessTarget): ProcessIdentity | null {
     if (target === "supervisor") {
       const pid = this.#supervisor?.pid;
       return pid === undefined ? null : identifyProcess(pid);

@@ -1,7 +1,7 @@
 import { GatewayError } from "../errors.ts";
 import type { StatusView } from "./gateway-under-test.ts";
 import type { SimulatorResult } from "./simulator-process.ts";
-import type { StrikeEvidence } from "./strike-evidence.ts";
+import type { StrikeCounts, StrikeEvidence } from "./strike-evidence.ts";
 
 export interface ProveResult {
   readonly seed: number;
@@ -15,9 +15,15 @@ export interface ProveResult {
   readonly phantom: number;
   readonly altered: number;
   readonly unaccounted: number;
-  readonly kills: Readonly<Record<string, number>>;
-  readonly pauses: Readonly<Record<string, number>>;
-  readonly inFlight: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly kills: StrikeCounts;
+  readonly pauses: StrikeCounts;
+  /** Of servers: connections reset, silent connections, everything deleted, memory limit reached. */
+  readonly cuts: StrikeCounts;
+  readonly silences: StrikeCounts;
+  readonly flushes: StrikeCounts;
+  readonly fills: StrikeCounts;
+  /** How many strikes of each kind met work in flight. */
+  readonly inFlight: StrikeEvidence["inFlight"];
   readonly replayedBatches: number;
   readonly duplicatesDropped: number;
   readonly publishesRepaired: number;
@@ -32,10 +38,10 @@ export interface ProveResult {
 export interface ProofEnd {
   readonly fleet: SimulatorResult;
   readonly audit: SimulatorResult;
-  /** The gateway's books after the audit; null where nobody answered. */
-  readonly status: StatusView | null;
-  /** Of the gateway, after SIGTERM; null where it had to be killed. */
-  readonly exitCode: number | null;
+  /** The gateways' books after the audit; null where nobody answered. */
+  readonly statuses: readonly (StatusView | null)[];
+  /** Of the gateways, after SIGTERM; null where one had to be killed. */
+  readonly exitCodes: readonly (number | null)[];
   readonly durationMs: number;
 }
 
@@ -52,8 +58,8 @@ export function proveResult(
       { retryable: false },
     );
   const count = (name: string) => Number(end.audit.json?.[name] ?? Number.NaN);
-  const partitions = end.status?.consumer?.partitions ?? [];
-  const { kills, pauses, inFlight, replayedBatches, publishesRepaired } = evidence;
+  const partitions = partitionsOf(end);
+  const { inFlight, replayedBatches, publishesRepaired } = evidence;
   return {
     seed: run.seed,
     rounds: run.rounds,
@@ -66,8 +72,12 @@ export function proveResult(
     phantom: count("phantom"),
     altered: count("altered"),
     unaccounted: sum(partitions.map(({ unaccounted }) => unaccounted)),
-    kills,
-    pauses,
+    kills: evidence.strikes("kill"),
+    pauses: evidence.strikes("pause"),
+    cuts: evidence.strikes("cut"),
+    silences: evidence.strikes("silence"),
+    flushes: evidence.strikes("flush"),
+    fills: evidence.strikes("full"),
     inFlight,
     replayedBatches,
     duplicatesDropped: sum(partitions.map(({ counters }) => counters.duplicates + counters.resent)),
@@ -86,14 +96,21 @@ function faultsOf(evidence: StrikeEvidence, end: ProofEnd): string[] {
   if (!(count("acked") > 0)) faults.push("nothing was acknowledged");
   if (end.audit.exitCode !== 0) faults.push(`the audit ended with exit code ${end.audit.exitCode}`);
   if (end.fleet.exitCode !== 0) faults.push(`the fleet ended with exit code ${end.fleet.exitCode}`);
-  const partitions = end.status?.consumer?.partitions ?? [];
-  if (partitions.length === 0) faults.push("the gateway's books could not be read");
+  const partitions = partitionsOf(end);
+  if (end.statuses.some((status) => !status?.consumer) || partitions.length === 0)
+    faults.push("the gateway's books could not be read");
   for (const { halt, unaccounted } of partitions) {
     if (halt) faults.push(`a partition stopped: ${halt.code}`);
     if (unaccounted > 0) faults.push(`${unaccounted} acknowledged messages are unaccounted for`);
   }
-  if (end.exitCode !== 0) faults.push(`the gateway stopped with exit code ${end.exitCode}`);
+  for (const exitCode of end.exitCodes)
+    if (exitCode !== 0) faults.push(`the gateway stopped with exit code ${exitCode}`);
   return [...faults, ...evidence.missed.map((kind) => `no ${kind} struck work in flight`)];
+}
+
+/** Of all gateways: each shows those that are its own. */
+function partitionsOf({ statuses }: ProofEnd) {
+  return statuses.flatMap((status) => status?.consumer?.partitions ?? []);
 }
 
 function sum(values: readonly number[]): number {

@@ -1,11 +1,8 @@
 import type { StatusView } from "./gateway-under-test.ts";
-import { type Fault, faults, type Target, targets } from "./strikes.ts";
+import { type Blow, type Fault, faults, type ProcessTarget, type Target } from "./strikes.ts";
 
-export type StrikeCounts = Record<Target, number>;
-
-function zeroes(): StrikeCounts {
-  return { broker: 0, consumer: 0, supervisor: 0 };
-}
+/** How often each target was struck. */
+export type StrikeCounts = Readonly<Partial<Record<Target, number>>>;
 
 /** Messages that a crash of the target leaves half done: unacknowledged ones, or ones that were read but not committed. */
 export function hasWorkInFlight(target: Target, status: StatusView): boolean {
@@ -16,20 +13,26 @@ export function hasWorkInFlight(target: Target, status: StatusView): boolean {
   return inBroker || inConsumer;
 }
 
-/** What the strikes did, from outside the gateway. */
+interface Tally {
+  struck: number;
+  inFlight: number;
+}
+
+/** What the strikes did, from outside the gateways. */
 export class StrikeEvidence {
-  readonly kills = zeroes();
-  readonly pauses = zeroes();
-  readonly #inFlight: Record<Fault, StrikeCounts> = { kill: zeroes(), pause: zeroes() };
+  readonly #tallies = new Map<Fault, Map<Target, Tally>>();
   /** By process, since each counts from its own start. */
   readonly #repaired = new Map<number, number>();
   readonly #replayed = new Map<number, number>();
 
-  struck(fault: Fault, target: Target, before: StatusView | null): void {
-    const counts = fault === "kill" ? this.kills : this.pauses;
-    counts[target] += 1;
-    if (!before) return;
-    if (hasWorkInFlight(target, before)) this.#inFlight[fault][target] += 1;
+  /** @param before What the struck gateway said just before; null where nobody answered. */
+  struck({ fault, target }: Blow, before: StatusView | null): void {
+    const ofFault = this.#tallies.get(fault) ?? new Map<Target, Tally>();
+    this.#tallies.set(fault, ofFault);
+    const tally = ofFault.get(target) ?? { struck: 0, inFlight: 0 };
+    ofFault.set(target, tally);
+    tally.struck += 1;
+    if (before && hasWorkInFlight(target, before)) tally.inFlight += 1;
   }
 
   observed(status: StatusView | null, consumerPid: number | undefined): void {
@@ -47,20 +50,34 @@ export class StrikeEvidence {
     return sum(this.#replayed);
   }
 
+  strikes(fault: Fault): StrikeCounts {
+    return this.#counts(fault, ({ struck }) => struck);
+  }
+
   /** How many strikes of each kind met work in flight. */
-  get inFlight(): Readonly<Record<Fault, Readonly<StrikeCounts>>> {
-    return this.#inFlight;
+  get inFlight(): Readonly<Partial<Record<Fault, StrikeCounts>>> {
+    return Object.fromEntries(
+      faults
+        .filter((fault) => this.#tallies.has(fault))
+        .map((fault) => [fault, this.#counts(fault, ({ inFlight }) => inFlight)]),
+    );
   }
 
   /** Kinds that were tried and never met work in flight: what they would have broken was not tested. */
   get missed(): string[] {
-    return faults.flatMap((fault) =>
-      targets
-        .filter((target) => (fault === "kill" ? this.kills : this.pauses)[target] > 0)
-        .filter((target) => this.#inFlight[fault][target] === 0)
-        .map((target) => `${fault} ${target}`),
+    return [...this.#tallies].flatMap(([fault, targets]) =>
+      [...targets].filter(([, { inFlight }]) => inFlight === 0).map(([target]) => `${fault} ${target}`),
     );
   }
+
+  #counts(fault: Fault, count: (tally: Tally) => number): StrikeCounts {
+    const tallies = this.#tallies.get(fault) ?? new Map<Target, Tally>();
+    return Object.fromEntries([...tallies].map(([target, tally]) => [target, count(tally)]));
+  }
+}
+
+export function isProcessTarget(target: Target): target is ProcessTarget {
+  return !target.endsWith("-server");
 }
 
 function sum(values: ReadonlyMap<number, number>): number {

@@ -1,24 +1,64 @@
-/** The processes that a proof strikes. */
-export const targets = ["broker", "consumer", "supervisor"] as const;
-export type Target = (typeof targets)[number];
+/** What a proof strikes: the processes of a gateway, and the servers that it uses where the proof has started them itself. */
+export const processTargets = ["broker", "consumer", "supervisor"] as const;
+export const serverTargets = ["stream-server", "window-server"] as const;
+export type ProcessTarget = (typeof processTargets)[number];
+export type ServerTarget = (typeof serverTargets)[number];
+export type Target = ProcessTarget | ServerTarget;
 
-/** `kill` = SIGKILL; `pause` = SIGSTOP, then SIGCONT after a while (long enough for others to take over where they would). */
-export const faults = ["kill", "pause"] as const;
+/**
+ * `kill` = SIGKILL; `pause` = SIGSTOP, then SIGCONT after a while (long enough for others to take over where they would).
+ * Of servers also: `cut` = all connections are reset; `silence` = they stay open, and nothing passes for a while; `flush` = everything
+ * in the server is deleted; `full` = the server is at its memory limit for a while.
+ */
+export const faults = ["kill", "pause", "cut", "silence", "flush", "full"] as const;
 export type Fault = (typeof faults)[number];
 
-export interface Strike {
-  readonly target: Target;
+/** One kind of strike. */
+export interface Blow {
   readonly fault: Fault;
+  readonly target: Target;
+}
+
+export interface Strike extends Blow {
+  /** Which of the gateways, for a process of one. */
+  readonly gateway: number;
   /** True: the blow falls right after a commit, before the tables show it. */
   readonly isAtCommit: boolean;
   /** Wait since the round began, so that strikes fall on different moments of batches and commits. */
   readonly delayMs: number;
-  /** For `pause`: how long the process stands still. */
+  /** For a fault that lasts: how long. */
   readonly pauseMs: number;
   /** For a killed supervisor: a child that stands still meanwhile, and must not go on beside its successor. */
   readonly orphan: "broker" | "consumer" | null;
-  /** For a killed supervisor: how long nobody starts a new one. */
+  /** For a killed supervisor or server: how long nobody starts a new one. */
   readonly absenceMs: number;
+}
+
+/** What a proof strikes: each round deals one blow from each deck. */
+export interface StrikePlan {
+  readonly decks: readonly (readonly Blow[])[];
+  readonly gateways: number;
+}
+
+function blows(fault: Fault, targets: readonly Target[]): Blow[] {
+  return targets.map((target) => ({ fault, target }));
+}
+
+/**
+ * Every process of every gateway, and the proof's own servers. Nothing is deleted from a stream's server: what it acknowledged would be
+ * gone, which no gateway can mend.
+ */
+export function strikePlan(system: { gateways: number; servers: readonly ServerTarget[] }): StrikePlan {
+  const { gateways, servers } = system;
+  const targets = [...processTargets, ...servers];
+  const decks = [blows("kill", targets), blows("pause", targets)];
+  if (servers.length > 0)
+    decks.push([
+      ...blows("cut", servers),
+      ...blows("silence", servers),
+      ...servers.map((target) => ({ fault: target === "stream-server" ? "full" : "flush", target }) as const),
+    ]);
+  return { decks, gateways };
 }
 
 const delayMsMax = 1500;
@@ -46,31 +86,31 @@ function shuffled<Item>(items: readonly Item[], random: () => number): Item[] {
 }
 
 /**
- * The strikes of a proof, two a round: one kill and one pause. Targets are dealt from shuffled decks, so that 30 rounds give each
- * process 10 kills and 10 pauses, in an order and at moments that only the seed decides.
+ * The strikes of a proof, one from each deck a round. A deck is shuffled again only once it is used up, so that 30 rounds
+ * without servers give each process 10 kills and 10 pauses, in an order and at moments that only the seed decides.
  */
-export function planStrikes(rounds: number, seed: number): Strike[] {
+export function planStrikes(plan: StrikePlan, rounds: number, seed: number): Strike[] {
   const random = seededRandom(seed);
-  const decks: Record<Fault, Target[]> = { kill: [], pause: [] };
-  const deal = (fault: Fault): Target => {
-    if (decks[fault].length === 0) decks[fault] = shuffled(targets, random);
-    return decks[fault].pop() as Target;
-  };
+  const left: Blow[][] = plan.decks.map(() => []);
   const strikes: Strike[] = [];
-  for (let round = 0; round < rounds; round++) {
-    for (const fault of shuffled(faults, random)) {
-      const target = deal(fault);
-      const orphan = ([null, "broker", "consumer"] as const)[Math.floor(random() * 3)] ?? null;
-      strikes.push({
-        target,
-        fault,
-        isAtCommit: random() < 0.5 && target !== "broker",
-        orphan: target === "supervisor" && fault === "kill" ? orphan : null,
-        delayMs: Math.floor(random() * delayMsMax),
-        pauseMs: 200 + Math.floor(random() * pauseMsMax),
-        absenceMs: Math.floor(random() * absenceMsMax),
-      });
+  for (let round = 0; round < rounds; round++)
+    for (const index of shuffled([...plan.decks.keys()], random)) {
+      if (left[index]?.length === 0) left[index] = shuffled(plan.decks[index] as readonly Blow[], random);
+      strikes.push(strikeOf(left[index]?.pop() as Blow, plan.gateways, random));
     }
-  }
   return strikes;
+}
+
+function strikeOf(blow: Blow, gateways: number, random: () => number): Strike {
+  const { fault, target } = blow;
+  const orphan = ([null, "broker", "consumer"] as const)[Math.floor(random() * 3)] ?? null;
+  return {
+    ...blow,
+    gateway: Math.floor(random() * gateways),
+    isAtCommit: random() < 0.5 && target !== "broker",
+    orphan: target === "supervisor" && fault === "kill" ? orphan : null,
+    delayMs: Math.floor(random() * delayMsMax),
+    pauseMs: 200 + Math.floor(random() * pauseMsMax),
+    absenceMs: Math.floor(random() * absenceMsMax),
+  };
 }

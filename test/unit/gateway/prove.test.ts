@@ -8,10 +8,11 @@ import { GatewayError } from "../../../gateway/errors.ts";
 import { GatewayUnderTest, type StatusView } from "../../../gateway/prove/gateway-under-test.ts";
 import { type ProofEnd, proveResult } from "../../../gateway/prove/prove-result.ts";
 import { StrikeEvidence } from "../../../gateway/prove/strike-evidence.ts";
-import { planStrikes, targets } from "../../../gateway/prove/strikes.ts";
+import { planStrikes, processTargets, strikePlan } from "../../../gateway/prove/strikes.ts";
 
 const partition = { openBytes: 0, unaccounted: 0, halt: null, counters: { duplicates: 3, resent: 2 } };
 const consumer = { publishesRepaired: 0, replayedBatches: 0, partitions: [partition] };
+const alone = strikePlan({ gateways: 1, servers: [] });
 const run = { seed: 1, rounds: 1, folder: "/proof" };
 
 function status(view: { inFlight?: number; openBytes?: number } = {}): StatusView {
@@ -36,8 +37,8 @@ function goodEnd(audit: Record<string, number> = {}): ProofEnd {
   return {
     fleet: { exitCode: 0, json: {} },
     audit: { exitCode: 0, json: { ...json, ...audit } },
-    status: status(),
-    exitCode: 0,
+    statuses: [status()],
+    exitCodes: [0],
     durationMs: 5,
   };
 }
@@ -45,16 +46,29 @@ function goodEnd(audit: Record<string, number> = {}): ProofEnd {
 test("a seed names one sequence of strikes, and every three rounds strike each process once with each fault", () => {
   fc.assert(
     fc.property(fc.integer({ min: 0 }), fc.integer({ min: 1, max: 20 }), (seed, third) => {
-      const strikes = planStrikes(third * 3, seed);
-      assert.deepEqual(strikes, planStrikes(third * 3, seed));
-      for (const target of targets)
+      const strikes = planStrikes(alone, third * 3, seed);
+      assert.deepEqual(strikes, planStrikes(alone, third * 3, seed));
+      for (const target of processTargets)
         for (const fault of ["kill", "pause"]) {
           const count = strikes.filter((strike) => strike.target === target && strike.fault === fault).length;
           assert.equal(count, third);
         }
     }),
   );
-  assert.notDeepEqual(planStrikes(9, 1), planStrikes(9, 2));
+  assert.notDeepEqual(planStrikes(alone, 9, 1), planStrikes(alone, 9, 2));
+});
+
+test("with servers every kind of blow is dealt, to both gateways, and nothing is deleted from the stream", () => {
+  const plan = strikePlan({ gateways: 2, servers: ["stream-server", "window-server"] });
+  const strikes = planStrikes(plan, 30, 7);
+  assert.equal(strikes.length, 90);
+  const kinds = new Set(strikes.map(({ fault, target }) => `${fault} ${target}`));
+  const dealt = plan.decks.flat().map(({ fault, target }) => `${fault} ${target}`);
+  assert.deepEqual([...kinds].sort(), dealt.sort());
+  assert.ok(!kinds.has("flush stream-server"));
+  assert.deepEqual([...new Set(strikes.map(({ gateway }) => gateway))].sort(), [0, 1]);
+  const killed = strikes.filter(({ fault, target }) => fault === "kill" && target === "stream-server");
+  assert.equal(killed.length, 6);
 });
 
 test("a proof holds only where everything does", () => {
@@ -66,13 +80,16 @@ test("a proof holds only where everything does", () => {
   for (const name of ["lost", "duplicated", "phantom", "altered"])
     assert.match(faults(goodEnd({ [name]: 1 })), new RegExp(`${name}: 1`));
   assert.match(faults(goodEnd({ acked: 0 })), /nothing was acknowledged/);
-  assert.match(faults({ ...goodEnd(), exitCode: null }), /gateway stopped/);
-  assert.match(faults({ ...goodEnd(), status: null }), /books could not be read/);
+  assert.match(faults({ ...goodEnd(), exitCodes: [0, null] }), /gateway stopped/);
+  assert.match(faults({ ...goodEnd(), statuses: [status(), null] }), /books could not be read/);
   assert.match(faults({ ...goodEnd(), fleet: { exitCode: 1, json: null } }), /fleet ended/);
   assert.match(faults({ ...goodEnd(), audit: { ...goodEnd().audit, exitCode: 1 } }), /audit ended/);
   const stopped = { ...partition, unaccounted: 4, halt: { code: "STREAM_GAP" } };
   const gap = { ...status(), consumer: { ...consumer, partitions: [stopped] } };
-  assert.match(faults({ ...goodEnd(), status: gap }), /STREAM_GAP.*4 acknowledged messages are unaccounted/);
+  assert.match(
+    faults({ ...goodEnd(), statuses: [status(), gap] }),
+    /STREAM_GAP.*4 acknowledged messages are unaccounted/,
+  );
 });
 
 test("an audit that says nothing is PROVE_AUDIT_FAILED", () => {
@@ -84,16 +101,18 @@ test("an audit that says nothing is PROVE_AUDIT_FAILED", () => {
 
 test("a kind of fault that never struck work in flight proves nothing", () => {
   const evidence = new StrikeEvidence();
-  evidence.struck("kill", "broker", status({ inFlight: 0 }));
-  evidence.struck("kill", "consumer", status({ openBytes: 100 }));
-  evidence.struck("pause", "supervisor", null);
+  evidence.struck({ fault: "kill", target: "broker" }, status({ inFlight: 0 }));
+  evidence.struck({ fault: "kill", target: "consumer" }, status({ openBytes: 100 }));
+  evidence.struck({ fault: "pause", target: "supervisor" }, null);
   assert.deepEqual(evidence.missed, ["kill broker", "pause supervisor"]);
   evidence.observed({ ...status(), consumer: { ...consumer, replayedBatches: 1 } }, 7);
   evidence.observed({ ...status(), consumer: { ...consumer, replayedBatches: 2, publishesRepaired: 1 } }, 7);
   evidence.observed({ ...status(), consumer: { ...consumer, replayedBatches: 1 } }, 8);
   evidence.observed(null, 8);
   assert.deepEqual([evidence.replayedBatches, evidence.publishesRepaired], [3, 1]);
-  evidence.struck("kill", "broker", status({ inFlight: 7 }));
+  evidence.struck({ fault: "kill", target: "broker" }, status({ inFlight: 7 }));
+  assert.deepEqual(evidence.strikes("kill"), { broker: 2, consumer: 1 });
+  assert.deepEqual(evidence.inFlight, { kill: { broker: 1, consumer: 1 }, pause: { supervisor: 0 } });
   assert.deepEqual(evidence.missed, ["pause supervisor"]);
   const { faults } = proveResult(run, evidence, goodEnd());
   assert.deepEqual(faults, ["no pause supervisor struck work in flight"]);
