@@ -92,7 +92,7 @@ export class SystemUnderTest {
 }
 
 function gatewayOf(
-  { program, folder, lakeFolder, isRelaxed, flags }: SystemOptions,
+  { program, folder, lakeFolder, gateways, isRelaxed, flags }: SystemOptions,
   servers: ReadonlyMap<ServerTarget, RedisUnderTest>,
   { index, mqttPort, httpPort }: { index: number; mqttPort: number; httpPort: number },
 ): GatewayUnderTest {
@@ -107,7 +107,7 @@ function gatewayOf(
     flags: [...urls, ...flags, "--lake", `file:${lakeFolder}`],
     environment: {
       TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: String(batchAgeMs),
-      TIDEGATE_LEASES_LEASE_MS: String(leaseMs),
+      ...(gateways > 1 ? { TIDEGATE_LEASES_LEASE_MS: String(leaseMs) } : {}),
       ...(isRelaxed ? { TIDEGATE_REDIS_DURABILITY: "relaxed" } : {}),
     },
   });
