@@ -1,4 +1,5 @@
 import { consumerConfigSchema } from "./consumer/consumer-config.ts";
+import { leasesConfigSchema } from "./leases/leases-config.ts";
 import { producerConfigSchema } from "./producer/producer-config.ts";
 import { redisConfigSchema } from "./redis/redis-config.ts";
 import { tablesConfigSchema } from "./storage/tables-config.ts";
@@ -9,6 +10,7 @@ export const bridgeConfigSchemas = {
   stream: embeddedStreamConfigSchema,
   producer: producerConfigSchema,
   consumer: consumerConfigSchema,
+  leases: leasesConfigSchema,
   redis: redisConfigSchema,
   tables: tablesConfigSchema,
 } as const;

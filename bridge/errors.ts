@@ -48,6 +48,8 @@ export const bridgeErrorCodes = [
   "STREAM_NO_GAP",
   "CONSUMER_STOPPED",
   "CONSUMER_NOT_OWNER",
+  // leases: another process goes by this one's name
+  "LEASES_REPLACED",
   // redis: a URL that names none; no answer (outcome unknown); password or rights; no memory or disk left; somebody else's key stands
   // where ours should; a server too old or set up so that it may lose what it acknowledged
   "REDIS_URL_INVALID",

@@ -25,6 +25,8 @@ export { type QuarantineReason, quarantineReasons } from "./consumer/quarantine-
 export type { ColumnType, TopicCatalog, TopicVersion, TypedColumn } from "./consumer/topic-catalog.ts";
 export { typedColumnsOf } from "./consumer/typed-columns.ts";
 export { BridgeError, type BridgeErrorCode, bridgeErrorCodes } from "./errors.ts";
+export { type LeasesConfig, leasesConfigSchema } from "./leases/leases-config.ts";
+export { createRedisLeases, type RedisLeasesOptions } from "./leases/redis-leases.ts";
 export {
   createProducer,
   type Producer,

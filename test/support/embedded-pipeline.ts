@@ -65,17 +65,18 @@ export async function openConsumer(
 export class EmbeddedPipeline {
   readonly folder: string;
   readonly stream: EmbeddedStream;
-  readonly #producers = Array.from({ length: pipelinePartitions }, () => ({ sequence: 0, messages: 0 }));
+  readonly #producers: { sequence: number; messages: number }[];
 
   private constructor(folder: string, stream: EmbeddedStream) {
     this.folder = folder;
     this.stream = stream;
+    this.#producers = Array.from({ length: stream.partitionCount }, () => ({ sequence: 0, messages: 0 }));
   }
 
-  static async open(): Promise<EmbeddedPipeline> {
+  static async open(partitionCount = pipelinePartitions): Promise<EmbeddedPipeline> {
     const folder = await mkdtemp(join(tmpdir(), "tidegate-pipeline-"));
     const streamFolder = join(folder, "stream");
-    await createEmbeddedStream({ folder: streamFolder, partitionCount: pipelinePartitions });
+    await createEmbeddedStream({ folder: streamFolder, partitionCount });
     const stream = await openEmbeddedStream({
       mode: "append",
       folder: streamFolder,

@@ -1,0 +1,233 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+import type { Registry } from "prom-client";
+import type { HeldLease, LeasesStatus, PartitionLeases } from "../consumer/partition-leases.ts";
+import { BridgeError } from "../errors.ts";
+import { connectRedis, type RedisClient } from "../redis/redis-connection.ts";
+import { redisError } from "../redis/redis-error.ts";
+import { runScript } from "../redis/redis-script.ts";
+import type { RedisTarget } from "../redis/redis-url.ts";
+import { leaseScript } from "./lease-script.ts";
+import { type LeaseTable, parseLeaseTable } from "./lease-table.ts";
+import { LeasesMetrics } from "./leases-metrics.ts";
+
+const renewalsPerLease = 5;
+/** While others still have to hand over. */
+const renewalsPerLeaseWaiting = 20;
+/** Share of a lease by which this process's own clock ends it before the server does. */
+const marginShare = 0.1;
+
+export interface RedisLeasesOptions {
+  readonly target: RedisTarget;
+  readonly streamId: string;
+  readonly partitionCount: number;
+  /** Unique among the processes that share the stream, the same after a restart: the new one then inherits at once. */
+  readonly processName: string;
+  readonly leaseMs: number;
+  /** Longest wait for the server's answer; a fourth of a lease at most. */
+  readonly timeoutMs: number;
+  readonly logger: Logger;
+  readonly registry: Registry;
+  readonly random: () => number;
+  /** Monotonic, ms. */
+  readonly monotonicMs: () => number;
+}
+
+interface Held extends HeldLease {
+  readonly untilMs: number;
+}
+
+class RedisLeases implements PartitionLeases {
+  readonly #options: RedisLeasesOptions;
+  readonly #client: RedisClient;
+  readonly #metrics: LeasesMetrics;
+  readonly #incarnation = randomUUID();
+  readonly #key: string;
+  readonly #stop = new AbortController();
+  /** Tokens of leases that are given back, until the server says so. */
+  readonly #returned = new Map<number, number>();
+  #held = new Map<number, Held>();
+  #table: LeaseTable | undefined;
+  #tableAtMs = 0;
+  #failure: BridgeError | null = null;
+  #listener: () => void = () => {};
+  #turn: Promise<void> = Promise.resolve();
+  #renewing: Promise<void> = Promise.resolve();
+
+  constructor(client: RedisClient, options: RedisLeasesOptions) {
+    this.#client = client;
+    this.#options = options;
+    this.#metrics = new LeasesMetrics(options.registry);
+    this.#key = `${options.target.prefix}:{${options.streamId}}:leases`;
+  }
+
+  /** The first call, which may fail. */
+  async join(): Promise<void> {
+    await this.#call("join");
+    this.#renewing = this.#renew();
+  }
+
+  held(): ReadonlyMap<number, HeldLease> {
+    const nowMs = this.#options.monotonicMs();
+    return new Map([...this.#held].filter(([, { untilMs }]) => nowMs < untilMs));
+  }
+
+  onChange(listener: () => void): void {
+    this.#listener = listener;
+  }
+
+  async release(partitions: readonly number[]): Promise<void> {
+    for (const partition of partitions) {
+      const lease = this.#held.get(partition);
+      if (!lease) continue;
+      this.#returned.set(partition, lease.token);
+      this.#held.delete(partition);
+      this.#metrics.changed("released", 1);
+    }
+    if (this.#returned.size > 0) await this.#callOrNote("renew");
+  }
+
+  status(): LeasesStatus {
+    const { processName, partitionCount, monotonicMs } = this.#options;
+    const ageMs = monotonicMs() - this.#tableAtMs;
+    const failure = this.#failure && { code: this.#failure.code, message: this.#failure.message };
+    const partitions = Array.from({ length: partitionCount }, (_, partition) => {
+      const row = this.#table?.rows[partition];
+      if (!row) return { partition, owner: null, token: null, expiresInMs: null, isDue: false };
+      const { owner, token, isDue } = row;
+      return { partition, owner, token, expiresInMs: Math.max(0, row.expiresInMs - ageMs), isDue };
+    });
+    return { processName, processes: this.#table?.members ?? [], partitions, ageMs, failure };
+  }
+
+  async close(): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    this.#stop.abort();
+    await this.#renewing;
+    this.#held.clear();
+    await this.#callOrNote("leave");
+    this.#client.disconnect();
+  }
+
+  async #renew(): Promise<void> {
+    const { leaseMs } = this.#options;
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const perLease = this.#table?.waiting ? renewalsPerLeaseWaiting : renewalsPerLease;
+      await delay(leaseMs / perLease, undefined, { signal }).catch(() => {});
+      if (!signal.aborted) await this.#callOrNote("renew");
+    }
+  }
+
+  async #callOrNote(operation: "renew" | "leave"): Promise<void> {
+    const { logger } = this.#options;
+    try {
+      await this.#call(operation);
+    } catch (error) {
+      const failure = redisError(error, "renewing the leases of partitions");
+      this.#metrics.renewed("failed");
+      if (this.#failure?.code !== failure.code)
+        logger.warn({ event: "leases.renew.failed", code: failure.code, err: error }, failure.message);
+      this.#failure = failure;
+    }
+  }
+
+  /** One call at a time: answers are taken in the order in which the server gave them. */
+  #call(operation: "join" | "renew" | "leave"): Promise<void> {
+    const called = this.#turn.then(() => this.#ask(operation));
+    this.#turn = called.catch(() => {});
+    return called;
+  }
+
+  async #ask(operation: "join" | "renew" | "leave"): Promise<void> {
+    const { processName, leaseMs, partitionCount, monotonicMs } = this.#options;
+    const returned = [...this.#returned];
+    const sentAtMs = monotonicMs();
+    const reply = await runScript(
+      this.#client,
+      leaseScript,
+      [this.#key],
+      [
+        operation,
+        processName,
+        this.#incarnation,
+        leaseMs,
+        partitionCount,
+        ...returned.map(([partition, token]) => `${partition}:${token}`),
+      ],
+    );
+    const table = parseLeaseTable(reply);
+    for (const [partition, token] of returned)
+      if (this.#returned.get(partition) === token) this.#returned.delete(partition);
+    this.#take(table, sentAtMs);
+  }
+
+  #take(table: LeaseTable, sentAtMs: number): void {
+    const before = this.#held;
+    this.#table = table;
+    this.#tableAtMs = sentAtMs;
+    this.#held = this.#heldIn(table, sentAtMs);
+    this.#noteState(table);
+    const got = [...this.#held].filter(([partition, { token }]) => before.get(partition)?.token !== token);
+    const lost = [...before].filter(([partition, { token }]) => this.#held.get(partition)?.token !== token);
+    const due = [...this.#held].filter(
+      ([partition, { isDue }]) => isDue !== (before.get(partition)?.isDue ?? false),
+    );
+    if (got.length + lost.length + due.length === 0) return;
+    this.#metrics.changed("got", got.length);
+    this.#metrics.changed("lost", lost.length);
+    const fields = { held: [...this.#held.keys()], got: got.map(([partition]) => partition) };
+    const more = { lost: lost.map(([partition]) => partition), due: due.map(([partition]) => partition) };
+    this.#options.logger.info(
+      { event: "leases.changed", ...fields, ...more },
+      "partitions are shared out anew",
+    );
+    this.#listener();
+  }
+
+  #heldIn(table: LeaseTable, sentAtMs: number): Map<number, Held> {
+    const held = new Map<number, Held>();
+    const marginMs = this.#options.leaseMs * marginShare;
+    for (const [partition, row] of table.rows.entries()) {
+      if (row?.incarnation !== this.#incarnation || this.#returned.get(partition) === row.token) continue;
+      const { token, isDue, expiresInMs } = row;
+      held.set(partition, { token, isDue, untilMs: sentAtMs + expiresInMs - marginMs });
+    }
+    return held;
+  }
+
+  #noteState({ state }: LeaseTable): void {
+    const { processName, logger } = this.#options;
+    if (state === "replaced") {
+      this.#metrics.renewed("replaced");
+      const text = `another process has joined as ${processName}: give each consumer a name of its own, or stop this one`;
+      if (this.#failure?.code !== "LEASES_REPLACED")
+        logger.error({ event: "leases.replaced", processName }, text);
+      this.#failure = new BridgeError("LEASES_REPLACED", text, { retryable: true });
+      return;
+    }
+    this.#metrics.renewed("renewed");
+    if (this.#failure) logger.info({ event: "leases.renew.recovered" }, "leases are renewed again");
+    this.#failure = null;
+  }
+}
+
+/**
+ * Leases of a stream's partitions, kept in Redis and shared out evenly among the processes that renew theirs.
+ * Rejects where the server can't be used: REDIS_UNAVAILABLE (retryable), REDIS_DENIED, REDIS_KEY_TYPE, REDIS_UNSUPPORTED, REDIS_FULL.
+ * Once they are open, a server that does not answer is waited for; `held` then ends with the leases, and `status().failure` says why.
+ */
+export async function createRedisLeases(options: RedisLeasesOptions): Promise<PartitionLeases> {
+  const { target, logger, random, leaseMs } = options;
+  const timeoutMs = Math.min(options.timeoutMs, leaseMs / 4);
+  const client = await connectRedis(target, { name: "tidegate-leases", timeoutMs, logger, random });
+  const leases = new RedisLeases(client, options);
+  try {
+    await leases.join();
+  } catch (error) {
+    client.disconnect();
+    throw redisError(error, `the leases at Redis ${target.host}:${target.port}`);
+  }
+  return leases;
+}

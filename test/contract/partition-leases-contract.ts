@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import type { PartitionLeases } from "../../bridge/consumer/partition-leases.ts";
+
+export const contractPartitions = 5;
+const waitMs = 10_000;
+
+/** Polls in real time: what gives leases may be another process. */
+export async function eventually(isReached: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  for (const endMs = performance.now() + waitMs; performance.now() < endMs; await delay(10))
+    if (await isReached()) return;
+  assert.fail(`never: ${what}`);
+}
+
+/** What each implementation promises to a process that is alone. `open` gives a stream of its own each time. */
+export function partitionLeasesContract(name: string, open: () => Promise<PartitionLeases>): void {
+  const all = Array.from({ length: contractPartitions }, (_, partition) => partition);
+  const heldBy = (leases: PartitionLeases) =>
+    [...leases.held()].filter(([, { isDue }]) => !isDue).map(([partition]) => partition);
+
+  describe(`PartitionLeases: ${name}`, () => {
+    test("a process that is alone holds every partition, and the table says so", async () => {
+      const leases = await open();
+      await eventually(() => heldBy(leases).length === contractPartitions, "all are held");
+      const { processName, processes, partitions, failure } = leases.status();
+      assert.deepEqual(processes, [processName]);
+      assert.deepEqual(
+        partitions.map(({ partition, owner, isDue }) => [partition, owner, isDue]),
+        all.map((partition) => [partition, processName, false]),
+      );
+      for (const { partition, token } of partitions)
+        assert.equal(token, leases.held().get(partition)?.token, "the token that it holds");
+      assert.equal(failure, null);
+      await leases.close();
+    });
+
+    test("what is given back without need comes back", async () => {
+      const leases = await open();
+      leases.onChange(() => {});
+      await leases.release(all);
+      await leases.release(all);
+      await eventually(() => heldBy(leases).length === contractPartitions, "all are held again");
+      await leases.close();
+    });
+
+    test("after close nothing is held, and closing again or releasing is no fault", async () => {
+      const leases = await open();
+      await leases.close();
+      assert.deepEqual(heldBy(leases), []);
+      await leases.close();
+      await leases.release(all);
+      assert.deepEqual(heldBy(leases), []);
+    });
+  });
+}

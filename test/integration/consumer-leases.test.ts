@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { after, before, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
+import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
+import { eventually } from "../contract/partition-leases-contract.ts";
+import { EmbeddedPipeline, numbered } from "../support/embedded-pipeline.ts";
+import { RedisServer } from "../support/redis-server.ts";
+
+const script = join(import.meta.dirname, "..", "support", "consumer-child.ts");
+const partitionCount = 6;
+const leaseMs = 1500;
+const blockMessages = 20;
+
+let server: RedisServer;
+before(async () => {
+  server = await RedisServer.start({ appendonly: "no" });
+});
+after(() => server.destroy());
+
+/** A consumer process, and what it says. */
+class ConsumerProcess {
+  reads: readonly number[] = [];
+  commits = 0;
+  replayed = 0;
+  readonly closed: Promise<unknown>;
+  readonly #child: ChildProcess;
+
+  constructor(pipeline: EmbeddedPipeline, lease: readonly string[] = []) {
+    const child = spawn(process.execPath, ["--import", "tsx", script, pipeline.folder, ...lease], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    this.#child = child;
+    this.closed = once(child, "close");
+    void this.#listen(pipeline, child.stdout);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
+  async end(name: NodeJS.Signals): Promise<void> {
+    this.signal(name);
+    await this.closed;
+  }
+
+  async #listen(pipeline: EmbeddedPipeline, output: NodeJS.ReadableStream): Promise<void> {
+    for await (const line of createInterface({ input: output })) {
+      const [word, first = "", second = ""] = line.split(" ");
+      if (word === "trim") await pipeline.stream.trim(Number(first), second);
+      if (word === "commit") this.commits += 1;
+      if (word === "replayed") this.replayed = Number(first);
+      if (word === "reads") this.reads = first.split(",").filter(Boolean).map(Number);
+    }
+  }
+}
+
+/** Publishes to all partitions in turn until told to stop; resolves with the number of messages. */
+function publishing(pipeline: EmbeddedPipeline, partitions: number): () => Promise<number> {
+  let isOver = false;
+  let next = 0;
+  const run = async () => {
+    for (let block = 0; !isOver; block++) {
+      const partition = block % partitions;
+      const numbers = Array.from({ length: blockMessages }, (_, index) => next + index);
+      const again = numbers.slice(0, 4).map((number) => number - blockMessages * partitions);
+      const sent = [...numbers, ...again.filter((number) => number >= 0)];
+      await pipeline.append(
+        partition,
+        sent.map((number) => numbered(partition, number)),
+      );
+      next += blockMessages;
+      await delay(10);
+    }
+    return next;
+  };
+  const running = run();
+  return () => {
+    isOver = true;
+    return running;
+  };
+}
+
+async function assertExactlyOnce(pipeline: EmbeddedPipeline, messages: number): Promise<void> {
+  await pipeline.drain();
+  const [counts] = await pipeline.query(
+    "SELECT count(*)::INT, count(DISTINCT message_id)::INT, max(substr(decode(message_id), 2)::INT) FROM telemetry",
+  );
+  assert.deepEqual(counts, [messages, messages, messages - 1]);
+  const log = await openCommitLog(await openLocalStore(join(pipeline.folder, "lake")), { create: false });
+  const counters = [...(await log.load()).moves.values()].map((move) => move.counters);
+  let filed = 0;
+  for (const each of counters) {
+    const { read, duplicates, quarantined, resent, misrouted, unaccounted } = each;
+    assert.equal(read, each.filed + duplicates + quarantined + resent + misrouted);
+    assert.equal(unaccounted, 0);
+    filed += each.filed;
+  }
+  assert.equal(filed, messages);
+}
+
+test("three processes share a stream: kill -9, a pause, a departure and a return file every message once", {
+  timeout: 120_000,
+}, async (context) => {
+  const pipeline = await EmbeddedPipeline.open(partitionCount);
+  const start = (name: string) => new ConsumerProcess(pipeline, [server.url, name, String(leaseMs)]);
+  const timed = async (what: string, isReached: () => boolean) => {
+    const startedAtMs = performance.now();
+    await eventually(isReached, what);
+    context.diagnostic(`${what}: ${Math.round(performance.now() - startedAtMs)} ms (lease ${leaseMs} ms)`);
+  };
+  const sharedBy = (processes: readonly ConsumerProcess[]) => () =>
+    processes.every(({ reads }) => reads.length === partitionCount / processes.length) &&
+    new Set(processes.flatMap(({ reads }) => reads)).size === partitionCount;
+  const processes: ConsumerProcess[] = [];
+  const stopPublishing = publishing(pipeline, partitionCount);
+  try {
+    const [a, b, c] = ["a", "b", "c"].map(start) as [ConsumerProcess, ConsumerProcess, ConsumerProcess];
+    processes.push(a, b, c);
+    await timed("three started and shared the partitions", sharedBy([a, b, c]));
+    await eventually(() => [a, b, c].every(({ commits }) => commits > 0), "each of them commits");
+
+    await a.end("SIGKILL");
+    await timed("kill -9 of one: taken over by two", sharedBy([b, c]));
+
+    const again = start("a");
+    processes.push(again);
+    await timed("it came back and got its part", sharedBy([again, b, c]));
+
+    b.signal("SIGSTOP");
+    await timed("a pause of one: taken over by two", sharedBy([again, c]));
+    b.signal("SIGCONT");
+    await timed("it woke up and got its part", sharedBy([again, b, c]));
+
+    const leaving = c.end("SIGTERM");
+    await timed("one left after draining: taken over by two", sharedBy([again, b]));
+    await leaving;
+
+    await again.end("SIGKILL");
+    const messages = await stopPublishing();
+    await b.end("SIGTERM");
+    await assertExactlyOnce(pipeline, messages);
+    context.diagnostic(`${messages} messages, commits ${processes.map(({ commits }) => commits)}`);
+  } finally {
+    for (const each of processes) {
+      each.signal("SIGCONT");
+      await each.end("SIGKILL");
+    }
+    await stopPublishing();
+    await pipeline.close();
+  }
+});
+
+test("two processes that believe that they own everything file every message once, and the books balance", {
+  timeout: 60_000,
+}, async (context) => {
+  const pipeline = await EmbeddedPipeline.open(2);
+  const stopPublishing = publishing(pipeline, 2);
+  const both = [new ConsumerProcess(pipeline), new ConsumerProcess(pipeline)];
+  try {
+    const sum = (field: "commits" | "replayed") => both.reduce((total, each) => total + each[field], 0);
+    await eventually(() => sum("commits") >= 10, "they commit");
+    const messages = await stopPublishing();
+    for (const each of both) await each.end("SIGTERM");
+    await assertExactlyOnce(pipeline, messages);
+    assert.ok(sum("replayed") > 0, "they were in each other's way");
+    context.diagnostic(
+      `${messages} messages, ${sum("commits")} commits, ${sum("replayed")} batches given up`,
+    );
+  } finally {
+    for (const each of both) await each.end("SIGKILL");
+    await stopPublishing();
+    await pipeline.close();
+  }
+});

@@ -1,0 +1,293 @@
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import fc from "fast-check";
+import type { Redis } from "ioredis";
+import { BridgeError } from "../../bridge/errors.ts";
+import { eventually } from "../contract/partition-leases-contract.ts";
+import { openTestLeases, PuppetProcess, testLeaseMs } from "../support/lease-processes.ts";
+import { RedisServer } from "../support/redis-server.ts";
+
+const key = "tidegate:{stream}:leases";
+let server: RedisServer;
+let client: Redis;
+before(async () => {
+  server = await RedisServer.start();
+  client = server.client();
+  client.on("error", () => {});
+});
+after(async () => {
+  client.disconnect();
+  await server.destroy();
+});
+beforeEach(() => client.flushall());
+
+const heldBy = (leases: Awaited<ReturnType<typeof openTestLeases>>) => [...leases.held().keys()];
+const owners = (leases: Awaited<ReturnType<typeof openTestLeases>>) =>
+  leases.status().partitions.map(({ owner }) => owner);
+
+describe("sharing out", () => {
+  /** Lets all of them renew and hand over until nothing changes any more. */
+  async function settle(processes: readonly PuppetProcess[]): Promise<void> {
+    for (let turn = 0; turn < 3; turn++)
+      for (const process of processes) {
+        await process.ask("renew");
+        if (process.due.length > 0) await process.ask("renew", process.due);
+      }
+  }
+  const shares = (processes: readonly PuppetProcess[]) => processes.map(({ owned }) => owned);
+
+  test("each process gets its part; one that joins gets what the others have too much of, and nothing else moves", async () => {
+    const [a, b, c] = ["a", "b", "c"].map((name) => new PuppetProcess(client, name, { partitionCount: 7 }));
+    assert.ok(a && b && c);
+    await a.ask("join");
+    assert.deepEqual(a.owned, [0, 1, 2, 3, 4, 5, 6]);
+    await b.ask("join");
+    assert.deepEqual(b.owned, []);
+    assert.equal(b.table?.waiting, 3);
+    await a.ask("renew");
+    assert.equal(a.due.length, 3);
+    await settle([a, b]);
+    assert.deepEqual(shares([a, b]), [
+      [0, 1, 2, 3],
+      [4, 5, 6],
+    ]);
+    await c.ask("join");
+    await settle([a, b, c]);
+    assert.deepEqual(shares([a, b, c]), [
+      [0, 1, 2],
+      [4, 5],
+      [3, 6],
+    ]);
+  });
+
+  test("what a process leaves behind is given to the others at once", async () => {
+    const [a, b] = [new PuppetProcess(client, "a"), new PuppetProcess(client, "b")];
+    await a.ask("join");
+    await b.ask("join");
+    await settle([a, b]);
+    const before = b.table?.rows[0]?.token ?? 0;
+    await a.ask("leave");
+    await b.ask("renew");
+    assert.deepEqual(b.owned, [0, 1, 2, 3]);
+    assert.ok((b.table?.rows[0]?.token ?? 0) > before, "with a higher token");
+  });
+
+  test("any sequence of joins, deaths, departures and slow hand-overs ends balanced, with rising tokens", async () => {
+    const step = fc.record({
+      process: fc.nat({ max: 4 }),
+      act: fc.constantFrom("join", "renew", "hand over", "leave", "restart"),
+    });
+    const names = ["a", "b", "c", "d", "e"];
+    let stream = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 9 }),
+        fc.array(step, { maxLength: 40 }),
+        async (count, steps) => {
+          const options = { streamId: `p${++stream}`, partitionCount: count, leaseMs: 60_000 };
+          const processes = new Map<string, PuppetProcess>();
+          const tokens = new Map<number, number>();
+          for (const { process, act } of steps) {
+            const name = names[process] as string;
+            const found = processes.get(name);
+            if (act === "leave") {
+              await found?.ask("leave");
+              processes.delete(name);
+            } else if (!found || act === "restart") {
+              const fresh = new PuppetProcess(client, name, options);
+              processes.set(name, fresh);
+              await fresh.ask("join");
+            } else await found.ask("renew", act === "hand over" ? found.due : []);
+            for (const [partition, row] of processes.get(name)?.table?.rows.entries() ?? []) {
+              if (!row) continue;
+              assert.ok(row.token >= (tokens.get(partition) ?? 0), "tokens never fall");
+              assert.ok(processes.has(row.owner), "owners are alive");
+              tokens.set(partition, row.token);
+            }
+          }
+          const living = [...processes.values()];
+          await settle(living);
+          await settle(living);
+          const sizes = living.map(({ owned }) => owned.length);
+          if (living.length > 0)
+            assert.ok(Math.max(...sizes) - Math.min(...sizes) <= 1, `balanced: ${sizes}`);
+          assert.equal(
+            sizes.reduce((sum, size) => sum + size, 0),
+            living.length > 0 ? count : 0,
+          );
+          assert.equal(new Set(living.flatMap(({ owned }) => owned)).size, living.length > 0 ? count : 0);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe("processes that join, leave, die and sleep", () => {
+  test("two share the partitions, and one that leaves hands its part over at once", async () => {
+    const a = await openTestLeases(server, { processName: "a" });
+    assert.deepEqual(heldBy(a), [0, 1, 2, 3]);
+    const b = await openTestLeases(server, { processName: "b" });
+    let calls = 0;
+    a.onChange(() => {
+      calls += 1;
+    });
+    await eventually(() => [...a.held().values()].some(({ isDue }) => isDue), "a is to hand over");
+    assert.ok(calls > 0);
+    assert.deepEqual(heldBy(b), [], "not before they were handed over");
+    await a.release([2, 3]);
+    assert.deepEqual(heldBy(a), [0, 1]);
+    await eventually(() => heldBy(b).length === 2, "b has its part");
+    assert.deepEqual(owners(b), ["a", "a", "b", "b"]);
+    assert.deepEqual(b.status().processes, ["a", "b"]);
+    await a.close();
+    await eventually(() => heldBy(b).length === 4, "b has all");
+    await b.close();
+  });
+
+  test("partitions of a process that died are taken over once its lease ran out", async () => {
+    const dead = new PuppetProcess(client, "dead");
+    await dead.ask("join");
+    const token = dead.table?.rows[0]?.token ?? 0;
+    const me = await openTestLeases(server);
+    assert.deepEqual(heldBy(me), []);
+    assert.deepEqual(owners(me), ["dead", "dead", "dead", "dead"]);
+    await eventually(() => heldBy(me).length === 4, "all are taken over");
+    assert.ok((me.held().get(0)?.token ?? 0) > token);
+    await me.close();
+  });
+
+  test("one that does not hand over loses what is due after the time of a lease", async () => {
+    const stuck = new PuppetProcess(client, "a-stuck");
+    await stuck.ask("join");
+    const me = await openTestLeases(server);
+    await eventually(async () => {
+      await stuck.ask("renew");
+      return heldBy(me).length === 2;
+    }, "its surplus is taken over");
+    assert.deepEqual(heldBy(me), [2, 3]);
+    assert.deepEqual(stuck.owned, [0, 1]);
+    await me.close();
+  });
+
+  test("one that slept considers itself no owner, by its own clock, before others may take over", async () => {
+    let skippedMs = 0;
+    const monotonicMs = () => performance.now() + skippedMs;
+    const me = await openTestLeases(server, { leaseMs: 60_000, monotonicMs });
+    assert.equal(heldBy(me).length, 4);
+    skippedMs = 55_000;
+    assert.deepEqual(heldBy(me), []);
+    await me.close();
+  });
+
+  test("a restarted process inherits at once; the one that it replaces gives up and says so", async () => {
+    const old = await openTestLeases(server, { processName: "twin" });
+    const before = old.held().get(0)?.token ?? 0;
+    const young = await openTestLeases(server, { processName: "twin" });
+    assert.deepEqual(heldBy(young), [0, 1, 2, 3]);
+    assert.ok((young.held().get(0)?.token ?? 0) > before);
+    await eventually(() => old.status().failure?.code === "LEASES_REPLACED", "it is told");
+    assert.deepEqual(heldBy(old), []);
+    assert.match(old.status().failure?.message ?? "", /another process has joined as twin/);
+    await old.close();
+    assert.equal(heldBy(young).length, 4, "it took nothing with it");
+    await young.close();
+  });
+});
+
+describe("a server in trouble", () => {
+  test("FLUSHALL: leases are given anew, with higher tokens", async () => {
+    const a = await openTestLeases(server, { processName: "a" });
+    const before = a.held().get(3)?.token ?? 0;
+    await client.flushall();
+    await eventually(() => (a.held().get(3)?.token ?? 0) > before, "it owns them anew");
+    assert.deepEqual(heldBy(a), [0, 1, 2, 3]);
+    await a.close();
+  });
+
+  test("killed: what one owns ends with the lease, and comes back with the server", async () => {
+    const me = await openTestLeases(server);
+    await server.kill();
+    assert.equal(heldBy(me).length, 4, "an outage shorter than a lease is not felt");
+    await eventually(() => heldBy(me).length === 0, "the lease ran out");
+    await eventually(() => me.status().failure?.code === "REDIS_UNAVAILABLE", "the failure is told");
+    await server.start();
+    await eventually(() => heldBy(me).length === 4, "it owns them again");
+    assert.equal(me.status().failure, null);
+    await me.close();
+  });
+
+  test("paused: releasing and closing do not hang", async () => {
+    const me = await openTestLeases(server);
+    server.pause();
+    try {
+      await me.release([0]);
+      assert.deepEqual(heldBy(me), [1, 2, 3], "given back, whatever the server knows");
+      await me.close();
+    } finally {
+      server.resume();
+    }
+  });
+
+  test("full: leases are renewed all the same, since only consumers can empty it", async () => {
+    await client.set("ballast", "x".repeat(100_000));
+    await client.config("SET", "maxmemory", "1");
+    try {
+      await assert.rejects(client.set("more", "y"), /OOM/);
+      const me = await openTestLeases(server);
+      assert.equal(heldBy(me).length, 4);
+      await delay(testLeaseMs * 1.5);
+      assert.equal(heldBy(me).length, 4);
+      await me.close();
+    } finally {
+      await client.config("SET", "maxmemory", "0");
+    }
+  });
+
+  test("its clock set back by an hour: the dead are found out no later", async () => {
+    const dead = new PuppetProcess(client, "dead");
+    await dead.ask("join");
+    const facts = JSON.parse((await client.hget(key, "m:dead")) ?? "") as { e: number };
+    facts.e += 3_600_000;
+    await client.hset(key, "m:dead", JSON.stringify(facts));
+    const me = await openTestLeases(server);
+    assert.deepEqual(heldBy(me), []);
+    await eventually(() => heldBy(me).length === 4, "taken over");
+    await me.close();
+  });
+
+  test("its clock set forward: what others took meanwhile is shared out again", async () => {
+    const a = await openTestLeases(server, { processName: "a" });
+    const facts = JSON.parse((await client.hget(key, "m:a")) ?? "") as { e: number };
+    facts.e -= 3_600_000;
+    await client.hset(key, "m:a", JSON.stringify(facts));
+    const b = new PuppetProcess(client, "b");
+    await b.ask("join");
+    assert.deepEqual(b.owned, [0, 1, 2, 3]);
+    await eventually(() => heldBy(a).length === 0, "a learns it");
+    await b.ask("renew", (await b.ask("renew")) && b.due);
+    await eventually(() => heldBy(a).length === 2, "a has its part again");
+    await a.close();
+  });
+
+  test("a key of another kind in its place is REDIS_KEY_TYPE", async () => {
+    await client.set(key, "somebody else's");
+    await assert.rejects(
+      openTestLeases(server),
+      (error) => error instanceof BridgeError && error.code === "REDIS_KEY_TYPE" && !error.retryable,
+    );
+  });
+
+  test("no server is REDIS_UNAVAILABLE", async () => {
+    await server.kill();
+    try {
+      await assert.rejects(
+        openTestLeases(server),
+        (error) => error instanceof BridgeError && error.code === "REDIS_UNAVAILABLE" && error.retryable,
+      );
+    } finally {
+      await server.start();
+    }
+  });
+});
