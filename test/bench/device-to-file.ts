@@ -1,40 +1,31 @@
 /**
- * Device → committed file: 10,000 devices at a sustained rate, then the audit. CPU is that of each process as the system counts it;
- * memory is sampled each second and its slope taken over the second half of the run, when the dedupe window has reached its span.
- * Environment: RATE (messages per second, default 20000), DURATION (seconds, default 60).
+ * Device → committed file: 10,000 devices at a sustained rate, then the audit. CPU is that of each kind of process as the system counts
+ * it; memory is sampled each second and its slope taken over the second half of the run, when the dedupe window has reached its span.
+ * Environment: RATE (messages per second, default 20000), DURATION (seconds, default 60), STREAM (embedded or redis, default embedded),
+ * GATEWAYS (1 or more on redis, default 1).
  */
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { GatewayProcess, runCli } from "../support/gateway-process.ts";
-import { cpuSeconds, residentBytes } from "../support/process-usage.ts";
+import { BenchSystem, type ByPart, type Part } from "../support/bench-system.ts";
+import { runCli } from "../support/gateway-process.ts";
 
 const rate = Number(process.env["RATE"] ?? 20_000);
 const durationS = Number(process.env["DURATION"] ?? 60);
+const stream = process.env["STREAM"] === "redis" ? "redis" : "embedded";
+const gateways = Number(process.env["GATEWAYS"] ?? 1);
 const dedupeWindowS = Math.max(1, Math.floor(durationS / 4));
 
-const gateway = await GatewayProcess.start({ environment: { TIDEGATE_LOG_LEVEL: "warn" } });
-const pids = {
-  broker: gateway.childPid("broker") as number,
-  consumer: gateway.childPid("consumer") as number,
-};
+const system = await BenchSystem.start({ stream, gateways });
 const topic = { name: "bench", filter: "bench/{device}/telemetry", format: "json" };
-await gateway.api("POST", "/v1/topics", { ...topic, dedupeWindowMs: dedupeWindowS * 1_000 });
-const ledger = join(gateway.dataFolder, "ledger");
-const before = { broker: cpuSeconds(pids.broker), consumer: cpuSeconds(pids.consumer) };
-const memory: { atS: number; broker: number; consumer: number; lagBytes: number }[] = [];
-
-async function lagBytes(): Promise<number> {
-  const { body } = await gateway.api("GET", "/v1/status");
-  const consumer = body["consumer"] as { partitions: { lagBytes: number }[] } | null;
-  return consumer?.partitions.reduce((sum, partition) => sum + partition.lagBytes, 0) ?? -1;
-}
+await system.gateways[0]?.api("POST", "/v1/topics", { ...topic, dedupeWindowMs: dedupeWindowS * 1_000 });
+const ledger = join(system.lakeFolder, "..", "ledger");
+const samples: { atS: number; resident: ByPart; lagBytes: number }[] = [];
 
 async function sample(startedAtMs: number, isOver: () => boolean): Promise<void> {
   while (!isOver()) {
     const atS = Math.round((Date.now() - startedAtMs) / 1000);
-    const resident = { broker: residentBytes(pids.broker), consumer: residentBytes(pids.consumer) };
-    memory.push({ atS, ...resident, lagBytes: await lagBytes().catch(() => -1) });
+    samples.push({ atS, resident: system.residentBytes(), lagBytes: await system.lagBytes() });
     await delay(1_000);
   }
 }
@@ -47,26 +38,17 @@ const fleet = {
   "payload-bytes": 100,
   qos: 1,
 };
-const flags = ["--topic", topic.filter];
-flags.push(...Object.entries(fleet).flatMap(([name, value]) => [`--${name}`, String(value)]));
+const flags = Object.entries(fleet).flatMap(([name, value]) => [`--${name}`, String(value)]);
+flags.push("--topic", topic.filter, "--ledger", ledger, "--mqtt", system.mqttUrls, "--json");
+const before = system.cpuSeconds();
 let isOver = false;
 const sampling = sample(Date.now(), () => isOver);
-const simulate = await runCli([
-  "simulate",
-  ...flags,
-  "--ledger",
-  ledger,
-  "--mqtt",
-  gateway.mqttUrl,
-  "--json",
-]);
+const simulate = await runCli(["simulate", ...flags]);
 isOver = true;
 await sampling;
-const audit = await runCli([
-  ...["audit", "--ledger", ledger, "--lake", `file:${join(gateway.dataFolder, "lake")}`],
-  ...["--wait", "120", "--json"],
-]);
-const after = { broker: cpuSeconds(pids.broker), consumer: cpuSeconds(pids.consumer) };
+const lake = `file:${system.lakeFolder}`;
+const audit = await runCli(["audit", "--ledger", ledger, "--lake", lake, "--wait", "120", "--json"]);
+const after = system.cpuSeconds();
 const fleetReport = simulate.json as Record<string, number>;
 const auditReport = audit.json as Record<string, number>;
 
@@ -85,11 +67,16 @@ function slope(values: readonly { atS: number; value: number }[]): number {
   return Math.round(covariance / variance);
 }
 
+function byPart(value: (part: Part) => number): ByPart {
+  return Object.fromEntries((Object.keys(after) as Part[]).map((part) => [part, value(part)]));
+}
+
 const acked = fleetReport["acked"] ?? 0;
-const perMessage = (seconds: number) => Number(((seconds * 1e6) / acked).toFixed(2));
-const secondHalf = memory.slice(Math.floor(memory.length / 2));
+const secondHalf = samples.slice(Math.floor(samples.length / 2));
 const result = {
   bench: "device-to-file",
+  stream,
+  gateways,
   offeredPerSecond: rate,
   achievedPerSecond: fleetReport["achievedRate"],
   durationS,
@@ -98,24 +85,17 @@ const result = {
   ackMs: fleetReport["ackMs"],
   audit: auditReport,
   cpuMicrosPerMessage: {
-    broker: perMessage(after.broker - before.broker),
-    consumer: perMessage(after.consumer - before.consumer),
+    ...byPart((part) => Number(((((after[part] ?? 0) - (before[part] ?? 0)) * 1e6) / acked).toFixed(2))),
     generator: fleetReport["cpuUsPerMessage"],
   },
-  parquetBytesPerRow: Number(
-    (parquetBytes(join(gateway.dataFolder, "lake")) / (auditReport["stored"] ?? 1)).toFixed(1),
+  parquetBytesPerRow: Number((parquetBytes(system.lakeFolder) / (auditReport["stored"] ?? 1)).toFixed(1)),
+  residentMiB: byPart((part) => Math.round((samples.at(-1)?.resident[part] ?? 0) / 2 ** 20)),
+  residentSlopeBytesPerSecond: byPart((part) =>
+    slope(secondHalf.map(({ atS, resident }) => ({ atS, value: resident[part] ?? 0 }))),
   ),
-  residentMiB: {
-    broker: Math.round((memory.at(-1)?.broker ?? 0) / 2 ** 20),
-    consumer: Math.round((memory.at(-1)?.consumer ?? 0) / 2 ** 20),
-  },
-  residentSlopeBytesPerSecond: {
-    broker: slope(secondHalf.map(({ atS, broker }) => ({ atS, value: broker }))),
-    consumer: slope(secondHalf.map(({ atS, consumer }) => ({ atS, value: consumer }))),
-  },
-  maxLagBytes: Math.max(...memory.map((entry) => entry.lagBytes)),
-  lastLagBytes: memory.at(-1)?.lagBytes,
+  maxLagBytes: Math.max(...samples.map(({ lagBytes }) => lagBytes)),
+  lastLagBytes: samples.at(-1)?.lagBytes,
 };
-await gateway.destroy();
+await system.destroy();
 process.stdout.write(`${JSON.stringify(result)}\n`);
 process.exitCode = audit.code === 0 ? 0 : 1;
