@@ -6,6 +6,7 @@ import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
 import { openRedisStream } from "../../bridge/streams/redis/redis-stream.ts";
 import { partitionKeys } from "../../bridge/streams/redis/stream-keys.ts";
 import type { StreamLog } from "../../bridge/streams/stream-log.ts";
+import { RedisCluster } from "../support/redis-cluster.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { silentLogger } from "../support/test-lake.ts";
 import { type StreamUnderTest, streamLogContract } from "./stream-log-contract.ts";
@@ -16,7 +17,7 @@ const logger = silentLogger;
 interface Servers {
   readonly url: string;
   /** A client of the server that holds this key. */
-  clientOf(key: string): Redis;
+  clientOf(key: string): Promise<Redis>;
   readonly replicas?: number;
   destroy(): Promise<void>;
 }
@@ -49,11 +50,11 @@ async function streamOn(servers: Servers, partitionCount: number): Promise<Strea
     openReader: () => open("read"),
     loseEntry: async (partition, position) => {
       const [log] = partitionKeys(target.prefix, streamId, partition);
-      await servers.clientOf(log).xdel(log, position);
+      await (await servers.clientOf(log)).xdel(log, position);
     },
     clock: {
       ask: async () => {
-        const [seconds, us] = await servers.clientOf(target.prefix).time();
+        const [seconds, us] = await (await servers.clientOf(target.prefix)).time();
         return Number(seconds) * 1000 + Math.floor(Number(us) / 1000);
       },
     },
@@ -68,10 +69,36 @@ contractOn("redis", async () => {
   const client = server.client();
   return {
     url: server.url,
-    clientOf: () => client,
+    clientOf: async () => client,
     destroy: async () => {
       client.disconnect();
       await server.destroy();
     },
+  };
+});
+
+contractOn("redis with a replica", async () => {
+  const server = await RedisServer.start({ maxmemory: "512mb" });
+  const replica = await RedisServer.start({ replicaof: `127.0.0.1 ${server.port}` });
+  const client = server.client();
+  while ((await client.wait(1, 100)) !== 1);
+  return {
+    url: server.url,
+    replicas: 1,
+    clientOf: async () => client,
+    destroy: async () => {
+      client.disconnect();
+      await replica.destroy();
+      await server.destroy();
+    },
+  };
+});
+
+contractOn("redis cluster", async () => {
+  const cluster = await RedisCluster.start({ maxmemory: "512mb" });
+  return {
+    url: cluster.url,
+    clientOf: (key) => cluster.clientOf(key),
+    destroy: () => cluster.destroy(),
   };
 });

@@ -1,20 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RedisClient } from "../../redis/redis-connection.ts";
-import { type EntryId, entryOfId, idOfEntry } from "./redis-position.ts";
+import { type EntryId, idOfEntry, noEntry } from "./redis-position.ts";
 
 const firstPollMs = 5;
 const slowestPollMs = 50;
 const pollGrowth = 1.3;
 /** A server that can't be waited for is asked again after this. */
 const failedMs = 200;
-/** A partition that was not read for so many waits is somebody else's. */
-const unreadWaitsMax = 16;
-
-interface Watched {
-  /** The newest entry that whoever waits has had the chance to see. */
-  seen: EntryId;
-  unreadWaits: number;
-}
 
 export interface WaiterOptions {
   readonly keys: readonly (readonly [log: string, state: string])[];
@@ -26,13 +18,16 @@ export interface WaiterOptions {
   readonly blockMs: number;
 }
 
+/** The newest entry that whoever waits has had the chance to see; `newest`: it woke for this partition and has not read it since. */
+type Seen = EntryId | "newest";
+
 /**
- * Waits for appends to the partitions that are being read: by a blocked XREAD on a connection of its own, which costs nothing while
+ * Waits for appends: by a blocked XREAD on a connection of its own, which costs nothing while
  * nothing comes but ships one block when something does; on Redis Cluster by looking at the partitions' states.
  */
 export class AppendWaiter {
   readonly #options: WaiterOptions;
-  readonly #watched = new Map<number, Watched>();
+  readonly #seen = new Map<number, Seen>();
   readonly #stop = new AbortController();
   #blocking: RedisClient | undefined;
   #turn: Promise<void> | undefined;
@@ -43,12 +38,11 @@ export class AppendWaiter {
 
   /** A read of this partition has answered up to and including this entry. */
   seen(partition: number, entry: EntryId): void {
-    this.#watched.set(partition, { seen: entry, unreadWaits: 0 });
+    this.#seen.set(partition, entry);
   }
 
-  async wait(timeoutMs: number): Promise<void> {
-    this.#forgetUnread();
-    this.#turn ??= this.#wait(timeoutMs).finally(() => {
+  async wait(timeoutMs: number, partitions: readonly number[]): Promise<void> {
+    this.#turn ??= this.#wait(timeoutMs, partitions).finally(() => {
       this.#turn = undefined;
     });
     const ended = new AbortController();
@@ -63,24 +57,19 @@ export class AppendWaiter {
     this.#blocking?.disconnect();
   }
 
-  #forgetUnread(): void {
-    for (const [partition, watched] of this.#watched)
-      if (watched.unreadWaits++ >= unreadWaitsMax) this.#watched.delete(partition);
-  }
-
-  async #wait(timeoutMs: number): Promise<void> {
+  async #wait(timeoutMs: number, partitions: readonly number[]): Promise<void> {
     const endsAt = performance.now() + timeoutMs;
     let pauseMs = firstPollMs;
     while (!this.#stop.signal.aborted) {
       const leftMs = endsAt - performance.now();
       if (leftMs <= 0) return;
-      if (this.#watched.size === 0) return await this.#pause(leftMs);
+      if (partitions.length === 0) return await this.#pause(leftMs);
       try {
         if (this.#options.connect === null) {
-          if (await this.#poll()) return;
+          if (await this.#poll(partitions)) return;
           await this.#pause(Math.min(pauseMs, leftMs));
           pauseMs = Math.min(pauseMs * pollGrowth, slowestPollMs);
-        } else if (await this.#block(Math.ceil(Math.min(leftMs, this.#options.blockMs)))) return;
+        } else if (await this.#block(partitions, Math.ceil(Math.min(leftMs, this.#options.blockMs)))) return;
       } catch {
         // Whoever waits reads next and learns why; here it must only not become a storm.
         return await this.#pause(Math.min(failedMs, leftMs));
@@ -88,31 +77,34 @@ export class AppendWaiter {
     }
   }
 
-  async #block(blockMs: number): Promise<boolean> {
-    const watched = [...this.#watched];
-    const logs = watched.map(([partition]) => this.#options.keys[partition]?.[0] ?? "");
-    const ids = watched.map(([, { seen }]) => idOfEntry(seen));
+  async #block(partitions: readonly number[], blockMs: number): Promise<boolean> {
+    const logs = partitions.map((partition) => this.#options.keys[partition]?.[0] ?? "");
+    const ids = partitions.map((partition) => {
+      const seen = this.#seen.get(partition) ?? noEntry;
+      return seen === "newest" ? "$" : idOfEntry(seen);
+    });
     const client = await this.#blockingClient();
     const args = ["COUNT", 1, "BLOCK", blockMs, "STREAMS", ...logs, ...ids];
-    const reply = (await client.callBuffer("xread", args)) as [Buffer, [Buffer, unknown][]][] | null;
-    for (const [log, entries] of reply ?? []) {
-      const at = watched[logs.indexOf(log.toString())]?.[1];
-      if (at && entries[0]) at.seen = entryOfId(entries[0][0]);
+    const reply = (await client.callBuffer("xread", args)) as [Buffer, unknown][] | null;
+    for (const [log] of reply ?? []) {
+      const partition = partitions[logs.indexOf(log.toString())];
+      if (partition !== undefined) this.#seen.set(partition, "newest");
     }
     return reply !== null;
   }
 
-  async #poll(): Promise<boolean> {
-    const states = await Promise.all(
-      [...this.#watched].map(async ([partition, watched]) => {
+  async #poll(partitions: readonly number[]): Promise<boolean> {
+    const news = await Promise.all(
+      partitions.map(async (partition) => {
         const key = this.#options.keys[partition]?.[1] ?? "";
         const [number, ms] = await this.#options.client.hmget(key, "lastNumber", "lastMs");
-        const isNew = Number(number ?? 0) !== watched.seen.number;
-        if (isNew) watched.seen = { ms: Number(ms ?? 0), number: Number(number ?? 0) };
-        return isNew;
+        const last = { ms: Number(ms ?? 0), number: Number(number ?? 0) };
+        const seen = this.#seen.get(partition) ?? noEntry;
+        this.#seen.set(partition, last);
+        return seen !== "newest" && seen.number !== last.number;
       }),
     );
-    return states.includes(true);
+    return news.includes(true);
   }
 
   async #blockingClient(): Promise<RedisClient> {

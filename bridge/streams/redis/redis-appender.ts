@@ -16,6 +16,8 @@ export interface AppenderOptions {
   /** Replicas that must have a block before it counts. */
   readonly replicas: number;
   readonly timeoutMs: number;
+  /** Resolves at the latest after a time-out once it is known whether something may be appended. */
+  readonly settled: () => Promise<void>;
   /** Why nothing may be appended now; null = it may. */
   readonly hold: (partition: number) => BridgeError | null;
   /** Bytes of blocks that the server took. */
@@ -82,6 +84,7 @@ export class RedisAppender {
     // Blocks that close in one turn of the event loop share a call.
     await null;
     while (lane.waiting.length > 0) {
+      await this.#options.settled();
       const refusal = this.#closed ?? this.#options.hold(lane.partition);
       if (refusal) {
         this.#options.onFailed(refusal, lane.partition);

@@ -119,6 +119,7 @@ class ServerStream implements RedisStream {
       keys: this.#keys,
       replicas: config.replicas,
       timeoutMs: config.timeoutMs,
+      settled: () => this.#watch.settled(),
       hold: (partition) => this.#watch.hold(partition),
       onAppended: (bytes, blocks, elapsedMs) => {
         this.#watch.appended(bytes);
@@ -167,9 +168,9 @@ class ServerStream implements RedisStream {
     return entries;
   }
 
-  async waitForAppend(timeoutMs: number): Promise<void> {
+  async waitForAppend(timeoutMs: number, partitions = [...this.#keys.keys()]): Promise<void> {
     this.#checkOpen();
-    await this.#waiter.wait(timeoutMs);
+    await this.#waiter.wait(timeoutMs, partitions);
   }
 
   async trim(partition: number, upTo: Position): Promise<void> {

@@ -71,10 +71,15 @@ export class ServerWatch {
   /** @throws BridgeError REDIS_UNAVAILABLE, STREAM_GAP, and where `mustBeSafe` REDIS_UNSUPPORTED */
   async start(mustBeSafe: boolean): Promise<void> {
     onConnectionChange(this.#options.client, (isReady) => this.#reconnected(isReady));
-    await this.#check();
+    await this.check();
     const refusal = this.#lost[0]?.error ?? this.#unknown ?? (mustBeSafe ? this.#unsafe(false) : null);
     if (refusal) throw refusal;
     this.#schedule();
+  }
+
+  /** Waits for the look that a reconnect has caused. */
+  async settled(): Promise<void> {
+    if (this.#unknown) await this.#checking;
   }
 
   /** Why nothing may be appended to this partition now; null = it may. @param partition null = to any */
