@@ -1,6 +1,7 @@
 import type { Aedes } from "aedes";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
+import { type Admission, alwaysOpen } from "./admission.ts";
 import { type AedesClient, checkAedesVersion } from "./aedes/aedes-client.ts";
 import { AedesHooks } from "./aedes/aedes-hooks.ts";
 import { createIngestAedes } from "./aedes/ingest-aedes.ts";
@@ -8,7 +9,7 @@ import { SessionQueues } from "./aedes/session-queues.ts";
 import { Authentication, checkAnonymousListener } from "./authentication.ts";
 import type { BrokerConfig } from "./config.ts";
 import { Connection } from "./connection.ts";
-import type { DeviceRegistry } from "./device-registry.ts";
+import type { DeviceRegistry, Identity } from "./device-registry.ts";
 import { Listener } from "./listener.ts";
 import { LiveSubscribers } from "./live-subscribers.ts";
 import { BrokerMetrics } from "./metrics.ts";
@@ -29,6 +30,8 @@ const RETAINED_MAX = 10_000;
 export interface BrokerOptions {
   readonly config: BrokerConfig;
   readonly sink: PublishSink;
+  /** Default: everybody is let in. */
+  readonly admission?: Admission;
   readonly topics: TopicRegistry;
   readonly devices: DeviceRegistry;
   readonly logger: Logger;
@@ -45,6 +48,8 @@ export interface BrokerStatus {
   readonly acknowledged: number;
   /** By reason. */
   readonly refused: Readonly<Record<string, number>>;
+  /** False while CONNECT is refused because the sink has no room. */
+  readonly isOpen: boolean;
 }
 
 /**
@@ -58,6 +63,7 @@ export class Broker {
   readonly #aedes: Aedes;
   readonly #listener: Listener;
   readonly #hooks: AedesHooks;
+  readonly #admission: Admission;
   readonly #sessions = new Set<Session>();
   readonly #paused = new Set<Session>();
   readonly #pacedCloses: PacedCloses;
@@ -92,7 +98,9 @@ export class Broker {
       paused: this.#paused,
       flushSoon: (session) => this.#flushSoon(session),
     };
+    this.#admission = options.admission ?? alwaysOpen;
     this.#hooks = new AedesHooks(context, {
+      admission: this.#admission,
       authentication: new Authentication(devices, {
         anonymous: config.anonymous,
         timeoutMs: config.authenticationTimeoutMs,
@@ -172,6 +180,11 @@ export class Broker {
     this.#listener.destroyAll();
   }
 
+  /** Who is connected with an identity, one for each connection. */
+  identities(): readonly Identity[] {
+    return this.#hooks.identities();
+  }
+
   status(): BrokerStatus {
     return {
       connections: this.#listener.connections,
@@ -180,6 +193,7 @@ export class Broker {
       pausedConnections: this.#paused.size,
       acknowledged: this.#metrics.acknowledged,
       refused: this.#metrics.refusals(),
+      isOpen: this.#admission.isOpen,
     };
   }
 

@@ -12,6 +12,10 @@ const connack = (returnCode: number) => Buffer.from([0x20, 2, 0, returnCode]);
 /** MQTT 5 §3.2: CONNACK with reason code 0x84 Unsupported Protocol Version and no properties. */
 const connackVersion5 = Buffer.from([0x20, 3, 0, 0x84, 0]);
 const identifierRejected = 2;
+const serverUnavailable = 3;
+
+/** The answer while nobody more is let in: come back later. */
+export const noRoom: ConnectFault = { reason: "no-room", connack: connack(serverUnavailable) };
 
 // Control characters [MQTT-1.5.3], and U+FFFD, which is what broken UTF-8 has become by now.
 const unfit = /[\p{Cc}\p{Surrogate}\ufffd]/u;

@@ -1,3 +1,4 @@
+export type { Admission } from "./admission.ts";
 export { Broker, type BrokerOptions, type BrokerStatus, createBroker } from "./broker.ts";
 export { type BrokerConfig, brokerConfigSchema } from "./config.ts";
 export type { DeviceRegistry, DeviceRole, Identity } from "./device-registry.ts";

@@ -35,6 +35,8 @@ export const refusalReasons = [
   "credentials",
   /** CONNECT: the check took too long or too many wait. */
   "authentication-busy",
+  /** CONNECT: the sink is so full that nobody more is let in. */
+  "no-room",
   /** No complete CONNECT in time. */
   "connect-timeout",
   /** More connections, or faster, than configured. */

@@ -18,6 +18,8 @@ export const gatewayErrorCodes = [
   "CHILD_FAILED",
   /** A child process doesn't run or didn't answer in time; the same call may work in a moment. */
   "CHILD_UNREACHABLE",
+  /** Another gateway runs the process that this is for. */
+  "ROLE_ELSEWHERE",
   /** No gateway answers where one was expected. */
   "GATEWAY_NOT_RUNNING",
   /** The bearer token is missing or wrong. */
@@ -58,6 +60,12 @@ export const gatewayErrorCodes = [
   "STREAM_IN_ORDER",
   /** The registry was written by a newer Tidegate. */
   "REGISTRY_VERSION",
+  /** Other admins change the registry all the time; the same call may work in a moment. */
+  "REGISTRY_BUSY",
+  /** The registry's Redis does not hold the registry any more: it was emptied or replaced. */
+  "REGISTRY_LOST",
+  /** This Redis and prefix belong to gateways with another lake. */
+  "REGISTRY_LAKE",
   /** The registry and the lake tell different stories about the same topic. */
   "REGISTRY_CONFLICT",
   /** `prove`: a server of its own did not start. */

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { runCommandLine } from "./cli/run-command-line.ts";
-import { startRole } from "./roles.ts";
+import { startRole } from "./roles/start-role.ts";
+import { shownTitle } from "./settings/secrets.ts";
 import { type RoleName, roleNames } from "./supervisor/messages.ts";
 import { runChild } from "./supervisor/run-child.ts";
 
@@ -13,6 +14,8 @@ if (role && process.send) runChild(role, startRole[role satisfies RoleName]);
 else await runCommand();
 
 async function runCommand(): Promise<void> {
+  const title = shownTitle(process.argv);
+  if (title !== null) process.title = title;
   ignoreClosedPipe(process.stdout);
   process.exitCode = await runCommandLine(process.argv.slice(2), {
     streams: {

@@ -10,9 +10,25 @@ export function createProcessLogger(name: string, config: GatewayConfig): Logger
   const isText = config.log.format === "text" || (config.log.format === "auto" && isatty(stderr));
   const stream = isText ? { write: (line: string) => destination.write(textLine(line)) } : destination;
   return pino(
-    { level: config.log.level, base: { process: name }, redact: ["key", "password", "token"] },
+    {
+      level: config.log.level,
+      base: { process: name },
+      redact: ["key", "password", "token"],
+      serializers: { err: shownError },
+    },
     stream,
   );
+}
+
+/** Errors of ioredis hold the command that failed with its arguments: passwords, or a whole block of messages. */
+function shownError(error: Error): object {
+  const {
+    command: _command,
+    previousErrors: _previous,
+    lastNodeError: _node,
+    ...shown
+  } = pino.stdSerializers.err(error) as unknown as Record<string, unknown>;
+  return shown;
 }
 
 /** `12:00:01.123 WARN  broker  text  {fields}` of a JSON line. */

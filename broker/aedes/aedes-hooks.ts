@@ -1,6 +1,7 @@
 import type { Aedes, AedesOptions, AuthenticateError } from "aedes";
+import type { Admission } from "../admission.ts";
 import { type Authentication, type AuthenticationOutcome, ownsClientId } from "../authentication.ts";
-import { connectFault } from "../connect-checks.ts";
+import { connectFault, noRoom } from "../connect-checks.ts";
 import { endWith } from "../connection.ts";
 import type { Identity } from "../device-registry.ts";
 import { Ingress } from "../ingress.ts";
@@ -15,6 +16,7 @@ import type { AedesClient, ConnectPacket, PublishPacket } from "./aedes-client.t
 const SUBSCRIPTIONS_MAX = 1_000;
 
 interface HookParts {
+  readonly admission: Admission;
   readonly authentication: Authentication;
   readonly rules: TopicRules;
   readonly receivedIds: ReceivedIdsOfSessions;
@@ -85,6 +87,11 @@ export class AedesHooks {
     return session !== undefined && this.#parts.rules.maySubscribe(session.identity, filter);
   }
 
+  /** One of each connection. */
+  identities(): Identity[] {
+    return [...this.#sessions.values()].flatMap(({ identity }) => identity ?? []);
+  }
+
   /** Closes the connections of an identity that was removed or changed. */
   revoke(name: string): void {
     for (const [client, session] of this.#sessions) if (session.identity?.name === name) client.close();
@@ -100,7 +107,8 @@ export class AedesHooks {
     packet: ConnectPacket,
     done: (error: Error | null, isAllowed: boolean) => void,
   ): void {
-    const fault = connectFault(packet, this.#context.config);
+    const fault =
+      connectFault(packet, this.#context.config) ?? (this.#parts.admission.isOpen ? null : noRoom);
     if (!fault) {
       // Kept as long as the connection lasts; as a view it would keep its whole read chunk.
       if (packet.will) packet.will.payload = Buffer.from(packet.will.payload);

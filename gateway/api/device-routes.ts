@@ -24,7 +24,7 @@ export function addDeviceRoutes(app: FastifyInstance, { devices }: ApiServices):
     },
     async (request) => {
       const limit = request.query.limit ?? pageMax;
-      const page = devices.list({ limit, after: request.query.after ?? "" });
+      const page = await devices.list({ limit, after: request.query.after ?? "" });
       return { devices: page, next: page.length === limit ? (page.at(-1)?.name ?? null) : null };
     },
   );

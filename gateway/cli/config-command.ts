@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { stringify } from "smol-toml";
 import { configSettings } from "../config.ts";
+import { shownSetting } from "../settings/secrets.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, addServiceOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
 
@@ -25,7 +26,7 @@ export function addConfigCommand(program: Command, environment: CommandEnvironme
     const { config: loaded, origins } = loadCommandConfig(flags, environment.variables);
     const settings = configSettings().map(({ path, variable, schema }) => ({
       path,
-      value: schema["secret"] === true ? "***" : (valueAt(loaded, path) ?? null),
+      value: shownSetting(path, valueAt(loaded, path) ?? null),
       origin: origins.get(path) ?? "default",
       variable,
       description: String(schema["description"] ?? ""),
@@ -56,7 +57,9 @@ function tomlText(settings: readonly PrintedSetting[]): string {
     section = own;
     const key = setting.path.slice(own === "" ? 0 : own.length + 1);
     lines.push(`# ${setting.description} (${setting.origin})`);
-    lines.push(setting.value === null ? `# ${key} = …` : stringify({ [key]: setting.value }).trim());
+    const isSecret = setting.value !== null && String(setting.value).includes("***");
+    if (setting.value === null) lines.push(`# ${key} = …`);
+    else lines.push(`${isSecret ? "# " : ""}${stringify({ [key]: setting.value }).trim()}`);
   }
   return lines.join("\n");
 }

@@ -10,6 +10,7 @@ export interface ConfigFlags {
   readonly stream?: string;
   readonly window?: string;
   readonly lake?: string;
+  readonly roles?: string;
   readonly config?: string;
 }
 
@@ -24,13 +25,20 @@ export function addLakeOption(command: Command): Command {
   return command.option("--lake <url>", "lake: file:DIR (default: the folder lake of the data folder)");
 }
 
-export function addServiceOptions(command: Command): Command {
+export function addBackendOptions(command: Command): Command {
   return addLakeOption(
+    command
+      .option("--stream <url>", "stream: embedded: or redis://HOST:PORT/DB")
+      .option("--window <url>", "dedupe window: memory: or redis://HOST:PORT/DB (default: as the stream)"),
+  );
+}
+
+export function addServiceOptions(command: Command): Command {
+  return addBackendOptions(
     command
       .option("--mqtt <host:port>", "where MQTT listens (default: 127.0.0.1:1883)")
       .option("--http <host:port>", "where the HTTP API listens (default: 127.0.0.1:8080)")
-      .option("--stream <url>", "stream: embedded:")
-      .option("--window <url>", "dedupe window: memory:"),
+      .option("--roles <list>", "what to run: broker,consumer or one of them (default: both)"),
   );
 }
 
@@ -55,6 +63,7 @@ function settingsOfFlags(flags: ConfigFlags): ConfigSources["flags"] {
   set("stream.url", flags.stream, "--stream");
   set("window.url", flags.window, "--window");
   set("lake.url", flags.lake, "--lake");
+  set("roles", flags.roles, "--roles");
   for (const name of ["mqtt", "http"] as const) {
     const address = flags[name];
     if (address === undefined) continue;

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { RedisStreamStatus } from "../../bridge/index.ts";
 import type { GatewayStatus } from "../supervisor/gateway-status.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, type ConfigFlags } from "./config-options.ts";
@@ -30,14 +31,16 @@ function statusText(status: GatewayStatus): string {
         listening,
       ]),
     ),
-    ...brokerText(status.broker),
+    ...brokerText(status),
+    ...streamText(status),
     "",
     ...booksText(status),
   ];
   return lines.join("\n");
 }
 
-function brokerText(broker: GatewayStatus["broker"]): string[] {
+function brokerText({ broker, roles }: GatewayStatus): string[] {
+  if (!roles.includes("broker")) return ["The broker runs in another gateway."];
   if (!broker) return ["The broker does not answer."];
   const refused = Object.entries(broker.refused)
     .filter(([, count]) => count > 0)
@@ -45,9 +48,12 @@ function brokerText(broker: GatewayStatus["broker"]): string[] {
   const lines = [
     `MQTT: ${broker.connections} connections, ${broker.inFlightMessages} messages in flight, ${broker.acknowledged} acknowledged; refused: ${refused.join(", ") || "none"}`,
   ];
-  const { space, producer } = broker;
-  if (space)
-    lines.push(`Stream: ${space.retainedBytes} of ${space.maxBytes} bytes wait for the lake or for trimming`);
+  const { producer } = broker;
+  if (!broker.isOpen) lines.push("  ! The stream is so full that nobody more may connect.");
+  if (broker.registry.trouble)
+    lines.push(
+      `  ! The registry can't be asked, nobody with a key may connect: ${broker.registry.trouble.message}`,
+    );
   if (producer.isFull) lines.push("  ! The stream does not keep up: publishers wait.");
   const held = producer.lanes.filter(({ heldSinceMs }) => heldSinceMs !== null);
   const causes = new Set(held.flatMap(({ lastFailure }) => lastFailure?.message ?? []));
@@ -55,8 +61,51 @@ function brokerText(broker: GatewayStatus["broker"]): string[] {
   return lines;
 }
 
+function streamText({ broker, consumer, stream }: GatewayStatus): string[] {
+  const space = broker?.space;
+  if (space)
+    return [`Stream: ${space.retainedBytes} of ${space.maxBytes} bytes wait for the lake or for trimming`];
+  const redis = broker?.redis ?? consumer?.redis;
+  return redis ? redisText(stream, redis) : [];
+}
+
+const percent = (share: number) => `${Math.round(share * 100)} %`;
+
+function redisText(stream: string, redis: RedisStreamStatus): string[] {
+  const { durability, replicas, usedBytes, maxBytes, pressure, held, faults, isConnected, versions } = redis;
+  const memory =
+    maxBytes > 0 ? `${usedBytes} of ${maxBytes} bytes used (${percent(usedBytes / maxBytes)})` : "";
+  const copies = replicas > 0 ? `, ${replicas} replicas` : "";
+  const lines = [
+    `Stream: ${stream}, Redis ${[...new Set(versions)].join(", ") || "unknown"}, durability ${durability}${copies}; memory ${memory}, pressure ${pressure}`,
+  ];
+  if (!isConnected) lines.push("  ! Redis does not answer.");
+  if (durability === "relaxed")
+    lines.push(
+      "  ! RELAXED DURABILITY: acknowledged messages are lost when Redis dies. See redis.durability.",
+    );
+  lines.push(...faults.map((fault) => `  ! ${fault}`));
+  if (held) lines.push(`  ! Nothing is acknowledged: ${held.message}`);
+  return lines;
+}
+
+/** Who reads which partition, where that is shared. */
+function leasesText({ leases }: NonNullable<GatewayStatus["consumer"]>): string[] {
+  if (leases.partitions.every(({ expiresInMs }) => expiresInMs === null)) return [];
+  const rows = leases.partitions.map(({ partition, owner, token, expiresInMs, isDue }) => [
+    partition,
+    owner === leases.processName ? `${owner} (this one)` : owner,
+    token,
+    expiresInMs === null ? null : Math.round(expiresInMs),
+    isDue ? "handing over" : "",
+  ]);
+  const failure = leases.failure ? [`  ! The leases can't be renewed: ${leases.failure.message}`] : [];
+  return ["", textTable(["partition", "owner", "token", "expires in ms", ""], rows), ...failure];
+}
+
 /** G8: read = filed + duplicates + quarantined + re-sent + misrouted, and nothing unaccounted. */
-function booksText({ books, consumer }: GatewayStatus): string[] {
+function booksText({ books, consumer, roles }: GatewayStatus): string[] {
+  if (!roles.includes("consumer")) return ["The consumer runs in another gateway, and so its books."];
   if (!books || !consumer) return ["The consumer does not answer: its books can't be shown."];
   const rows = consumer.partitions.map(({ partition, state, counters, unaccounted, lagBytes, lagMs }) => [
     partition,
@@ -94,6 +143,7 @@ function booksText({ books, consumer }: GatewayStatus): string[] {
       [...rows, [...total, books.unaccounted, null, null]],
     ),
     verdict,
+    ...leasesText(consumer),
     ...halts,
     ...failureText(consumer),
     ...windowText(consumer),

@@ -1,18 +1,13 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import {
-  BridgeError,
-  checkStreamAgainstLake,
-  openEmbeddedStream,
-  startNewStream,
-} from "../../bridge/index.ts";
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
-import { loadLakeState } from "../roles.ts";
+import { type NewStream, streamBackend } from "../roles/stream-backend.ts";
+import { shownUrl } from "../settings/secrets.ts";
 import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
 import { killLeftChildren } from "../supervisor/process-record.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
-import { addDataOptions, addLakeOption, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
+import { addBackendOptions, addDataOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
 
 type Flags = ConfigFlags & { readonly json?: boolean; readonly force?: boolean };
 
@@ -23,11 +18,11 @@ export function addStreamCommand(program: Command, environment: CommandEnvironme
 }
 
 function addNew(stream: Command, environment: CommandEnvironment): void {
-  const command = addLakeOption(
+  const command = addBackendOptions(
     addDataOptions(
       stream
         .command("new")
-        .description("with the gateway stopped: put the embedded stream aside and start an empty one"),
+        .description("with all its gateways stopped: put the stream aside and start an empty one"),
     ),
   ).option(
     "--force",
@@ -36,20 +31,19 @@ function addNew(stream: Command, environment: CommandEnvironment): void {
   runAction<Flags>(command, environment, async ({ output, flags }) => {
     const { config } = loadCommandConfig(flags, environment.variables);
     const result = await startNew(config, flags.force === true);
-    const aside = result.movedTo === null ? "" : ` The old one is in ${result.movedTo}.`;
+    const { movedTo, replaces } = result;
+    const aside = movedTo === null ? "" : ` The old one is in ${movedTo}.`;
+    const others = replaces ? " Gateways that still run on the old one must be restarted." : "";
     output.result(
       result,
-      `The stream ${result.streamId} is new and empty.${aside} Start the gateway with \`tidegate up\`.`,
+      `The stream ${result.streamId} is new and empty.${aside}${others} Start the gateway with \`tidegate up\`.`,
     );
     return undefined;
   });
 }
 
-async function startNew(
-  config: GatewayConfig,
-  force: boolean,
-): Promise<{ streamId: string; movedTo: string | null }> {
-  const { data, stream: folder } = config.folders;
+async function startNew(config: GatewayConfig, force: boolean): Promise<NewStream> {
+  const { data } = config.folders;
   if (!existsSync(data))
     throw new GatewayError("DATA_FOLDER_UNUSABLE", `There is no data folder ${data}: name it with --data.`, {
       retryable: false,
@@ -57,37 +51,16 @@ async function startNew(
   const lock = await DataFolderLock.acquire(data, { pid: process.pid, startedAt: new Date().toISOString() });
   try {
     await killLeftChildren(data);
-    if (!force && (await fitsLake(config)))
+    const backend = streamBackend(config);
+    if (!force && (await backend.fitsLake(config)))
       throw new GatewayError(
         "STREAM_IN_ORDER",
-        `The stream in ${folder} fits the lake: nothing has to be given up. --force puts it aside all the same, with everything in it that was not filed.`,
+        `The stream ${shownUrl(config.stream.url)} fits the lake: nothing has to be given up. --force puts it aside all the same, with everything in it that was not filed.`,
         { retryable: false },
       );
-    return await startNewStream({ folder, partitionCount: config.stream.partitionCount });
+    return await backend.startNew(config);
   } finally {
     await lock.release();
-  }
-}
-
-/** False where the stream is missing, damaged, or has another past than the lake. */
-async function fitsLake(config: GatewayConfig): Promise<boolean> {
-  const lake = await loadLakeState(config);
-  try {
-    const stream = await openEmbeddedStream({
-      mode: "read",
-      folder: config.folders.stream,
-      maxBytes: config.stream.maxBytes,
-    });
-    try {
-      await checkStreamAgainstLake(stream, lake);
-      return true;
-    } finally {
-      await stream.close();
-    }
-  } catch (error) {
-    // What a newer version wrote may be in order.
-    if (error instanceof BridgeError && error.code !== "STREAM_VERSION") return false;
-    throw error;
   }
 }
 

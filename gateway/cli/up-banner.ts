@@ -1,7 +1,9 @@
 import type { GatewayConfig } from "../config.ts";
+import { shownUrl } from "../settings/secrets.ts";
 
 export interface Places {
-  readonly mqtt: string;
+  /** null where this gateway runs no broker. */
+  readonly mqtt: string | null;
   readonly http: string;
   readonly data: string;
   readonly lake: string;
@@ -9,27 +11,42 @@ export interface Places {
 
 /** What a person sees when the gateway is ready: where everything is, and what to type next. */
 export function bannerText(config: GatewayConfig, places: Places): string {
-  const [host, port] = splitAddress(places.mqtt);
+  const [host, port] = splitAddress(places.mqtt ?? "HOST:1883");
   const dataFlag = config.data === "./data" ? "" : ` --data ${quoted(config.data)}`;
   const address = `${host === "127.0.0.1" ? "" : `-h ${host} `}${port === "1883" ? "" : `-p ${port} `}`;
   const lines = [
     "",
     "Tidegate is ready.",
-    `  MQTT   mqtt://${places.mqtt}`,
+    places.mqtt === null ? "  MQTT   in another gateway (setting roles)" : `  MQTT   mqtt://${places.mqtt}`,
     `  HTTP   http://${places.http}  (/openapi.json; token in ${places.data}/api-token)`,
     `  data   ${places.data}`,
     `  lake   ${places.lake}`,
+    ...sharedPlaces(config),
     config.mqtt.anonymous
       ? "Anonymous: any client of this machine may connect without a key; the MQTT port is open on loopback only."
       : "Clients need a key: `npx tidegate devices add NAME`.",
     "",
     "Publish something:",
     `  mosquitto_pub ${address}-t fleet/dev1/telemetry -q 1 -m '{"id":"1","ts":'$(date +%s%3N)',"temperature":21.5}'`,
-    "and about five seconds later read it:",
+    `and about ${Math.round(config.consumer.maxBatchAgeMs / 1_000)} seconds later read it:`,
     `  npx tidegate query${dataFlag} "SELECT device_id, event_time, temperature FROM telemetry"`,
     "",
   ];
   return lines.join("\n");
+}
+
+/** What other gateways may use as well. */
+function sharedPlaces(config: GatewayConfig): string[] {
+  const { stream, window } = config.backends;
+  const lines: string[] = [];
+  if (stream.kind !== "embedded")
+    lines.push(`  stream ${shownUrl(config.stream.url)}  (with topics and identities)`);
+  if (stream.kind !== "embedded" && config.redis.durability === "relaxed")
+    lines.push(
+      "  RELAXED DURABILITY: acknowledged messages are lost when Redis dies (setting redis.durability)",
+    );
+  if (window.kind !== "memory") lines.push(`  window ${shownUrl(config.window.url ?? "")}`);
+  return lines;
 }
 
 function splitAddress(address: string): [host: string, port: string] {

@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import type { GatewayConfig } from "../config.ts";
 import { createProcessLogger } from "../process-logger.ts";
-import { openGatewayLake } from "../roles.ts";
+import { openGatewayLake } from "../roles/lake.ts";
+import { streamBackend } from "../roles/stream-backend.ts";
 import { type RunningGateway, runGateway } from "../supervisor/run-gateway.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import type { CommandOutput } from "./command-output.ts";
@@ -16,9 +17,25 @@ export function addUpCommand(program: Command, environment: CommandEnvironment):
     const { version, program: file } = environment;
     const random = Math.random;
     const now = Date.now;
-    const options = { config, logger, version, program: file, openLake: openGatewayLake, random, now };
     const signals = catchSignals();
-    const gateway = await runGateway(options);
+    const stopped = new AbortController();
+    void signals.first.then(() => stopped.abort());
+    const started = await runGateway({
+      config,
+      logger,
+      version,
+      program: file,
+      openLake: openGatewayLake,
+      openRegistry: (options, lake) => streamBackend(config).openRegistry(options, lake),
+      signal: stopped.signal,
+      random,
+      now,
+    }).catch((error: unknown) => {
+      if (stopped.signal.aborted) return null;
+      throw error;
+    });
+    if (!started) return 0;
+    const gateway = started;
     signals.onSecond(() => {
       gateway.supervisor.killAll();
       process.exit(1);
@@ -41,7 +58,7 @@ export function addUpCommand(program: Command, environment: CommandEnvironment):
 function announce(gateway: RunningGateway, config: GatewayConfig, output: CommandOutput): void {
   gateway.ready.then(
     () => {
-      const mqtt = gateway.supervisor.child("broker").status.listening ?? "";
+      const mqtt = gateway.supervisor.child("broker")?.status.listening ?? null;
       const places = { mqtt, http: gateway.apiAddress, data: config.folders.data, lake: gateway.lakeUrl };
       output.result({ event: "ready", pid: process.pid, ...places }, bannerText(config, places));
     },

@@ -26,8 +26,8 @@ export class Devices {
     this.#options = options;
   }
 
-  list(page: { limit: number; after: string }): DeviceView[] {
-    return this.#options.store.devices(page.limit, page.after).map(viewOf);
+  async list(page: { limit: number; after: string }): Promise<DeviceView[]> {
+    return (await this.#options.store.devices(page.limit, page.after)).map(viewOf);
   }
 
   /** `key` is shown this once, and null where the caller gave a password. Throws DEVICE_INVALID, DEVICE_EXISTS. */

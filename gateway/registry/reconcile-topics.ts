@@ -1,39 +1,59 @@
 import { isDeepStrictEqual } from "node:util";
 import { GatewayError } from "../errors.ts";
-import type { RegistryStore } from "./registry-store.ts";
+import { type RegistryStore, topicKey } from "./registry-store.ts";
 import type { TopicArchive } from "./topic-archive.ts";
 import type { TopicRecord } from "./topic-definition.ts";
 import { isAmbiguous } from "./topics.ts";
 
+/** Each attempt that loses has seen another gateway's change. */
+const attemptsMax = 20;
+
 /**
  * Makes registry and lake know the same topic versions, at start. The registry takes over what only the lake has (it is new, or an older
  * copy, or its process died between the two writes); the lake is given what only the registry has (it is new, or an older copy).
- * Throws REGISTRY_CONFLICT where they contradict each other, and changes nothing then.
+ * Several gateways may do so at the same time. Throws REGISTRY_CONFLICT where they contradict each other, and changes nothing then.
  */
 export async function reconcileTopics(
   store: RegistryStore,
   archive: TopicArchive,
 ): Promise<{ imported: number; exported: number }> {
-  const inLake = new Map((await archive.readAll()).map((record) => [keyOf(record), record]));
-  const inRegistry = new Map(store.allTopics().map((record) => [keyOf(record), record]));
+  for (let attempt = 0; attempt < attemptsMax; attempt++) {
+    const done = await tryReconcile(store, archive);
+    if (done) return done;
+  }
+  throw new GatewayError("REGISTRY_BUSY", "Other gateways change the topics all the time: start again.", {
+    retryable: true,
+  });
+}
+
+/** null: another gateway was faster. */
+async function tryReconcile(
+  store: RegistryStore,
+  archive: TopicArchive,
+): Promise<{ imported: number; exported: number } | null> {
+  // In this order: what another gateway has written into the lake by now stands in the registry before.
+  const inLake = new Map((await archive.readAll()).map((record) => [topicKey(record), record]));
+  await store.refresh();
+  const { topicsVersion } = store;
+  const reserved = [...store.reservedTopics()];
+  const inRegistry = new Map([...store.allTopics(), ...reserved].map((record) => [topicKey(record), record]));
   for (const [key, record] of inRegistry) {
     const other = inLake.get(key);
-    if (other && !isDeepStrictEqual(other, record))
-      throw conflict(`version ${record.version} of the topic ${record.name} differs`);
+    if (other && !isDeepStrictEqual(other, record)) throw differs(record);
   }
   const missingHere = [...inLake].filter(([key]) => !inRegistry.has(key)).map(([, record]) => record);
   const missingThere = [...inRegistry].filter(([key]) => !inLake.has(key)).map(([, record]) => record);
   checkUnion([...inRegistry.values(), ...missingHere]);
+  if (missingHere.length > 0 && !(await store.reserveTopics(missingHere, topicsVersion))) return null;
   for (const record of missingThere) {
-    if ((await archive.write(record)) === "taken")
-      throw conflict(`version ${record.version} of the topic ${record.name} differs`);
+    if ((await archive.write(record)) === "taken") throw differs(record);
   }
-  if (missingHere.length > 0) await store.addTopics(missingHere);
+  if (missingHere.length + reserved.length > 0) await store.publishTopics([...missingHere, ...reserved]);
   return { imported: missingHere.length, exported: missingThere.length };
 }
 
-function keyOf(record: TopicRecord): string {
-  return `${record.topicId}/${record.version}`;
+function differs(record: TopicRecord): GatewayError {
+  return conflict(`version ${record.version} of the topic ${record.name} differs`);
 }
 
 function checkUnion(records: readonly TopicRecord[]): void {

@@ -1,137 +1,70 @@
-import { mkdirSync, statfsSync } from "node:fs";
-import { type Database, open, type RootDatabase } from "lmdb";
-import { GatewayError } from "../errors.ts";
 import type { DeviceRecord } from "./device-record.ts";
 import type { TopicRecord } from "./topic-definition.ts";
 
-/** Reader slots: a few per process, and those that killed processes left behind until the next writer clears them. */
-const maxReaders = 126;
-/** What this version writes and reads. */
-const format = 1;
-const formatFact = "format";
-/** More than a change writes. lmdb-js must not be the one that finds the disk full: it damages its own heap while it words the error. */
-const spaceMinBytes = 1024 * 1024;
-
-/**
- * The registry's database: one writer (the supervisor), any number of reading processes.
- * Whoever reads sees whole changes only; a change that resolved survives a power cut.
- */
-export class RegistryStore {
-  readonly #folder: string;
-  readonly #root: RootDatabase;
-  readonly #topics: Database<TopicRecord, [string, number]>;
-  readonly #devices: Database<DeviceRecord, string>;
-  readonly #facts: Database<unknown, string>;
-
-  private constructor(folder: string, root: RootDatabase) {
-    this.#folder = folder;
-    this.#root = root;
-    this.#topics = root.openDB({ name: "topics", encoding: "json" });
-    this.#devices = root.openDB({ name: "devices", encoding: "json" });
-    this.#facts = root.openDB({ name: "facts", encoding: "json" });
-  }
-
-  /** Makes the registry where there is none. Throws REGISTRY_VERSION, DISK_FULL. Every change throws DISK_FULL as well. */
-  static async openForWriting(folder: string): Promise<RegistryStore> {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    checkSpace(folder);
-    const root = open({ path: folder, maxReaders, maxDbs: 8 });
-    root.readerCheck();
-    const store = new RegistryStore(folder, root);
-    const found = store.fact(formatFact);
-    if (found === undefined) await store.setFact(formatFact, format);
-    else if (found !== format) {
-      await store.close();
-      throw new GatewayError(
-        "REGISTRY_VERSION",
-        `The registry in ${folder} has format ${found}; this Tidegate knows ${format}. Use the version that wrote it, or a newer one.`,
-        { retryable: false },
-      );
-    }
-    return store;
-  }
-
-  /** The folder must have been opened for writing once before. */
-  static openForReading(folder: string): RegistryStore {
-    return new RegistryStore(folder, open({ path: folder, maxReaders, maxDbs: 8, readOnly: true }));
-  }
-
-  /** Lets the next reads see what other processes have committed. */
-  refresh(): void {
-    this.#root.resetReadTxn();
-  }
-
-  /** Every version of every topic, by topic id and version. */
-  allTopics(): TopicRecord[] {
-    return [...this.#topics.getRange({})].map(({ value }) => value);
-  }
-
-  /** The last version of every topic, deleted ones included. */
-  latestTopics(): TopicRecord[] {
-    const latest = new Map<string, TopicRecord>();
-    for (const record of this.allTopics()) latest.set(record.topicId, record);
-    return [...latest.values()];
-  }
-
-  async addTopics(records: readonly TopicRecord[]): Promise<void> {
-    checkSpace(this.#folder);
-    await this.#root.transaction(() => {
-      for (const record of records) void this.#topics.put([record.topicId, record.version], record);
-    });
-    await this.#root.flushed;
-  }
-
-  device(name: string): DeviceRecord | undefined {
-    return this.#devices.get(name);
-  }
-
-  /** In order of their names, strictly after `after`. */
-  devices(limit: number, after = ""): DeviceRecord[] {
-    const range = this.#devices.getRange({ start: after, exclusiveStart: after !== "", limit });
-    return [...range].map(({ value }) => value);
-  }
-
-  /** False (nothing changed) where the name is taken. */
-  async addDevice(record: DeviceRecord): Promise<boolean> {
-    checkSpace(this.#folder);
-    const added = await this.#devices.ifNoExists(record.name, () => this.#devices.put(record.name, record));
-    await this.#root.flushed;
-    return added;
-  }
-
-  /** False where there was none. */
-  async removeDevice(name: string): Promise<boolean> {
-    checkSpace(this.#folder);
-    const removed = await this.#root.transaction(() => {
-      if (!this.#devices.doesExist(name)) return false;
-      void this.#devices.remove(name);
-      return true;
-    });
-    await this.#root.flushed;
-    return removed;
-  }
-
-  fact(name: string): unknown {
-    return this.#facts.get(name);
-  }
-
-  async setFact(name: string, value: unknown): Promise<void> {
-    checkSpace(this.#folder);
-    await this.#facts.put(name, value);
-    await this.#root.flushed;
-  }
-
-  async close(): Promise<void> {
-    await this.#root.close();
-  }
+/** Told of what others have changed. */
+export interface RegistryListener {
+  /** `allTopics` may answer something else now. */
+  topicsChanged?(): void;
+  /** The identity of this name was removed. */
+  deviceRevoked?(name: string): void;
+  /** Which identities were removed can't be told: whoever relies on one looks it up again. */
+  identitiesInDoubt?(): void;
 }
 
-function checkSpace(folder: string): void {
-  const { bavail, bsize } = statfsSync(folder);
-  if (bavail * bsize >= spaceMinBytes) return;
-  throw new GatewayError(
-    "DISK_FULL",
-    `The disk of ${folder} is full: nothing was changed. Free some space and try again.`,
-    { retryable: true },
-  );
+export interface RegistryStatus {
+  readonly kind: "lmdb" | "redis";
+  /** Why it can't be asked now, since when (ms since the epoch); null = it answers. */
+  readonly trouble: { readonly code: string; readonly message: string; readonly sinceMs: number } | null;
+}
+
+/**
+ * PORT: topics and identities, shared by the processes and, where the implementation is on a server, by the gateways that use it.
+ *
+ * - Topic versions are only ever added. They are read from memory as of the last `refresh`; a server's registry also refreshes itself,
+ *   so that what another gateway adds, or an identity that it removes, is known and told to listeners within a second.
+ * - Adding takes two steps, so that exactly one of several admins wins and the lake knows a version before any broker does:
+ *   `reserveTopics`, which answers false and changes nothing unless `topicsVersion` still is what the caller decided by, and
+ *   `publishTopics`, which makes reserved versions visible. Whoever finds versions reserved by somebody who died between the two may
+ *   publish them, once they are in the lake. Both are idempotent.
+ * - Identities are looked up when asked for, never from a cache: a removed one is refused from the moment of its removal.
+ * - A change that resolved survives a power cut. Calls reject with a retryable error where the registry can't be reached or was lost.
+ */
+export interface RegistryStore {
+  refresh(): Promise<void>;
+  /** Every visible version of every topic, in no order between topics, rising versions within one. */
+  allTopics(): readonly TopicRecord[];
+  reservedTopics(): readonly TopicRecord[];
+  /** Another number after each change of what `allTopics` and `reservedTopics` answer together. */
+  readonly topicsVersion: number;
+  reserveTopics(records: readonly TopicRecord[], topicsVersion: number): Promise<boolean>;
+  publishTopics(records: readonly TopicRecord[]): Promise<void>;
+  /** Takes reservations back that the lake is known not to hold. */
+  releaseTopics(records: readonly TopicRecord[]): Promise<void>;
+  device(name: string): Promise<DeviceRecord | undefined>;
+  /** In order of their names, strictly after `after`. */
+  devices(limit: number, after?: string): Promise<DeviceRecord[]>;
+  /** False (nothing changed) where the name is taken. */
+  addDevice(record: DeviceRecord): Promise<boolean>;
+  /** False where there was none. */
+  removeDevice(name: string): Promise<boolean>;
+  fact(name: string): Promise<unknown>;
+  setFact(name: string, value: unknown): Promise<void>;
+  listen(listener: RegistryListener): void;
+  status(): RegistryStatus;
+  close(): Promise<void>;
+}
+
+/** The last visible version of every topic, deleted ones included. */
+export function latestTopics(store: Pick<RegistryStore, "allTopics">): TopicRecord[] {
+  const latest = new Map<string, TopicRecord>();
+  for (const record of store.allTopics()) {
+    const known = latest.get(record.topicId);
+    if (!known || known.version < record.version) latest.set(record.topicId, record);
+  }
+  return [...latest.values()];
+}
+
+/** Unique among all versions of all topics. */
+export function topicKey({ topicId, version }: Pick<TopicRecord, "topicId" | "version">): string {
+  return `${topicId}/${version}`;
 }

@@ -13,9 +13,12 @@ const verifiedMax = 10_000;
 /** What an unknown name's secret is compared with, so that the answer takes as long as a wrong secret's. */
 const nobody = hashKey("");
 
-/** The broker's view of the identities: read from the database at each connect, so that a change counts at once. */
+/** Lookups of identities in doubt at the same time. */
+const doubtsMax = 64;
+
+/** The broker's view of the identities: looked up at each connect, so that a change counts at once. */
 export class StoredDeviceRegistry implements DeviceRegistry {
-  readonly #store: RegistryStore;
+  readonly #store: Pick<RegistryStore, "device">;
   readonly #listeners: ((name: string) => void)[] = [];
   /** Passwords that were right, keyed so that neither they nor their plain hash is kept; oldest first. */
   readonly #verified = new Set<string>();
@@ -23,21 +26,39 @@ export class StoredDeviceRegistry implements DeviceRegistry {
   #checks = 0;
   readonly #waiting: (() => void)[] = [];
   readonly #queueMax: number;
+  /** Which record an identity was made from, as long as a connection keeps it. */
+  readonly #records = new WeakMap<Identity, string>();
 
-  constructor(store: RegistryStore, options: { queueMax?: number } = {}) {
+  constructor(store: Pick<RegistryStore, "device" | "listen">, options: { queueMax?: number } = {}) {
     this.#store = store;
     this.#queueMax = options.queueMax ?? passwordQueueMax;
+    store.listen({ deviceRevoked: (name) => this.revoked(name) });
   }
 
-  /** Rejects with AUTHENTICATION_BUSY (retryable) where too many passwords wait to be checked. */
+  /** Rejects with a retryable error where too many passwords wait to be checked (AUTHENTICATION_BUSY), or the registry can't be asked. */
   async verify(name: string, secret: Uint8Array): Promise<Identity | null> {
-    this.#store.refresh();
-    const record = this.#store.device(name);
+    const record = await this.#store.device(name);
     if (record?.secret.kind === "password")
-      return (await this.#isRightPassword(record, secret)) ? identityOf(record) : null;
+      return (await this.#isRightPassword(record, secret)) ? this.#identityOf(record) : null;
     const stored = record?.secret.kind === "key" ? record.secret : nobody;
     const isRight = stored.kind === "key" && isRightKey(stored, secret);
-    return record && isRight ? identityOf(record) : null;
+    return record && isRight ? this.#identityOf(record) : null;
+  }
+
+  /**
+   * Looks identities that `verify` answered up again, and tells the listeners of those that were removed or made anew since.
+   * Rejects where the registry can't be reached.
+   */
+  async recheck(identities: readonly Identity[]): Promise<void> {
+    const keyOf = (identity: Identity) => `${this.#records.get(identity)}/${identity.name}`;
+    const left = [...new Map(identities.map((identity) => [keyOf(identity), identity])).values()];
+    const checkNext = async (): Promise<void> => {
+      for (let next = left.pop(); next; next = left.pop()) {
+        const record = await this.#store.device(next.name);
+        if (record?.id !== this.#records.get(next)) this.revoked(next.name);
+      }
+    };
+    await Promise.all(Array.from({ length: doubtsMax }, checkNext));
   }
 
   onRevoked(listener: (name: string) => void): void {
@@ -47,6 +68,12 @@ export class StoredDeviceRegistry implements DeviceRegistry {
   /** Tells the listeners that an identity was removed or changed. */
   revoked(name: string): void {
     for (const listener of this.#listeners) listener(name);
+  }
+
+  #identityOf(record: DeviceRecord): Identity {
+    const identity = { name: record.name, role: record.role, topicPrefixes: record.topicPrefixes };
+    this.#records.set(identity, record.id);
+    return identity;
   }
 
   async #isRightPassword(record: DeviceRecord, secret: Uint8Array): Promise<boolean> {
@@ -97,8 +124,4 @@ export class StoredDeviceRegistry implements DeviceRegistry {
     if (next) next();
     else this.#checks--;
   }
-}
-
-function identityOf(record: DeviceRecord): Identity {
-  return { name: record.name, role: record.role, topicPrefixes: record.topicPrefixes };
 }

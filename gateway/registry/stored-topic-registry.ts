@@ -1,15 +1,19 @@
 import type { TopicRegistry, TopicRule } from "../../broker/index.ts";
-import type { RegistryStore } from "./registry-store.ts";
+import { latestTopics, type RegistryStore } from "./registry-store.ts";
 
-/** The broker's view of the topics, kept in memory and read again when `refresh` says that they changed. */
+/** The broker's view of the topics, kept in memory and made anew when the registry says that they changed. */
 export class StoredTopicRegistry implements TopicRegistry {
-  readonly #store: RegistryStore;
   readonly #listeners: (() => void)[] = [];
   #topics: readonly TopicRule[];
 
-  constructor(store: RegistryStore) {
-    this.#store = store;
+  constructor(store: Pick<RegistryStore, "allTopics" | "listen">) {
     this.#topics = rulesOf(store);
+    store.listen({
+      topicsChanged: () => {
+        this.#topics = rulesOf(store);
+        for (const listener of this.#listeners) listener();
+      },
+    });
   }
 
   topics(): readonly TopicRule[] {
@@ -19,15 +23,9 @@ export class StoredTopicRegistry implements TopicRegistry {
   onChange(listener: () => void): void {
     this.#listeners.push(listener);
   }
-
-  refresh(): void {
-    this.#store.refresh();
-    this.#topics = rulesOf(this.#store);
-    for (const listener of this.#listeners) listener();
-  }
 }
 
 /** A record says more than a rule needs; the broker reads the rule's part. */
-function rulesOf(store: RegistryStore): readonly TopicRule[] {
-  return store.latestTopics().filter((record) => !record.deleted);
+function rulesOf(store: Pick<RegistryStore, "allTopics">): readonly TopicRule[] {
+  return latestTopics(store).filter((record) => !record.deleted);
 }

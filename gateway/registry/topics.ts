@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { compareSpecificity, filtersOverlap, parseTopicFilter } from "../../devices/protocol/topic-filter.ts";
 import { GatewayError } from "../errors.ts";
-import type { RegistryStore } from "./registry-store.ts";
+import { latestTopics, type RegistryStore, topicKey } from "./registry-store.ts";
 import type { TopicArchive } from "./topic-archive.ts";
 import { columnConflicts } from "./topic-columns.ts";
 import { defineTopic, type TopicDefinition, type TopicInput, type TopicRecord } from "./topic-definition.ts";
@@ -17,9 +17,12 @@ export interface TopicsOptions {
   readonly changed: () => Promise<void>;
 }
 
+/** Each attempt that loses has seen another admin's change; then it decides anew. */
+const attemptsMax = 20;
+
 /**
- * What admins do with topics. Used by one process (the supervisor); calls run one after another.
- * Each version stands in the lake before it stands in the registry, so that the broker never accepts what the lake can't explain.
+ * What admins do with topics. Calls of one process (a gateway's supervisor) run one after another; between gateways that share a registry
+ * the reservation decides. Each version stands in the lake before a broker sees it, so that none accepts what the lake can't explain.
  */
 export class Topics {
   readonly #options: TopicsOptions;
@@ -31,8 +34,7 @@ export class Topics {
 
   /** Live topics by name; with `deleted` also those whose acceptance has been stopped. */
   list(options: { deleted: boolean }): TopicRecord[] {
-    return this.#options.store
-      .latestTopics()
+    return latestTopics(this.#options.store)
       .filter((record) => options.deleted || !record.deleted)
       .sort((left, right) => left.name.localeCompare(right.name));
   }
@@ -49,7 +51,7 @@ export class Topics {
    * A live topic with this very definition is left alone (`created` false); with another one it is TOPIC_EXISTS.
    */
   create(input: TopicInput): Promise<{ topic: TopicRecord; created: boolean }> {
-    return this.#inTurn(async () => {
+    return this.#change(() => {
       const definition = defineTopic(input);
       const versions = this.#versionsOf(definition.name);
       const live = liveOf(versions);
@@ -61,19 +63,19 @@ export class Topics {
           { retryable: false },
         );
       }
-      return { topic: await this.#add(definition, versions), created: true };
+      return { topic: this.#next(definition, versions), created: true };
     });
   }
 
   /** The live topic's next version; the same definition again changes nothing. Throws TOPIC_UNKNOWN, TOPIC_INCOMPATIBLE. */
   update(input: TopicInput): Promise<{ topic: TopicRecord; created: boolean }> {
-    return this.#inTurn(async () => {
+    return this.#change(() => {
       const definition = defineTopic(input);
       const versions = this.#versionsOf(definition.name);
       const live = liveOf(versions);
       if (!live) throw unknownTopic(definition.name);
       if (isDeepStrictEqual(definitionOf(live), definition)) return { topic: live, created: false };
-      return { topic: await this.#add(definition, versions), created: true };
+      return { topic: this.#next(definition, versions), created: true };
     });
   }
 
@@ -81,8 +83,8 @@ export class Topics {
    * Stops acceptance. What is in the stream already is still filed: the definition and the table stay.
    * Throws TOPIC_UNKNOWN, and TOPIC_PURGE_UNSAFE where `purge` is asked for.
    */
-  delete(name: string, options: { purge: boolean }): Promise<TopicRecord> {
-    return this.#inTurn(async () => {
+  async delete(name: string, options: { purge: boolean }): Promise<TopicRecord> {
+    const { topic } = await this.#change(() => {
       if (options.purge)
         throw new GatewayError(
           "TOPIC_PURGE_UNSAFE",
@@ -93,11 +95,13 @@ export class Topics {
       const live = liveOf(versions);
       if (!live) throw unknownTopic(name);
       const record = { ...live, version: live.version + 1, createdAtMs: this.#options.now(), deleted: true };
-      return await this.#store(record);
+      return { topic: record, created: true };
     });
+    return topic;
   }
 
-  async #add(definition: TopicDefinition, versions: readonly TopicRecord[]): Promise<TopicRecord> {
+  /** The version that would be stored. */
+  #next(definition: TopicDefinition, versions: readonly TopicRecord[]): TopicRecord {
     const conflicts = [
       ...new Set(versions.flatMap((old) => columnConflicts(old.columns, definition.columns))),
     ];
@@ -110,13 +114,13 @@ export class Topics {
     this.#refuseUnreachablePayload(definition);
     this.#refuseAmbiguity(definition);
     const last = versions.at(-1);
-    return await this.#store({
+    return {
       ...definition,
       topicId: last?.topicId ?? randomBytes(8).toString("hex"),
       version: (last?.version ?? 0) + 1,
       createdAtMs: this.#options.now(),
       deleted: false,
-    });
+    };
   }
 
   #refuseUnreachablePayload({ maxPayloadBytes, filter }: TopicDefinition): void {
@@ -141,16 +145,55 @@ export class Topics {
       );
   }
 
-  async #store(record: TopicRecord): Promise<TopicRecord> {
-    if ((await this.#options.archive.write(record)) === "taken")
+  /** @param decide Says by the topics as they are what shall be stored (`created`) or what is there already; asked again where another admin was faster. */
+  #change(
+    decide: () => { topic: TopicRecord; created: boolean },
+  ): Promise<{ topic: TopicRecord; created: boolean }> {
+    return this.#inTurn(async () => {
+      const { store } = this.#options;
+      for (let attempt = 0; attempt < attemptsMax; attempt++) {
+        const topicsVersion = await this.#settledVersion();
+        const decided = decide();
+        if (!decided.created) return decided;
+        if (!(await store.reserveTopics([decided.topic], topicsVersion))) continue;
+        await this.#publish(decided.topic);
+        await this.#options.changed();
+        return decided;
+      }
+      throw new GatewayError(
+        "REGISTRY_BUSY",
+        "Other admins change the topics all the time: try again in a moment.",
+        { retryable: true },
+      );
+    });
+  }
+
+  /** Finishes what an admin that died, or is just at it, has reserved, so that the decision is made by what stays. */
+  async #settledVersion(): Promise<number> {
+    const { store } = this.#options;
+    await store.refresh();
+    const reserved = [...store.reservedTopics()];
+    if (reserved.length === 0) return store.topicsVersion;
+    for (const record of reserved) await this.#publish(record);
+    await store.refresh();
+    return store.topicsVersion;
+  }
+
+  async #publish(record: TopicRecord): Promise<void> {
+    const { store, archive } = this.#options;
+    const outcome = await archive.write(record).catch(async (error: unknown) => {
+      if (await isAbsent(archive, record)) await store.releaseTopics([record]);
+      throw error;
+    });
+    if (outcome === "taken") {
+      await store.releaseTopics([record]);
       throw new GatewayError(
         "REGISTRY_CONFLICT",
-        `The lake holds another version ${record.version} of the topic ${record.name}: another gateway uses this lake, or this registry is an older copy. Restart the gateway: it takes over what the lake knows.`,
+        `The lake holds another version ${record.version} of the topic ${record.name}: a gateway with another registry uses this lake, or this registry is an older copy. Restart the gateway: it takes over what the lake knows.`,
         { retryable: false },
       );
-    await this.#options.store.addTopics([record]);
-    await this.#options.changed();
-    return record;
+    }
+    await store.publishTopics([record]);
   }
 
   #versionsOf(name: string): TopicRecord[] {
@@ -161,6 +204,15 @@ export class Topics {
     const result = this.#last.then(step, step);
     this.#last = result.catch(() => undefined);
     return result;
+  }
+}
+
+/** False where the lake holds the record or can't tell. */
+async function isAbsent(archive: TopicArchive, record: TopicRecord): Promise<boolean> {
+  try {
+    return !(await archive.readAll()).some((known) => topicKey(known) === topicKey(record));
+  } catch {
+    return false;
   }
 }
 

@@ -1,9 +1,20 @@
 import { resolve } from "node:path";
+import { BridgeError, parseRedisUrl, type RedisTarget } from "../../bridge/index.ts";
 
 /** What a URL of `stream.url`, `window.url` or `lake.url` names; `fault` says what to write instead. */
 export type UrlReading<Target> =
   | { readonly target: Target }
   | { readonly expected: string; readonly mend: string };
+
+/** `embedded` = the built-in stream in the data folder. */
+export type StreamTarget =
+  | { readonly kind: "embedded" }
+  | { readonly kind: "redis"; readonly redis: RedisTarget };
+
+/** `memory` = the dedupe window in each consumer's memory, rebuilt from the lake wherever it is missing. */
+export type WindowTarget =
+  | { readonly kind: "memory" }
+  | { readonly kind: "redis"; readonly redis: RedisTarget };
 
 export interface LakeTarget {
   readonly kind: "file";
@@ -11,42 +22,56 @@ export interface LakeTarget {
   readonly folder: string;
 }
 
-const laterKinds: Readonly<Record<string, string>> = {
+export const streamUrls = "embedded: or redis://HOST:PORT/DB";
+export const windowUrls = "memory: or redis://HOST:PORT/DB";
+
+const laterKinds: Readonly<Record<string, string>> = { "kinesis:": "Amazon Kinesis", "s3:": "Amazon S3" };
+const elsewhere: Readonly<Record<string, string>> = {
   "redis:": "Redis",
-  "rediss:": "Redis over TLS",
-  "kinesis:": "Amazon Kinesis",
-  "s3:": "Amazon S3",
+  "rediss:": "Redis",
+  "memory:": "Memory",
+  "embedded:": "The embedded stream",
 };
 
-function unavailable<Target>(url: string, scheme: string, instead: string): UrlReading<Target> {
+function unavailable<Target>(scheme: string, instead: string): UrlReading<Target> {
   const later = laterKinds[scheme];
-  return {
-    expected: instead,
-    mend: later
-      ? `${later} is not available in this version: use ${instead}`
-      : `${JSON.stringify(url)} names no backend: use ${instead}`,
-  };
+  const other = elsewhere[scheme];
+  if (later) return { expected: instead, mend: `${later} is not available in this version: use ${instead}` };
+  return { expected: instead, mend: `${other ?? "it"} names no backend here: use ${instead}` };
 }
 
 function schemeOf(url: string): string {
   return /^[a-z0-9+.-]+:/.exec(url)?.[0] ?? "";
 }
 
-/** `embedded:` = the built-in stream in the data folder. */
-export function readStreamUrl(url: string): UrlReading<{ readonly kind: "embedded" }> {
-  return url === "embedded:"
-    ? { target: { kind: "embedded" } }
-    : unavailable(url, schemeOf(url), "embedded:");
+export function readStreamUrl(url: string): UrlReading<StreamTarget> {
+  return url === "embedded:" ? { target: { kind: "embedded" } } : readRedisUrl(url, streamUrls);
 }
 
-/** `memory:` = the dedupe window in the consumer's memory, rebuilt from the lake at start. */
-export function readWindowUrl(url: string): UrlReading<{ readonly kind: "memory" }> {
-  return url === "memory:" ? { target: { kind: "memory" } } : unavailable(url, schemeOf(url), "memory:");
+export function readWindowUrl(url: string): UrlReading<WindowTarget> {
+  return url === "memory:" ? { target: { kind: "memory" } } : readRedisUrl(url, windowUrls);
+}
+
+function readRedisUrl(
+  url: string,
+  expected: string,
+): UrlReading<{ readonly kind: "redis"; readonly redis: RedisTarget }> {
+  const scheme = schemeOf(url);
+  if (scheme !== "redis:" && scheme !== "rediss:") return unavailable(scheme, expected);
+  try {
+    return { target: { kind: "redis", redis: parseRedisUrl(url) } };
+  } catch (error) {
+    if (error instanceof BridgeError) return { expected, mend: error.message };
+    // A percent sign that escapes nothing.
+    if (error instanceof URIError)
+      return { expected, mend: "write % in user name and password as %25, or use passwordFile" };
+    throw error;
+  }
 }
 
 /** `file:DIR` (also `file:///abs/dir`), relative to the working folder. */
 export function readLakeUrl(url: string): UrlReading<LakeTarget> {
-  if (schemeOf(url) !== "file:") return unavailable(url, schemeOf(url), "file:DIR");
+  if (schemeOf(url) !== "file:") return unavailable(schemeOf(url), "file:DIR");
   const path = url.slice("file:".length).replace(/^\/\/(?=\/)/, "");
   if (path === "" || path.startsWith("//"))
     return { expected: "file:DIR", mend: "name a folder after file:, for example file:data/lake" };

@@ -1,13 +1,15 @@
-import type { ConsumerStatus } from "../../bridge/index.ts";
 import type { ApiServices, Readiness } from "../api/api-services.ts";
 import { createQuarantineReader } from "../api/quarantine-reader.ts";
 import type { GatewayConfig } from "../config.ts";
+import { GatewayError } from "../errors.ts";
 import { type GatewayMetrics, mergedMetrics } from "../metrics.ts";
 import type { Devices } from "../registry/devices.ts";
 import type { Topics } from "../registry/topics.ts";
+import { shownUrl } from "../settings/secrets.ts";
 import {
   type BrokerProcessStatus,
   booksOf,
+  type ConsumerProcessStatus,
   type GatewayStatus,
   reasonsNotAcknowledging,
 } from "./gateway-status.ts";
@@ -41,31 +43,37 @@ export function createServices(parts: ServiceParts): ApiServices {
     readiness: async () => readinessOf(supervisor, await brokerStatus(supervisor)),
     status: () => gatewayStatus(parts),
     metrics: () => collectMetrics(parts),
-    acceptGap: (partition) =>
-      supervisor.child("consumer").request("acceptGap", partition, acceptGapTimeoutMs),
+    acceptGap: async (partition) => {
+      const consumer = supervisor.child("consumer");
+      if (!consumer) throw notHere("consumer");
+      return await consumer.request("acceptGap", partition, acceptGapTimeoutMs);
+    },
   };
 }
 
 async function gatewayStatus(parts: ServiceParts): Promise<GatewayStatus> {
   const { config, supervisor, lake } = parts;
-  const [broker, consumer] = await Promise.all([brokerStatus(supervisor), statusOf(supervisor, "consumer")]);
+  const [broker, consumer] = await Promise.all([brokerStatus(supervisor), consumerStatus(supervisor)]);
   return {
     version: parts.version,
     startedAt: new Date(parts.startedAtMs).toISOString(),
     ...readinessOf(supervisor, broker),
     data: config.folders.data,
     lake: { url: lake.url, id: lake.lakeId },
+    stream: shownUrl(config.stream.url),
+    window: shownUrl(config.window.url ?? "memory:"),
+    roles: config.roles,
     processes: supervisor.statuses(),
     broker,
-    consumer: consumer as ConsumerStatus | null,
-    books: booksOf(consumer as ConsumerStatus | null),
+    consumer,
+    books: booksOf(consumer),
   };
 }
 
 /** Processes that run are not enough: publishes have to be acknowledged. */
 function readinessOf(supervisor: Supervisor, broker: BrokerProcessStatus | null): Readiness {
   const processes = supervisor.readiness();
-  if (!processes.isReady) return processes;
+  if (!processes.isReady || !supervisor.child("broker")) return processes;
   const reasons = reasonsNotAcknowledging(broker, Date.now());
   return { isReady: reasons.length === 0, reasons };
 }
@@ -74,11 +82,21 @@ async function brokerStatus(supervisor: Supervisor): Promise<BrokerProcessStatus
   return (await statusOf(supervisor, "broker")) as BrokerProcessStatus | null;
 }
 
-function statusOf(supervisor: Supervisor, role: RoleName): Promise<unknown> {
-  return supervisor
-    .child(role)
-    .request("status", null, answerTimeoutMs)
-    .catch(() => null);
+async function consumerStatus(supervisor: Supervisor): Promise<ConsumerProcessStatus | null> {
+  return (await statusOf(supervisor, "consumer")) as ConsumerProcessStatus | null;
+}
+
+async function statusOf(supervisor: Supervisor, role: RoleName): Promise<unknown> {
+  const answer = supervisor.child(role)?.request("status", null, answerTimeoutMs);
+  return (await answer?.catch(() => null)) ?? null;
+}
+
+function notHere(role: RoleName): GatewayError {
+  return new GatewayError(
+    "ROLE_ELSEWHERE",
+    `This gateway runs no ${role} (setting roles): ask one that does.`,
+    { retryable: false },
+  );
 }
 
 /** Processes that don't answer in time are left out; `tidegate_child_up` says which. */
@@ -89,7 +107,7 @@ async function collectMetrics({ supervisor, metrics }: ServiceParts): Promise<st
   for (const role of roleNames) {
     const answer = await supervisor
       .child(role)
-      .request("metrics", null, answerTimeoutMs)
+      ?.request("metrics", null, answerTimeoutMs)
       .catch(() => null);
     if (answer) byProcess.set(role, answer);
   }

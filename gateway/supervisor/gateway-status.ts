@@ -1,11 +1,22 @@
-import type { ConsumerStatus, ProducerStatus, SpaceStatus } from "../../bridge/index.ts";
+import type { ConsumerStatus, ProducerStatus, RedisStreamStatus, SpaceStatus } from "../../bridge/index.ts";
 import type { BrokerStatus } from "../../broker/index.ts";
+import type { RegistryStatus } from "../registry/registry-store.ts";
+import type { RoleName } from "./messages.ts";
 import type { ChildStatus } from "./supervised-child.ts";
 
-export interface BrokerProcessStatus extends BrokerStatus {
-  readonly producer: ProducerStatus;
+/** A stream as one process sees it: of the kind that it has, the other is null. */
+export interface StreamStatus {
+  /** Of the embedded stream, as the process that appends knows it. */
   readonly space: SpaceStatus | null;
+  readonly redis: RedisStreamStatus | null;
 }
+
+export interface BrokerProcessStatus extends BrokerStatus, StreamStatus {
+  readonly producer: ProducerStatus;
+  readonly registry: RegistryStatus;
+}
+
+export interface ConsumerProcessStatus extends ConsumerStatus, StreamStatus {}
 
 /** The books of all partitions together (G8), in messages. */
 export interface Books {
@@ -27,10 +38,15 @@ export interface GatewayStatus {
   readonly reasons: readonly string[];
   readonly data: string;
   readonly lake: { readonly url: string; readonly id: string };
+  /** Their URLs, without secrets. */
+  readonly stream: string;
+  readonly window: string;
+  /** What this gateway runs. */
+  readonly roles: readonly RoleName[];
   readonly processes: readonly ChildStatus[];
-  /** null where the process doesn't answer. */
+  /** null where the process doesn't answer, or isn't among the roles. */
   readonly broker: BrokerProcessStatus | null;
-  readonly consumer: ConsumerStatus | null;
+  readonly consumer: ConsumerProcessStatus | null;
   readonly books: Books | null;
 }
 
@@ -39,14 +55,29 @@ const heldMs = 5_000;
 
 /** Why a broker that runs can't acknowledge now; null = it does not answer. */
 export function reasonsNotAcknowledging(
-  broker: Pick<BrokerProcessStatus, "producer"> | null,
+  broker: Pick<BrokerProcessStatus, "producer" | "redis" | "registry" | "isOpen"> | null,
   nowMs: number,
 ): string[] {
   if (!broker) return ["broker: it does not answer"];
   const { lanes } = broker.producer;
+  const reasons = [...redisReasons(broker.redis), ...registryReasons(broker.registry)];
+  if (!broker.isOpen) reasons.push("broker: the stream is so full that nobody more may connect");
   const held = lanes.filter(({ heldSinceMs }) => heldSinceMs !== null && nowMs - heldSinceMs >= heldMs);
   const causes = new Set(held.map(({ lastFailure }) => lastFailure?.message ?? "the stream takes nothing"));
-  return [...causes].map((cause) => `broker: publishers wait without acknowledgement: ${cause}`);
+  const waiting = [...causes].filter((cause) => cause !== broker.redis?.held?.message);
+  return [...reasons, ...waiting.map((cause) => `broker: publishers wait without acknowledgement: ${cause}`)];
+}
+
+/** What Redis says of itself is known at once, before anything has waited for long. */
+function redisReasons(redis: RedisStreamStatus | null): string[] {
+  if (redis?.held) return [`broker: nothing is acknowledged: ${redis.held.code}: ${redis.held.message}`];
+  return redis?.isConnected === false ? ["broker: Redis does not answer"] : [];
+}
+
+function registryReasons({ trouble }: RegistryStatus): string[] {
+  return trouble
+    ? [`broker: topics and identities can't be asked for: ${trouble.code}: ${trouble.message}`]
+    : [];
 }
 
 export function booksOf(consumer: ConsumerStatus | null): Books | null {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
+import { CodedError } from "../../devices/protocol/coded-error.ts";
 import { createApi, listenApi } from "../api/api-server.ts";
 import { ensureApiToken } from "../api/api-token.ts";
 import type { GatewayConfig } from "../config.ts";
@@ -7,7 +8,7 @@ import { createGatewayMetrics } from "../metrics.ts";
 import { demoTopics } from "../registry/demo-topics.ts";
 import { Devices } from "../registry/devices.ts";
 import { reconcileTopics } from "../registry/reconcile-topics.ts";
-import { RegistryStore } from "../registry/registry-store.ts";
+import type { RegistryStore } from "../registry/registry-store.ts";
 import type { TopicArchive } from "../registry/topic-archive.ts";
 import { topicDefaults } from "../registry/topic-definition.ts";
 import { largestPayloadBytes, Topics } from "../registry/topics.ts";
@@ -25,6 +26,10 @@ export interface GatewayOptions {
   readonly program: string;
   /** Makes the lake where there is none. */
   readonly openLake: (config: GatewayConfig) => Promise<GatewayLake>;
+  /** Makes the registry where there is none. */
+  readonly openRegistry: (options: RegistryOptions, lake: GatewayLake) => Promise<OpenedRegistry>;
+  /** Aborted where somebody wants the gateway to end before it has started. */
+  readonly signal: AbortSignal;
   readonly random: () => number;
   readonly now: () => number;
 }
@@ -33,6 +38,19 @@ export interface GatewayLake {
   readonly lakeId: string;
   readonly url: string;
   readonly topics: TopicArchive;
+}
+
+export interface RegistryOptions {
+  readonly config: GatewayConfig;
+  readonly logger: Logger;
+  readonly random: () => number;
+  readonly now: () => number;
+}
+
+export interface OpenedRegistry {
+  readonly store: RegistryStore;
+  /** True where there was none. */
+  readonly isNew: boolean;
 }
 
 export interface RunningGateway {
@@ -76,9 +94,9 @@ async function startAll(
   await endLeftChildren(options);
   const token = ensureApiToken(data);
   const lake = await options.openLake(config);
-  const store = await RegistryStore.openForWriting(config.folders.registry);
+  const { store, isNew } = await openRegistry(options, lake);
   closers.push(() => store.close());
-  await reconcile(options, store, lake);
+  await reconcile(options, store, lake, isNew);
   const metrics = createGatewayMetrics();
   const supervisor = new Supervisor({ ...options, metrics });
   const { topics, devices } = administration({ ...options, store, archive: lake.topics, supervisor });
@@ -117,12 +135,39 @@ async function endLeftChildren({ config, logger }: GatewayOptions): Promise<void
     logger.warn({ event: "child.left", role, pid }, "ended a process of an earlier gateway");
 }
 
-async function reconcile({ logger }: GatewayOptions, store: RegistryStore, lake: GatewayLake): Promise<void> {
+const registryRetryMs = 2_000;
+
+/** A server that is away, or is still loading its data, is waited for: whoever starts everything at once need not know the order. */
+async function openRegistry(options: GatewayOptions, lake: GatewayLake): Promise<OpenedRegistry> {
+  const { signal, logger } = options;
+  for (;;) {
+    try {
+      return await options.openRegistry(options, lake);
+    } catch (error) {
+      if (!(error instanceof CodedError && error.retryable && error.code !== "DISK_FULL")) throw error;
+      const { code, message } = error;
+      logger.warn({ event: "registry.awaited", code }, `not started yet, trying again: ${message}`);
+      await delay(registryRetryMs, undefined, { signal });
+    }
+  }
+}
+
+async function reconcile(
+  { logger }: GatewayOptions,
+  store: RegistryStore,
+  lake: GatewayLake,
+  isNew: boolean,
+): Promise<void> {
   const { imported, exported } = await reconcileTopics(store, lake.topics);
   if (imported + exported > 0)
     logger.info(
       { event: "registry.reconciled", imported, exported },
       "registry and lake know the same topics",
+    );
+  if (isNew && imported > 0)
+    logger.warn(
+      { event: "registry.restored", topics: imported },
+      "This registry was empty, and its topics were taken over from the lake. Identities are not in the lake: those that there were are lost, add them again with `tidegate devices add`.",
     );
 }
 
@@ -141,6 +186,7 @@ function administration(parts: {
   const { supervisor, logger } = parts;
   const tell = async (kind: "topicsChanged" | "deviceRevoked", ask: string | null): Promise<void> => {
     const broker = supervisor.child("broker");
+    if (!broker) return;
     // One that is just starting may have read the registry before the change.
     for (
       let waitedMs = 0;
@@ -176,7 +222,7 @@ async function createDemoTopics(parts: {
   now: () => number;
 }): Promise<void> {
   const { config, store, topics, now } = parts;
-  if (store.fact(initialisedFact) !== undefined) return;
+  if ((await store.fact(initialisedFact)) !== undefined) return;
   const isEmpty = topics.list({ deleted: true }).length === 0;
   if (config.topics.demo && isEmpty)
     for (const topic of demoTopics) {

@@ -47,7 +47,8 @@ export class Supervisor {
     // Whoever waits for it gets the rejection; nobody has to.
     this.#started.catch(() => {});
     this.#record();
-    for (const role of roleNames) this.#children.set(role, this.#child(role));
+    for (const role of roleNames)
+      if (options.config.roles.includes(role)) this.#children.set(role, this.#child(role));
   }
 
   /** Resolves when all children were ready for the first time; rejects with CHILD_FAILED where one says that it can't start. */
@@ -58,12 +59,13 @@ export class Supervisor {
     return this.#started;
   }
 
-  child(role: RoleName): SupervisedChild {
-    return this.#children.get(role) as SupervisedChild;
+  /** null where this gateway does not run it. */
+  child(role: RoleName): SupervisedChild | null {
+    return this.#children.get(role) ?? null;
   }
 
   statuses(): ChildStatus[] {
-    return roleNames.map((role) => this.child(role).status);
+    return [...this.#children.values()].map((child) => child.status);
   }
 
   readiness(): { isReady: boolean; reasons: string[] } {
@@ -79,8 +81,9 @@ export class Supervisor {
   async stop(timeoutMs: number): Promise<boolean> {
     this.#isStopping = true;
     const deadlineMs = this.#options.now() + timeoutMs;
-    const hasSettled = await this.child("broker").stop(timeoutMs / 2);
-    const hasFiled = await this.child("consumer").stop(Math.max(0, deadlineMs - this.#options.now()));
+    const hasSettled = (await this.child("broker")?.stop(timeoutMs / 2)) ?? true;
+    const leftMs = Math.max(0, deadlineMs - this.#options.now());
+    const hasFiled = (await this.child("consumer")?.stop(leftMs)) ?? true;
     return hasSettled && hasFiled;
   }
 
@@ -125,12 +128,13 @@ export class Supervisor {
   #relay(committed: CommittedPositions): void {
     const earlier = this.#committed?.streamId === committed.streamId ? this.#committed.positions : {};
     this.#committed = { streamId: committed.streamId, positions: { ...earlier, ...committed.positions } };
-    this.child("broker").committed(committed);
+    this.child("broker")?.committed(committed);
   }
 
   /** Commits and topics may have changed between its reading them and its being ready. */
   #catchUpBroker(): void {
     const broker = this.child("broker");
+    if (!broker) return;
     if (this.#committed) broker.committed(this.#committed);
     broker
       .request("topicsChanged", null, refreshTimeoutMs)
@@ -141,7 +145,7 @@ export class Supervisor {
 
   #changed(role: RoleName): void {
     const { metrics } = this.#options;
-    const { state } = this.child(role).status;
+    const state = this.child(role)?.status.state;
     metrics.childUp.set({ child: role }, state === "ready" ? 1 : 0);
     if (state === "waiting") metrics.childRestarts.inc({ child: role });
     if (this.#wasReady || !this.statuses().every((status) => status.state === "ready")) return;

@@ -9,14 +9,14 @@ import type { ApiServices, QuarantineFilter } from "../../../gateway/api/api-ser
 import { ensureApiToken } from "../../../gateway/api/api-token.ts";
 import { createGatewayMetrics } from "../../../gateway/metrics.ts";
 import { Devices } from "../../../gateway/registry/devices.ts";
-import { RegistryStore } from "../../../gateway/registry/registry-store.ts";
+import { LmdbRegistry } from "../../../gateway/registry/lmdb-registry.ts";
 import { Topics } from "../../../gateway/registry/topics.ts";
 import { ChildError } from "../../../gateway/supervisor/supervised-child.ts";
 import { MemoryTopicArchive } from "../../support/memory-topic-archive.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tidegate-api-"));
 const token = ensureApiToken(folder);
-const store = await RegistryStore.openForWriting(join(folder, "registry"));
+const store = await LmdbRegistry.openForWriting(join(folder, "registry"));
 const metrics = createGatewayMetrics();
 const asked: QuarantineFilter[] = [];
 let isReady = false;

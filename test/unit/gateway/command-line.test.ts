@@ -11,7 +11,7 @@ import { textTable } from "../../../gateway/cli/text-table.ts";
 import { bannerText } from "../../../gateway/cli/up-banner.ts";
 import { loadConfig } from "../../../gateway/config.ts";
 import { textLine } from "../../../gateway/process-logger.ts";
-import { RegistryStore } from "../../../gateway/registry/registry-store.ts";
+import { LmdbRegistry } from "../../../gateway/registry/lmdb-registry.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tidegate-cli-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -138,10 +138,10 @@ describe("command line", () => {
 describe("registry", () => {
   test("one that a newer version wrote is refused", async () => {
     const path = join(folder, "registry");
-    const store = await RegistryStore.openForWriting(path);
+    const store = await LmdbRegistry.openForWriting(path);
     await store.setFact("format", 2);
     await store.close();
-    await assert.rejects(RegistryStore.openForWriting(path), {
+    await assert.rejects(LmdbRegistry.openForWriting(path), {
       code: "REGISTRY_VERSION",
       message: /format 2/,
     });

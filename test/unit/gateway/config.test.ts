@@ -75,7 +75,7 @@ describe("configuration", () => {
     const environment = {
       TIDEGATE_SHUTDOWN_TIMEOUT_MS: "abc",
       TIDEGATE_LOG_LEVL: "info",
-      TIDEGATE_STREAM_URL: "redis://localhost/0",
+      TIDEGATE_STREAM_URL: "kinesis://eu-west-1/s",
     };
     const faults = faultsOf({ flags: { "lake.url": "s3://bucket/prefix", data: "" }, environment, file });
     const byPath = new Map(faults.map((fault) => [fault.path, fault]));
@@ -97,7 +97,7 @@ describe("configuration", () => {
     assert.match(byPath.get("shutdown.timeoutMs")?.mend ?? "", /TIDEGATE_SHUTDOWN_TIMEOUT_MS/);
     assert.match(
       byPath.get("stream.url")?.mend ?? "",
-      /Redis is not available in this version: use embedded:/,
+      /Kinesis is not available in this version: use embedded:/,
     );
     assert.match(byPath.get("lake.url")?.mend ?? "", /S3 is not available in this version: use file:DIR/);
   });
@@ -105,7 +105,16 @@ describe("configuration", () => {
   test("URLs of later backends are recognised and refused, nonsense is refused as nonsense", () => {
     const mends = (flags: Record<string, string>) => faultsOf({ flags }).map((fault) => fault.mend);
     assert.match(mends({ "stream.url": "kinesis://eu-west-1/s" }).join(), /Kinesis is not available/);
-    assert.match(mends({ "window.url": "redis://localhost" }).join(), /Redis is not available.*memory:/);
+    assert.match(
+      mends({ "window.url": "embedded:" }).join(),
+      /embedded stream names no backend here.*memory:/,
+    );
+    assert.match(mends({ "stream.url": "memory:" }).join(), /Memory names no backend here.*embedded:/);
+    assert.match(
+      mends({ "stream.url": "redis://localhost/one" }).join(),
+      /one is not the number of a database/,
+    );
+    assert.match(mends({ "window.url": "redis://localhost?colour=red" }).join(), /no parameter colour/);
     assert.match(mends({ "window.url": "postgres://x" }).join(), /names no backend/);
     assert.match(mends({ "lake.url": "file:" }).join(), /name a folder/);
   });

@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { Devices } from "../../../gateway/registry/devices.ts";
-import { RegistryStore } from "../../../gateway/registry/registry-store.ts";
+import { LmdbRegistry } from "../../../gateway/registry/lmdb-registry.ts";
 import { StoredDeviceRegistry } from "../../../gateway/registry/stored-device-registry.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tidegate-devices-"));
-const store = await RegistryStore.openForWriting(folder);
-const reading = RegistryStore.openForReading(folder);
+const store = await LmdbRegistry.openForWriting(folder);
+const reading = LmdbRegistry.openForReading(folder);
 after(async () => {
   await reading.close();
   await store.close();
@@ -96,12 +96,12 @@ describe("devices", () => {
 
   test("names are listed a page at a time, in order", async () => {
     for (const name of ["b1", "b3", "b2"]) await devices.add({ name });
-    const first = devices.list({ limit: 2, after: "b" });
+    const first = await devices.list({ limit: 2, after: "b" });
     assert.deepEqual(
       first.map(({ name }) => name),
       ["b1", "b2"],
     );
-    assert.equal(devices.list({ limit: 1, after: "b2" })[0]?.name, "b3");
+    assert.equal((await devices.list({ limit: 1, after: "b2" }))[0]?.name, "b3");
   });
 
   test("what can't be an identity is refused", async () => {

@@ -3,22 +3,23 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { LmdbRegistry } from "../../../gateway/registry/lmdb-registry.ts";
 import { reconcileTopics } from "../../../gateway/registry/reconcile-topics.ts";
-import { RegistryStore } from "../../../gateway/registry/registry-store.ts";
+import { latestTopics } from "../../../gateway/registry/registry-store.ts";
 import { StoredTopicRegistry } from "../../../gateway/registry/stored-topic-registry.ts";
 import type { TopicInput } from "../../../gateway/registry/topic-definition.ts";
 import { Topics } from "../../../gateway/registry/topics.ts";
 import { MemoryTopicArchive } from "../../support/memory-topic-archive.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-topics-"));
-const stores: RegistryStore[] = [];
+const stores: LmdbRegistry[] = [];
 after(async () => {
   for (const store of stores) await store.close();
   rmSync(root, { recursive: true, force: true });
 });
 
-async function newStore(): Promise<RegistryStore> {
-  const store = await RegistryStore.openForWriting(mkdtempSync(join(root, "registry-")));
+async function newStore(): Promise<LmdbRegistry> {
+  const store = await LmdbRegistry.openForWriting(mkdtempSync(join(root, "registry-")));
   stores.push(store);
   return store;
 }
@@ -77,7 +78,7 @@ describe("topics", () => {
       /the lake is full/,
     );
     assert.deepEqual(
-      store.latestTopics().map((record) => record.name),
+      latestTopics(store).map((record) => record.name),
       ["engine"],
     );
   });

@@ -1,0 +1,28 @@
+import type { Logger } from "pino";
+import { BridgeError, connectRedis, type RedisClient, type RedisTarget } from "../../bridge/index.ts";
+
+/** A connection for the registry. */
+export async function connectRegistry(
+  target: RedisTarget,
+  options: { readonly timeoutMs: number; readonly logger: Logger; readonly random: () => number },
+): Promise<RedisClient> {
+  return await orMend("stream", () => connectRedis(target, { name: "tidegate-registry", ...options }));
+}
+
+/** Says what to do about a login that was refused. */
+export async function orMend<Result>(
+  section: "stream" | "window",
+  open: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await open();
+  } catch (error) {
+    if (!(error instanceof BridgeError && error.code === "REDIS_DENIED")) throw error;
+    const variable = `TIDEGATE_${section.toUpperCase()}_PASSWORD`;
+    throw new BridgeError(
+      error.code,
+      `${error.message}. Correct the user name in ${section}.url and the password there, in ${section}.passwordFile or in the variable ${variable}`,
+      { retryable: false, cause: error },
+    );
+  }
+}

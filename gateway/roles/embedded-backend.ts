@@ -1,0 +1,134 @@
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  BridgeError,
+  checkStreamAgainstLake,
+  createEmbeddedStream,
+  type EmbeddedStream,
+  type LakeState,
+  openEmbeddedStream,
+  ownEverything,
+  partitionKey,
+  startNewStream,
+} from "../../bridge/index.ts";
+import type { GatewayConfig } from "../config.ts";
+import { LmdbRegistry } from "../registry/lmdb-registry.ts";
+import { StreamPressure } from "../stream-pressure.ts";
+import type { RoleContext } from "../supervisor/run-child.ts";
+import { loadLakeState } from "./lake.ts";
+import type { AppendEnd, ReadEnd, StreamBackend } from "./stream-backend.ts";
+
+/** Stream and registry in the data folder, for the processes of one gateway. The broker trims, as the one writer. */
+export const embeddedBackend: StreamBackend = {
+  openForAppending,
+  openForReading,
+  openRegistry: async ({ config }) => ({
+    store: await LmdbRegistry.openForWriting(config.folders.registry),
+    isNew: false,
+  }),
+  openRegistryForReading: async ({ config }) => LmdbRegistry.openForReading(config.folders.registry),
+  fitsLake,
+  startNew: ({ folders, stream }) =>
+    startNewStream({ folder: folders.stream, partitionCount: stream.partitionCount }),
+};
+
+async function openForAppending(context: RoleContext): Promise<AppendEnd> {
+  const lake = await loadLakeState(context.config);
+  const stream = await openOrCreate(context, lake);
+  await checkStreamAgainstLake(stream, lake);
+  for (let partition = 0; partition < stream.partitionCount; partition++) {
+    const move = lake.moves.get(partitionKey(stream.streamId, partition));
+    if (move) trim(stream, partition, move.to, context);
+  }
+  return {
+    stream,
+    status: () => ({ space: stream.space(), redis: null }),
+    // What is full holds publishers; it is so until the lake takes more, and new connections make it no worse.
+    hasRoomForMore: () => true,
+    committed: ({ streamId, positions }) => {
+      if (streamId !== stream.streamId) return;
+      for (const [partition, position] of Object.entries(positions))
+        trim(stream, Number(partition), position, context);
+    },
+  };
+}
+
+async function openOrCreate(context: RoleContext, lake: LakeState): Promise<EmbeddedStream> {
+  const { config, fail, metrics: registry } = context;
+  const { maxBytes, reserveBytes, appendTimeoutMs, stuckMs, partitionCount } = config.stream;
+  const { stream: folder } = config.folders;
+  const options = {
+    mode: "append",
+    folder,
+    maxBytes,
+    reserveBytes,
+    appendTimeoutMs,
+    stuckMs,
+    registry,
+    onFatal: fail,
+  } as const;
+  return await openEmbeddedStream(options).catch(async (error: unknown) => {
+    if (!(error instanceof BridgeError && error.code === "STREAM_MISSING")) throw error;
+    await checkStreamAgainstLake(null, lake);
+    await createEmbeddedStream({ folder, partitionCount });
+    return await openEmbeddedStream(options);
+  });
+}
+
+/** Best effort: what is left is trimmed with the next commit. */
+function trim(stream: EmbeddedStream, partition: number, upTo: string, { logger }: RoleContext): void {
+  stream
+    .trim(partition, upTo)
+    .catch((error: unknown) =>
+      logger.warn({ event: "stream.trim.failed", partition, upTo, err: error }, "trimming is put off"),
+    );
+}
+
+const streamPollMs = 100;
+const streamPolls = 100;
+
+async function openForReading(context: RoleContext): Promise<ReadEnd> {
+  const { config, committed } = context;
+  const stream = await openOnceThere(config);
+  const pressure = new StreamPressure(stream, config.stream.maxBytes / 2);
+  return {
+    stream,
+    leases: ownEverything(stream.partitionCount),
+    status: () => ({ space: null, redis: null }),
+    trim: async (partition, upTo) =>
+      committed({ streamId: stream.streamId, positions: { [partition]: upTo } }),
+    isUnderPressure: () => pressure.isHigh,
+    stopWatching: () => pressure.stop(),
+  };
+}
+
+/** The broker creates the stream; at the very first start the consumer waits for it. */
+async function openOnceThere(config: GatewayConfig): Promise<EmbeddedStream> {
+  const { maxBytes } = config.stream;
+  for (let poll = 1; ; poll++) {
+    try {
+      return await openEmbeddedStream({ mode: "read", folder: config.folders.stream, maxBytes });
+    } catch (error) {
+      const isMissing = error instanceof BridgeError && error.code === "STREAM_MISSING";
+      if (!isMissing || poll === streamPolls) throw error;
+    }
+    await delay(streamPollMs);
+  }
+}
+
+async function fitsLake(config: GatewayConfig): Promise<boolean> {
+  const lake = await loadLakeState(config);
+  const { maxBytes } = config.stream;
+  try {
+    const stream = await openEmbeddedStream({ mode: "read", folder: config.folders.stream, maxBytes });
+    try {
+      await checkStreamAgainstLake(stream, lake);
+      return true;
+    } finally {
+      await stream.close();
+    }
+  } catch (error) {
+    // What a newer version wrote may be in order.
+    if (error instanceof BridgeError && error.code !== "STREAM_VERSION") return false;
+    throw error;
+  }
+}

@@ -1,0 +1,181 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+import {
+  BridgeError,
+  checkRedisStreamAgainstLake,
+  createRedisLeases,
+  createRedisStream,
+  type LakeState,
+  openRedisStream,
+  type RedisStream,
+  type RedisTarget,
+  startNewRedisStream,
+} from "../../bridge/index.ts";
+import type { GatewayConfig } from "../config.ts";
+import { createProcessLogger } from "../process-logger.ts";
+import { RedisRegistry, type RedisRegistryOptions } from "../registry/redis/redis-registry.ts";
+import { gatewayName } from "../supervisor/gateway-name.ts";
+import type { RoleContext } from "../supervisor/run-child.ts";
+import { connectRegistry, orMend } from "./connect-redis.ts";
+import { loadLakeState } from "./lake.ts";
+import type { AppendEnd, ReadEnd, StreamBackend } from "./stream-backend.ts";
+
+/** Stream and registry on a Redis that any number of gateways share; consumers divide the partitions by leases and trim themselves. */
+export const redisBackend: StreamBackend = {
+  openForAppending,
+  openForReading,
+  openRegistry: async ({ config, logger, random, now }, lake) => {
+    const options = await registryOptions(config, { logger, random, now });
+    const { registry, isNew } = await RedisRegistry.openForWriting(options, lake);
+    return { store: registry, isNew };
+  },
+  openRegistryForReading: async ({ config, logger }) =>
+    RedisRegistry.openForReading(
+      await registryOptions(config, { logger, random: Math.random, now: Date.now }),
+    ),
+  fitsLake,
+  startNew: async (config) => {
+    const { partitionCount } = config.stream;
+    const logger = createProcessLogger("stream", config);
+    const options = { target: targetOf(config), partitionCount, timeoutMs: config.redis.timeoutMs, logger };
+    const { streamId, replaces } = await orMend("stream", () => startNewRedisStream(options));
+    return { streamId, movedTo: null, replaces };
+  },
+};
+
+async function openForAppending(context: RoleContext): Promise<AppendEnd> {
+  const { config, logger, metrics: registry } = context;
+  const options = {
+    ...config.redis,
+    target: targetOf(config),
+    partitionCount: config.stream.partitionCount,
+    logger,
+    registry,
+    onLost: (error: BridgeError) =>
+      logger.error({ event: "stream.lost", code: error.code }, `nothing is acknowledged: ${error.message}`),
+  };
+  const open = () => openRedisStream({ ...options, mode: "append" });
+  const stream = await orMend("stream", () =>
+    open().catch(async (error: unknown) => {
+      if (!(error instanceof BridgeError && error.code === "STREAM_MISSING")) throw error;
+      await checkRedisStreamAgainstLake(null, await loadLakeState(config));
+      await createRedisStream(options);
+      return await open();
+    }),
+  );
+  try {
+    await checkAgainstLake(stream, () => loadLakeState(config));
+  } catch (error) {
+    await stream.close();
+    throw error;
+  }
+  return {
+    stream,
+    status: () => ({ space: null, redis: stream.status() }),
+    hasRoomForMore: () => stream.pressure() !== "refuse",
+  };
+}
+
+/**
+ * Other gateways append, commit and trim all the time: what was trimmed is looked at before the lake, and what was appended after it, so
+ * that nothing that happens in between looks like a loss.
+ */
+async function checkAgainstLake(stream: RedisStream, loadLake: () => Promise<LakeState>): Promise<void> {
+  const { streamId, partitionCount, record } = stream;
+  const partitions = Array.from({ length: partitionCount }, (_, partition) => partition);
+  const before = await Promise.all(partitions.map((partition) => stream.partitionState(partition)));
+  const partitionState: RedisStream["partitionState"] = async (partition) => {
+    const now = await stream.partitionState(partition);
+    return { ...now, trimmedUpTo: (before[partition] ?? now).trimmedUpTo };
+  };
+  const comparePositions: RedisStream["comparePositions"] = (left, right) =>
+    stream.comparePositions(left, right);
+  await checkRedisStreamAgainstLake(
+    { streamId, partitionCount, record, partitionState, comparePositions },
+    await loadLake(),
+  );
+}
+
+async function openForReading(context: RoleContext): Promise<ReadEnd> {
+  const { config, logger, metrics: registry } = context;
+  const target = targetOf(config);
+  const stream = await orMend("stream", () => openOnceThere(context, target));
+  const { streamId, partitionCount } = stream;
+  const leases = await createRedisLeases({
+    target,
+    streamId,
+    partitionCount,
+    processName: gatewayName(config.folders.data),
+    leaseMs: config.leases.leaseMs,
+    timeoutMs: config.redis.timeoutMs,
+    logger,
+    registry,
+    random: Math.random,
+    monotonicMs: () => performance.now(),
+  });
+  return {
+    stream,
+    leases,
+    status: () => ({ space: null, redis: stream.status() }),
+    trim: (partition, upTo) => stream.trim(partition, upTo),
+    isUnderPressure: () => stream.pressure() !== "none",
+    stopWatching: () => {},
+  };
+}
+
+const streamPollMs = 200;
+const streamPolls = 50;
+
+/** A broker creates the stream; a consumer that starts with it waits. */
+async function openOnceThere(
+  { config, logger, metrics: registry }: RoleContext,
+  target: RedisTarget,
+): Promise<RedisStream> {
+  for (let poll = 1; ; poll++) {
+    try {
+      return await openRedisStream({ ...config.redis, target, mode: "read", logger, registry });
+    } catch (error) {
+      const isMissing = error instanceof BridgeError && error.code === "STREAM_MISSING";
+      if (!isMissing || poll === streamPolls) throw error;
+    }
+    await delay(streamPollMs);
+  }
+}
+
+async function fitsLake(config: GatewayConfig): Promise<boolean> {
+  const logger = createProcessLogger("stream", config);
+  const target = targetOf(config);
+  try {
+    const stream = await orMend("stream", () =>
+      openRedisStream({ ...config.redis, target, mode: "read", logger }),
+    );
+    try {
+      await checkAgainstLake(stream, () => loadLakeState(config));
+      return true;
+    } finally {
+      await stream.close();
+    }
+  } catch (error) {
+    if (error instanceof BridgeError && unfit.has(error.code)) return false;
+    throw error;
+  }
+}
+
+/** A server that is away or refuses us says nothing of the stream, and what a newer version wrote may be in order. */
+const unfit: ReadonlySet<string> = new Set(["STREAM_MISSING", "STREAM_GAP", "STREAM_DAMAGED"]);
+
+async function registryOptions(
+  config: GatewayConfig,
+  { logger, random, now }: { logger: Logger; random: () => number; now: () => number },
+): Promise<RedisRegistryOptions> {
+  const target = targetOf(config);
+  const { timeoutMs } = config.redis;
+  const client = await connectRegistry(target, { timeoutMs, logger, random });
+  return { client, prefix: target.prefix, logger, now };
+}
+
+function targetOf(config: GatewayConfig): RedisTarget {
+  const { stream } = config.backends;
+  if (stream.kind !== "redis") throw new TypeError("the stream is not on Redis");
+  return stream.redis;
+}

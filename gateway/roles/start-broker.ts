@@ -1,0 +1,59 @@
+import { createProducer } from "../../bridge/index.ts";
+import { createBroker } from "../../broker/index.ts";
+import type { GatewayConfig } from "../config.ts";
+import { StoredDeviceRegistry } from "../registry/stored-device-registry.ts";
+import { StoredTopicRegistry } from "../registry/stored-topic-registry.ts";
+import type { BrokerProcessStatus } from "../supervisor/gateway-status.ts";
+import type { RoleContext, RunningRole } from "../supervisor/run-child.ts";
+import { recheckIdentities } from "./recheck-identities.ts";
+import { streamBackend } from "./stream-backend.ts";
+
+/** MQTT → stream. Accepts nothing before the stream was found to go on where the lake stands. */
+export async function startBroker(context: RoleContext): Promise<RunningRole> {
+  const { config, logger, metrics: registry } = context;
+  const backend = streamBackend(config);
+  const end = await backend.openForAppending(context);
+  const { stream } = end;
+  const producer = createProducer({ stream, config: config.producer, logger, registry });
+  const store = await backend.openRegistryForReading(context);
+  const topics = new StoredTopicRegistry(store);
+  const devices = new StoredDeviceRegistry(store);
+  const broker = createBroker({
+    config: mqttConfig(context),
+    sink: producer,
+    admission: {
+      get isOpen() {
+        return end.hasRoomForMore();
+      },
+    },
+    topics,
+    devices,
+    logger,
+    registry,
+  });
+  recheckIdentities({ store, devices, broker, logger });
+  const { host, port } = await broker.listen();
+  return {
+    listening: `${host.includes(":") ? `[${host}]` : host}:${port}`,
+    status: async (): Promise<BrokerProcessStatus> => ({
+      ...broker.status(),
+      producer: producer.status(),
+      ...end.status(),
+      registry: store.status(),
+    }),
+    topicsChanged: () => store.refresh(),
+    deviceRevoked: async (name) => devices.revoked(name),
+    ...(end.committed ? { committed: end.committed } : {}),
+    stop: async () => {
+      await broker.stop();
+      await producer.close();
+      await stream.close();
+      await store.close();
+    },
+  };
+}
+
+function mqttConfig({ config, earlierAddress }: RoleContext): GatewayConfig["mqtt"] {
+  const port = earlierAddress === null ? config.mqtt.port : Number(earlierAddress.split(":").at(-1));
+  return { ...config.mqtt, port };
+}

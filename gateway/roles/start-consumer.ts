@@ -1,0 +1,59 @@
+import { join } from "node:path";
+import {
+  createAttemptFile,
+  createConsumer,
+  createParquetBatchWriter,
+  createSeedSource,
+  createTablePublisher,
+  openCommitLog,
+  openLocalStore,
+  openTopicCatalog,
+} from "../../bridge/index.ts";
+import { keepLakeTidy } from "../lake-housekeeping.ts";
+import type { ConsumerProcessStatus } from "../supervisor/gateway-status.ts";
+import type { RoleContext, RunningRole } from "../supervisor/run-child.ts";
+import { openWindow } from "./open-window.ts";
+import { streamBackend } from "./stream-backend.ts";
+
+/** Stream → lake. */
+export async function startConsumer(context: RoleContext): Promise<RunningRole> {
+  const { config, logger, metrics: registry } = context;
+  const end = await streamBackend(config).openForReading(context);
+  const { stream, leases } = end;
+  const store = await openLocalStore(config.folders.lake);
+  const commitLog = await openCommitLog(store, { create: false });
+  const topics = await openTopicCatalog(store);
+  const window = await openWindow(context, { lakeId: commitLog.lakeId, stream });
+  const consumer = createConsumer({
+    stream,
+    leases,
+    window,
+    commitLog,
+    publisher: createTablePublisher({ store, commitLog, topics, logger, registry, ...config.tables }),
+    batch: createParquetBatchWriter({ store, ...config.tables }),
+    seeds: createSeedSource({ store, commitLog }),
+    topics,
+    trim: (partition, upTo) => end.trim(partition, upTo),
+    isUnderPressure: () => end.isUnderPressure(),
+    attempts: createAttemptFile(join(config.folders.data, "consumer-attempt.json")),
+    config: config.consumer,
+    logger,
+    registry,
+    now: Date.now,
+    random: Math.random,
+  });
+  consumer.run().catch(context.fail);
+  const stopHousekeeping = keepLakeTidy({ store, commitLog, logger });
+  return {
+    listening: null,
+    status: async (): Promise<ConsumerProcessStatus> => ({ ...consumer.status(), ...end.status() }),
+    acceptGap: async (partition) => ({ ...(await consumer.acceptGap(partition)) }),
+    stop: async () => {
+      end.stopWatching();
+      stopHousekeeping();
+      await consumer.stop({ drain: true });
+      await stream.close();
+      await window.close();
+    },
+  };
+}

@@ -1,0 +1,63 @@
+import type { PartitionLeases, StreamLog } from "../../bridge/index.ts";
+import type { GatewayConfig } from "../config.ts";
+import type { RegistryStore } from "../registry/registry-store.ts";
+import type { StreamStatus } from "../supervisor/gateway-status.ts";
+import type { CommittedPositions } from "../supervisor/messages.ts";
+import type { RoleContext } from "../supervisor/run-child.ts";
+import type { GatewayLake, OpenedRegistry, RegistryOptions } from "../supervisor/run-gateway.ts";
+import { embeddedBackend } from "./embedded-backend.ts";
+import { redisBackend } from "./redis-backend.ts";
+
+/** The broker's end of a stream. */
+export interface AppendEnd {
+  readonly stream: StreamLog;
+  status(): StreamStatus;
+  /** False while it is so full that nobody more should be let in. */
+  hasRoomForMore(): boolean;
+  /** Told up to where the lake holds the stream, where the appending process is the one that trims. */
+  committed?(committed: CommittedPositions): void;
+}
+
+/** The consumer's end of a stream. */
+export interface ReadEnd {
+  readonly stream: StreamLog;
+  readonly leases: PartitionLeases;
+  status(): StreamStatus;
+  trim(partition: number, upTo: string): Promise<void>;
+  /** True while the stream is short of room: batches are then cut at once. */
+  isUnderPressure(): boolean;
+  /** Before the stream is closed. */
+  stopWatching(): void;
+}
+
+export interface NewStream {
+  readonly streamId: string;
+  /** Folder of the old one; null where it has none. */
+  readonly movedTo: string | null;
+  /** Id of the old one, where it stays on the same server for a week. */
+  readonly replaces?: string | null;
+}
+
+/** What a kind of stream needs composed differently. */
+export interface StreamBackend {
+  /** Creates the stream where there is none and the lake knows none. Throws STREAM_GAP where stream and lake have another past. */
+  openForAppending(context: RoleContext): Promise<AppendEnd>;
+  openForReading(context: RoleContext): Promise<ReadEnd>;
+  /** The registry that goes with the stream, for the one who administers it. */
+  openRegistry(options: RegistryOptions, lake: GatewayLake): Promise<OpenedRegistry>;
+  /** The same for a child. */
+  openRegistryForReading(context: RoleContext): Promise<RegistryStore>;
+  /** False where stream and lake don't fit. */
+  fitsLake(config: GatewayConfig): Promise<boolean>;
+  /** Puts the stream aside and creates an empty one. */
+  startNew(config: GatewayConfig): Promise<NewStream>;
+}
+
+const backends: Readonly<Record<GatewayConfig["backends"]["stream"]["kind"], StreamBackend>> = {
+  embedded: embeddedBackend,
+  redis: redisBackend,
+};
+
+export function streamBackend(config: GatewayConfig): StreamBackend {
+  return backends[config.backends.stream.kind];
+}

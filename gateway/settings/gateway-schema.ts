@@ -1,0 +1,135 @@
+import { Type } from "@sinclair/typebox";
+import { streamUrls, windowUrls } from "./service-urls.ts";
+
+const mib = 1024 ** 2;
+const gib = 1024 ** 3;
+
+const redisPassword = (section: string) => ({
+  password: Type.Optional(
+    Type.String({
+      minLength: 1,
+      secret: true,
+      expected: "a password",
+      description: `Password of the Redis in ${section}.url, so that the URL need not hold it`,
+    }),
+  ),
+  passwordFile: Type.Optional(
+    Type.String({
+      minLength: 1,
+      expected: "a file",
+      description: `File whose first line is the password of the Redis in ${section}.url`,
+    }),
+  ),
+});
+
+/** The gateway's own settings. */
+export const gatewayConfigSchema = Type.Object({
+  data: Type.String({
+    default: "./data",
+    minLength: 1,
+    expected: "a folder",
+    description: "Folder that holds everything: registry, embedded stream, lake, API token",
+  }),
+  http: Type.Object({
+    host: Type.String({
+      default: "127.0.0.1",
+      minLength: 1,
+      expected: "a host name or address",
+      description: "Address of the HTTP API",
+    }),
+    port: Type.Integer({
+      default: 8080,
+      minimum: 0,
+      maximum: 65_535,
+      description: "Port of the HTTP API; 0 lets the system choose",
+    }),
+    allowRemote: Type.Boolean({
+      default: false,
+      description:
+        "Lets the HTTP API listen beyond loopback; it speaks plain HTTP, so put TLS in front of it",
+    }),
+    bodyMaxBytes: Type.Integer({
+      default: 1_048_576,
+      minimum: 1_024,
+      maximum: 16_777_216,
+      unit: "bytes",
+      description: "Largest request body",
+    }),
+  }),
+  roles: Type.Array(Type.Union([Type.Literal("broker"), Type.Literal("consumer")]), {
+    default: ["broker", "consumer"],
+    minItems: 1,
+    uniqueItems: true,
+    expected: 'a list of "broker" and "consumer"',
+    description:
+      "What this gateway runs: broker = MQTT to stream, consumer = stream to lake; with a stream on Redis they may be on different machines",
+  }),
+  stream: Type.Object({
+    url: Type.String({
+      default: "embedded:",
+      expected: streamUrls,
+      description: "The stream between broker and consumer; on Redis it also holds topics and identities",
+    }),
+    ...redisPassword("stream"),
+  }),
+  window: Type.Object({
+    url: Type.Optional(
+      Type.String({
+        expected: windowUrls,
+        description: "The dedupe window; default: the stream's Redis, or memory: for an embedded stream",
+      }),
+    ),
+    ...redisPassword("window"),
+    maxBytes: Type.Integer({
+      default: 512 * mib,
+      minimum: mib,
+      maximum: 16 * gib,
+      unit: "bytes",
+      description:
+        "Memory for message ids; where it is too small the oldest are forgotten and `status` says so",
+    }),
+  }),
+  lake: Type.Object({
+    url: Type.Optional(
+      Type.String({
+        expected: "file:DIR",
+        description: "The folder of tables and commit log; default: the folder `lake` of the data folder",
+      }),
+    ),
+  }),
+  topics: Type.Object({
+    demo: Type.Boolean({
+      default: true,
+      description:
+        "Creates the topics `telemetry` and `telemetry_envelope` at the first start of an empty gateway",
+    }),
+  }),
+  log: Type.Object({
+    level: Type.Union(
+      [
+        Type.Literal("trace"),
+        Type.Literal("debug"),
+        Type.Literal("info"),
+        Type.Literal("warn"),
+        Type.Literal("error"),
+        Type.Literal("fatal"),
+        Type.Literal("silent"),
+      ],
+      { default: "info", description: "Least severe events that are logged to stderr" },
+    ),
+    format: Type.Union([Type.Literal("auto"), Type.Literal("json"), Type.Literal("text")], {
+      default: "auto",
+      description: "json = one object a line, text = for people, auto = text on a terminal",
+    }),
+  }),
+  shutdown: Type.Object({
+    timeoutMs: Type.Integer({
+      default: 25_000,
+      minimum: 100,
+      maximum: 600_000,
+      unit: "ms",
+      description:
+        "How long a stopping gateway drains the stream into the lake before it gives up (nothing is lost)",
+    }),
+  }),
+});
