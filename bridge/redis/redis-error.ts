@@ -2,7 +2,8 @@ import { BridgeError } from "../errors.ts";
 
 /** Redis begins an error's text with its kind. */
 const full = /^(OOM|MISCONF)\b/;
-const denied = /^(NOAUTH|WRONGPASS|NOPERM)\b|invalid password|without any password configured/i;
+const denied =
+  /^(NOAUTH|WRONGPASS|NOPERM)\b|invalid password|without any password configured|^ERR The user executing the script/i;
 const passing = /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY|NOREPLICAS|UNBLOCKED)\b/;
 
 /**

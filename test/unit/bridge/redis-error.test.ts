@@ -7,6 +7,7 @@ const answers: readonly [text: string, code: string, retryable: boolean][] = [
   ["MISCONF Errors writing to the AOF file: No space left on device", "REDIS_FULL", true],
   ["WRONGPASS invalid username-password pair or user is disabled.", "REDIS_DENIED", false],
   ["NOPERM this user has no permissions to run the 'config|get' command", "REDIS_DENIED", false],
+  ["ERR The user executing the script can't run this command or subcommand", "REDIS_DENIED", false],
   ["WRONGTYPE Operation against a key holding the wrong kind of value", "REDIS_KEY_TYPE", false],
   ["LOADING Redis is loading the dataset in memory", "REDIS_UNAVAILABLE", true],
   ["READONLY You can't write against a read only replica.", "REDIS_UNAVAILABLE", true],

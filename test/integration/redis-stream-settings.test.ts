@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { Redis } from "ioredis";
+import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
+import { RedisServer } from "../support/redis-server.ts";
+import {
+  block,
+  everything,
+  freshTarget,
+  newTestStream,
+  openTestStream,
+  timeoutMs,
+  until,
+} from "../support/redis-stream.ts";
+import { silentLogger } from "../support/test-lake.ts";
+
+let server: RedisServer;
+let admin: Redis;
+
+before(async () => {
+  server = await RedisServer.start({ "repl-diskless-sync-delay": "0" });
+  admin = server.client();
+});
+
+after(async () => {
+  admin.disconnect();
+  await server.destroy();
+});
+
+const settings: readonly [name: string, harmful: string, mended: string, loses: RegExp][] = [
+  ["appendonly", "no", "yes", /everything since its last snapshot/],
+  ["appendfsync", "everysec", "always", /last seconds/],
+  ["no-appendfsync-on-rewrite", "yes", "no", /writes its file anew/],
+  ["maxmemory-policy", "allkeys-lru", "noeviction", /thrown away/],
+];
+
+for (const [name, harmful, mended, loses] of settings) {
+  test(`${name} ${harmful} is REDIS_UNSUPPORTED at start, with the loss and the mend`, async () => {
+    const { target, stream } = await newTestStream(server.url);
+    await stream.close();
+    await admin.config("SET", name, harmful);
+    try {
+      await assert.rejects(
+        openTestStream(target),
+        (error: Error & { code?: string; retryable?: boolean }) => {
+          assert.deepEqual([error.code, error.retryable], ["REDIS_UNSUPPORTED", false]);
+          assert.match(error.message, loses);
+          assert.ok(error.message.includes(`CONFIG SET ${name} ${mended}`), error.message);
+          return true;
+        },
+      );
+      const relaxed = await openTestStream(target, { durability: "relaxed" });
+      await relaxed.append(0, block(1));
+      assert.equal(relaxed.status().durability, "relaxed");
+      assert.match(relaxed.status().faults.join(), loses);
+      await relaxed.close();
+      const reader = await openTestStream(target, { mode: "read" });
+      assert.equal((await reader.read(0, "", everything)).length, 1);
+      await reader.close();
+    } finally {
+      await admin.config("SET", name, mended);
+      await until("the server is safe again", async () => {
+        const info = await admin.info("persistence");
+        return /aof_rewrite_in_progress:0/.test(info) && /aof_rewrite_scheduled:0/.test(info);
+      });
+    }
+  });
+
+  test(`${name} ${harmful} set while running holds appends until it is mended`, async () => {
+    const { stream } = await newTestStream(server.url);
+    await stream.append(0, block(1));
+    await admin.config("SET", name, harmful);
+    await until("the stream sees it", () => stream.status().held !== null);
+    await assert.rejects(stream.append(0, block(2)), { code: "REDIS_UNSUPPORTED", retryable: true });
+    await admin.config("SET", name, mended);
+    await until("the stream sees that it is mended", () => stream.status().held === null);
+    await stream.append(0, block(3));
+    assert.deepEqual(
+      (await stream.read(0, "", everything)).map((entry) => [...entry.block]),
+      [[1], [3]],
+    );
+    await stream.close();
+  });
+}
+
+test("a user who may not see the settings is told which right to grant", async () => {
+  const { target, stream } = await newTestStream(server.url);
+  await stream.close();
+  await admin.acl("SETUSER", "fleet", "on", ">secret", "~*", "+@all", "-config");
+  const asFleet = { ...target, username: "fleet", password: "secret" };
+  await assert.rejects(openTestStream(asFleet), {
+    code: "REDIS_UNSUPPORTED",
+    message: /ACL SETUSER fleet \+config\|get/,
+  });
+  await admin.acl("SETUSER", "fleet", "+config|get");
+  const allowed = await openTestStream(asFleet);
+  await allowed.append(0, block(1));
+  await admin.acl("SETUSER", "fleet", "-config|get");
+  await until("the stream sees it", () => allowed.status().held !== null);
+  await admin.acl("SETUSER", "fleet", "+config|get", "-xadd");
+  await until("the stream sees it", () => allowed.status().held === null);
+  await assert.rejects(allowed.append(0, block(2)), { code: "REDIS_DENIED" });
+  await allowed.close();
+});
+
+test("a replica is refused, and a master that became one holds appends", async () => {
+  const { target, stream } = await newTestStream(server.url);
+  const replica = await RedisServer.start({
+    replicaof: `127.0.0.1 ${server.port}`,
+    "repl-diskless-sync-delay": "0",
+  });
+  const replicaAdmin = replica.client();
+  try {
+    await until(
+      "the replica has the stream",
+      async () => (await replicaAdmin.exists(`${target.prefix}:stream`)) === 1,
+    );
+    await assert.rejects(openTestStream({ ...target, port: replica.port }), {
+      code: "REDIS_UNSUPPORTED",
+      message: /is a replica/,
+    });
+    await admin.replicaof("127.0.0.1", replica.port);
+    await until("the stream sees it", () => stream.status().held !== null);
+    await assert.rejects(stream.append(0, block(1)), { retryable: true });
+    await admin.replicaof("NO", "ONE");
+    await until("the master is back", () => stream.status().held === null);
+    await stream.append(0, block(2));
+  } finally {
+    await stream.close();
+    replicaAdmin.disconnect();
+    await replica.destroy();
+  }
+});
+
+test("blocks that too few replicas have are not acknowledged", async () => {
+  const { stream } = await newTestStream(server.url, { replicas: 1 });
+  await assert.rejects(stream.append(0, block(1)), { code: "REDIS_UNAVAILABLE", message: /0 of 1 replicas/ });
+  const replica = await RedisServer.start({ replicaof: `127.0.0.1 ${server.port}` });
+  try {
+    await until("the replica follows", async () => (await admin.wait(1, 100)) >= 1);
+    await stream.append(0, block(2));
+  } finally {
+    await stream.close();
+    await replica.destroy();
+  }
+});
+
+test("two processes that create at once get one stream; another number of partitions is STREAM_PARTITIONS", async () => {
+  const target = freshTarget(server.url);
+  const create = (partitionCount: number) =>
+    createRedisStream({ target, partitionCount, timeoutMs, logger: silentLogger });
+  await assert.rejects(openTestStream(target), { code: "STREAM_MISSING", retryable: true });
+  const records = await Promise.all(Array.from({ length: 5 }, () => create(3)));
+  assert.equal(new Set(records.map(({ streamId }) => streamId)).size, 1);
+  await assert.rejects(create(4), {
+    code: "STREAM_PARTITIONS",
+    message: /has 3 partitions.*tidegate stream new/,
+  });
+  await assert.rejects(openTestStream(target, { partitionCount: 4 }), { code: "STREAM_PARTITIONS" });
+  const stream = await openTestStream(target, { partitionCount: 3 });
+  await stream.append(2, block(1));
+  await stream.close();
+});
+
+test("a stream whose creator died half-way is finished by the next", async () => {
+  const target = freshTarget(server.url);
+  const create = () => createRedisStream({ target, partitionCount: 2, timeoutMs, logger: silentLogger });
+  const { streamId } = await create();
+  await admin.hset(`${target.prefix}:stream`, "ready", "0");
+  await admin.del(`${target.prefix}:{${streamId}/1}:log`, `${target.prefix}:{${streamId}/1}:state`);
+  await assert.rejects(openTestStream(target), { code: "STREAM_MISSING" });
+  assert.equal((await create()).streamId, streamId);
+  const stream = await openTestStream(target);
+  await stream.append(1, block(1));
+  await stream.close();
+});
+
+test("a key of another type at our name, another application's hash and a newer format are refused", async () => {
+  const target = freshTarget(server.url);
+  const key = `${target.prefix}:stream`;
+  const attempts = (): Promise<unknown>[] => [
+    createRedisStream({ target, partitionCount: 2, timeoutMs, logger: silentLogger }),
+    openTestStream(target),
+  ];
+  await admin.set(key, "somebody's");
+  for (const attempt of attempts()) await assert.rejects(attempt, { code: "REDIS_KEY_TYPE" });
+  await admin.del(key);
+  await admin.hset(key, "name", "somebody's");
+  for (const attempt of attempts())
+    await assert.rejects(attempt, { code: "STREAM_DAMAGED", message: /another application.*\?prefix=/ });
+  assert.deepEqual(await admin.hgetall(key), { name: "somebody's" });
+  await admin.hset(key, "format", "2");
+  for (const attempt of attempts()) await assert.rejects(attempt, { code: "STREAM_VERSION" });
+});

@@ -1,0 +1,53 @@
+import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import { parseRedisUrl, type RedisTarget } from "../../bridge/redis/redis-url.ts";
+import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
+import {
+  openRedisStream,
+  type RedisStream,
+  type RedisStreamOptions,
+} from "../../bridge/streams/redis/redis-stream.ts";
+import { silentLogger } from "./test-lake.ts";
+
+export const timeoutMs = 1000;
+export const everything = { maxBytes: Number.MAX_SAFE_INTEGER, maxEntries: 10_000 } as const;
+const waitPolls = 400;
+const waitMs = 25;
+
+export function block(...bytes: number[]): Uint8Array {
+  return Uint8Array.from(bytes);
+}
+
+/** A prefix that nobody else has. */
+export function freshTarget(url: string): RedisTarget {
+  const target = parseRedisUrl(url);
+  return { ...target, prefix: `t${randomBytes(4).toString("hex")}` };
+}
+
+export async function openTestStream(
+  target: RedisTarget,
+  options: Partial<RedisStreamOptions> = {},
+): Promise<RedisStream> {
+  const logger = silentLogger;
+  return await openRedisStream({ target, mode: "append", timeoutMs, checkMs: 100, logger, ...options });
+}
+
+/** Creates a stream under a prefix of its own, and opens it for appending. */
+export async function newTestStream(
+  url: string,
+  options: Partial<RedisStreamOptions> & { partitions?: number } = {},
+): Promise<{ target: RedisTarget; stream: RedisStream }> {
+  const { partitions = 1, ...rest } = options;
+  const target = freshTarget(url);
+  await createRedisStream({ target, partitionCount: partitions, timeoutMs, logger: silentLogger });
+  return { target, stream: await openTestStream(target, rest) };
+}
+
+/** Waits until something is so; fails after 10 s. */
+export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  for (let poll = 0; poll < waitPolls; poll++) {
+    if (await isSo()) return;
+    await delay(waitMs);
+  }
+  throw new Error(`it never came to pass: ${what}`);
+}
