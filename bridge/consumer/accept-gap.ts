@@ -24,11 +24,7 @@ export type AcceptOutcome =
  * Commits that a halted partition goes on behind its gap or damaged block. The open batch must be committed before.
  * @throws BridgeError STREAM_NO_GAP where the partition has none that could be accepted.
  */
-export async function acceptGap(
-  context: ConsumerContext,
-  cursor: PartitionCursor,
-  lake: LakeState,
-): Promise<AcceptOutcome> {
+export async function acceptGap(context: ConsumerContext, cursor: PartitionCursor): Promise<AcceptOutcome> {
   const found = cursor.halt?.survey;
   if (!found)
     throw new BridgeError(
@@ -43,7 +39,7 @@ export async function acceptGap(
   const moves = { [cursor.key]: move };
   const openedAtMs = context.now();
   const prepared = { moves, tables: new Map(), openedAtMs, isStanding: () => true };
-  const committed = await commitBatch(context, prepared, lake);
+  const committed = await commitBatch(context, prepared);
   if (committed.outcome !== "committed") return committed;
   const { from, to, streamTimeMs } = move;
   const isMoved = from !== to;

@@ -25,30 +25,26 @@ export type CommitOutcome =
  * Makes a batch true by one entry of the commit log. Tries on while the store fails, with back-off, since its files are written and
  * a repeated append of the same entry finds out whether an earlier one came through.
  */
-export async function commitBatch(
-  context: ConsumerContext,
-  batch: PreparedBatch,
-  lake: LakeState,
-): Promise<CommitOutcome> {
+export async function commitBatch(context: ConsumerContext, batch: PreparedBatch): Promise<CommitOutcome> {
   const commitId = randomUUID();
-  let base = lake;
+  let base: LakeState | undefined;
   for (let failures = 0; ; ) {
     if (context.now() - batch.openedAtMs > STALE_AFTER_MS) return { outcome: "expired" };
-    const entry = entryAfter(base, { batch, commitId, nowMs: context.now() });
     try {
+      // Others that share the stream have most likely committed since: asking costs less than a number that is taken.
+      base ??= await context.commitLog.load();
+      const entry = entryAfter(base, { batch, commitId, nowMs: context.now() });
       const { outcome } = await context.commitLog.append(entry);
       if (outcome === "committed") return { outcome, lake: await context.commitLog.load() };
       base = await context.commitLog.load();
       const found = await context.commitLog.entry(entry.number);
       if (found?.commitId === commitId) return { outcome: "committed", lake: base };
       if (isSuperseded(batch, base)) return { outcome: "superseded" };
-      // Whatever was committed meanwhile becomes visible before ours.
-      await context.publisher.publishPending();
       failures = 0;
     } catch (error) {
       if (!isRetryable(error) || context.backOff.isStopping || !batch.isStanding()) throw error;
       context.metrics.failed("commit");
-      const fields = { code: error.code, number: entry.number, failures, err: error };
+      const fields = { code: error.code, failures, err: error };
       context.logger.warn({ event: "consumer.commit.failed", ...fields }, "the commit is tried again");
       await context.backOff.afterFailure(failures++);
     }

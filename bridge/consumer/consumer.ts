@@ -255,7 +255,6 @@ class ConsumerLoop implements Consumer {
     if (this.#openedAtMs === null) return true;
     const open = {
       openedAtMs: this.#openedAtMs,
-      lake: this.#lake as LakeState,
       guard: this.#guard,
       isStanding: () => this.#share.isStanding,
     };
@@ -277,7 +276,7 @@ class ConsumerLoop implements Consumer {
       if (!request) return true;
       try {
         const cursor = this.#share.cursorOf(request.partition);
-        const outcome = await acceptGap(this.#context, cursor, this.#lake as LakeState);
+        const outcome = await acceptGap(this.#context, cursor);
         if (outcome.outcome !== "accepted") {
           request.reject(stopped());
           return false;

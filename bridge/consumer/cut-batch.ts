@@ -1,4 +1,4 @@
-import type { LakeState, Move } from "../storage/commit-log.ts";
+import type { Move } from "../storage/commit-log.ts";
 import { type CommitOutcome, commitBatch } from "./commit-batch.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
@@ -14,7 +14,6 @@ export async function cutBatch(
   cursors: readonly PartitionCursor[],
   open: {
     readonly openedAtMs: number;
-    readonly lake: LakeState;
     readonly guard: PoisonGuard;
     readonly isStanding: () => boolean;
   },
@@ -25,7 +24,7 @@ export async function cutBatch(
   await open.guard.beforeWriting(cursors);
   const tables = await context.batch.write();
   const { openedAtMs, isStanding } = open;
-  const committed = await commitBatch(context, { moves, tables, openedAtMs, isStanding }, open.lake);
+  const committed = await commitBatch(context, { moves, tables, openedAtMs, isStanding });
   if (committed.outcome !== "committed") return committed;
   open.guard.committed();
   context.metrics.committed({ rows, ageMs: context.now() - open.openedAtMs });
