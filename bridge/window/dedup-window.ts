@@ -32,15 +32,23 @@ export interface WindowStatus {
 /**
  * PORT: the ids of committed messages, per partition, of one (lake, stream). A view of the lake that can always be rebuilt.
  *
- * `applied` = the committed position whose ids the window holds, exactly. Every read and write is conditional on it, in one atomic
+ * `applied` = the committed position up to which the window holds all ids. Every read and write is conditional on it, in one atomic
  * step, so that a rolled-back, replaced or foreign window, or a paused former owner, is always noticed:
  * - `lookup` answers null unless `applied` equals the given position;
- * - `apply` adds the ids of a commit and moves `applied` from `from` to `to`; false (nothing changed) unless it still was `from`;
+ * - `apply` adds the ids of a commit and moves `applied` from `from` to `to`; false (`applied` has not moved) unless it still was `from`;
  * - seeding clears the partition and writes a random token; a chunk is refused (false) unless that token still stands and exactly the
  *   chunks before it are in, the end unless all are: a window that was rolled back amid its seeding holds the token but lacks chunks.
  * A partition never applied, or under seeding, has `applied` null.
+ *
+ * An apply, chunk or look-up of many ids may be several atomic steps. Each is conditional as above. Those of an apply or a chunk are
+ * counted under a token of the call, the last one requires all before it, and only the last one moves `applied` or counts the chunk: a
+ * window rolled back between two of them, or another apply, ends the call (false). Where it ends early the window is at `from` with
+ * some ids of the commit after it. That harms nobody: `apply` may only be called once that commit is in the commit log, so
+ * whatever is decided at `from` from then on cannot be committed, and applying the commit again adds the rest.
+ *
  * Ids are forgotten by stream time only (`streamTimeMs` of apply/endSeed), never by wall clock or TTL, and never before they expire
- * unless the memory bound forces it, which `status().isShort` then shows.
+ * unless the memory bound forces it, which `status().isShort` then shows. Expired ids may be found for a while: callers compare
+ * `expiresAtSeconds` with the message's own stream time. A window that may not forget and has no room throws a retryable error.
  */
 export interface DedupWindow {
   applied(partition: number): Promise<Position | null>;
@@ -58,6 +66,7 @@ export interface DedupWindow {
     token: string,
     end: { chunks: number; applied: Position; streamTimeMs: number },
   ): Promise<boolean>;
+  /** All partitions of the (lake, stream) that this window can see; cheap whatever their size. */
   status(): Promise<WindowStatus>;
   close(): Promise<void>;
 }

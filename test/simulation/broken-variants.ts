@@ -176,6 +176,11 @@ export const brokenVariants: readonly BrokenVariant[] = [
     options: { windowFaults: () => ({ appliesUnguarded: true }) },
   },
   {
+    name: "applying without counting the parts",
+    breaks: ["doubled"],
+    options: { windowFaults: () => ({ appliesUncounted: true }), disturbance: 0.05 },
+  },
+  {
     name: "seeding without comparing the token",
     breaks: ["doubled"],
     options: { windowFaults: () => ({ seedsUnguarded: true }) },

@@ -1,7 +1,11 @@
 import type { ObjectStore, StoredObject } from "../../bridge/storage/object-store.ts";
 import type { StreamLog } from "../../bridge/streams/stream-log.ts";
-import type { DedupWindow } from "../../bridge/window/dedup-window.ts";
+import { DEDUP_KEY_BYTES, type DedupWindow, type WindowEntries } from "../../bridge/window/dedup-window.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
+import { WindowServer } from "./window-server.ts";
+
+/** Ids that one step adds to a window on a server. */
+const appliedIdsMax = 3;
 
 /** The store as one process sees it: each call happens when the scheduler says so. */
 export function gatedStore(scheduler: Scheduler, process: Process, store: ObjectStore): ObjectStore {
@@ -46,20 +50,25 @@ export function gatedStream(scheduler: Scheduler, process: Process, stream: Stre
 
 export function gatedWindow(scheduler: Scheduler, process: Process, window: DedupWindow): DedupWindow {
   const call = <Result>(name: string, effect: () => Promise<Result>) => scheduler.call(process, name, effect);
+  let appliesStarted = 0;
   return {
     applied: (partition) => call(`applied ${partition}`, () => window.applied(partition)),
     lookup: (partition, applied, keys) =>
       call(`lookup ${partition} at ${Number(applied)}`, () => window.lookup(partition, applied, keys)),
-    apply: (partition, step, entries) => {
-      const { keys, payloadHashes, expiresAtSeconds, length } = entries;
-      const copy = {
-        length,
-        keys: keys.slice(),
-        payloadHashes: payloadHashes.slice(),
-        expiresAtSeconds: expiresAtSeconds.slice(),
-      };
+    apply: async (partition, step, entries) => {
       const name = `apply ${partition} ${Number(step.from)} to ${Number(step.to)}`;
-      return call(name, () => window.apply(partition, step, copy));
+      const copy = partOf(entries, 0, entries.length);
+      if (!(window instanceof WindowServer)) return call(name, () => window.apply(partition, step, copy));
+      const token = `${process.name} ${++appliesStarted}`;
+      for (let index = 0, start = 0; ; index++, start += appliedIdsMax) {
+        const isLast = start + appliedIdsMax >= copy.length;
+        const ids = partOf(copy, start, Math.min(start + appliedIdsMax, copy.length));
+        const part = { token, index, isLast };
+        const isTaken = await call(`${name} part ${index}`, () =>
+          window.applyPart(partition, step, part, ids),
+        );
+        if (!isTaken || isLast) return isTaken;
+      }
     },
     beginSeed: (partition, token) =>
       call(`beginSeed ${partition}`, () => window.beginSeed(partition, `${process.name} ${token}`)),
@@ -71,5 +80,14 @@ export function gatedWindow(scheduler: Scheduler, process: Process, window: Dedu
       ),
     status: () => window.status(),
     close: async () => {},
+  };
+}
+
+function partOf(entries: WindowEntries, start: number, end: number): WindowEntries {
+  return {
+    length: end - start,
+    keys: entries.keys.slice(start * DEDUP_KEY_BYTES, end * DEDUP_KEY_BYTES),
+    payloadHashes: entries.payloadHashes.slice(start, end),
+    expiresAtSeconds: entries.expiresAtSeconds.slice(start, end),
   };
 }

@@ -16,7 +16,16 @@ interface PartitionWindow {
   applied: Position | null;
   token: string | null;
   chunks: number;
+  /** The applying that is under way, and how many of its parts are in. */
+  applying: { readonly token: string; readonly parts: number } | null;
   ids: Map<string, Known>;
+}
+
+/** One of the steps in which a big commit is applied. */
+export interface ApplyPart {
+  readonly token: string;
+  readonly index: number;
+  readonly isLast: boolean;
 }
 
 /** Told of everything that enters the window, before it does. */
@@ -30,6 +39,8 @@ export interface WindowFaults {
   readonly ignoresApplied?: boolean;
   /** Applying does not compare `from`. */
   readonly appliesUnguarded?: boolean;
+  /** Applying does not count its parts. */
+  readonly appliesUncounted?: boolean;
   /** Seeding does not compare the token. */
   readonly seedsUnguarded?: boolean;
   /** Seeding does not count the chunks. */
@@ -93,19 +104,32 @@ export class WindowServer implements DedupWindow {
     step: { from: Position; to: Position; streamTimeMs: number },
     entries: WindowEntries,
   ): Promise<boolean> {
+    return this.applyPart(partition, step, { token: "", index: 0, isLast: true }, entries);
+  }
+
+  async applyPart(
+    partition: number,
+    step: { from: Position; to: Position; streamTimeMs: number },
+    part: ApplyPart,
+    entries: WindowEntries,
+  ): Promise<boolean> {
     const window = this.#partition(partition);
-    const isUnguarded = this.#faults.ignoresApplied || this.#faults.appliesUnguarded;
-    if (window.applied !== step.from && !isUnguarded) return false;
+    const { ignoresApplied, appliesUnguarded, appliesUncounted } = this.#faults;
+    if (window.applied !== step.from && !ignoresApplied && !appliesUnguarded) return false;
+    const { applying } = window;
+    const isInTurn = part.index === 0 || (applying?.token === part.token && applying.parts === part.index);
+    if (!isInTurn && !appliesUncounted) return false;
     this.#observer.entering(partition, step.to, keyTexts(entries.keys));
     this.#add(window, entries);
-    window.applied = step.to;
+    window.applying = part.isLast ? null : { token: part.token, parts: part.index + 1 };
+    if (part.isLast) window.applied = step.to;
     for (const [key, { expiresAtSeconds }] of window.ids)
       if (expiresAtSeconds * 1000 <= step.streamTimeMs) window.ids.delete(key);
     return true;
   }
 
   async beginSeed(partition: number, token: string): Promise<void> {
-    this.#partitions.set(partition, { applied: null, token, chunks: 0, ids: new Map() });
+    this.#partitions.set(partition, { applied: null, token, chunks: 0, applying: null, ids: new Map() });
   }
 
   async seed(partition: number, token: string, chunk: number, entries: WindowEntries): Promise<boolean> {
@@ -151,7 +175,7 @@ export class WindowServer implements DedupWindow {
   #partition(partition: number): PartitionWindow {
     const known = this.#partitions.get(partition);
     if (known) return known;
-    const fresh = { applied: null, token: null, chunks: 0, ids: new Map() };
+    const fresh = { applied: null, token: null, chunks: 0, applying: null, ids: new Map() };
     this.#partitions.set(partition, fresh);
     return fresh;
   }

@@ -79,29 +79,35 @@ local function inserted(bucket, record, expiry)
   return sub(bucket, 1, at - 1) .. record .. sub(bucket, at)
 end
 
--- Adds to the buckets in \`contents\`; those that change are appended to \`changes\`.
+-- Adds records to the buckets in \`contents\`; those that change are appended to \`changes\`. Written out: it runs once per id.
 local function add(blob, fields, contents, changes)
   local isChanged = {}
   for index = 1, #fields do
-    local at = (index - 1) * ${RECORD_BYTES} + 1
-    local expiry = expiryAt(blob, at)
+    local record = sub(blob, index * ${RECORD_BYTES} - ${RECORD_BYTES - 1}, index * ${RECORD_BYTES})
+    local b1, b2, b3, b4 = byte(record, 17, 20)
+    local expiry = b1 + b2 * 256 + b3 * 65536 + b4 * 16777216
     if expiry > now then
-      if expiry > latest then latest = expiry end
       local field = fields[index]
       local bucket = contents[field]
-      local known = recordOf(bucket, sub(blob, at, at + 11))
+      local known = recordOf(bucket, sub(record, 1, 12))
       if not known or expiryAt(bucket, known) < expiry then
         if known then
           bucket = sub(bucket, 1, known - 1) .. sub(bucket, known + ${RECORD_BYTES})
           ids = ids - 1
         end
-        bucket = inserted(living(bucket), sub(blob, at, at + ${RECORD_BYTES - 1}), expiry)
-        ids = ids + 1
-        contents[field] = bucket
+        if expiry > latest then latest = expiry end
         if not isChanged[field] then
           isChanged[field] = true
           changes[#changes + 1] = field
+          bucket = living(bucket)
         end
+        b1, b2, b3, b4 = byte(bucket, -4, -1)
+        if not b1 or b1 + b2 * 256 + b3 * 65536 + b4 * 16777216 <= expiry then
+          contents[field] = bucket .. record
+        else
+          contents[field] = inserted(bucket, record, expiry)
+        end
+        ids = ids + 1
       end
     end
   end
