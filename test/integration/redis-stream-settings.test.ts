@@ -5,6 +5,7 @@ import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import {
   block,
+  closeTestStreams,
   everything,
   freshTarget,
   newTestStream,
@@ -23,6 +24,7 @@ before(async () => {
 });
 
 after(async () => {
+  await closeTestStreams();
   admin.disconnect();
   await server.destroy();
 });

@@ -18,6 +18,8 @@ export function block(...bytes: number[]): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
+const opened: RedisStream[] = [];
+
 /** A prefix that nobody else has. */
 export function freshTarget(url: string): RedisTarget {
   const target = parseRedisUrl(url);
@@ -29,7 +31,21 @@ export async function openTestStream(
   options: Partial<RedisStreamOptions> = {},
 ): Promise<RedisStream> {
   const logger = silentLogger;
-  return await openRedisStream({ target, mode: "append", timeoutMs, checkMs: 100, logger, ...options });
+  const stream = await openRedisStream({
+    target,
+    mode: "append",
+    timeoutMs,
+    checkMs: 100,
+    logger,
+    ...options,
+  });
+  opened.push(stream);
+  return stream;
+}
+
+/** For a file's `after`: a test that failed leaves its streams open. */
+export async function closeTestStreams(): Promise<void> {
+  for (const stream of opened.splice(0)) await stream.close();
 }
 
 /** Creates a stream under a prefix of its own, and opens it for appending. */

@@ -20,7 +20,7 @@ return 1`);
 
 /**
  * Appends blocks: ARGV[3…]. ARGV[1], ARGV[2] = number and ms of the newest entry that the caller was told of: a server that has not
- * got that far was rolled back, and stores nothing. Replies the ids, or why nothing was stored: gone, rolled-back, retired.
+ * got that far was rolled back, and stores nothing. Replies the ids, or why nothing was stored: gone, rolled-back, overtaken, retired ID.
  */
 export const appendBlocks = redisScript(`
 local state = redis.call('HMGET', KEYS[2], 'lastNumber', 'lastMs', 'appendedBytes', 'retiredFor')
@@ -38,6 +38,7 @@ for i = 3, #ARGV do
   local added = redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', id, 'a', total, 'b', ARGV[i])
   if not added or added['err'] then
     if #ids > 0 then break end
+    if added and string.find(added['err'], 'equal or smaller', 1, true) then return 'overtaken' end
     return added or 'gone'
   end
   number = number + 1

@@ -143,10 +143,14 @@ function takeCall(waiting: WaitingAppend[]): WaitingAppend[] {
 
 function idsOf(reply: unknown, partition: number): string[] {
   if (Array.isArray(reply)) return reply.map(String);
-  throw lost(partition, String(reply));
+  throw refused(partition, String(reply));
 }
 
-function lost(partition: number, why: string): BridgeError {
+function refused(partition: number, why: string): BridgeError {
+  if (why === "overtaken") {
+    const text = `partition ${partition} takes no more blocks: somebody else wrote an entry to its log, with an id in the future. Remove it (XDEL, then XSETID), or start another stream with \`tidegate stream new\``;
+    return new BridgeError("STREAM_DAMAGED", text, { retryable: false, details: { partition } });
+  }
   const reasons: Record<string, string> = {
     gone: "its keys are gone: the server was emptied or replaced",
     "rolled-back": "the server lacks entries that it had confirmed: it was restored from an older copy",

@@ -1,0 +1,294 @@
+import assert from "node:assert/strict";
+import { cpSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import type { Redis } from "ioredis";
+import { BridgeError } from "../../bridge/errors.ts";
+import { createRedisStream, startNewRedisStream } from "../../bridge/streams/redis/create-stream.ts";
+import type { RedisStream } from "../../bridge/streams/redis/redis-stream.ts";
+import { partitionKeys } from "../../bridge/streams/redis/stream-keys.ts";
+import type { Position, StreamEntry } from "../../bridge/streams/stream-log.ts";
+import { RedisServer } from "../support/redis-server.ts";
+import {
+  block,
+  closeTestStreams,
+  everything,
+  newTestStream,
+  openTestStream,
+  timeoutMs,
+  until,
+} from "../support/redis-stream.ts";
+import { silentLogger } from "../support/test-lake.ts";
+
+let server: RedisServer;
+let admin: Redis;
+
+before(async () => {
+  server = await RedisServer.start();
+  admin = server.client();
+});
+
+after(async () => {
+  await closeTestStreams();
+  admin.disconnect();
+  await server.destroy();
+});
+
+async function appended(stream: RedisStream, count: number): Promise<Position[]> {
+  const positions: Position[] = [];
+  for (let index = 0; index < count; index++) positions.push(await stream.append(0, block(index)));
+  return positions;
+}
+
+/** Reads over every gap as an operator would who accepts each loss. Answers what was read, and how many gaps there were. */
+async function readOverGaps(stream: RedisStream): Promise<{ values: number[]; gaps: number }> {
+  const entries: StreamEntry[] = [];
+  let from: Position = "";
+  let gaps = 0;
+  for (;;) {
+    try {
+      const more = await stream.read(0, from, everything);
+      if (more.length === 0) return { values: entries.map((entry) => entry.block[0] ?? -1), gaps };
+      entries.push(...more);
+      from = more.at(-1)?.position ?? from;
+    } catch (error) {
+      assert.ok(error instanceof BridgeError && error.code === "STREAM_GAP", String(error));
+      const resumeAfter = String(error.details["resumeAfter"]);
+      assert.ok(
+        stream.comparePositions(resumeAfter, from) > 0,
+        `${resumeAfter} does not lead on from ${from}`,
+      );
+      from = resumeAfter;
+      gaps += 1;
+    }
+  }
+}
+
+const thefts: readonly [
+  name: string,
+  left: number[],
+  gaps: number,
+  steal: (log: string, at: Position[]) => Promise<unknown>,
+][] = [
+  ["XDEL of one", [0, 1, 3, 4], 1, (log, at) => admin.xdel(log, at[2] ?? "")],
+  ["XDEL of two apart", [0, 2, 4], 2, (log, at) => admin.xdel(log, at[1] ?? "", at[3] ?? "")],
+  ["XTRIM", [3, 4], 1, (log) => admin.xtrim(log, "MAXLEN", 2)],
+  ["XTRIM of all", [], 1, (log) => admin.xtrim(log, "MAXLEN", 0)],
+  ["XDEL of the newest", [0, 1, 2, 3], 1, (log, at) => admin.xdel(log, at[4] ?? "")],
+  ["XTRIM of all after our own trim", [], 1, (log) => admin.xtrim(log, "MAXLEN", 0)],
+];
+
+for (const [name, left, gaps, steal] of thefts) {
+  test(`${name} by others is STREAM_GAP, and an operator can go on behind it`, async () => {
+    const { target, stream } = await newTestStream(server.url);
+    const positions = await appended(stream, 5);
+    const [log] = partitionKeys(target.prefix, stream.streamId, 0);
+    if (name.endsWith("our own trim")) await stream.trim(0, positions[0] ?? "");
+    await steal(log, positions);
+    assert.deepEqual(await readOverGaps(stream), { values: left, gaps });
+    // What comes afterwards is read, from where the operator went on.
+    const last = await stream.append(0, block(9));
+    const accepted = await readOverGaps(stream);
+    assert.deepEqual(accepted.values, [...left, 9]);
+    await stream.trim(0, last);
+    assert.deepEqual((await stream.partitionState(0)).retainedBytes, 0);
+    assert.deepEqual(await stream.read(0, last, everything), []);
+    await stream.close();
+  });
+}
+
+test("a gap that was accepted stays behind: reading, trimming and the next loss go on from there", async () => {
+  const { target, stream } = await newTestStream(server.url);
+  const positions = await appended(stream, 4);
+  const [log] = partitionKeys(target.prefix, stream.streamId, 0);
+  await admin.xdel(log, positions[1] ?? "", positions[2] ?? "");
+  const gap = await stream.read(0, positions[0] ?? "", everything).catch((error: BridgeError) => error);
+  assert.ok(gap instanceof BridgeError);
+  const resumed = String(gap.details["resumeAfter"]);
+  await stream.trim(0, resumed);
+  assert.deepEqual(
+    (await stream.read(0, resumed, everything)).map(({ position }) => position),
+    [positions[3]],
+  );
+  const again = await openTestStream(target, { mode: "read" });
+  assert.deepEqual(
+    (await again.read(0, resumed, everything)).map(({ position }) => position),
+    [positions[3]],
+  );
+  await again.close();
+  await stream.close();
+});
+
+test("our own trim by another process is no loss to a reader that is past it", async () => {
+  const { target, stream } = await newTestStream(server.url);
+  const positions = await appended(stream, 5);
+  const other = await openTestStream(target, { mode: "read" });
+  await other.trim(0, positions[2] ?? "");
+  assert.equal((await stream.read(0, positions[2] ?? "", everything)).length, 2);
+  assert.equal((await stream.read(0, positions[3] ?? "", everything)).length, 1);
+  await other.trim(0, positions[4] ?? "");
+  assert.deepEqual(await stream.read(0, positions[4] ?? "", everything), []);
+  await other.close();
+  await stream.close();
+});
+
+test("entries that somebody else wrote are passed over, and do not stand in our way", async () => {
+  const { target, stream } = await newTestStream(server.url);
+  const [log] = partitionKeys(target.prefix, stream.streamId, 0);
+  await appended(stream, 2);
+  await admin.xadd(log, "*", "their", "data");
+  await stream.append(0, block(2));
+  assert.deepEqual(await readOverGaps(stream), { values: [0, 1, 2], gaps: 0 });
+  await admin.xadd(log, "9999999999999-0", "their", "data");
+  await assert.rejects(stream.append(0, block(3)), { code: "STREAM_DAMAGED", message: /somebody else/ });
+  await stream.close();
+});
+
+test("after FLUSHALL nothing is stored into thin air, and everybody is told", async () => {
+  const losses: BridgeError[] = [];
+  const { target, stream } = await newTestStream(server.url, { onLost: (error) => losses.push(error) });
+  const [first = ""] = await appended(stream, 2);
+  await admin.flushall();
+  await assert.rejects(stream.append(0, block(3)), {
+    code: "STREAM_GAP",
+    retryable: false,
+    message: /tidegate stream new/,
+  });
+  await assert.rejects(stream.read(0, first, everything), { code: "STREAM_GAP" });
+  await assert.rejects(stream.trim(0, first), { code: "STREAM_GAP" });
+  await assert.rejects(stream.partitionState(0), { code: "STREAM_GAP" });
+  await until("it is lost", () => losses.length > 0 && stream.status().held?.code === "STREAM_GAP");
+  assert.equal(await admin.dbsize(), 0);
+  await assert.rejects(openTestStream(target), { code: "STREAM_MISSING" });
+  await stream.close();
+});
+
+test("FLUSHALL is seen while nobody publishes; a partition's lost log stops that partition only", async () => {
+  const losses: BridgeError[] = [];
+  const onLost = (error: BridgeError) => losses.push(error);
+  const { target, stream } = await newTestStream(server.url, { partitions: 2, onLost });
+  await admin.del(...partitionKeys(target.prefix, stream.streamId, 0).slice(0, 1));
+  await assert.rejects(stream.append(0, block(1)), { code: "STREAM_GAP" });
+  await stream.append(1, block(1));
+  assert.equal(losses.length, 1);
+  await admin.flushall();
+  await until("it is lost", () => losses.length >= 2);
+  await stream.close();
+});
+
+test("a server brought back from an older copy is found, also when others have appended since", async () => {
+  const { target, stream } = await newTestStream(server.url);
+  await appended(stream, 3);
+  const reader = await openTestStream(target, { mode: "read" });
+  await server.kill();
+  const copy = join(server.folder, "copy");
+  cpSync(join(server.folder, "appendonlydir"), copy, { recursive: true });
+  await server.start();
+  await until("the server is back", () => stream.status().held === null);
+  const [acknowledged = ""] = await appended(stream, 1);
+  await server.kill();
+  rmSync(join(server.folder, "appendonlydir"), { recursive: true });
+  cpSync(copy, join(server.folder, "appendonlydir"), { recursive: true });
+  await server.start();
+  await assert.rejects(
+    reader.read(0, acknowledged, everything).catch(() => reader.read(0, acknowledged, everything)),
+  );
+  await until(
+    "it is found",
+    () => stream.status().held?.code === "STREAM_GAP" || stream.status().isConnected,
+  );
+  await assert.rejects(stream.append(0, block(7)), {
+    code: "STREAM_GAP",
+    message: /older copy|had confirmed/,
+  });
+  // Another broker, which knows nothing of what was lost, goes on; the position is used again, at a later time.
+  const other = await openTestStream(target);
+  await other.append(0, block(8));
+  await other.append(0, block(9));
+  await until("the reader is back", () => reader.status().isConnected);
+  await assert.rejects(reader.read(0, acknowledged, everything), { code: "STREAM_GAP" });
+  await assert.rejects(stream.append(0, block(7)), { code: "STREAM_GAP" });
+  assert.deepEqual((await readOverGaps(reader)).values, [0, 1, 2, 8, 9]);
+  for (const each of [stream, reader, other]) await each.close();
+});
+
+test("kill -9 of the server loses nothing that was acknowledged, and appends go on by themselves", async () => {
+  const { stream } = await newTestStream(server.url);
+  const acknowledged: Position[] = [];
+  let isDone = false;
+  const appending = (async () => {
+    for (let value = 0; !isDone; value++)
+      await stream.append(0, block(value & 255)).then(
+        (position) => acknowledged.push(position),
+        () => new Promise((resolve) => setTimeout(resolve, 5)),
+      );
+  })();
+  for (let round = 0; round < 3; round++) {
+    const before = acknowledged.length;
+    await until("blocks are acknowledged", () => acknowledged.length > before + 50);
+    await server.kill();
+    await server.start();
+  }
+  const before = acknowledged.length;
+  await until("blocks are acknowledged", () => acknowledged.length > before + 50);
+  isDone = true;
+  await appending;
+  const stored = new Set<Position>();
+  for (let from = ""; ; ) {
+    const entries = await stream.read(0, from, everything);
+    for (const { position } of entries) stored.add(position);
+    if (entries.length === 0) break;
+    from = entries.at(-1)?.position ?? "";
+  }
+  assert.deepEqual(
+    acknowledged.filter((position) => !stored.has(position)),
+    [],
+  );
+  await stream.close();
+});
+
+test("a clock of the server that goes back, or jumped ahead once, does not stop appends or order", async () => {
+  const { target, stream } = await newTestStream(server.url);
+  const [first = ""] = await appended(stream, 1);
+  const [, state] = partitionKeys(target.prefix, stream.streamId, 0);
+  const aheadMs = Date.now() + 3_600_000;
+  // As after an append in an hour from now.
+  await admin.hset(state, "lastMs", aheadMs);
+  const other = await openTestStream(target);
+  const second = await other.append(0, block(1));
+  const third = await other.append(0, block(2));
+  assert.ok(other.comparePositions(first, second) < 0 && other.comparePositions(second, third) < 0);
+  const entries = await other.read(0, first, everything);
+  assert.deepEqual(
+    entries.map(({ appendTimeMs }) => appendTimeMs),
+    [aheadMs, aheadMs],
+  );
+  await other.close();
+  await stream.close();
+});
+
+test("a new stream closes the old one: who still has it open can append no more, and its keys will disappear", async () => {
+  const losses: BridgeError[] = [];
+  const { target, stream } = await newTestStream(server.url, { onLost: (error) => losses.push(error) });
+  const [position = ""] = await appended(stream, 1);
+  const options = { target, partitionCount: 3, timeoutMs, logger: silentLogger };
+  const { streamId, replaces } = await startNewRedisStream(options);
+  assert.equal(replaces, stream.streamId);
+  await assert.rejects(stream.append(0, block(1)), {
+    code: "STREAM_GAP",
+    message: new RegExp(`${streamId}.*restart`),
+  });
+  await assert.rejects(stream.read(0, position, everything), { code: "STREAM_GAP" });
+  await until("it is told", () => losses.length > 0);
+  for (const key of partitionKeys(target.prefix, stream.streamId, 0))
+    assert.ok((await admin.ttl(key)) > 6 * 24 * 3600);
+  const fresh = await openTestStream(target, { partitionCount: 3 });
+  assert.deepEqual(
+    [fresh.streamId, fresh.record.startedAnew, fresh.record.replaces],
+    [streamId, true, stream.streamId],
+  );
+  await fresh.append(2, block(1));
+  assert.equal((await createRedisStream(options)).streamId, streamId);
+  await fresh.close();
+  await stream.close();
+});
