@@ -22,7 +22,7 @@ export interface ConsumerPorts {
   readonly topics: TopicCatalog;
   /** Lets the stream forget what is committed. Idempotent; a failure only delays it. */
   readonly trim: (partition: number, upTo: Position) => Promise<void>;
-  /** True while the stream is short of room: batches are then cut at once. */
+  /** True while the stream is short of room: batches are then cut early. */
   readonly isUnderPressure?: () => boolean;
   readonly logger: Logger;
   /** ms since the epoch. */

@@ -27,6 +27,8 @@ import { recover } from "./recover.ts";
 
 /** Longest wait for new blocks before halted partitions and the stream's state are looked at again. */
 const IDLE_MAX_MS = 1000;
+/** Age of a batch while the stream is short of room. Not less: others may be the ones that fill it, and a commit for each run of blocks helps nobody. */
+const PRESSED_BATCH_AGE_MS = 250;
 
 export interface ConsumerOptions extends ConsumerPorts {
   readonly config: ConsumerConfig;
@@ -243,11 +245,16 @@ class ConsumerLoop implements Consumer {
 
   #isDue(): boolean {
     if (this.#openedAtMs === null) return false;
-    const { config, isUnderPressure, now } = this.#context;
+    const { now } = this.#context;
     const ageMs = now() - this.#openedAtMs;
     // The clock was set back: the batch's age starts anew.
     if (ageMs < 0) this.#openedAtMs = now();
-    return ageMs >= config.maxBatchAgeMs || this.#isFull() || isUnderPressure?.() === true;
+    return ageMs >= this.#batchAgeMaxMs() || this.#isFull();
+  }
+
+  #batchAgeMaxMs(): number {
+    const { config, isUnderPressure } = this.#context;
+    return isUnderPressure?.() ? Math.min(config.maxBatchAgeMs, PRESSED_BATCH_AGE_MS) : config.maxBatchAgeMs;
   }
 
   /** False: recover. */
@@ -291,13 +298,15 @@ class ConsumerLoop implements Consumer {
   }
 
   async #idle(): Promise<void> {
-    const { stream, backOff, now, config } = this.#context;
+    const { stream, backOff, now } = this.#context;
     if (now() - this.#observedAtMs >= IDLE_MAX_MS) await this.#observe();
-    const dueInMs = this.#openedAtMs === null ? IDLE_MAX_MS : this.#openedAtMs + config.maxBatchAgeMs - now();
+    const dueInMs =
+      this.#openedAtMs === null ? IDLE_MAX_MS : this.#openedAtMs + this.#batchAgeMaxMs() - now();
     if (dueInMs <= 0 || this.#requests.length > 0 || this.#isDraining) return;
-    const partitions = this.#share.cursors.map(({ partition }) => partition);
     const waitMs = Math.min(dueInMs, IDLE_MAX_MS);
-    // Blocks for others must not keep one awake that reads nothing.
+    const read = this.#share.cursors.filter(({ halt }) => halt === null);
+    const partitions = read.map(({ partition }) => partition);
+    // Blocks that are not read here must not keep it awake.
     if (partitions.length === 0) await backOff.pause(waitMs);
     else await backOff.until(stream.waitForAppend(waitMs, partitions));
   }

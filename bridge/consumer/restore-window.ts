@@ -24,7 +24,7 @@ export async function restoreWindow(
   cursor: PartitionCursor,
   lake: LakeState,
 ): Promise<boolean> {
-  const applied = await context.window.applied(cursor.partition);
+  const applied = await context.window.applied(cursor.partition, cursor.committed);
   if (applied === cursor.committed) return true;
   const missed = applied === null ? null : await commitsAfter(context, cursor, lake, applied);
   if (missed === null) return seed(context, cursor, lake);

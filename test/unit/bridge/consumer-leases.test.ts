@@ -114,6 +114,29 @@ test("without a partition it idles, takes no notice of what is appended, and is 
   await stopped(idle);
 });
 
+test("a halted partition whose blocks stay unread does not keep it awake", async () => {
+  const harness = threePartitions();
+  const lost = harness.append([json("lost")], { partition: 0 });
+  harness.append([json("behind")], { partition: 0 });
+  harness.stream.loseEntry(0, lost);
+  const asked: (readonly number[] | undefined)[] = [];
+  const handle = harness.stream.open();
+  const waitForAppend = async (timeoutMs: number, partitions?: readonly number[]) => {
+    asked.push(partitions);
+    harness.clock.nowMs += timeoutMs;
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  const one = started(harness, [0, 1], { stream: Object.assign(handle, { waitForAppend }) });
+  await until(() => one.consumer.status().partitions[0]?.state === "stopped" && asked.length > 3);
+  assert.deepEqual(asked.at(-1), [1]);
+  one.leases.give([0]);
+  const before = asked.length;
+  const waits = harness.waits;
+  await until(() => harness.waits > waits + 3);
+  assert.ok(asked.length - before <= 1, "with nothing to read it does not ask the stream");
+  await stopped(one);
+});
+
 test("a batch whose lease ran out is tried once, since the compare decides", async () => {
   const harness = threePartitions();
   const one = started(harness, [0, 1], patient);

@@ -27,8 +27,17 @@ describe("a batch is cut", () => {
     assert.equal(await commitsOf({ config: { maxBatchBytes: 1, readMaxEntries: 1 } }), 4);
   });
 
-  test("under stream pressure", async () => {
-    assert.equal(await commitsOf({ isUnderPressure: () => true, config: { readMaxEntries: 2 } }), 2);
+  test("early under stream pressure, but not for each run of blocks", async () => {
+    assert.equal(await commitsOf({ isUnderPressure: () => true, config: { readMaxEntries: 1 } }), 1);
+    const harness = new ConsumerHarness();
+    const consumer = harness.consumer({ isUnderPressure: () => true });
+    const run = consumer.run();
+    harness.append([json("a")]);
+    await until(() => harness.commits().length === 1);
+    const ageMs = harness.clock.nowMs - (harness.rows()[0]?.ingestTimeMs ?? 0);
+    assert.ok(ageMs >= 250 && ageMs <= 1500, `${ageMs} ms`);
+    await consumer.stop({ drain: true });
+    await run;
   });
 
   test("at its age, counted from its first block", async () => {

@@ -10,6 +10,7 @@ import type { Attempt, AttemptStore } from "../../../bridge/consumer/poison-guar
 import type { Row } from "../../../bridge/storage/batch-writer.ts";
 import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
 import { JsonBatchWriter } from "../../support/json-lake.ts";
+import { MovingLeases } from "../../support/moving-leases.ts";
 
 class MemoryAttempts implements AttemptStore {
   attempt: Attempt | null = null;
@@ -142,6 +143,33 @@ test("a process that was killed twice in one batch goes on with whole batches", 
   assert.equal(harness.commits().length, 1);
   assert.equal(consumer.status().replayedBatches, 1, "the batch of the process before counts as read again");
   assert.equal(attempts.attempt, null, "an orderly end leaves none");
+});
+
+test("deaths count on where a process comes back with other partitions than it died with", async () => {
+  const harness = new ConsumerHarness({ partitionCount: 3 });
+  for (let block = 0; block < 8; block++)
+    for (const partition of [0, 1, 2])
+      harness.append([json(block === 5 && partition === 1 ? "poison" : `m${partition}-${block}`)], {
+        partition,
+      });
+  const attempts = new MemoryAttempts();
+  const shares = [[0, 1], [1], [1, 2], [0, 1, 2]];
+  let deaths = 0;
+  for (; deaths < 40; deaths++) {
+    const leases = new MovingLeases(3);
+    leases.give(shares[deaths % shares.length] ?? []);
+    const batch = new DeadlyWriter(harness, "poison", "writing");
+    const consumer = harness.consumer({ attempts, batch, leases, registry: new Registry() });
+    const run = consumer.run().then(
+      () => true,
+      () => false,
+    );
+    await consumer.stop({ drain: true });
+    if (await run) break;
+  }
+  assert.ok(deaths < 40, "it dies for ever");
+  assert.ok(harness.ids().includes("m1-4"), "what stands before the block is filed");
+  assert.equal(attempts.attempt?.poison?.key, `${harness.stream.streamId}/1`);
 });
 
 test("an attempt is kept once per batch and before its files, not per block", async () => {
