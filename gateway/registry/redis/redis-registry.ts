@@ -64,23 +64,20 @@ export class RedisRegistry implements RegistryStore {
     lake: { readonly lakeId: string; readonly url: string },
   ): Promise<{ registry: RedisRegistry; isNew: boolean }> {
     const registry = new RedisRegistry(options);
-    const epoch = randomBytes(8).toString("hex");
-    const [status, value] = await registry.#run(scripts.openScript, [format, epoch, lake.lakeId, lake.url]);
-    if (status === "lake") throw foreignLake(String(value), lake.url, options.prefix);
-    if (status === "format")
-      throw new GatewayError(
-        "REGISTRY_VERSION",
-        `The registry on this Redis has format ${value}; this Tidegate knows ${format}. Use the version that wrote it, or a newer one.`,
-        { retryable: false },
-      );
-    await registry.#begin();
-    return { registry, isNew: value === 1 };
+    return await registry.#orClose(async () => {
+      const epoch = randomBytes(8).toString("hex");
+      const [status, value] = await registry.#run(scripts.openScript, [format, epoch, lake.lakeId, lake.url]);
+      if (status === "lake") throw foreignLake(String(value), lake.url, options.prefix);
+      if (status === "format") throw foreignFormat(String(value));
+      await registry.#begin();
+      return { registry, isNew: value === 1 };
+    });
   }
 
   /** Throws REGISTRY_LOST where there is none, REDIS_…. */
   static async openForReading(options: RedisRegistryOptions): Promise<RedisRegistry> {
     const registry = new RedisRegistry(options);
-    await registry.#begin();
+    await registry.#orClose(() => registry.#begin());
     return registry;
   }
 
@@ -160,6 +157,15 @@ export class RedisRegistry implements RegistryStore {
     if (this.#timer) clearTimeout(this.#timer);
     await this.#running.catch(() => {});
     this.#options.client.disconnect();
+  }
+
+  async #orClose<Result>(open: () => Promise<Result>): Promise<Result> {
+    try {
+      return await open();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
   async #begin(): Promise<void> {
@@ -244,6 +250,14 @@ function lost(): GatewayError {
     "REGISTRY_LOST",
     "This Redis holds no registry (any more): it was emptied or replaced. Restart the gateways: topics come back from the lake, identities have to be added again.",
     { retryable: true },
+  );
+}
+
+function foreignFormat(found: string): GatewayError {
+  return new GatewayError(
+    "REGISTRY_VERSION",
+    `The registry on this Redis has format ${found}; this Tidegate knows ${format}. Use the version that wrote it, or a newer one.`,
+    { retryable: false },
   );
 }
 

@@ -1,0 +1,256 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { pino } from "pino";
+import { connectRedis, parseRedisUrl } from "../../bridge/index.ts";
+import { newDeviceRecord } from "../../gateway/registry/device-record.ts";
+import { LmdbRegistry } from "../../gateway/registry/lmdb-registry.ts";
+import { reconcileTopics } from "../../gateway/registry/reconcile-topics.ts";
+import { RedisRegistry } from "../../gateway/registry/redis/redis-registry.ts";
+import type { RegistryStore } from "../../gateway/registry/registry-store.ts";
+import { Topics } from "../../gateway/registry/topics.ts";
+import { MemoryTopicArchive } from "../support/memory-topic-archive.ts";
+import { RedisServer } from "../support/redis-server.ts";
+import { registryContract, soon, topicRecord } from "./registry-contract.ts";
+
+const root = mkdtempSync(join(tmpdir(), "tidegate-registry-"));
+const stores: RegistryStore[] = [];
+let server: RedisServer;
+before(async () => {
+  server = await RedisServer.start({ appendfsync: "no" });
+});
+after(async () => {
+  for (const store of stores) await store.close();
+  await server.destroy();
+  rmSync(root, { recursive: true, force: true });
+});
+
+function kept<Store extends RegistryStore>(store: Store): Store {
+  stores.push(store);
+  return store;
+}
+
+registryContract("lmdb", async () => {
+  const folder = mkdtempSync(join(root, "lmdb-"));
+  const store = kept(await LmdbRegistry.openForWriting(folder));
+  return {
+    store,
+    openReader: async () => kept(LmdbRegistry.openForReading(folder)),
+    reopen: async () => {
+      await store.close();
+      stores.splice(stores.indexOf(store), 1);
+      return kept(await LmdbRegistry.openForWriting(folder));
+    },
+  };
+});
+
+const lake = { lakeId: "lake-1", url: "file:///srv/lake" };
+let prefixes = 0;
+const newPrefix = () => `test${prefixes++}`;
+
+async function connection(prefix: string, on = server) {
+  const logger = pino({ level: "silent" });
+  const target = parseRedisUrl(on.url);
+  const client = await connectRedis(target, { name: "test", timeoutMs: 500, logger, random: Math.random });
+  return { client, prefix, logger, now: Date.now, pollMs: 50 };
+}
+
+async function openShared(prefix: string, on = server): Promise<RedisRegistry> {
+  return kept((await RedisRegistry.openForWriting(await connection(prefix, on), lake)).registry);
+}
+
+const openReader = async (prefix: string, on = server) =>
+  kept(await RedisRegistry.openForReading(await connection(prefix, on)));
+
+registryContract("redis", async () => {
+  const prefix = newPrefix();
+  const store = await openShared(prefix);
+  return { store, openReader: () => openReader(prefix), reopen: () => openShared(prefix) };
+});
+
+function administration(store: RegistryStore, archive: MemoryTopicArchive): Topics {
+  return new Topics({ store, archive, now: () => 1, packetMaxBytes: 262_144, changed: async () => {} });
+}
+
+async function addDevice(store: RegistryStore, name: string): Promise<void> {
+  await store.addDevice((await newDeviceRecord({ name }, 1)).record);
+}
+
+describe("a registry that gateways share", () => {
+  test("a topic and a removal made through one are known to the others soon, and told", async () => {
+    const prefix = newPrefix();
+    const [ours, theirs] = [await openShared(prefix), await openShared(prefix)];
+    const heard: string[] = [];
+    theirs.listen({
+      topicsChanged: () => heard.push("topics"),
+      deviceRevoked: (name) => heard.push(`revoked ${name}`),
+      identitiesInDoubt: () => heard.push("doubt"),
+    });
+    await administration(ours, new MemoryTopicArchive()).create({
+      name: "engine",
+      filter: "engine/{device}",
+      format: "json",
+    });
+    await soon("the topic is known", () => theirs.allTopics().length === 1);
+    await addDevice(ours, "d1");
+    await ours.removeDevice("d1");
+    await soon("the removal is told", () => heard.includes("revoked d1"));
+    assert.deepEqual(heard, ["topics", "revoked d1"]);
+  });
+
+  test("of admins who create rivals on several gateways at once exactly one wins, in registry and lake", async () => {
+    const prefix = newPrefix();
+    const archive = new MemoryTopicArchive();
+    const admins: Topics[] = [];
+    for (let gateway = 0; gateway < 3; gateway++)
+      admins.push(administration(await openShared(prefix), archive));
+    for (let round = 0; round < 20; round++) {
+      const outcomes = await Promise.allSettled(
+        admins.map((admin, index) =>
+          admin.create({ name: `n${round}_${index}`, filter: `r${round}/{x${index}}`, format: "raw" }),
+        ),
+      );
+      const refused = outcomes.flatMap((outcome) =>
+        outcome.status === "rejected" ? [outcome.reason.code] : [],
+      );
+      assert.deepEqual(refused, ["TOPIC_AMBIGUOUS", "TOPIC_AMBIGUOUS"]);
+    }
+    const same = await Promise.all(
+      admins.map((admin) => admin.create({ name: "same", filter: "same/{d}", format: "raw" })),
+    );
+    assert.deepEqual(same.map(({ created }) => created).sort(), [false, false, true]);
+    const store = await openReader(prefix);
+    assert.equal(store.allTopics().length, 21);
+    assert.equal(archive.records.size, 21, "a loser leaves nothing in the lake");
+    assert.deepEqual(await reconcileTopics(store, archive), { imported: 0, exported: 0 });
+  });
+
+  test("a version whose admin died before the lake had it is finished by the next change or start", async () => {
+    for (const next of ["change", "start"]) {
+      const prefix = newPrefix();
+      const archive = new MemoryTopicArchive();
+      const dead = await openShared(prefix);
+      await dead.reserveTopics([topicRecord("left")], dead.topicsVersion);
+      const store = await openShared(prefix);
+      if (next === "start") await reconcileTopics(store, archive);
+      else
+        await assert.rejects(
+          administration(store, archive).create({ name: "rival", filter: "left/{x}", format: "raw" }),
+          { code: "TOPIC_AMBIGUOUS" },
+        );
+      assert.deepEqual([...archive.records.keys()], ["id-left/1"]);
+      assert.deepEqual(store.allTopics(), [topicRecord("left")]);
+    }
+  });
+
+  test("gateways that start together on a lake with topics import them once", async () => {
+    const prefix = newPrefix();
+    const archive = new MemoryTopicArchive();
+    for (const name of ["a", "b", "c"]) await archive.write(topicRecord(name));
+    const shared = await Promise.all([openShared(prefix), openShared(prefix), openShared(prefix)]);
+    const done = await Promise.all(shared.map((store) => reconcileTopics(store, archive)));
+    assert.equal(
+      done.reduce((sum, { imported }) => sum + imported, 0),
+      3,
+    );
+    for (const store of shared) {
+      await store.refresh();
+      assert.equal(store.allTopics().length, 3);
+    }
+  });
+
+  test("gateways of another lake, and a registry of a newer version, are refused; another prefix is another registry", async () => {
+    const prefix = newPrefix();
+    await openShared(prefix);
+    const other = { lakeId: "lake-2", url: "file:///srv/other" };
+    await assert.rejects(RedisRegistry.openForWriting(await connection(prefix), other), {
+      code: "REGISTRY_LAKE",
+      message: /file:\/\/\/srv\/lake.*--lake/,
+    });
+    const client = server.client();
+    await client.hset(`${prefix}:{registry}:facts`, "format", "9");
+    client.disconnect();
+    await assert.rejects(openShared(prefix), { code: "REGISTRY_VERSION" });
+    await assert.rejects(openReader(newPrefix()), { code: "REGISTRY_LOST" });
+  });
+
+  test("somebody else's key at our name is named", async () => {
+    const prefix = newPrefix();
+    const client = server.client();
+    await client.set(`${prefix}:{registry}:facts`, "theirs");
+    client.disconnect();
+    await assert.rejects(openShared(prefix), { code: "REDIS_KEY_TYPE" });
+  });
+
+  test("a log that was cut, and a registry that was replaced, put every identity in doubt", async () => {
+    const prefix = newPrefix();
+    const ours = await openShared(prefix);
+    const theirs = await openReader(prefix);
+    let doubts = 0;
+    theirs.listen({ identitiesInDoubt: () => doubts++ });
+    await addDevice(ours, "d1");
+    const client = server.client();
+    const changes = `${prefix}:{registry}:changes`;
+    await client.multi().hincrby(`${prefix}:{registry}:facts`, "changes", 2).del(changes).exec();
+    await soon("the cut is noticed", () => doubts === 1);
+    await client.del(`${prefix}:{registry}:facts`);
+    await openShared(prefix);
+    await soon("the replacement is noticed", () => doubts === 2);
+    client.disconnect();
+  });
+});
+
+describe("a registry whose Redis is away", () => {
+  test("topics stay as known, identities can't be looked up, and what was missed is told afterwards", async () => {
+    const own = await RedisServer.start();
+    try {
+      const [ours, theirs] = [await openShared("p", own), await openReader("p", own)];
+      const revoked: string[] = [];
+      theirs.listen({ deviceRevoked: (name) => revoked.push(name) });
+      await administration(ours, new MemoryTopicArchive()).create({
+        name: "a",
+        filter: "a/{d}",
+        format: "raw",
+      });
+      await addDevice(ours, "d1");
+      await soon("the topic is known", () => theirs.allTopics().length === 1);
+      await own.kill();
+      await soon("the trouble shows", () => theirs.status().trouble?.code === "REDIS_UNAVAILABLE");
+      assert.equal(theirs.allTopics().length, 1);
+      await assert.rejects(theirs.device("d1"), { code: "REDIS_UNAVAILABLE", retryable: true });
+      await own.start();
+      const admin = await openShared("p", own);
+      assert.equal((await admin.device("d1"))?.name, "d1");
+      await admin.removeDevice("d1");
+      await soon("the removal is told", () => revoked.length > 0);
+      assert.deepEqual(revoked, ["d1"]);
+      assert.equal(theirs.status().trouble, null);
+    } finally {
+      await own.destroy();
+    }
+  });
+
+  test("an emptied Redis is REGISTRY_LOST: topics stay as known, nobody with a key is let in or told to be wrong", async () => {
+    const own = await RedisServer.start();
+    try {
+      const store = await openShared("p", own);
+      await administration(store, new MemoryTopicArchive()).create({
+        name: "a",
+        filter: "a/{d}",
+        format: "raw",
+      });
+      await addDevice(store, "d1");
+      const client = own.client();
+      await client.flushall();
+      client.disconnect();
+      await soon("the loss shows", () => store.status().trouble?.code === "REGISTRY_LOST");
+      assert.equal(store.allTopics().length, 1);
+      await assert.rejects(store.device("d1"), { code: "REGISTRY_LOST", retryable: true });
+      await assert.rejects(addDevice(store, "d2"), { code: "REGISTRY_LOST" });
+    } finally {
+      await own.destroy();
+    }
+  });
+});
