@@ -42,16 +42,18 @@ export interface WindowStatus {
  *
  * An apply, chunk or look-up of many ids may be several atomic steps. Each is conditional as above. Those of an apply or a chunk are
  * counted under a token of the call, the last one requires all before it, and only the last one moves `applied` or counts the chunk: a
- * window rolled back between two of them, or another apply, ends the call (false). Where it ends early the window is at `from` with
- * some ids of the commit after it. That harms nobody: `apply` may only be called once that commit is in the commit log, so
- * whatever is decided at `from` from then on cannot be committed, and applying the commit again adds the rest.
+ * window rolled back between two of them, or another apply, ends the call (false). Where it ends early, the window is at `from` with
+ * some ids of the commit after it: look-ups at `from` are refused, and applying that commit again adds the rest. Owners that decided at
+ * `from` before can't commit any more, since `apply` may only be called once its commit is in the commit log. A lake that lacks it
+ * was replaced by an older copy: `applied`, told so, answers null, and the window is seeded.
  *
  * Ids are forgotten by stream time only (`streamTimeMs` of apply/endSeed), never by wall clock or TTL, and never before they expire
  * unless the memory bound forces it, which `status().isShort` then shows. Expired ids may be found for a while: callers compare
  * `expiresAtSeconds` with the message's own stream time. A window that may not forget and has no room throws a retryable error.
  */
 export interface DedupWindow {
-  applied(partition: number): Promise<Position | null>;
+  /** @param committed The position that the lake has. */
+  applied(partition: number, committed: Position): Promise<Position | null>;
   lookup(partition: number, applied: Position, keys: Uint8Array): Promise<WindowHits | null>;
   apply(
     partition: number,

@@ -53,6 +53,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       to,
       streamTimeMs: baseMs + seconds * 1000,
     });
+    const appliedOf = (partition: number) => window.applied(partition, "committed elsewhere");
     const known = async (partition: number, applied: string, ...ids: (string | number)[]) => {
       const hits = await window.lookup(partition, applied, windowKeys(...ids));
       assert.ok(hits, `the window of partition ${partition} is not at ${applied}`);
@@ -61,16 +62,16 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
 
     test("a partition that was never applied has no position and answers no look-up", async () => {
       const partition = nextPartition++;
-      assert.equal(await window.applied(partition), null);
+      assert.equal(await appliedOf(partition), null);
       assert.equal(await window.lookup(partition, "", windowKeys("a")), null);
       assert.equal(await window.apply(partition, step("", "p1"), windowEntries(["a"])), false);
-      assert.equal(await window.applied(partition), null);
+      assert.equal(await appliedOf(partition), null);
     });
 
     test("a seeded partition knows the seeded ids with their hash and expiry", async () => {
       const partition = nextPartition++;
       await window.beginSeed(partition, "t1");
-      assert.equal(await window.applied(partition), null);
+      assert.equal(await appliedOf(partition), null);
       assert.equal(
         await window.seed(partition, "t1", 0, windowEntries(["a", "b"], { payloadHash: 11 })),
         true,
@@ -80,7 +81,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
         await window.endSeed(partition, "t1", { chunks: 1, applied: "p9", streamTimeMs: baseMs }),
         true,
       );
-      assert.equal(await window.applied(partition), "p9");
+      assert.equal(await appliedOf(partition), "p9");
       const hits = await window.lookup(partition, "p9", windowKeys("b", "unknown", "a"));
       assert.deepEqual([...(hits?.expiresAtSeconds ?? [])], [baseSeconds + 3600, 0, baseSeconds + 3600]);
       assert.deepEqual([hits?.payloadHashes[0], hits?.payloadHashes[2]], [11, 11]);
@@ -95,7 +96,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
     test("apply adds the ids and moves the position, together", async () => {
       const partition = await started();
       assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(["a", "b"])), true);
-      assert.equal(await window.applied(partition), "p1");
+      assert.equal(await appliedOf(partition), "p1");
       assert.deepEqual(await known(partition, "p1", "a", "b", "c"), [true, true, false]);
     });
 
@@ -103,7 +104,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       const partition = await started();
       assert.equal(await window.apply(partition, step("p1", "p2"), windowEntries(["a"])), false);
       assert.equal(await window.apply(partition, step("", "p2"), windowEntries(["a"])), false);
-      assert.equal(await window.applied(partition), "p0");
+      assert.equal(await appliedOf(partition), "p0");
       assert.deepEqual(await known(partition, "p0", "a"), [false]);
     });
 
@@ -117,7 +118,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
     test("apply without ids moves the position", async () => {
       const partition = await started();
       assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries([])), true);
-      assert.equal(await window.applied(partition), "p1");
+      assert.equal(await appliedOf(partition), "p1");
     });
 
     test("a look-up is answered only at the applied position, also without keys", async () => {
@@ -140,14 +141,14 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       const partition = await started();
       await window.apply(partition, step("p0", "p1"), windowEntries(["a"]));
       await window.beginSeed(partition, "old");
-      assert.equal(await window.applied(partition), null);
+      assert.equal(await appliedOf(partition), null);
       await window.beginSeed(partition, "new");
       assert.equal(await window.seed(partition, "old", 0, windowEntries(["b"])), false);
       assert.equal(
         await window.endSeed(partition, "old", { chunks: 1, applied: "p1", streamTimeMs: baseMs }),
         false,
       );
-      assert.equal(await window.applied(partition), null);
+      assert.equal(await appliedOf(partition), null);
       assert.equal(await window.seed(partition, "new", 0, windowEntries(["c"])), true);
       assert.equal(
         await window.endSeed(partition, "new", { chunks: 1, applied: "p1", streamTimeMs: baseMs }),
@@ -175,7 +176,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       assert.equal(await window.seed(partition, "t4", 0, windowEntries(["a"])), true);
       assert.equal(await window.seed(partition, "t4", 0, windowEntries(["a"])), false, "it is in already");
       assert.equal(await window.endSeed(partition, "t4", end), false);
-      assert.equal(await window.applied(partition), null);
+      assert.equal(await appliedOf(partition), null);
       assert.equal(await window.seed(partition, "t4", 1, windowEntries(["b"])), true);
       assert.equal(await window.endSeed(partition, "t4", end), true);
       assert.deepEqual(await known(partition, "p1", "a", "b"), [true, true]);
@@ -190,7 +191,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
         await window.endSeed(partition, "t3", { chunks: 0, applied: "p0", streamTimeMs: baseMs }),
         false,
       );
-      assert.equal(await window.applied(partition), "p1");
+      assert.equal(await appliedOf(partition), "p1");
       assert.deepEqual(await known(partition, "p1", "late"), [false]);
     });
 
@@ -198,7 +199,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       const left = await started();
       const right = await started();
       await window.apply(left, step("p0", "p1"), windowEntries(["a"]));
-      assert.equal(await window.applied(right), "p0");
+      assert.equal(await appliedOf(right), "p0");
       assert.deepEqual(await known(right, "p0", "a"), [false]);
     });
 
@@ -269,7 +270,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       ]);
       assert.deepEqual(outcomes.toSorted(), [false, true]);
       const winner = outcomes[0] ? "left" : "right";
-      const at = (await window.applied(partition)) ?? "";
+      const at = (await appliedOf(partition)) ?? "";
       assert.equal(at, outcomes[0] ? "p1" : "p2");
       assert.deepEqual(await known(partition, at, winner), [true]);
     });

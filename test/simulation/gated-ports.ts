@@ -52,7 +52,8 @@ export function gatedWindow(scheduler: Scheduler, process: Process, window: Dedu
   const call = <Result>(name: string, effect: () => Promise<Result>) => scheduler.call(process, name, effect);
   let appliesStarted = 0;
   return {
-    applied: (partition) => call(`applied ${partition}`, () => window.applied(partition)),
+    applied: (partition, committed) =>
+      call(`applied ${partition}`, () => window.applied(partition, committed)),
     lookup: (partition, applied, keys) =>
       call(`lookup ${partition} at ${Number(applied)}`, () => window.lookup(partition, applied, keys)),
     apply: async (partition, step, entries) => {

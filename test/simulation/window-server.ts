@@ -80,13 +80,15 @@ export class WindowServer implements DedupWindow {
     this.#add(this.#partition(partition), entries);
   }
 
-  async applied(partition: number): Promise<Position | null> {
-    return this.#partition(partition).applied;
+  async applied(partition: number, committed: Position): Promise<Position | null> {
+    const { applied, applying } = this.#partition(partition);
+    return applying && applied === committed ? null : applied;
   }
 
   async lookup(partition: number, applied: Position, keys: Uint8Array): Promise<WindowHits | null> {
     const window = this.#partition(partition);
-    if (window.applied !== applied && !this.#faults.ignoresApplied) return null;
+    const isExact = window.applied === applied && window.applying === null;
+    if (!isExact && !this.#faults.ignoresApplied) return null;
     const found = keyTexts(keys).map((key) => window.ids.get(key));
     const { wallClockMs } = this.#faults;
     const isForgotten = (known: Known | undefined) =>

@@ -15,7 +15,7 @@ import {
 import { EvictionWatch } from "./eviction-watch.ts";
 import { recordsOf, takeHits } from "./record-columns.ts";
 import { type ScriptArgument, ScriptRunner } from "./script-runner.ts";
-import { STEP_BUCKETS, type WindowScriptName, windowScripts } from "./window-scripts.ts";
+import { LAYOUT, STEP_BUCKETS, type WindowScriptName, windowScripts } from "./window-scripts.ts";
 
 /** Ids that one script adds or looks up: the server does nothing else for 1 to 2 ms meanwhile. */
 const ADDED_IDS_MAX = 512;
@@ -64,10 +64,11 @@ class RedisWindow implements DedupWindow {
     this.#evictionWatch = evictionWatch;
   }
 
-  async applied(partition: number): Promise<Position | null> {
+  async applied(partition: number, committed: Position): Promise<Position | null> {
     try {
-      const [layout, applied] = await this.#client.hmget(this.#key(partition), "v", "a");
-      return layout === "1" ? (applied ?? null) : null;
+      const [layout, applied, progress] = await this.#client.hmget(this.#key(partition), "v", "a", "c");
+      if (layout !== LAYOUT || applied == null) return null;
+      return progress && applied === committed ? null : applied;
     } catch (error) {
       throw redisError(error, this.#where);
     }

@@ -17,7 +17,7 @@ export const STEP_BUCKETS = 512;
  * (s), p next bucket to look through for expired ids, w stream time (s) up to which that was done.
  * Fields of three bytes are buckets: records, sorted by expiry. Linear hashing: bucket b splits into b and b + 2^k, one after the other.
  */
-const layout = "1";
+export const LAYOUT = "1";
 
 const prelude = `
 local key = KEYS[1]
@@ -186,8 +186,8 @@ const sources = {
   /** @param ARGV position, keys. Hits: index (2 bytes), payload hash, expiry; null unless at the position. */
   lookup: `#!lua flags=no-writes
 ${prelude}
-local state = redis.call('HMGET', key, 'v', 'a', 'b')
-if state[1] ~= '${layout}' or state[2] ~= ARGV[1] then return false end
+local state = redis.call('HMGET', key, 'v', 'a', 'b', 'c')
+if state[1] ~= '${LAYOUT}' or state[2] ~= ARGV[1] or (state[4] or '') ~= '' then return false end
 local keys = ARGV[2]
 if #keys == 0 then return '' end
 local fields = fieldsOf(keys, 12, tonumber(state[3]))
@@ -209,7 +209,7 @@ return table.concat(hits)`,
   apply: `#!lua
 ${prelude}${writing}
 local state = redis.call('HMGET', key, 'i', 'b', 's', 'x', 'v', 'a', 'c')
-if state[5] ~= '${layout}' or state[6] ~= ARGV[1] then return 0 end
+if state[5] ~= '${LAYOUT}' or state[6] ~= ARGV[1] then return 0 end
 if ARGV[5] ~= '0' and state[7] ~= ARGV[4] .. ':' .. ARGV[5] then return 0 end
 load(state)
 now = math.max(now, tonumber(ARGV[3]))
@@ -225,14 +225,14 @@ if redis.call('EXISTS', key) == 1 and not redis.call('HGET', key, 'v') then
   return redis.error_reply('WRONGTYPE the hash at this key is not a window')
 end
 redis.call('UNLINK', key)
-redis.call('HSET', key, 'v', '${layout}', 't', ARGV[1], 'c', '0:0', 'i', 0, 'b', ${bucketsMin}, 's', 0, 'x', 0, 'p', 0, 'w', 0)
+redis.call('HSET', key, 'v', '${LAYOUT}', 't', ARGV[1], 'c', '0:0', 'i', 0, 'b', ${bucketsMin}, 's', 0, 'x', 0, 'p', 0, 'w', 0)
 return 1`,
 
   /** @param ARGV token, progress that must have been reached, progress afterwards, records. */
   seed: `#!lua
 ${prelude}${writing}
 local state = redis.call('HMGET', key, 'i', 'b', 's', 'x', 'v', 't', 'c')
-if state[5] ~= '${layout}' or state[6] ~= ARGV[1] or state[7] ~= ARGV[2] then return 0 end
+if state[5] ~= '${LAYOUT}' or state[6] ~= ARGV[1] or state[7] ~= ARGV[2] then return 0 end
 load(state)
 addAll(ARGV[4])
 splitSome()
@@ -243,7 +243,7 @@ return 1`,
   endSeed: `#!lua
 local key = KEYS[1]
 local state = redis.call('HMGET', key, 'v', 't', 'c')
-if state[1] ~= '${layout}' or state[2] ~= ARGV[1] or state[3] ~= ARGV[2] then return 0 end
+if state[1] ~= '${LAYOUT}' or state[2] ~= ARGV[1] or state[3] ~= ARGV[2] then return 0 end
 redis.call('HSET', key, 'a', ARGV[3], 's', ARGV[4], 'w', ARGV[4])
 redis.call('HDEL', key, 't', 'c')
 return 1`,
@@ -255,7 +255,7 @@ return 1`,
   forget: `#!lua flags=allow-oom
 ${prelude}${writing}
 local state = redis.call('HMGET', key, 'i', 'b', 's', 'x', 'v', 'a', 'p', 'w')
-if state[5] ~= '${layout}' or state[6] ~= ARGV[1] then return {0, 0} end
+if state[5] ~= '${LAYOUT}' or state[6] ~= ARGV[1] then return {0, 0} end
 load(state)
 now = math.max(now, tonumber(ARGV[2]))
 local place, paid = tonumber(state[7]), tonumber(state[8])
