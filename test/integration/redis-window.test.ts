@@ -1,0 +1,271 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import type { Redis } from "ioredis";
+import { pino } from "pino";
+import type { DedupWindow } from "../../bridge/window/dedup-window.ts";
+import { recordsOf } from "../../bridge/window/redis/record-columns.ts";
+import { windowScripts } from "../../bridge/window/redis/window-scripts.ts";
+import { windowEntries, windowKeys } from "../contract/dedup-window-contract.ts";
+import { RedisServer } from "../support/redis-server.ts";
+import { openTestWindow, windowKeyOf } from "../support/redis-windows.ts";
+
+const baseMs = 1_700_000_000_000;
+const baseSeconds = baseMs / 1000;
+const idsOf = (name: string, count: number) =>
+  Array.from({ length: count }, (_, index) => `${name}-${index}`);
+const step = (from: string, to: string, seconds = 0) => ({ from, to, streamTimeMs: baseMs + seconds * 1000 });
+
+async function start(window: DedupWindow, partition: number): Promise<void> {
+  await window.beginSeed(partition, "t");
+  assert.ok(await window.endSeed(partition, "t", { chunks: 0, applied: "p0", streamTimeMs: baseMs }));
+}
+
+async function knownCount(window: DedupWindow, partition: number, applied: string, ids: readonly string[]) {
+  const hits = await window.lookup(partition, applied, windowKeys(...ids));
+  assert.ok(hits, `the window is not at ${applied}`);
+  return hits.expiresAtSeconds.filter((expiry) => expiry > 0).length;
+}
+
+describe("the window in Redis", { concurrency: false }, () => {
+  let server: RedisServer;
+  let client: Redis;
+  let window: DedupWindow;
+  let partition = -1;
+  before(async () => {
+    server = await RedisServer.start();
+    client = server.client();
+    window = await openTestWindow(server);
+  });
+  after(async () => {
+    await window.close();
+    client.disconnect();
+    await server.destroy();
+  });
+
+  const { apply, seed } = windowScripts({ mayExceedMemory: false });
+  const applyPart = (index: number, isLast: boolean, ids: readonly string[], token = "one") => {
+    const args = ["p0", "p1", baseSeconds, token, index, isLast ? 1 : 0];
+    const records = recordsOf(windowEntries(ids), 0, ids.length);
+    return client.eval(apply.source, 1, windowKeyOf(partition), ...args, records);
+  };
+  const seedPart = (token: string, reached: string, next: string, ids: readonly string[]) => {
+    const records = recordsOf(windowEntries(ids), 0, ids.length);
+    return client.eval(seed.source, 1, windowKeyOf(partition), token, reached, next, records);
+  };
+  const rollBackTo = async (copy: Buffer | null) => {
+    assert.ok(copy);
+    await client.restore(windowKeyOf(partition), 0, copy, "REPLACE");
+  };
+
+  test("an apply cut short leaves the window between two commits: no look-up, and the same commit can be applied", async () => {
+    await start(window, ++partition);
+    assert.equal(await applyPart(0, false, idsOf("a", 5)), 1);
+    assert.equal(await window.lookup(partition, "p0", windowKeys("a-0")), null);
+    assert.equal(await window.applied(partition, "p1"), "p0", "a lake that has the commit applies it again");
+    assert.equal(await window.applied(partition, "p0"), null, "a lake without it seeds");
+    assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(idsOf("a", 2000))), true);
+    assert.equal(await knownCount(window, partition, "p1", idsOf("a", 2000)), 2000);
+    assert.equal((await window.status()).ids, 2000, "an id that was added twice counts once");
+  });
+
+  test("a roll-back between two parts of an apply refuses the rest", async () => {
+    await start(window, ++partition);
+    await applyPart(0, false, ["a"]);
+    const copy = await client.dumpBuffer(windowKeyOf(partition));
+    await applyPart(1, false, ["b"]);
+    await rollBackTo(copy);
+    assert.equal(await applyPart(2, true, ["c"]), 0);
+    assert.equal(await window.applied(partition, "p1"), "p0");
+  });
+
+  test("an apply that another one interrupted is refused", async () => {
+    await start(window, ++partition);
+    await applyPart(0, false, ["a"], "one");
+    await applyPart(0, false, ["a"], "other");
+    assert.equal(await applyPart(1, true, ["b"], "one"), 0);
+    assert.equal(await applyPart(1, true, ["b"], "other"), 1);
+    assert.equal(await knownCount(window, partition, "p1", ["a", "b"]), 2);
+  });
+
+  test("a roll-back between two parts of a seeding's chunk refuses the rest", async () => {
+    await window.beginSeed(++partition, "t");
+    assert.equal(await seedPart("t", "0:0", "0:1", ["a"]), 1);
+    const copy = await client.dumpBuffer(windowKeyOf(partition));
+    assert.equal(await seedPart("t", "0:1", "0:2", ["b"]), 1);
+    await rollBackTo(copy);
+    assert.equal(await seedPart("t", "0:2", "1:0", ["c"]), 0);
+    const end = { chunks: 1, applied: "p0", streamTimeMs: baseMs };
+    assert.equal(await window.endSeed(partition, "t", end), false);
+  });
+
+  test("of two clients that apply big commits from one position, at most one moves it, and all ids of that one are in", async () => {
+    await start(window, ++partition);
+    const other = await openTestWindow(server);
+    const [left, right] = [idsOf("left", 20_000), idsOf("right", 20_000)];
+    const outcomes = await Promise.all([
+      window.apply(partition, step("p0", "left"), windowEntries(left)),
+      other.apply(partition, step("p0", "right"), windowEntries(right)),
+    ]);
+    await other.close();
+    assert.ok(outcomes.filter(Boolean).length <= 1);
+    if (!outcomes.includes(true))
+      assert.ok(await window.apply(partition, step("p0", "left"), windowEntries(left)));
+    const winner = outcomes[1] ? "right" : "left";
+    assert.equal(await knownCount(window, partition, winner, winner === "left" ? left : right), 20_000);
+  });
+
+  test("ids stay to be found while buckets split and merge, and memory returns", async () => {
+    await start(window, ++partition);
+    const keys = await client.dbsize();
+    const emptyBytes = (await client.memory("USAGE", windowKeyOf(partition))) ?? 0;
+    const lasting = windowEntries(idsOf("lasting", 500), { expiresAtSeconds: baseSeconds + 90_000 });
+    await window.apply(partition, step("p0", "p1"), lasting);
+    const burst = windowEntries(idsOf("burst", 60_000), { expiresAtSeconds: baseSeconds + 600 });
+    await window.apply(partition, step("p1", "p2", 1), burst);
+    assert.equal(await knownCount(window, partition, "p2", idsOf("burst", 60_000)), 60_000);
+    const fullBytes = (await client.memory("USAGE", windowKeyOf(partition))) ?? 0;
+    assert.ok(fullBytes < 60_500 * 31 + emptyBytes, `${fullBytes / 60_500} bytes per id`);
+    for (let turn = 0; turn < 20; turn++)
+      await window.apply(partition, step(`p${turn + 2}`, `p${turn + 3}`, 600 + 60 * turn), windowEntries([]));
+    assert.equal(await knownCount(window, partition, "p22", idsOf("lasting", 500)), 500);
+    assert.equal(await client.hget(windowKeyOf(partition), "i"), "500");
+    const bytes = (await client.memory("USAGE", windowKeyOf(partition))) ?? 0;
+    assert.ok(bytes < 500 * 48 + emptyBytes, `${bytes} bytes are left`);
+    assert.equal(await client.dbsize(), keys, "one key per partition");
+  });
+
+  test("a server that forgot its scripts is given them again", async () => {
+    await start(window, ++partition);
+    await client.script("FLUSH");
+    assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(idsOf("a", 5000))), true);
+    await client.script("FLUSH");
+    assert.equal(await knownCount(window, partition, "p1", idsOf("a", 5000)), 5000);
+  });
+
+  test("somebody else's key at our name is REDIS_KEY_TYPE, and left alone", async () => {
+    partition += 1;
+    const key = windowKeyOf(partition);
+    const isForeign = { code: "REDIS_KEY_TYPE", retryable: false };
+    await client.set(key, "mine");
+    await assert.rejects(window.applied(partition, ""), isForeign);
+    await assert.rejects(window.lookup(partition, "", windowKeys("a")), isForeign);
+    await assert.rejects(window.beginSeed(partition, "t"), isForeign);
+    await client.del(key);
+    await client.hset(key, "field", "mine");
+    assert.equal(await window.applied(partition, ""), null);
+    await assert.rejects(window.beginSeed(partition, "t"), isForeign);
+    assert.equal(await client.hget(key, "field"), "mine");
+    await client.del(key);
+  });
+
+  test("a lost window is noticed", async () => {
+    await start(window, ++partition);
+    await client.flushall();
+    assert.equal(await window.lookup(partition, "p0", windowKeys("a")), null);
+    assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(["a"])), false);
+    assert.equal(await window.applied(partition, "p0"), null);
+    await start(window, partition);
+    assert.equal(await knownCount(window, partition, "p0", ["a"]), 0);
+  });
+
+  test("a server that does not answer is REDIS_UNAVAILABLE after the deadline, and used again when it does", async () => {
+    const hasty = await openTestWindow(server, { timeoutMs: 300 });
+    await start(hasty, ++partition);
+    server.pause();
+    const isUnavailable = { code: "REDIS_UNAVAILABLE", retryable: true };
+    await assert.rejects(
+      hasty.apply(partition, step("p0", "p1"), windowEntries(idsOf("a", 5000))),
+      isUnavailable,
+    );
+    server.resume();
+    const outcome = await untilAnswered(async () => {
+      const applied = await hasty.applied(partition, "p1");
+      return applied === "p1" || hasty.apply(partition, step("p0", "p1"), windowEntries(idsOf("a", 5000)));
+    });
+    assert.equal(outcome, true);
+    assert.equal(await knownCount(hasty, partition, "p1", idsOf("a", 5000)), 5000);
+    await hasty.close();
+  });
+});
+
+/** Calls fail until the connection stands again. */
+async function untilAnswered<Result>(call: () => Promise<Result>): Promise<Result> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    try {
+      return await call();
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  throw new Error("the server was not reached again");
+}
+
+for (const [kept, settings] of [
+  [true, { appendonly: "yes", appendfsync: "always" }],
+  [false, { appendonly: "no" }],
+] as const)
+  test(`after kill -9 of a server that keeps ${kept ? "a" : "no"} file the window is ${kept ? "where it was" : "seen to be gone"}`, async () => {
+    const server = await RedisServer.start(settings);
+    const window = await openTestWindow(server);
+    await start(window, 0);
+    await window.apply(0, step("p0", "p1"), windowEntries(idsOf("a", 5000)));
+    await server.kill();
+    await server.start();
+    const applied = await untilAnswered(() => window.applied(0, "p1"));
+    assert.equal(applied, kept ? "p1" : null);
+    if (kept) assert.equal(await knownCount(window, 0, "p1", idsOf("a", 5000)), 5000);
+    else assert.equal(await window.lookup(0, "p1", windowKeys("a-0")), null);
+    await window.close();
+    await server.destroy();
+  });
+
+test("a server at its memory limit is REDIS_FULL: nothing is forgotten but what has expired, which makes room", async () => {
+  const server = await RedisServer.start({ appendonly: "no" });
+  const client = server.client();
+  const window = await openTestWindow(server);
+  await start(window, 0);
+  const mortal = windowEntries(idsOf("mortal", 40_000), { expiresAtSeconds: baseSeconds + 60 });
+  await window.apply(0, step("p0", "p1"), mortal);
+  const used = Number(/used_memory:(\d+)/.exec(await client.info("memory"))?.[1]);
+  await client.config("SET", "maxmemory", String(used - 200_000));
+  const more = windowEntries(idsOf("more", 1000));
+  const isFull = { code: "REDIS_FULL", retryable: true };
+  await assert.rejects(window.apply(0, step("p1", "p2", 30), more), isFull);
+  assert.equal(await knownCount(window, 0, "p1", idsOf("mortal", 40_000)), 40_000);
+  await assert.rejects(window.apply(0, step("p1", "p2", 60), more), isFull);
+  assert.equal(await window.apply(0, step("p1", "p2", 60), more), true, "the expired ids made room");
+  assert.equal((await window.status()).ids, 1000);
+
+  await client.config("SET", "maxmemory", "1");
+  await assert.rejects(window.apply(0, step("p2", "p3", 61), more), isFull);
+  const shared = await openTestWindow(server, { isSharedWithStream: true });
+  assert.equal(await shared.apply(0, step("p2", "p3", 61), more), true, "trimming the stream waits for it");
+  await assert.rejects(shared.seed(0, "t", 0, more), isFull);
+  await Promise.all([window.close(), shared.close()]);
+  client.disconnect();
+  await server.destroy();
+});
+
+test("a policy that may evict the window is REDIS_UNSUPPORTED at start, and logged while running", async () => {
+  const server = await RedisServer.start({ "maxmemory-policy": "allkeys-lru" });
+  const client = server.client();
+  await assert.rejects(openTestWindow(server), {
+    code: "REDIS_UNSUPPORTED",
+    message: /CONFIG SET maxmemory-policy noeviction/,
+  });
+  await client.config("SET", "maxmemory-policy", "volatile-lru");
+  const events: string[] = [];
+  const logger = pino({ base: null }, { write: (line: string) => events.push(JSON.parse(line).event) });
+  let nowMs = 0;
+  const window = await openTestWindow(server, { logger, now: () => nowMs });
+  await client.config("SET", "maxmemory-policy", "allkeys-random");
+  await start(window, 0);
+  await window.apply(0, step("p0", "p1"), windowEntries(["a"]));
+  assert.deepEqual(events, [], "it looks once a minute");
+  nowMs = 60_000;
+  assert.equal(await window.apply(0, step("p1", "p2"), windowEntries(["b"])), true);
+  assert.deepEqual(events, ["window.redis.unsupported"]);
+  await window.close();
+  client.disconnect();
+  await server.destroy();
+});

@@ -1,0 +1,22 @@
+import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
+import { openRedisWindow, type RedisWindowOptions } from "../../bridge/window/redis/redis-window.ts";
+import type { RedisServer } from "./redis-server.ts";
+import { silentLogger } from "./test-lake.ts";
+
+/** The only key of a partition. */
+export function windowKeyOf(partition: number): string {
+  return `tidegate:{w:lake/stream/${partition}}:ids`;
+}
+
+/** A window on a test's server. */
+export function openTestWindow(server: RedisServer, options: Partial<RedisWindowOptions> = {}) {
+  return openRedisWindow({
+    target: parseRedisUrl(server.url),
+    lakeId: "lake",
+    streamId: "stream",
+    partitionCount: 20,
+    timeoutMs: 5_000,
+    logger: silentLogger,
+    ...options,
+  });
+}
