@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { PartitionLeases } from "../../bridge/consumer/partition-leases.ts";
 
 export const contractPartitions = 5;
-const waitMs = 10_000;
+const waitMs = 30_000;
 
 /** Polls in real time: what gives leases may be another process. */
 export async function eventually(isReached: () => boolean | Promise<boolean>, what: string): Promise<void> {

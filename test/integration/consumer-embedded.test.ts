@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import {
-  EmbeddedPipeline,
-  numbered,
-  openConsumer,
-  pipelinePartitions,
-} from "../support/embedded-pipeline.ts";
+import { EmbeddedPipeline, pipelinePartitions } from "../support/embedded-pipeline.ts";
+import { numbered, openConsumer } from "../support/lake-pipeline.ts";
 
 const idsSql = "SELECT decode(message_id), count(*)::INT FROM telemetry GROUP BY 1 ORDER BY 1";
 

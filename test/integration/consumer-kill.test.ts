@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { EmbeddedPipeline, numbered, pipelinePartitions } from "../support/embedded-pipeline.ts";
+import { EmbeddedPipeline, pipelinePartitions } from "../support/embedded-pipeline.ts";
+import { numbered } from "../support/lake-pipeline.ts";
 
 const script = join(import.meta.dirname, "..", "support", "consumer-child.ts");
 const kills = 5;

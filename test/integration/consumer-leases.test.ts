@@ -5,10 +5,15 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { pino } from "pino";
+import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
 import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
 import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
+import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
+import { openRedisStream } from "../../bridge/streams/redis/redis-stream.ts";
 import { eventually } from "../contract/partition-leases-contract.ts";
-import { EmbeddedPipeline, numbered } from "../support/embedded-pipeline.ts";
+import { EmbeddedPipeline } from "../support/embedded-pipeline.ts";
+import { LakePipeline, numbered } from "../support/lake-pipeline.ts";
 import { RedisServer } from "../support/redis-server.ts";
 
 const script = join(import.meta.dirname, "..", "support", "consumer-child.ts");
@@ -18,7 +23,7 @@ const blockMessages = 20;
 
 let server: RedisServer;
 before(async () => {
-  server = await RedisServer.start({ appendonly: "no" });
+  server = await RedisServer.start();
 });
 after(() => server.destroy());
 
@@ -30,7 +35,7 @@ class ConsumerProcess {
   readonly closed: Promise<unknown>;
   readonly #child: ChildProcess;
 
-  constructor(pipeline: EmbeddedPipeline, lease: readonly string[] = []) {
+  constructor(pipeline: LakePipeline, lease: readonly string[] = []) {
     const child = spawn(process.execPath, ["--import", "tsx", script, pipeline.folder, ...lease], {
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -48,7 +53,7 @@ class ConsumerProcess {
     await this.closed;
   }
 
-  async #listen(pipeline: EmbeddedPipeline, output: NodeJS.ReadableStream): Promise<void> {
+  async #listen(pipeline: LakePipeline, output: NodeJS.ReadableStream): Promise<void> {
     for await (const line of createInterface({ input: output })) {
       const [word, first = "", second = ""] = line.split(" ");
       if (word === "trim") await pipeline.stream.trim(Number(first), second);
@@ -60,7 +65,7 @@ class ConsumerProcess {
 }
 
 /** Publishes to all partitions in turn until told to stop; resolves with the number of messages. */
-function publishing(pipeline: EmbeddedPipeline, partitions: number): () => Promise<number> {
+function publishing(pipeline: LakePipeline, partitions: number): () => Promise<number> {
   let isOver = false;
   let next = 0;
   const run = async () => {
@@ -85,7 +90,7 @@ function publishing(pipeline: EmbeddedPipeline, partitions: number): () => Promi
   };
 }
 
-async function assertExactlyOnce(pipeline: EmbeddedPipeline, messages: number): Promise<void> {
+async function assertExactlyOnce(pipeline: LakePipeline, messages: number): Promise<void> {
   await pipeline.drain();
   const [counts] = await pipeline.query(
     "SELECT count(*)::INT, count(DISTINCT message_id)::INT, max(substr(decode(message_id), 2)::INT) FROM telemetry",
@@ -103,57 +108,70 @@ async function assertExactlyOnce(pipeline: EmbeddedPipeline, messages: number): 
   assert.equal(filed, messages);
 }
 
-test("three processes share a stream: kill -9, a pause, a departure and a return file every message once", {
-  timeout: 120_000,
-}, async (context) => {
-  const pipeline = await EmbeddedPipeline.open(partitionCount);
-  const start = (name: string) => new ConsumerProcess(pipeline, [server.url, name, String(leaseMs)]);
-  const timed = async (what: string, isReached: () => boolean) => {
-    const startedAtMs = performance.now();
-    await eventually(isReached, what);
-    context.diagnostic(`${what}: ${Math.round(performance.now() - startedAtMs)} ms (lease ${leaseMs} ms)`);
-  };
-  const sharedBy = (processes: readonly ConsumerProcess[]) => () =>
-    processes.every(({ reads }) => reads.length === partitionCount / processes.length) &&
-    new Set(processes.flatMap(({ reads }) => reads)).size === partitionCount;
-  const processes: ConsumerProcess[] = [];
-  const stopPublishing = publishing(pipeline, partitionCount);
-  try {
-    const [a, b, c] = ["a", "b", "c"].map(start) as [ConsumerProcess, ConsumerProcess, ConsumerProcess];
-    processes.push(a, b, c);
-    await timed("three started and shared the partitions", sharedBy([a, b, c]));
-    await eventually(() => [a, b, c].every(({ commits }) => commits > 0), "each of them commits");
+async function openRedisPipeline(): Promise<LakePipeline> {
+  const target = parseRedisUrl(server.url);
+  const options = { target, partitionCount, timeoutMs: 1000, logger: pino({ level: "silent" }) };
+  await createRedisStream(options);
+  return LakePipeline.on(() => openRedisStream({ ...options, mode: "append" }));
+}
 
-    await a.end("SIGKILL");
-    await timed("kill -9 of one: taken over by two", sharedBy([b, c]));
+const backends: { name: string; open: () => Promise<LakePipeline>; more: string[] }[] = [
+  { name: "embedded stream", open: () => EmbeddedPipeline.open(partitionCount), more: [] },
+  { name: "stream and window in Redis", open: openRedisPipeline, more: ["stream"] },
+];
+for (const backend of backends)
+  test(`three processes share a stream (${backend.name}): kill -9, a pause, a departure and a return file every message once`, {
+    timeout: 120_000,
+  }, async (context) => {
+    const pipeline = await backend.open();
+    const start = (name: string) =>
+      new ConsumerProcess(pipeline, [server.url, name, String(leaseMs), ...backend.more]);
+    const timed = async (what: string, isReached: () => boolean) => {
+      const startedAtMs = performance.now();
+      await eventually(isReached, what);
+      context.diagnostic(`${what}: ${Math.round(performance.now() - startedAtMs)} ms (lease ${leaseMs} ms)`);
+    };
+    const sharedBy = (processes: readonly ConsumerProcess[]) => () =>
+      processes.every(({ reads }) => reads.length === partitionCount / processes.length) &&
+      new Set(processes.flatMap(({ reads }) => reads)).size === partitionCount;
+    const processes: ConsumerProcess[] = [];
+    const stopPublishing = publishing(pipeline, partitionCount);
+    try {
+      const [a, b, c] = ["a", "b", "c"].map(start) as [ConsumerProcess, ConsumerProcess, ConsumerProcess];
+      processes.push(a, b, c);
+      await timed("three started and shared the partitions", sharedBy([a, b, c]));
+      await eventually(() => [a, b, c].every(({ commits }) => commits > 0), "each of them commits");
 
-    const again = start("a");
-    processes.push(again);
-    await timed("it came back and got its part", sharedBy([again, b, c]));
+      await a.end("SIGKILL");
+      await timed("kill -9 of one: taken over by two", sharedBy([b, c]));
 
-    b.signal("SIGSTOP");
-    await timed("a pause of one: taken over by two", sharedBy([again, c]));
-    b.signal("SIGCONT");
-    await timed("it woke up and got its part", sharedBy([again, b, c]));
+      const again = start("a");
+      processes.push(again);
+      await timed("it came back and got its part", sharedBy([again, b, c]));
 
-    const leaving = c.end("SIGTERM");
-    await timed("one left after draining: taken over by two", sharedBy([again, b]));
-    await leaving;
+      b.signal("SIGSTOP");
+      await timed("a pause of one: taken over by two", sharedBy([again, c]));
+      b.signal("SIGCONT");
+      await timed("it woke up and got its part", sharedBy([again, b, c]));
 
-    await again.end("SIGKILL");
-    const messages = await stopPublishing();
-    await b.end("SIGTERM");
-    await assertExactlyOnce(pipeline, messages);
-    context.diagnostic(`${messages} messages, commits ${processes.map(({ commits }) => commits)}`);
-  } finally {
-    for (const each of processes) {
-      each.signal("SIGCONT");
-      await each.end("SIGKILL");
+      const leaving = c.end("SIGTERM");
+      await timed("one left after draining: taken over by two", sharedBy([again, b]));
+      await leaving;
+
+      await again.end("SIGKILL");
+      const messages = await stopPublishing();
+      await b.end("SIGTERM");
+      await assertExactlyOnce(pipeline, messages);
+      context.diagnostic(`${messages} messages, commits ${processes.map(({ commits }) => commits)}`);
+    } finally {
+      for (const each of processes) {
+        each.signal("SIGCONT");
+        await each.end("SIGKILL");
+      }
+      await stopPublishing();
+      await pipeline.close();
     }
-    await stopPublishing();
-    await pipeline.close();
-  }
-});
+  });
 
 test("two processes that believe that they own everything file every message once, and the books balance", {
   timeout: 60_000,

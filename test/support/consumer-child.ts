@@ -1,7 +1,9 @@
 /**
- * A process that runs the consumer on a pipeline's folder, for tests that kill it. It asks its parent to trim, as only that one appends.
- * Usage: node --import tsx test/support/consumer-child.ts FOLDER [REDIS_URL PROCESS_NAME LEASE_MS]
- * With a Redis it shares the partitions with the others there, else it believes that it owns all of them. TERM: drains and ends.
+ * A process that runs the consumer on a pipeline's folder, for tests that kill it.
+ * Usage: node --import tsx test/support/consumer-child.ts FOLDER [REDIS_URL PROCESS_NAME LEASE_MS [stream]]
+ * With a Redis it shares the partitions with the others there, else it believes that it owns all of them. With `stream` the stream and
+ * the id window are there as well, else in the folder and in memory: then it asks its parent to trim, as only that one appends.
+ * TERM: drains and ends.
  * Prints `commit NUMBER` after each commit, `trim PARTITION POSITION`, `reads PARTITION,…` whenever that changes, and
  * `replayed BATCHES` when it ends.
  */
@@ -10,39 +12,55 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
 import { Registry } from "prom-client";
+import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
 import { createRedisLeases } from "../../bridge/leases/redis-leases.ts";
 import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
+import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
+import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
 import { openEmbeddedStream } from "../../bridge/streams/embedded/embedded-stream.ts";
-import { openConsumer } from "./embedded-pipeline.ts";
+import { openRedisStream } from "../../bridge/streams/redis/redis-stream.ts";
+import type { StreamLog } from "../../bridge/streams/stream-log.ts";
+import { openRedisWindow } from "../../bridge/window/redis/redis-window.ts";
+import { openConsumer } from "./lake-pipeline.ts";
 
-const [folder = "", redisUrl, processName = "", leaseMs] = process.argv.slice(2);
-const stream = await openEmbeddedStream({
-  mode: "read",
-  folder: join(folder, "stream"),
-  maxBytes: 64 * 1024 * 1024,
-});
+const [folder = "", redisUrl, processName = "", leaseMs, place] = process.argv.slice(2);
+const logger = pino({ level: "silent" });
+const target = redisUrl === undefined ? null : parseRedisUrl(redisUrl);
+const timeoutMs = 1000;
+const streamTarget = place === "stream" ? target : null;
+const stream: StreamLog = streamTarget
+  ? await openRedisStream({ target: streamTarget, mode: "read", timeoutMs, logger })
+  : await openEmbeddedStream({
+      mode: "read",
+      folder: join(folder, "stream"),
+      maxBytes: 64 * 1024 * 1024,
+    });
+const { streamId, partitionCount } = stream;
 
-async function openLeases(url: string) {
-  const { streamId, partitionCount } = stream;
-  return createRedisLeases({
-    target: parseRedisUrl(url),
-    streamId,
-    partitionCount,
+async function sharedPorts(): Promise<Partial<Omit<ConsumerOptions, "config">>> {
+  if (!target) return {};
+  const shared = { target, streamId, partitionCount, timeoutMs, logger };
+  const registry = new Registry();
+  const leases = await createRedisLeases({
+    ...shared,
     processName,
     leaseMs: Number(leaseMs),
-    timeoutMs: 1000,
-    logger: pino({ level: "silent" }),
-    registry: new Registry(),
+    registry,
     random: Math.random,
     monotonicMs: () => performance.now(),
   });
+  if (!streamTarget) return { leases };
+  const { lakeId } = await openCommitLog(await openLocalStore(join(folder, "lake")), { create: false });
+  return { leases, window: await openRedisWindow({ ...shared, lakeId, isSharedWithStream: true }) };
 }
 
+const trimByParent: ConsumerOptions["trim"] = async (partition, upTo) => {
+  writeSync(1, `trim ${partition} ${upTo}\n`);
+};
+const ports = await sharedPorts();
 const consumer = await openConsumer(folder, stream, {
-  trim: async (partition, upTo) => {
-    writeSync(1, `trim ${partition} ${upTo}\n`);
-  },
-  ...(redisUrl === undefined ? {} : { leases: await openLeases(redisUrl) }),
+  ...(streamTarget ? {} : { trim: trimByParent }),
+  ...ports,
 });
 let isRunning = true;
 process.once("SIGTERM", () => void consumer.stop({ drain: true }));
@@ -65,3 +83,4 @@ while (isRunning) {
 }
 writeSync(1, `replayed ${consumer.status().replayedBatches}\n`);
 await stream.close();
+await ports.window?.close();

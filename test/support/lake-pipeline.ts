@@ -1,0 +1,140 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { Registry } from "prom-client";
+import { encodeBlock } from "../../bridge/block/block-builder.ts";
+import { type BlockMessage, MAX_BLOCK_BYTES } from "../../bridge/block/block-format.ts";
+import { type Consumer, type ConsumerOptions, createConsumer } from "../../bridge/consumer/consumer.ts";
+import type { ConsumerConfig } from "../../bridge/consumer/consumer-config.ts";
+import { createTablePublisher } from "../../bridge/storage/delta/table-publisher.ts";
+import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
+import { createSeedSource } from "../../bridge/storage/lake-seed-source.ts";
+import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
+import { createParquetBatchWriter } from "../../bridge/storage/parquet/batch-writer.ts";
+import { runQuery } from "../../bridge/storage/parquet/run-query.ts";
+import { openTopicCatalog, writeTopicVersion } from "../../bridge/storage/topic-versions.ts";
+import type { Position, StreamLog } from "../../bridge/streams/stream-log.ts";
+import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
+import { topicVersion } from "./topic-version.ts";
+
+const mib = 1024 * 1024;
+const config: ConsumerConfig = {
+  maxBatchBytes: 16 * mib,
+  maxBatchAgeMs: 200,
+  readMaxBytes: mib,
+  readMaxEntries: 8,
+  retryMaxMs: 500,
+};
+const silent = pino({ level: "silent" });
+
+/** The consumer as it runs in production, on the stream and the lake of a folder. */
+export async function openConsumer(
+  folder: string,
+  stream: StreamLog,
+  ports: Partial<Omit<ConsumerOptions, "config">> & { config?: Partial<ConsumerConfig> } = {},
+): Promise<Consumer> {
+  const store = await openLocalStore(join(folder, "lake"));
+  const commitLog = await openCommitLog(store, { create: false });
+  const topics = await openTopicCatalog(store);
+  const { partitionCount } = stream;
+  return createConsumer({
+    stream,
+    window: createMemoryWindow({ maxBytes: 64 * mib, partitionCount }),
+    commitLog,
+    publisher: createTablePublisher({ store, commitLog, topics, logger: silent, registry: new Registry() }),
+    batch: createParquetBatchWriter({ store }),
+    seeds: createSeedSource({ store, commitLog }),
+    topics,
+    trim: (partition, upTo) => stream.trim(partition, upTo),
+    logger: silent,
+    registry: new Registry(),
+    now: Date.now,
+    random: Math.random,
+    ...ports,
+    config: { ...config, ...ports.config },
+  });
+}
+
+/** A temporary folder with a lake that knows the test's topic. */
+export async function newLakeFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "tidegate-pipeline-"));
+  const store = await openLocalStore(join(folder, "lake"));
+  await openCommitLog(store, { create: true });
+  await writeTopicVersion(store, { ...topicVersion() });
+  return folder;
+}
+
+/** A stream, a lake in a temporary folder, and what a broker would put into the stream. */
+export class LakePipeline {
+  readonly folder: string;
+  readonly stream: StreamLog;
+  readonly #producers: { sequence: number; messages: number }[];
+
+  protected constructor(folder: string, stream: StreamLog) {
+    this.folder = folder;
+    this.stream = stream;
+    this.#producers = Array.from({ length: stream.partitionCount }, () => ({ sequence: 0, messages: 0 }));
+  }
+
+  /** On a stream that the caller opens, with a folder for what it needs; closing the pipeline closes it. */
+  static async on(openStream: (folder: string) => Promise<StreamLog>): Promise<LakePipeline> {
+    const folder = await newLakeFolder();
+    return new LakePipeline(folder, await openStream(folder));
+  }
+
+  /** Appends messages as one acknowledged block. */
+  async append(partition: number, messages: readonly BlockMessage[]): Promise<Position> {
+    const producer = this.#producers[partition];
+    if (!producer) throw new RangeError(`no partition ${partition}`);
+    const seal = {
+      streamId: this.stream.streamId,
+      producerId: "00000000000000aa",
+      partition,
+      sequence: producer.sequence + 1,
+      lastAcknowledgedSequence: producer.sequence,
+      acknowledgedMessages: producer.messages,
+      baseTimeMs: Date.now(),
+    };
+    producer.sequence += 1;
+    producer.messages += messages.length;
+    return this.stream.append(partition, encodeBlock(seal, messages, MAX_BLOCK_BYTES));
+  }
+
+  /** Runs a consumer until everything is filed. */
+  async drain(): Promise<Consumer> {
+    const consumer = await openConsumer(this.folder, this.stream);
+    const run = consumer.run();
+    await consumer.stop({ drain: true });
+    await run;
+    return consumer;
+  }
+
+  async query(sql: string): Promise<readonly (readonly unknown[])[]> {
+    const store = await openLocalStore(join(this.folder, "lake"));
+    return (await runQuery(sql, { store })).rows;
+  }
+
+  async close(): Promise<void> {
+    await this.stream.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** A json message with this id, of one of ten devices of the partition. */
+export function numbered(
+  partition: number,
+  number: number,
+  more: Readonly<Record<string, unknown>> = {},
+): BlockMessage {
+  const deviceId = `device-${partition}-${number % 10}`;
+  const payload = Buffer.from(JSON.stringify({ id: `m${number}`, ts: Date.UTC(2026, 10, 22), ...more }));
+  return {
+    topicId: "t1",
+    topicVersion: 1,
+    topicName: `fleet/${deviceId}/telemetry`,
+    deviceId,
+    qos: 1,
+    payload,
+  };
+}
