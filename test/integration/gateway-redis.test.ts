@@ -1,0 +1,313 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import type { GatewayStatus } from "../../gateway/supervisor/gateway-status.ts";
+import { freePort } from "../support/free-port.ts";
+import { publishAll, statusOf, storedIds } from "../support/gateway-books.ts";
+import { type CliResult, GatewayProcess, runCli } from "../support/gateway-process.ts";
+import { closed, connectClient, publishDemo } from "../support/mqtt-publisher.ts";
+import { RedisServer } from "../support/redis-server.ts";
+
+const root = mkdtempSync(join(tmpdir(), "tidegate-gateway-redis-"));
+after(() => rmSync(root, { recursive: true, force: true }));
+const fastBatches = { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "300" };
+const fastLeases = { TIDEGATE_LEASES_LEASE_MS: "2000" };
+const secret = "pa55word-of-redis";
+
+let folders = 0;
+const newFolder = (name: string) => join(root, `${name}-${folders++}`);
+
+function errorOf(result: CliResult): { code: string; message: string } {
+  return (result.json as { error: { code: string; message: string } }).error;
+}
+
+function idsOf(device: string, count: number) {
+  return Array.from({ length: count }, (_, index) => ({ device, id: `${device}-${index}` }));
+}
+
+const counted = (text: string) => (text.match(/./g) ?? []).length;
+
+describe("two gateways on one Redis and one lake", { concurrency: false }, () => {
+  let server: RedisServer;
+  let lake: string;
+  let a: GatewayProcess;
+  let b: GatewayProcess;
+  before(async () => {
+    server = await RedisServer.start({ requirepass: secret });
+    lake = `file:${newFolder("lake")}`;
+    const options = {
+      flags: ["--stream", server.url, "--lake", lake],
+      environment: { ...fastBatches, ...fastLeases, TIDEGATE_STREAM_PASSWORD: secret },
+    };
+    [a, b] = await Promise.all([GatewayProcess.start(options), GatewayProcess.start(options)]);
+  });
+  after(async () => {
+    await Promise.all([a.destroy(), b.destroy()]);
+    await server.destroy();
+  });
+
+  const query = async (sql: string): Promise<Record<string, unknown>[]> => {
+    const result = await a.cli("query", sql, "--lake", lake);
+    assert.equal(result.code, 0, result.stderr);
+    return (result.json as { rows: Record<string, unknown>[] }).rows;
+  };
+
+  test("a topic created through one takes messages through the other at once, and rows of both are filed once", async () => {
+    const topic = { name: "engine", filter: "plant/{device}/engine", format: "json" };
+    assert.equal((await a.api("POST", "/v1/topics", topic)).status, 201);
+    const client = await connectClient(b.mqttUrl);
+    await b.until("the other broker knows the topic", async () => {
+      const { body } = await b.api("GET", "/v1/topics/engine");
+      return body["topic"] !== undefined;
+    });
+    for (let index = 0; index < 50; index++)
+      await client.publishAsync("plant/p1/engine", JSON.stringify({ id: `e${index}`, ts: Date.now() }), {
+        qos: 1,
+      });
+    await client.endAsync();
+    await publishAll(a, idsOf("d1", 200));
+    await publishAll(b, idsOf("d2", 200));
+    await publishAll(b, idsOf("d1", 50));
+    await a.until("everything is filed", async () => {
+      const [row] = await query("SELECT count(*) AS n FROM telemetry");
+      const [other] = await query("SELECT count(*) AS n FROM engine");
+      return Number(row?.["n"]) >= 400 && Number(other?.["n"]) >= 50;
+    });
+    const rows = await query(
+      "SELECT count(*) AS n, count(DISTINCT decode(message_id)) AS ids FROM telemetry",
+    );
+    assert.deepEqual(rows, [{ n: 400, ids: 400 }]);
+  });
+
+  test("two admins who create rivals at once: one wins, on both gateways the same", async () => {
+    const rivals = [a, b].map((gateway, index) =>
+      gateway.api("POST", "/v1/topics", {
+        name: `rival${index}`,
+        filter: `rival/{x${index}}`,
+        format: "raw",
+      }),
+    );
+    const answers = await Promise.all(rivals);
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [201, 409]);
+    assert.ok(answers.some(({ body }) => body["code"] === "TOPIC_AMBIGUOUS"));
+    const namesOn = async (gateway: GatewayProcess) =>
+      ((await gateway.api("GET", "/v1/topics")).body["topics"] as { name: string }[]).map(({ name }) => name);
+    await a.until("both know the winner", async () => {
+      const [left, right] = [await namesOn(a), await namesOn(b)];
+      return left.length === 4 && JSON.stringify(left) === JSON.stringify(right);
+    });
+  });
+
+  test("a device added through one connects to the other, and is cut there when it is removed", async () => {
+    const { body } = await a.api("POST", "/v1/devices", { name: "press-7" });
+    const login = { username: "press-7", password: String(body["key"]), clientId: "press-7" };
+    const client = await connectClient(b.mqttUrl, login);
+    await publishDemo(client, [{ device: "press-7", id: "1" }]);
+    const cut = closed(client);
+    assert.equal((await a.api("DELETE", "/v1/devices/press-7")).status, 200);
+    await cut;
+    await assert.rejects(connectClient(b.mqttUrl, login), /Bad username or password|Not authorized/);
+  });
+
+  test("the partitions are shared, and status shows who has which, the durability and the memory", async () => {
+    let status: GatewayStatus | undefined;
+    await a.until("both own partitions", async () => {
+      status = await statusOf(a);
+      return new Set(status.consumer?.leases?.partitions.map(({ owner }) => owner)).size === 2;
+    });
+    assert.equal(status?.broker?.redis?.durability, "strict");
+    assert.ok((status?.broker?.redis?.usedBytes ?? 0) > 0);
+    const text = await runCli(["status", "--data", a.dataFolder]);
+    assert.match(text.stdout, /durability strict; memory \d+ of \d+ bytes used/);
+    assert.match(text.stdout, /\(this one\)/);
+    assert.match(text.stdout, /pressure none/);
+  });
+
+  test("a gateway with another lake is refused and told which", async () => {
+    const flags = [
+      "--stream",
+      server.url,
+      "--data",
+      newFolder("data"),
+      "--mqtt",
+      "127.0.0.1:0",
+      "--http",
+      "127.0.0.1:0",
+    ];
+    const refused = await runCli(["up", ...flags, "--json"], { TIDEGATE_STREAM_PASSWORD: secret });
+    assert.equal(refused.code, 1);
+    assert.equal(errorOf(refused).code, "REGISTRY_LAKE");
+    assert.match(errorOf(refused).message, /--lake/);
+  });
+
+  test("the password is in no output, no file of the data folder and no title", async () => {
+    const record = readFileSync(join(a.dataFolder, "processes.json"), "utf8");
+    const status = JSON.stringify(await statusOf(a));
+    const metrics = await (
+      await fetch(`${a.httpUrl}/metrics`, { headers: { authorization: `Bearer ${a.token}` } })
+    ).text();
+    for (const text of [a.output, b.output, record, status, metrics]) {
+      assert.ok(counted(text) > 0);
+      assert.equal(text.includes(secret), false);
+    }
+  });
+
+  test("the consumer of a gateway that ends leaves its partitions to the other", async () => {
+    assert.equal(await b.stop(), 0);
+    await publishAll(a, idsOf("d3", 100));
+    await a.until("everything is filed", async () => {
+      const rows = await query("SELECT decode(message_id) AS id FROM telemetry WHERE device_id = 'd3'");
+      return rows.length === 100;
+    });
+    await b.start();
+  });
+});
+
+describe("one gateway and its Redis", { concurrency: false }, () => {
+  const servers: RedisServer[] = [];
+  const gateways: GatewayProcess[] = [];
+  after(async () => {
+    for (const gateway of gateways) await gateway.destroy();
+    for (const server of servers) await server.destroy();
+  });
+
+  async function newServer(settings: Record<string, string> = {}): Promise<RedisServer> {
+    const server = await RedisServer.start(settings);
+    servers.push(server);
+    return server;
+  }
+
+  async function newGateway(options: Parameters<typeof GatewayProcess.start>[0]): Promise<GatewayProcess> {
+    const gateway = await GatewayProcess.start(options);
+    gateways.push(gateway);
+    return gateway;
+  }
+
+  test("a Redis that is killed under load loses nothing: publishers wait, /readyz says why, and it goes on by itself", async () => {
+    const server = await newServer();
+    const gateway = await newGateway({ flags: ["--stream", server.url], environment: fastBatches });
+    await publishAll(gateway, idsOf("before", 100));
+    await server.kill();
+    const client = await connectClient(gateway.mqttUrl, { keepalive: 0 });
+    const during = publishDemo(client, idsOf("during", 100));
+    await gateway.until("it says that Redis is away", async () => {
+      const answer = await fetch(`${gateway.httpUrl}/readyz`);
+      return answer.status === 503 && /Redis|REDIS/.test(await answer.text());
+    });
+    await server.start();
+    await during;
+    await client.endAsync();
+    await gateway.waitUntilReady();
+    await gateway.until("everything is filed", async () => (await storedIds(gateway)).length >= 200);
+    assert.deepEqual(new Set(await storedIds(gateway)).size, 200);
+    const { books, processes } = await statusOf(gateway);
+    assert.equal(books?.isBalanced, true);
+    assert.deepEqual(
+      processes.map(({ restarts }) => restarts),
+      [0, 0],
+      "no process had to die for it",
+    );
+  });
+
+  test("a Redis that is down at the start is waited for, in words; a signal ends the waiting", async () => {
+    const server = await newServer();
+    await server.kill();
+    const options = { flags: ["--stream", server.url], environment: fastBatches, waitUntilReady: false };
+    const gateway = await newGateway(options);
+    await gateway.until("it says what it waits for", () =>
+      /"event":"registry.awaited".*trying again.*ECONNREFUSED/.test(gateway.output),
+    );
+    assert.equal(await gateway.stop(), 0);
+    await gateway.start();
+    await server.start();
+    await gateway.waitUntilReady();
+  });
+
+  test("a wrong password ends with 1 and says where it is set; it is in no output", async () => {
+    const server = await newServer({ requirepass: secret });
+    const file = join(root, "wrong-password");
+    writeFileSync(file, "wrong-pa55word\n");
+    const ports = ["--mqtt", "127.0.0.1:0", "--http", `127.0.0.1:${await freePort()}`];
+    const refused = await runCli(
+      ["up", "--stream", server.url, "--data", newFolder("data"), ...ports, "--json"],
+      {
+        TIDEGATE_STREAM_PASSWORD_FILE: file,
+      },
+    );
+    assert.equal(refused.code, 1);
+    assert.equal(errorOf(refused).code, "REDIS_DENIED");
+    assert.match(errorOf(refused).message, /stream\.passwordFile/);
+    assert.equal((refused.stdout + refused.stderr).includes("wrong-pa55word"), false);
+  });
+
+  test("a server that may lose what it confirms is refused; with relaxed durability it runs, and banner and status say so", async () => {
+    const server = await newServer({ appendfsync: "everysec" });
+    const flags = [
+      "--stream",
+      server.url,
+      "--data",
+      newFolder("data"),
+      "--mqtt",
+      "127.0.0.1:0",
+      "--http",
+      "127.0.0.1:0",
+    ];
+    const refused = await runCli(["up", ...flags, "--json"], {});
+    assert.equal(refused.code, 1);
+    assert.match(errorOf(refused).message, /appendfsync/);
+    const gateway = await newGateway({
+      flags: ["--stream", `${server.url}?prefix=relaxed`],
+      environment: { ...fastBatches, TIDEGATE_REDIS_DURABILITY: "relaxed" },
+    });
+    assert.match(gateway.output, /RELAXED DURABILITY/);
+    const text = await runCli(["status", "--data", gateway.dataFolder]);
+    assert.match(text.stdout, /RELAXED DURABILITY/);
+    assert.match(text.stdout, /appendfsync/);
+  });
+
+  test("broker and consumer run in gateways of their own", async () => {
+    const server = await newServer();
+    const lake = `file:${newFolder("lake")}`;
+    const flags = ["--stream", server.url, "--lake", lake, "--roles"];
+    const ingest = await newGateway({ flags: [...flags, "broker"], environment: fastBatches });
+    const filing = await newGateway({ flags: [...flags, "consumer"], environment: fastBatches });
+    await publishAll(ingest, idsOf("d1", 50));
+    await filing.until("everything is filed", async () => (await statusOf(filing)).books?.filed === 50);
+    const status = await statusOf(ingest);
+    assert.deepEqual([status.isReady, status.consumer, status.roles], [true, null, ["broker"]]);
+    const text = await runCli(["status", "--data", filing.dataFolder]);
+    assert.match(text.stdout, /The broker runs in another gateway/);
+    const accepted = await ingest.cli("stream", "accept-gap", "0");
+    assert.equal(errorOf(accepted).code, "ROLE_ELSEWHERE");
+    assert.equal(await ingest.stop(), 0);
+    assert.equal(await filing.stop(), 0);
+  });
+
+  test("an emptied Redis is not served; `stream new` goes on, topics come back from the lake, and lost keys are named", async () => {
+    const server = await newServer();
+    const gateway = await newGateway({ flags: ["--stream", server.url], environment: fastBatches });
+    const topic = { name: "engine", filter: "plant/{device}/engine", format: "json" };
+    assert.equal((await gateway.api("POST", "/v1/topics", topic)).status, 201);
+    assert.equal((await gateway.api("POST", "/v1/devices", { name: "press-7" })).status, 201);
+    await publishAll(gateway, idsOf("d1", 20));
+    await gateway.until("it is filed", async () => (await statusOf(gateway)).books?.filed === 20);
+    const client = server.client();
+    await client.flushall();
+    client.disconnect();
+    await gateway.until("it says what is lost", async () => {
+      const { reasons } = await statusOf(gateway);
+      return /STREAM_GAP/.test(reasons.join()) && /REGISTRY_LOST/.test(reasons.join());
+    });
+    await gateway.stop();
+    const renewed = await gateway.cli("stream", "new", "--stream", server.url);
+    assert.equal(renewed.code, 0, renewed.stderr);
+    await gateway.start();
+    assert.match(gateway.output, /"event":"registry.restored".*Identities are not in the lake/);
+    const { body } = await gateway.api("GET", "/v1/topics/engine");
+    assert.ok(body["topic"]);
+    await publishAll(gateway, idsOf("d2", 20));
+    await gateway.until("it is filed", async () => (await storedIds(gateway)).length === 40);
+  });
+});
