@@ -148,6 +148,7 @@ class ConsumerLoop implements Consumer {
 
   async #loop(): Promise<void> {
     const { backOff } = this.#context;
+    let isLeaving = false;
     try {
       while (!backOff.isStopping) {
         const end = await this.#sessionOrFailure();
@@ -159,10 +160,11 @@ class ConsumerLoop implements Consumer {
         await backOff.afterFailure(this.#failures++);
       }
       await this.#guard.end();
+      isLeaving = true;
     } finally {
       this.#state = "stopped";
       this.#refuseRequests();
-      await this.#leases.close();
+      await this.#leases.close({ isLeaving });
     }
   }
 

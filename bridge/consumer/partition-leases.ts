@@ -35,14 +35,15 @@ export interface LeasesStatus {
  * - `held` is asked often and answers at once, by this process's own monotonic clock: a lease that may have run out is not in it.
  * - `onChange` calls back after each change that the consumer should act on; running out is none, `held` tells it.
  * - `release` is called once nothing of these partitions is open any more. It never rejects: what can't be handed over runs out.
- * - `close` leaves: everything is handed over at once, and nothing is held afterwards. It never rejects either.
+ * - After `close` nothing is held. `isLeaving`: everything is handed over at once; otherwise it is kept for a restart of this process,
+ *   which inherits it, until it runs out. It never rejects either.
  */
 export interface PartitionLeases {
   held(): ReadonlyMap<number, HeldLease>;
   onChange(listener: () => void): void;
   release(partitions: readonly number[]): Promise<void>;
   status(): LeasesStatus;
-  close(): Promise<void>;
+  close(options: { readonly isLeaving: boolean }): Promise<void>;
 }
 
 /** All partitions for ever, for a consumer that is the only one of its stream. */

@@ -101,12 +101,12 @@ class RedisLeases implements PartitionLeases {
     return { processName, processes: this.#table?.members ?? [], partitions, ageMs, failure };
   }
 
-  async close(): Promise<void> {
+  async close({ isLeaving }: { isLeaving: boolean }): Promise<void> {
     if (this.#stop.signal.aborted) return;
     this.#stop.abort();
     await this.#renewing;
     this.#held.clear();
-    await this.#callOrNote("leave");
+    if (isLeaving) await this.#callOrNote("leave");
     this.#client.disconnect();
   }
 

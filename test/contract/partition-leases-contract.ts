@@ -32,7 +32,7 @@ export function partitionLeasesContract(name: string, open: () => Promise<Partit
       for (const { partition, token } of partitions)
         assert.equal(token, leases.held().get(partition)?.token, "the token that it holds");
       assert.equal(failure, null);
-      await leases.close();
+      await leases.close({ isLeaving: true });
     });
 
     test("what is given back without need comes back", async () => {
@@ -41,14 +41,14 @@ export function partitionLeasesContract(name: string, open: () => Promise<Partit
       await leases.release(all);
       await leases.release(all);
       await eventually(() => heldBy(leases).length === contractPartitions, "all are held again");
-      await leases.close();
+      await leases.close({ isLeaving: true });
     });
 
     test("after close nothing is held, and closing again or releasing is no fault", async () => {
       const leases = await open();
-      await leases.close();
+      await leases.close({ isLeaving: true });
       assert.deepEqual(heldBy(leases), []);
-      await leases.close();
+      await leases.close({ isLeaving: true });
       await leases.release(all);
       assert.deepEqual(heldBy(leases), []);
     });

@@ -141,9 +141,9 @@ describe("processes that join, leave, die and sleep", () => {
     await eventually(() => heldBy(b).length === 2, "b has its part");
     assert.deepEqual(owners(b), ["a", "a", "b", "b"]);
     assert.deepEqual(b.status().processes, ["a", "b"]);
-    await a.close();
+    await a.close({ isLeaving: true });
     await eventually(() => heldBy(b).length === 4, "b has all");
-    await b.close();
+    await b.close({ isLeaving: true });
   });
 
   test("partitions of a process that died are taken over once its lease ran out", async () => {
@@ -155,7 +155,7 @@ describe("processes that join, leave, die and sleep", () => {
     assert.deepEqual(owners(me), ["dead", "dead", "dead", "dead"]);
     await eventually(() => heldBy(me).length === 4, "all are taken over");
     assert.ok((me.held().get(0)?.token ?? 0) > token);
-    await me.close();
+    await me.close({ isLeaving: true });
   });
 
   test("one that does not hand over loses what is due after the time of a lease", async () => {
@@ -168,7 +168,7 @@ describe("processes that join, leave, die and sleep", () => {
     }, "its surplus is taken over");
     assert.deepEqual(heldBy(me), [2, 3]);
     assert.deepEqual(stuck.owned, [0, 1]);
-    await me.close();
+    await me.close({ isLeaving: true });
   });
 
   test("one that slept considers itself no owner, by its own clock, before others may take over", async () => {
@@ -178,7 +178,20 @@ describe("processes that join, leave, die and sleep", () => {
     assert.equal(heldBy(me).length, 4);
     skippedMs = 55_000;
     assert.deepEqual(heldBy(me), []);
-    await me.close();
+    await me.close({ isLeaving: true });
+  });
+
+  test("one that ends to be restarted keeps its partitions until its lease runs out", async () => {
+    const failed = await openTestLeases(server, { processName: "failed" });
+    await failed.close({ isLeaving: false });
+    assert.deepEqual(heldBy(failed), []);
+    const other = await openTestLeases(server, { processName: "other" });
+    assert.deepEqual(heldBy(other), []);
+    const restarted = await openTestLeases(server, { processName: "failed" });
+    assert.ok(heldBy(restarted).length >= 2, "it inherits");
+    await restarted.close({ isLeaving: false });
+    await eventually(() => heldBy(other).length === 4, "taken over in the end");
+    await other.close({ isLeaving: true });
   });
 
   test("a restarted process inherits at once; the one that it replaces gives up and says so", async () => {
@@ -190,9 +203,9 @@ describe("processes that join, leave, die and sleep", () => {
     await eventually(() => old.status().failure?.code === "LEASES_REPLACED", "it is told");
     assert.deepEqual(heldBy(old), []);
     assert.match(old.status().failure?.message ?? "", /another process has joined as twin/);
-    await old.close();
+    await old.close({ isLeaving: true });
     assert.equal(heldBy(young).length, 4, "it took nothing with it");
-    await young.close();
+    await young.close({ isLeaving: true });
   });
 });
 
@@ -203,7 +216,7 @@ describe("a server in trouble", () => {
     await client.flushall();
     await eventually(() => (a.held().get(3)?.token ?? 0) > before, "it owns them anew");
     assert.deepEqual(heldBy(a), [0, 1, 2, 3]);
-    await a.close();
+    await a.close({ isLeaving: true });
   });
 
   test("killed: what one owns ends with the lease, and comes back with the server", async () => {
@@ -215,7 +228,7 @@ describe("a server in trouble", () => {
     await server.start();
     await eventually(() => heldBy(me).length === 4, "it owns them again");
     assert.equal(me.status().failure, null);
-    await me.close();
+    await me.close({ isLeaving: true });
   });
 
   test("paused: releasing and closing do not hang", async () => {
@@ -224,7 +237,7 @@ describe("a server in trouble", () => {
     try {
       await me.release([0]);
       assert.deepEqual(heldBy(me), [1, 2, 3], "given back, whatever the server knows");
-      await me.close();
+      await me.close({ isLeaving: true });
     } finally {
       server.resume();
     }
@@ -239,7 +252,7 @@ describe("a server in trouble", () => {
       assert.equal(heldBy(me).length, 4);
       await delay(testLeaseMs * 1.5);
       assert.equal(heldBy(me).length, 4);
-      await me.close();
+      await me.close({ isLeaving: true });
     } finally {
       await client.config("SET", "maxmemory", "0");
     }
@@ -254,7 +267,7 @@ describe("a server in trouble", () => {
     const me = await openTestLeases(server);
     assert.deepEqual(heldBy(me), []);
     await eventually(() => heldBy(me).length === 4, "taken over");
-    await me.close();
+    await me.close({ isLeaving: true });
   });
 
   test("its clock set forward: what others took meanwhile is shared out again", async () => {
@@ -268,7 +281,7 @@ describe("a server in trouble", () => {
     await eventually(() => heldBy(a).length === 0, "a learns it");
     await b.ask("renew", (await b.ask("renew")) && b.due);
     await eventually(() => heldBy(a).length === 2, "a has its part again");
-    await a.close();
+    await a.close({ isLeaving: true });
   });
 
   test("a key of another kind in its place is REDIS_KEY_TYPE", async () => {

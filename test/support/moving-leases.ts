@@ -3,7 +3,8 @@ import type { HeldLease, LeasesStatus, PartitionLeases } from "../../bridge/cons
 /** Leases that a test gives and takes, whatever others believe. */
 export class MovingLeases implements PartitionLeases {
   readonly released: number[] = [];
-  isClosed = false;
+  /** null = it is open. */
+  closedAs: "leaving" | "restarting" | null = null;
   readonly #partitionCount: number;
   readonly #owners = new Map<number, string>();
   #held = new Map<number, HeldLease>();
@@ -69,8 +70,8 @@ export class MovingLeases implements PartitionLeases {
     return { processName: "me", processes: ["me"], partitions, ageMs: 0, failure: null };
   }
 
-  async close(): Promise<void> {
-    this.isClosed = true;
+  async close({ isLeaving }: { isLeaving: boolean }): Promise<void> {
+    this.closedAs = isLeaving ? "leaving" : "restarting";
     this.#held.clear();
   }
 }

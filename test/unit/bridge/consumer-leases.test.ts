@@ -56,7 +56,7 @@ test("only owned partitions are read, filed, and reported; the lease table says 
   assert.match(metrics, /tidegate_consumer_partitions_owned 1/);
   assert.doesNotMatch(metrics, /tidegate_consumer_lag_ms\{partition="[01]"\}/);
   await stopped(one);
-  assert.ok(one.leases.isClosed, "it leaves when it ends");
+  assert.equal(one.leases.closedAs, "leaving");
   assert.deepEqual(harness.ids(), ["m2"]);
 });
 
@@ -176,6 +176,17 @@ test("a batch called for that can't be committed holds nobody up once its lease 
   assert.deepEqual(harness.ids(), ["m0"]);
 });
 
+test("a partition that comes with a new token was perhaps another one's: the batch is ended, and the log asked", async () => {
+  const harness = threePartitions();
+  const one = started(harness, [0], patient);
+  await until(() => one.consumer.status().partitions[0]?.position !== "");
+  one.leases.renew(0);
+  await until(() => harness.commits().length === 1);
+  await until(() => one.consumer.status().state === "running");
+  assert.deepEqual(partitionsOf(one), [0]);
+  await stopped(one);
+});
+
 test("a partition lost and given again meanwhile is read anew from the commit log", async () => {
   const harness = threePartitions();
   const paused = started(harness, [0], patient);
@@ -238,11 +249,11 @@ test("accepting a gap is refused where another process reads the partition, and 
   await stopped(one);
 });
 
-test("a stop hands over even where the loop ended with a failure", async () => {
+test("one that ends with a failure keeps its partitions for its restart", async () => {
   const harness = threePartitions();
   const batch = new JsonBatchWriter(harness.store, () => "x");
   batch.write = () => Promise.reject(new BridgeError("STORE_FLUSH_FAILED", "gone", { retryable: false }));
   const one = started(harness, [0], { batch });
   await assert.rejects(one.run);
-  assert.ok(one.leases.isClosed);
+  assert.equal(one.leases.closedAs, "restarting");
 });
