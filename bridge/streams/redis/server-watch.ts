@@ -91,6 +91,7 @@ export class ServerWatch {
   /** The server took this much since. */
   appended(bytes: number): void {
     this.#bytesSince += bytes * memoryPerByte;
+    this.#notePressure();
   }
 
   /** An append found that the stream is not what it was. */
@@ -104,7 +105,7 @@ export class ServerWatch {
   }
 
   status(): WatchStatus {
-    const [fullest] = this.#reports.toSorted((left, right) => this.#share(right) - this.#share(left));
+    const fullest = this.#fullest();
     return {
       pressure: this.pressure(),
       usedBytes: fullest?.usedBytes ?? 0,
@@ -246,14 +247,17 @@ export class ServerWatch {
   }
 
   #full(): BridgeError | null {
-    const { memoryHold } = this.#options.config;
-    const [fullest] = this.#reports.toSorted((left, right) => this.#share(right) - this.#share(left));
     const pressure = this.pressure();
-    const isHeld = pressure === "hold" || pressure === "refuse";
-    if (!fullest || (!isHeld && this.#share(fullest) < memoryHold)) return null;
+    const fullest = this.#fullest();
+    if (!fullest || (pressure !== "hold" && pressure !== "refuse")) return null;
     const percent = Math.round(this.#share(fullest) * 100);
-    const text = `Redis at ${fullest.node} uses ${percent} % of ${this.#limit(fullest)} bytes: nothing is stored above ${Math.round(memoryHold * 100)} %. It goes on when the consumer has filed more, or after CONFIG SET maxmemory`;
+    const hold = Math.round(this.#options.config.memoryHold * 100);
+    const text = `Redis at ${fullest.node} uses ${percent} % of ${this.#limit(fullest)} bytes: above ${hold} % nothing is stored until there is room again. It comes when the consumer has filed more, or with CONFIG SET maxmemory`;
     return new BridgeError("STREAM_FULL", text, { retryable: true });
+  }
+
+  #fullest(): ServerReport | undefined {
+    return this.#reports.toSorted((left, right) => this.#share(right) - this.#share(left))[0];
   }
 
   #limit({ maxMemoryBytes }: ServerReport): number {
