@@ -5,6 +5,8 @@ import type { LakeState, Move } from "../../../bridge/storage/commit-log.ts";
 import { compareDecimalPositions, positionOf } from "../../../bridge/streams/decimal-position.ts";
 import { checkStreamAgainstLake } from "../../../bridge/streams/embedded/lake-check.ts";
 import type { CheckedStream } from "../../../bridge/streams/lake-check.ts";
+import { checkRedisStreamAgainstLake } from "../../../bridge/streams/redis/lake-check.ts";
+import { compareRedisPositions } from "../../../bridge/streams/redis/redis-position.ts";
 
 function streamWith(
   partitions: { highest: number; trimmedUpTo: number }[],
@@ -91,4 +93,23 @@ test("another stream than the lake's is refused unless it was started on purpose
   await refuses(streamWith([{ highest: 3, trimmedUpTo: 0 }]), lake, /bbbb.*aaaa/);
   await checkStreamAgainstLake(streamWith([{ highest: 3, trimmedUpTo: 0 }], { startedAnew: true }), lake);
   await refuses(streamWith([{ highest: 3, trimmedUpTo: 2 }], { startedAnew: true }), lake, /trimmed/);
+});
+
+test("in Redis, a lake of any other stream is continued only by a stream that was started on purpose", async () => {
+  const redisStream = (startedAnew: boolean, highest = "1795000000000-7"): CheckedStream => ({
+    streamId: "aaaa",
+    partitionCount: 1,
+    record: { startedAnew },
+    comparePositions: compareRedisPositions,
+    partitionState: async () => ({ highest, trimmedUpTo: "", retainedBytes: 0 }),
+  });
+  const embedded = lakeWith({ "bbbb/0": positionOf(5) });
+  const isGap = { code: "STREAM_GAP", message: /tidegate migrate.*tidegate stream new/ };
+  await assert.rejects(checkRedisStreamAgainstLake(null, embedded), isGap);
+  await assert.rejects(checkRedisStreamAgainstLake(redisStream(false), embedded), isGap);
+  await checkRedisStreamAgainstLake(redisStream(true), embedded);
+  await checkRedisStreamAgainstLake(null, lakeWith({}));
+  const committed = lakeWith({ "bbbb/0": positionOf(5), "aaaa/0": "1795000000000-7" });
+  await checkRedisStreamAgainstLake(redisStream(false), committed);
+  await assert.rejects(checkRedisStreamAgainstLake(redisStream(true, "1795000000000-6"), committed), isGap);
 });
