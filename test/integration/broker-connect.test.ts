@@ -98,3 +98,28 @@ test("when the stream fails, connections are closed at a bounded pace, none with
   );
   assert.equal(server.broker.status().refused["not-durable"], clients.length);
 });
+
+test("while the sink has no room for more, CONNECT is answered 3 and counted; who is connected goes on", async () => {
+  const admission = { isOpen: true };
+  await using server = await startBroker({ admission });
+  const codes = (client: RawMqtt) =>
+    client.of("connack").map((packet) => "returnCode" in packet && packet.returnCode);
+  const connect = async (clientId: string): Promise<RawMqtt> => {
+    const client = await RawMqtt.open(server.port);
+    client.connect({ clientId });
+    await client.until(() => codes(client).length > 0);
+    return client;
+  };
+  const early = await connect("early");
+  admission.isOpen = false;
+  assert.equal(server.broker.status().isOpen, false);
+  const late = await connect("late");
+  await late.closed();
+  assert.deepEqual(codes(late), [3]);
+  assert.equal(server.broker.status().refused["no-room"], 1);
+  assert.equal(early.isClosed, false);
+  admission.isOpen = true;
+  const again = await connect("late");
+  assert.deepEqual([codes(early), codes(again)], [[0], [0]]);
+  for (const client of [early, again]) client.end();
+});

@@ -2,6 +2,7 @@ import { Value } from "@sinclair/typebox/value";
 import pino from "pino";
 import { Registry } from "prom-client";
 import {
+  type Admission,
   type Broker,
   type BrokerConfig,
   brokerConfigSchema,
@@ -87,7 +88,12 @@ export interface TestBroker extends AsyncDisposable {
 
 /** A real broker on a free port of 127.0.0.1. */
 export async function startBroker(
-  options: { config?: Partial<BrokerConfig>; rules?: TopicRule[]; identities?: Identity[] } = {},
+  options: {
+    config?: Partial<BrokerConfig>;
+    rules?: TopicRule[];
+    identities?: Identity[];
+    admission?: Admission;
+  } = {},
 ): Promise<TestBroker> {
   const defaults = Value.Create(brokerConfigSchema);
   const sink = new ControllableSink();
@@ -97,6 +103,7 @@ export async function startBroker(
   const broker = createBroker({
     config: { ...defaults, port: 0, stopTimeoutMs: 500, ...options.config },
     sink,
+    ...(options.admission ? { admission: options.admission } : {}),
     topics,
     devices,
     logger: pino({ level: "silent" }),
