@@ -61,6 +61,18 @@ describe("sharing out", () => {
     ]);
   });
 
+  test("who has more already has the one more that can't be shared, whatever it is called", async () => {
+    const [z, a] = ["z", "a"].map((name) => new PuppetProcess(client, name, { partitionCount: 5 }));
+    assert.ok(z && a);
+    await z.ask("join");
+    await a.ask("join");
+    await settle([z, a]);
+    assert.deepEqual(shares([z, a]), [
+      [0, 1, 2],
+      [3, 4],
+    ]);
+  });
+
   test("what a process leaves behind is given to the others at once", async () => {
     const [a, b] = [new PuppetProcess(client, "a"), new PuppetProcess(client, "b")];
     await a.ask("join");
@@ -125,7 +137,7 @@ describe("sharing out", () => {
 });
 
 describe("processes that join, leave, die and sleep", () => {
-  test("two share the partitions, and one that leaves hands its part over at once", async () => {
+  test("two share the partitions; each has what the other handed over", async () => {
     const a = await openTestLeases(server, { processName: "a" });
     assert.deepEqual(heldBy(a), [0, 1, 2, 3]);
     const b = await openTestLeases(server, { processName: "b" });
@@ -144,6 +156,16 @@ describe("processes that join, leave, die and sleep", () => {
     await a.close({ isLeaving: true });
     await eventually(() => heldBy(b).length === 4, "b has all");
     await b.close({ isLeaving: true });
+  });
+
+  test("what an orderly end leaves can be had at once, long before the lease runs out", async () => {
+    const a = await openTestLeases(server, { processName: "a", leaseMs: 60_000 });
+    const b = new PuppetProcess(client, "b");
+    await b.ask("join");
+    await a.close({ isLeaving: true });
+    await b.ask("renew");
+    assert.deepEqual(b.owned, [0, 1, 2, 3]);
+    assert.deepEqual(b.table?.members, ["b"]);
   });
 
   test("partitions of a process that died are taken over once its lease ran out", async () => {
