@@ -1,4 +1,5 @@
 import { AggregatorRegistry, Counter, Gauge, Registry } from "prom-client";
+import type { RegistryStore } from "./registry/registry-store.ts";
 import type { MetricsAsJson } from "./supervisor/messages.ts";
 
 /** The supervisor's own metrics. */
@@ -35,6 +36,18 @@ export function createGatewayMetrics(): GatewayMetrics {
       registers,
     }),
   };
+}
+
+/** In a process that judges by a registry: whether it can ask it. */
+export function addRegistryMetrics(registry: Registry, store: Pick<RegistryStore, "status">): void {
+  new Gauge({
+    name: "tidegate_registry_up",
+    help: "1 while topics and identities can be asked for; 0: topics are judged as known, nobody with a key connects",
+    registers: [registry],
+    collect() {
+      this.set(store.status().trouble ? 0 : 1);
+    },
+  });
 }
 
 /** One text of all processes' metrics, each value labelled with its process. */

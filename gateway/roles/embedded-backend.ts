@@ -97,6 +97,7 @@ async function openForReading(context: RoleContext): Promise<ReadEnd> {
     trim: async (partition, upTo) =>
       committed({ streamId: stream.streamId, positions: { [partition]: upTo } }),
     isUnderPressure: () => pressure.isHigh,
+    drainMaxMs: null,
     stopWatching: () => pressure.stop(),
   };
 }

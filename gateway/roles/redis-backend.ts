@@ -96,6 +96,9 @@ async function checkAgainstLake(stream: RedisStream, loadLake: () => Promise<Lak
   );
 }
 
+/** Of the time for shutting down, of which the consumer has half at least: handing over the partitions takes a moment, too. */
+const drainShare = 0.4;
+
 async function openForReading(context: RoleContext): Promise<ReadEnd> {
   const { config, logger, metrics: registry } = context;
   const target = targetOf(config);
@@ -119,6 +122,7 @@ async function openForReading(context: RoleContext): Promise<ReadEnd> {
     status: () => ({ space: null, redis: stream.status() }),
     trim: (partition, upTo) => stream.trim(partition, upTo),
     isUnderPressure: () => stream.pressure() !== "none",
+    drainMaxMs: config.shutdown.timeoutMs * drainShare,
     stopWatching: () => {},
   };
 }

@@ -1,6 +1,7 @@
 import { createProducer } from "../../bridge/index.ts";
 import { createBroker } from "../../broker/index.ts";
 import type { GatewayConfig } from "../config.ts";
+import { addRegistryMetrics } from "../metrics.ts";
 import { StoredDeviceRegistry } from "../registry/stored-device-registry.ts";
 import { StoredTopicRegistry } from "../registry/stored-topic-registry.ts";
 import type { BrokerProcessStatus } from "../supervisor/gateway-status.ts";
@@ -16,6 +17,7 @@ export async function startBroker(context: RoleContext): Promise<RunningRole> {
   const { stream } = end;
   const producer = createProducer({ stream, config: config.producer, logger, registry });
   const store = await backend.openRegistryForReading(context);
+  addRegistryMetrics(registry, store);
   const topics = new StoredTopicRegistry(store);
   const devices = new StoredDeviceRegistry(store);
   const broker = createBroker({

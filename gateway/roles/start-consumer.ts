@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import {
+  type Consumer,
   createAttemptFile,
   createConsumer,
   createParquetBatchWriter,
@@ -51,9 +52,16 @@ export async function startConsumer(context: RoleContext): Promise<RunningRole> 
     stop: async () => {
       end.stopWatching();
       stopHousekeeping();
-      await consumer.stop({ drain: true });
+      await drain(consumer, end.drainMaxMs);
       await stream.close();
       await window.close();
     },
   };
+}
+
+/** Files what is in the stream; where that has no end, because others append to it, what it can in time. */
+async function drain(consumer: Consumer, maxMs: number | null): Promise<void> {
+  const timer = maxMs === null ? null : setTimeout(() => void consumer.stop({ drain: false }), maxMs);
+  await consumer.stop({ drain: true });
+  if (timer) clearTimeout(timer);
 }

@@ -26,6 +26,8 @@ export interface ReadEnd {
   trim(partition: number, upTo: string): Promise<void>;
   /** True while the stream is short of room: batches are then cut at once. */
   isUnderPressure(): boolean;
+  /** How long a stopping consumer may go on reading; null = to the end, since the broker has stopped before. */
+  readonly drainMaxMs: number | null;
   /** Before the stream is closed. */
   stopWatching(): void;
 }

@@ -12,6 +12,7 @@ import {
   type ConsumerProcessStatus,
   type GatewayStatus,
   reasonsNotAcknowledging,
+  reasonsNotFiling,
 } from "./gateway-status.ts";
 import { type MetricsAsJson, type RoleName, roleNames } from "./messages.ts";
 import type { GatewayLake } from "./run-gateway.ts";
@@ -40,7 +41,12 @@ export function createServices(parts: ServiceParts): ApiServices {
     topics,
     devices,
     quarantine: createQuarantineReader(parts),
-    readiness: async () => readinessOf(supervisor, await brokerStatus(supervisor)),
+    readiness: async () => {
+      const broker = await brokerStatus(supervisor);
+      // A broker's gateway is ready while publishes are acknowledged, whatever the consumer does.
+      const consumer = supervisor.child("broker") ? null : await consumerStatus(supervisor);
+      return readinessOf(supervisor, { broker, consumer });
+    },
     status: () => gatewayStatus(parts),
     metrics: () => collectMetrics(parts),
     acceptGap: async (partition) => {
@@ -57,7 +63,7 @@ async function gatewayStatus(parts: ServiceParts): Promise<GatewayStatus> {
   return {
     version: parts.version,
     startedAt: new Date(parts.startedAtMs).toISOString(),
-    ...readinessOf(supervisor, broker),
+    ...readinessOf(supervisor, { broker, consumer }),
     data: config.folders.data,
     lake: { url: lake.url, id: lake.lakeId },
     stream: shownUrl(config.stream.url),
@@ -70,11 +76,18 @@ async function gatewayStatus(parts: ServiceParts): Promise<GatewayStatus> {
   };
 }
 
+interface ChildStatuses {
+  readonly broker: BrokerProcessStatus | null;
+  readonly consumer: ConsumerProcessStatus | null;
+}
+
 /** Processes that run are not enough: publishes have to be acknowledged. */
-function readinessOf(supervisor: Supervisor, broker: BrokerProcessStatus | null): Readiness {
+function readinessOf(supervisor: Supervisor, { broker, consumer }: ChildStatuses): Readiness {
   const processes = supervisor.readiness();
-  if (!processes.isReady || !supervisor.child("broker")) return processes;
-  const reasons = reasonsNotAcknowledging(broker, Date.now());
+  if (!processes.isReady) return processes;
+  const reasons = supervisor.child("broker")
+    ? reasonsNotAcknowledging(broker, Date.now())
+    : reasonsNotFiling(consumer);
   return { isReady: reasons.length === 0, reasons };
 }
 

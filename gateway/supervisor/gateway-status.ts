@@ -68,6 +68,12 @@ export function reasonsNotAcknowledging(
   return [...reasons, ...waiting.map((cause) => `broker: publishers wait without acknowledgement: ${cause}`)];
 }
 
+/** The same for a gateway that only files. */
+export function reasonsNotFiling(consumer: Pick<ConsumerProcessStatus, "redis"> | null): string[] {
+  if (!consumer) return ["consumer: it does not answer"];
+  return consumer.redis?.isConnected === false ? ["consumer: Redis does not answer"] : [];
+}
+
 /** What Redis says of itself is known at once, before anything has waited for long. */
 function redisReasons(redis: RedisStreamStatus | null): string[] {
   if (redis?.held) return [`broker: nothing is acknowledged: ${redis.held.code}: ${redis.held.message}`];

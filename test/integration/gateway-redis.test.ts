@@ -37,7 +37,12 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
     lake = `file:${newFolder("lake")}`;
     const options = {
       flags: ["--stream", server.url, "--lake", lake],
-      environment: { ...fastBatches, ...fastLeases, TIDEGATE_STREAM_PASSWORD: secret },
+      environment: {
+        ...fastBatches,
+        ...fastLeases,
+        TIDEGATE_STREAM_PASSWORD: secret,
+        TIDEGATE_SHUTDOWN_TIMEOUT_MS: "5000",
+      },
     };
     [a, b] = await Promise.all([GatewayProcess.start(options), GatewayProcess.start(options)]);
   });
@@ -146,6 +151,7 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
     const metrics = await (
       await fetch(`${a.httpUrl}/metrics`, { headers: { authorization: `Bearer ${a.token}` } })
     ).text();
+    assert.match(metrics, /tidegate_registry_up\{[^}]*process="broker"[^}]*\} 1/);
     for (const text of [a.output, b.output, record, status, metrics]) {
       assert.notEqual(text, "");
       assert.equal(text.includes(secret), false);
@@ -178,8 +184,14 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
     for (const gateway of [a, b]) assert.equal((await statusOf(gateway)).books?.isBalanced, true);
   });
 
-  test("the consumer of a gateway that ends leaves its partitions to the other", async () => {
-    assert.equal(await b.stop(), 0);
+  test("the consumer of a gateway that ends leaves its partitions to the other, also while that one's clients publish", async () => {
+    let isPublishing = true;
+    const publishing = (async () => {
+      for (let batch = 0; isPublishing; batch++) await publishAll(a, idsOf(`live${batch}`, 20));
+    })();
+    assert.equal(await b.stop(), 0, "draining a stream that others append to has an end");
+    isPublishing = false;
+    await publishing;
     await publishAll(a, idsOf("d3", 100));
     await a.until("everything is filed", async () => {
       const rows = await query("SELECT decode(message_id) AS id FROM telemetry WHERE device_id = 'd3'");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { reasonsNotAcknowledging } from "../../../gateway/supervisor/gateway-status.ts";
+import { reasonsNotAcknowledging, reasonsNotFiling } from "../../../gateway/supervisor/gateway-status.ts";
 
 type Broker = NonNullable<Parameters<typeof reasonsNotAcknowledging>[0]>;
 
@@ -42,4 +42,13 @@ test("Redis that holds, is away or full, and a registry that can't be asked, are
     "broker: topics and identities can't be asked for: REGISTRY_LOST: it is gone",
     "broker: the stream is so full that nobody more may connect",
   ]);
+});
+
+test("a gateway that only files is not ready while its Redis is away", () => {
+  type Consumer = NonNullable<Parameters<typeof reasonsNotFiling>[0]>;
+  const consumer = (isConnected: boolean) => ({ redis: { isConnected } }) as unknown as Consumer;
+  assert.deepEqual(reasonsNotFiling(consumer(true)), []);
+  assert.deepEqual(reasonsNotFiling(consumer(false)), ["consumer: Redis does not answer"]);
+  assert.deepEqual(reasonsNotFiling({ redis: null }), []);
+  assert.deepEqual(reasonsNotFiling(null), ["consumer: it does not answer"]);
 });
