@@ -38,6 +38,8 @@ interface Held extends HeldLease {
   readonly untilMs: number;
 }
 
+type Operation = "join" | "renew" | "look" | "leave";
+
 class RedisLeases implements PartitionLeases {
   readonly #options: RedisLeasesOptions;
   readonly #client: RedisClient;
@@ -123,6 +125,7 @@ class RedisLeases implements PartitionLeases {
   async #callOrNote(operation: "renew" | "leave"): Promise<void> {
     const { logger } = this.#options;
     try {
+      if (operation === "renew" && this.#isOutOfTouch()) await this.#call("look");
       await this.#call(operation);
     } catch (error) {
       const failure = redisError(error, "renewing the leases of partitions");
@@ -133,14 +136,20 @@ class RedisLeases implements PartitionLeases {
     }
   }
 
+  /** The server may get every call, and this process no answer: others must not wait for what it does not know to be its own. */
+  #isOutOfTouch(): boolean {
+    const { monotonicMs, leaseMs } = this.#options;
+    return monotonicMs() - this.#tableAtMs >= leaseMs;
+  }
+
   /** One call at a time: answers are taken in the order in which the server gave them. */
-  #call(operation: "join" | "renew" | "leave"): Promise<void> {
+  #call(operation: Operation): Promise<void> {
     const called = this.#turn.then(() => this.#ask(operation));
     this.#turn = called.catch(() => {});
     return called;
   }
 
-  async #ask(operation: "join" | "renew" | "leave"): Promise<void> {
+  async #ask(operation: Operation): Promise<void> {
     const { processName, leaseMs, partitionCount, monotonicMs } = this.#options;
     const returned = [...this.#returned];
     const sentAtMs = monotonicMs();

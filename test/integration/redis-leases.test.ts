@@ -5,6 +5,7 @@ import fc from "fast-check";
 import type { Redis } from "ioredis";
 import { BridgeError } from "../../bridge/errors.ts";
 import { eventually } from "../contract/partition-leases-contract.ts";
+import { FaultProxy } from "../support/fault-proxy.ts";
 import { openTestLeases, PuppetProcess, testLeaseMs } from "../support/lease-processes.ts";
 import { RedisServer } from "../support/redis-server.ts";
 
@@ -23,6 +24,8 @@ after(async () => {
 beforeEach(() => client.flushall());
 
 const heldBy = (leases: Awaited<ReturnType<typeof openTestLeases>>) => [...leases.held().keys()];
+const dueOf = (leases: Awaited<ReturnType<typeof openTestLeases>>) =>
+  [...leases.held()].filter(([, { isDue }]) => isDue).map(([partition]) => partition);
 const owners = (leases: Awaited<ReturnType<typeof openTestLeases>>) =>
   leases.status().partitions.map(({ owner }) => owner);
 
@@ -214,6 +217,32 @@ describe("processes that join, leave, die and sleep", () => {
     await restarted.close({ isLeaving: false });
     await eventually(() => heldBy(other).length === 4, "taken over in the end");
     await other.close({ isLeaving: true });
+  });
+
+  test("one that is cut off from the server, or from its answers, is no owner any more when another one takes over", async () => {
+    const proxy = await FaultProxy.start(server.port);
+    const cut = await openTestLeases({ url: `redis://127.0.0.1:${proxy.port}/0` }, { processName: "cut" });
+    const other = await openTestLeases(server, { processName: "other" });
+    try {
+      for (const act of ["hold", "swallow-replies"] as const) {
+        await eventually(async () => {
+          for (const each of [cut, other]) await each.release(dueOf(each));
+          return heldBy(cut).length === 2 && heldBy(other).length === 2;
+        }, "both have their part");
+        proxy.set(act);
+        await eventually(() => {
+          const both = heldBy(cut).filter((partition) => other.held().has(partition));
+          assert.deepEqual(both, [], "never two owners");
+          return heldBy(other).length === 4;
+        }, "taken over");
+        proxy.set("pass");
+        proxy.cut();
+      }
+    } finally {
+      await cut.close({ isLeaving: true });
+      await other.close({ isLeaving: true });
+      await proxy.close();
+    }
   });
 
   test("a restarted process inherits at once; the one that it replaces gives up and says so", async () => {

@@ -7,13 +7,12 @@ import { createRedisLeases, type RedisLeasesOptions } from "../../bridge/leases/
 import type { RedisClient } from "../../bridge/redis/redis-connection.ts";
 import { runScript } from "../../bridge/redis/redis-script.ts";
 import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
-import type { RedisServer } from "./redis-server.ts";
 
 export const testLeaseMs = 600;
 
 /** Leases of a process of this test. */
 export function openTestLeases(
-  server: RedisServer,
+  server: { readonly url: string },
   changes: Partial<RedisLeasesOptions> = {},
 ): Promise<PartitionLeases> {
   return createRedisLeases({
