@@ -4,13 +4,12 @@ import { redisScript } from "../redis/redis-script.ts";
  * The whole life of the lease table, one step of the server per call, by the server's clock alone.
  * KEYS[1]: a hash with a field `m:<process>` per member {i: incarnation, e: runs out at, l: leaseMs}, `p:<partition>` per lease
  * {o: owner, i: its incarnation, t: token, d: when it was first to be handed over}, and `token`, the highest one ever given.
- * ARGV: join | renew | look | leave, process, incarnation, leaseMs, number of partitions, then `partition:token` of each lease given back.
+ * ARGV: join | renew | leave, process, incarnation, leaseMs, number of partitions, then `partition:token` of each lease given back.
  * Answers JSON: {state, members, waiting, rows}; a row is false or [owner, its incarnation, token, runs out in ms, 1 = to be handed over].
  *
  * Each member may have floor(partitions / members), the first ones by what they have, then by name, one more. It keeps its lowest
  * partitions; the rest, and what nobody has, goes to members that lack some. Nobody's lease is taken away before it was given back, ran
  * out, or was to be handed over for as long as a lease lasts.
- * `look` renews nothing: who got no answer for the time of a lease must not keep what it does not know that it has.
  * A name that joins again is the same member restarted: it inherits. `allow-oom`: a full server is emptied by consumers only.
  */
 export const leaseScript = redisScript(`#!lua flags=allow-oom
@@ -46,7 +45,6 @@ elseif op == 'leave' then
   for partition, lease in pairs(leases) do if isMine(lease) then vacate(partition) end end
   if me then drop(name) end
   state = 'left'
-elseif op == 'look' then state = 'looking'
 else
   members[name] = { i = incarnation, e = now + leaseMs, l = leaseMs }
   keepMember(name)

@@ -38,7 +38,7 @@ interface Held extends HeldLease {
   readonly untilMs: number;
 }
 
-type Operation = "join" | "renew" | "look" | "leave";
+type Operation = "join" | "renew" | "leave";
 
 class RedisLeases implements PartitionLeases {
   readonly #options: RedisLeasesOptions;
@@ -125,7 +125,6 @@ class RedisLeases implements PartitionLeases {
   async #callOrNote(operation: "renew" | "leave"): Promise<void> {
     const { logger } = this.#options;
     try {
-      if (operation === "renew" && this.#isOutOfTouch()) await this.#call("look");
       await this.#call(operation);
     } catch (error) {
       const failure = redisError(error, "renewing the leases of partitions");
@@ -134,12 +133,6 @@ class RedisLeases implements PartitionLeases {
         logger.warn({ event: "leases.renew.failed", code: failure.code, err: error }, failure.message);
       this.#failure = failure;
     }
-  }
-
-  /** The server may get every call, and this process no answer: others must not wait for what it does not know to be its own. */
-  #isOutOfTouch(): boolean {
-    const { monotonicMs, leaseMs } = this.#options;
-    return monotonicMs() - this.#tableAtMs >= leaseMs;
   }
 
   /** One call at a time: answers are taken in the order in which the server gave them. */

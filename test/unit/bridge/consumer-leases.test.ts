@@ -232,6 +232,30 @@ test("two that believe that they own the same partitions file each message once,
   for (const counters of moves) assert.equal(counters?.filed, 20);
 });
 
+test("processes that commit in turn do not meet numbers that are taken", async () => {
+  const harness = threePartitions();
+  let attempts = 0;
+  harness.storeFault = (operation, path) => {
+    if (operation === "putIfAbsent" && path.startsWith("_commits/")) attempts += 1;
+    return null;
+  };
+  const names = ["a", "b", "c"];
+  const all = names.map((name, partition) =>
+    started(harness, [partition], {
+      batch: new JsonBatchWriter(harness.store, () => `${name}${Math.random()}`),
+      config: { maxBatchAgeMs: 0 },
+    }),
+  );
+  await until(() => harness.commits().length === 3);
+  attempts = 0;
+  for (let turn = 0; turn < 9; turn++) {
+    harness.append([json(`turn${turn}`)], { partition: turn % 3 });
+    await until(() => harness.commits().length === 4 + turn);
+  }
+  assert.equal(attempts, 9);
+  for (const each of all) await stopped(each);
+});
+
 test("accepting a gap is refused where another process reads the partition, and names it", async () => {
   const harness = threePartitions();
   const one = started(harness, [0]);
