@@ -14,12 +14,18 @@ import { type BlockMessage, MAX_BLOCK_BYTES } from "../../bridge/block/block-for
 import { decodeBlock } from "../../bridge/block/decode-block.ts";
 import { createProducer, type Producer } from "../../bridge/producer/producer.ts";
 import { producerConfigSchema } from "../../bridge/producer/producer-config.ts";
+import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
 import { openEmbeddedStream } from "../../bridge/streams/embedded/embedded-stream.ts";
 import { createEmbeddedStream } from "../../bridge/streams/embedded/stream-folder.ts";
+import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
+import { openRedisStream } from "../../bridge/streams/redis/redis-stream.ts";
 import type { StreamLog } from "../../bridge/streams/stream-log.ts";
+import { RedisServer } from "../support/redis-server.ts";
 
+const partitionCount = 4;
 const devices = 10_000;
 const payloadBytes = 100;
+const messagesPerBlock = 450;
 const burstMessages = 1_000_000;
 const pacedPerSecond = 16_700;
 const pacedSeconds = 10;
@@ -56,17 +62,18 @@ function rounded(value: number): number {
   return Math.round(value * 1000) / 1000;
 }
 
+const seal = {
+  streamId: "0".repeat(32),
+  producerId: "0".repeat(16),
+  partition: 0,
+  sequence: 1,
+  lastAcknowledgedSequence: 0,
+  acknowledgedMessages: 0,
+  baseTimeMs: 0,
+};
+
 async function benchCodec(): Promise<Record<string, number>> {
-  const seal = {
-    streamId: "0".repeat(32),
-    producerId: "0".repeat(16),
-    partition: 0,
-    sequence: 1,
-    lastAcknowledgedSequence: 0,
-    acknowledgedMessages: 0,
-    baseTimeMs: 0,
-  };
-  const perBlock = 450;
+  const perBlock = messagesPerBlock;
   const blocks = 2000;
   const batch = Array.from({ length: perBlock }, (_, index) => messageAt(index));
   let encoded = encodeBlock(seal, batch, MAX_BLOCK_BYTES);
@@ -166,10 +173,37 @@ async function trimEverything(stream: StreamLog): Promise<void> {
     await stream.trim(partition, (await stream.partitionState(partition)).highest);
 }
 
-async function benchStream(): Promise<Record<string, number>> {
+/** Appends blocks that are packed already, one in flight per partition: what the stream alone costs. */
+async function benchAppendAlone(stream: StreamLog): Promise<number> {
+  const batch = Array.from({ length: messagesPerBlock }, (_, index) => messageAt(index));
+  const block = encodeBlock(seal, batch, MAX_BLOCK_BYTES);
+  const blocks = 2000;
+  let cpuUs = 0;
+  // The last round is warm.
+  for (let round = 0; round < 3; round++) {
+    const cost = await measure(blocks * messagesPerBlock, async () => {
+      for (let index = 0; index < blocks; index += partitionCount)
+        await Promise.all(
+          Array.from({ length: partitionCount }, (_, partition) => stream.append(partition, block)),
+        );
+    });
+    cpuUs = cost.cpuUs;
+    await trimEverything(stream);
+  }
+  return rounded(cpuUs);
+}
+
+interface BenchStream {
+  readonly stream: StreamLog;
+  /** CPU that a server took so far, in µs; 0 where there is none. */
+  readonly serverCpuUs: () => Promise<number>;
+  readonly remove: () => Promise<void>;
+}
+
+async function embeddedStream(): Promise<BenchStream> {
   const root = mkdtempSync(join(tmpdir(), "tidegate-bench-"));
   const folder = join(root, "stream");
-  await createEmbeddedStream({ folder, partitionCount: 4 });
+  await createEmbeddedStream({ folder, partitionCount });
   const stream = await openEmbeddedStream({
     folder,
     mode: "append",
@@ -178,26 +212,60 @@ async function benchStream(): Promise<Record<string, number>> {
       throw error;
     },
   });
+  return { stream, serverCpuUs: async () => 0, remove: async () => rmSync(root, { recursive: true }) };
+}
+
+async function redisStream(): Promise<BenchStream> {
+  const server = await RedisServer.start({ maxmemory: "2gb" });
+  const admin = server.client();
+  const target = parseRedisUrl(server.url);
+  const options = { target, timeoutMs: 5000, logger: pino({ level: "silent" }) };
+  await createRedisStream({ ...options, partitionCount });
+  const stream = await openRedisStream({ ...options, mode: "append" });
+  return {
+    stream,
+    serverCpuUs: async () => {
+      const info = await admin.info("cpu");
+      const seconds = [...info.matchAll(/used_cpu_(?:sys|user):(\S+)/g)].map(([, text]) => Number(text));
+      return seconds.reduce((sum, each) => sum + each, 0) * 1e6;
+    },
+    remove: async () => {
+      admin.disconnect();
+      await server.destroy();
+    },
+  };
+}
+
+async function benchStream(create: () => Promise<BenchStream>): Promise<Record<string, number>> {
+  const { stream, serverCpuUs, remove } = await create();
   const config = Value.Create(producerConfigSchema);
   const logger = pino({ level: "silent" });
   const producer = createProducer({ stream, config, logger, registry: new Registry() });
   await burst(producer, burstMessages / 10);
   await trimEverything(stream);
+  const appendAloneUs = await benchAppendAlone(stream);
+  const serverBefore = await serverCpuUs();
   const bursting = await measure(burstMessages, () => burst(producer, burstMessages));
+  const serverAppended = await serverCpuUs();
   const reading = await measure(burstMessages, async () => void (await readEverything(stream)));
+  const serverRead = await serverCpuUs();
   await trimEverything(stream);
   const paced = await benchPaced(producer);
   await producer.close();
   await stream.close();
-  rmSync(root, { recursive: true });
+  await remove();
   return {
+    appendAloneUs,
     burstAppendUs: rounded(bursting.cpuUs),
+    burstServerUs: rounded((serverAppended - serverBefore) / burstMessages),
     burstMessagesPerSecond: Math.round((burstMessages / bursting.elapsedMs) * 1000),
     readDecodeUs: rounded(reading.cpuUs),
+    readServerUs: rounded((serverRead - serverAppended) / burstMessages),
     ...paced,
   };
 }
 
 const codec = await benchCodec();
-const embedded = await benchStream();
-process.stdout.write(`${JSON.stringify({ payloadBytes, devices, codec, embedded })}\n`);
+const embedded = await benchStream(embeddedStream);
+const redis = await benchStream(redisStream);
+process.stdout.write(`${JSON.stringify({ payloadBytes, devices, codec, embedded, redis })}\n`);
