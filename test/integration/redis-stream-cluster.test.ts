@@ -87,15 +87,21 @@ test("a node that was emptied stops its partitions and no other", async () => {
   admin?.disconnect();
   for (let partition = 0; partition < partitions; partition++) {
     const [log] = partitionKeys(target.prefix, stream.streamId, partition);
-    const append = stream.append(partition, block(2));
-    const read = stream.read(partition, "", everything);
+    const append = () => stream.append(partition, block(2));
+    const read = () => stream.read(partition, "", everything);
     if ((await cluster.nodeOf(log)) !== victim) {
-      await append;
-      assert.ok((await read).length > 0);
+      await append();
+      assert.ok((await read()).length > 0);
       continue;
     }
-    await assert.rejects(append, { code: "STREAM_GAP" });
-    await assert.rejects(read, { code: "STREAM_GAP" });
+    await assert.rejects(append(), { code: "STREAM_GAP" });
+    await assert.rejects(read(), { code: "STREAM_GAP" });
   }
+  await stream.close();
+});
+
+test("replicas that a cluster lacks are not taken for granted", async () => {
+  const { stream } = await newTestStream(cluster.url, { replicas: 1 });
+  await assert.rejects(stream.append(0, block(1)), { code: "REDIS_UNAVAILABLE", message: /0 of 1 replicas/ });
   await stream.close();
 });

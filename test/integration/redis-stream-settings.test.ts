@@ -85,6 +85,23 @@ for (const [name, harmful, mended, loses] of settings) {
   });
 }
 
+test("an append-only file that was switched on counts once its first version is written", async () => {
+  const { stream } = await newTestStream(server.url);
+  await admin.config("SET", "appendonly", "no");
+  await until("the stream sees it", () => stream.status().held !== null);
+  for (let key = 0; key < 300; key++) await admin.set(`filler-${key}`, "x");
+  // 300 keys, 2 ms each.
+  await admin.config("SET", "rdb-key-save-delay", "2000");
+  await admin.config("SET", "appendonly", "yes");
+  await until("the stream sees it", () => /first append-only file/.test(stream.status().faults.join()));
+  await assert.rejects(stream.append(0, block(1)), { code: "REDIS_UNSUPPORTED", retryable: true });
+  await until("it is written", () => stream.status().held === null);
+  assert.match(await admin.info("persistence"), /aof_rewrite_in_progress:0/);
+  await admin.config("SET", "rdb-key-save-delay", "0");
+  await stream.append(0, block(2));
+  await stream.close();
+});
+
 test("a user who may not see the settings is told which right to grant", async () => {
   const { target, stream } = await newTestStream(server.url);
   await stream.close();
@@ -180,17 +197,17 @@ test("a stream whose creator died half-way is finished by the next", async () =>
 test("a key of another type at our name, another application's hash and a newer format are refused", async () => {
   const target = freshTarget(server.url);
   const key = `${target.prefix}:stream`;
-  const attempts = (): Promise<unknown>[] => [
-    createRedisStream({ target, partitionCount: 2, timeoutMs, logger: silentLogger }),
-    openTestStream(target),
+  const attempts: readonly (() => Promise<unknown>)[] = [
+    () => createRedisStream({ target, partitionCount: 2, timeoutMs, logger: silentLogger }),
+    () => openTestStream(target),
   ];
   await admin.set(key, "somebody's");
-  for (const attempt of attempts()) await assert.rejects(attempt, { code: "REDIS_KEY_TYPE" });
+  for (const attempt of attempts) await assert.rejects(attempt(), { code: "REDIS_KEY_TYPE" });
   await admin.del(key);
   await admin.hset(key, "name", "somebody's");
-  for (const attempt of attempts())
-    await assert.rejects(attempt, { code: "STREAM_DAMAGED", message: /another application.*\?prefix=/ });
+  for (const attempt of attempts)
+    await assert.rejects(attempt(), { code: "STREAM_DAMAGED", message: /another application.*\?prefix=/ });
   assert.deepEqual(await admin.hgetall(key), { name: "somebody's" });
   await admin.hset(key, "format", "2");
-  for (const attempt of attempts()) await assert.rejects(attempt, { code: "STREAM_VERSION" });
+  for (const attempt of attempts) await assert.rejects(attempt(), { code: "STREAM_VERSION" });
 });
