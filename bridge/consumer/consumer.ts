@@ -18,6 +18,7 @@ import {
 } from "./consumer-status.ts";
 import { cutBatch } from "./cut-batch.ts";
 import { DedupeKeyMaker } from "./dedupe-key.ts";
+import { DrainGoal } from "./drain-goal.ts";
 import { MessageJudge } from "./judge-message.ts";
 import { ownEverything, type PartitionLeases } from "./partition-leases.ts";
 import { PartitionShare } from "./partition-share.ts";
@@ -46,7 +47,7 @@ export interface Consumer {
   /** Runs until `stop`. Rejects with the first failure that trying again can't mend; the process should then end. */
   run(): Promise<void>;
   /**
-   * `drain`: files and commits everything that is in the stream, then ends; otherwise ends after the step that is under way, and the
+   * `drain`: files and commits what is in the stream now, then ends; otherwise ends after the step that is under way, and the
    * open batch is read again next time. May be called again to stop draining. Resolves when `run` has ended.
    */
   stop(options: { drain: boolean }): Promise<void>;
@@ -80,7 +81,7 @@ class ConsumerLoop implements Consumer {
   #window: WindowStatus | null = null;
   #openedAtMs: number | null = null;
   #observedAtMs = 0;
-  #isDraining = false;
+  #draining: DrainGoal | null = null;
   #firstToRead = 0;
   #run: Promise<void> | undefined;
   #failures = 0;
@@ -113,7 +114,7 @@ class ConsumerLoop implements Consumer {
   }
 
   async stop(options: { drain: boolean }): Promise<void> {
-    if (options.drain) this.#isDraining = true;
+    if (options.drain) this.#draining ??= new DrainGoal(this.#context.stream);
     else this.#context.backOff.stop();
     this.#context.backOff.wake();
     await this.#run?.catch(() => {});
@@ -200,7 +201,7 @@ class ConsumerLoop implements Consumer {
       if (!this.#share.isCurrent) return (await this.#cut()) ? "rebalanced" : "superseded";
       const pass = await this.#pass();
       if (pass === "superseded") return pass;
-      const isDrained = this.#isDraining && pass === "idle";
+      const isDrained = await this.#isDrained(pass);
       if (this.#isDue() || isDrained || this.#requests.length > 0)
         if (!(await this.#cut())) return "superseded";
       if (!(await this.#serveRequests())) return "superseded";
@@ -234,6 +235,12 @@ class ConsumerLoop implements Consumer {
       if (outcome === "progress") pass = outcome;
     }
     return pass;
+  }
+
+  async #isDrained(pass: "idle" | "progress"): Promise<boolean> {
+    return (
+      this.#draining !== null && (pass === "idle" || (await this.#draining.isReached(this.#share.cursors)))
+    );
   }
 
   #isFull(): boolean {
@@ -304,7 +311,7 @@ class ConsumerLoop implements Consumer {
     if (now() - this.#observedAtMs >= IDLE_MAX_MS) await this.#observe();
     const dueInMs =
       this.#openedAtMs === null ? IDLE_MAX_MS : this.#openedAtMs + this.#batchAgeMaxMs() - now();
-    if (dueInMs <= 0 || this.#requests.length > 0 || this.#isDraining) return;
+    if (dueInMs <= 0 || this.#requests.length > 0 || this.#draining) return;
     const waitMs = Math.min(dueInMs, IDLE_MAX_MS);
     const read = this.#share.cursors.filter(({ halt }) => halt === null);
     const partitions = read.map(({ partition }) => partition);

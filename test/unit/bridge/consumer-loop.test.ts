@@ -103,6 +103,20 @@ for (const failed of ["put", "putIfAbsent"] as const)
     assert.ok(harness.clock.nowMs - startMs < hourMs, "it did not go on until the batch was stale");
   });
 
+test("a drain ends with what was in the stream when it began, though others append for ever", async () => {
+  const harness = new ConsumerHarness({ partitionCount: 2 });
+  for (const partition of [0, 1]) harness.append([json(`a${partition}`)], { partition });
+  let later = 0;
+  harness.stream.faults.beforeRead = async (partition) => {
+    if (later < 200) harness.append([json(`later${later++}`)], { partition });
+  };
+  const consumer = await harness.drain();
+  const ids = harness.ids();
+  assert.ok(ids.includes("a0") && ids.includes("a1"));
+  assert.ok(later < 20, `${later} reads`);
+  assert.equal(consumer.status().replayedBatches, 0, "what was read is committed");
+});
+
 test("status shows how far behind each partition is, and the metrics what became of its messages", async () => {
   const harness = new ConsumerHarness();
   harness.append([json("a"), json("a"), {}]);
