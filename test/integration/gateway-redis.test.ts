@@ -189,9 +189,10 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
     const publishing = (async () => {
       for (let batch = 0; isPublishing; batch++) await publishAll(a, idsOf(`live${batch}`, 20));
     })();
-    assert.equal(await b.stop(), 0, "draining a stream that others append to has an end");
+    const code = await b.stop();
     isPublishing = false;
     await publishing;
+    assert.equal(code, 0, "draining a stream that others append to has an end");
     await publishAll(a, idsOf("d3", 100));
     await a.until("everything is filed", async () => {
       const rows = await query("SELECT decode(message_id) AS id FROM telemetry WHERE device_id = 'd3'");
