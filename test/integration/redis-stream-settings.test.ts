@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Redis } from "ioredis";
-import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
+import { createRedisStream, startNewRedisStream } from "../../bridge/streams/redis/create-stream.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import {
   block,
@@ -120,6 +122,22 @@ test("a user who may not see the settings is told which right to grant", async (
   await until("the stream sees it", () => allowed.status().held === null);
   await assert.rejects(allowed.append(0, block(2)), { code: "REDIS_DENIED" });
   await allowed.close();
+});
+
+test("the rights that the README lists are enough", async () => {
+  const target = { ...freshTarget(server.url), username: "least", password: "secret" };
+  const readme = readFileSync(join(import.meta.dirname, "../../bridge/streams/redis/README.md"), "utf8");
+  const rights = /Rights: `~<prefix>:\* ([^`]+)`/.exec(readme)?.[1]?.split(" ") ?? [];
+  await admin.acl("SETUSER", "least", "on", ">secret", `~${target.prefix}:*`, ...rights);
+  await createRedisStream({ target, partitionCount: 1, timeoutMs, logger: silentLogger });
+  const stream = await openTestStream(target);
+  await stream.read(0, "", everything);
+  const woken = stream.waitForAppend(60_000);
+  const position = await stream.append(0, block(1));
+  await woken;
+  await stream.trim(0, position);
+  await stream.close();
+  await startNewRedisStream({ target, partitionCount: 1, timeoutMs, logger: silentLogger });
 });
 
 test("a replica is refused, and a master that became one holds appends", async () => {
