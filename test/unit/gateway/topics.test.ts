@@ -83,6 +83,35 @@ describe("topics", () => {
     );
   });
 
+  test("an admin who is always overtaken, and a start that is, give up with REGISTRY_BUSY and leave nothing in the lake", async () => {
+    const { topics, store, archive } = await newRegistry();
+    store.reserveTopics = async () => false;
+    await assert.rejects(topics.create(engine), { code: "REGISTRY_BUSY", retryable: true });
+    assert.equal(archive.records.size, 0);
+    const other = await newRegistry();
+    await other.topics.create(engine);
+    await assert.rejects(reconcileTopics(store, other.archive), { code: "REGISTRY_BUSY" });
+  });
+
+  test("a version whose writing failed with unknown outcome stays reserved, and the next change finishes it", async () => {
+    const { topics, store, archive } = await newRegistry();
+    const { readAll } = archive;
+    archive.beforeWrite = () => {
+      throw new Error("no answer");
+    };
+    archive.readAll = () => Promise.reject(new Error("no answer"));
+    await assert.rejects(topics.create(engine), /no answer/);
+    assert.deepEqual(
+      store.reservedTopics().map(({ name }) => name),
+      ["engine"],
+    );
+    archive.beforeWrite = () => {};
+    archive.readAll = readAll;
+    const rival = { name: "rival", filter: "plant/+/engine", format: "raw" } as const;
+    await assert.rejects(topics.create(rival), { code: "TOPIC_AMBIGUOUS" });
+    assert.equal((await topics.create(engine)).created, false);
+  });
+
   test("filters that match the same names without one being more specific are refused", async () => {
     const { topics } = await newRegistry();
     await topics.create(engine);
