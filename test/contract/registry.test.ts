@@ -12,17 +12,21 @@ import { RedisRegistry } from "../../gateway/registry/redis/redis-registry.ts";
 import type { RegistryStore } from "../../gateway/registry/registry-store.ts";
 import { Topics } from "../../gateway/registry/topics.ts";
 import { MemoryTopicArchive } from "../support/memory-topic-archive.ts";
+import { RedisCluster } from "../support/redis-cluster.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { registryContract, soon, topicRecord } from "./registry-contract.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-registry-"));
 const stores: RegistryStore[] = [];
 let server: RedisServer;
+let cluster: RedisCluster;
 before(async () => {
   server = await RedisServer.start({ appendfsync: "no" });
+  cluster = await RedisCluster.start({ appendfsync: "no" });
 });
 after(async () => {
   for (const store of stores) await store.close();
+  await cluster.destroy();
   await server.destroy();
   rmSync(root, { recursive: true, force: true });
 });
@@ -50,24 +54,38 @@ const lake = { lakeId: "lake-1", url: "file:///srv/lake" };
 let prefixes = 0;
 const newPrefix = () => `test${prefixes++}`;
 
-async function connection(prefix: string, on = server) {
+interface Place {
+  readonly url: string;
+}
+
+async function connection(prefix: string, on: Place = server) {
   const logger = pino({ level: "silent" });
   const target = parseRedisUrl(on.url);
   const client = await connectRedis(target, { name: "test", timeoutMs: 500, logger, random: Math.random });
   return { client, prefix, logger, now: Date.now, pollMs: 50 };
 }
 
-async function openShared(prefix: string, on = server): Promise<RedisRegistry> {
+async function openShared(prefix: string, on?: Place): Promise<RedisRegistry> {
   return kept((await RedisRegistry.openForWriting(await connection(prefix, on), lake)).registry);
 }
 
-const openReader = async (prefix: string, on = server) =>
+const openReader = async (prefix: string, on?: Place) =>
   kept(await RedisRegistry.openForReading(await connection(prefix, on)));
 
 registryContract("redis", async () => {
   const prefix = newPrefix();
   const store = await openShared(prefix);
   return { store, openReader: () => openReader(prefix), reopen: () => openShared(prefix) };
+});
+
+registryContract("redis cluster", async () => {
+  const prefix = newPrefix();
+  const store = await openShared(prefix, cluster);
+  return {
+    store,
+    openReader: () => openReader(prefix, cluster),
+    reopen: () => openShared(prefix, cluster),
+  };
 });
 
 function administration(store: RegistryStore, archive: MemoryTopicArchive): Topics {
