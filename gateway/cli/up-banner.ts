@@ -13,6 +13,7 @@ export interface Places {
 export function bannerText(config: GatewayConfig, places: Places): string {
   const [host, port] = splitAddress(places.mqtt ?? "HOST:1883");
   const dataFlag = config.data === "./data" ? "" : ` --data ${quoted(config.data)}`;
+  const lakeFlag = config.lake.url === undefined ? "" : ` --lake ${quoted(config.lake.url)}`;
   const address = `${host === "127.0.0.1" ? "" : `-h ${host} `}${port === "1883" ? "" : `-p ${port} `}`;
   const lines = [
     "",
@@ -29,7 +30,7 @@ export function bannerText(config: GatewayConfig, places: Places): string {
     "Publish something:",
     `  mosquitto_pub ${address}-t fleet/dev1/telemetry -q 1 -m '{"id":"1","ts":'$(date +%s%3N)',"temperature":21.5}'`,
     `and about ${Math.round(config.consumer.maxBatchAgeMs / 1_000)} seconds later read it:`,
-    `  npx tidegate query${dataFlag} "SELECT device_id, event_time, temperature FROM telemetry"`,
+    `  npx tidegate query${dataFlag}${lakeFlag} "SELECT device_id, event_time, temperature FROM telemetry"`,
     "",
   ];
   return lines.join("\n");
@@ -56,5 +57,5 @@ function splitAddress(address: string): [host: string, port: string] {
 
 /** For a POSIX shell. */
 function quoted(text: string): string {
-  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+  return /^[\w./:-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -225,6 +225,8 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
   test("a Redis that is killed under load loses nothing: publishers wait, /readyz says why, and it goes on by itself", async () => {
     const server = await newServer();
     const gateway = await newGateway({ flags: ["--stream", server.url], environment: fastBatches });
+    const { body } = await gateway.api("POST", "/v1/devices", { name: "press-7" });
+    const login = { username: "press-7", password: String(body["key"]), clientId: "press-7" };
     await publishAll(gateway, idsOf("before", 100));
     await server.kill();
     const client = await connectClient(gateway.mqttUrl, { keepalive: 0 });
@@ -233,12 +235,14 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
       const answer = await fetch(`${gateway.httpUrl}/readyz`);
       return answer.status === 503 && /Redis|REDIS/.test(await answer.text());
     });
+    await assert.rejects(connectClient(gateway.mqttUrl, login), /Server unavailable/, "it may come back");
     await server.start();
     await during;
     await client.endAsync();
     await gateway.waitUntilReady();
     await gateway.until("everything is filed", async () => (await storedIds(gateway)).length >= 200);
     assert.deepEqual(new Set(await storedIds(gateway)).size, 200);
+    await (await connectClient(gateway.mqttUrl, login)).endAsync();
     const { books, processes } = await statusOf(gateway);
     assert.equal(books?.isBalanced, true);
     assert.deepEqual(
