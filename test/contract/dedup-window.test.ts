@@ -2,6 +2,7 @@ import { after } from "node:test";
 import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
 import { openRedisWindow } from "../../bridge/window/redis/redis-window.ts";
+import { RedisCluster } from "../support/redis-cluster.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { silentLogger } from "../support/test-lake.ts";
 import { dedupWindowContract } from "./dedup-window-contract.ts";
@@ -10,17 +11,28 @@ dedupWindowContract("memory", async () =>
   createMemoryWindow({ maxBytes: 256 * 1024 * 1024, partitionCount: 20 }),
 );
 
-let server: RedisServer | undefined;
-after(() => server?.destroy());
+const servers: { destroy(): Promise<void> }[] = [];
+after(() => Promise.all(servers.map((server) => server.destroy())));
 
-dedupWindowContract("redis", async () => {
-  server = await RedisServer.start();
+function openWindow(url: string) {
   return openRedisWindow({
-    target: parseRedisUrl(server.url),
+    target: parseRedisUrl(url),
     lakeId: "lake",
     streamId: "5".repeat(32),
     partitionCount: 20,
     timeoutMs: 5_000,
     logger: silentLogger,
   });
+}
+
+dedupWindowContract("redis", async () => {
+  const server = await RedisServer.start();
+  servers.push(server);
+  return openWindow(server.url);
+});
+
+dedupWindowContract("redis cluster", async () => {
+  const cluster = await RedisCluster.start();
+  servers.push(cluster);
+  return openWindow(cluster.url);
 });

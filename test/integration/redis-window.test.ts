@@ -134,6 +134,19 @@ describe("the window in Redis", { concurrency: false }, () => {
     assert.equal(await client.dbsize(), keys, "one key per partition");
   });
 
+  test("bytes that look like a key across two fields of a record are not taken for it", async () => {
+    await start(window, ++partition);
+    const [known, alike] = [Buffer.alloc(12), Buffer.alloc(12)];
+    known[11] = 1;
+    alike[10] = 1;
+    const entries = (key: Buffer) => ({ ...windowEntries(["a"], { payloadHash: 0 }), keys: key });
+    await window.apply(partition, step("p0", "p1"), entries(known));
+    assert.deepEqual([...((await window.lookup(partition, "p1", alike))?.expiresAtSeconds ?? [])], [0]);
+    await window.apply(partition, step("p1", "p2"), entries(alike));
+    const hits = await window.lookup(partition, "p2", Buffer.concat([known, alike]));
+    assert.ok(hits?.expiresAtSeconds.every((expiry) => expiry > 0));
+  });
+
   test("a server that forgot its scripts is given them again", async () => {
     await start(window, ++partition);
     await client.script("FLUSH");
