@@ -117,19 +117,19 @@ describe("the window in Redis", { concurrency: false }, () => {
   test("ids stay to be found while buckets split and merge, and memory returns", async () => {
     await start(window, ++partition);
     const keys = await client.dbsize();
-    const emptyBytes = (await client.memory("USAGE", windowKeyOf(partition))) ?? 0;
+    const emptyBytes = (await client.memory("USAGE", windowKeyOf(partition), "SAMPLES", 0)) ?? 0;
     const lasting = windowEntries(idsOf("lasting", 500), { expiresAtSeconds: baseSeconds + 90_000 });
     await window.apply(partition, step("p0", "p1"), lasting);
     const burst = windowEntries(idsOf("burst", 60_000), { expiresAtSeconds: baseSeconds + 600 });
     await window.apply(partition, step("p1", "p2", 1), burst);
     assert.equal(await knownCount(window, partition, "p2", idsOf("burst", 60_000)), 60_000);
-    const fullBytes = (await client.memory("USAGE", windowKeyOf(partition))) ?? 0;
+    const fullBytes = (await client.memory("USAGE", windowKeyOf(partition), "SAMPLES", 0)) ?? 0;
     assert.ok(fullBytes < 60_500 * 31 + emptyBytes, `${fullBytes / 60_500} bytes per id`);
     for (let turn = 0; turn < 20; turn++)
       await window.apply(partition, step(`p${turn + 2}`, `p${turn + 3}`, 600 + 60 * turn), windowEntries([]));
     assert.equal(await knownCount(window, partition, "p22", idsOf("lasting", 500)), 500);
     assert.equal(await client.hget(windowKeyOf(partition), "i"), "500");
-    const bytes = (await client.memory("USAGE", windowKeyOf(partition))) ?? 0;
+    const bytes = (await client.memory("USAGE", windowKeyOf(partition), "SAMPLES", 0)) ?? 0;
     assert.ok(bytes < 500 * 48 + emptyBytes, `${bytes} bytes are left`);
     assert.equal(await client.dbsize(), keys, "one key per partition");
   });

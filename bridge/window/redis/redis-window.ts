@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import { BridgeError } from "../../errors.ts";
 import { connectRedis, type RedisClient } from "../../redis/redis-connection.ts";
 import { redisError } from "../../redis/redis-error.ts";
+import { runScript, type ScriptArgument } from "../../redis/redis-script.ts";
 import type { RedisTarget } from "../../redis/redis-url.ts";
 import type { Position } from "../../streams/stream-log.ts";
 import {
@@ -14,7 +15,6 @@ import {
 } from "../dedup-window.ts";
 import { EvictionWatch } from "./eviction-watch.ts";
 import { recordsOf, takeHits } from "./record-columns.ts";
-import { type ScriptArgument, ScriptRunner } from "./script-runner.ts";
 import { LAYOUT, STEP_BUCKETS, type WindowScriptName, windowScripts } from "./window-scripts.ts";
 
 /** Ids that one script adds or looks up: the server does nothing else for 1 to 2 ms meanwhile. */
@@ -23,7 +23,7 @@ const LOOKED_UP_IDS_MAX = 1024;
 const IN_FLIGHT_SCRIPTS_MAX = 8;
 /** Steps of forgetting that follow one apply; what is left is done after the next ones. */
 const FORGET_STEPS_MAX = 1024;
-const SAMPLED_BUCKETS = 64;
+const SAMPLED_BUCKETS = 256;
 
 export interface RedisWindowOptions {
   readonly target: RedisTarget;
@@ -42,7 +42,6 @@ export interface RedisWindowOptions {
 /** A window on a Redis server or cluster, which outlives its users and is shared by them. One key per partition. */
 class RedisWindow implements DedupWindow {
   readonly #client: RedisClient;
-  readonly #runner: ScriptRunner;
   readonly #scripts: ReturnType<typeof windowScripts>;
   readonly #keys: readonly string[];
   readonly #where: string;
@@ -55,7 +54,6 @@ class RedisWindow implements DedupWindow {
     const { target, lakeId, streamId, partitionCount } = options;
     this.#client = client;
     this.#where = `window in Redis at ${target.host}:${target.port}`;
-    this.#runner = new ScriptRunner(client, this.#where);
     this.#scripts = windowScripts({ mayExceedMemory: options.isSharedWithStream ?? false });
     this.#keys = Array.from({ length: partitionCount }, (_, partition) =>
       windowKey(target.prefix, { lakeId, streamId, partition }),
@@ -194,8 +192,12 @@ class RedisWindow implements DedupWindow {
     return { done, buckets };
   }
 
-  #run(name: WindowScriptName, partition: number, args: readonly ScriptArgument[]): Promise<unknown> {
-    return this.#runner.run(this.#scripts[name], this.#key(partition), args);
+  async #run(name: WindowScriptName, partition: number, args: readonly ScriptArgument[]): Promise<unknown> {
+    try {
+      return await runScript(this.#client, this.#scripts[name], [this.#key(partition)], args);
+    } catch (error) {
+      throw redisError(error, this.#where);
+    }
   }
 
   #key(partition: number): string {
@@ -212,10 +214,15 @@ export async function openRedisWindow(options: RedisWindowOptions): Promise<Dedu
   try {
     const evictionWatch = new EvictionWatch({ client, logger, now });
     await evictionWatch.check();
+    if (options.isSharedWithStream)
+      logger.warn(
+        { event: "window.redis.shared" },
+        "the window shares a Redis with the stream: a full stream leaves it no room but what trimming frees. Give it a server of its own, or maxmemory room for 31 bytes per id of the dedupe windows",
+      );
     return new RedisWindow(client, options, evictionWatch);
   } catch (error) {
     client.disconnect();
-    throw redisError(error, `Redis at ${target.host}:${target.port}`);
+    throw redisError(error, `window in Redis at ${target.host}:${target.port}`);
   }
 }
 
@@ -249,20 +256,19 @@ function partsOf(length: number, partMax: number): Part[] {
 async function inTurn(parts: readonly Part[], send: (part: Part) => Promise<boolean>): Promise<boolean> {
   const [first, ...others] = parts;
   if (!first || !(await send(first))) return false;
+  let isEnded = false;
   let isRefused = false;
   let next = 0;
   const lane = async () => {
-    while (next < others.length && !isRefused) {
-      const part = others[next++] as Part;
-      isRefused =
-        !(await send(part).catch((error: unknown) => {
-          isRefused = true;
-          throw error;
-        })) || isRefused;
+    try {
+      while (next < others.length && !isEnded)
+        if (!(await send(others[next++] as Part))) isEnded = isRefused = true;
+    } catch (error) {
+      isEnded = true;
+      throw error;
     }
   };
-  const lanes = Array.from({ length: IN_FLIGHT_SCRIPTS_MAX }, lane);
-  const outcomes = await Promise.allSettled(lanes);
+  const outcomes = await Promise.allSettled(Array.from({ length: IN_FLIGHT_SCRIPTS_MAX }, lane));
   const failed = outcomes.find((outcome) => outcome.status === "rejected");
   if (failed) throw failed.reason;
   return !isRefused;

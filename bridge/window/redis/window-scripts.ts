@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { type RedisScript, redisScript } from "../../redis/redis-script.ts";
 
 /** A record in a bucket: 12 bytes of key, payload hash, expiry in seconds; both as 32 bits, low byte first. */
 export const RECORD_BYTES = 20;
@@ -331,19 +331,14 @@ return {count + mergedCount, buckets}`,
 
 export type WindowScriptName = keyof typeof sources;
 
-export interface WindowScript {
-  readonly source: string;
-  readonly sha1: string;
-}
-
 /** @param mayExceedMemory Applying goes on where the server is at `maxmemory`. */
 export function windowScripts(options: {
   mayExceedMemory: boolean;
-}): Readonly<Record<WindowScriptName, WindowScript>> {
+}): Readonly<Record<WindowScriptName, RedisScript>> {
   const entries = Object.entries(sources).map(([name, text]) => {
     const isFreed = options.mayExceedMemory && name === "apply";
     const source = isFreed ? text.replace("#!lua\n", "#!lua flags=allow-oom\n") : text;
-    return [name, { source, sha1: createHash("sha1").update(source).digest("hex") }];
+    return [name, redisScript(source)];
   });
   return Object.fromEntries(entries);
 }
