@@ -13,6 +13,7 @@ import {
 } from "../../bridge/index.ts";
 import type { GatewayConfig } from "../config.ts";
 import { createProcessLogger } from "../process-logger.ts";
+import { keepReconciled } from "../registry/keep-reconciled.ts";
 import { RedisRegistry, type RedisRegistryOptions } from "../registry/redis/redis-registry.ts";
 import { gatewayName } from "../supervisor/gateway-name.ts";
 import type { RoleContext } from "../supervisor/run-child.ts";
@@ -27,6 +28,7 @@ export const redisBackend: StreamBackend = {
   openRegistry: async ({ config, logger, random, now }, lake) => {
     const options = await registryOptions(config, { logger, random, now });
     const { registry, isNew } = await RedisRegistry.openForWriting(options, lake);
+    keepReconciled(registry, lake.topics, logger);
     return { store: registry, isNew };
   },
   openRegistryForReading: async ({ config, logger }) =>

@@ -6,6 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { pino } from "pino";
 import { connectRedis, parseRedisUrl } from "../../bridge/index.ts";
 import { newDeviceRecord } from "../../gateway/registry/device-record.ts";
+import { keepReconciled } from "../../gateway/registry/keep-reconciled.ts";
 import { LmdbRegistry } from "../../gateway/registry/lmdb-registry.ts";
 import { reconcileTopics } from "../../gateway/registry/reconcile-topics.ts";
 import { RedisRegistry } from "../../gateway/registry/redis/redis-registry.ts";
@@ -200,6 +201,31 @@ describe("a registry that gateways share", () => {
     await client.set(`${prefix}:{registry}:facts`, "theirs");
     client.disconnect();
     await assert.rejects(openShared(prefix), { code: "REDIS_KEY_TYPE" });
+  });
+
+  test("a registry that is replaced by an older copy gets back from the lake what it lacks, while gateways run", async () => {
+    const prefix = newPrefix();
+    const archive = new MemoryTopicArchive();
+    const store = await openShared(prefix);
+    keepReconciled(store, archive, pino({ level: "silent" }));
+    const topics = administration(store, archive);
+    await topics.create({ name: "old", filter: "old/{d}", format: "raw" });
+    const { topic } = await topics.create({ name: "new", filter: "new/{d}", format: "raw" });
+    // A loss is told by numbers that go back behind what is known.
+    await soon("both are known", () => store.allTopics().length === 2);
+    const client = server.client();
+    await client
+      .multi()
+      .hdel(`${prefix}:{registry}:topics`, `${topic.topicId}/1`)
+      .hincrby(`${prefix}:{registry}:facts`, "changes", -1)
+      .exec();
+    let kept = 0;
+    const count = setInterval(async () => {
+      kept = await client.hlen(`${prefix}:{registry}:topics`);
+    }, 20);
+    await soon("the topic is back", () => kept === 2).finally(() => clearInterval(count));
+    client.disconnect();
+    assert.equal((await openReader(prefix)).allTopics().length, 2);
   });
 
   test("a log that was cut, and a registry that was replaced, put every identity in doubt", async () => {
