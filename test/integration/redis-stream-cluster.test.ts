@@ -3,7 +3,14 @@ import { after, before, test } from "node:test";
 import { partitionKeys } from "../../bridge/streams/redis/stream-keys.ts";
 import type { Position } from "../../bridge/streams/stream-log.ts";
 import { RedisCluster } from "../support/redis-cluster.ts";
-import { block, closeTestStreams, everything, newTestStream, until } from "../support/redis-stream.ts";
+import {
+  block,
+  closeTestStreams,
+  everything,
+  newTestStream,
+  openTestStream,
+  until,
+} from "../support/redis-stream.ts";
 
 const partitions = 12;
 let cluster: RedisCluster;
@@ -97,6 +104,10 @@ test("a node that was emptied stops its partitions and no other", async () => {
     await assert.rejects(append(), { code: "STREAM_GAP" });
     await assert.rejects(read(), { code: "STREAM_GAP" });
   }
+  await assert.rejects(openTestStream(target), { code: "STREAM_GAP" });
+  // A consumer goes on with the others.
+  const reader = await openTestStream(target, { mode: "read" });
+  await reader.close();
   await stream.close();
 });
 

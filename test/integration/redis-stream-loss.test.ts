@@ -106,6 +106,7 @@ test("a gap that was accepted stays behind: reading, trimming and the next loss 
   assert.ok(gap instanceof BridgeError);
   const resumed = String(gap.details["resumeAfter"]);
   await stream.trim(0, resumed);
+  assert.equal((await stream.partitionState(0)).trimmedUpTo, positions[0]);
   assert.deepEqual(
     (await stream.read(0, resumed, everything)).map(({ position }) => position),
     [positions[3]],
@@ -207,9 +208,29 @@ test("a server brought back from an older copy is found, also when others have a
   await other.append(0, block(9));
   await until("the reader is back", () => reader.status().isConnected);
   await assert.rejects(reader.read(0, acknowledged, everything), { code: "STREAM_GAP" });
+  // Its number is in use again, so only the look at the entry itself, at every check, tells.
+  await new Promise((resolve) => setTimeout(resolve, 300));
   await assert.rejects(stream.append(0, block(7)), { code: "STREAM_GAP" });
   assert.deepEqual((await readOverGaps(reader)).values, [0, 1, 2, 8, 9]);
   for (const each of [stream, reader, other]) await each.close();
+});
+
+test("an append to a server that lacks what it confirmed stores nothing, before anybody has looked at it", async () => {
+  const { target, stream } = await newTestStream(server.url, { checkMs: 3_600_000 });
+  const [first = "", second = "", third = ""] = await appended(stream, 3);
+  const [log, state] = partitionKeys(target.prefix, stream.streamId, 0);
+  await admin.xdel(log, third);
+  await admin.hset(state, "lastNumber", 2, "lastMs", second.split("-")[0] ?? "");
+  await assert.rejects(stream.append(0, block(9)), { code: "STREAM_GAP", message: /older copy/ });
+  assert.equal(await admin.xlen(log), 2);
+  await assert.rejects(stream.read(0, third, everything), { code: "STREAM_GAP" });
+  // The same number from another time is another entry.
+  const [ms = 0] = second.split("-").map(Number);
+  await admin.xdel(log, second);
+  await admin.hset(state, "lastMs", ms + 5);
+  await assert.rejects(stream.read(0, second, everything), { code: "STREAM_GAP" });
+  assert.equal((await stream.read(0, "", everything))[0]?.position, first);
+  await stream.close();
 });
 
 test("kill -9 of the server loses nothing that was acknowledged, and appends go on by themselves", async () => {

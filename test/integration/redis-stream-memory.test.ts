@@ -26,6 +26,7 @@ before(async () => {
 beforeEach(async () => {
   await admin.config("SET", "maxmemory", String(24 * mib));
   await admin.flushall();
+  await admin.config("RESETSTAT");
 });
 
 after(async () => {
@@ -83,6 +84,14 @@ test("a full server holds appends as STREAM_FULL before it is out of memory, and
   await until("there is room again", () => stream.pressure() === "none");
   await stream.append(0, bigBlock);
   assert.equal((await stream.read(0, positions.at(-3) ?? "", everything)).length, 3);
+  await stream.close();
+});
+
+test("blocks count as they are appended, not only when the server is looked at", async () => {
+  const { stream } = await newTestStream(server.url, { checkMs: 3_600_000 });
+  await fill(stream);
+  assert.match(stream.status().held?.message ?? "", /above 80 % nothing is stored/);
+  assert.doesNotMatch(await admin.info("errorstats"), /errorstat_OOM/);
   await stream.close();
 });
 

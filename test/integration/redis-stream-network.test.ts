@@ -55,6 +55,7 @@ for (const fault of ["cut", "reset"] as const) {
     for (const outcome of await outcomes) {
       assert.equal(outcome.status, "rejected");
       assert.deepEqual([outcome.reason.code, outcome.reason.retryable], ["REDIS_UNAVAILABLE", true]);
+      assert.doesNotMatch(outcome.reason.message, /timed out/);
     }
     await until("the stream is back", () => stream.status().held === null);
     await stream.append(0, block(3));
@@ -89,6 +90,22 @@ test("a network that accepts and never answers is survived: every call ends, and
   const values = await valuesOf(direct);
   assert.deepEqual([values[0], values.at(-1)], [0, 4]);
   assert.equal(values.length, new Set(values).size, `sent twice: ${values}`);
+  await stream.close();
+  await direct.close();
+});
+
+test("a connection that hangs for ever is given up for a new one", async () => {
+  const { stream, direct } = await throughProxy();
+  await stream.append(0, block(0));
+  proxy.hang();
+  await assert.rejects(stream.append(0, block(1)), { code: "REDIS_UNAVAILABLE" });
+  await until("the stream is back", () =>
+    stream.append(0, block(2)).then(
+      () => true,
+      () => false,
+    ),
+  );
+  assert.deepEqual(await valuesOf(direct), [0, 2]);
   await stream.close();
   await direct.close();
 });

@@ -12,6 +12,7 @@ export class FaultProxy {
   readonly port: number;
   readonly #server: Server;
   readonly #pairs = new Set<readonly [client: Socket, server: Socket]>();
+  readonly #hung = new Set<readonly [client: Socket, server: Socket]>();
   #fault: LineFault = "pass";
   #delayMs = 0;
   /** Bytes that clients have sent. */
@@ -39,7 +40,15 @@ export class FaultProxy {
 
   set(fault: LineFault): void {
     this.#fault = fault;
-    for (const [client, server] of this.#pairs) this.#apply(client, server);
+    for (const pair of this.#pairs) if (!this.#hung.has(pair)) this.#apply(...pair);
+  }
+
+  /** Holds the connections there are for ever; those made afterwards pass. */
+  hang(): void {
+    for (const pair of this.#pairs) {
+      this.#hung.add(pair);
+      for (const socket of pair) socket.pause();
+    }
   }
 
   /** Delivers everything so much later, in both directions. */
@@ -74,6 +83,7 @@ export class FaultProxy {
       from.on("error", () => {});
       from.on("close", () => {
         this.#pairs.delete(pair);
+        this.#hung.delete(pair);
         to.destroy();
       });
       from.on("data", (bytes) => {

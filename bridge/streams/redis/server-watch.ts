@@ -68,11 +68,11 @@ export class ServerWatch {
     this.#options = options;
   }
 
-  /** @throws BridgeError REDIS_UNAVAILABLE, STREAM_GAP, and where `mustBeSafe` REDIS_UNSUPPORTED */
+  /** @throws BridgeError REDIS_UNAVAILABLE, and where `mustBeSafe` STREAM_GAP, REDIS_UNSUPPORTED */
   async start(mustBeSafe: boolean): Promise<void> {
     onConnectionChange(this.#options.client, (isReady) => this.#reconnected(isReady));
     await this.check();
-    const refusal = this.#lost[0]?.error ?? this.#unknown ?? (mustBeSafe ? this.#unsafe(false) : null);
+    const refusal = this.#unknown ?? (mustBeSafe ? (this.#lost[0]?.error ?? this.#unsafe(false)) : null);
     if (refusal) throw refusal;
     this.#schedule();
   }
@@ -161,6 +161,8 @@ export class ServerWatch {
     const epoch = this.#epoch;
     const bytesBefore = this.#bytesSince;
     const reports = await Promise.all(mastersOf(this.#options.client).map(readServerReport));
+    if (reports.length === 0)
+      throw new BridgeError("REDIS_UNAVAILABLE", "the cluster names no server", { retryable: true });
     this.#noteRewrites(reports);
     this.#reports = reports;
     this.#bytesSince -= bytesBefore;
