@@ -1,28 +1,49 @@
 /**
- * The dedupe window in memory: bytes per id, CPU per id for adding and looking up, and the longest single call, while it fills to 1 and
- * to 10 million ids and then while stream time moves on, so that as many are forgotten as are added.
- * Prints one JSON object; µs are CPU time of this process.
+ * The dedupe windows: bytes per id, CPU per id for adding and looking up, and the longest single call, while one fills to 1 and to 10
+ * million ids and then while stream time moves on, so that as many are forgotten as are added. Then a burst's ids expire without
+ * further ones. Prints one JSON object; µs are CPU time, of this process and of redis-server's, pauses are how long redis-server served
+ * nobody else.
+ * WINDOW=memory|redis runs one alone, IDS=1000000 one size alone, APPENDONLY=yes a server that keeps a file.
  */
 import { randomFillSync } from "node:crypto";
+import { Redis } from "ioredis";
+import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
 import { DEDUP_KEY_BYTES, type DedupWindow, type WindowEntries } from "../../bridge/window/dedup-window.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
+import { openRedisWindow } from "../../bridge/window/redis/redis-window.ts";
+import { RedisServer } from "../support/redis-server.ts";
+import { silentLogger } from "../support/test-lake.ts";
 
 const applyIds = 20_000;
 const lookupIds = 1000;
 const windowSeconds = 3600;
 const baseSeconds = 1_700_000_000;
 
-interface Cost {
-  cpuUs: number;
-  longestMs: number;
+/** A window and, where it is one of its own, its server. */
+interface Subject {
+  readonly window: DedupWindow;
+  /** CPU time of the server so far. */
+  serverCpuUs(): Promise<number>;
+  /** Memory of the server beyond what it had empty. */
+  serverBytes(): Promise<number>;
+  /** The longest command of the server since the last call. */
+  longestPauseMs(): Promise<number>;
+  close(): Promise<void>;
 }
 
 class Meter {
+  readonly #subject: Subject;
   #cpuUs = 0;
+  #serverCpuUs = 0;
   #longestMs = 0;
   #ids = 0;
 
+  constructor(subject: Subject) {
+    this.#subject = subject;
+  }
+
   async measure(ids: number, work: () => Promise<unknown>): Promise<void> {
+    const serverBefore = await this.#subject.serverCpuUs();
     const before = process.cpuUsage();
     const startedAt = performance.now();
     await work();
@@ -30,10 +51,16 @@ class Meter {
     this.#cpuUs += user + system;
     this.#ids += ids;
     this.#longestMs = Math.max(this.#longestMs, performance.now() - startedAt);
+    this.#serverCpuUs += (await this.#subject.serverCpuUs()) - serverBefore;
   }
 
-  cost(): Cost {
-    return { cpuUs: rounded(this.#cpuUs / this.#ids), longestMs: rounded(this.#longestMs) };
+  async cost(): Promise<object> {
+    return {
+      cpuUs: rounded(this.#cpuUs / this.#ids),
+      longestCallMs: rounded(this.#longestMs),
+      serverCpuUs: rounded(this.#serverCpuUs / this.#ids),
+      serverPauseMs: await this.#subject.longestPauseMs(),
+    };
   }
 }
 
@@ -66,50 +93,132 @@ class Filling {
 
   async apply(second: number, meter: Meter): Promise<void> {
     const entries = entriesAt(second);
-    const to = String(++this.#steps);
-    const step = { from: this.#applied, to, streamTimeMs: second * 1000 };
-    await meter.measure(applyIds, () => this.#window.apply(0, step, entries));
-    this.#applied = to;
+    await meter.measure(applyIds, () => this.#move(second, entries));
+  }
+
+  async pass(second: number, meter: Meter): Promise<void> {
+    const nothing = { length: 0, keys: new Uint8Array(0), payloadHashes: new Uint32Array(0) };
+    await meter.measure(1, () => this.#move(second, { ...nothing, expiresAtSeconds: new Uint32Array(0) }));
   }
 
   async lookup(meter: Meter): Promise<void> {
     const keys = randomFillSync(new Uint8Array(lookupIds * DEDUP_KEY_BYTES));
     await meter.measure(lookupIds, () => this.#window.lookup(0, this.#applied, keys));
   }
+
+  async #move(second: number, entries: WindowEntries): Promise<void> {
+    const to = String(++this.#steps);
+    await this.#window.apply(0, { from: this.#applied, to, streamTimeMs: second * 1000 }, entries);
+    this.#applied = to;
+  }
 }
 
-async function bench(ids: number): Promise<object> {
+async function bench(open: () => Promise<Subject>, ids: number): Promise<object> {
   globalThis.gc?.();
   const residentBefore = process.memoryUsage.rss();
-  const window = createMemoryWindow({ maxBytes: 1024 ** 3, partitionCount: 1 });
+  const subject = await open();
+  const { window } = subject;
   const filling = new Filling(window);
   await filling.start();
   const steps = ids / applyIds;
-  const adding = new Meter();
-  for (let step = 0; step < steps; step++)
-    await filling.apply(baseSeconds + Math.floor((step * windowSeconds) / steps), adding);
+  const secondOf = (step: number, turn: number) =>
+    baseSeconds + turn * windowSeconds + Math.floor((step * windowSeconds) / steps);
+  const adding = new Meter(subject);
+  for (let step = 0; step < steps; step++) await filling.apply(secondOf(step, 0), adding);
   const full = await window.status();
-  const looking = new Meter();
+  const fullServerBytes = await subject.serverBytes();
+  const added = await adding.cost();
+  const looking = new Meter(subject);
   for (let step = 0; step < 500; step++) await filling.lookup(looking);
-  const turning = new Meter();
-  for (let step = 0; step < steps; step++)
-    await filling.apply(baseSeconds + windowSeconds + Math.floor((step * windowSeconds) / steps), turning);
+  const lookedUp = await looking.cost();
+  const turning = new Meter(subject);
+  for (let step = 0; step < steps; step++) await filling.apply(secondOf(step, 1), turning);
   const turned = await window.status();
+  const turnedServerBytes = await subject.serverBytes();
+  const turnedCost = await turning.cost();
   globalThis.gc?.();
   const residentBytes = process.memoryUsage.rss() - residentBefore;
+  const emptying = new Meter(subject);
+  for (let pass = 1; pass <= 90; pass++) await filling.pass(secondOf(0, 2) + 60 * pass, emptying);
+  const emptied = await window.status();
   const result = {
     ids: full.ids,
     bytesPerId: rounded(full.bytes / full.ids),
-    add: adding.cost(),
-    lookup: looking.cost(),
-    addAndForget: turning.cost(),
-    afterOneTurn: { ids: turned.ids, bytesPerLivingId: rounded(turned.bytes / ids) },
+    serverBytesPerId: rounded(fullServerBytes / full.ids),
+    add: added,
+    lookup: lookedUp,
+    addAndForget: turnedCost,
+    afterOneTurn: {
+      ids: turned.ids,
+      bytesPerLivingId: rounded(turned.bytes / ids),
+      serverBytesPerLivingId: rounded(turnedServerBytes / ids),
+    },
     residentBytesPerId: rounded(residentBytes / ids),
+    emptied: {
+      ids: emptied.ids,
+      bytes: emptied.bytes,
+      serverBytes: await subject.serverBytes(),
+      forgetting: await emptying.cost(),
+    },
   };
-  await window.close();
+  await subject.close();
   return result;
 }
 
-await bench(200_000);
-const results = { millions1: await bench(1_000_000), millions10: await bench(10_000_000) };
+async function memorySubject(): Promise<Subject> {
+  const window = createMemoryWindow({ maxBytes: 1024 ** 3, partitionCount: 1 });
+  const nothing = async () => 0;
+  return {
+    window,
+    serverCpuUs: nothing,
+    serverBytes: nothing,
+    longestPauseMs: nothing,
+    close: () => window.close(),
+  };
+}
+
+async function redisSubject(): Promise<Subject> {
+  const server = await RedisServer.start({
+    appendonly: process.env["APPENDONLY"] ?? "no",
+    "slowlog-log-slower-than": "500",
+    "slowlog-max-len": "20000",
+  });
+  const client = new Redis({ port: server.port });
+  const field = async (section: string, name: string) =>
+    Number(new RegExp(`^${name}:(\\S+)`, "m").exec(await client.info(section))?.[1]);
+  const emptyBytes = await field("memory", "used_memory");
+  const window = await openRedisWindow({
+    target: parseRedisUrl(server.url),
+    lakeId: "lake",
+    streamId: "5".repeat(32),
+    partitionCount: 1,
+    timeoutMs: 10_000,
+    logger: silentLogger,
+  });
+  return {
+    window,
+    serverCpuUs: async () =>
+      ((await field("cpu", "used_cpu_user")) + (await field("cpu", "used_cpu_sys"))) * 1e6,
+    serverBytes: async () => (await field("memory", "used_memory")) - emptyBytes,
+    longestPauseMs: async () => {
+      const slow = (await client.slowlog("GET", 20_000)) as [number, number, number][];
+      await client.slowlog("RESET");
+      return Math.max(0, ...slow.map(([, , durationUs]) => durationUs)) / 1000;
+    },
+    close: async () => {
+      await window.close();
+      client.disconnect();
+      await server.destroy();
+    },
+  };
+}
+
+const subjects = { memory: memorySubject, redis: redisSubject };
+const sizes = process.env["IDS"] ? [Number(process.env["IDS"])] : [1_000_000, 10_000_000];
+const results: Record<string, unknown> = {};
+for (const [name, open] of Object.entries(subjects)) {
+  if (process.env["WINDOW"] && process.env["WINDOW"] !== name) continue;
+  await bench(open, 200_000);
+  for (const ids of sizes) results[`${name} ${ids / 1e6}M`] = await bench(open, ids);
+}
 process.stdout.write(`${JSON.stringify(results)}\n`);

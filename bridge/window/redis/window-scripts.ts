@@ -259,7 +259,7 @@ if state[5] ~= '${LAYOUT}' or state[6] ~= ARGV[1] then return {0, 0} end
 load(state)
 now = math.max(now, tonumber(ARGV[2]))
 local place, paid = tonumber(state[7]), tonumber(state[8])
-local period = math.max(60, math.min(600, (latest - now) / 16))
+local period = math.max(60, math.min(600, (latest - now) / 8))
 if now - paid > period then paid = now - period end
 local due = math.floor((now - paid) * buckets / period)
 if ARGV[3] == '1' then due = buckets end
