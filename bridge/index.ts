@@ -68,7 +68,7 @@ export {
 } from "./streams/embedded/embedded-stream.ts";
 export { checkStreamAgainstLake } from "./streams/embedded/lake-check.ts";
 export type { SpaceStatus } from "./streams/embedded/space-budget.ts";
-export { createEmbeddedStream, startNewStream } from "./streams/embedded/stream-folder.ts";
+export { createEmbeddedStream, retireStream, startNewStream } from "./streams/embedded/stream-folder.ts";
 export {
   type CreateRedisStreamOptions,
   createRedisStream,

@@ -68,6 +68,14 @@ export const gatewayErrorCodes = [
   "REGISTRY_LAKE",
   /** The registry and the lake tell different stories about the same topic. */
   "REGISTRY_CONFLICT",
+  /** `migrate`: there is no embedded stream to migrate. */
+  "MIGRATE_NOTHING",
+  /** `migrate`: the new registry knows an identity of the same name with another secret or rights. */
+  "MIGRATE_CONFLICT",
+  /** `migrate`: some of the embedded stream can't be filed. */
+  "STREAM_NOT_DRAINED",
+  /** The data folder holds an embedded stream, and the gateway is to run on another one. */
+  "STREAM_NOT_MIGRATED",
   /** `prove`: a server of its own did not start. */
   "PROVE_SERVER_FAILED",
   /** `prove`: the gateway under test did not start or recover. */

@@ -2,6 +2,7 @@ import { Command } from "commander";
 import type { CommandEnvironment } from "./command-context.ts";
 import { addConfigCommand } from "./config-command.ts";
 import { addDevicesCommand } from "./devices-command.ts";
+import { addMigrateCommand } from "./migrate-command.ts";
 import { addProveCommand } from "./prove-command.ts";
 import { addQuarantineCommand } from "./quarantine-command.ts";
 import { addQueryCommand } from "./query-command.ts";
@@ -20,6 +21,7 @@ const commands = [
   addDevicesCommand,
   addQuarantineCommand,
   addStreamCommand,
+  addMigrateCommand,
   addSimulatorCommands,
   addProveCommand,
   addConfigCommand,

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import {
   BridgeError,
@@ -26,6 +27,7 @@ export const embeddedBackend: StreamBackend = {
     isNew: false,
   }),
   openRegistryForReading: async ({ config }) => LmdbRegistry.openForReading(config.folders.registry),
+  hasStream: async ({ folders }) => existsSync(folders.stream),
   fitsLake,
   startNew: ({ folders, stream }) =>
     startNewStream({ folder: folders.stream, partitionCount: stream.partitionCount }),

@@ -35,6 +35,7 @@ export const redisBackend: StreamBackend = {
     RedisRegistry.openForReading(
       await registryOptions(config, { logger, random: Math.random, now: Date.now }),
     ),
+  hasStream,
   fitsLake,
   startNew: async (config) => {
     const { partitionCount } = config.stream;
@@ -145,6 +146,21 @@ async function openOnceThere(
       if (!isMissing || poll === streamPolls) throw error;
     }
     await delay(streamPollMs);
+  }
+}
+
+async function hasStream(config: GatewayConfig): Promise<boolean> {
+  const logger = createProcessLogger("stream", config);
+  const target = targetOf(config);
+  try {
+    const stream = await orMend("stream", () =>
+      openRedisStream({ ...config.redis, target, mode: "read", logger }),
+    );
+    await stream.close();
+    return true;
+  } catch (error) {
+    if (error instanceof BridgeError && error.code === "STREAM_MISSING") return false;
+    throw error;
   }
 }
 

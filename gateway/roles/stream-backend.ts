@@ -49,7 +49,8 @@ export interface StreamBackend {
   openRegistry(options: RegistryOptions, lake: GatewayLake): Promise<OpenedRegistry>;
   /** The same for a child. */
   openRegistryForReading(context: RoleContext): Promise<RegistryStore>;
-  /** False where stream and lake don't fit. */
+  hasStream(config: GatewayConfig): Promise<boolean>;
+  /** False where stream and lake don't fit, or there is no stream. */
   fitsLake(config: GatewayConfig): Promise<boolean>;
   /** Puts the stream aside and creates an empty one. */
   startNew(config: GatewayConfig): Promise<NewStream>;

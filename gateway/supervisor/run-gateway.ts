@@ -1,9 +1,11 @@
+import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
 import { createApi, listenApi } from "../api/api-server.ts";
 import { ensureApiToken } from "../api/api-token.ts";
 import type { GatewayConfig } from "../config.ts";
+import { GatewayError } from "../errors.ts";
 import { createGatewayMetrics } from "../metrics.ts";
 import { demoTopics } from "../registry/demo-topics.ts";
 import { Devices } from "../registry/devices.ts";
@@ -12,6 +14,7 @@ import type { RegistryStore } from "../registry/registry-store.ts";
 import type { TopicArchive } from "../registry/topic-archive.ts";
 import { topicDefaults } from "../registry/topic-definition.ts";
 import { largestPayloadBytes, Topics } from "../registry/topics.ts";
+import { shownUrl } from "../settings/secrets.ts";
 import { prepareDataFolder } from "./data-folder.ts";
 import { DataFolderLock } from "./data-folder-lock.ts";
 import { createServices } from "./gateway-services.ts";
@@ -64,7 +67,7 @@ export interface RunningGateway {
 }
 
 /** Fact of the registry: when it was first used, so that demo topics which were deleted stay so. */
-const initialisedFact = "initialisedAt";
+export const initialisedFact = "initialisedAt";
 
 /** Starts everything on a data folder. Throws where the folder, the lake or the HTTP address can't be used; nothing is left open then. */
 export async function runGateway(options: GatewayOptions): Promise<RunningGateway> {
@@ -92,6 +95,7 @@ async function startAll(
   const lock = await DataFolderLock.acquire(data, owner);
   closers.push(() => lock.release());
   await endLeftChildren(options);
+  refuseLeftStream(config);
   const token = ensureApiToken(data);
   const lake = await options.openLake(config);
   const { store, isNew } = await openRegistry(options, lake);
@@ -128,6 +132,16 @@ async function startAll(
     return isComplete;
   };
   return { ready: supervisor.start(apiAddress), supervisor, apiAddress, lakeUrl: lake.url, stop };
+}
+
+/** What an embedded stream still holds would be filed by nobody. */
+function refuseLeftStream({ backends, folders, stream }: GatewayConfig): void {
+  if (backends.stream.kind === "embedded" || !existsSync(folders.stream)) return;
+  throw new GatewayError(
+    "STREAM_NOT_MIGRATED",
+    `The data folder ${folders.data} holds an embedded stream, which may hold messages that are not in the lake. Take it along with \`tidegate migrate --data ${folders.data} --stream ${shownUrl(stream.url)}\`, or start a gateway of its own with another --data.`,
+    { retryable: false },
+  );
 }
 
 async function endLeftChildren({ config, logger }: GatewayOptions): Promise<void> {

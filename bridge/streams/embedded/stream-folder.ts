@@ -48,6 +48,15 @@ export async function startNewStream(options: {
   return { streamId, movedTo };
 }
 
+/** Renames the folder of a stream that has been carried elsewhere whole, so that nobody appends to it. Nothing may have it open. */
+export function retireStream(streamFolder: string): { movedTo: string } {
+  const folder = resolve(streamFolder);
+  const movedTo = freeName(`${folder}.migrated`);
+  renameSync(folder, movedTo);
+  syncFolder(movedTo);
+  return { movedTo };
+}
+
 /** @throws BridgeError STREAM_DAMAGED, STREAM_VERSION */
 export function readStreamRecord(database: StreamDatabase, folder: string): StreamRecord {
   const bytes = database.getBinary(streamKey);

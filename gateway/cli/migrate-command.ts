@@ -1,0 +1,71 @@
+import { SingleBar } from "cli-progress";
+import type { Command } from "commander";
+import type { GatewayConfig } from "../config.ts";
+import { GatewayError } from "../errors.ts";
+import { migrate } from "../migrate/migrate.ts";
+import { createProcessLogger } from "../process-logger.ts";
+import { shownUrl } from "../settings/secrets.ts";
+import { type CommandEnvironment, runAction } from "./command-context.ts";
+import { addBackendOptions, addDataOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
+
+type Flags = ConfigFlags & { readonly json?: boolean };
+
+export function addMigrateCommand(program: Command, environment: CommandEnvironment): void {
+  const command = addBackendOptions(
+    addDataOptions(
+      program
+        .command("migrate")
+        .description("with the gateway stopped: move from the embedded stream to a shared one, same lake"),
+    ),
+  ).addHelpText(
+    "after",
+    "\nFiles what the embedded stream still holds, and takes topics and identities along.\nExample: tidegate migrate --stream redis://127.0.0.1:6379/0\n",
+  );
+  runAction<Flags>(command, environment, async ({ output, flags }) => {
+    const { config: to } = loadCommandConfig(flags, environment.variables);
+    if (to.backends.stream.kind === "embedded")
+      throw new GatewayError(
+        "USAGE_INVALID",
+        "--stream must name the stream to move to, for example --stream redis://127.0.0.1:6379/0.",
+        { retryable: false },
+      );
+    const from = withEmbeddedStream(to);
+    const bar = new ProgressBar();
+    const result = await migrate({
+      from,
+      to,
+      logger: createProcessLogger("migrate", { ...to, log: { ...to.log, level: "warn" } }),
+      onProgress: (lagBytes) => bar.show(lagBytes),
+    }).finally(() => bar.stop());
+    const { messages, topics, devices, movedTo } = result;
+    output.result(
+      result,
+      `Filed ${messages} messages that waited, copied ${topics} topic versions and ${devices} identities. The old stream is in ${movedTo}; nothing in it is needed any more.\nGo on with: tidegate up --stream ${shownUrl(to.stream.url)} (and the same --data, --lake and --window).`,
+    );
+    return undefined;
+  });
+}
+
+/** The same gateway as it was on the stream in its data folder. */
+function withEmbeddedStream(config: GatewayConfig): GatewayConfig {
+  const backends = { stream: { kind: "embedded" }, window: { kind: "memory" } } as const;
+  return { ...config, backends };
+}
+
+class ProgressBar {
+  readonly #bar = new SingleBar({ format: "{bar} {text}", clearOnComplete: true });
+  #mostBytes = 0;
+
+  show(lagBytes: number): void {
+    if (!process.stderr.isTTY || lagBytes === 0) return;
+    const text = { text: `${(lagBytes / 2 ** 20).toFixed(1)} MiB of the embedded stream to file` };
+    if (this.#mostBytes === 0) this.#bar.start(lagBytes, 0, text);
+    this.#mostBytes = Math.max(this.#mostBytes, lagBytes);
+    this.#bar.setTotal(this.#mostBytes);
+    this.#bar.update(this.#mostBytes - lagBytes, text);
+  }
+
+  stop(): void {
+    if (this.#mostBytes > 0) this.#bar.stop();
+  }
+}

@@ -1,0 +1,90 @@
+import { existsSync } from "node:fs";
+import type { Logger } from "pino";
+import { retireStream } from "../../bridge/index.ts";
+import type { GatewayConfig } from "../config.ts";
+import { GatewayError } from "../errors.ts";
+import type { RegistryStore } from "../registry/registry-store.ts";
+import { openGatewayLake } from "../roles/lake.ts";
+import { streamBackend } from "../roles/stream-backend.ts";
+import { shownUrl } from "../settings/secrets.ts";
+import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
+import { killLeftChildren } from "../supervisor/process-record.ts";
+import type { GatewayLake } from "../supervisor/run-gateway.ts";
+import { type CopiedRegistry, copyRegistry } from "./copy-registry.ts";
+import { drainStream } from "./drain-stream.ts";
+
+export interface MigrateOptions {
+  /** The gateway as it is: with the embedded stream. */
+  readonly from: GatewayConfig;
+  /** The same data folder and lake, with the stream to go on with. */
+  readonly to: GatewayConfig;
+  readonly logger: Logger;
+  /** Bytes of the old stream that are not in the lake yet. */
+  readonly onProgress: (lagBytes: number) => void;
+}
+
+export interface Migration extends CopiedRegistry {
+  /** Messages of the old stream that had not been filed. */
+  readonly messages: number;
+  /** Where the old stream's folder is now. */
+  readonly movedTo: string;
+}
+
+/**
+ * Takes a stopped gateway from its embedded stream to another one: what the stream holds is filed in the lake, topics and identities
+ * are copied, and the new stream begins empty, so that nothing has to be read twice from two places. The windows of the new stream
+ * are seeded from the lake, so that a resend of what the old stream took is a duplicate still. May be repeated after a failure.
+ */
+export async function migrate(options: MigrateOptions): Promise<Migration> {
+  const { from, to, logger } = options;
+  const { data, stream: folder } = from.folders;
+  if (!existsSync(folder))
+    throw new GatewayError(
+      "MIGRATE_NOTHING",
+      `There is no embedded stream in ${data}: it was migrated before, or --data names another folder.`,
+      { retryable: false },
+    );
+  const lock = await DataFolderLock.acquire(data, { pid: process.pid, startedAt: new Date().toISOString() });
+  try {
+    await killLeftChildren(data);
+    const lake = await openGatewayLake(from);
+    // First of all: what the new place can't be used for shows now.
+    return await withRegistry(to, lake, logger, async (target) => {
+      await makeTarget(to);
+      const { messages } = await drainStream(from, options);
+      const copied = await withRegistry(from, lake, logger, (source) =>
+        copyRegistry(source, target, lake.topics),
+      );
+      return { messages, ...copied, ...retireStream(folder) };
+    });
+  } finally {
+    await lock.release();
+  }
+}
+
+async function withRegistry<Result>(
+  config: GatewayConfig,
+  lake: GatewayLake,
+  logger: Logger,
+  use: (registry: RegistryStore) => Promise<Result>,
+): Promise<Result> {
+  const options = { config, logger, random: Math.random, now: Date.now };
+  const { store } = await streamBackend(config).openRegistry(options, lake);
+  try {
+    return await use(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** Creates the new stream where there is none; goes on with one that an earlier attempt created. */
+async function makeTarget(config: GatewayConfig): Promise<void> {
+  const backend = streamBackend(config);
+  if (!(await backend.hasStream(config))) await backend.startNew(config);
+  if (await backend.fitsLake(config)) return;
+  throw new GatewayError(
+    "MIGRATE_CONFLICT",
+    `${shownUrl(config.stream.url)} holds a stream that has nothing to do with this lake: use a prefix of your own (?prefix=NAME), or give that stream up with \`tidegate stream new --stream ${shownUrl(config.stream.url)}\`, then migrate again.`,
+    { retryable: false },
+  );
+}
