@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { after, before, describe, type TestContext, test } from "node:test";
 import type { Redis } from "ioredis";
 import { pino } from "pino";
 import type { DedupWindow } from "../../bridge/window/dedup-window.ts";
@@ -98,15 +98,15 @@ describe("the window in Redis", { concurrency: false }, () => {
     assert.equal(await window.endSeed(partition, "t", end), false);
   });
 
-  test("of two clients that apply big commits from one position, at most one moves it, and all ids of that one are in", async () => {
+  test("of two clients that apply big commits from one position, at most one moves it, and all ids of that one are in", async (context) => {
     await start(window, ++partition);
     const other = await openTestWindow(server);
+    context.after(() => other.close());
     const [left, right] = [idsOf("left", 20_000), idsOf("right", 20_000)];
     const outcomes = await Promise.all([
       window.apply(partition, step("p0", "left"), windowEntries(left)),
       other.apply(partition, step("p0", "right"), windowEntries(right)),
     ]);
-    await other.close();
     assert.ok(outcomes.filter(Boolean).length <= 1);
     if (!outcomes.includes(true))
       assert.ok(await window.apply(partition, step("p0", "left"), windowEntries(left)));
@@ -181,8 +181,9 @@ describe("the window in Redis", { concurrency: false }, () => {
     assert.equal(await knownCount(window, partition, "p0", ["a"]), 0);
   });
 
-  test("a server that does not answer is REDIS_UNAVAILABLE after the deadline, and used again when it does", async () => {
+  test("a server that does not answer is REDIS_UNAVAILABLE after the deadline, and used again when it does", async (context) => {
     const hasty = await openTestWindow(server, { timeoutMs: 300 });
+    context.after(() => hasty.close());
     await start(hasty, ++partition);
     server.pause();
     const isUnavailable = { code: "REDIS_UNAVAILABLE", retryable: true };
@@ -197,9 +198,23 @@ describe("the window in Redis", { concurrency: false }, () => {
     });
     assert.equal(outcome, true);
     assert.equal(await knownCount(hasty, partition, "p1", idsOf("a", 5000)), 5000);
-    await hasty.close();
   });
 });
+
+/** A server of the test's own; it goes with the test, and so do its connections. */
+async function ownServer(context: TestContext, settings: Readonly<Record<string, string>>) {
+  const server = await RedisServer.start(settings);
+  context.after(() => server.destroy());
+  const client = server.client();
+  client.on("error", () => {});
+  context.after(() => client.disconnect());
+  const open = async (options: Parameters<typeof openTestWindow>[1] = {}) => {
+    const window = await openTestWindow(server, options);
+    context.after(() => window.close());
+    return window;
+  };
+  return { server, client, open };
+}
 
 /** Calls fail until the connection stands again. */
 async function untilAnswered<Result>(call: () => Promise<Result>): Promise<Result> {
@@ -217,9 +232,9 @@ for (const [kept, settings] of [
   [true, { appendonly: "yes", appendfsync: "always" }],
   [false, { appendonly: "no" }],
 ] as const)
-  test(`after kill -9 of a server that keeps ${kept ? "a" : "no"} file the window is ${kept ? "where it was" : "seen to be gone"}`, async () => {
-    const server = await RedisServer.start(settings);
-    const window = await openTestWindow(server);
+  test(`after kill -9 of a server that keeps ${kept ? "a" : "no"} file the window is ${kept ? "where it was" : "seen to be gone"}`, async (context) => {
+    const { server, open } = await ownServer(context, settings);
+    const window = await open();
     await start(window, 0);
     await window.apply(0, step("p0", "p1"), windowEntries(idsOf("a", 5000)));
     await server.kill();
@@ -228,14 +243,11 @@ for (const [kept, settings] of [
     assert.equal(applied, kept ? "p1" : null);
     if (kept) assert.equal(await knownCount(window, 0, "p1", idsOf("a", 5000)), 5000);
     else assert.equal(await window.lookup(0, "p1", windowKeys("a-0")), null);
-    await window.close();
-    await server.destroy();
   });
 
-test("a server at its memory limit is REDIS_FULL: nothing is forgotten but what has expired, which makes room", async () => {
-  const server = await RedisServer.start({ appendonly: "no" });
-  const client = server.client();
-  const window = await openTestWindow(server);
+test("a server at its memory limit is REDIS_FULL: nothing is forgotten but what has expired, which makes room", async (context) => {
+  const { client, open } = await ownServer(context, { appendonly: "no" });
+  const window = await open();
   await start(window, 0);
   const mortal = windowEntries(idsOf("mortal", 40_000), { expiresAtSeconds: baseSeconds + 60 });
   await window.apply(0, step("p0", "p1"), mortal);
@@ -251,18 +263,14 @@ test("a server at its memory limit is REDIS_FULL: nothing is forgotten but what 
 
   await client.config("SET", "maxmemory", "1");
   await assert.rejects(window.apply(0, step("p2", "p3", 61), more), isFull);
-  const shared = await openTestWindow(server, { isSharedWithStream: true });
+  const shared = await open({ isSharedWithStream: true });
   assert.equal(await shared.apply(0, step("p2", "p3", 61), more), true, "trimming the stream waits for it");
   await assert.rejects(shared.seed(0, "t", 0, more), isFull);
-  await Promise.all([window.close(), shared.close()]);
-  client.disconnect();
-  await server.destroy();
 });
 
-test("a policy that may evict the window is REDIS_UNSUPPORTED at start, and logged while running", async () => {
-  const server = await RedisServer.start({ "maxmemory-policy": "allkeys-lru" });
-  const client = server.client();
-  await assert.rejects(openTestWindow(server), {
+test("a policy that may evict the window is REDIS_UNSUPPORTED at start, and logged while running", async (context) => {
+  const { client, open } = await ownServer(context, { "maxmemory-policy": "allkeys-lru" });
+  await assert.rejects(open(), {
     code: "REDIS_UNSUPPORTED",
     message: /CONFIG SET maxmemory-policy noeviction/,
   });
@@ -270,7 +278,7 @@ test("a policy that may evict the window is REDIS_UNSUPPORTED at start, and logg
   const events: string[] = [];
   const logger = pino({ base: null }, { write: (line: string) => events.push(JSON.parse(line).event) });
   let nowMs = 0;
-  const window = await openTestWindow(server, { logger, now: () => nowMs });
+  const window = await open({ logger, now: () => nowMs });
   await client.config("SET", "maxmemory-policy", "allkeys-random");
   await start(window, 0);
   await window.apply(0, step("p0", "p1"), windowEntries(["a"]));
@@ -278,7 +286,4 @@ test("a policy that may evict the window is REDIS_UNSUPPORTED at start, and logg
   nowMs = 60_000;
   assert.equal(await window.apply(0, step("p1", "p2"), windowEntries(["b"])), true);
   assert.deepEqual(events, ["window.redis.unsupported"]);
-  await window.close();
-  client.disconnect();
-  await server.destroy();
 });
