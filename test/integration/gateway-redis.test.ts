@@ -321,6 +321,31 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     assert.match(text.stdout, /appendfsync/);
   });
 
+  test("a Redis at its memory limit: nothing is acknowledged, nobody more is let in, status says so; room mends it", async () => {
+    const server = await newServer();
+    const gateway = await newGateway({ flags: ["--stream", server.url], environment: fastBatches });
+    const early = await connectClient(gateway.mqttUrl);
+    const client = server.client();
+    const used = (await statusOf(gateway)).broker?.redis?.usedBytes ?? 0;
+    await client.config("SET", "maxmemory", Math.floor(used / 0.98));
+    await gateway.until("it is closed", async () => (await statusOf(gateway)).broker?.isOpen === false);
+    const held = publishDemo(early, idsOf("d1", 10));
+    await assert.rejects(connectClient(gateway.mqttUrl), /Server unavailable/);
+    const { broker, reasons } = await statusOf(gateway);
+    assert.deepEqual([broker?.acknowledged, broker?.redis?.pressure], [0, "refuse"]);
+    assert.equal(broker?.refused["no-room"], 1);
+    assert.match(reasons.join(), /nothing is acknowledged: REDIS_FULL|nothing is acknowledged: STREAM_FULL/);
+    const text = await runCli(["status", "--data", gateway.dataFolder]);
+    assert.match(text.stdout, /pressure refuse/);
+    assert.match(text.stdout, /nobody more may connect/);
+    await client.config("SET", "maxmemory", 1024 ** 3);
+    client.disconnect();
+    await held;
+    await early.endAsync();
+    await publishAll(gateway, idsOf("d2", 10));
+    await gateway.until("all is filed", async () => (await storedIds(gateway)).length === 20);
+  });
+
   test("broker and consumer run in gateways of their own", async () => {
     const server = await newServer();
     const lake = `file:${newFolder("lake")}`;
