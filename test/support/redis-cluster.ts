@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Redis } from "ioredis";
+import { freePort } from "./free-port.ts";
 import { RedisServer } from "./redis-server.ts";
 
 const slots = 16_384;
@@ -20,10 +21,26 @@ export class RedisCluster {
   /** @param settings As for RedisServer. */
   static async start(settings: Readonly<Record<string, string>> = {}): Promise<RedisCluster> {
     const own = { "cluster-enabled": "yes", "cluster-node-timeout": "2000", ...settings };
-    const servers = await Promise.all(Array.from({ length: nodes }, () => RedisServer.start(own)));
+    const servers: RedisServer[] = [];
+    const busPorts: number[] = [];
+    try {
+      for (let node = 0; node < nodes; node++) {
+        const busPort = await freePort();
+        busPorts.push(busPort);
+        servers.push(await RedisServer.start({ ...own, "cluster-port": String(busPort) }));
+      }
+    } catch (error) {
+      await Promise.all(servers.map((server) => server.destroy()));
+      throw error;
+    }
     const cluster = new RedisCluster(servers);
-    await cluster.#form();
-    return cluster;
+    try {
+      await cluster.#form(busPorts);
+      return cluster;
+    } catch (error) {
+      await cluster.destroy();
+      throw error;
+    }
   }
 
   get url(): string {
@@ -47,15 +64,15 @@ export class RedisCluster {
     await Promise.all(this.servers.map((server) => server.destroy()));
   }
 
-  async #form(): Promise<void> {
+  async #form(busPorts: readonly number[]): Promise<void> {
     for (const [index, client] of this.#clients.entries()) {
       const first = Math.ceil((index * slots) / nodes);
       const last = Math.ceil(((index + 1) * slots) / nodes) - 1;
       await client.call("cluster", "addslotsrange", first, last);
       await client.call("cluster", "set-config-epoch", index + 1);
     }
-    for (const { port } of this.servers.slice(1))
-      await this.#at(0).call("cluster", "meet", "127.0.0.1", port);
+    for (const [index, { port }] of this.servers.entries())
+      if (index > 0) await this.#at(0).call("cluster", "meet", "127.0.0.1", port, busPorts[index] ?? 0);
     for (let poll = 0; poll < polls; poll++) {
       const states = await Promise.all(
         this.#clients.map(async (client) => String(await client.call("cluster", "info"))),

@@ -15,6 +15,7 @@ const durableSettings: Readonly<Record<string, string>> = {
   "maxmemory-policy": "noeviction",
   save: "",
 };
+const startAttempts = 3;
 const startPolls = 200;
 const pollMs = 25;
 
@@ -33,9 +34,17 @@ export class RedisServer {
 
   /** @param settings Directives of redis.conf, beside and instead of the durable ones; "" gives a directive an empty value. */
   static async start(settings: Readonly<Record<string, string>> = {}): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), settings);
-    await server.start();
-    return server;
+    for (let attempt = 1; ; attempt++) {
+      const server = new RedisServer(await freePort(), settings);
+      try {
+        await server.start();
+        return server;
+      } catch (error) {
+        await server.destroy();
+        // Somebody else may have taken the port meanwhile.
+        if (attempt === startAttempts) throw error;
+      }
+    }
   }
 
   get url(): string {
@@ -102,8 +111,10 @@ export class RedisServer {
     const probe = this.client();
     probe.on("error", () => {});
     try {
-      // A server that loads its file answers with LOADING.
-      return (await Promise.race([probe.ping(), delay(500, "")])) === "PONG";
+      // A server that loads its file answers with LOADING; another one that has our port is not ours.
+      const answers = Promise.all([probe.ping(), probe.info("server")]);
+      const [pong, info] = await Promise.race([answers, delay(500, ["", ""] as const)]);
+      return pong === "PONG" && info.includes(`process_id:${this.#process?.pid}\r`);
     } catch {
       return false;
     } finally {
