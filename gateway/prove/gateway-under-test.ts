@@ -12,6 +12,8 @@ import type { ProcessTarget } from "./strikes.ts";
 const pollMs = 50;
 const requestTimeoutMs = 1_500;
 const readyTimeoutMs = 90_000;
+/** A stream that has lost something stays stopped. */
+const stoppedTimeoutMs = 10_000;
 const stopTimeoutMs = 60_000;
 
 /** What a proof reads of `GET /v1/status`. */
@@ -63,18 +65,23 @@ export class GatewayUnderTest {
     await this.ready();
   }
 
-  /** Resolves once publishes are accepted again. Throws PROVE_GATEWAY_FAILED where that takes too long. */
+  /** Resolves once publishes are accepted again. Throws PROVE_GATEWAY_FAILED where that takes too long, or waits for a person. */
   async ready(): Promise<void> {
     const deadlineMs = Date.now() + readyTimeoutMs;
-    while (Date.now() < deadlineMs) {
+    let stoppedAtMs: number | null = null;
+    let reasons = "";
+    while (Date.now() < Math.min(deadlineMs, (stoppedAtMs ?? deadlineMs) + stoppedTimeoutMs)) {
       if (this.#supervisor?.exitCode !== null) break;
       const answer = await this.#get("/readyz").catch(() => null);
       if (answer?.ok) return;
+      reasons = (await answer?.text().catch(() => "")) ?? "";
+      if (!reasons.includes("STREAM_GAP")) stoppedAtMs = null;
+      else stoppedAtMs ??= Date.now();
       await delay(pollMs);
     }
     throw new GatewayError(
       "PROVE_GATEWAY_FAILED",
-      `The gateway under test did not become ready within ${readyTimeoutMs / 1000} s (exit code ${this.#supervisor?.exitCode}): see ${this.#options.logFile}`,
+      `The gateway under test did not become ready (exit code ${this.#supervisor?.exitCode}): ${reasons} See ${this.#options.logFile}`,
       { retryable: false },
     );
   }

@@ -42,6 +42,8 @@ export interface ProofEnd {
   readonly statuses: readonly (StatusView | null)[];
   /** Of the gateways, after SIGTERM; null where one had to be killed. */
   readonly exitCodes: readonly (number | null)[];
+  /** Why the strikes ended early; null = they did not. */
+  readonly failure: string | null;
   readonly durationMs: number;
 }
 
@@ -89,7 +91,7 @@ export function proveResult(
 }
 
 function faultsOf(evidence: StrikeEvidence, end: ProofEnd): string[] {
-  const faults: string[] = [];
+  const faults = end.failure === null ? [] : [end.failure];
   const count = (name: string) => Number(end.audit.json?.[name] ?? Number.NaN);
   for (const name of ["lost", "duplicated", "phantom", "altered"])
     if (count(name) !== 0) faults.push(`${name}: ${count(name)}`);

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { GatewayError } from "../errors.ts";
 import { isSameProcess } from "../supervisor/process-identity.ts";
 import type { GatewayUnderTest, StatusView } from "./gateway-under-test.ts";
 import { nextCommit } from "./next-commit.ts";
@@ -37,6 +38,9 @@ export interface ProveOptions {
 const inFlightTimeoutMs = 5_000;
 const statusPollMs = 25;
 const settleMs = 2_000;
+const auditWaitS = 120;
+/** Where nothing more is filed. */
+const stoppedAuditWaitS = 15;
 const roundSecondsMax = 60;
 
 /**
@@ -93,20 +97,25 @@ class Proof {
     await this.#system.start();
     this.#fleet = this.#startFleet();
     const strikes = planStrikes(plan, rounds, seed);
-    for (const [index, strike] of strikes.entries()) {
-      onProgress(index, strikes.length, strike);
-      await this.#strike(strike);
-    }
+    const failure = await this.#strikeAll(strikes).catch(gatewayFailure);
     onProgress(strikes.length, strikes.length, null);
-    await this.#system.ready();
-    await delay(settleMs);
     const fleet = await this.#fleet.finish();
-    const audit = await this.#runAudit();
+    const audit = await this.#runAudit(failure ? stoppedAuditWaitS : auditWaitS);
     const statuses = await this.#system.statuses();
     this.#observe(statuses);
     const exitCodes = await this.#system.stop();
-    const end = { fleet, audit, statuses, exitCodes, durationMs: Date.now() - startedAtMs };
+    const end = { fleet, audit, statuses, exitCodes, failure, durationMs: Date.now() - startedAtMs };
     return proveResult({ seed, rounds, folder: this.#folder }, this.#evidence, end);
+  }
+
+  async #strikeAll(strikes: readonly Strike[]): Promise<null> {
+    for (const [index, strike] of strikes.entries()) {
+      this.#options.onProgress(index, strikes.length, strike);
+      await this.#strike(strike);
+    }
+    await this.#system.ready();
+    await delay(settleMs);
+    return null;
   }
 
   async close(): Promise<void> {
@@ -210,10 +219,17 @@ class Proof {
       this.#evidence.observed(status, this.#system.gateways[index]?.processOf("consumer")?.pid);
   }
 
-  #runAudit(): Promise<SimulatorResult> {
+  #runAudit(waitS: number): Promise<SimulatorResult> {
     const ledger = join(this.#folder, "ledger");
-    const args = ["audit", "--ledger", ledger, "--lake", `file:${this.#lakeFolder}`, "--wait", "120"];
+    const args = ["audit", "--ledger", ledger, "--lake", `file:${this.#lakeFolder}`];
+    args.push("--wait", String(waitS));
     this.#audit = new SimulatorProcess(this.#options.program, args, join(this.#folder, "audit.log"));
     return this.#audit.result;
   }
+}
+
+/** A gateway that does not recover ends the strikes, and the audit says what it cost. */
+function gatewayFailure(error: unknown): string {
+  if (error instanceof GatewayError && error.code === "PROVE_GATEWAY_FAILED") return error.message;
+  throw error;
 }

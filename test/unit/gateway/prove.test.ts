@@ -39,6 +39,7 @@ function goodEnd(audit: Record<string, number> = {}): ProofEnd {
     audit: { exitCode: 0, json: { ...json, ...audit } },
     statuses: [status()],
     exitCodes: [0],
+    failure: null,
     durationMs: 5,
   };
 }
@@ -79,6 +80,7 @@ test("a proof holds only where everything does", () => {
   const faults = (end: ProofEnd) => proveResult(run, evidence, end).faults.join("; ");
   for (const name of ["lost", "duplicated", "phantom", "altered"])
     assert.match(faults(goodEnd({ [name]: 1 })), new RegExp(`${name}: 1`));
+  assert.match(faults({ ...goodEnd(), failure: "not ready: STREAM_GAP" }), /STREAM_GAP/);
   assert.match(faults(goodEnd({ acked: 0 })), /nothing was acknowledged/);
   assert.match(faults({ ...goodEnd(), exitCodes: [0, null] }), /gateway stopped/);
   assert.match(faults({ ...goodEnd(), statuses: [status(), null] }), /books could not be read/);
