@@ -1,21 +1,17 @@
 import assert from "node:assert/strict";
-import { type Move, type PartitionCounters, type ProducerMark, partitionKey } from "../storage/commit-log.ts";
+import {
+  type Move,
+  noCounters,
+  type PartitionCounters,
+  type ProducerMark,
+  partitionKey,
+} from "../storage/commit-log.ts";
 import { type Position, START_POSITION } from "../streams/stream-log.ts";
 import { BatchIds } from "./batch-ids.ts";
 import { livingMarks } from "./check-block.ts";
 import type { PartitionHalt } from "./partition-halt.ts";
 
 type Counting = { -readonly [Name in keyof PartitionCounters]: number };
-
-const noCounters: PartitionCounters = {
-  read: 0,
-  filed: 0,
-  duplicates: 0,
-  quarantined: 0,
-  resent: 0,
-  misrouted: 0,
-  unaccounted: 0,
-};
 
 /** How far one partition was read: what is committed, and what the open batch adds to it. */
 export class PartitionCursor {

@@ -24,6 +24,16 @@ export interface PartitionCounters {
   readonly unaccounted: number;
 }
 
+export const noCounters: PartitionCounters = {
+  read: 0,
+  filed: 0,
+  duplicates: 0,
+  quarantined: 0,
+  resent: 0,
+  misrouted: 0,
+  unaccounted: 0,
+};
+
 /** One partition's step in a commit. */
 export interface Move {
   readonly from: Position;

@@ -16,7 +16,7 @@ import {
   openLocalStore,
 } from "../../bridge/index.ts";
 import type { Row } from "../../bridge/storage/batch-writer.ts";
-import { partitionKey } from "../../bridge/storage/commit-log.ts";
+import { noCounters, partitionKey } from "../../bridge/storage/commit-log.ts";
 import { JsonDocument } from "../../simulator/scenario/json-document.ts";
 import { MessageNames } from "../../simulator/scenario/message-names.ts";
 import { newRunId } from "../../simulator/simulate.ts";
@@ -135,19 +135,13 @@ async function writeBatch(rows: number): Promise<BatchCost> {
 
 async function commit(tables: Parameters<typeof commitLog.append>[0]["tables"]): Promise<void> {
   const { number, moves } = await commitLog.load();
-  const counters = {
-    read: 0,
-    filed: 0,
-    duplicates: 0,
-    quarantined: 0,
-    resent: 0,
-    misrouted: 0,
-    unaccounted: 0,
-  };
   const next = Array.from({ length: partitions }, (_, partition) => {
     const key = partitionKey(streamId, partition);
     const from = moves.get(key)?.to ?? "";
-    return [key, { from, to: String(nextBlock), streamTimeMs: Date.now(), producers: {}, counters }] as const;
+    return [
+      key,
+      { from, to: String(nextBlock), streamTimeMs: Date.now(), producers: {}, counters: noCounters },
+    ] as const;
   });
   await commitLog.append({
     format: 1,

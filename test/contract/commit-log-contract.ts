@@ -4,6 +4,7 @@ import {
   type CommitEntry,
   type LakeState,
   type Move,
+  noCounters,
   partitionKey,
   QUARANTINE,
 } from "../../bridge/storage/commit-log.ts";
@@ -18,16 +19,6 @@ export interface CommitLogUnderTest {
   readonly store: ObjectStore;
   readonly close: () => Promise<void>;
 }
-
-export const noCounters = {
-  read: 0,
-  filed: 0,
-  duplicates: 0,
-  quarantined: 0,
-  resent: 0,
-  misrouted: 0,
-  unaccounted: 0,
-};
 
 export function makeMove(from: string, to: string): Move {
   return {

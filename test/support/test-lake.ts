@@ -6,7 +6,13 @@ import { pino } from "pino";
 import { Registry } from "prom-client";
 import type { TopicVersion, TypedColumn } from "../../bridge/consumer/topic-catalog.ts";
 import type { BatchWriter, ColumnValue, QuarantineFacts, Row } from "../../bridge/storage/batch-writer.ts";
-import { type Move, partitionKey, QUARANTINE, type TableAdds } from "../../bridge/storage/commit-log.ts";
+import {
+  type Move,
+  noCounters,
+  partitionKey,
+  QUARANTINE,
+  type TableAdds,
+} from "../../bridge/storage/commit-log.ts";
 import {
   createTablePublisher,
   type TablePublisherOptions,
@@ -147,16 +153,7 @@ export async function openTestLake(
 }
 
 function moveTo(number: number, from: string, streamTimeMs: number): Move {
-  const counters = {
-    read: 0,
-    filed: 0,
-    duplicates: 0,
-    quarantined: 0,
-    resent: 0,
-    misrouted: 0,
-    unaccounted: 0,
-  };
-  return { from, to: String(number).padStart(20, "0"), streamTimeMs, producers: {}, counters };
+  return { from, to: String(number).padStart(20, "0"), streamTimeMs, producers: {}, counters: noCounters };
 }
 
 export function column(name: string, type: TypedColumn["type"]): TypedColumn {

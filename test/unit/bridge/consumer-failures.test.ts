@@ -4,6 +4,7 @@ import { Registry } from "prom-client";
 import type { Consumer } from "../../../bridge/consumer/consumer.ts";
 import { BridgeError } from "../../../bridge/errors.ts";
 import { partitionOfDevice } from "../../../bridge/producer/partition-of-device.ts";
+import { noCounters } from "../../../bridge/storage/commit-log.ts";
 import { LakeCommitLog } from "../../../bridge/storage/lake-commit-log.ts";
 import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
 import { ConsumerHarness, json, startMs } from "../../support/consumer-harness.ts";
@@ -239,7 +240,7 @@ test("a trim that fails is put off", async () => {
 });
 
 describe("a lost race", () => {
-  const foreignMove = { from: "", to: "1", streamTimeMs: 0, producers: {}, counters: noCounters() };
+  const foreignMove = { from: "", to: "1", streamTimeMs: 0, producers: {}, counters: noCounters };
 
   test("for the next number against somebody with other partitions costs nothing", async () => {
     const harness = new ConsumerHarness();
@@ -289,10 +290,6 @@ describe("a lost race", () => {
     assertWhole(harness, ["a"]);
   });
 });
-
-function noCounters() {
-  return { read: 0, filed: 0, duplicates: 0, quarantined: 0, resent: 0, misrouted: 0, unaccounted: 0 };
-}
 
 function foreignEntry(number: number) {
   return { format: 1, number, commitId: "foreign", committedAtMs: 0, tables: {} };

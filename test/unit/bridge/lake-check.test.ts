@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BridgeError } from "../../../bridge/errors.ts";
-import type { LakeState, Move } from "../../../bridge/storage/commit-log.ts";
+import type { LakeState } from "../../../bridge/storage/commit-log.ts";
 import { compareDecimalPositions, positionOf } from "../../../bridge/streams/decimal-position.ts";
 import { checkStreamAgainstLake } from "../../../bridge/streams/embedded/lake-check.ts";
 import type { CheckedStream } from "../../../bridge/streams/lake-check.ts";
 import { checkRedisStreamAgainstLake } from "../../../bridge/streams/redis/lake-check.ts";
 import { compareRedisPositions } from "../../../bridge/streams/redis/redis-position.ts";
+import { lakeWith } from "../../support/lake-state.ts";
 
 function streamWith(
   partitions: { highest: number; trimmedUpTo: number }[],
@@ -22,28 +23,6 @@ function streamWith(
       return { highest: positionOf(highest), trimmedUpTo: positionOf(trimmedUpTo), retainedBytes: 0 };
     },
   };
-}
-
-function lakeWith(positions: Record<string, string>): LakeState {
-  const moves = Object.entries(positions).map(([key, to]): [string, Move] => [
-    key,
-    {
-      from: "",
-      to,
-      streamTimeMs: 0,
-      producers: {},
-      counters: {
-        read: 0,
-        filed: 0,
-        duplicates: 0,
-        quarantined: 0,
-        resent: 0,
-        misrouted: 0,
-        unaccounted: 0,
-      },
-    },
-  ]);
-  return { number: moves.length, moves: new Map(moves), tables: new Map() };
 }
 
 const mends = /tidegate stream new/;
