@@ -5,7 +5,7 @@ import { type GatewayConfig, loadConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
 import { prove } from "../prove/prove.ts";
 import type { ProveResult } from "../prove/prove-result.ts";
-import { type ServerTarget, type Strike, strikePlan } from "../prove/strikes.ts";
+import { lossPlan, type ServerTarget, type Strike, strikePlan } from "../prove/strikes.ts";
 import { type CommandEnvironment, exitCodes, runAction } from "./command-context.ts";
 
 interface ProveFlags {
@@ -36,7 +36,7 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
     .option("--rate <msgs/s>", "messages per second that the fleet publishes", "1000")
     .option(
       "--relaxed",
-      "servers of its own with appendfsync everysec: shows that the audit finds what they lose (exit code 1)",
+      "kill servers of its own that have appendfsync everysec: the audit finds what they lose (exit code 1)",
     )
     .option("--json", "print one JSON object as the last line of stdout")
     .addHelpText(
@@ -58,7 +58,9 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
       rounds,
       seed,
       rate,
-      plan: strikePlan({ servers, gateways: isShared(flags.stream) ? 2 : 1 }),
+      plan: flags.relaxed
+        ? lossPlan(servers)
+        : strikePlan({ servers, gateways: isShared(flags.stream) ? 2 : 1 }),
       servers,
       isRelaxed: flags.relaxed === true,
       flags: Object.entries(urls).flatMap(([name, url]) => (name === "lake" ? [] : [`--${name}`, url])),

@@ -12,8 +12,11 @@ import type { ProcessTarget } from "./strikes.ts";
 const pollMs = 50;
 const requestTimeoutMs = 1_500;
 const readyTimeoutMs = 90_000;
+/** A reason that names the command which gives something up. */
+const waitsForPerson = /tidegate stream (new|accept-gap)/;
 /** A stream that has lost something stays stopped. */
 const stoppedTimeoutMs = 10_000;
+const reasonsMaxLength = 400;
 const stopTimeoutMs = 60_000;
 
 /** What a proof reads of `GET /v1/status`. */
@@ -75,13 +78,13 @@ export class GatewayUnderTest {
       const answer = await this.#get("/readyz").catch(() => null);
       if (answer?.ok) return;
       reasons = (await answer?.text().catch(() => "")) ?? "";
-      if (!reasons.includes("STREAM_GAP")) stoppedAtMs = null;
+      if (!waitsForPerson.test(reasons)) stoppedAtMs = null;
       else stoppedAtMs ??= Date.now();
       await delay(pollMs);
     }
     throw new GatewayError(
       "PROVE_GATEWAY_FAILED",
-      `The gateway under test did not become ready (exit code ${this.#supervisor?.exitCode}): ${reasons} See ${this.#options.logFile}`,
+      `The gateway under test did not become ready (exit code ${this.#supervisor?.exitCode}): ${reasons.slice(0, reasonsMaxLength)} See ${this.#options.logFile}`,
       { retryable: false },
     );
   }

@@ -39,7 +39,9 @@ const inFlightTimeoutMs = 5_000;
 const statusPollMs = 25;
 const settleMs = 2_000;
 const auditWaitS = 120;
-/** Where nothing more is filed. */
+const drainMs = 90_000;
+/** Where nothing more is acknowledged, or filed. */
+const stoppedDrainMs = 3_000;
 const stoppedAuditWaitS = 15;
 const roundSecondsMax = 60;
 
@@ -99,7 +101,7 @@ class Proof {
     const strikes = planStrikes(plan, rounds, seed);
     const failure = await this.#strikeAll(strikes).catch(gatewayFailure);
     onProgress(strikes.length, strikes.length, null);
-    const fleet = await this.#fleet.finish();
+    const fleet = await this.#fleet.finish(failure ? stoppedDrainMs : drainMs);
     const audit = await this.#runAudit(failure ? stoppedAuditWaitS : auditWaitS);
     const statuses = await this.#system.statuses();
     this.#observe(statuses);

@@ -29,10 +29,15 @@ export class SimulatorProcess {
     });
   }
 
-  /** Stops publishing, waits for what is in flight, and reports. */
-  finish(): Promise<SimulatorResult> {
+  /** Stops publishing, waits for what is in flight, though not for longer than that, and reports. */
+  async finish(drainMs: number): Promise<SimulatorResult> {
     this.#child.kill("SIGINT");
-    return this.result;
+    const timer = setTimeout(() => this.#child.kill("SIGINT"), drainMs);
+    try {
+      return await this.result;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   kill(): void {

@@ -61,6 +61,11 @@ export function strikePlan(system: { gateways: number; servers: readonly ServerT
   return { decks, gateways };
 }
 
+/** For servers that may lose what they confirmed: what shows that they do. */
+export function lossPlan(servers: readonly ServerTarget[]): StrikePlan {
+  return { decks: [blows("kill", servers)], gateways: 1 };
+}
+
 const delayMsMax = 1500;
 const pauseMsMax = 2500;
 const absenceMsMax = 800;
