@@ -25,6 +25,7 @@ import { PartitionShare } from "./partition-share.ts";
 import { type AttemptStore, PoisonGuard } from "./poison-guard.ts";
 import { readPartition } from "./read-partition.ts";
 import { recover } from "./recover.ts";
+import { stateOrNull } from "./state-or-null.ts";
 
 /** Longest wait for new blocks before halted partitions and the stream's state are looked at again. */
 const IDLE_MAX_MS = 1000;
@@ -334,10 +335,11 @@ class ConsumerLoop implements Consumer {
       );
     }
     for (const cursor of this.#share.cursors) {
-      const { retainedBytes, highest } = await stream.partitionState(cursor.partition);
-      const lag = { retainedBytes, highest };
-      this.#lags.set(cursor.partition, lag);
-      const { unaccounted, lagMs, lagBytes } = partitionStatus(cursor, lag, now());
+      const state = await stateOrNull(stream, cursor.partition);
+      const lag = state && { retainedBytes: state.retainedBytes, highest: state.highest };
+      if (lag) this.#lags.set(cursor.partition, lag);
+      else this.#lags.delete(cursor.partition);
+      const { unaccounted, lagMs, lagBytes } = partitionStatus(cursor, lag ?? undefined, now());
       const isHalted = cursor.halt !== null;
       metrics.partition(cursor.partition, { unaccounted, isHalted, lagMs, lagBytes });
     }

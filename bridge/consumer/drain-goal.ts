@@ -1,5 +1,6 @@
 import type { Position, StreamLog } from "../streams/stream-log.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
+import { stateOrNull } from "./state-or-null.ts";
 
 /** How far a consumer that is to end reads: others may append for ever, what was in the stream when it was asked to is enough. */
 export class DrainGoal {
@@ -15,7 +16,8 @@ export class DrainGoal {
   async isReached(cursors: readonly PartitionCursor[]): Promise<boolean> {
     let isReached = true;
     for (const { partition, position, halt } of cursors) {
-      const highest = this.#highest.get(partition) ?? (await this.#stream.partitionState(partition)).highest;
+      const known = this.#highest.get(partition) ?? (await stateOrNull(this.#stream, partition))?.highest;
+      const highest = known ?? position;
       this.#highest.set(partition, highest);
       if (!halt && this.#stream.comparePositions(position, highest) < 0) isReached = false;
     }

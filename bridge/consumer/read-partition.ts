@@ -4,6 +4,7 @@ import type { ConsumerContext } from "./consumer-ports.ts";
 import { fileMessages } from "./file-messages.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import { acceptGapCommand, type PartitionHalt } from "./partition-halt.ts";
+import { stateOrNull } from "./state-or-null.ts";
 import { surveyGap } from "./survey-gap.ts";
 import { type RefusedBlock, takeBlocks } from "./take-blocks.ts";
 
@@ -73,8 +74,8 @@ async function resumePosition(
 ): Promise<Position | null> {
   const { resumeAfter } = gap.details;
   if (typeof resumeAfter === "string") return resumeAfter;
-  const { trimmedUpTo, highest } = await context.stream.partitionState(cursor.partition);
-  for (const position of [trimmedUpTo, highest])
+  const state = await stateOrNull(context.stream, cursor.partition);
+  for (const position of state ? [state.trimmedUpTo, state.highest] : [])
     if (context.stream.comparePositions(position, cursor.position) > 0) return position;
   return null;
 }
@@ -115,7 +116,7 @@ function resumeOf(cursor: PartitionCursor, { code, resumeAfter }: RefusedBlock):
     case "BLOCK_CORRUPT":
     case "BLOCK_FOREIGN":
       return resumeAfter === null
-        ? "restore the stream from a copy, or give up what is missing: tidegate stream new"
+        ? "restore the stream from a copy; or stop its gateways, give up what is missing with `tidegate stream new`, and start them again"
         : acceptGapCommand(cursor.partition);
     default:
       return code satisfies never;

@@ -13,7 +13,7 @@ const passing = /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY|NOREPLI
  */
 export function redisError(cause: unknown, doing: string): BridgeError {
   if (cause instanceof BridgeError) return cause;
-  const text = cause instanceof Error ? cause.message : String(cause);
+  const text = textOf(cause);
   const of = (
     code: "REDIS_FULL" | "REDIS_DENIED" | "REDIS_KEY_TYPE" | "REDIS_UNAVAILABLE",
     retryable: boolean,
@@ -23,4 +23,12 @@ export function redisError(cause: unknown, doing: string): BridgeError {
   if (denied.test(text)) return of("REDIS_DENIED", false);
   if (/^WRONGTYPE\b/.test(text)) return of("REDIS_KEY_TYPE", false);
   return of("REDIS_UNAVAILABLE", true);
+}
+
+/** What the client library says of a server that is away is of no use to whoever reads it. */
+function textOf(cause: unknown): string {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  if (/^Stream isn't writeable|^Connection is closed/.test(text))
+    return "there is no connection to the server";
+  return /^Command timed out/.test(text) ? "the server has not answered in time" : text;
 }

@@ -6,6 +6,10 @@ import type { Position } from "../stream-log.ts";
 import { appendBlocks } from "./partition-scripts.ts";
 import { type EntryId, entryOfPosition, noEntry } from "./redis-position.ts";
 
+/** What an operator can do about a server that lost what it confirmed. */
+export const lossMend =
+  "Bring back the server's data; or stop the gateways, give up what is missing with `tidegate stream new`, and start them again";
+
 /** One call takes what waits, up to this. */
 const callBytesMax = 8 * 1024 * 1024;
 const callBlocksMax = 1000;
@@ -151,14 +155,15 @@ function refused(partition: number, why: string): BridgeError {
     const text = `partition ${partition} takes no more blocks: somebody else wrote an entry to its log, with an id in the future. Remove it (XDEL, then XSETID), or start another stream with \`tidegate stream new\``;
     return new BridgeError("STREAM_DAMAGED", text, { retryable: false, details: { partition } });
   }
+  if (why.startsWith("retired ")) {
+    const text = `partition ${partition} was closed when the stream ${why.replace("retired ", "")} was started: restart this gateway to use that one`;
+    return new BridgeError("STREAM_GAP", text, { retryable: false, details: { partition } });
+  }
   const reasons: Record<string, string> = {
     gone: "its keys are gone: the server was emptied or replaced",
     "rolled-back": "the server lacks entries that it had confirmed: it was restored from an older copy",
   };
-  const reason =
-    reasons[why] ??
-    `it was closed when the stream ${why.replace("retired ", "")} was started; restart Tidegate`;
-  const text = `partition ${partition} takes no more blocks: ${reason}. Bring back the server's data, or give up what is missing with \`tidegate stream new\``;
+  const text = `partition ${partition} takes no more blocks: ${reasons[why] ?? why}. ${lossMend}`;
   return new BridgeError("STREAM_GAP", text, { retryable: false, details: { partition } });
 }
 

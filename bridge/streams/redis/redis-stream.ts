@@ -12,7 +12,7 @@ import { AppendWaiter } from "./append-waiter.ts";
 import { checkPartitionCount, readRecord } from "./create-stream.ts";
 import type { MemoryPressure } from "./memory-pressure.ts";
 import { holdsEntry } from "./partition-scripts.ts";
-import { RedisAppender } from "./redis-appender.ts";
+import { lossMend, RedisAppender } from "./redis-appender.ts";
 import { compareRedisPositions, entryOfPosition, noEntry } from "./redis-position.ts";
 import { RedisReader } from "./redis-reader.ts";
 import { createRedisStreamMetrics } from "./redis-stream-metrics.ts";
@@ -193,7 +193,7 @@ class ServerStream implements RedisStream {
 
   status(): RedisStreamStatus {
     const { durability, replicas } = this.#config;
-    const held = this.#watch.hold(null);
+    const held = this.#watch.lost() ?? this.#watch.hold(null);
     return {
       ...this.#watch.status(),
       durability,
@@ -215,8 +215,7 @@ class ServerStream implements RedisStream {
     const record = await readRecord(this.#client, prefix);
     const key = metaKey(prefix);
     if (!record) return [loss(null, `the key ${key} is gone: the server was emptied or replaced`)];
-    if (record.streamId !== this.streamId)
-      return [loss(null, `${key} names the stream ${record.streamId} now: restart Tidegate to use that one`)];
+    if (record.streamId !== this.streamId) return [replaced(key, record)];
     const losses: Loss[] = [];
     for (let partition = 0; isThorough && partition < this.partitionCount; partition++) {
       const { ms, number } = this.#appender.newest(partition);
@@ -233,6 +232,12 @@ class ServerStream implements RedisStream {
 }
 
 function loss(partition: number | null, why: string): Loss {
-  const text = `the stream is not what it was: ${why}. Bring back the server's data, or give up what is missing with \`tidegate stream new\``;
+  const text = `the stream is not what it was: ${why}. ${lossMend}`;
   return { partition, error: new BridgeError("STREAM_GAP", text, { retryable: false }) };
+}
+
+/** Somebody started another one in its place. */
+function replaced(key: string, { streamId }: RedisStreamRecord): Loss {
+  const text = `${key} names the stream ${streamId} now: restart this gateway to use that one`;
+  return { partition: null, error: new BridgeError("STREAM_GAP", text, { retryable: false }) };
 }

@@ -88,6 +88,11 @@ export class ServerWatch {
     return loss?.error ?? this.#unknown ?? this.#unsafe(true) ?? this.#full();
   }
 
+  /** What is lost of any partition; the first of it. */
+  lost(): BridgeError | null {
+    return this.#lost[0]?.error ?? null;
+  }
+
   /** The server took this much since. */
   appended(bytes: number): void {
     this.#bytesSince += bytes * memoryPerByte;
