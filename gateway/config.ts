@@ -5,6 +5,7 @@ import { bridgeConfigSchemas } from "../bridge/index.ts";
 import { brokerConfigSchema } from "../broker/index.ts";
 import { GatewayError } from "./errors.ts";
 import { type Backends, readBackends, settleDefaults } from "./settings/backends.ts";
+import { commandFlags } from "./settings/command-flags.ts";
 import { gatewayConfigSchema } from "./settings/gateway-schema.ts";
 import { deepFreeze, readSettings } from "./settings/read-settings.ts";
 import { shownSetting } from "./settings/secrets.ts";
@@ -38,6 +39,8 @@ export type Settings = DeepReadonly<Static<typeof configSchema>>;
 export interface GatewayConfig extends Settings {
   /** What the URLs of stream and window name. */
   readonly backends: Backends;
+  /** What other commands have to be given to mean the same. */
+  readonly flags: ReturnType<typeof commandFlags>;
   /** Absolute paths of what the data folder holds. */
   readonly folders: {
     readonly data: string;
@@ -79,7 +82,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   if (faults.length > 0 || !backends) throw configError(faults);
   const origins = new Map(reading.origins);
   const settings = settleDefaults(given, backends, origins);
-  return { config: complete(settings, backends), origins };
+  return { config: complete(settings, backends, { origins, file: sources.file }), origins };
 }
 
 export function configSettings(): Setting[] {
@@ -133,11 +136,21 @@ export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-function complete(settings: Settings, backends: Backends): GatewayConfig {
+function complete(
+  settings: Settings,
+  backends: Backends,
+  { origins, file }: { origins: ReadonlyMap<string, string>; file: string | null },
+): GatewayConfig {
   const data = resolve(settings.data);
   const lake = settings.lake?.url === undefined ? join(data, "lake") : lakeFolder(settings.lake.url);
   const folders = { data, registry: join(data, "registry"), stream: join(data, "stream"), lake };
-  return deepFreeze({ ...settings, lake: settings.lake ?? {}, backends, folders });
+  const configFile = file === null ? null : resolve(file);
+  const said = (path: string, value: string | undefined): string | null =>
+    value === undefined || origins.get(path) === "default" || origins.get(path) === file ? null : value;
+  const streamUrl = said("stream.url", settings.stream.url);
+  const lakeUrl = said("lake.url", settings.lake?.url === undefined ? undefined : `file:${lake}`);
+  const flags = commandFlags({ configFile, data, streamUrl, lakeUrl });
+  return deepFreeze({ ...settings, lake: settings.lake ?? {}, backends, folders, flags });
 }
 
 function lakeFolder(url: string): string {

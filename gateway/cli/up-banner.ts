@@ -1,4 +1,5 @@
 import type { GatewayConfig } from "../config.ts";
+import { shellWord } from "../settings/command-flags.ts";
 import { shownUrl } from "../settings/secrets.ts";
 
 export interface Places {
@@ -12,8 +13,8 @@ export interface Places {
 /** What a person sees when the gateway is ready: where everything is, and what to type next. */
 export function bannerText(config: GatewayConfig, places: Places): string {
   const [host, port] = splitAddress(places.mqtt ?? "HOST:1883");
-  const dataFlag = config.data === "./data" ? "" : ` --data ${quoted(config.data)}`;
-  const lakeFlag = config.lake.url === undefined ? "" : ` --lake ${quoted(config.lake.url)}`;
+  const dataFlag = config.data === "./data" ? "" : ` --data ${shellWord(config.data)}`;
+  const lakeFlag = config.lake.url === undefined ? "" : ` --lake ${shellWord(config.lake.url)}`;
   const address = `${host === "127.0.0.1" ? "" : `-h ${host} `}${port === "1883" ? "" : `-p ${port} `}`;
   const lines = [
     "",
@@ -53,9 +54,4 @@ function sharedPlaces(config: GatewayConfig): string[] {
 function splitAddress(address: string): [host: string, port: string] {
   const colon = address.lastIndexOf(":");
   return [address.slice(0, colon).replaceAll(/[[\]]/g, ""), address.slice(colon + 1)];
-}
-
-/** For a POSIX shell. */
-function quoted(text: string): string {
-  return /^[\w./:-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

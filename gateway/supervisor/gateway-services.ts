@@ -5,6 +5,7 @@ import { GatewayError } from "../errors.ts";
 import { type GatewayMetrics, mergedMetrics } from "../metrics.ts";
 import type { Devices } from "../registry/devices.ts";
 import type { Topics } from "../registry/topics.ts";
+import { completeCommands } from "../settings/command-flags.ts";
 import { shownUrl } from "../settings/secrets.ts";
 import {
   type BrokerProcessStatus,
@@ -45,9 +46,9 @@ export function createServices(parts: ServiceParts): ApiServices {
       const broker = await brokerStatus(supervisor);
       // A broker's gateway is ready while publishes are acknowledged, whatever the consumer does.
       const consumer = supervisor.child("broker") ? null : await consumerStatus(supervisor);
-      return readinessOf(supervisor, { broker, consumer });
+      return withCommands(readinessOf(supervisor, { broker, consumer }), parts.config.flags);
     },
-    status: () => gatewayStatus(parts),
+    status: async () => withCommands(await gatewayStatus(parts), parts.config.flags),
     metrics: () => collectMetrics(parts),
     acceptGap: async (partition) => {
       const consumer = supervisor.child("consumer");
@@ -76,6 +77,15 @@ async function gatewayStatus(parts: ServiceParts): Promise<GatewayStatus> {
   };
 }
 
+/** The same, with the commands in its texts completed. */
+function withCommands<Tree>(tree: Tree, flags: GatewayConfig["flags"]): Tree {
+  if (typeof tree === "string") return completeCommands(tree, flags) as Tree;
+  if (Array.isArray(tree)) return tree.map((item) => withCommands(item, flags)) as Tree;
+  if (typeof tree !== "object" || tree === null) return tree;
+  const entries = Object.entries(tree).map(([name, value]) => [name, withCommands(value, flags)]);
+  return Object.fromEntries(entries) as Tree;
+}
+
 interface ChildStatuses {
   readonly broker: BrokerProcessStatus | null;
   readonly consumer: ConsumerProcessStatus | null;
@@ -84,10 +94,11 @@ interface ChildStatuses {
 /** Processes that run are not enough: publishes have to be acknowledged. */
 function readinessOf(supervisor: Supervisor, { broker, consumer }: ChildStatuses): Readiness {
   const processes = supervisor.readiness();
-  if (!processes.isReady) return processes;
-  const reasons = supervisor.child("broker")
+  if (!processes.isReady && !broker) return processes;
+  const working = supervisor.child("broker")
     ? reasonsNotAcknowledging(broker, Date.now())
     : reasonsNotFiling(consumer);
+  const reasons = [...processes.reasons, ...working];
   return { isReady: reasons.length === 0, reasons };
 }
 

@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
 import type { GatewayMetrics } from "../metrics.ts";
+import { completeCommands } from "../settings/command-flags.ts";
 import { type CommittedPositions, type FromChild, type RoleName, roleNames } from "./messages.ts";
 import { identifyProcess, type ProcessIdentity } from "./process-identity.ts";
 import { writeProcessRecord } from "./process-record.ts";
@@ -117,8 +118,9 @@ export class Supervisor {
     if (message.type !== "refused" || this.#wasReady || this.#isStopping) return;
     const { code, retryable, message: text } = message.refusal;
     if (retryable || refusalsToLiveWith.has(code)) return;
+    const cause = completeCommands(text, this.#options.config.flags);
     this.#settleStarted.reject(
-      new GatewayError("CHILD_FAILED", `The ${role} can't start (${code}): ${text}`, {
+      new GatewayError("CHILD_FAILED", `The ${role} can't start (${code}): ${cause}`, {
         retryable: false,
         details: { role, code },
       }),

@@ -57,7 +57,21 @@ export async function runCli(
   args: readonly string[],
   environment: Record<string, string> = {},
 ): Promise<CliResult> {
-  const child = spawn(process.execPath, [...program, ...args], {
+  return await collect(process.execPath, [...program, ...args], environment);
+}
+
+/** Runs a command line as somebody types it into a shell. */
+export async function runShellCommand(command: string): Promise<CliResult> {
+  const words = [process.execPath, ...program].map((word) => `'${word}'`).join(" ");
+  return await collect("sh", ["-c", command.replace(/^(npx )?tidegate /, () => `${words} `)], {});
+}
+
+async function collect(
+  file: string,
+  args: readonly string[],
+  environment: Record<string, string>,
+): Promise<CliResult> {
+  const child = spawn(file, args, {
     cwd: root,
     env: { ...process.env, ...environment },
     stdio: ["ignore", "pipe", "pipe"],

@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { stopReading } from "../support/kill-gateway.ts";
+import { RedisServer } from "../support/redis-server.ts";
+import { SharedGateways } from "../support/shared-gateways.ts";
+
+const settleMs = 1_500;
+
+describe("a Redis that is emptied under two gateways and a fleet", { concurrency: false }, () => {
+  const open: { destroy(): Promise<void> }[] = [];
+  after(async () => {
+    for (const each of open.reverse()) await each.destroy();
+  });
+
+  async function start(): Promise<{ server: RedisServer; gateways: SharedGateways }> {
+    const server = await RedisServer.start();
+    open.push(server);
+    const gateways = await SharedGateways.start(2, ["--stream", server.url, "--window", server.url]);
+    open.push(gateways);
+    return { server, gateways };
+  }
+
+  async function untilStopped(gateways: SharedGateways): Promise<void> {
+    await gateways.at(0).until("the partitions have stopped", async () => {
+      const partitions = (await gateways.statuses()).flatMap(({ consumer }) => consumer?.partitions ?? []);
+      return partitions.length === 4 && partitions.every(({ halt }) => halt?.code === "STREAM_GAP");
+    });
+  }
+
+  async function filed(gateways: SharedGateways): Promise<number> {
+    return (await gateways.statuses()).reduce((sum, { books }) => sum + (books?.filed ?? 0), 0);
+  }
+
+  test("FLUSHALL: all stop without a process ending, the command in the status resumes, and the audit finds what nobody had read, and only that", async () => {
+    const { server, gateways } = await start();
+    const fleet = gateways.fleet({ rate: 800, durationS: 12 });
+    await gateways.untilAcknowledged(1_500);
+    for (const gateway of gateways.all) stopReading(gateway);
+    await gateways.untilAcknowledged(800);
+    const admin = server.client();
+    await admin.flushall();
+    admin.disconnect();
+    for (const gateway of gateways.all) process.kill(gateway.childPid("consumer") ?? 0, "SIGCONT");
+    const command = await gateways.mendCommand();
+    await untilStopped(gateways);
+    const before = await gateways.acknowledged();
+    await delay(settleMs);
+    assert.equal(await gateways.acknowledged(), before, "nothing is acknowledged any more");
+    const [acknowledged, inTables] = [await gateways.acknowledged(), await filed(gateways)];
+    for (const { processes } of await gateways.statuses())
+      assert.deepEqual(
+        processes.map(({ restarts }) => restarts),
+        [0, 0],
+      );
+    await gateways.follow(command);
+    const { acked, gaveUp, unsent } = (await fleet.ended).json as Record<string, number>;
+    assert.deepEqual({ acked, gaveUp, unsent }, { acked: 9_600, gaveUp: 0, unsent: 0 });
+    const { stored, lost, ...flaws } = await gateways.audit(fleet.ledger, 5);
+    assert.deepEqual([flaws.duplicated, flaws.phantom, flaws.altered], [0, 0, 0]);
+    assert.ok(lost > 0, "what was not filed is gone");
+    // A message that was filed but not acknowledged when the server was emptied was sent again.
+    assert.ok(
+      lost >= acknowledged - inTables && lost <= acknowledged,
+      `${lost} lost, ${acknowledged} acknowledged`,
+    );
+    assert.equal(stored, 9_600 - lost);
+  });
+});
