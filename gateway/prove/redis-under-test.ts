@@ -36,8 +36,13 @@ export class RedisUnderTest {
     mkdirSync(options.folder, { recursive: true });
     const port = await freePort();
     const server = new RedisUnderTest(options, port, await FaultProxy.listen(port));
-    await server.start();
-    return server;
+    try {
+      await server.start();
+      return server;
+    } catch (error) {
+      await server.close();
+      throw error;
+    }
   }
 
   /** For the gateways. */
