@@ -37,7 +37,7 @@ for (const name of asked.length > 0 ? asked : known) {
   const run = spawnSync(process.execPath, ["--expose-gc", "--import", "tsx", join(folder, `${name}.ts`)], {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],
-    timeout: 600_000,
+    timeout: 7_200_000,
     maxBuffer: 64 * 1024 * 1024,
   });
   results[name] = lastJsonLine(run.stdout);
