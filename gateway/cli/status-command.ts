@@ -3,6 +3,7 @@ import type { RedisStreamStatus } from "../../bridge/index.ts";
 import type { GatewayStatus } from "../supervisor/gateway-status.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, type ConfigFlags } from "./config-options.ts";
+import { givenUpText } from "./given-up-text.ts";
 import { textTable } from "./text-table.ts";
 
 export function addStatusCommand(program: Command, environment: CommandEnvironment): void {
@@ -33,6 +34,7 @@ function statusText(status: GatewayStatus): string {
     ),
     ...brokerText(status),
     ...streamText(status),
+    ...replacementText(status),
     "",
     ...booksText(status),
   ];
@@ -67,6 +69,15 @@ function streamText({ broker, consumer, stream }: GatewayStatus): string[] {
     return [`Stream: ${space.retainedBytes} of ${space.maxBytes} bytes wait for the lake or for trimming`];
   const redis = broker?.redis ?? consumer?.redis;
   return redis ? redisText(stream, redis) : [];
+}
+
+/** For as long as the stream is used: what was acknowledged and is in no table is not forgotten. */
+function replacementText({ broker, consumer }: GatewayStatus): string[] {
+  const replacement = broker?.replacement ?? consumer?.replacement;
+  if (!replacement || replacement.unread?.messages === 0) return [];
+  const { replaces, unread, atMs } = replacement;
+  const at = new Date(atMs).toISOString();
+  return [`  ! Given up at ${at} with the stream ${replaces ?? "before this one"}: ${givenUpText(unread)}.`];
 }
 
 const percent = (share: number) => `${Math.round(share * 100)} %`;

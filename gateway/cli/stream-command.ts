@@ -8,6 +8,7 @@ import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
 import { killLeftChildren } from "../supervisor/process-record.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
 import { addBackendOptions, addDataOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
+import { givenUpText } from "./given-up-text.ts";
 
 type Flags = ConfigFlags & { readonly json?: boolean; readonly force?: boolean };
 
@@ -31,15 +32,20 @@ function addNew(stream: Command, environment: CommandEnvironment): void {
   runAction<Flags>(command, environment, async ({ output, flags }) => {
     const { config } = loadCommandConfig(flags, environment.variables);
     const result = await startNew(config, flags.force === true);
-    const { movedTo, replaces } = result;
-    const aside = movedTo === null ? "" : ` The old one is in ${movedTo}.`;
-    const others = replaces ? " Gateways that still run on the old one must be restarted." : "";
-    output.result(
-      result,
-      `The stream ${result.streamId} is new and empty.${aside}${others} Start the gateway with \`tidegate up\`.`,
-    );
+    output.result(result, newStreamText(result));
     return undefined;
   });
+}
+
+function newStreamText({ streamId, movedTo, replaces, unread }: NewStream): string {
+  const others = replaces && !movedTo ? ["Gateways that still run on the old one must be restarted."] : [];
+  return [
+    `The stream ${streamId} is new and empty.`,
+    `Given up with ${replaces ?? "the one before"}: ${givenUpText(unread)}.`,
+    ...(movedTo ? [`The old one is in ${movedTo}.`] : []),
+    ...others,
+    "Start the gateway with `tidegate up`.",
+  ].join(" ");
 }
 
 async function startNew(config: GatewayConfig, force: boolean): Promise<NewStream> {

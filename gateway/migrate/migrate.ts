@@ -80,7 +80,7 @@ async function withRegistry<Result>(
 /** Creates the new stream where there is none; goes on with one that an earlier attempt created. */
 async function makeTarget(config: GatewayConfig): Promise<void> {
   const backend = streamBackend(config);
-  if (!(await backend.hasStream(config))) await backend.startNew(config);
+  if (!(await backend.hasStream(config))) await backend.createBeside(config);
   if (await backend.fitsLake(config)) return;
   throw new GatewayError(
     "MIGRATE_CONFLICT",

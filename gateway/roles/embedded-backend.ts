@@ -9,6 +9,7 @@ import {
   openEmbeddedStream,
   ownEverything,
   partitionKey,
+  replacementOf,
   startNewStream,
 } from "../../bridge/index.ts";
 import type { GatewayConfig } from "../config.ts";
@@ -29,8 +30,18 @@ export const embeddedBackend: StreamBackend = {
   openRegistryForReading: async ({ config }) => LmdbRegistry.openForReading(config.folders.registry),
   hasStream: async ({ folders }) => existsSync(folders.stream),
   fitsLake,
-  startNew: ({ folders, stream }) =>
-    startNewStream({ folder: folders.stream, partitionCount: stream.partitionCount }),
+  createBeside: async ({ folders, stream }) => {
+    await createEmbeddedStream({
+      folder: folders.stream,
+      partitionCount: stream.partitionCount,
+      startedAnew: true,
+    });
+  },
+  startNew: async (config) => {
+    const { folders, stream } = config;
+    const lake = await loadLakeState(config);
+    return await startNewStream({ folder: folders.stream, partitionCount: stream.partitionCount, lake });
+  },
 };
 
 async function openForAppending(context: RoleContext): Promise<AppendEnd> {
@@ -43,7 +54,7 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
   }
   return {
     stream,
-    status: () => ({ space: stream.space(), redis: null }),
+    status: () => ({ space: stream.space(), redis: null, replacement: replacementOf(stream.record) }),
     // What is full holds publishers; it is so until the lake takes more, and new connections make it no worse.
     hasRoomForMore: () => true,
     committed: ({ streamId, positions }) => {
@@ -95,7 +106,7 @@ async function openForReading(context: RoleContext): Promise<ReadEnd> {
   return {
     stream,
     leases: ownEverything(stream.partitionCount),
-    status: () => ({ space: null, redis: null }),
+    status: () => ({ space: null, redis: null, replacement: replacementOf(stream.record) }),
     trim: async (partition, upTo) =>
       committed({ streamId: stream.streamId, positions: { [partition]: upTo } }),
     isUnderPressure: () => pressure.isHigh,

@@ -9,6 +9,7 @@ import {
   openRedisStream,
   type RedisStream,
   type RedisTarget,
+  replacementOf,
   startNewRedisStream,
 } from "../../bridge/index.ts";
 import type { GatewayConfig } from "../config.ts";
@@ -16,6 +17,7 @@ import { createProcessLogger } from "../process-logger.ts";
 import { keepReconciled } from "../registry/keep-reconciled.ts";
 import { RedisRegistry, type RedisRegistryOptions } from "../registry/redis/redis-registry.ts";
 import { gatewayName } from "../supervisor/gateway-name.ts";
+import type { StreamStatus } from "../supervisor/gateway-status.ts";
 import type { RoleContext } from "../supervisor/run-child.ts";
 import { connectRegistry, orMend } from "./connect-redis.ts";
 import { loadLakeState } from "./lake.ts";
@@ -37,12 +39,13 @@ export const redisBackend: StreamBackend = {
     ),
   hasStream,
   fitsLake,
+  createBeside: async (config) => {
+    await orMend("stream", () => createRedisStream({ ...creationOf(config), startedAnew: true }));
+  },
   startNew: async (config) => {
-    const { partitionCount } = config.stream;
-    const logger = createProcessLogger("stream", config);
-    const options = { target: targetOf(config), partitionCount, timeoutMs: config.redis.timeoutMs, logger };
-    const { streamId, replaces } = await orMend("stream", () => startNewRedisStream(options));
-    return { streamId, movedTo: null, replaces };
+    const options = { ...creationOf(config), loadLake: () => loadLakeState(config) };
+    const started = await orMend("stream", () => startNewRedisStream(options));
+    return { ...started, movedTo: null };
   },
 };
 
@@ -74,7 +77,7 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
   }
   return {
     stream,
-    status: () => ({ space: null, redis: stream.status() }),
+    status: () => statusOf(stream),
     hasRoomForMore: () => stream.pressure() !== "refuse",
   };
 }
@@ -122,7 +125,7 @@ async function openForReading(context: RoleContext): Promise<ReadEnd> {
   return {
     stream,
     leases,
-    status: () => ({ space: null, redis: stream.status() }),
+    status: () => statusOf(stream),
     trim: (partition, upTo) => stream.trim(partition, upTo),
     isUnderPressure: () => stream.pressure() !== "none",
     drainMaxMs: config.shutdown.timeoutMs * drainShare,
@@ -150,41 +153,53 @@ async function openOnceThere(
 }
 
 async function hasStream(config: GatewayConfig): Promise<boolean> {
-  const logger = createProcessLogger("stream", config);
-  const target = targetOf(config);
-  try {
-    const stream = await orMend("stream", () =>
-      openRedisStream({ ...config.redis, target, mode: "read", logger }),
-    );
-    await stream.close();
-    return true;
-  } catch (error) {
-    if (error instanceof BridgeError && error.code === "STREAM_MISSING") return false;
-    throw error;
-  }
+  return await isSound(config, missing, async () => {});
 }
 
 async function fitsLake(config: GatewayConfig): Promise<boolean> {
+  return await isSound(config, unfit, (stream) => checkAgainstLake(stream, () => loadLakeState(config)));
+}
+
+const missing: ReadonlySet<string> = new Set(["STREAM_MISSING"]);
+
+/** A server that is away or refuses us says nothing of the stream, and what a newer version wrote may be in order. */
+const unfit: ReadonlySet<string> = new Set(["STREAM_MISSING", "STREAM_GAP", "STREAM_DAMAGED"]);
+
+/** False where opening the stream, or the check of it, fails with one of the codes. */
+async function isSound(
+  config: GatewayConfig,
+  faults: ReadonlySet<string>,
+  check: (stream: RedisStream) => Promise<void>,
+): Promise<boolean> {
   const logger = createProcessLogger("stream", config);
-  const target = targetOf(config);
+  const options = { ...config.redis, target: targetOf(config), mode: "read", logger } as const;
   try {
-    const stream = await orMend("stream", () =>
-      openRedisStream({ ...config.redis, target, mode: "read", logger }),
-    );
+    const stream = await orMend("stream", () => openRedisStream(options));
     try {
-      await checkAgainstLake(stream, () => loadLakeState(config));
+      await check(stream);
       return true;
     } finally {
       await stream.close();
     }
   } catch (error) {
-    if (error instanceof BridgeError && unfit.has(error.code)) return false;
+    if (error instanceof BridgeError && faults.has(error.code)) return false;
     throw error;
   }
 }
 
-/** A server that is away or refuses us says nothing of the stream, and what a newer version wrote may be in order. */
-const unfit: ReadonlySet<string> = new Set(["STREAM_MISSING", "STREAM_GAP", "STREAM_DAMAGED"]);
+function statusOf(stream: RedisStream): StreamStatus {
+  return { space: null, redis: stream.status(), replacement: replacementOf(stream.record) };
+}
+
+function creationOf(config: GatewayConfig) {
+  const { stream, redis } = config;
+  return {
+    target: targetOf(config),
+    partitionCount: stream.partitionCount,
+    timeoutMs: redis.timeoutMs,
+    logger: createProcessLogger("stream", config),
+  };
+}
 
 async function registryOptions(
   config: GatewayConfig,

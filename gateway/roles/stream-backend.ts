@@ -1,4 +1,4 @@
-import type { PartitionLeases, StreamLog } from "../../bridge/index.ts";
+import type { PartitionLeases, StreamLog, UnreadRecords } from "../../bridge/index.ts";
 import type { GatewayConfig } from "../config.ts";
 import type { RegistryStore } from "../registry/registry-store.ts";
 import type { StreamStatus } from "../supervisor/gateway-status.ts";
@@ -34,10 +34,12 @@ export interface ReadEnd {
 
 export interface NewStream {
   readonly streamId: string;
-  /** Folder of the old one; null where it has none. */
+  /** Folder of the old one; null where it has none, and where it stays on the same server for a week. */
   readonly movedTo: string | null;
-  /** Id of the old one, where it stays on the same server for a week. */
-  readonly replaces?: string | null;
+  /** Id of the old one; null where none could be read. */
+  readonly replaces: string | null;
+  /** What the old one held and nobody files any more; null = unknown. */
+  readonly unread: UnreadRecords | null;
 }
 
 /** What a kind of stream needs composed differently. */
@@ -52,6 +54,8 @@ export interface StreamBackend {
   hasStream(config: GatewayConfig): Promise<boolean>;
   /** False where stream and lake don't fit, or there is no stream. */
   fitsLake(config: GatewayConfig): Promise<boolean>;
+  /** Creates an empty stream where there is none, for a lake that knows another of which everything gets filed. */
+  createBeside(config: GatewayConfig): Promise<void>;
   /** Puts the stream aside and creates an empty one. */
   startNew(config: GatewayConfig): Promise<NewStream>;
 }

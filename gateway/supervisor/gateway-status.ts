@@ -1,14 +1,23 @@
-import type { ConsumerStatus, ProducerStatus, RedisStreamStatus, SpaceStatus } from "../../bridge/index.ts";
+import type {
+  ConsumerStatus,
+  ProducerStatus,
+  RedisStreamStatus,
+  SpaceStatus,
+  StreamReplacement,
+} from "../../bridge/index.ts";
 import type { BrokerStatus } from "../../broker/index.ts";
 import type { RegistryStatus } from "../registry/registry-store.ts";
 import type { RoleName } from "./messages.ts";
 import type { ChildStatus } from "./supervised-child.ts";
 
-/** A stream as one process sees it: of the kind that it has, the other is null. */
+/** A stream as one process sees it. */
 export interface StreamStatus {
-  /** Of the embedded stream, as the process that appends knows it. */
+  /** Of the embedded stream, as the process that appends knows it; null of any other. */
   readonly space: SpaceStatus | null;
+  /** Of a stream in Redis; null of any other. */
   readonly redis: RedisStreamStatus | null;
+  /** Where `tidegate stream new` put it in place of another: for as long as this stream is used. */
+  readonly replacement: StreamReplacement | null;
 }
 
 export interface BrokerProcessStatus extends BrokerStatus, StreamStatus {

@@ -8,6 +8,7 @@ import { createRedisStream, startNewRedisStream } from "../../bridge/streams/red
 import type { RedisStream } from "../../bridge/streams/redis/redis-stream.ts";
 import { partitionKeys } from "../../bridge/streams/redis/stream-keys.ts";
 import type { Position, StreamEntry } from "../../bridge/streams/stream-log.ts";
+import { lakeWith } from "../support/lake-state.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import {
   block,
@@ -292,9 +293,10 @@ test("a new stream closes the old one: who still has it open can append no more,
   const losses: BridgeError[] = [];
   const { target, stream } = await newTestStream(server.url, { onLost: (error) => losses.push(error) });
   const [position = ""] = await appended(stream, 1);
-  const options = { target, partitionCount: 3, timeoutMs, logger: silentLogger };
-  const { streamId, replaces } = await startNewRedisStream(options);
-  assert.equal(replaces, stream.streamId);
+  const loadLake = async () => lakeWith({ [`${stream.streamId}/0`]: position });
+  const options = { target, partitionCount: 3, timeoutMs, logger: silentLogger, loadLake };
+  const { streamId, replaces, unread } = await startNewRedisStream(options);
+  assert.deepEqual([replaces, unread], [stream.streamId, { blocks: 0, messages: 0 }]);
   await assert.rejects(stream.append(0, block(1)), {
     code: "STREAM_GAP",
     message: new RegExp(`${streamId}.*restart`),
@@ -305,8 +307,8 @@ test("a new stream closes the old one: who still has it open can append no more,
     assert.ok((await admin.ttl(key)) > 6 * 24 * 3600);
   const fresh = await openTestStream(target, { partitionCount: 3 });
   assert.deepEqual(
-    [fresh.streamId, fresh.record.startedAnew, fresh.record.replaces],
-    [streamId, true, stream.streamId],
+    [fresh.streamId, fresh.record.startedAnew, fresh.record.replaces, fresh.record.unread],
+    [streamId, true, stream.streamId, unread],
   );
   await fresh.append(2, block(1));
   assert.equal((await createRedisStream(options)).streamId, streamId);

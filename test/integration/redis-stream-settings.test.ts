@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Redis } from "ioredis";
 import { createRedisStream, startNewRedisStream } from "../../bridge/streams/redis/create-stream.ts";
+import { lakeWith } from "../support/lake-state.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import {
   block,
@@ -137,7 +138,13 @@ test("the rights that the README lists are enough", async () => {
   await woken;
   await stream.trim(0, position);
   await stream.close();
-  await startNewRedisStream({ target, partitionCount: 1, timeoutMs, logger: silentLogger });
+  const loadLake = async () => lakeWith({});
+  const renewed = { target, partitionCount: 1, timeoutMs, logger: silentLogger, loadLake };
+  assert.equal(
+    (await startNewRedisStream(renewed)).unread,
+    null,
+    "its only block is trimmed, and in no lake",
+  );
 });
 
 test("a replica is refused, and a master that became one holds appends", async () => {

@@ -77,14 +77,17 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
       const refusal = await untilRefused(gateway);
       assert.match(refusal, /^broker: STREAM_GAP: /);
       assert.match(refusal, says);
-      assert.match(refusal, /`tidegate stream new`/);
+      assert.match(refusal, /`tidegate stream new --data /);
       await assert.rejects(connectClient(gateway.mqttUrl), /ECONNREFUSED/);
       await gateway.stop();
 
       const renewed = await runCommand(["stream", "new", "--data", dataFolder, "--json"]);
       assert.equal(renewed.code, 0, renewed.stderr);
+      assert.equal((renewed.json as { unread: unknown }).unread, null, "nobody knows what is lost");
       await gateway.start();
       await gateway.waitUntilReady();
+      const { stdout } = await runCommand(["status", "--data", dataFolder]);
+      assert.match(stdout, /! Given up at .*: an unknown number of messages/);
       await publishAll(gateway, fromD1("b", "c"));
       await untilFiledAndTrimmed(gateway);
       const { isReady, consumer, books } = await statusOf(gateway);

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { Value } from "@sinclair/typebox/value";
 import type { Registry } from "prom-client";
 import { BridgeError } from "../../errors.ts";
-import { compareDecimalPositions, entryNumberOf, positionOf } from "../decimal-position.ts";
+import { compareDecimalPositions, entryNumberOf } from "../decimal-position.ts";
 import type { PartitionState, Position, StreamEntry, StreamLog } from "../stream-log.ts";
 import { embeddedStreamConfigSchema } from "./embedded-config.ts";
 import { FileRoom } from "./file-room.ts";
@@ -183,12 +183,7 @@ class LmdbStream implements EmbeddedStream {
 
   async partitionState(partition: number): Promise<PartitionState> {
     this.#checkOpen();
-    const { highest, trimmedUpTo, appendedBytes, trimmedBytes } = this.#reader.partition(partition);
-    return {
-      highest: positionOf(highest),
-      trimmedUpTo: positionOf(trimmedUpTo),
-      retainedBytes: appendedBytes - trimmedBytes,
-    };
+    return this.#reader.partitionState(partition);
   }
 
   comparePositions(left: Position, right: Position): number {

@@ -2,7 +2,11 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { BridgeError } from "../../errors.ts";
+import type { LakeState } from "../../storage/commit-log.ts";
+import { compareDecimalPositions } from "../decimal-position.ts";
+import { countUnread, nothingUnread, type UnreadRecords } from "../stream-replacement.ts";
 import { openStreamDatabase, type StreamDatabase, syncFolder } from "./stream-file.ts";
+import { StreamReader } from "./stream-reader.ts";
 import {
   decodeStreamRecord,
   emptyPartition,
@@ -21,31 +25,37 @@ const smallMapBytes = 16 * 1024 * 1024;
 /**
  * Creates the stream of a folder that does not exist yet or is empty, whole or not at all: it is made beside it and renamed.
  * @param options.partitionCount Fixed for the stream's life.
+ * @param options.startedAnew True: it may continue a lake that holds positions of other streams, of which nothing is given up.
  */
 export async function createEmbeddedStream(options: {
   folder: string;
   partitionCount: number;
+  startedAnew?: boolean;
   now?: () => number;
 }): Promise<StreamRecord> {
-  return await createStream({ ...options, startedAnew: false, replaces: null });
+  const { startedAnew = false } = options;
+  const unread = startedAnew ? nothingUnread : null;
+  return await createStream({ ...options, startedAnew, replaces: null, unread });
 }
 
 /**
  * The operator's way on after a loss: moves the folder aside (its name gets the old stream id) and creates a new stream, marked so
  * that `checkStreamAgainstLake` lets it pass although the lake knows others. Nothing may have the stream open.
- * Blocks of the old stream that were not filed stay in the folder that was moved; no consumer reads them any more.
+ * Blocks of the old stream that were not filed stay in the folder that was moved; no consumer reads them any more. How many they are
+ * is counted first.
  */
 export async function startNewStream(options: {
   folder: string;
   partitionCount: number;
+  lake: LakeState;
   now?: () => number;
-}): Promise<{ streamId: string; movedTo: string | null }> {
+}): Promise<{ streamId: string; movedTo: string | null } & Old> {
   const folder = resolve(options.folder);
-  const replaces = existsSync(folder) ? await streamIdIn(folder) : null;
+  const { replaces, unread } = await oldStreamIn(folder, options.lake);
   const movedTo = existsSync(folder) ? freeName(`${folder}.${replaces ?? "unreadable"}`) : null;
   if (movedTo) renameSync(folder, movedTo);
-  const { streamId } = await createStream({ ...options, startedAnew: true, replaces });
-  return { streamId, movedTo };
+  const { streamId } = await createStream({ ...options, startedAnew: true, replaces, unread });
+  return { streamId, movedTo, replaces, unread };
 }
 
 /** Renames the folder of a stream that has been carried elsewhere whole, so that nobody appends to it. Nothing may have it open. */
@@ -69,6 +79,7 @@ async function createStream(options: {
   partitionCount: number;
   startedAnew: boolean;
   replaces: string | null;
+  unread: UnreadRecords | null;
   now?: () => number;
 }): Promise<StreamRecord> {
   const folder = resolve(options.folder);
@@ -83,6 +94,7 @@ async function createStream(options: {
     createdAtMs: (options.now ?? Date.now)(),
     startedAnew: options.startedAnew,
     replaces: options.replaces,
+    unread: options.unread,
   };
   const draft = `${folder}.creating`;
   rmSync(draft, { recursive: true, force: true });
@@ -108,14 +120,31 @@ async function writeFirstRecords(folder: string, record: StreamRecord): Promise<
   }
 }
 
-/** The id of the stream in a folder; null where nothing readable stands there. */
-async function streamIdIn(folder: string): Promise<string | null> {
+type Old = Pick<StreamRecord, "replaces" | "unread">;
+
+/** The stream in a folder, and what of it the lake lacks; nulls where nothing readable stands there. */
+async function oldStreamIn(folder: string, lake: LakeState): Promise<Old> {
+  if (!existsSync(folder)) return { replaces: null, unread: null };
   let database: StreamDatabase | undefined;
+  let replaces: string | null = null;
   try {
     database = openStreamDatabase(folder, { readOnly: true, mapBytes: smallMapBytes });
-    return readStreamRecord(database, folder).streamId;
+    const { streamId, partitionCount } = readStreamRecord(database, folder);
+    replaces = streamId;
+    const reader = new StreamReader(database, { folder, partitionCount });
+    const unread = await countUnread(
+      {
+        streamId,
+        partitionCount,
+        read: async (partition, after, limits) => reader.read(partition, after, limits),
+        partitionState: async (partition) => reader.partitionState(partition),
+        comparePositions: compareDecimalPositions,
+      },
+      lake,
+    );
+    return { replaces, unread };
   } catch {
-    return null;
+    return { replaces, unread: null };
   } finally {
     await database?.close();
   }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { getLastVersion } from "lmdb";
 import { BridgeError } from "../../errors.ts";
 import { entryNumberOf, positionOf } from "../decimal-position.ts";
-import type { Position, StreamEntry } from "../stream-log.ts";
+import type { PartitionState, Position, StreamEntry } from "../stream-log.ts";
 import { damaged, type StreamDatabase } from "./stream-file.ts";
 import {
   BLOCK_PREFIX_BYTES,
@@ -33,8 +33,15 @@ export class StreamReader {
     this.#seen = Array.from({ length: options.partitionCount }, () => 0);
   }
 
-  partition(index: number): PartitionRecord {
-    return this.#inSnapshot(() => this.#record(index));
+  partitionState(partition: number): PartitionState {
+    const { highest, trimmedUpTo, appendedBytes, trimmedBytes } = this.#inSnapshot(() =>
+      this.#record(partition),
+    );
+    return {
+      highest: positionOf(highest),
+      trimmedUpTo: positionOf(trimmedUpTo),
+      retainedBytes: appendedBytes - trimmedBytes,
+    };
   }
 
   read(partition: number, after: Position, limits: { maxBytes: number; maxEntries: number }): StreamEntry[] {

@@ -1,4 +1,5 @@
 import { BridgeError } from "../../errors.ts";
+import type { UnreadRecords } from "../stream-replacement.ts";
 
 /**
  * What stands in the lmdb database of an embedded stream, format 1. Keys are a kind byte, the partition (2 bytes) and, for blocks, the
@@ -33,6 +34,8 @@ export interface StreamRecord {
   readonly startedAnew: boolean;
   /** The stream it replaced, where that was known. */
   readonly replaces: string | null;
+  /** What that one held and nobody has filed; null where it replaced none, and where nobody knows. */
+  readonly unread: UnreadRecords | null;
 }
 
 export interface PartitionRecord {
@@ -96,7 +99,7 @@ export function decodeStreamRecord(bytes: Uint8Array, folder: string): StreamRec
       retryable: false,
     });
   }
-  return record;
+  return { ...record, unread: record.unread ?? null };
 }
 
 function parseRecord(bytes: Uint8Array): StreamRecord | null {

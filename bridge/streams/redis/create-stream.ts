@@ -5,7 +5,11 @@ import { connectRedis, type RedisClient } from "../../redis/redis-connection.ts"
 import { redisError } from "../../redis/redis-error.ts";
 import { redisScript, runScript } from "../../redis/redis-script.ts";
 import type { RedisTarget } from "../../redis/redis-url.ts";
+import type { LakeState } from "../../storage/commit-log.ts";
+import { countUnread, nothingUnread } from "../stream-replacement.ts";
 import { createPartition, retirePartition } from "./partition-scripts.ts";
+import { compareRedisPositions } from "./redis-position.ts";
+import { RedisReader } from "./redis-reader.ts";
 import { metaKey, partitionKeys } from "./stream-keys.ts";
 import { decodeRecord, encodeRecord, REDIS_STREAM_FORMAT, type RedisStreamRecord } from "./stream-record.ts";
 
@@ -29,7 +33,7 @@ export interface CreateRedisStreamOptions {
   readonly target: RedisTarget;
   /** Fixed for the stream's life. */
   readonly partitionCount: number;
-  /** True: it may continue a lake that holds positions of other streams. */
+  /** True: it may continue a lake that holds positions of other streams, of which nothing is given up. */
   readonly startedAnew?: boolean;
   readonly timeoutMs: number;
   readonly logger: Logger;
@@ -45,7 +49,7 @@ export interface CreateRedisStreamOptions {
 export async function createRedisStream(options: CreateRedisStreamOptions): Promise<RedisStreamRecord> {
   return await withClient(options, async (client) => {
     const { prefix } = options.target;
-    const draft = draftOf(options, null);
+    const draft = draftOf(options, { replaces: null, unread: options.startedAnew ? nothingUnread : null });
     const record = (await readRecord(client, prefix)) ?? (await claim(client, prefix, "", draft));
     checkPartitionCount(record, options.partitionCount, prefix);
     if (record.isReady) return record;
@@ -57,21 +61,24 @@ export async function createRedisStream(options: CreateRedisStreamOptions): Prom
 
 /**
  * The operator's way on after a loss: closes the stream that is there, so that a process that still has it open can append no more, and
- * creates another. Blocks of the old one that were not filed stay for 7 days; no consumer reads them any more.
- * @returns The new stream, and the id of the one it replaced.
+ * creates another. Blocks of the old one that were not filed stay for 7 days; no consumer reads them any more. How many they are is
+ * counted when nobody can append more.
+ * @returns The new stream, the id of the one it replaced, and what is given up (null = unknown).
  */
 export async function startNewRedisStream(
-  options: Omit<CreateRedisStreamOptions, "startedAnew">,
-): Promise<{ streamId: string; replaces: string | null }> {
+  options: Omit<CreateRedisStreamOptions, "startedAnew"> & { readonly loadLake: () => Promise<LakeState> },
+): Promise<{ streamId: string } & Old> {
   return await withClient(options, async (client) => {
     const { prefix } = options.target;
     const old = await readRecord(client, prefix);
-    const draft = draftOf({ ...options, startedAnew: true }, old?.streamId ?? null);
+    const replaces = old?.streamId ?? null;
+    const draft = draftOf({ ...options, startedAnew: true }, { replaces, unread: null });
     await createPartitions(client, prefix, draft);
     // Closed first: between the two steps nothing is acknowledged, and doing it again goes on.
     if (old) await retirePartitions(client, prefix, old, draft.streamId);
-    const record = await claim(client, prefix, old?.streamId ?? "", { ...draft, isReady: true });
-    if (record.streamId === draft.streamId) return { streamId: draft.streamId, replaces: draft.replaces };
+    const unread = old && (await countUnread(partitionsOf(client, prefix, old), await options.loadLake()));
+    const record = await claim(client, prefix, replaces ?? "", { ...draft, unread, isReady: true });
+    if (record.streamId === draft.streamId) return { streamId: draft.streamId, replaces, unread };
     const text = `somebody else started the stream ${record.streamId} at the same time: use that one`;
     throw new BridgeError("STREAM_EXISTS", text, { retryable: false });
   });
@@ -93,14 +100,30 @@ export function checkPartitionCount(
   throw new BridgeError("STREAM_PARTITIONS", text, { retryable: false });
 }
 
-function draftOf(options: CreateRedisStreamOptions, replaces: string | null): RedisStreamRecord {
+function partitionsOf(client: RedisClient, prefix: string, { streamId, partitionCount }: RedisStreamRecord) {
+  const keys = Array.from({ length: partitionCount }, (_, partition) =>
+    partitionKeys(prefix, streamId, partition),
+  );
+  const reader = new RedisReader(client, keys);
+  return {
+    streamId,
+    partitionCount,
+    read: reader.read.bind(reader),
+    partitionState: reader.partitionState.bind(reader),
+    comparePositions: compareRedisPositions,
+  };
+}
+
+type Old = Pick<RedisStreamRecord, "replaces" | "unread">;
+
+function draftOf(options: CreateRedisStreamOptions, old: Old): RedisStreamRecord {
   return {
     format: REDIS_STREAM_FORMAT,
     streamId: randomBytes(16).toString("hex"),
     partitionCount: options.partitionCount,
     createdAtMs: (options.now ?? Date.now)(),
     startedAnew: options.startedAnew ?? false,
-    replaces,
+    ...old,
     isReady: false,
   };
 }

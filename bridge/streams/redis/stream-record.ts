@@ -1,4 +1,5 @@
 import { BridgeError } from "../../errors.ts";
+import type { UnreadRecords } from "../stream-replacement.ts";
 
 export const REDIS_STREAM_FORMAT = 1;
 
@@ -12,6 +13,8 @@ export interface RedisStreamRecord {
   readonly startedAnew: boolean;
   /** The stream that it replaced in this Redis. */
   readonly replaces: string | null;
+  /** What that one held and nobody has filed; null where nobody knows. */
+  readonly unread: UnreadRecords | null;
   /** False while its partitions are being created. */
   readonly isReady: boolean;
 }
@@ -24,6 +27,8 @@ export function encodeRecord(record: RedisStreamRecord): string[] {
     ["createdAtMs", String(record.createdAtMs)],
     ["startedAnew", record.startedAnew ? "1" : "0"],
     ["replaces", record.replaces ?? ""],
+    ["unreadBlocks", String(record.unread?.blocks ?? "")],
+    ["unreadMessages", String(record.unread?.messages ?? "")],
     ["ready", record.isReady ? "1" : "0"],
   ].flat();
 }
@@ -53,6 +58,15 @@ export function decodeRecord(
     createdAtMs: Number(createdAtMs),
     startedAnew: fields["startedAnew"] === "1",
     replaces: replaces === "" ? null : replaces,
+    unread: decodeUnread(fields),
     isReady: fields["ready"] === "1",
   };
+}
+
+function decodeUnread({
+  unreadBlocks = "",
+  unreadMessages = "",
+}: Readonly<Record<string, string>>): UnreadRecords | null {
+  if (unreadBlocks === "" || unreadMessages === "") return null;
+  return { blocks: Number(unreadBlocks), messages: Number(unreadMessages) };
 }

@@ -27,6 +27,7 @@ import {
 import { createEmbeddedStream, startNewStream } from "../../../bridge/streams/embedded/stream-folder.ts";
 import { encodeStreamRecord, streamKey } from "../../../bridge/streams/embedded/stream-records.ts";
 import { START_POSITION } from "../../../bridge/streams/stream-log.ts";
+import { lakeWith } from "../../support/lake-state.ts";
 
 const maxBytes = 64 * 1024 * 1024;
 const everything = { maxBytes, maxEntries: 1000 };
@@ -69,6 +70,7 @@ test("a stream is created once, whole, and opened only where there is one", asyn
       createdAtMs: 77,
       startedAnew: false,
       replaces: null,
+      unread: null,
     });
     await stream.close();
   });
@@ -134,21 +136,25 @@ test("a stream of a newer Tidegate is refused", async () => {
 });
 
 test("a new stream moves the old one aside and knows what it replaces", async () => {
+  const lake = lakeWith({});
   await inFolder(async (folder, root) => {
     const first = await createEmbeddedStream({ folder, partitionCount: 1 });
-    const second = await startNewStream({ folder, partitionCount: 2 });
+    const second = await startNewStream({ folder, partitionCount: 2, lake });
     assert.equal(second.movedTo, `${folder}.${first.streamId}`);
     assert.ok(existsSync(second.movedTo ?? ""));
     const stream = await openForAppend(folder);
     assert.equal(stream.streamId, second.streamId);
-    assert.equal(stream.record.replaces, first.streamId);
+    const known = { replaces: first.streamId, unread: { blocks: 0, messages: 0 } };
+    assert.deepEqual({ replaces: second.replaces, unread: second.unread }, known);
+    assert.deepEqual({ replaces: stream.record.replaces, unread: stream.record.unread }, known);
     assert.equal(stream.record.startedAnew, true);
     await stream.close();
     rmSync(folder, { recursive: true });
-    assert.equal((await startNewStream({ folder, partitionCount: 1 })).movedTo, null);
+    assert.equal((await startNewStream({ folder, partitionCount: 1, lake })).movedTo, null);
     rmSync(streamFile(folder));
-    const third = await startNewStream({ folder, partitionCount: 1 });
+    const third = await startNewStream({ folder, partitionCount: 1, lake });
     assert.match(third.movedTo ?? "", /unreadable$/);
+    assert.deepEqual([third.replaces, third.unread], [null, null]);
     assert.equal(readdirSync(root).length, 3);
   });
 });

@@ -1,0 +1,86 @@
+import { decodeBlockHeader } from "../block/decode-block.ts";
+import { BridgeError } from "../errors.ts";
+import { type LakeState, type Move, partitionKey } from "../storage/commit-log.ts";
+import { START_POSITION, type StreamLog } from "./stream-log.ts";
+
+/** What a stream holds and the lake does not: blocks with messages, without copies of re-sent ones. */
+export interface UnreadRecords {
+  readonly blocks: number;
+  readonly messages: number;
+}
+
+/** What a stream that an operator started anew took the place of. */
+export interface StreamReplacement {
+  /** Null where no stream could be read there. */
+  readonly replaces: string | null;
+  /** What is given up: acknowledged, and filed by nobody any more. Null = unknown. */
+  readonly unread: UnreadRecords | null;
+  readonly atMs: number;
+}
+
+export const nothingUnread: UnreadRecords = { blocks: 0, messages: 0 };
+
+type CountedStream = Pick<
+  StreamLog,
+  "streamId" | "partitionCount" | "partitionState" | "comparePositions" | "read"
+>;
+
+const readLimits = { maxBytes: 8 * 1024 * 1024, maxEntries: 1024 } as const;
+
+/** Null where it can't be told: some of what stands behind the lake's positions is lost or damaged. The stream must not grow meanwhile. */
+export async function countUnread(stream: CountedStream, lake: LakeState): Promise<UnreadRecords | null> {
+  const total = { blocks: 0, messages: 0 };
+  try {
+    for (let partition = 0; partition < stream.partitionCount; partition++) {
+      const move = lake.moves.get(partitionKey(stream.streamId, partition));
+      const unread = await countPartition(stream, partition, move);
+      if (!unread) return null;
+      total.blocks += unread.blocks;
+      total.messages += unread.messages;
+    }
+    return total;
+  } catch (error) {
+    if (error instanceof BridgeError && !error.retryable) return null;
+    throw error;
+  }
+}
+
+async function countPartition(
+  stream: CountedStream,
+  partition: number,
+  move: Move | undefined,
+): Promise<UnreadRecords | null> {
+  const lastSequences = new Map(
+    Object.entries(move?.producers ?? {}).map(([producer, { lastSequence }]) => [producer, lastSequence]),
+  );
+  let after = move?.to ?? START_POSITION;
+  let blocks = 0;
+  let messages = 0;
+  const { highest } = await stream.partitionState(partition);
+  if (stream.comparePositions(highest, after) < 0) return null;
+  while (stream.comparePositions(after, highest) < 0) {
+    const entries = await stream.read(partition, after, readLimits);
+    for (const { position, block } of entries) {
+      const { producerId, sequence, messageCount } = decodeBlockHeader(block);
+      after = position;
+      if (messageCount === 0 || sequence <= (lastSequences.get(producerId) ?? 0)) continue;
+      lastSequences.set(producerId, sequence);
+      blocks++;
+      messages += messageCount;
+    }
+    if (entries.length === 0) return null;
+  }
+  return { blocks, messages };
+}
+
+/** Null where the stream is the first of its place, or was created beside one of which nothing was left to file. */
+export function replacementOf(record: {
+  readonly startedAnew: boolean;
+  readonly createdAtMs: number;
+  readonly replaces: string | null;
+  readonly unread: UnreadRecords | null;
+}): StreamReplacement | null {
+  const { startedAnew, replaces, unread, createdAtMs } = record;
+  if (!startedAnew || (replaces === null && unread !== null)) return null;
+  return { replaces, unread, atMs: createdAtMs };
+}
