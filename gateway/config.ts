@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Static, Type } from "@sinclair/typebox";
-import { bridgeConfigSchemas } from "../bridge/index.ts";
-import { brokerConfigSchema } from "../broker/index.ts";
+import { bridgeConfigSchemas } from "../bridge/config.ts";
+import { brokerConfigSchema } from "../broker/config.ts";
 import { GatewayError } from "./errors.ts";
 import { type Backends, readBackends, settleDefaults } from "./settings/backends.ts";
 import { commandFlags } from "./settings/command-flags.ts";

@@ -1,22 +1,28 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { runCommandLine } from "./cli/run-command-line.ts";
-import { startRole } from "./roles/start-role.ts";
 import { shownTitle } from "./settings/secrets.ts";
 import { type RoleName, roleNames } from "./supervisor/messages.ts";
-import { runChild } from "./supervisor/run-child.ts";
 
 const program = fileURLToPath(import.meta.url);
 const role = roleNames.find((name) => name === process.argv[2]);
 // A supervisor forks this same program with the name of a role and a channel to itself.
-if (role && process.send) runChild(role, startRole[role satisfies RoleName]);
+if (role && process.send) await runRole(role);
 else await runCommand();
+
+async function runRole(name: RoleName): Promise<void> {
+  const [{ runChild }, { startRole }] = await Promise.all([
+    import("./supervisor/run-child.ts"),
+    import("./roles/start-role.ts"),
+  ]);
+  runChild(name, startRole[name]);
+}
 
 async function runCommand(): Promise<void> {
   const title = shownTitle(process.argv);
   if (title !== null) process.title = title;
   ignoreClosedPipe(process.stdout);
+  const { runCommandLine } = await import("./cli/run-command-line.ts");
   process.exitCode = await runCommandLine(process.argv.slice(2), {
     streams: {
       out: (text) => void process.stdout.write(text),

@@ -2,8 +2,6 @@ import { SingleBar } from "cli-progress";
 import type { Command } from "commander";
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
-import { migrate } from "../migrate/migrate.ts";
-import { createProcessLogger } from "../process-logger.ts";
 import { shownUrl } from "../settings/secrets.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import { addBackendOptions, addDataOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
@@ -30,6 +28,8 @@ export function addMigrateCommand(program: Command, environment: CommandEnvironm
         { retryable: false },
       );
     const from = withEmbeddedStream(to);
+    const { migrate } = await import("../migrate/migrate.ts");
+    const { createProcessLogger } = await import("../process-logger.ts");
     const bar = new ProgressBar();
     const result = await migrate({
       from,

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import { BridgeError, openLocalStore, runQuery } from "../../bridge/index.ts";
+import { BridgeError } from "../../bridge/config.ts";
 import { GatewayError } from "../errors.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, addLakeOption, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
@@ -33,6 +33,7 @@ export function addQueryCommand(program: Command, environment: CommandEnvironmen
         `There is no lake in ${lake}: name its folder with --lake file:DIR, or the data folder with --data.`,
         { retryable: false },
       );
+    const { openLocalStore, runQuery } = await import("../../bridge/index.ts");
     const store = await openLocalStore(lake);
     const result = await runQuery(args[0] ?? "", { store });
     output.result({ columns: result.columns, rows: objectsOf(result) }, textOf(result, format));

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
-import { type NewStream, streamBackend } from "../roles/stream-backend.ts";
+import type { NewStream } from "../roles/stream-backend.ts";
 import { shownUrl } from "../settings/secrets.ts";
 import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
 import { killLeftChildren } from "../supervisor/process-record.ts";
@@ -57,6 +57,7 @@ async function startNew(config: GatewayConfig, force: boolean): Promise<NewStrea
   const lock = await DataFolderLock.acquire(data, { pid: process.pid, startedAt: new Date().toISOString() });
   try {
     await killLeftChildren(data);
+    const { streamBackend } = await import("../roles/stream-backend.ts");
     const backend = streamBackend(config);
     if (!force && (await backend.fitsLake(config)))
       throw new GatewayError(

@@ -1,9 +1,6 @@
 import type { Command } from "commander";
 import type { GatewayConfig } from "../config.ts";
-import { createProcessLogger } from "../process-logger.ts";
-import { openGatewayLake } from "../roles/lake.ts";
-import { streamBackend } from "../roles/stream-backend.ts";
-import { type RunningGateway, runGateway } from "../supervisor/run-gateway.ts";
+import type { RunningGateway } from "../supervisor/run-gateway.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import type { CommandOutput } from "./command-output.ts";
 import { addDataOptions, addServiceOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
@@ -13,16 +10,19 @@ export function addUpCommand(program: Command, environment: CommandEnvironment):
   const up = addServiceOptions(addDataOptions(program.command("up").description("run the gateway")));
   runAction<ConfigFlags & { json?: boolean }>(up, environment, async ({ output, flags }) => {
     const { config } = loadCommandConfig(flags, environment.variables);
-    const logger = createProcessLogger("supervisor", config);
     const { version, program: file } = environment;
     const random = Math.random;
     const now = Date.now;
     const signals = catchSignals();
     const stopped = new AbortController();
     void signals.first.then(() => stopped.abort());
+    const { createProcessLogger } = await import("../process-logger.ts");
+    const { openGatewayLake } = await import("../roles/lake.ts");
+    const { streamBackend } = await import("../roles/stream-backend.ts");
+    const { runGateway } = await import("../supervisor/run-gateway.ts");
     const started = await runGateway({
       config,
-      logger,
+      logger: createProcessLogger("supervisor", config),
       version,
       program: file,
       openLake: openGatewayLake,

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { RedisTarget } from "../../bridge/index.ts";
+import type { RedisTarget } from "../../bridge/config.ts";
 import type { Settings } from "../config.ts";
 import { readStreamUrl, readWindowUrl, type StreamTarget, type WindowTarget } from "./service-urls.ts";
 import type { ConfigFault } from "./settings-sources.ts";

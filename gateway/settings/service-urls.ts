@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { BridgeError, parseRedisUrl, type RedisTarget } from "../../bridge/index.ts";
+import { BridgeError, parseRedisUrl, type RedisTarget } from "../../bridge/config.ts";
 
 /** What a URL of `stream.url`, `window.url` or `lake.url` names; `fault` says what to write instead. */
 export type UrlReading<Target> =
