@@ -35,8 +35,10 @@ export async function connectRedis(
   const where = `Redis at ${target.host}:${target.port}`;
   const client = target.isCluster ? clusterOf(target, options) : new Redis(serverOptions(target, options));
   let lastError: unknown = null;
+  client.on("ready", () => troubles.delete(client));
   client.on("error", (error: unknown) => {
     lastError = error;
+    if (error instanceof Error) troubles.set(client, error);
     options.logger.warn({ event: "redis.connection.failed", name: options.name, err: error }, where);
   });
   try {
@@ -47,6 +49,13 @@ export async function connectRedis(
     client.disconnect();
     throw redisError(lastError ?? error, where);
   }
+}
+
+const troubles = new WeakMap<RedisClient, Error>();
+
+/** Why there is no connection now, where that is known: calls only reject because there is none. */
+export function connectionTrouble(client: RedisClient): Error | null {
+  return troubles.get(client) ?? null;
 }
 
 /** The servers that take writes. */

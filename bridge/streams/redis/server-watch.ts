@@ -1,7 +1,12 @@
 import type { Logger } from "pino";
 import { BridgeError } from "../../errors.ts";
 import type { RedisConfig } from "../../redis/redis-config.ts";
-import { mastersOf, onConnectionChange, type RedisClient } from "../../redis/redis-connection.ts";
+import {
+  connectionTrouble,
+  mastersOf,
+  onConnectionChange,
+  type RedisClient,
+} from "../../redis/redis-connection.ts";
 import { redisError } from "../../redis/redis-error.ts";
 import { readServerReport, type ServerReport } from "../../redis/server-report.ts";
 import { type MemoryPressure, nextPressure, worstPressure } from "./memory-pressure.ts";
@@ -144,7 +149,8 @@ export class ServerWatch {
 
   #reconnected(isReady: boolean): void {
     const text = isReady ? "Redis was reconnected and is being checked" : "the connection to Redis is lost";
-    this.#unknown = new BridgeError("REDIS_UNAVAILABLE", text, { retryable: true });
+    const unknown = new BridgeError("REDIS_UNAVAILABLE", text, { retryable: true });
+    this.#unknown = unknownBecause(unknown, isReady ? null : connectionTrouble(this.#options.client));
     this.#epoch += 1;
     this.#mustVerify = true;
     if (isReady && this.#timer) void this.check();
@@ -157,7 +163,7 @@ export class ServerWatch {
       try {
         await this.#check();
       } catch (error) {
-        this.#unknown = redisError(error, "checking Redis");
+        this.#unknown = unknownBecause(error, connectionTrouble(this.#options.client));
       }
     }
   }
@@ -274,4 +280,12 @@ export class ServerWatch {
   #share(report: ServerReport): number {
     return (report.usedBytes + this.#bytesSince) / this.#limit(report);
   }
+}
+
+/** Retryable in any case: what is wrong now was right when it was opened. */
+function unknownBecause(error: unknown, trouble: Error | null): BridgeError {
+  const failure = redisError(trouble ?? error, trouble ? "Redis can't be connected" : "checking Redis");
+  if (failure.code !== "REDIS_DENIED") return failure;
+  const text = `${failure.message}. Where password or rights were changed, give Tidegate the new ones and restart it`;
+  return new BridgeError("REDIS_UNAVAILABLE", text, { retryable: true, cause: failure });
 }

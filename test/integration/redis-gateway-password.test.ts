@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { RedisServer } from "../support/redis-server.ts";
+import { SharedGateways } from "../support/shared-gateways.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "tidegate-password-"));
+const open: { destroy(): Promise<void> }[] = [];
+after(async () => {
+  for (const each of open.reverse()) await each.destroy();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test("a password that is rotated under two gateways: they say so and hold, go on with the new one after a restart, and print neither", async () => {
+  const [old, fresh] = ["first-pa55word", "second-pa55word"];
+  const passwordFile = join(folder, "password");
+  writeFileSync(passwordFile, `${old}\n`);
+  const server = await RedisServer.start({ requirepass: old });
+  open.push(server);
+  const gateways = await SharedGateways.start(2, ["--stream", server.url, "--window", server.url], {
+    environment: {
+      TIDEGATE_STREAM_PASSWORD_FILE: passwordFile,
+      TIDEGATE_WINDOW_PASSWORD_FILE: passwordFile,
+    },
+  });
+  open.push(gateways);
+  const fleet = gateways.fleet({ rate: 400, durationS: 6 });
+  await gateways.untilAcknowledged(800);
+  const admin = server.client();
+  await admin.config("SET", "requirepass", fresh);
+  // Connections that have logged in stay so.
+  await gateways.untilAcknowledged(400);
+  await admin.call("client", "kill", "type", "normal", "skipme", "yes");
+  admin.disconnect();
+  for (const [index, gateway] of gateways.all.entries()) {
+    await gateway.until("/readyz says why", async () => {
+      const answer = await fetch(`${gateway.httpUrl}/readyz`);
+      return answer.status === 503 && /WRONGPASS.*restart/.test(await answer.text());
+    });
+    assert.match(await gateways.statusText(index), /WRONGPASS/);
+  }
+  writeFileSync(passwordFile, `${fresh}\n`);
+  await gateways.stop();
+  await gateways.startAgain();
+  const { acked, gaveUp, unsent } = (await fleet.ended).json as Record<string, number>;
+  assert.deepEqual({ acked, gaveUp, unsent }, { acked: 2_400, gaveUp: 0, unsent: 0 });
+  const { stored, lost, duplicated, phantom, altered } = await gateways.audit(fleet.ledger);
+  assert.deepEqual([stored, lost, duplicated, phantom, altered], [2_400, 0, 0, 0, 0]);
+  const metrics = await Promise.all(
+    gateways.all.map(async ({ httpUrl, token }) => {
+      const answer = await fetch(`${httpUrl}/metrics`, { headers: { authorization: `Bearer ${token}` } });
+      return await answer.text();
+    }),
+  );
+  for (const text of [gateways.output, JSON.stringify(await gateways.statuses()), ...metrics]) {
+    assert.notEqual(text, "");
+    for (const password of [old, fresh]) assert.equal(text.includes(password), false);
+  }
+});
