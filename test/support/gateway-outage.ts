@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { after, type TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { FaultProxy } from "./fault-proxy.ts";
+import { RedisServer } from "./redis-server.ts";
+import { residentBytes, SharedGateways } from "./shared-gateways.ts";
+
+const mib = 2 ** 20;
+const rate = 3_000;
+const durationS = 8;
+const connections = 100;
+/** Longer than a message is held and its connection then closed. */
+const outageMs = 35_000;
+/** A held broker keeps what its clients have in flight: here 2,000 messages. The rest is what a garbage collector leaves lying about. */
+const growthMaxBytes = 150 * mib;
+
+export interface RedisBehindProxy {
+  readonly server: RedisServer;
+  readonly proxy: FaultProxy;
+}
+
+/** Two gateways under full load whose Redis is away for a while: bounded memory, no storm of reconnects, nothing acknowledged lost. */
+export async function surviveOutage(
+  context: TestContext,
+  outage: {
+    readonly begin: (redis: RedisBehindProxy) => unknown;
+    readonly end: (redis: RedisBehindProxy) => unknown;
+  },
+): Promise<void> {
+  const server = await RedisServer.start();
+  after(() => server.destroy());
+  const proxy = await FaultProxy.start(server.port);
+  after(() => proxy.close());
+  const url = `redis://127.0.0.1:${proxy.port}/0`;
+  const gateways = await SharedGateways.start(2, ["--stream", url, "--window", url]);
+  after(() => gateways.destroy());
+  const fleet = gateways.fleet({ rate, durationS, connections });
+  await gateways.untilAcknowledged(2 * rate);
+  const before = brokerBytes(gateways);
+  await outage.begin({ server, proxy });
+  const most = await highestBytes(gateways);
+  assert.ok((await gateways.acknowledged()) < durationS * rate, "the outage came in time");
+  for (const { isReady, reasons } of await gateways.statuses()) {
+    assert.equal(isReady, false);
+    assert.match(reasons.join(), /REDIS_UNAVAILABLE/);
+  }
+  await outage.end({ server, proxy });
+  context.diagnostic(`broker: ${before / mib} MiB before, ${most / mib} MiB at most`);
+  assert.ok(most - before < growthMaxBytes, `${most / mib} MiB of broker, ${before / mib} MiB before`);
+  const { json, stderr } = await fleet.ended;
+  const { acked, gaveUp, unsent, reconnects } = json as Record<string, number>;
+  const expected = durationS * rate;
+  assert.deepEqual({ acked, gaveUp, unsent }, { acked: expected, gaveUp: 0, unsent: 0 }, stderr);
+  context.diagnostic(`${reconnects} reconnects of ${connections} connections`);
+  assert.ok((reconnects ?? 0) <= 3 * connections, `no storm of reconnects: ${reconnects}`);
+  const { stored, lost, duplicated, phantom, altered } = await gateways.audit(fleet.ledger);
+  assert.deepEqual([stored, lost, duplicated, phantom, altered], [expected, 0, 0, 0, 0]);
+  for (const { books, processes } of await gateways.statuses()) {
+    assert.equal(books?.isBalanced, true);
+    assert.deepEqual(
+      processes.map(({ restarts }) => restarts),
+      [0, 0],
+      "no process had to die for it",
+    );
+  }
+}
+
+function brokerBytes(gateways: SharedGateways): number {
+  return Math.max(...gateways.all.map((gateway) => residentBytes(gateway.childPid("broker") ?? 0)));
+}
+
+/** Of the bigger broker while the outage lasts. */
+async function highestBytes(gateways: SharedGateways): Promise<number> {
+  let most = 0;
+  for (const endsAtMs = Date.now() + outageMs; Date.now() < endsAtMs; await delay(500))
+    most = Math.max(most, brokerBytes(gateways));
+  return most;
+}
