@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { isAlive } from "../support/gateway-process.ts";
+import { RedisServer } from "../support/redis-server.ts";
+import { SharedGateways } from "../support/shared-gateways.ts";
+
+const open: { destroy(): Promise<void> }[] = [];
+after(async () => {
+  for (const each of open.reverse()) await each.destroy();
+});
+
+/** Of each partition, the owner that this gateway knows; null where one has none. */
+async function ownersOf(gateways: SharedGateways, index: number): Promise<(string | null)[]> {
+  const status = (await gateways.statuses())[index];
+  return status?.consumer?.leases.partitions.map(({ owner }) => owner) ?? [];
+}
+
+test("consumers that are killed, paused beyond their lease and made to own the same partitions file every message once", async (context) => {
+  const server = await RedisServer.start();
+  open.push(server);
+  const gateways = await SharedGateways.start(2, ["--stream", server.url, "--window", server.url]);
+  open.push(gateways);
+  const admin = server.client();
+  open.push({ destroy: async () => admin.disconnect() });
+  const fleet = gateways.fleet({ rate: 500, durationS: 24 });
+  const consumer = (index: number) => gateways.at(index).childPid("consumer") ?? 0;
+  const [a, b] = [0, 1];
+
+  const allOwned = async (by: number): Promise<void> => {
+    const since = Date.now();
+    await gateways.at(0).until(`all partitions are owned by ${by}`, async () => {
+      const views = await Promise.all([ownersOf(gateways, a), ownersOf(gateways, b)]);
+      return views.some(
+        (owners) => owners.length === 4 && !owners.includes(null) && new Set(owners).size === by,
+      );
+    });
+    context.diagnostic(`all partitions owned by ${by} after ${Date.now() - since} ms`);
+  };
+
+  await allOwned(2);
+  await gateways.untilAcknowledged(1_000);
+  const killed = consumer(a);
+  process.kill(killed, "SIGKILL");
+  while (isAlive(killed)) await delay(20);
+  await gateways.at(a).until("it runs again", () => consumer(a) !== killed && consumer(a) !== 0);
+  await allOwned(2);
+
+  // A pause beyond the lease: the other one takes over, and the sleeper wakes up as an owner, amid a batch.
+  process.kill(consumer(b), "SIGSTOP");
+  await allOwned(1);
+  process.kill(consumer(b), "SIGCONT");
+  await allOwned(2);
+
+  // The leases are lost while nobody may renew them: each who asks first gets everything, and the other one believes it has its own.
+  process.kill(consumer(a), "SIGSTOP");
+  for (const key of await admin.keys("*lease*")) await admin.unlink(key);
+  await delay(500);
+  process.kill(consumer(a), "SIGCONT");
+  await gateways.untilAcknowledged(300);
+  await allOwned(2);
+  for (const index of [a, b])
+    assert.match(await gateways.statusText(index), /\(this one\)/, "status shows who owns what");
+
+  const { acked, gaveUp, unsent } = (await fleet.ended).json as Record<string, number>;
+  assert.deepEqual({ acked, gaveUp, unsent }, { acked: 12_000, gaveUp: 0, unsent: 0 });
+  const { stored, lost, duplicated, phantom, altered } = await gateways.audit(fleet.ledger);
+  assert.deepEqual([stored, lost, duplicated, phantom, altered], [12_000, 0, 0, 0, 0]);
+  for (const { books } of await gateways.statuses()) assert.equal(books?.isBalanced, true);
+});
