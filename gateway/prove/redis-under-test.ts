@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { GatewayError } from "../errors.ts";
 import { FaultProxy } from "./fault-proxy.ts";
-import { freePort } from "./gateway-under-test.ts";
+import { freePort } from "./free-port.ts";
 
 export interface RedisServerOptions {
   readonly folder: string;

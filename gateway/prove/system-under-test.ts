@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { freePort, GatewayUnderTest, type StatusView } from "./gateway-under-test.ts";
+import { freePort } from "./free-port.ts";
+import { GatewayUnderTest, type StatusView } from "./gateway-under-test.ts";
 import { RedisUnderTest } from "./redis-under-test.ts";
 import type { ServerTarget } from "./strikes.ts";
 

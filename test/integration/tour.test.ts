@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { GatewayProcess } from "../support/gateway-process.ts";
-import { readmeCommands, replaceEach, runScript, type ShellResult } from "../support/readme-tour.ts";
+import { readmeCommands, replaceEach, runScript } from "../support/readme-tour.ts";
+import type { ProgramResult } from "../support/run-program.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const dist = join(root, "dist");
@@ -29,13 +30,16 @@ describe("the five minutes of README.md", { concurrency: false }, () => {
   });
 
   /** Runs commands of README.md; rejects where one fails. */
-  async function run(commands: string, replacements: Record<string, string> = {}): Promise<ShellResult> {
+  async function run(commands: string, replacements: Record<string, string> = {}): Promise<ProgramResult> {
     const result = await attempt(commands, replacements);
     assert.equal(result.code, 0, `${commands}\n${result.stdout}${result.stderr}`);
     return result;
   }
 
-  async function attempt(commands: string, replacements: Record<string, string> = {}): Promise<ShellResult> {
+  async function attempt(
+    commands: string,
+    replacements: Record<string, string> = {},
+  ): Promise<ProgramResult> {
     const script = replaceEach(commands, replacements)
       .replaceAll("npx tidegate", `node ${join(dist, "gateway", "main.js")}`)
       .replaceAll("mosquitto_pub", `mosquitto_pub -p ${gateway.mqttPort}`);

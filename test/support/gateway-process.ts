@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { runCommandLine } from "../../gateway/cli/run-command-line.ts";
 import { freePort } from "./free-port.ts";
+import { type ProgramResult, runProgram } from "./run-program.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const compiledMain = join(root, "dist", "gateway", "main.js");
@@ -24,10 +25,7 @@ function programArguments(): string[] {
 }
 const program = programArguments();
 
-export interface CliResult {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
+export interface CliResult extends ProgramResult {
   /** The last line of stdout as JSON, where it is. */
   readonly json: unknown;
 }
@@ -71,21 +69,8 @@ async function collect(
   args: readonly string[],
   environment: Record<string, string>,
 ): Promise<CliResult> {
-  const child = spawn(file, args, {
-    cwd: root,
-    env: { ...process.env, ...environment },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.on("data", (chunk) => {
-    stdout += chunk;
-  });
-  child.stderr.on("data", (chunk) => {
-    stderr += chunk;
-  });
-  const [code] = (await once(child, "close")) as [number | null];
-  return { code, stdout, stderr, json: lastJson(stdout) };
+  const result = await runProgram(file, args, { cwd: root, environment });
+  return { ...result, json: lastJson(result.stdout) };
 }
 
 function lastJson(stdout: string): unknown {

@@ -1,7 +1,6 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { type ProgramResult, runProgram } from "./run-program.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 
@@ -17,33 +16,13 @@ export function readmeCommands(section: string, word: string, prefix = ""): stri
   return commands.join("\n");
 }
 
-export interface ShellResult {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Runs a script as a visitor's shell would who follows README.md in `folder`; it ends at the first command that fails. */
 export async function runScript(
   script: string,
   folder: string,
   environment: Readonly<Record<string, string>> = {},
-): Promise<ShellResult> {
-  const child = spawn("bash", ["-e", "-c", script], {
-    cwd: folder,
-    env: { ...process.env, ...environment },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.on("data", (chunk) => {
-    stdout += chunk;
-  });
-  child.stderr.on("data", (chunk) => {
-    stderr += chunk;
-  });
-  const [code] = (await once(child, "close")) as [number | null];
-  return { code, stdout, stderr };
+): Promise<ProgramResult> {
+  return await runProgram("bash", ["-e", "-c", script], { cwd: folder, environment });
 }
 
 /** The script with each text replaced; every one of them must be there, so that the tests notice when README.md says something else. */
