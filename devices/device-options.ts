@@ -3,6 +3,7 @@ import type { MessageFormat } from "./message-format.ts";
 import type { ConnectionOptions, TlsOptions } from "./mqtt-connection.ts";
 import { OUTBOX_MIN_BYTES, type WhenFull } from "./outbox/outbox.ts";
 import type { BackoffLimits } from "./protocol/backoff.ts";
+import { SEQUENCE_SPAN } from "./protocol/message-id.ts";
 import type { SendLimits } from "./send-window.ts";
 
 export interface DeviceClientOptions {
@@ -35,7 +36,10 @@ export interface DeviceClientOptions {
   readonly inFlightMax?: number;
   /** Their payload bytes, default 1 MiB. */
   readonly inFlightMaxBytes?: number;
-  /** No message is sent this far or further, by sequence, above the oldest unacknowledged one. Default 1,024. */
+  /**
+   * No message is sent this far or further, by sequence, above the oldest unacknowledged one. Default and largest: SEQUENCE_SPAN (256),
+   * on which topics with exact deduplication rely.
+   */
   readonly maxAheadMessages?: number;
   /** Reconnects wait between 0 and min(maxMs, baseMs × 2^failures). Default 1,000 and 60,000. */
   readonly reconnect?: Partial<BackoffLimits>;
@@ -88,7 +92,10 @@ export function resolveSettings(options: DeviceClientOptions): DeviceSettings {
     send: {
       inFlightMax,
       inFlightMaxBytes: faults.whole("inFlightMaxBytes", options.inFlightMaxBytes ?? 1_048_576, [1, 2 ** 32]),
-      maxAheadMessages: faults.whole("maxAheadMessages", options.maxAheadMessages ?? 1_024, [1, 65_535]),
+      maxAheadMessages: faults.whole("maxAheadMessages", options.maxAheadMessages ?? SEQUENCE_SPAN, [
+        1,
+        SEQUENCE_SPAN,
+      ]),
       refusalsMax,
       refusalMaxMs: keepaliveSeconds === 0 ? refusalMaxMs : Math.min(refusalMaxMs, keepaliveSeconds * 250),
     },

@@ -8,6 +8,12 @@ export const SDK_MESSAGE_ID_BYTES = 16;
 
 export const EPOCH_BYTES = 8;
 
+/**
+ * The SDK sends no message whose sequence is this much or more above that of its oldest unacknowledged one. So whoever has seen sequence
+ * s of an epoch knows that all up to s − SEQUENCE_SPAN were acknowledged before: what comes of those is a resend. 32 bytes of bits.
+ */
+export const SEQUENCE_SPAN = 256;
+
 /** What an id of the SDK says. To everybody but the SDK an id is opaque. */
 export interface SdkMessageId {
   /** 8 random bytes, drawn when the outbox was created or reset. */

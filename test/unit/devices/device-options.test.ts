@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type DeviceClientOptions, resolveSettings } from "../../../devices/device-options.ts";
 import { DeviceError } from "../../../devices/errors.ts";
+import { SEQUENCE_SPAN } from "../../../devices/protocol/message-id.ts";
 
 const minimal: DeviceClientOptions = {
   url: "mqtt://127.0.0.1",
@@ -16,13 +17,22 @@ test("the defaults are those that the options' comments state", () => {
   assert.deepEqual(settings.send, {
     inFlightMax: 128,
     inFlightMaxBytes: 1_048_576,
-    maxAheadMessages: 1_024,
+    maxAheadMessages: 256,
     refusalsMax: 5,
     refusalMaxMs: 5_000,
   });
   assert.deepEqual(settings.reconnect, { baseMs: 1_000, maxMs: 60_000 });
   assert.equal(settings.connection.keepaliveSeconds, 60);
   assert.equal(settings.connection.isSessionPersistent, false);
+});
+
+test("no setting lets a message go that is the span or more ahead of the oldest unacknowledged one", () => {
+  const { send } = resolveSettings({ ...minimal, maxAheadMessages: SEQUENCE_SPAN, inFlightMax: 65_535 });
+  assert.equal(send.maxAheadMessages, SEQUENCE_SPAN);
+  assert.throws(() => resolveSettings({ ...minimal, maxAheadMessages: SEQUENCE_SPAN + 1 }), {
+    code: "OPTIONS_INVALID",
+    message: /maxAheadMessages is 257/,
+  });
 });
 
 test("a short keep alive shortens what counts as a refusal", () => {

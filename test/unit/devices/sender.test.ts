@@ -12,7 +12,7 @@ import { withFolder } from "../../support/devices/power-cut.ts";
 const limits = {
   inFlightMax: 4,
   inFlightMaxBytes: 1_000,
-  maxAheadMessages: 1_024,
+  maxAheadMessages: 256,
   refusalsMax: 5,
   refusalMaxMs: 1_000,
 };
