@@ -1,7 +1,35 @@
+import { EPOCH_BYTES, SEQUENCE_SPAN } from "../../devices/protocol/message-id.ts";
 import type { Position } from "../streams/stream-log.ts";
 
 /** Bytes of a dedupe key: 96 bits of SHA-256(topic id, device id, message id). */
 export const DEDUP_KEY_BYTES = 12;
+
+/** Epochs that the exact mode keeps per device: those seen last. */
+export const EXACT_EPOCHS_MAX = 2;
+/** Sequences (H − span, H] of an epoch are told apart, H being its highest one. */
+export const EXACT_SPAN = SEQUENCE_SPAN;
+
+/**
+ * Ids of the SDK, as columns, for the exact mode. Per device and epoch the window keeps the highest sequence H and a bit for each
+ * sequence in (H − EXACT_SPAN, H], without any limit of time. A sequence is known if its bit is set, or at or below H − EXACT_SPAN: the
+ * SDK sent H only once all of those were acknowledged. Of each device the EXACT_EPOCHS_MAX epochs seen last are kept, so a device that
+ * makes up epochs takes no more room than another. The order of adding makes no difference to an epoch.
+ */
+export interface ExactIds {
+  readonly length: number;
+  /** `length` × 12 bytes: 96 bits of SHA-256(topic id, device id). */
+  readonly deviceKeys: Uint8Array;
+  /** `length` × 8 bytes. */
+  readonly epochs: Uint8Array;
+  /** 0 to 2^48 − 1. */
+  readonly sequences: Float64Array;
+  /** Stream time of the message, in whole seconds since the epoch. */
+  readonly seenAtSeconds: Uint32Array;
+}
+
+/** Larger ones are left to the time window. */
+export const EXACT_SEQUENCE_MAX = 2 ** 48 - 1;
+export const EXACT_EPOCH_BYTES = EPOCH_BYTES;
 
 /** Ids as columns, so that a million of them are three allocations. */
 export interface WindowEntries {
@@ -12,16 +40,22 @@ export interface WindowEntries {
   readonly payloadHashes: Uint32Array;
   /** Stream time, in whole seconds since the epoch, at which the id may be forgotten (message's stream time + the topic's window, rounded up). */
   readonly expiresAtSeconds: Uint32Array;
+  /** Those of topics with exact deduplication. Their keys stand above as well, for the time that the topic's window lasts. */
+  readonly exact?: ExactIds;
 }
 
 /** One answer per asked key; `expiresAtSeconds` 0 = the id is unknown. */
 export interface WindowHits {
   readonly payloadHashes: Uint32Array;
   readonly expiresAtSeconds: Uint32Array;
+  /** 1 = known, one answer per exact id that was asked for. */
+  readonly known: Uint8Array;
 }
 
 export interface WindowStatus {
   readonly ids: number;
+  /** Epochs of devices in exact mode. */
+  readonly epochs: number;
   readonly bytes: number;
   /** True once the window had to forget ids before their time; G3 then holds for `spanMs`. */
   readonly isShort: boolean;
@@ -50,11 +84,18 @@ export interface WindowStatus {
  * Ids are forgotten by stream time only (`streamTimeMs` of apply/endSeed), never by wall clock or TTL, and never before they expire
  * unless the memory bound forces it, which `status().isShort` then shows. Expired ids may be found for a while: callers compare
  * `expiresAtSeconds` with the message's own stream time. A window that may not forget and has no room throws a retryable error.
+ * Exact ids are under the same conditions, and are not forgotten by time.
  */
 export interface DedupWindow {
   /** @param committed The position that the lake has. */
   applied(partition: number, committed: Position): Promise<Position | null>;
-  lookup(partition: number, applied: Position, keys: Uint8Array): Promise<WindowHits | null>;
+  /** `exact`: its `seenAtSeconds` do not matter. */
+  lookup(
+    partition: number,
+    applied: Position,
+    keys: Uint8Array,
+    exact?: ExactIds,
+  ): Promise<WindowHits | null>;
   apply(
     partition: number,
     step: { from: Position; to: Position; streamTimeMs: number },

@@ -1,14 +1,20 @@
 /**
  * The dedupe windows: bytes per id, CPU per id for adding and looking up, and the longest single call, while one fills to 1 and to 10
  * million ids and then while stream time moves on, so that as many are forgotten as are added. Then a burst's ids expire without
- * further ones. Prints one JSON object; µs are CPU time, of this process and of redis-server's, pauses are how long redis-server served
+ * further ones. Then as many devices in exact mode, of which each sends one message and then another one. Prints one JSON object; µs are CPU time, of this process and of redis-server's, pauses are how long redis-server served
  * nobody else.
- * WINDOW=memory|redis runs one alone, IDS=1000000 one size alone, APPENDONLY=yes a server that keeps a file.
+ * WINDOW=memory|redis runs one alone, MODE=exact the exact mode alone, IDS=1000000 one size alone, APPENDONLY=yes a server that keeps a file.
  */
 import { randomFillSync } from "node:crypto";
 import { Redis } from "ioredis";
 import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
-import { DEDUP_KEY_BYTES, type DedupWindow, type WindowEntries } from "../../bridge/window/dedup-window.ts";
+import {
+  DEDUP_KEY_BYTES,
+  type DedupWindow,
+  EXACT_EPOCH_BYTES,
+  type ExactIds,
+  type WindowEntries,
+} from "../../bridge/window/dedup-window.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
 import { openRedisWindow } from "../../bridge/window/redis/redis-window.ts";
 import { RedisServer } from "../support/redis-server.ts";
@@ -165,6 +171,62 @@ async function bench(open: () => Promise<Subject>, ids: number): Promise<object>
   return result;
 }
 
+/** The devices from `first` on, each in its epoch; keys are made from their numbers, as evenly spread as hashes are. */
+function exactIdsAt(first: number, sequence: number): ExactIds {
+  const deviceKeys = Buffer.alloc(applyIds * DEDUP_KEY_BYTES);
+  for (let index = 0; index < applyIds; index++) {
+    const number = first + index;
+    deviceKeys.writeUInt32LE(Math.imul(number, 0x9e37_79b1) >>> 0, index * DEDUP_KEY_BYTES);
+    deviceKeys.writeUInt32LE(Math.imul(number, 0x85eb_ca6b) >>> 0, index * DEDUP_KEY_BYTES + 4);
+    deviceKeys.writeUInt32LE(number, index * DEDUP_KEY_BYTES + 8);
+  }
+  return {
+    length: applyIds,
+    deviceKeys,
+    epochs: new Uint8Array(applyIds * EXACT_EPOCH_BYTES).fill(7),
+    sequences: new Float64Array(applyIds).fill(sequence),
+    seenAtSeconds: new Uint32Array(applyIds).fill(baseSeconds + sequence),
+  };
+}
+
+async function benchExact(open: () => Promise<Subject>, devices: number): Promise<object> {
+  const subject = await open();
+  const { window } = subject;
+  await new Filling(window).start();
+  const noIds = { length: 0, keys: new Uint8Array(0), payloadHashes: new Uint32Array(0) };
+  let steps = 0;
+  const pass = async (sequence: number): Promise<object> => {
+    const meter = new Meter(subject);
+    for (let first = 0; first < devices; first += applyIds) {
+      const move = { from: String(steps), to: String(++steps), streamTimeMs: baseSeconds * 1000 };
+      const exact = exactIdsAt(first, sequence);
+      const entries = { ...noIds, expiresAtSeconds: new Uint32Array(0), exact };
+      await meter.measure(applyIds, () => window.apply(0, move, entries));
+    }
+    return meter.cost();
+  };
+  const first = await pass(1);
+  const next = await pass(2);
+  const looking = new Meter(subject);
+  for (let at = 0; at < devices; at += applyIds) {
+    const asked = exactIdsAt(at, 3);
+    await looking.measure(applyIds, () => window.lookup(0, String(steps), new Uint8Array(0), asked));
+  }
+  const { bytes, epochs, isShort } = await window.status();
+  const serverBytes = await subject.serverBytes();
+  const result = {
+    devices: epochs,
+    isShort,
+    bytesPerDevice: rounded(bytes / epochs),
+    serverBytesPerDevice: rounded(serverBytes / epochs),
+    addFirst: first,
+    addNext: next,
+    lookup: await looking.cost(),
+  };
+  await subject.close();
+  return result;
+}
+
 async function memorySubject(): Promise<Subject> {
   const window = createMemoryWindow({ maxBytes: 1024 ** 3, partitionCount: 1 });
   const nothing = async () => 0;
@@ -219,6 +281,9 @@ const results: Record<string, unknown> = {};
 for (const [name, open] of Object.entries(subjects)) {
   if (process.env["WINDOW"] && process.env["WINDOW"] !== name) continue;
   await bench(open, 200_000);
-  for (const ids of sizes) results[`${name} ${ids / 1e6}M`] = await bench(open, ids);
+  for (const size of sizes) {
+    if (process.env["MODE"] !== "exact") results[`${name} ${size / 1e6}M`] = await bench(open, size);
+    results[`${name} ${size / 1e6}M devices, exact`] = await benchExact(open, size);
+  }
 }
 process.stdout.write(`${JSON.stringify(results)}\n`);

@@ -6,10 +6,7 @@ import { RedisCluster } from "../support/redis-cluster.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { silentLogger } from "../support/test-lake.ts";
 import { dedupWindowContract } from "./dedup-window-contract.ts";
-
-dedupWindowContract("memory", async () =>
-  createMemoryWindow({ maxBytes: 256 * 1024 * 1024, partitionCount: 20 }),
-);
+import { exactIdsContract } from "./exact-ids-contract.ts";
 
 const servers: { destroy(): Promise<void> }[] = [];
 after(() => Promise.all(servers.map((server) => server.destroy())));
@@ -25,14 +22,20 @@ function openWindow(url: string) {
   });
 }
 
-dedupWindowContract("redis", async () => {
-  const server = await RedisServer.start();
-  servers.push(server);
-  return openWindow(server.url);
-});
-
-dedupWindowContract("redis cluster", async () => {
-  const cluster = await RedisCluster.start();
-  servers.push(cluster);
-  return openWindow(cluster.url);
-});
+const backends = {
+  memory: async () => createMemoryWindow({ maxBytes: 256 * 1024 * 1024, partitionCount: 20 }),
+  redis: async () => {
+    const server = await RedisServer.start();
+    servers.push(server);
+    return openWindow(server.url);
+  },
+  "redis cluster": async () => {
+    const cluster = await RedisCluster.start();
+    servers.push(cluster);
+    return openWindow(cluster.url);
+  },
+};
+for (const [name, open] of Object.entries(backends)) {
+  dedupWindowContract(name, open);
+  exactIdsContract(name, open);
+}

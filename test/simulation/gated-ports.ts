@@ -1,6 +1,12 @@
 import type { ObjectStore, StoredObject } from "../../bridge/storage/object-store.ts";
 import type { StreamLog } from "../../bridge/streams/stream-log.ts";
-import { DEDUP_KEY_BYTES, type DedupWindow, type WindowEntries } from "../../bridge/window/dedup-window.ts";
+import {
+  DEDUP_KEY_BYTES,
+  type DedupWindow,
+  EXACT_EPOCH_BYTES,
+  type ExactIds,
+  type WindowEntries,
+} from "../../bridge/window/dedup-window.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
 import { WindowServer } from "./window-server.ts";
 
@@ -54,16 +60,17 @@ export function gatedWindow(scheduler: Scheduler, process: Process, window: Dedu
   return {
     applied: (partition, committed) =>
       call(`applied ${partition}`, () => window.applied(partition, committed)),
-    lookup: (partition, applied, keys) =>
-      call(`lookup ${partition} at ${Number(applied)}`, () => window.lookup(partition, applied, keys)),
+    lookup: (partition, applied, keys, exact) =>
+      call(`lookup ${partition} at ${Number(applied)}`, () => window.lookup(partition, applied, keys, exact)),
     apply: async (partition, step, entries) => {
       const name = `apply ${partition} ${Number(step.from)} to ${Number(step.to)}`;
-      const copy = partOf(entries, 0, entries.length);
+      const length = Math.max(entries.length, entries.exact?.length ?? 0);
+      const copy = partOf(entries, 0, length);
       if (!(window instanceof WindowServer)) return call(name, () => window.apply(partition, step, copy));
       const token = `${process.name} ${++appliesStarted}`;
       for (let index = 0, start = 0; ; index++, start += appliedIdsMax) {
-        const isLast = start + appliedIdsMax >= copy.length;
-        const ids = partOf(copy, start, Math.min(start + appliedIdsMax, copy.length));
+        const isLast = start + appliedIdsMax >= length;
+        const ids = partOf(copy, start, start + appliedIdsMax);
         const part = { token, index, isLast };
         const isTaken = await call(`${name} part ${index}`, () =>
           window.applyPart(partition, step, part, ids),
@@ -85,10 +92,22 @@ export function gatedWindow(scheduler: Scheduler, process: Process, window: Dedu
 }
 
 function partOf(entries: WindowEntries, start: number, end: number): WindowEntries {
+  const { exact } = entries;
   return {
-    length: end - start,
+    length: Math.max(0, Math.min(end, entries.length) - start),
     keys: entries.keys.slice(start * DEDUP_KEY_BYTES, end * DEDUP_KEY_BYTES),
     payloadHashes: entries.payloadHashes.slice(start, end),
     expiresAtSeconds: entries.expiresAtSeconds.slice(start, end),
+    ...(exact && { exact: exactPartOf(exact, start, end) }),
+  };
+}
+
+function exactPartOf(exact: ExactIds, start: number, end: number): ExactIds {
+  return {
+    length: Math.max(0, Math.min(end, exact.length) - start),
+    deviceKeys: exact.deviceKeys.slice(start * DEDUP_KEY_BYTES, end * DEDUP_KEY_BYTES),
+    epochs: exact.epochs.slice(start * EXACT_EPOCH_BYTES, end * EXACT_EPOCH_BYTES),
+    sequences: exact.sequences.slice(start, end),
+    seenAtSeconds: exact.seenAtSeconds.slice(start, end),
   };
 }

@@ -2,10 +2,13 @@ import type { Position } from "../../bridge/streams/stream-log.ts";
 import {
   DEDUP_KEY_BYTES,
   type DedupWindow,
+  EXACT_EPOCH_BYTES,
+  type ExactIds,
   type WindowEntries,
   type WindowHits,
   type WindowStatus,
 } from "../../bridge/window/dedup-window.ts";
+import { type ExactId, ExactModel } from "../support/exact-model.ts";
 
 interface Known {
   payloadHash: number;
@@ -19,6 +22,7 @@ interface PartitionWindow {
   /** The applying that is under way, and how many of its parts are in. */
   applying: { readonly token: string; readonly parts: number } | null;
   ids: Map<string, Known>;
+  exact: ExactModel;
 }
 
 /** One of the steps in which a big commit is applied. */
@@ -85,7 +89,12 @@ export class WindowServer implements DedupWindow {
     return applying && applied === committed ? null : applied;
   }
 
-  async lookup(partition: number, applied: Position, keys: Uint8Array): Promise<WindowHits | null> {
+  async lookup(
+    partition: number,
+    applied: Position,
+    keys: Uint8Array,
+    exact?: ExactIds,
+  ): Promise<WindowHits | null> {
     const window = this.#partition(partition);
     const isExact = window.applied === applied && window.applying === null;
     if (!isExact && !this.#faults.ignoresApplied) return null;
@@ -98,6 +107,7 @@ export class WindowServer implements DedupWindow {
       expiresAtSeconds: Uint32Array.from(found, (known) =>
         isForgotten(known) ? 0 : (known?.expiresAtSeconds ?? 0),
       ),
+      known: Uint8Array.from(exactIdsOf(exact), (id) => (window.exact.knows(id) ? 1 : 0)),
     };
   }
 
@@ -131,7 +141,7 @@ export class WindowServer implements DedupWindow {
   }
 
   async beginSeed(partition: number, token: string): Promise<void> {
-    this.#partitions.set(partition, { applied: null, token, chunks: 0, applying: null, ids: new Map() });
+    this.#partitions.set(partition, { ...emptyWindow(), token });
   }
 
   async seed(partition: number, token: string, chunk: number, entries: WindowEntries): Promise<boolean> {
@@ -161,12 +171,14 @@ export class WindowServer implements DedupWindow {
 
   async status(): Promise<WindowStatus> {
     const ids = [...this.#partitions.values()].reduce((sum, window) => sum + window.ids.size, 0);
-    return { ids, bytes: ids * DEDUP_KEY_BYTES, isShort: false, spanMs: 0 };
+    const epochs = [...this.#partitions.values()].reduce((sum, window) => sum + window.exact.epochs, 0);
+    return { ids, epochs, bytes: ids * DEDUP_KEY_BYTES, isShort: false, spanMs: 0 };
   }
 
   async close(): Promise<void> {}
 
   #add(window: PartitionWindow, entries: WindowEntries): void {
+    for (const id of exactIdsOf(entries.exact)) window.exact.add(id);
     for (const [index, key] of keyTexts(entries.keys).entries()) {
       const expiresAtSeconds = entries.expiresAtSeconds[index] ?? 0;
       if (expiresAtSeconds <= (window.ids.get(key)?.expiresAtSeconds ?? 0)) continue;
@@ -177,10 +189,25 @@ export class WindowServer implements DedupWindow {
   #partition(partition: number): PartitionWindow {
     const known = this.#partitions.get(partition);
     if (known) return known;
-    const fresh = { applied: null, token: null, chunks: 0, applying: null, ids: new Map() };
+    const fresh = emptyWindow();
     this.#partitions.set(partition, fresh);
     return fresh;
   }
+}
+
+function emptyWindow(): PartitionWindow {
+  return { applied: null, token: null, chunks: 0, applying: null, ids: new Map(), exact: new ExactModel() };
+}
+
+function exactIdsOf(exact: ExactIds | undefined): ExactId[] {
+  if (!exact) return [];
+  const epochs = Buffer.from(exact.epochs);
+  return keyTexts(exact.deviceKeys).map((device, index) => ({
+    device,
+    epoch: epochs.toString("hex", index * EXACT_EPOCH_BYTES, (index + 1) * EXACT_EPOCH_BYTES),
+    sequence: exact.sequences[index] as number,
+    seenAtSeconds: exact.seenAtSeconds[index] as number,
+  }));
 }
 
 export function keyTexts(keys: Uint8Array): string[] {
@@ -193,6 +220,9 @@ export function keyTexts(keys: Uint8Array): string[] {
 
 function copyOf(partitions: Map<number, PartitionWindow>): Map<number, PartitionWindow> {
   return new Map(
-    [...partitions].map(([partition, window]) => [partition, { ...window, ids: new Map(window.ids) }]),
+    [...partitions].map(([partition, window]) => [
+      partition,
+      { ...window, ids: new Map(window.ids), exact: window.exact.copy() },
+    ]),
   );
 }

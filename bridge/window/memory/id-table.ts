@@ -27,7 +27,7 @@ interface Segment {
  * Keys are parts of a SHA-256, hence evenly spread.
  */
 export class IdTable {
-  readonly #maxBytes: number;
+  readonly #maxBytes: () => number;
   #bytes = 0;
   #segments: (Segment | undefined)[] = [];
   #sweepNext = 0;
@@ -37,7 +37,8 @@ export class IdTable {
   #newestExpirySeconds = 0;
   #forgottenUpToSeconds = 0;
 
-  constructor(options: { maxBytes: number }) {
+  /** @param options.maxBytes Asked anew whenever it grows. */
+  constructor(options: { maxBytes: () => number }) {
     this.#maxBytes = options.maxBytes;
   }
 
@@ -70,7 +71,7 @@ export class IdTable {
     this.#forgottenUpToSeconds = 0;
   }
 
-  find(keys: Uint8Array): WindowHits {
+  find(keys: Uint8Array): Omit<WindowHits, "known"> {
     const words = keyWords(keys);
     const length = words.length / KEY_WORDS;
     const payloadHashes = new Uint32Array(length);
@@ -142,7 +143,7 @@ export class IdTable {
   }
 
   #rebuild(index: number, old: Segment, living: number): Segment {
-    const allowedBytes = this.#maxBytes - this.#bytes + old.words.byteLength;
+    const allowedBytes = this.#maxBytes() - this.#bytes + old.words.byteLength;
     const slotsMax = Math.max(SLOTS_MIN, Math.floor(allowedBytes / SLOT_BYTES));
     const load = loadAfterRebuild(index);
     const slotsWanted = Math.max(SLOTS_MIN, Math.ceil((living + 1) / load));

@@ -9,17 +9,19 @@ import type { Position } from "../../streams/stream-log.ts";
 import {
   DEDUP_KEY_BYTES,
   type DedupWindow,
+  type ExactIds,
   type WindowEntries,
   type WindowHits,
   type WindowStatus,
 } from "../dedup-window.ts";
 import { EvictionWatch } from "./eviction-watch.ts";
-import { recordsOf, takeHits } from "./record-columns.ts";
+import { epochRecordsOf, recordsOf, takeHits } from "./record-columns.ts";
 import { LAYOUT, STEP_BUCKETS, type WindowScriptName, windowScripts } from "./window-scripts.ts";
 
 /** Ids that one script adds or looks up: the server does nothing else for 1 to 2 ms meanwhile. */
 const ADDED_IDS_MAX = 512;
 const LOOKED_UP_IDS_MAX = 1024;
+const nothing = Buffer.alloc(0);
 const IN_FLIGHT_SCRIPTS_MAX = 8;
 /** Steps of forgetting that follow one apply; what is left is done after the next ones. */
 const FORGET_STEPS_MAX = 1024;
@@ -72,15 +74,28 @@ class RedisWindow implements DedupWindow {
     }
   }
 
-  async lookup(partition: number, applied: Position, keys: Uint8Array): Promise<WindowHits | null> {
+  async lookup(
+    partition: number,
+    applied: Position,
+    keys: Uint8Array,
+    exact?: ExactIds,
+  ): Promise<WindowHits | null> {
     const length = keys.length / DEDUP_KEY_BYTES;
-    const answer = { payloadHashes: new Uint32Array(length), expiresAtSeconds: new Uint32Array(length) };
+    const answer = {
+      payloadHashes: new Uint32Array(length),
+      expiresAtSeconds: new Uint32Array(length),
+      known: new Uint8Array(exact?.length ?? 0),
+    };
     const bytes = Buffer.from(keys.buffer, keys.byteOffset, keys.byteLength);
-    const isAnswered = await inTurn(partsOf(length, LOOKED_UP_IDS_MAX), async ({ start, end }) => {
-      const asked = bytes.subarray(start * DEDUP_KEY_BYTES, end * DEDUP_KEY_BYTES);
-      const hits = await this.#run("lookup", partition, [applied, asked]);
-      if (!(hits instanceof Buffer)) return false;
-      takeHits(hits, start, answer);
+    const parts = partsOf(Math.max(length, exact?.length ?? 0), LOOKED_UP_IDS_MAX);
+    const isAnswered = await inTurn(parts, async (part) => {
+      const { start } = part;
+      const asked = bytes.subarray(start * DEDUP_KEY_BYTES, part.end * DEDUP_KEY_BYTES);
+      const hits = await this.#run("lookup", partition, [applied, asked, exactPart(exact, part, false)]);
+      if (!Array.isArray(hits)) return false;
+      const [found, known] = hits as [Buffer, Buffer];
+      takeHits(found, start, answer);
+      answer.known.set(known, Math.min(start, answer.known.length));
       return true;
     });
     return isAnswered ? answer : null;
@@ -94,13 +109,14 @@ class RedisWindow implements DedupWindow {
     await this.#evictionWatch.look();
     const seconds = Math.floor(step.streamTimeMs / 1000);
     const token = randomUUID();
-    const add = async ({ start, end, index, isLast }: Part) => {
-      const records = recordsOf(entries, start, end);
-      const args = [step.from, step.to, seconds, token, index, isLast ? 1 : 0, records];
+    const add = async (part: Part) => {
+      const { index, isLast } = part;
+      const records = [recordsPart(entries, part), exactPart(entries.exact, part, true)];
+      const args = [step.from, step.to, seconds, token, index, isLast ? 1 : 0, ...records];
       return (await this.#run("apply", partition, args)) === 1;
     };
     try {
-      if (!(await inTurn(partsOf(entries.length, ADDED_IDS_MAX), add))) return false;
+      if (!(await inTurn(addedParts(entries), add))) return false;
     } catch (error) {
       if (isFull(error)) await this.#searchForExpired(partition, step.from, seconds);
       throw error;
@@ -114,10 +130,12 @@ class RedisWindow implements DedupWindow {
   }
 
   async seed(partition: number, token: string, chunk: number, entries: WindowEntries): Promise<boolean> {
-    return inTurn(partsOf(entries.length, ADDED_IDS_MAX), async ({ start, end, index, isLast }) => {
+    return inTurn(addedParts(entries), async (part) => {
+      const { index, isLast } = part;
       const reached = `${chunk}:${index}`;
       const next = isLast ? `${chunk + 1}:0` : `${chunk}:${index + 1}`;
-      const args = [token, reached, next, recordsOf(entries, start, end)];
+      const records = [recordsPart(entries, part), exactPart(entries.exact, part, true)];
+      const args = [token, reached, next, ...records];
       return (await this.#run("seed", partition, args)) === 1;
     });
   }
@@ -138,6 +156,7 @@ class RedisWindow implements DedupWindow {
       const spans = partitions.filter(({ ids }) => ids > 0).map(({ spanMs }) => spanMs);
       return {
         ids: partitions.reduce((sum, { ids }) => sum + ids, 0),
+        epochs: partitions.reduce((sum, { epochs }) => sum + epochs, 0),
         bytes: partitions.reduce((sum, { bytes }) => sum + bytes, 0),
         isShort: false,
         spanMs: spans.length === 0 ? 0 : Math.min(...spans),
@@ -151,13 +170,15 @@ class RedisWindow implements DedupWindow {
     this.#client.disconnect();
   }
 
-  async #partitionStatus(key: string): Promise<{ ids: number; bytes: number; spanMs: number }> {
+  async #partitionStatus(
+    key: string,
+  ): Promise<{ ids: number; epochs: number; bytes: number; spanMs: number }> {
     const [state, bytes] = await Promise.all([
-      this.#client.hmget(key, "i", "s", "x"),
+      this.#client.hmget(key, "i", "s", "x", "n"),
       this.#client.memory("USAGE", key, "SAMPLES", SAMPLED_BUCKETS),
     ]);
-    const [ids = 0, seconds = 0, latestExpiry = 0] = state.map(Number);
-    return { ids, bytes: bytes ?? 0, spanMs: Math.max(0, latestExpiry - seconds) * 1000 };
+    const [ids = 0, seconds = 0, latestExpiry = 0, epochs = 0] = state.map(Number);
+    return { ids, epochs, bytes: bytes ?? 0, spanMs: Math.max(0, latestExpiry - seconds) * 1000 };
   }
 
   /** The apply has happened: what goes wrong here is made up for after the next one. */
@@ -247,6 +268,20 @@ function partsOf(length: number, partMax: number): Part[] {
     end: Math.min(length, (index + 1) * partMax),
     isLast: index === count - 1,
   }));
+}
+
+/** Ids and exact ids are cut alike: each part holds as many of the ones as of the others, while they last. */
+function addedParts({ length, exact }: WindowEntries): Part[] {
+  return partsOf(Math.max(length, exact?.length ?? 0), ADDED_IDS_MAX);
+}
+
+function recordsPart(entries: WindowEntries, { start, end }: Part): Buffer {
+  return start < entries.length ? recordsOf(entries, start, Math.min(end, entries.length)) : nothing;
+}
+
+function exactPart(exact: ExactIds | undefined, { start, end }: Part, isAdded: boolean): Buffer {
+  if (!exact || start >= exact.length) return nothing;
+  return epochRecordsOf(exact, { start, end: Math.min(end, exact.length), isAdded });
 }
 
 /**

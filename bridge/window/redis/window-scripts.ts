@@ -1,4 +1,5 @@
 import { type RedisScript, redisScript } from "../../redis/redis-script.ts";
+import { EPOCH_BUCKETS_FIRST, epochReading, epochWriting } from "./epoch-scripts.ts";
 
 /** A record in a bucket: 12 bytes of key, payload hash, expiry in seconds; both as 32 bits, low byte first. */
 export const RECORD_BYTES = 20;
@@ -14,8 +15,8 @@ export const STEP_BUCKETS = 512;
  * The whole state of a partition is one hash, so that it can only be lost or rolled back as a whole, is cleared by one UNLINK, and
  * moves between the nodes of a cluster as a whole. Fields of one letter:
  * v layout, a applied, t token of the seeding, c progress of a seeding or applying, i ids, b buckets, s stream time (s), x latest expiry
- * (s), p next bucket to look through for expired ids, w stream time (s) up to which that was done.
- * Fields of three bytes are buckets: records, sorted by expiry. Linear hashing: bucket b splits into b and b + 2^k, one after the other.
+ * (s), p next bucket to look through for expired ids, w stream time (s) up to which that was done; d and n count epochs.
+ * Fields of three bytes are buckets: records, sorted by expiry; those of four bytes hold epochs (`epoch-scripts.ts`). Linear hashing: bucket b splits into b and b + 2^k, one after the other.
  */
 export const LAYOUT = "1";
 
@@ -183,13 +184,14 @@ end
 
 /** Each runs on the one key of a partition. A script that writes changes nothing, and answers 0, unless its condition holds. */
 const sources = {
-  /** @param ARGV position, keys. Hits: index (2 bytes), payload hash, expiry; null unless at the position. */
+  /** @param ARGV position, keys, exact ids. Hits: index (2 bytes), payload hash, expiry; a byte per exact id; null unless at the position. */
   lookup: `#!lua flags=no-writes
-${prelude}
-local state = redis.call('HMGET', key, 'v', 'a', 'b', 'c')
+${prelude}${epochReading}
+local state = redis.call('HMGET', key, 'v', 'a', 'b', 'c', 'd')
 if state[1] ~= '${LAYOUT}' or state[2] ~= ARGV[1] or (state[4] or '') ~= '' then return false end
+local known = knownEpochs(ARGV[3], tonumber(state[5] or ${EPOCH_BUCKETS_FIRST}))
 local keys = ARGV[2]
-if #keys == 0 then return '' end
+if #keys == 0 then return {'', known} end
 local fields = fieldsOf(keys, 12, tonumber(state[3]))
 local contents = redis.call('HMGET', key, unpack(fields))
 local hits = {}
@@ -203,11 +205,11 @@ for index = 1, #fields do
     end
   end
 end
-return table.concat(hits)`,
+return {table.concat(hits), known}`,
 
-  /** @param ARGV from, to, stream time (s), token, number of the part, 1 = the last part, records. */
+  /** @param ARGV from, to, stream time (s), token, number of the part, 1 = the last part, records, exact ids. */
   apply: `#!lua
-${prelude}${writing}
+${prelude}${writing}${epochReading}${epochWriting}
 local state = redis.call('HMGET', key, 'i', 'b', 's', 'x', 'v', 'a', 'c')
 if state[5] ~= '${LAYOUT}' or state[6] ~= ARGV[1] then return 0 end
 if ARGV[5] ~= '0' and state[7] ~= ARGV[4] .. ':' .. ARGV[5] then return 0 end
@@ -215,6 +217,7 @@ load(state)
 now = math.max(now, tonumber(ARGV[3]))
 addAll(ARGV[7])
 splitSome()
+addEpochs(ARGV[8])
 if ARGV[6] == '1' then save('a', ARGV[2], 'c', '') else save('c', ARGV[4] .. ':' .. (ARGV[5] + 1)) end
 return 1`,
 
@@ -228,14 +231,15 @@ redis.call('UNLINK', key)
 redis.call('HSET', key, 'v', '${LAYOUT}', 't', ARGV[1], 'c', '0:0', 'i', 0, 'b', ${bucketsMin}, 's', 0, 'x', 0, 'p', 0, 'w', 0)
 return 1`,
 
-  /** @param ARGV token, progress that must have been reached, progress afterwards, records. */
+  /** @param ARGV token, progress that must have been reached, progress afterwards, records, exact ids. */
   seed: `#!lua
-${prelude}${writing}
+${prelude}${writing}${epochReading}${epochWriting}
 local state = redis.call('HMGET', key, 'i', 'b', 's', 'x', 'v', 't', 'c')
 if state[5] ~= '${LAYOUT}' or state[6] ~= ARGV[1] or state[7] ~= ARGV[2] then return 0 end
 load(state)
 addAll(ARGV[4])
 splitSome()
+addEpochs(ARGV[5])
 save('c', ARGV[3])
 return 1`,
 

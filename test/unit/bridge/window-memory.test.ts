@@ -119,5 +119,34 @@ test("closing gives the memory back", async () => {
   await window.beginSeed(0, "t");
   await window.seed(0, "t", 0, windowEntries([1, 2, 3]));
   await window.close();
-  assert.deepEqual(await window.status(), { ids: 0, bytes: 0, isShort: false, spanMs: 0 });
+  assert.deepEqual(await window.status(), { ids: 0, epochs: 0, bytes: 0, isShort: false, spanMs: 0 });
+});
+
+test("devices in exact mode take at most half of the room; then those seen least lately go, and the window says so", async () => {
+  const window = createMemoryWindow({ maxBytes: megabyte, partitionCount: 1 });
+  await window.beginSeed(0, "t");
+  await window.endSeed(0, "t", { chunks: 0, applied: "0", streamTimeMs: baseSeconds * 1000 });
+  const length = 1000;
+  const turns = 12;
+  const idsOf = (turn: number) => ({
+    length,
+    deviceKeys: windowKeys(...Array.from({ length }, (_, index) => `${turn} ${index}`)),
+    epochs: new Uint8Array(length * 8),
+    sequences: new Float64Array(length).fill(7),
+    seenAtSeconds: new Uint32Array(length).fill(baseSeconds + turn),
+  });
+  const knownOf = async (turn: number) =>
+    (await window.lookup(0, String(turns), new Uint8Array(0), idsOf(turn)))?.known.filter(Boolean).length ??
+    0;
+  for (let turn = 0; turn < turns; turn++) {
+    const move = { from: String(turn), to: String(turn + 1), streamTimeMs: baseSeconds * 1000 };
+    await window.apply(0, move, { ...windowEntries([]), exact: idsOf(turn) });
+    if (turn === 2) assert.equal((await window.status()).isShort, false);
+  }
+  const { bytes, isShort, epochs } = await window.status();
+  assert.ok(isShort);
+  assert.ok(bytes <= megabyte / 2, `${bytes} bytes`);
+  assert.ok(epochs > 4000 && epochs < 8192, `${epochs} epochs`);
+  assert.equal(await knownOf(turns - 1), length, "the last ones are there");
+  assert.ok((await knownOf(0)) < length / 10, "the first ones are gone");
 });
