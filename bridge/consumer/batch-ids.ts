@@ -1,4 +1,5 @@
 import { DEDUP_KEY_BYTES, type WindowEntries } from "../window/dedup-window.ts";
+import { ExactIdColumns } from "./exact-id-columns.ts";
 
 const KEY_WORDS = DEDUP_KEY_BYTES / 4;
 const SLOTS_FIRST = 128;
@@ -11,6 +12,8 @@ export class BatchIds {
   #expiresAtSeconds = new Uint32Array(SLOTS_FIRST / 2);
   /** Row + 1, open addressing; 0 = empty. At most half full. */
   #slots = new Int32Array(SLOTS_FIRST);
+  /** Those among them that the exact mode takes. */
+  readonly exact = new ExactIdColumns();
 
   get length(): number {
     return this.#length;
@@ -45,11 +48,13 @@ export class BatchIds {
   /** Views: valid until the next change. */
   entries(): WindowEntries {
     const length = this.#length;
+    const exact = this.exact.ids();
     return {
       length,
       keys: new Uint8Array(this.#keys.buffer, 0, length * DEDUP_KEY_BYTES),
       payloadHashes: this.#payloadHashes.subarray(0, length),
       expiresAtSeconds: this.#expiresAtSeconds.subarray(0, length),
+      ...(exact && { exact }),
     };
   }
 

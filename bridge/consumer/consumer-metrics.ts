@@ -9,6 +9,7 @@ const outcomes = ["filed", "duplicates", "quarantined", "resent", "misrouted"] a
 export class ConsumerMetrics {
   readonly #messages: Counter<"partition" | "outcome">;
   readonly #quarantined: Counter<"reason">;
+  readonly #oldDuplicates: Counter;
   readonly #unaccounted: Gauge<"partition">;
   readonly #halted: Gauge<"partition">;
   readonly #lagMs: Gauge<"partition">;
@@ -22,6 +23,7 @@ export class ConsumerMetrics {
   readonly #restores: Counter<"way">;
   readonly #owned: Gauge;
   readonly #windowIds: Gauge;
+  readonly #windowEpochs: Gauge;
   readonly #windowBytes: Gauge;
   readonly #windowShort: Gauge;
 
@@ -43,6 +45,12 @@ export class ConsumerMetrics {
       ),
       labelNames: ["reason"],
     });
+    this.#oldDuplicates = new Counter(
+      named(
+        "old_duplicates_total",
+        "Duplicates that their topic's window had forgotten and exact deduplication knew; replays count again.",
+      ),
+    );
     this.#unaccounted = new Gauge({
       ...named(
         "unaccounted_messages",
@@ -90,6 +98,9 @@ export class ConsumerMetrics {
     });
     this.#owned = new Gauge(named("partitions_owned", "Partitions that this process reads."));
     this.#windowIds = new Gauge(named("window_ids", "Ids in the dedupe window."));
+    this.#windowEpochs = new Gauge(
+      named("window_epochs", "Devices, by epoch, of topics with exact deduplication in the dedupe window."),
+    );
     this.#windowBytes = new Gauge(named("window_bytes", "Bytes of the dedupe window."));
     this.#windowShort = new Gauge(
       named("window_short", "1 while the dedupe window had to forget ids before their time."),
@@ -103,6 +114,10 @@ export class ConsumerMetrics {
 
   quarantined(reason: QuarantineReason): void {
     this.#quarantined.inc({ reason });
+  }
+
+  oldDuplicates(messages: number): void {
+    this.#oldDuplicates.inc(messages);
   }
 
   partition(
@@ -149,6 +164,7 @@ export class ConsumerMetrics {
 
   window(status: WindowStatus): void {
     this.#windowIds.set(status.ids);
+    this.#windowEpochs.set(status.epochs);
     this.#windowBytes.set(status.bytes);
     this.#windowShort.set(status.isShort ? 1 : 0);
   }

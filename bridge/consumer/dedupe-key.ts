@@ -37,6 +37,17 @@ export class DedupeKeyMaker {
     target.write(digest, offset, DEDUP_KEY_BYTES, "latin1");
   }
 
+  /** Writes the key of a device in a topic: the same, without a message id. */
+  writeDevice(
+    target: Buffer,
+    offset: number,
+    of: { readonly topicId: string; readonly deviceId: string },
+  ): void {
+    this.#setTopic(of.topicId);
+    const end = this.#writeText(this.#topicEnd, of.deviceId);
+    target.write(hash("sha256", this.#scratch.subarray(0, end), "binary"), offset, DEDUP_KEY_BYTES, "latin1");
+  }
+
   /** The topic comes first and seldom changes from one message to the next. */
   #setTopic(topicId: string): void {
     if (topicId === this.#topicId) return;

@@ -1,18 +1,25 @@
 import { DEDUP_KEY_BYTES, type WindowHits } from "../window/dedup-window.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
+import { ExactIdColumns } from "./exact-id-columns.ts";
 import type { JudgedMessage } from "./judge-message.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import { type ContentFault, contentFault } from "./quarantine-reason.ts";
 
 const KEY_WORDS = DEDUP_KEY_BYTES / 4;
 
-/** What becomes of a message. `reused`: its id was filed with another payload, and what becomes of that id with this one is open. */
-const verdict = { file: 0, duplicate: 1, reused: 2 } as const;
+/**
+ * What becomes of a message. `reused`: its id was filed with another payload, and what becomes of that id with this one is open.
+ * `oldDuplicate`: one that only the exact mode still knows; of those no payload hash is kept.
+ */
+const verdict = { file: 0, duplicate: 1, reused: 2, oldDuplicate: 3 } as const;
 
 interface KeyedMessages {
   readonly messages: readonly JudgedMessage[];
   /** Index of the message's key, or -1 where it has no id. */
   readonly keyOf: Int32Array;
+  /** Index of the message's exact id, or -1. */
+  readonly exactOf: Int32Array;
+  readonly exact: ExactIdColumns;
   readonly words: Uint32Array;
   readonly bytes: Uint8Array;
 }
@@ -25,7 +32,7 @@ const reusedFault = contentFault(
 /**
  * Deduplicates messages of one partition and puts them into the open batch, in order.
  * A message is a duplicate if its id is in the window or in the open batch, has not expired by stream time, and came with the same
- * payload. "superseded": the window is not at the committed position any more; nothing that was decided since counts.
+ * payload. In a topic with exact deduplication it is one also if the id is the SDK's and was filed at any time before. "superseded": the window is not at the committed position any more; nothing that was decided since counts.
  */
 export async function fileMessages(
   context: ConsumerContext,
@@ -33,43 +40,57 @@ export async function fileMessages(
   messages: readonly JudgedMessage[],
 ): Promise<"filed" | "superseded"> {
   const keyed = withKeys(context, messages);
-  const hits = await context.window.lookup(cursor.partition, cursor.committed, keyed.bytes);
+  const hits = await context.window.lookup(
+    cursor.partition,
+    cursor.committed,
+    keyed.bytes,
+    keyed.exact.ids(),
+  );
   if (hits === null) return "superseded";
   const verdicts = decide(cursor, keyed, hits);
   if (verdicts.includes(verdict.reused)) {
     const outcome = await decideReused(context, cursor, keyed, verdicts);
     if (outcome === "superseded") return outcome;
   }
+  let oldDuplicates = 0;
   for (const [index, message] of messages.entries()) {
-    if (verdicts[index] === verdict.duplicate) {
+    const outcome = verdicts[index];
+    if (outcome === verdict.oldDuplicate) oldDuplicates += 1;
+    if (outcome === verdict.duplicate || outcome === verdict.oldDuplicate) {
       cursor.counters.duplicates += 1;
       continue;
     }
-    const fault = verdicts[index] === verdict.reused ? reusedFault : message.fault;
+    const fault = outcome === verdict.reused ? reusedFault : message.fault;
     // Awaited only where the writer asks for it: an await per message would cost more than the message.
     const added = addRow(context, cursor, message, fault);
     if (added) await added;
   }
+  if (oldDuplicates > 0) context.metrics.oldDuplicates(oldDuplicates);
   return "filed";
 }
 
 function withKeys(context: ConsumerContext, messages: readonly JudgedMessage[]): KeyedMessages {
   const keyOf = new Int32Array(messages.length).fill(-1);
+  const exactOf = new Int32Array(messages.length).fill(-1);
+  const exact = new ExactIdColumns();
   const words = new Uint32Array(messages.length * KEY_WORDS);
   const target = Buffer.from(words.buffer);
   let count = 0;
-  for (const [index, { topic, row }] of messages.entries()) {
-    const { deviceId, messageId } = row;
+  for (const [index, { topic, row, exactSequence }] of messages.entries()) {
+    const { deviceId, messageId, ingestTimeMs } = row;
     if (messageId === null) continue;
-    context.keys.write(target, count * DEDUP_KEY_BYTES, { topicId: topic.topicId, deviceId, messageId });
+    const id = { topicId: topic.topicId, deviceId, messageId };
+    context.keys.write(target, count * DEDUP_KEY_BYTES, id);
     keyOf[index] = count++;
+    if (exactSequence !== null)
+      exactOf[index] = exact.add(context.keys, { ...id, sequence: exactSequence, ingestTimeMs });
   }
-  return { messages, keyOf, words, bytes: target.subarray(0, count * DEDUP_KEY_BYTES) };
+  return { messages, keyOf, exactOf, exact, words, bytes: target.subarray(0, count * DEDUP_KEY_BYTES) };
 }
 
 /** Messages of the same id within the batch see each other: what is filed enters the batch's ids at once. */
 function decide(cursor: PartitionCursor, keyed: KeyedMessages, hits: WindowHits): Uint8Array {
-  const { messages, keyOf, words } = keyed;
+  const { messages, keyOf, exactOf, words } = keyed;
   const { ids } = cursor;
   const verdicts = new Uint8Array(messages.length);
   for (const [index, message] of messages.entries()) {
@@ -77,12 +98,17 @@ function decide(cursor: PartitionCursor, keyed: KeyedMessages, hits: WindowHits)
     if (key < 0) continue;
     const at = key * KEY_WORDS;
     const row = ids.find(words, at);
+    const exact = exactOf[index] as number;
     const streamTimeMs = message.row.ingestTimeMs;
     if (row >= 0 && isLiving(ids.expiresAtSeconds(row), streamTimeMs))
       verdicts[index] = sameOrReused(ids.payloadHash(row), message);
     else if (isLiving(hits.expiresAtSeconds[key] as number, streamTimeMs))
       verdicts[index] = sameOrReused(hits.payloadHashes[key] as number, message);
-    else ids.set(words, at, message.payloadHash, expirySeconds(message));
+    else if (exact >= 0 && (row >= 0 || hits.known[exact] === 1)) verdicts[index] = verdict.oldDuplicate;
+    else {
+      ids.set(words, at, message.payloadHash, expirySeconds(message));
+      if (exact >= 0) ids.exact.copy(keyed.exact, exact);
+    }
   }
   return verdicts;
 }

@@ -4,6 +4,7 @@ import { ProtocolError } from "../../devices/protocol/protocol-error.ts";
 import { decodeEnvelope, fieldFaultOf } from "../../devices/protocol/telemetry-envelope.ts";
 import type { BlockMessage } from "../block/block-format.ts";
 import type { ColumnValue, Row } from "../storage/batch-writer.ts";
+import { sequenceOfId } from "./exact-id-columns.ts";
 import { isFileableTime, parseJson, readEventTime, readMessageId, valueAt } from "./json-message.ts";
 import { type ContentFault, contentFault } from "./quarantine-reason.ts";
 import type { TopicVersion } from "./topic-catalog.ts";
@@ -29,6 +30,8 @@ export interface JudgedMessage {
   readonly values: readonly ColumnValue[];
   /** CRC-32 of `row.payload`, unsigned. */
   readonly payloadHash: number;
+  /** Of an id that the SDK made, in a topic with exact deduplication; null = the topic's window alone decides. */
+  readonly exactSequence: number | null;
   /** null = it belongs in its topic's table, unless it is a duplicate. */
   readonly fault: ContentFault | null;
 }
@@ -38,6 +41,8 @@ interface Content {
   /** null = unreadable, or the format has none. */
   eventTimeMs: number | null;
   payload: Uint8Array;
+  /** What the envelope says beside its id. */
+  sequence: bigint | number | null;
   values: readonly ColumnValue[];
   fault: ContentFault | null;
 }
@@ -76,7 +81,8 @@ export class MessageJudge {
       position: place.position,
       index,
     };
-    return { topic, row, values: content.values, payloadHash, fault: content.fault };
+    const { values, fault } = content;
+    return { topic, row, values, payloadHash, exactSequence: exactSequenceOf(topic, content), fault };
   }
 
   #plan(topic: TopicVersion): Plan {
@@ -99,6 +105,13 @@ function planOf(topic: TopicVersion): Plan {
   }
 }
 
+/** The SDK says the sequence twice, in the id and beside it: ids of others that look alike are not taken for its own. */
+function exactSequenceOf(topic: TopicVersion, { messageId, sequence }: Content): number | null {
+  if (topic.dedupe !== "exact" || messageId === null || sequence === null) return null;
+  const inId = sequenceOfId(messageId);
+  return inId !== null && Number(sequence) === inId ? inId : null;
+}
+
 function isOutside(eventTimeMs: number, streamTimeMs: number): boolean {
   return (
     eventTimeMs < streamTimeMs - EVENT_TIME_PAST_MAX_MS ||
@@ -107,7 +120,14 @@ function isOutside(eventTimeMs: number, streamTimeMs: number): boolean {
 }
 
 function readContent(payload: Uint8Array, plan: Plan): Content {
-  const content = { messageId: null, eventTimeMs: null, payload, values: noValues, fault: null };
+  const content = {
+    messageId: null,
+    eventTimeMs: null,
+    payload,
+    sequence: null,
+    values: noValues,
+    fault: null,
+  };
   switch (plan.topic.format) {
     case "json":
       return readJsonMessage(content, plan);
@@ -137,6 +157,7 @@ function readEnvelopeMessage(content: Content, plan: Plan): Content {
   try {
     const envelope = decodeEnvelope(content.payload);
     content.messageId = envelope.messageId;
+    content.sequence = envelope.sequence ?? null;
     content.payload = envelope.payload;
     if (!isFileableTime(envelope.eventTimeMs))
       return failed(

@@ -5,6 +5,7 @@ import type { SeedRows } from "../storage/seed-source.ts";
 import type { Position } from "../streams/stream-log.ts";
 import { DEDUP_KEY_BYTES, type WindowEntries } from "../window/dedup-window.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
+import { ExactIdColumns, sequenceOfId } from "./exact-id-columns.ts";
 import { expiryOf } from "./file-messages.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 
@@ -27,7 +28,8 @@ export async function restoreWindow(
   const applied = await context.window.applied(cursor.partition, cursor.committed);
   if (applied === cursor.committed) return true;
   const missed = applied === null ? null : await commitsAfter(context, cursor, lake, applied);
-  if (missed === null) return seed(context, cursor, lake);
+  const startMs = missed?.[0] ? await startOf(context, cursor, missed[0]) : null;
+  if (missed === null || startMs === null) return seed(context, cursor, lake);
   context.metrics.windowRestored("reapplied");
   const fields = {
     partition: cursor.partition,
@@ -37,7 +39,8 @@ export async function restoreWindow(
   };
   context.logger.info({ event: "consumer.window.reapply", ...fields }, "the window lacks committed ids");
   for (const [index, move] of missed.entries())
-    if (!(await reapply(context, cursor, { move, since: missed[index - 1] }))) return false;
+    if (!(await reapply(context, cursor, { move, sinceMs: missed[index - 1]?.streamTimeMs ?? startMs })))
+      return false;
   return true;
 }
 
@@ -63,10 +66,25 @@ async function commitsAfter(
   return null;
 }
 
+/**
+ * Ingest time of the oldest row of a commit that its re-applying needs: of exact topics that is the oldest row of all, and a batch may
+ * hold more of stream time than the window lasts. null where the log has forgotten the commit before.
+ */
+async function startOf(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+  { streamTimeMs, previousCommit }: CommittedMove,
+): Promise<number | null> {
+  if (context.topics.exactTopicIds().size === 0) return spanStart(context, streamTimeMs);
+  if (!previousCommit) return 0;
+  const before = await context.commitLog.entry(previousCommit);
+  return before?.moves[cursor.key]?.streamTimeMs ?? null;
+}
+
 async function reapply(
   context: ConsumerContext,
   cursor: PartitionCursor,
-  step: { move: CommittedMove; since: CommittedMove | undefined },
+  step: { move: CommittedMove; sinceMs: number },
 ): Promise<boolean> {
   const { window, stream } = context;
   const { from, to, streamTimeMs, number } = step.move;
@@ -75,11 +93,12 @@ async function reapply(
     return stream.comparePositions(from, position) < 0 && stream.comparePositions(position, to) <= 0;
   };
   const chunks: WindowEntries[] = [];
-  const sinceMs = step.since?.streamTimeMs ?? spanStart(context, streamTimeMs);
+  const { sinceMs } = step;
   const query = { streamId: stream.streamId, partition: cursor.partition, sinceMs, upToCommit: number };
+  const exact = new ExactIdColumns();
   for await (const rows of context.seeds.rows(query))
-    chunks.push(entriesOf(context, rows, { streamTimeMs, isWanted: isOfStep }));
-  return window.apply(cursor.partition, { from, to, streamTimeMs }, joined(chunks));
+    chunks.push(entriesOf(context, rows, { streamTimeMs, isWanted: isOfStep, exact }));
+  return window.apply(cursor.partition, { from, to, streamTimeMs }, joined(chunks, exact));
 }
 
 async function seed(context: ConsumerContext, cursor: PartitionCursor, lake: LakeState): Promise<boolean> {
@@ -89,15 +108,17 @@ async function seed(context: ConsumerContext, cursor: PartitionCursor, lake: Lak
   const startedAtMs = context.now();
   let ids = 0;
   let chunks = 0;
+  const wholeTopics = context.topics.exactTopicIds();
   await window.beginSeed(partition, token);
   const add = async (entries: WindowEntries) => {
-    ids += entries.length;
+    ids += Math.max(entries.length, entries.exact?.length ?? 0);
     return window.seed(partition, token, chunks++, entries);
   };
   for (const source of seedSourcesOf(context, cursor, lake))
-    for await (const rows of context.seeds.rows({ ...source.query, upToCommit: lake.number })) {
-      const entries = entriesOf(context, rows, { streamTimeMs, isWanted: source.isWanted });
-      if (!(await add(entries))) return false;
+    for await (const rows of context.seeds.rows({ ...source.query, upToCommit: lake.number, wholeTopics })) {
+      const exact = new ExactIdColumns();
+      const entries = entriesOf(context, rows, { streamTimeMs, isWanted: source.isWanted, exact });
+      if (!(await add(joined([entries], exact)))) return false;
     }
   if (!(await window.endSeed(partition, token, { chunks, applied: committed, streamTimeMs }))) return false;
   context.metrics.windowRestored("seeded");
@@ -113,17 +134,20 @@ interface SeedPart {
 
 /**
  * Where the ids of a partition's window stand: in its own rows, and in those of other streams whose time reaches into its span: after a
- * new stream was started, devices send again what the old one had taken. Of these, the devices that are in this partition now.
+ * new stream was started, devices send again what the old one had taken. Of these, the devices that are in this partition now. Exact
+ * topics have no span: all their rows, whatever the stream.
  */
 function seedSourcesOf(context: ConsumerContext, cursor: PartitionCursor, lake: LakeState): SeedPart[] {
   const { streamId, partitionCount } = context.stream;
   const isOurs = (rows: SeedRows, row: number) =>
     partitionOfDevice(rows.deviceIds[row] as string, partitionCount) === cursor.partition;
+  const hasExact = context.topics.exactTopicIds().size > 0;
   return [...lake.moves].flatMap(([key, move]): SeedPart[] => {
     const sinceMs = spanStart(context, cursor.streamTimeMs || move.streamTimeMs);
     const query = { ...partitionOfKey(key), sinceMs };
     if (key === cursor.key) return [{ query, isWanted: () => true }];
-    if (query.streamId === streamId || move.streamTimeMs < sinceMs) return [];
+    const isPast = move.streamTimeMs < sinceMs && !hasExact;
+    if (query.streamId === streamId || isPast) return [];
     return [{ query, isWanted: isOurs }];
   });
 }
@@ -133,26 +157,32 @@ function spanStart(context: ConsumerContext, streamTimeMs: number): number {
   return streamTimeMs - context.topics.longestWindowMs() - 1000;
 }
 
-/** The ids of rows that are still in their window at `streamTimeMs`. */
+/** The ids of rows that are still in their window at `streamTimeMs`; `exact` is given those of the SDK in exact topics, whatever their time. */
 function entriesOf(
   context: ConsumerContext,
   rows: SeedRows,
-  options: { streamTimeMs: number; isWanted: SeedPart["isWanted"] },
+  options: { streamTimeMs: number; isWanted: SeedPart["isWanted"]; exact: ExactIdColumns },
 ): WindowEntries {
   const windowMs = windowOfTopic(context, rows.topicId);
+  const isExact = context.topics.exactTopicIds().has(rows.topicId);
   const keys = Buffer.alloc(rows.length * DEDUP_KEY_BYTES);
   const payloadHashes = new Uint32Array(rows.length);
   const expiresAtSeconds = new Uint32Array(rows.length);
   let length = 0;
   for (let row = 0; row < rows.length; row++) {
     const expiry = expiryOf(rows.ingestTimesMs[row] as number, windowMs);
-    if (expiry * 1000 <= options.streamTimeMs || !options.isWanted(rows, row)) continue;
-    const payloadHash = rows.payloadHashes[row] as number;
+    const isLiving = expiry * 1000 > options.streamTimeMs;
+    if ((!isLiving && !isExact) || !options.isWanted(rows, row)) continue;
     const id = {
       topicId: rows.topicId,
       deviceId: rows.deviceIds[row] as string,
       messageId: rows.messageIds[row] as Uint8Array,
     };
+    const sequence = isExact && !rows.idReused[row] ? sequenceOfId(id.messageId) : null;
+    const ingestTimeMs = rows.ingestTimesMs[row] as number;
+    if (sequence !== null) options.exact.add(context.keys, { ...id, sequence, ingestTimeMs });
+    if (!isLiving) continue;
+    const payloadHash = rows.payloadHashes[row] as number;
     const reused = rows.idReused[row] ? { reusedPayloadHash: payloadHash } : {};
     context.keys.write(keys, length * DEDUP_KEY_BYTES, { ...id, ...reused });
     payloadHashes[length] = payloadHash;
@@ -177,7 +207,8 @@ function windowOfTopic(context: ConsumerContext, topicId: string): number {
   }
 }
 
-function joined(chunks: readonly WindowEntries[]): WindowEntries {
+function joined(chunks: readonly WindowEntries[], exactColumns: ExactIdColumns): WindowEntries {
+  const exact = exactColumns.ids();
   const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   const keys = new Uint8Array(length * DEDUP_KEY_BYTES);
   const payloadHashes = new Uint32Array(length);
@@ -189,5 +220,5 @@ function joined(chunks: readonly WindowEntries[]): WindowEntries {
     expiresAtSeconds.set(chunk.expiresAtSeconds, start);
     start += chunk.length;
   }
-  return { length, keys, payloadHashes, expiresAtSeconds };
+  return { length, keys, payloadHashes, expiresAtSeconds, ...(exact && { exact }) };
 }

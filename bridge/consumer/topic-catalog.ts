@@ -21,6 +21,8 @@ export interface TopicVersion {
   readonly schema: Readonly<Record<string, unknown>> | null;
   readonly columns: readonly TypedColumn[];
   readonly dedupeWindowMs: number;
+  /** For ids of the SDK; absent = "window". "exact", for `envelope` alone: without any limit of time, see `ExactIds`. */
+  readonly dedupe?: "window" | "exact";
 }
 
 /** PORT: topic versions by id. An unknown one means wait and refresh, never quarantine. */
@@ -29,6 +31,8 @@ export interface TopicCatalog {
   version(topicId: string, version: number): TopicVersion | undefined;
   /** The longest dedupe window that any version of any topic ever had: how far back seeding looks. */
   longestWindowMs(): number;
+  /** Topics of which any version is exact: of these, seeding reads all rows. */
+  exactTopicIds(): ReadonlySet<string>;
   /** Reads what has been added since. */
   refresh(): Promise<void>;
 }

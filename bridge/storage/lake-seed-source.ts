@@ -29,7 +29,7 @@ class FileSelection {
 /**
  * Finds the files through the commit log: from the partition's last move back to the first one whose stream time is before the span.
  * Entries are kept longer than any window by the clock, but a partition's stream time may have stood still for longer than that;
- * what the log has forgotten is looked for in the tables themselves.
+ * what the log has forgotten is looked for in the tables themselves, and so is what whole topics hold.
  */
 class LakeSeedSource implements SeedSource {
   readonly #store: ObjectStore;
@@ -43,7 +43,13 @@ class LakeSeedSource implements SeedSource {
   async *rows(query: SeedQuery): AsyncGenerator<SeedRows> {
     const state = await this.#commitLog.load();
     const files = new FileSelection();
-    if (!(await this.#selectCommitted(state, query, files))) await this.#selectLive(state, query, files);
+    const { sinceMs, wholeTopics } = query;
+    if (!(await this.#selectCommitted(state, query, files)))
+      await this.#selectLive(state, files, () => sinceMs);
+    if (wholeTopics && wholeTopics.size > 0)
+      await this.#selectLive(state, files, (key) =>
+        key === QUARANTINE || wholeTopics.has(key) ? Number.NEGATIVE_INFINITY : null,
+      );
     yield* readSeedRows(this.#store, files.groups(), query);
   }
 
@@ -62,12 +68,19 @@ class LakeSeedSource implements SeedSource {
     return true;
   }
 
-  async #selectLive(state: LakeState, query: SeedQuery, files: FileSelection): Promise<void> {
+  /** @param sinceOf Since when a table's rows are wanted; null = none. */
+  async #selectLive(
+    state: LakeState,
+    files: FileSelection,
+    sinceOf: (key: string) => number | null,
+  ): Promise<void> {
     for (const [key, { name }] of state.tables) {
+      const sinceMs = sinceOf(key);
+      if (sinceMs === null) continue;
       const table = new DeltaTable(this.#store, name);
       await table.refresh();
       for (const add of await table.files())
-        if (mayHoldRowsSince(add, query.sinceMs)) files.add(key, `${name}/${decodePath(add.path)}`);
+        if (mayHoldRowsSince(add, sinceMs)) files.add(key, `${name}/${decodePath(add.path)}`);
     }
   }
 }

@@ -17,12 +17,16 @@ export interface SeedRows {
 
 /** PORT: rows with an id that the lake holds for one partition of one stream. Reads committed files only. */
 export interface SeedSource {
-  /** Rows with ingest time ≥ `sinceMs`, of files in commit entries ≤ `upToCommit`, in chunks of bounded size, in no order. */
+  /**
+   * Rows with ingest time ≥ `sinceMs`, and of `wholeTopics` those of any time whose id has the length of the SDK's, of files in commit entries ≤ `upToCommit`,
+   * in chunks of bounded size, in no order. Rows of older files are found in the tables, as those show them.
+   */
   rows(query: {
     streamId: string;
     partition: number;
     sinceMs: number;
     upToCommit: number;
+    wholeTopics?: ReadonlySet<string>;
   }): AsyncIterable<SeedRows>;
 }
 

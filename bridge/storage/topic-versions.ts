@@ -29,6 +29,7 @@ const topicVersionSchema = Type.Object({
     }),
   ),
   dedupeWindowMs: Type.Number({ minimum: 0 }),
+  dedupe: Type.Optional(Type.Union([Type.Literal("window"), Type.Literal("exact")])),
 });
 const topicVersionCheck = TypeCompiler.Compile(topicVersionSchema);
 
@@ -69,6 +70,7 @@ function conflict(message: string): BridgeError {
 class StoredTopicCatalog implements LakeTopicCatalog {
   readonly #store: ObjectStore;
   readonly #byPath = new Map<string, TopicDefinition>();
+  readonly #exactTopicIds = new Set<string>();
   #longestWindowMs = 0;
 
   constructor(store: ObjectStore) {
@@ -83,6 +85,10 @@ class StoredTopicCatalog implements LakeTopicCatalog {
     return this.#longestWindowMs;
   }
 
+  exactTopicIds(): ReadonlySet<string> {
+    return this.#exactTopicIds;
+  }
+
   definitions(): readonly TopicDefinition[] {
     return [...this.#byPath.values()];
   }
@@ -94,6 +100,7 @@ class StoredTopicCatalog implements LakeTopicCatalog {
       if (bytes === null) continue;
       const definition = parseTopicVersion(path, bytes);
       this.#byPath.set(path, definition);
+      if (definition.dedupe === "exact") this.#exactTopicIds.add(definition.topicId);
       this.#longestWindowMs = Math.max(this.#longestWindowMs, definition.dedupeWindowMs);
     }
   }
@@ -107,7 +114,7 @@ function parseTopicVersion(path: string, bytes: Uint8Array): TopicDefinition {
       `${path} in the lake is damaged: it says it is version ${definition.version} of ${definition.topicId}. Restore this file from a copy`,
       { retryable: false, details: { path } },
     );
-  return { ...definition };
+  return { ...definition } as TopicDefinition;
 }
 
 /** The topic versions of a lake. Rejects with LAKE_DAMAGED and the file's name where one is not what it must be. */

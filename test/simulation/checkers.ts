@@ -63,7 +63,12 @@ function checkRows(expected: Expected, rows: readonly LakeRow[]): Violation[] {
 /** G3, from the rows alone: one id twice with one payload, the second before the first one's window was over. */
 function checkDoubled(rows: readonly LakeRow[]): Violation[] {
   const violations: Violation[] = [];
-  const windowMs = new Map(topics.map((topic) => [topic.topicId, topic.dedupeWindowMs]));
+  const windowMs = new Map(
+    topics.map(({ topicId, dedupe, dedupeWindowMs }) => [
+      topicId,
+      dedupe === "exact" ? Number.POSITIVE_INFINITY : dedupeWindowMs,
+    ]),
+  );
   const known = new Map<string, number>();
   const inOrder = rows
     .filter((row) => row.messageId !== null && row.reason !== "id-reused")

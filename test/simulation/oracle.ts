@@ -73,7 +73,10 @@ function fateOf(message: SentMessage, streamTimeMs: number, known: Map<string, K
   const { topic, deviceId, id, payload, fault } = message;
   if (id === null) return fault ?? "filed";
   const key = JSON.stringify([topic.topicId, deviceId, id]);
-  const expiresAtSeconds = Math.ceil((streamTimeMs + topic.dedupeWindowMs) / 1000);
+  const isExact = topic.dedupe === "exact";
+  const expiresAtSeconds = isExact
+    ? Number.POSITIVE_INFINITY
+    : Math.ceil((streamTimeMs + topic.dedupeWindowMs) / 1000);
   const living = alive(known.get(key), streamTimeMs);
   if (!living) {
     known.set(key, { payload, expiresAtSeconds });

@@ -22,6 +22,8 @@ const catalog: TopicCatalog = {
   version: (topicId, version) =>
     version === 1 ? topics.find((topic) => topic.topicId === topicId) : undefined,
   longestWindowMs: () => Math.max(...topics.map((topic) => topic.dedupeWindowMs)),
+  exactTopicIds: () =>
+    new Set(topics.filter(({ dedupe }) => dedupe === "exact").map(({ topicId }) => topicId)),
   refresh: async () => {},
 };
 const drainStepsMax = 20_000;
@@ -35,6 +37,8 @@ export interface SimulationOptions {
   /** How often the window is lost, backed up or rolled back, per step; drawn from the seed where absent. */
   readonly disturbance?: number;
   readonly breakPorts?: BreakPorts;
+  /** Devices with the SDK run ahead of their oldest unacknowledged message as far as they like. */
+  readonly ignoresSpan?: boolean;
 }
 
 export interface SimulationResult {
@@ -81,7 +85,12 @@ class Simulation {
     this.#random = new SeededRandom(options.seed);
     const random = this.#random;
     const clock: Clock = { nowMs: 1_700_000_000_000 };
-    this.#world = new World({ random, clock, windowFaults: options.windowFaults?.(clock) });
+    this.#world = new World({
+      random,
+      clock,
+      windowFaults: options.windowFaults?.(clock),
+      ignoresSpan: options.ignoresSpan ?? false,
+    });
     // Swarm: each run has its own mix of faults, so that rare combinations are not drowned by the frequent ones.
     const rate = (max: number) => (random.chance(0.4) ? 0 : random.next() * max);
     this.#scheduler = new Scheduler(random, {

@@ -1,7 +1,10 @@
 import { encodeBlock } from "../../bridge/block/block-builder.ts";
 import { type BlockMessage, type BlockSeal, MAX_BLOCK_BYTES } from "../../bridge/block/block-format.ts";
 import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
+import { encodeMessageId } from "../../devices/protocol/message-id.ts";
+import { encodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
 import type { MemoryStream } from "../support/memory-stream.ts";
+import { SdkDevices } from "./sdk-devices.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 
 export const partitionCount = 2;
@@ -12,10 +15,18 @@ function topic(topicId: string, name: string, dedupeWindowMs: number): TopicVers
 }
 
 /** Two tables with different windows, so that ids of one live longer than those of the other. */
-export const topics: readonly TopicVersion[] = [
+const jsonTopics: readonly TopicVersion[] = [
   topic("topic-a", "alpha", 60_000),
   topic("topic-b", "beta", 15_000),
 ];
+const exactTopic: TopicVersion = {
+  ...topic("topic-c", "gamma", 5_000),
+  format: "envelope",
+  idPath: "",
+  timePath: "",
+  dedupe: "exact",
+};
+export const topics: readonly TopicVersion[] = [...jsonTopics, exactTopic];
 
 /** What a message is, beside its bytes. */
 export interface SentMessage {
@@ -26,6 +37,8 @@ export interface SentMessage {
   readonly payload: string;
   /** Reason why it can't be filed, id-reused aside. */
   readonly fault: string | null;
+  /** Of an exact topic. */
+  readonly sdk?: { readonly epoch: number; readonly sequence: number };
 }
 
 /** One entry that ever stood in the stream. */
@@ -53,12 +66,19 @@ export class Workload {
   readonly #clock: { nowMs: number };
   readonly #producers: Producer[];
   readonly #recent: SentMessage[][] = Array.from({ length: partitionCount }, () => []);
+  readonly #sdkDevices: SdkDevices;
   #count = 0;
 
-  constructor(options: { stream: MemoryStream; random: SeededRandom; clock: { nowMs: number } }) {
+  constructor(options: {
+    stream: MemoryStream;
+    random: SeededRandom;
+    clock: { nowMs: number };
+    ignoresSpan: boolean;
+  }) {
     this.#stream = options.stream;
     this.#random = options.random;
     this.#clock = options.clock;
+    this.#sdkDevices = new SdkDevices({ ...options, topic: exactTopic, partitionCount });
     this.#producers = Array.from({ length: partitionCount }, () => this.#freshProducer());
   }
 
@@ -117,7 +137,7 @@ export class Workload {
       messages,
     });
     const recent = this.#recent[partition] as SentMessage[];
-    recent.push(...messages);
+    recent.push(...messages.filter(({ sdk }) => !sdk));
     recent.splice(0, recent.length - 40);
   }
 
@@ -127,11 +147,12 @@ export class Workload {
 
   #message(partition: number): SentMessage {
     const random = this.#random;
+    if (random.chance(0.35)) return this.#sdkDevices.message(partition);
     const recent = this.#recent[partition] as SentMessage[];
     const dice = random.next();
     if (dice < 0.35 && recent.length > 0) return random.pick(recent);
     const deviceId = `device-${partition}-${random.below(4)}`;
-    const fresh = this.#freshMessage(deviceId, random.pick(topics));
+    const fresh = this.#freshMessage(deviceId, random.pick(jsonTopics));
     if (dice < 0.4 && recent.length > 0) {
       const used = random.pick(recent);
       if (used.id !== null) return withId(used.deviceId, used.topic, used.id, this.#next());
@@ -162,7 +183,23 @@ function withId(deviceId: string, of: TopicVersion, id: string, number: number):
   return { topic: of, deviceId, id, payload: JSON.stringify({ id, ts: 1_000_000, n: number }), fault: null };
 }
 
-function blockMessage({ topic: { topicId, version }, deviceId, payload }: SentMessage): BlockMessage {
+function blockMessage(message: SentMessage): BlockMessage {
+  const { topic, deviceId } = message;
   const topicName = `fleet/${deviceId}/telemetry`;
-  return { topicId, topicVersion: version, topicName, deviceId, qos: 1, payload: Buffer.from(payload) };
+  const { topicId, version: topicVersion } = topic;
+  return { topicId, topicVersion, topicName, deviceId, qos: 1, payload: Buffer.from(bytesOf(message)) };
+}
+
+function bytesOf({ payload, sdk }: SentMessage): Uint8Array {
+  const text = Buffer.from(payload);
+  if (!sdk) return text;
+  const epoch = Buffer.alloc(8, sdk.epoch);
+  const messageId = encodeMessageId({ epoch, sequence: sdk.sequence });
+  return encodeEnvelope({
+    messageId,
+    eventTimeMs: 1_000_000,
+    sequence: sdk.sequence,
+    contentType: "",
+    payload: text,
+  });
 }

@@ -42,12 +42,17 @@ export class World implements WindowObserver {
   #seenCommits = 0;
   readonly #commits: CommitEntry[] = [];
 
-  constructor(options: { random: SeededRandom; clock: Clock; windowFaults: WindowFaults | undefined }) {
-    const { random, clock, windowFaults } = options;
+  constructor(options: {
+    random: SeededRandom;
+    clock: Clock;
+    windowFaults: WindowFaults | undefined;
+    ignoresSpan: boolean;
+  }) {
+    const { random, clock, windowFaults, ignoresSpan } = options;
     this.clock = clock;
     this.stream = new MemoryStream({ partitionCount, streamId: "5".repeat(32), now: () => clock.nowMs });
     this.window = new WindowServer(this, windowFaults);
-    this.workload = new Workload({ stream: this.stream, random, clock });
+    this.workload = new Workload({ stream: this.stream, random, clock, ignoresSpan });
   }
 
   /** Entries of the commit log, straight from the objects. */

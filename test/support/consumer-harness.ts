@@ -114,6 +114,10 @@ export class ConsumerHarness {
     const catalog = {
       version: (topicId: string, version: number) => topics.get(`${topicId}/${version}`),
       longestWindowMs: () => Math.max(...[...topics.values()].map((topic) => topic.dedupeWindowMs)),
+      exactTopicIds: () =>
+        new Set(
+          [...topics.values()].filter(({ dedupe }) => dedupe === "exact").map(({ topicId }) => topicId),
+        ),
       refresh: async () => {},
     };
     const logger = this.#logger;

@@ -119,13 +119,14 @@ export class JsonSeedSource implements SeedSource {
     partition: number;
     sinceMs: number;
     upToCommit: number;
+    wholeTopics?: ReadonlySet<string>;
   }): AsyncGenerator<SeedRows> {
     for (let number = query.upToCommit; number > 0; number--) {
       const entry = await this.#commitLog.entry(number);
       if (entry === null) break;
       for (const { name, adds } of Object.values(entry.tables)) {
         for (const { path, maxIngestMs } of adds) {
-          if (maxIngestMs < query.sinceMs) continue;
+          if (maxIngestMs < query.sinceMs && !query.wholeTopics?.size) continue;
           const bytes = await this.#store.get(`${name}/${path}`);
           if (bytes === null) throw new Error(`the committed file ${name}/${path} is missing`);
           yield* chunksOf(
@@ -134,7 +135,8 @@ export class JsonSeedSource implements SeedSource {
                 row.messageId !== null &&
                 row.streamId === query.streamId &&
                 row.partition === query.partition &&
-                row.ingestTimeMs >= query.sinceMs,
+                (row.ingestTimeMs >= query.sinceMs ||
+                  (row.messageId.length === 32 && query.wholeTopics?.has(row.topicId))),
             ),
           );
         }

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { DuckDBDataChunk } from "@duckdb/node-api";
+import { SDK_MESSAGE_ID_BYTES } from "../../../devices/protocol/message-id.ts";
 import type { ObjectStore } from "../object-store.ts";
 import type { SeedRows } from "../seed-source.ts";
 import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
@@ -21,6 +22,8 @@ export interface SeedFilter {
   readonly streamId: string;
   readonly partition: number;
   readonly sinceMs: number;
+  /** Of these, rows of any time whose id has the length of the SDK's. */
+  readonly wholeTopics?: ReadonlySet<string>;
 }
 
 function seedQuery(store: ObjectStore, files: SeedFiles, filter: SeedFilter): string {
@@ -36,9 +39,17 @@ function seedQuery(store: ObjectStore, files: SeedFiles, filter: SeedFilter): st
   return (
     `SELECT ${columns.join(", ")} FROM read_parquet([${locations.join(", ")}]) ` +
     `WHERE _stream = ${quoteText(filter.streamId)} AND _partition = ${quoteText(String(filter.partition))} ` +
-    `AND ingest_time >= make_timestamptz(${Math.floor(filter.sinceMs)}::BIGINT * 1000) AND message_id IS NOT NULL` +
+    `AND ${wantedRows(files, filter)} AND message_id IS NOT NULL` +
     (files.topicId === null ? " ORDER BY topic_id" : "")
   );
+}
+
+function wantedRows({ topicId }: SeedFiles, { sinceMs, wholeTopics }: SeedFilter): string {
+  const recent = `ingest_time >= make_timestamptz(${Math.floor(sinceMs)}::BIGINT * 1000)`;
+  const whole = [...(wholeTopics ?? [])].filter((topic) => topicId === null || topic === topicId);
+  if (whole.length === 0) return recent;
+  const ofTopics = topicId === null ? ` AND topic_id IN (${whole.map(quoteText).join(", ")})` : "";
+  return `(${recent} OR octet_length(message_id) = ${SDK_MESSAGE_ID_BYTES}${ofTopics})`;
 }
 
 /** Rows with an id in the given files, a chunk at a time. */

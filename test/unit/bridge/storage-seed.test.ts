@@ -35,7 +35,13 @@ async function withLake(work: (lake: TestLake) => Promise<void>): Promise<void> 
 
 async function seed(
   lake: TestLake,
-  query: { partition?: number; sinceMs?: number; upToCommit?: number; streamId?: string } = {},
+  query: {
+    partition?: number;
+    sinceMs?: number;
+    upToCommit?: number;
+    streamId?: string;
+    wholeTopics?: ReadonlySet<string>;
+  } = {},
 ): Promise<Seeded[]> {
   const seeds = createSeedSource(lake);
   const found: Seeded[] = [];
@@ -161,4 +167,23 @@ test("reading can be given up half way", () =>
       break;
     }
     assert.equal((await seed(lake)).length, 4500);
+  }));
+
+test("of whole topics all rows with ids of the SDK's length come back, also from quarantine; of others those since then", () =>
+  withLake(async (lake) => {
+    const messageId = (number: number) => Buffer.from(String(number).padStart(16, "0"));
+    const long = (number: number): TestRow => ({ row: makeRow(number, { messageId: messageId(number) }) });
+    const bad = (number: number, topicId: string): TestRow => ({
+      ...quarantined(number, "schema-violated", topicId),
+      row: makeRow(number, { messageId: messageId(number) }),
+    });
+    const old = [long(2), bad(4, "topic-1")];
+    const notWanted = [{ row: makeRow(6) }, { ...long(8), topic: otherTopic }, bad(10, "topic-2")];
+    const recent = [{ row: makeRow(9000) }, { ...long(9002), topic: otherTopic }, long(9004)];
+    await lake.commit([...old, ...notWanted]);
+    await lake.commit(recent);
+    const sinceMs = startMs + 90_000;
+    const wholeTopics = new Set(["topic-1"]);
+    assert.deepEqual(await seed(lake, { sinceMs, wholeTopics }), expected([...old, ...recent]));
+    assert.deepEqual(await seed(lake, { sinceMs }), expected(recent));
   }));

@@ -1,0 +1,101 @@
+import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
+import { SEQUENCE_SPAN } from "../../devices/protocol/message-id.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+import type { SentMessage } from "./workload.ts";
+
+const devicesPerPartition = 3;
+
+interface SdkDevice {
+  readonly deviceId: string;
+  epoch: number;
+  nextSequence: number;
+  /** Not acknowledged, oldest first; `isStored`: a copy is in the stream nevertheless. */
+  outbox: { readonly message: SentMessage; readonly sequence: number; isStored: boolean }[];
+  /** What has a copy in the stream, of this epoch and the one before: old connections may bring another one at any time. */
+  stored: { readonly message: SentMessage; readonly epoch: number }[];
+  lastSentMs: number;
+}
+
+/** Devices with the SDK: they send again what was not acknowledged, however late, and never run ahead of it by the span. */
+export class SdkDevices {
+  readonly #random: SeededRandom;
+  readonly #clock: { readonly nowMs: number };
+  readonly #topic: TopicVersion;
+  readonly #ignoresSpan: boolean;
+  readonly #devices: SdkDevice[][];
+
+  constructor(options: {
+    random: SeededRandom;
+    clock: { readonly nowMs: number };
+    topic: TopicVersion;
+    partitionCount: number;
+    ignoresSpan: boolean;
+  }) {
+    this.#random = options.random;
+    this.#clock = options.clock;
+    this.#topic = options.topic;
+    this.#ignoresSpan = options.ignoresSpan;
+    this.#devices = Array.from({ length: options.partitionCount }, (_, partition) =>
+      Array.from({ length: devicesPerPartition }, (_, index) => ({
+        deviceId: `sdk-${partition}-${index}`,
+        epoch: 1,
+        nextSequence: 1,
+        outbox: [],
+        stored: [],
+        lastSentMs: 0,
+      })),
+    );
+  }
+
+  /** The next message that gets into the stream. */
+  message(partition: number): SentMessage {
+    const random = this.#random;
+    const device = random.pick(this.#devices[partition] as SdkDevice[]);
+    // Epochs that were seen last in the same second can't be told apart by their age.
+    if (random.chance(0.03) && this.#clock.nowMs - device.lastSentMs > 1000) reset(device);
+    if (random.chance(0.2) && device.stored.length > 0) return random.pick(device.stored).message;
+    const unsent = device.outbox.filter(({ isStored }) => !isStored);
+    const [oldest] = unsent;
+    if (oldest && random.chance(0.3)) return this.#store(device, oldest);
+    return this.#fresh(device);
+  }
+
+  #fresh(device: SdkDevice): SentMessage {
+    const random = this.#random;
+    for (;;) {
+      const [oldest] = device.outbox;
+      const { nextSequence: sequence } = device;
+      if (oldest && sequence - oldest.sequence >= SEQUENCE_SPAN && !this.#ignoresSpan)
+        return this.#store(device, oldest);
+      const entry = { message: this.#message(device, sequence), sequence, isStored: false };
+      device.outbox.push(entry);
+      device.nextSequence += random.chance(0.6) ? 1 : 1 + random.below(random.chance(0.9) ? 150 : 70_000);
+      // Some never reach a broker the first time.
+      if (random.chance(0.8)) return this.#store(device, entry);
+    }
+  }
+
+  /** It is in the stream; mostly that is acknowledged. Acknowledgements settle messages whatever their order. */
+  #store(device: SdkDevice, entry: SdkDevice["outbox"][number]): SentMessage {
+    entry.isStored = true;
+    device.lastSentMs = this.#clock.nowMs;
+    device.stored.push({ message: entry.message, epoch: device.epoch });
+    device.stored = device.stored.filter(({ epoch }) => epoch >= device.epoch - 1).slice(-60);
+    const isLate = entry.sequence === device.outbox[0]?.sequence;
+    if (isLate || this.#random.chance(0.7)) device.outbox = device.outbox.filter((other) => other !== entry);
+    return entry.message;
+  }
+
+  #message({ deviceId, epoch }: SdkDevice, sequence: number): SentMessage {
+    const payload = JSON.stringify({ deviceId, epoch, sequence });
+    const id = `${epoch}/${sequence}`;
+    return { topic: this.#topic, deviceId, id, payload, fault: null, sdk: { epoch, sequence } };
+  }
+}
+
+/** Its outbox is lost. */
+function reset(device: SdkDevice): void {
+  device.epoch += 1;
+  device.nextSequence = 1;
+  device.outbox = [];
+}

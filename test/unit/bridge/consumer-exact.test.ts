@@ -1,0 +1,189 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
+import { encodeMessageId, SEQUENCE_SPAN } from "../../../devices/protocol/message-id.ts";
+import { encodeEnvelope } from "../../../devices/protocol/telemetry-envelope.ts";
+import { ConsumerHarness, startMs } from "../../support/consumer-harness.ts";
+import { topicVersion } from "../../support/topic-version.ts";
+
+const windowMs = 1000;
+const dayMs = 86_400_000;
+const envelopes = { format: "envelope", idPath: "", timePath: "", dedupeWindowMs: windowMs } as const;
+
+function newHarness(objects?: ConsumerHarness["store"]["objects"]): ConsumerHarness {
+  const streamId = (objects ? "cd" : "ab").repeat(16);
+  const harness = new ConsumerHarness(objects ? { objects, streamId } : {});
+  harness.define(topicVersion({ ...envelopes, dedupe: "exact" }));
+  return harness;
+}
+
+/** What the SDK sends; `said` = the sequence beside the id. */
+function sdk(
+  sequence: number,
+  more: {
+    epoch?: number;
+    said?: number | null;
+    text?: string;
+    topicVersion?: number;
+    eventTimeMs?: number;
+  } = {},
+) {
+  const { epoch = 1, said = sequence, text = `m${sequence}`, eventTimeMs = startMs } = more;
+  const messageId = encodeMessageId({ epoch: Buffer.alloc(8, epoch), sequence });
+  const facts = { messageId, eventTimeMs, contentType: "", payload: Buffer.from(text) };
+  const payload = Buffer.from(encodeEnvelope(said === null ? facts : { ...facts, sequence: said }));
+  return { payload, topicVersion: more.topicVersion ?? 1 };
+}
+
+/** Sequences of the rows of the table. */
+function sequences(harness: ConsumerHarness, table = "t1"): number[] {
+  return harness
+    .rows()
+    .filter((row) => row.table === table)
+    .map((row) => Number.parseInt((row.messageId ?? "").slice(16), 16));
+}
+
+async function oldDuplicates(harness: ConsumerHarness): Promise<number | undefined> {
+  const metric = await harness.registry.getSingleMetric("tidegate_consumer_old_duplicates_total")?.get();
+  return metric?.values[0]?.value;
+}
+
+describe("exact deduplication", () => {
+  test("a resend is a duplicate long after the topic's window: in the batch, after the commit, after a restart", async () => {
+    const harness = newHarness();
+    harness.append([sdk(5), sdk(6)]);
+    harness.clock.nowMs += dayMs;
+    harness.append([sdk(5)]);
+    await harness.drain({ config: { maxBatchAgeMs: 10 * dayMs } });
+    harness.clock.nowMs += dayMs;
+    harness.append([sdk(5), sdk(7)]);
+    const consumer = await harness.drain();
+    assert.equal(await oldDuplicates(harness), 1);
+    harness.clock.nowMs += dayMs;
+    harness.window = createMemoryWindow({ maxBytes: 1024 * 1024, partitionCount: 1 });
+    harness.append([sdk(6), sdk(7), sdk(8)]);
+    const { counters } = (await harness.drain()).status().partitions[0] ?? {};
+    assert.deepEqual(sequences(harness), [5, 6, 7, 8]);
+    assert.equal(consumer.status().partitions[0]?.counters.duplicates, 2);
+    assert.equal(counters?.duplicates, 4);
+  });
+
+  test("what fell behind is a duplicate, what is new within the span is not", async () => {
+    const harness = newHarness();
+    harness.append([sdk(1000)]);
+    await harness.drain();
+    harness.clock.nowMs += dayMs;
+    harness.append([sdk(1000 - SEQUENCE_SPAN), sdk(1000 - SEQUENCE_SPAN + 1)]);
+    await harness.drain();
+    assert.deepEqual(sequences(harness), [1000, 1000 - SEQUENCE_SPAN + 1]);
+  });
+
+  test("the window is asked first: the same id with another payload is id-reused there, and a duplicate after it", async () => {
+    const harness = newHarness();
+    harness.append([sdk(5), sdk(5, { text: "other" })]);
+    await harness.drain();
+    assert.deepEqual(
+      harness.rows().map(({ reason }) => reason),
+      [null, "id-reused"],
+    );
+    harness.clock.nowMs += dayMs;
+    harness.append([sdk(5, { text: "other" })]);
+    await harness.drain();
+    assert.equal(harness.rows().length, 2);
+  });
+
+  test("ids of others are remembered for the window only, whatever they look like", async () => {
+    const harness = newHarness();
+    const foreign = [sdk(5, { said: null }), sdk(9, { said: 8 })];
+    harness.append([...foreign, ...foreign]);
+    await harness.drain();
+    harness.clock.nowMs += dayMs;
+    harness.append(foreign);
+    await harness.drain();
+    assert.deepEqual(sequences(harness), [5, 9, 5, 9]);
+  });
+
+  test("a quarantined message is remembered as well", async () => {
+    const harness = newHarness();
+    const bad = sdk(5, { eventTimeMs: -63_000_000_000_000 });
+    harness.append([bad]);
+    await harness.drain();
+    harness.clock.nowMs += dayMs;
+    harness.append([bad]);
+    await harness.drain();
+    assert.deepEqual(sequences(harness, "_quarantine"), [5]);
+  });
+
+  test("of a device whose epoch changed again and again, seeding keeps the last two", async () => {
+    const harness = newHarness();
+    for (let epoch = 1; epoch <= 5; epoch++) {
+      harness.append([sdk(7, { epoch })]);
+      await harness.drain();
+      harness.clock.nowMs += dayMs;
+    }
+    harness.window = createMemoryWindow({ maxBytes: 1024 * 1024, partitionCount: 1 });
+    harness.append([sdk(7, { epoch: 4 }), sdk(7, { epoch: 5 }), sdk(6, { epoch: 5 })]);
+    await harness.drain();
+    assert.deepEqual(sequences(harness), [7, 7, 7, 7, 7, 6]);
+  });
+
+  test("a window that missed a commit gets its exact ids back, however much stream time the commit spans", async () => {
+    const harness = newHarness();
+    const window = createMemoryWindow({ maxBytes: 1024 * 1024, partitionCount: 1 });
+    harness.window = window;
+    harness.append([sdk(1)]);
+    await harness.drain();
+    harness.append([sdk(2)]);
+    harness.clock.nowMs += dayMs;
+    harness.append([sdk(3)]);
+    let missed = 0;
+    const deaf: typeof window = {
+      applied: (partition, committed) => window.applied(partition, committed),
+      lookup: (...asked) => window.lookup(...asked),
+      apply: async (...step) => (missed++ === 0 ? false : window.apply(...step)),
+      beginSeed: (...begun) => window.beginSeed(...begun),
+      seed: (...chunk) => window.seed(...chunk),
+      endSeed: (...end) => window.endSeed(...end),
+      status: () => window.status(),
+      close: () => window.close(),
+    };
+    await harness.drain({ window: deaf, config: { maxBatchAgeMs: 10 * dayMs } });
+    assert.ok(missed > 1, "the commit was applied again");
+    assert.ok(harness.log.some(({ event }) => event === "consumer.window.reapply"));
+    harness.clock.nowMs += dayMs;
+    harness.append([sdk(2), sdk(3)]);
+    await harness.drain();
+    assert.deepEqual(sequences(harness), [1, 2, 3]);
+  });
+
+  test("a new stream knows what the old one filed, however long ago", async () => {
+    const old = newHarness();
+    old.append([sdk(5)]);
+    await old.drain();
+    const harness = newHarness(old.store.objects);
+    harness.clock.nowMs = old.clock.nowMs + 30 * dayMs;
+    harness.append([sdk(5), sdk(6)]);
+    await harness.drain();
+    assert.deepEqual(sequences(harness), [5, 6]);
+  });
+
+  test("a topic that becomes exact knows what was filed since, and after a restart also what was before", async () => {
+    const harness = new ConsumerHarness();
+    harness.define(topicVersion(envelopes));
+    harness.append([sdk(5)]);
+    await harness.drain();
+    harness.define(topicVersion({ ...envelopes, version: 2, dedupe: "exact" }));
+    harness.clock.nowMs += dayMs;
+    harness.append([sdk(6, { topicVersion: 2 })]);
+    await harness.drain();
+    harness.window = createMemoryWindow({ maxBytes: 1024 * 1024, partitionCount: 1 });
+    harness.clock.nowMs += dayMs;
+    harness.append([sdk(5, { topicVersion: 2 }), sdk(6, { topicVersion: 2 })]);
+    await harness.drain();
+    assert.deepEqual(sequences(harness), [5, 6]);
+    harness.define(topicVersion({ ...envelopes, version: 3 }));
+    harness.append([sdk(6, { topicVersion: 3 })]);
+    await harness.drain();
+    assert.deepEqual(sequences(harness), [5, 6, 6], "back to the window: that is over");
+  });
+});
