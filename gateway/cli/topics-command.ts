@@ -15,6 +15,7 @@ interface TopicFlags extends ConfigFlags {
   readonly schema?: string;
   readonly maxPayloadBytes?: string;
   readonly qos?: string;
+  readonly dedupe?: string;
   readonly dedupeWindow?: string;
   readonly publishers?: string;
   readonly subscribers?: string;
@@ -40,6 +41,10 @@ function addDefinitionOptions(command: Command): Command {
     .option("--max-payload-bytes <bytes>", "largest payload (default: 131072)")
     .option("--qos <list>", "allowed QoS, e.g. 0,1 (default: 0,1,2)")
     .option("--dedupe-window <seconds>", "how long ids are remembered, in stream time (default: 3600)")
+    .option(
+      "--dedupe <mode>",
+      "window, or exact: ids of the SDK are remembered for ever, for the format envelope (default: window)",
+    )
     .option("--publishers <list>", "identities that may publish, names or prefixes ending in * (default: *)")
     .option("--subscribers <list>", "identities that may subscribe (default: *)")
     .option("--rate <msgs-per-s>", "most messages per second of one connection (default: none)");
@@ -145,6 +150,7 @@ function inputOfFlags(flags: TopicFlags): Mutable<TopicInput> {
   );
   const seconds = numberOf(flags.dedupeWindow, "--dedupe-window");
   set("dedupeWindowMs", seconds === undefined ? undefined : seconds * 1_000);
+  set("dedupe", flags.dedupe);
   set("publishers", listOf(flags.publishers));
   set("subscribers", listOf(flags.subscribers));
   set("messagesPerSecond", flags.rate === "none" ? null : numberOf(flags.rate, "--rate"));
@@ -163,6 +169,7 @@ function inputOfRecord(record: TopicRecord): TopicInput {
     maxPayloadBytes,
     allowedQos: [...record.allowedQos],
     dedupeWindowMs,
+    ...(record.dedupe && { dedupe: record.dedupe }),
     publishers: [...record.publishers],
     subscribers: [...record.subscribers],
     messagesPerSecond,

@@ -44,6 +44,12 @@ export const topicInputSchema = Type.Object(
       }),
     ),
     dedupeWindowMs: Type.Optional(Type.Integer({ minimum: 1_000, maximum: 7 * dayMs })),
+    dedupe: Type.Optional(
+      Type.Union([Type.Literal("window"), Type.Literal("exact")], {
+        description:
+          "window = ids are remembered for dedupeWindowMs; exact, for the format envelope = ids of the SDK besides that for ever",
+      }),
+    ),
     publishers: Type.Optional(Type.Array(identityPattern, { maxItems: 1_000 })),
     subscribers: Type.Optional(Type.Array(identityPattern, { maxItems: 1_000 })),
     messagesPerSecond: Type.Optional(
@@ -95,6 +101,10 @@ export function defineTopic(input: TopicInput): TopicDefinition {
   const isJson = input.format === "json";
   if (!isJson && (input.idPath !== undefined || input.timePath !== undefined))
     throw invalid("idPath and timePath are for the format json only");
+  if (input.dedupe === "exact" && input.format !== "envelope")
+    throw invalid(
+      `dedupe exact is for the format envelope only: ${input.format === "raw" ? "raw messages have no id" : "in json the SDK's ids can't be told from those of others"}`,
+    );
   const schema = input.schema ?? null;
   if (input.format === "raw" && schema !== null)
     throw invalid("a raw topic has no schema: its payloads are not looked into");
@@ -109,6 +119,8 @@ export function defineTopic(input: TopicInput): TopicDefinition {
     maxPayloadBytes: input.maxPayloadBytes ?? topicDefaults.maxPayloadBytes,
     allowedQos: [...(input.allowedQos ?? topicDefaults.allowedQos)].sort(),
     dedupeWindowMs: input.dedupeWindowMs ?? topicDefaults.dedupeWindowMs,
+    // Left out where it is the default: definitions stored before there was a choice stay equal to themselves.
+    ...(input.dedupe === "exact" && { dedupe: input.dedupe }),
     publishers: input.publishers ?? topicDefaults.publishers,
     subscribers: input.subscribers ?? topicDefaults.subscribers,
     messagesPerSecond: input.messagesPerSecond ?? topicDefaults.messagesPerSecond,

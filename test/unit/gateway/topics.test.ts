@@ -66,6 +66,23 @@ describe("topics", () => {
     await assert.rejects(topics.create({ ...engine, maxPayloadBytes: 10 }), { code: "TOPIC_EXISTS" });
   });
 
+  test("exact deduplication is for envelopes; a definition without a word on it means the window", async () => {
+    const { topics } = await newRegistry();
+    const pump: TopicInput = { name: "pump", filter: "pump/{device}", format: "envelope" };
+    for (const format of ["json", "raw"] as const)
+      await assert.rejects(topics.create({ ...pump, format, dedupe: "exact" }), {
+        code: "TOPIC_INVALID",
+        message: /envelope only/,
+      });
+    const { topic } = await topics.create(pump);
+    assert.equal(topic.dedupe, undefined);
+    assert.equal((await topics.create({ ...pump, dedupe: "window" })).created, false);
+    const exact = await topics.update({ ...pump, dedupe: "exact" });
+    assert.equal(exact.topic.dedupe, "exact");
+    assert.equal(exact.topic.version, 2);
+    assert.equal((await topics.update({ ...pump, dedupe: "window" })).topic.dedupe, undefined);
+  });
+
   test("a version is in the lake before it is in the registry, and in neither where the lake refuses it", async () => {
     const { topics, store, archive } = await newRegistry();
     archive.beforeWrite = () => assert.equal(store.allTopics().length, 0);
