@@ -17,7 +17,7 @@ const highHighAt = highLowAt + 1;
 /** Bit s mod EXACT_SPAN stands for the one sequence s of (high − EXACT_SPAN, high] that has this remainder. */
 const bitmapAt = highHighAt + 1;
 const SLOT_WORDS = bitmapAt + BITMAP_WORDS;
-export const EPOCH_SLOT_BYTES = SLOT_WORDS * 4;
+const EPOCH_SLOT_BYTES = SLOT_WORDS * 4;
 /** Segments are rebuilt one at a time, so that growing never stops the process for longer than one of them takes. */
 const SEGMENTS = 256;
 const SLOTS_MIN = 4;
