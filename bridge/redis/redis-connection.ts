@@ -44,10 +44,11 @@ export async function connectRedis(
   try {
     await client.connect();
     await checkVersion(client, where);
+    if (client instanceof Redis) await checkDatabase(client, target.db, where);
     return client;
   } catch (error) {
     client.disconnect();
-    throw redisError(lastError ?? error, where);
+    throw redisError(error instanceof BridgeError ? error : (lastError ?? error), where);
   }
 }
 
@@ -122,6 +123,18 @@ function tlsOf({ host, caFile }: RedisTarget): { ca?: Buffer; servername?: strin
     ...(caFile === undefined ? {} : { ca: readFileSync(caFile) }),
     ...(/^[\d.:]+$/.test(host) ? {} : { servername: host }),
   };
+}
+
+/** The client library goes on with database 0 where the server has no such one. */
+async function checkDatabase(client: Redis, db: number, where: string): Promise<void> {
+  if (db === 0) return;
+  try {
+    await client.select(db);
+  } catch (error) {
+    if (!(error instanceof Error && /DB index/i.test(error.message))) throw error;
+    const text = `${where} has no database ${db}: name one that it has in the URL (redis://HOST:PORT/DB), or raise \`databases\` in its configuration file`;
+    throw new BridgeError("REDIS_URL_INVALID", text, { retryable: false, cause: error });
+  }
 }
 
 async function checkVersion(client: RedisClient, where: string): Promise<void> {

@@ -84,3 +84,15 @@ test("a server older than 7.0 is REDIS_UNSUPPORTED", async () => {
     old.close();
   }
 });
+
+test("a database that the server lacks is REDIS_URL_INVALID, and not database 0 in its place", async () => {
+  const server = await RedisServer.start({ databases: "4" });
+  try {
+    const connect = (db: number) =>
+      connectRedis(parseRedisUrl(`redis://127.0.0.1:${server.port}/${db}`), options);
+    (await connect(3)).disconnect();
+    await assert.rejects(connect(4), { code: "REDIS_URL_INVALID", message: /no database 4/ });
+  } finally {
+    await server.destroy();
+  }
+});
