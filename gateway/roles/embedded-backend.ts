@@ -1,10 +1,13 @@
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import {
   BridgeError,
   checkStreamAgainstLake,
+  checkStreamMark,
   createEmbeddedStream,
   type EmbeddedStream,
+  keepStreamMark,
   type LakeState,
   openEmbeddedStream,
   ownEverything,
@@ -44,10 +47,20 @@ export const embeddedBackend: StreamBackend = {
   },
 };
 
+const markIntervalMs = 1_000;
+
+/** How far the stream was when this gateway last saw it. */
+function markFileOf({ folders }: GatewayConfig): string {
+  return join(folders.data, "stream-mark.json");
+}
+
 async function openForAppending(context: RoleContext): Promise<AppendEnd> {
   const lake = await loadLakeState(context.config);
   const stream = await openOrCreate(context, lake);
   await checkStreamAgainstLake(stream, lake);
+  const file = markFileOf(context.config);
+  await checkStreamMark(file, stream);
+  const mark = keepStreamMark({ file, stream, intervalMs: markIntervalMs, logger: context.logger });
   for (let partition = 0; partition < stream.partitionCount; partition++) {
     const move = lake.moves.get(partitionKey(stream.streamId, partition));
     if (move) trim(stream, partition, move.to, context);
@@ -57,6 +70,10 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
     status: () => ({ space: stream.space(), redis: null, replacement: replacementOf(stream.record) }),
     // What is full holds publishers; it is so until the lake takes more, and new connections make it no worse.
     hasRoomForMore: () => true,
+    close: async () => {
+      await mark.stop();
+      await stream.close();
+    },
     committed: ({ streamId, positions }) => {
       if (streamId !== stream.streamId) return;
       for (const [partition, position] of Object.entries(positions))
@@ -136,6 +153,7 @@ async function fitsLake(config: GatewayConfig): Promise<boolean> {
     const stream = await openEmbeddedStream({ mode: "read", folder: config.folders.stream, maxBytes });
     try {
       await checkStreamAgainstLake(stream, lake);
+      await checkStreamMark(markFileOf(config), stream);
       return true;
     } finally {
       await stream.close();

@@ -79,6 +79,7 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
     stream,
     status: () => statusOf(stream),
     hasRoomForMore: () => stream.pressure() !== "refuse",
+    close: () => stream.close(),
   };
 }
 

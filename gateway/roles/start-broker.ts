@@ -49,7 +49,7 @@ export async function startBroker(context: RoleContext): Promise<RunningRole> {
     stop: async () => {
       await broker.stop();
       await producer.close();
-      await stream.close();
+      await end.close();
       await store.close();
     },
   };

@@ -14,6 +14,8 @@ export interface AppendEnd {
   status(): StreamStatus;
   /** False while it is so full that nobody more should be let in. */
   hasRoomForMore(): boolean;
+  /** Once nothing is appended any more. */
+  close(): Promise<void>;
   /** Told up to where the lake holds the stream, where the appending process is the one that trims. */
   committed?(committed: CommittedPositions): void;
 }

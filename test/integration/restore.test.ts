@@ -123,6 +123,47 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
     assert.equal((await statusOf(gateway)).books?.isBalanced, true);
   });
 
+  test("an older copy of the stream that holds all that was committed, and less than was acknowledged: refused", async (t) => {
+    const dataFolder = join(root, "unmarked");
+    const slow = { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "600000" };
+    const gateway = await GatewayProcess.start({ dataFolder, environment: slow });
+    t.after(() => gateway.destroy());
+    const stream = join(dataFolder, "stream");
+    const killed = async () => {
+      const pids = [gateway.pid, gateway.childPid("broker"), gateway.childPid("consumer")];
+      for (const pid of pids) process.kill(pid ?? assert.fail("it runs"), "SIGKILL");
+      await gateway.exited();
+    };
+    await publishAll(gateway, fromD1("a"));
+    await killed();
+    cpSync(stream, join(root, "older copy"), { recursive: true });
+    await gateway.start();
+    await publishAll(gateway, fromD1("b"));
+    const markFile = join(dataFolder, "stream-mark.json");
+    await gateway.until("the stream was marked", async () => {
+      const { highest } = JSON.parse(readFileSync(markFile, "utf8")) as { highest: string[] };
+      const { consumer } = await statusOf(gateway);
+      return (
+        consumer?.partitions.every(({ partition, position }) => highest[partition] === position) === true
+      );
+    });
+    await killed();
+    rmSync(stream, { recursive: true });
+    cpSync(join(root, "older copy"), stream, { recursive: true });
+
+    const restored = await GatewayProcess.start({ dataFolder, environment, waitUntilReady: false });
+    t.after(() => restored.destroy());
+    assert.match(
+      await untilRefused(restored),
+      /STREAM_GAP: .*it was restored from an older copy.*`tidegate stream new/,
+    );
+    await restored.stop();
+    const renewed = await runCommand(["stream", "new", "--data", dataFolder, "--json"]);
+    assert.equal(renewed.code, 0, renewed.stderr);
+    await restored.start();
+    await restored.waitUntilReady();
+  });
+
   for (const { what, file } of [
     { what: "lake", file: "lake.json" },
     { what: "commit", file: "00000000000000000002.json" },
