@@ -46,11 +46,11 @@ describe("the window in Redis", { concurrency: false }, () => {
   const applyPart = (index: number, isLast: boolean, ids: readonly string[], token = "one") => {
     const args = ["p0", "p1", baseSeconds, token, index, isLast ? 1 : 0];
     const records = recordsOf(windowEntries(ids), 0, ids.length);
-    return client.eval(apply.source, 1, windowKeyOf(partition), ...args, records);
+    return client.eval(apply.source, 1, windowKeyOf(partition), ...args, records, "");
   };
   const seedPart = (token: string, reached: string, next: string, ids: readonly string[]) => {
     const records = recordsOf(windowEntries(ids), 0, ids.length);
-    return client.eval(seed.source, 1, windowKeyOf(partition), token, reached, next, records);
+    return client.eval(seed.source, 1, windowKeyOf(partition), token, reached, next, records, "");
   };
   const rollBackTo = async (copy: Buffer | null) => {
     assert.ok(copy);
