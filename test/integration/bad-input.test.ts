@@ -186,10 +186,10 @@ describe("bad input in a running gateway", { concurrency: false }, () => {
     assert.deepEqual([books?.quarantined, books?.isBalanced], [badContents.length, true]);
     const listed = await gateway.cli("quarantine", "list", "--reason", "id-too-long");
     const { rows: shown } = listed.json as { rows: { detail: string }[] };
-    assert.deepEqual(
-      shown.map(({ detail }) => detail).sort(),
-      ["id has 65 bytes, at most 64", "message_id has 65 bytes, at most 64 are allowed"],
-    );
+    assert.deepEqual(shown.map(({ detail }) => detail).sort(), [
+      "id has 65 bytes, at most 64",
+      "message_id has 65 bytes, at most 64 are allowed",
+    ]);
   });
 
   test("a bad message that is sent again is one row of the quarantine", async () => {
