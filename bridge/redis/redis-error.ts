@@ -14,14 +14,17 @@ const passing = /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY|NOREPLI
 export function redisError(cause: unknown, doing: string): BridgeError {
   if (cause instanceof BridgeError) return cause;
   const text = textOf(cause);
-  const of = (
-    code: "REDIS_FULL" | "REDIS_DENIED" | "REDIS_KEY_TYPE" | "REDIS_UNAVAILABLE",
-    retryable: boolean,
-  ) => new BridgeError(code, `${doing}: ${text}`, { retryable, cause });
+  const of = (code: "REDIS_FULL" | "REDIS_DENIED" | "REDIS_UNAVAILABLE", retryable: boolean) =>
+    new BridgeError(code, `${doing}: ${text}`, { retryable, cause });
   if (full.test(text)) return of("REDIS_FULL", true);
   if (passing.test(text)) return of("REDIS_UNAVAILABLE", true);
   if (denied.test(text)) return of("REDIS_DENIED", false);
-  if (/^WRONGTYPE\b/.test(text)) return of("REDIS_KEY_TYPE", false);
+  if (/^WRONGTYPE\b/.test(text))
+    return new BridgeError(
+      "REDIS_KEY_TYPE",
+      `${doing}: ${text}. Another application uses this name: give Tidegate a prefix of its own (?prefix=NAME in the URL)`,
+      { retryable: false, cause },
+    );
   return of("REDIS_UNAVAILABLE", true);
 }
 

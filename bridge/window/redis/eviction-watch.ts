@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import { BridgeError } from "../../errors.ts";
 import type { RedisClient } from "../../redis/redis-connection.ts";
 
-const LOOK_INTERVAL_MS = 60_000;
+const LOOK_INTERVAL_MS = 10_000;
 
 /**
  * Whether the server may evict the window. Our keys have no expiry time, so `volatile-*` policies pass them over. Another policy loses
@@ -35,7 +35,7 @@ export class EvictionWatch {
     }
   }
 
-  /** Once a minute, while running: only logs. */
+  /** Every ten seconds, while running: only logs. */
   async look(): Promise<void> {
     if (this.#now() - this.#lookedAtMs < LOOK_INTERVAL_MS) return;
     try {

@@ -17,7 +17,9 @@ const answers: readonly [text: string, code: string, retryable: boolean][] = [
   ["Stream isn't writeable and enableOfflineQueue options is false", "REDIS_UNAVAILABLE", true],
 ];
 /** In place of what the client library says. */
+const wrongType = "WRONGTYPE Operation against a key holding the wrong kind of value";
 const words: Readonly<Record<string, string>> = {
+  [wrongType]: `${wrongType}. Another application uses this name: give Tidegate a prefix of its own (?prefix=NAME in the URL)`,
   "Connection is closed.": "there is no connection to the server",
   "Command timed out": "the server has not answered in time",
   "Stream isn't writeable and enableOfflineQueue options is false": "there is no connection to the server",
