@@ -18,7 +18,7 @@ export interface RedisConnectionOptions {
   readonly random: () => number;
 }
 
-/** XINFO's `entries-added`, which shows blocks that others removed, came with 7.0. */
+/** Flags of scripts (`#!lua flags=allow-oom`), CONFIG GET of several settings and ACLs on it came with 7.0. */
 const serverVersionMin = "7.0";
 const slotsRefreshInterval = 1_000;
 const reconnectDelay = { baseMs: 50, maxMs: 2_000 } as const;

@@ -3,28 +3,36 @@ import { type Static, Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import type { Logger } from "pino";
 import { BridgeError } from "../errors.ts";
-import type { StreamLog } from "./stream-log.ts";
+import type { Position, StreamLog } from "./stream-log.ts";
 
 const markSchema = Type.Object({ streamId: Type.String(), highest: Type.Array(Type.String()) });
-type Mark = Readonly<Static<typeof markSchema>>;
 
-type MarkedStream = Pick<StreamLog, "streamId" | "partitionCount" | "partitionState" | "comparePositions">;
+/**
+ * How far a stream was when it was last seen, by partition; kept in a file that does not lie with it. It finds a stream that was restored
+ * from a copy which the lake alone can't tell from the newest one: all that is committed is in it, and what was acknowledged since is not.
+ */
+export type StreamMark = Readonly<Static<typeof markSchema>>;
 
-export interface StreamMark {
-  /** Writes the last mark and ends. */
-  stop(): Promise<void>;
+/** null where there is none that can be read: it is a check more, not a record. */
+export async function readStreamMark(file: string): Promise<StreamMark | null> {
+  try {
+    const value: unknown = JSON.parse(await readFile(file, "utf8"));
+    return Value.Check(markSchema, value) ? value : null;
+  } catch {
+    return null;
+  }
 }
 
 /**
- * Compares a stream with how far it was when it was last marked, in a file that does not lie with it. Finds a stream that was restored
- * from a copy that the lake alone can't tell from the newest one: everything committed is in it, and what was acknowledged since is not.
+ * For streams that have no check of their own.
  * @throws BridgeError STREAM_GAP
  */
-export async function checkStreamMark(file: string, stream: MarkedStream): Promise<void> {
-  const mark = await readMark(file);
+export async function checkStreamMark(
+  mark: StreamMark | null,
+  stream: Pick<StreamLog, "streamId" | "partitionCount" | "partitionState" | "comparePositions">,
+): Promise<void> {
   if (mark?.streamId !== stream.streamId) return;
-  for (const [partition, marked] of mark.highest.entries()) {
-    if (partition >= stream.partitionCount) return;
+  for (const [partition, marked] of mark.highest.slice(0, stream.partitionCount).entries()) {
     const { highest } = await stream.partitionState(partition);
     if (stream.comparePositions(highest, marked) >= 0) continue;
     throw new BridgeError(
@@ -35,20 +43,24 @@ export async function checkStreamMark(file: string, stream: MarkedStream): Promi
   }
 }
 
-/** Marks every `intervalMs` how far the stream is. A mark that can't be written is tried again; it only makes a later check coarser. */
+/**
+ * Marks every `intervalMs` how far the stream is. A mark that can't be written is tried again; it only makes a later check coarser.
+ * The answer's `stop` writes the last one.
+ */
 export function keepStreamMark(options: {
   readonly file: string;
-  readonly stream: MarkedStream;
+  readonly streamId: string;
+  /** By partition, what the stream holds for sure. */
+  readonly highest: () => Promise<readonly Position[]>;
   readonly intervalMs: number;
   readonly logger: Logger;
-}): StreamMark {
-  const { file, stream, intervalMs, logger } = options;
+}): { stop(): Promise<void> } {
+  const { file, streamId, highest, intervalMs, logger } = options;
   let written = "";
   let last: Promise<void> = Promise.resolve();
   const timer = setInterval(() => {
     last = last.then(mark);
-  }, intervalMs);
-  timer.unref();
+  }, intervalMs).unref();
   return {
     stop: async () => {
       clearInterval(timer);
@@ -58,30 +70,13 @@ export function keepStreamMark(options: {
 
   async function mark(): Promise<void> {
     try {
-      const text = JSON.stringify(await markOf(stream));
+      const text = JSON.stringify({ streamId, highest: [...(await highest())] } satisfies StreamMark);
       if (text === written) return;
       await replaceFile(file, text);
       written = text;
     } catch (error) {
       logger.warn({ event: "stream.mark.failed", err: error }, "how far the stream is was not marked");
     }
-  }
-}
-
-async function markOf(stream: MarkedStream): Promise<Mark> {
-  const highest: string[] = [];
-  for (let partition = 0; partition < stream.partitionCount; partition++)
-    highest.push((await stream.partitionState(partition)).highest);
-  return { streamId: stream.streamId, highest };
-}
-
-/** null where there is none that can be read: it is a check more, not a record. */
-async function readMark(file: string): Promise<Mark | null> {
-  try {
-    const value: unknown = JSON.parse(await readFile(file, "utf8"));
-    return Value.Check(markSchema, value) ? value : null;
-  } catch {
-    return null;
   }
 }
 

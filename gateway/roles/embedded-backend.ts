@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import {
   BridgeError,
@@ -7,7 +6,6 @@ import {
   checkStreamMark,
   createEmbeddedStream,
   type EmbeddedStream,
-  keepStreamMark,
   type LakeState,
   openEmbeddedStream,
   ownEverything,
@@ -21,6 +19,7 @@ import { StreamPressure } from "../stream-pressure.ts";
 import type { RoleContext } from "../supervisor/run-child.ts";
 import { loadLakeState } from "./lake.ts";
 import type { AppendEnd, ReadEnd, StreamBackend } from "./stream-backend.ts";
+import { keepMark, loadMark } from "./stream-mark-file.ts";
 
 /** Stream and registry in the data folder, for the processes of one gateway. The broker trims, as the one writer. */
 export const embeddedBackend: StreamBackend = {
@@ -47,20 +46,12 @@ export const embeddedBackend: StreamBackend = {
   },
 };
 
-const markIntervalMs = 1_000;
-
-/** How far the stream was when this gateway last saw it. */
-function markFileOf({ folders }: GatewayConfig): string {
-  return join(folders.data, "stream-mark.json");
-}
-
 async function openForAppending(context: RoleContext): Promise<AppendEnd> {
   const lake = await loadLakeState(context.config);
   const stream = await openOrCreate(context, lake);
   await checkStreamAgainstLake(stream, lake);
-  const file = markFileOf(context.config);
-  await checkStreamMark(file, stream);
-  const mark = keepStreamMark({ file, stream, intervalMs: markIntervalMs, logger: context.logger });
+  await checkStreamMark(await loadMark(context.config), stream);
+  const mark = keepMark(context, stream.streamId, () => highestOf(stream));
   for (let partition = 0; partition < stream.partitionCount; partition++) {
     const move = lake.moves.get(partitionKey(stream.streamId, partition));
     if (move) trim(stream, partition, move.to, context);
@@ -102,6 +93,12 @@ async function openOrCreate(context: RoleContext, lake: LakeState): Promise<Embe
     await createEmbeddedStream({ folder, partitionCount });
     return await openEmbeddedStream(options);
   });
+}
+
+async function highestOf(stream: EmbeddedStream): Promise<string[]> {
+  const partitions = Array.from({ length: stream.partitionCount }, (_, partition) => partition);
+  const states = await Promise.all(partitions.map((partition) => stream.partitionState(partition)));
+  return states.map(({ highest }) => highest);
 }
 
 /** Best effort: what is left is trimmed with the next commit. */
@@ -153,7 +150,7 @@ async function fitsLake(config: GatewayConfig): Promise<boolean> {
     const stream = await openEmbeddedStream({ mode: "read", folder: config.folders.stream, maxBytes });
     try {
       await checkStreamAgainstLake(stream, lake);
-      await checkStreamMark(markFileOf(config), stream);
+      await checkStreamMark(await loadMark(config), stream);
       return true;
     } finally {
       await stream.close();

@@ -22,6 +22,7 @@ import type { RoleContext } from "../supervisor/run-child.ts";
 import { connectRegistry, orMend } from "./connect-redis.ts";
 import { loadLakeState } from "./lake.ts";
 import type { AppendEnd, ReadEnd, StreamBackend } from "./stream-backend.ts";
+import { keepMark, loadMark } from "./stream-mark-file.ts";
 
 /** Stream and registry on a Redis that any number of gateways share; consumers divide the partitions by leases and trim themselves. */
 export const redisBackend: StreamBackend = {
@@ -55,6 +56,7 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
     ...config.redis,
     target: targetOf(config),
     partitionCount: config.stream.partitionCount,
+    mark: await loadMark(config),
     logger,
     registry,
     onLost: (error: BridgeError) =>
@@ -75,11 +77,15 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
     await stream.close();
     throw error;
   }
+  const mark = keepMark(context, stream.streamId, async () => stream.confirmed());
   return {
     stream,
     status: () => statusOf(stream),
     hasRoomForMore: () => stream.pressure() !== "refuse",
-    close: () => stream.close(),
+    close: async () => {
+      await mark.stop();
+      await stream.close();
+    },
   };
 }
 
@@ -158,7 +164,11 @@ async function hasStream(config: GatewayConfig): Promise<boolean> {
 }
 
 async function fitsLake(config: GatewayConfig): Promise<boolean> {
-  return await isSound(config, unfit, (stream) => checkAgainstLake(stream, () => loadLakeState(config)));
+  return await isSound(config, unfit, async (stream) => {
+    const { held } = stream.status();
+    if (held?.code === "STREAM_GAP") throw new BridgeError(held.code, held.message, { retryable: false });
+    await checkAgainstLake(stream, () => loadLakeState(config));
+  });
 }
 
 const missing: ReadonlySet<string> = new Set(["STREAM_MISSING"]);
@@ -173,7 +183,8 @@ async function isSound(
   check: (stream: RedisStream) => Promise<void>,
 ): Promise<boolean> {
   const logger = createProcessLogger("stream", config);
-  const options = { ...config.redis, target: targetOf(config), mode: "read", logger } as const;
+  const mark = await loadMark(config);
+  const options = { ...config.redis, target: targetOf(config), mode: "read", mark, logger } as const;
   try {
     const stream = await orMend("stream", () => openRedisStream(options));
     try {

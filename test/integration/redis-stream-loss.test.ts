@@ -216,6 +216,33 @@ test("a server brought back from an older copy is found, also when others have a
   for (const each of [stream, reader, other]) await each.close();
 });
 
+test("a broker that was not there when its server was rolled back finds it by what it had marked", async () => {
+  const { target, stream } = await newTestStream(server.url, { partitions: 2 });
+  const [, second = ""] = await appended(stream, 2);
+  const mark = { streamId: stream.streamId, highest: stream.confirmed() };
+  assert.deepEqual(mark.highest, [second, ""]);
+  await stream.close();
+  const again = await openTestStream(target, { mark });
+  assert.deepEqual(again.confirmed(), mark.highest, "kept though nothing was appended yet");
+  await again.trim(0, second);
+  await again.close();
+  await (await openTestStream(target, { mark })).close();
+  const further = await openTestStream(target, { mark });
+  const [third = ""] = await appended(further, 1);
+  const [log, state] = partitionKeys(target.prefix, stream.streamId, 0);
+  await further.close();
+  await admin.xdel(log, third);
+  await admin.hset(state, "lastNumber", 2, "lastMs", second.split("-")[0] ?? "");
+  await (await openTestStream(target, { mark })).close();
+  const newest = { ...mark, highest: [third, ""] };
+  await assert.rejects(openTestStream(target, { mark: newest }), { code: "STREAM_GAP" });
+  const foreign = { ...newest, streamId: "another stream" };
+  await (await openTestStream(target, { mark: foreign })).close();
+  const reader = await openTestStream(target, { mark: newest, mode: "read" });
+  assert.equal(reader.status().held?.code, "STREAM_GAP");
+  await reader.close();
+});
+
 test("an append to a server that lacks what it confirmed stores nothing, before anybody has looked at it", async () => {
   const { target, stream } = await newTestStream(server.url, { checkMs: 3_600_000 });
   const [first = "", second = "", third = ""] = await appended(stream, 3);

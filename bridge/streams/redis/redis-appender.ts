@@ -24,6 +24,8 @@ export interface AppenderOptions {
   readonly settled: () => Promise<void>;
   /** Why nothing may be appended now; null = it may. */
   readonly hold: (partition: number) => BridgeError | null;
+  /** By partition, the newest entry that is known to have been confirmed before. */
+  readonly newest: readonly EntryId[];
   /** Bytes of blocks that the server took. */
   readonly onAppended: (bytes: number, blocks: number, elapsedMs: number) => void;
   readonly onFailed: (error: BridgeError, partition: number) => void;
@@ -60,7 +62,7 @@ export class RedisAppender {
       keys,
       waiting: [],
       isBusy: false,
-      newest: noEntry,
+      newest: options.newest[partition] ?? noEntry,
     }));
   }
 

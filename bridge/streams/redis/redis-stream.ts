@@ -8,12 +8,19 @@ import { redisError } from "../../redis/redis-error.ts";
 import { runScript } from "../../redis/redis-script.ts";
 import type { RedisTarget } from "../../redis/redis-url.ts";
 import type { PartitionState, Position, StreamEntry, StreamLog } from "../stream-log.ts";
+import type { StreamMark } from "../stream-mark.ts";
 import { AppendWaiter } from "./append-waiter.ts";
 import { checkPartitionCount, readRecord } from "./create-stream.ts";
 import type { MemoryPressure } from "./memory-pressure.ts";
 import { holdsEntry } from "./partition-scripts.ts";
 import { lossMend, RedisAppender } from "./redis-appender.ts";
-import { compareRedisPositions, entryOfPosition, noEntry } from "./redis-position.ts";
+import {
+  compareRedisPositions,
+  type EntryId,
+  entryOfPosition,
+  noEntry,
+  positionOfEntry,
+} from "./redis-position.ts";
 import { RedisReader } from "./redis-reader.ts";
 import { createRedisStreamMetrics } from "./redis-stream-metrics.ts";
 import { type Loss, ServerWatch, type WatchStatus } from "./server-watch.ts";
@@ -26,6 +33,8 @@ export interface RedisStreamOptions extends Partial<RedisConfig> {
   readonly mode: "append" | "read";
   /** Where given, the stream must have that many. */
   readonly partitionCount?: number;
+  /** What was confirmed to this process's predecessors. `append`: STREAM_GAP where the servers lack it. */
+  readonly mark?: StreamMark | null;
   readonly logger: Logger;
   /** Where given, it learns of appends and of the servers' state. */
   readonly registry?: Registry;
@@ -44,6 +53,8 @@ export interface RedisStreamStatus extends WatchStatus {
 /** The stream of a Redis server or Redis Cluster; any number of processes append, read and trim. */
 export interface RedisStream extends StreamLog {
   readonly record: RedisStreamRecord;
+  /** By partition, the newest entry that was confirmed to this process or, by the mark, to its predecessors. */
+  confirmed(): Position[];
   pressure(): MemoryPressure;
   status(): RedisStreamStatus;
 }
@@ -118,6 +129,7 @@ class ServerStream implements RedisStream {
       client,
       keys: this.#keys,
       replicas: config.replicas,
+      newest: confirmedBefore(options.mark, record.streamId),
       timeoutMs: config.timeoutMs,
       settled: () => this.#watch.settled(),
       hold: (partition) => this.#watch.hold(partition),
@@ -187,6 +199,10 @@ class ServerStream implements RedisStream {
     return compareRedisPositions(left, right);
   }
 
+  confirmed(): Position[] {
+    return this.#keys.map((_, partition) => positionOfEntry(this.#appender.newest(partition)));
+  }
+
   pressure(): MemoryPressure {
     return this.#watch.pressure();
   }
@@ -229,6 +245,11 @@ class ServerStream implements RedisStream {
   #checkOpen(): void {
     if (this.#closed) throw this.#closed;
   }
+}
+
+function confirmedBefore(mark: StreamMark | null | undefined, streamId: string): EntryId[] {
+  if (mark?.streamId !== streamId) return [];
+  return mark.highest.map((position) => entryOfPosition(position) ?? noEntry);
 }
 
 function loss(partition: number | null, why: string): Loss {

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { checkStreamMark, keepStreamMark } from "../../../bridge/streams/stream-mark.ts";
+import { checkStreamMark, keepStreamMark, readStreamMark } from "../../../bridge/streams/stream-mark.ts";
 import { MemoryStream } from "../../support/memory-stream.ts";
 import { silentLogger } from "../../support/test-lake.ts";
 
@@ -19,38 +19,45 @@ async function streamOf(blocks: number, streamId?: string) {
   return Object.assign(stream, streamId === undefined ? {} : { streamId });
 }
 
+function keep(file: string, stream: Awaited<ReturnType<typeof streamOf>>, intervalMs: number) {
+  const highest = async () => {
+    const states = await Promise.all([0, 1].map((partition) => stream.partitionState(partition)));
+    return states.map((state) => state.highest);
+  };
+  return keepStreamMark({ file, streamId: stream.streamId, highest, intervalMs, logger: silentLogger });
+}
+
 test("a stream that ends before its mark is STREAM_GAP, with what to do; one that went on is in order", async () => {
   const file = join(root, "mark.json");
   const stream = await streamOf(3, "s1");
-  await checkStreamMark(file, stream);
-  const mark = keepStreamMark({ file, stream, intervalMs: never, logger: silentLogger });
-  await mark.stop();
-  await checkStreamMark(file, stream);
-  await checkStreamMark(file, await streamOf(4, "s1"));
-  await assert.rejects(checkStreamMark(file, await streamOf(2, "s1")), {
+  await checkStreamMark(await readStreamMark(file), stream);
+  await keep(file, stream, never).stop();
+  const mark = await readStreamMark(file);
+  await checkStreamMark(mark, stream);
+  await checkStreamMark(mark, await streamOf(4, "s1"));
+  await assert.rejects(checkStreamMark(mark, await streamOf(2, "s1")), {
     code: "STREAM_GAP",
     message: /partition 1 .* `tidegate stream new`/,
   });
-  await checkStreamMark(file, await streamOf(0, "another stream"));
+  await checkStreamMark(mark, await streamOf(0, "another stream"));
 });
 
 test("marks follow the stream by themselves, and only when it has moved", async () => {
   const file = join(root, "follows.json");
   const stream = await streamOf(1);
-  const mark = keepStreamMark({ file, stream, intervalMs: 5, logger: silentLogger });
+  const mark = keep(file, stream, 5);
   while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 5));
   const first = readFileSync(file, "utf8");
   const position = await stream.append(0, block);
   await mark.stop();
   assert.notEqual(readFileSync(file, "utf8"), first);
-  assert.equal(JSON.parse(readFileSync(file, "utf8")).highest[0], position);
+  assert.equal((await readStreamMark(file))?.highest[0], position);
 });
 
 test("a mark that can't be read counts as none, and one that can't be written stops nothing", async () => {
   const file = join(root, "torn.json");
   writeFileSync(file, '{"streamId":');
-  await checkStreamMark(file, await streamOf(0));
-  const stream = await streamOf(1);
-  const nowhere = join(root, "missing", "mark.json");
-  await keepStreamMark({ file: nowhere, stream, intervalMs: never, logger: silentLogger }).stop();
+  assert.equal(await readStreamMark(file), null);
+  await checkStreamMark(null, await streamOf(0));
+  await keep(join(root, "missing", "mark.json"), await streamOf(1), never).stop();
 });

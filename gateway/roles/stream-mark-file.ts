@@ -1,0 +1,23 @@
+import { join } from "node:path";
+import { keepStreamMark, readStreamMark, type StreamMark } from "../../bridge/index.ts";
+import type { GatewayConfig } from "../config.ts";
+import type { RoleContext } from "../supervisor/run-child.ts";
+
+const intervalMs = 1_000;
+
+function markFile({ folders }: GatewayConfig): string {
+  return join(folders.data, "stream-mark.json");
+}
+
+/** How far the stream was when this gateway's broker last saw it. */
+export function loadMark(config: GatewayConfig): Promise<StreamMark | null> {
+  return readStreamMark(markFile(config));
+}
+
+export function keepMark(
+  { config, logger }: RoleContext,
+  streamId: string,
+  highest: () => Promise<readonly string[]>,
+): { stop(): Promise<void> } {
+  return keepStreamMark({ file: markFile(config), streamId, highest, intervalMs, logger });
+}
