@@ -38,7 +38,8 @@ export { type ProducerConfig, producerConfigSchema } from "./producer/producer-c
 export { type RedisConfig, redisConfigSchema } from "./redis/redis-config.ts";
 export { connectRedis, type RedisClient, type RedisConnectionOptions } from "./redis/redis-connection.ts";
 export { redisError } from "./redis/redis-error.ts";
-export { parseRedisUrl, type RedisTarget, redactRedisUrl } from "./redis/redis-url.ts";
+export { type RedisScript, redisScript, runScript } from "./redis/redis-script.ts";
+export { parseRedisUrl, type RedisTarget } from "./redis/redis-url.ts";
 // lake: store, commit log, tables
 export type { BatchWriter } from "./storage/batch-writer.ts";
 export { type CommitLog, type LakeState, partitionKey, QUARANTINE } from "./storage/commit-log.ts";

@@ -46,11 +46,6 @@ export function parseRedisUrl(text: string): RedisTarget {
   };
 }
 
-/** The URL without its password, for people and logs. */
-export function redactRedisUrl(text: string): string {
-  return text.replace(/^(rediss?:\/\/[^:@/]*):[^@/]*@/, "$1:***@");
-}
-
 function databaseOf(url: URL): number {
   const text = url.pathname.replace(/^\//, "");
   if (text === "") return 0;

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
-import { type RedisClient, redisError } from "../../../bridge/index.ts";
+import { type RedisClient, type RedisScript, redisError, runScript } from "../../../bridge/index.ts";
 import { CodedError } from "../../../devices/protocol/coded-error.ts";
 import { GatewayError } from "../../errors.ts";
 import type { DeviceRecord } from "../device-record.ts";
@@ -207,13 +207,13 @@ export class RedisRegistry implements RegistryStore {
     for (const listener of this.#listeners) tell(listener);
   }
 
-  async #run(script: string, values: readonly (string | number)[]): Promise<Answer> {
-    const answer = await this.#options.client
-      .eval(script, this.#keys.length, ...this.#keys, ...values)
-      .catch((error: unknown) => {
+  async #run(script: RedisScript, values: readonly (string | number)[]): Promise<Answer> {
+    const answer = await runScript(this.#options.client, script, this.#keys, values).catch(
+      (error: unknown) => {
         throw redisError(error, "The registry on Redis");
-      });
-    const [status, ...rest] = answer as Answer;
+      },
+    );
+    const [status, ...rest] = textsOf(answer) as Answer;
     if (status === "lost") throw lost();
     return [status, ...rest];
   }
@@ -237,6 +237,12 @@ export class RedisRegistry implements RegistryStore {
     this.#running = this.#running.then(step, step);
     return this.#running;
   }
+}
+
+/** A reply with its strings as text. */
+function textsOf(reply: unknown): unknown {
+  if (Array.isArray(reply)) return reply.map(textsOf);
+  return Buffer.isBuffer(reply) ? reply.toString() : reply;
 }
 
 function recordsOf(jsons: unknown): TopicRecord[] {

@@ -1,3 +1,5 @@
+import { redisScript } from "../../../bridge/index.ts";
+
 /**
  * Each change and each reading of the registry on Redis is one script, hence atomic. They take as keys, in this order:
  * facts (hash: epoch, format, lake, lakeUrl, changes, and `fact:NAME` as JSON), topics and reserved (hashes: `ID/VERSION` → JSON),
@@ -15,28 +17,32 @@ redis.call('XADD', KEYS[6], 'MAXLEN', '~', ${changesMax}, id .. '-0', kind, name
 `;
 
 /** ARGV: format, epoch, lake id, lake URL. Answers {"format" | "lake", what is there} where that is another one, else {"open", 1 where it is new}. */
-export const openScript = `local format = redis.call('HGET', KEYS[1], 'format')
+export const openScript = redisScript(`local format = redis.call('HGET', KEYS[1], 'format')
 if format and format ~= ARGV[1] then return {'format', format} end
 local lake = redis.call('HGET', KEYS[1], 'lake')
 if lake and lake ~= ARGV[3] then return {'lake', redis.call('HGET', KEYS[1], 'lakeUrl') or lake} end
 local isNew = redis.call('HSETNX', KEYS[1], 'epoch', ARGV[2])
 redis.call('HSET', KEYS[1], 'format', ARGV[1], 'lake', ARGV[3], 'lakeUrl', ARGV[4])
-return {'open', isNew}`;
+return {'open', isNew}`);
 
 /** ARGV: number of the last change known, most entries. Answers {"ok", epoch, number of the last change, entries of the log since}. */
-export const changesScript = `${orLost}return {'ok', redis.call('HGET', KEYS[1], 'epoch'), redis.call('HGET', KEYS[1], 'changes') or '0',
-  redis.call('XRANGE', KEYS[6], '(' .. ARGV[1] .. '-0', '+', 'COUNT', ARGV[2])}`;
+export const changesScript =
+  redisScript(`${orLost}return {'ok', redis.call('HGET', KEYS[1], 'epoch'), redis.call('HGET', KEYS[1], 'changes') or '0',
+  redis.call('XRANGE', KEYS[6], '(' .. ARGV[1] .. '-0', '+', 'COUNT', ARGV[2])}`);
 
 /** Answers {"ok", visible versions, reserved versions}. */
-export const topicsScript = `${orLost}return {'ok', redis.call('HVALS', KEYS[2]), redis.call('HVALS', KEYS[3])}`;
+export const topicsScript = redisScript(
+  `${orLost}return {'ok', redis.call('HVALS', KEYS[2]), redis.call('HVALS', KEYS[3])}`,
+);
 
 /** ARGV: how many versions there must be, then a key and a version each. Answers {"ok", 1}, or 0 where there are more. */
-export const reserveScript = `${orLost}if redis.call('HLEN', KEYS[2]) + redis.call('HLEN', KEYS[3]) ~= tonumber(ARGV[1]) then return {'ok', 0} end
+export const reserveScript =
+  redisScript(`${orLost}if redis.call('HLEN', KEYS[2]) + redis.call('HLEN', KEYS[3]) ~= tonumber(ARGV[1]) then return {'ok', 0} end
 for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
-return {'ok', 1}`;
+return {'ok', 1}`);
 
 /** ARGV: keys of reserved versions; those that are not reserved (any more) are left alone. */
-export const publishScript = `${orLost}local published = 0
+export const publishScript = redisScript(`${orLost}local published = 0
 for i = 1, #ARGV do
   local record = redis.call('HGET', KEYS[3], ARGV[i])
   if record then
@@ -49,38 +55,44 @@ if published > 0 then
   local kind, name = 'topics', published
   ${logChange}
 end
-return {'ok', published}`;
+return {'ok', published}`);
 
 /** ARGV: keys of reserved versions. */
-export const releaseScript = `${orLost}for i = 1, #ARGV do redis.call('HDEL', KEYS[3], ARGV[i]) end
-return {'ok'}`;
+export const releaseScript =
+  redisScript(`${orLost}for i = 1, #ARGV do redis.call('HDEL', KEYS[3], ARGV[i]) end
+return {'ok'}`);
 
 /** ARGV: name. Answers {"ok", record or nothing}. */
-export const deviceScript = `${orLost}return {'ok', redis.call('HGET', KEYS[4], ARGV[1])}`;
+export const deviceScript = redisScript(`${orLost}return {'ok', redis.call('HGET', KEYS[4], ARGV[1])}`);
 
 /** ARGV: first name as a bound of ZRANGE BYLEX, most names. Answers {"ok", records}. */
-export const devicesScript = `${orLost}local names = redis.call('ZRANGE', KEYS[5], ARGV[1], '+', 'BYLEX', 'LIMIT', 0, ARGV[2])
+export const devicesScript =
+  redisScript(`${orLost}local names = redis.call('ZRANGE', KEYS[5], ARGV[1], '+', 'BYLEX', 'LIMIT', 0, ARGV[2])
 local records = {}
 for i, name in ipairs(names) do records[i] = redis.call('HGET', KEYS[4], name) end
-return {'ok', records}`;
+return {'ok', records}`);
 
 /** ARGV: name, record. Answers {"ok", 1}, or 0 where the name is taken. */
-export const addDeviceScript = `${orLost}if redis.call('HSETNX', KEYS[4], ARGV[1], ARGV[2]) == 0 then return {'ok', 0} end
+export const addDeviceScript =
+  redisScript(`${orLost}if redis.call('HSETNX', KEYS[4], ARGV[1], ARGV[2]) == 0 then return {'ok', 0} end
 redis.call('ZADD', KEYS[5], 0, ARGV[1])
-return {'ok', 1}`;
+return {'ok', 1}`);
 
 /** ARGV: name. Answers {"ok", 1}, or 0 where there was none. */
-export const removeDeviceScript = `${orLost}if redis.call('HDEL', KEYS[4], ARGV[1]) == 0 then return {'ok', 0} end
+export const removeDeviceScript =
+  redisScript(`${orLost}if redis.call('HDEL', KEYS[4], ARGV[1]) == 0 then return {'ok', 0} end
 redis.call('ZREM', KEYS[5], ARGV[1])
 local kind, name = 'revoked', ARGV[1]
-${logChange}return {'ok', 1}`;
+${logChange}return {'ok', 1}`);
 
 /** ARGV: name. Answers {"ok", JSON or nothing}. */
-export const factScript = `${orLost}return {'ok', redis.call('HGET', KEYS[1], 'fact:' .. ARGV[1])}`;
+export const factScript = redisScript(
+  `${orLost}return {'ok', redis.call('HGET', KEYS[1], 'fact:' .. ARGV[1])}`,
+);
 
 /** ARGV: name, JSON. */
-export const setFactScript = `${orLost}redis.call('HSET', KEYS[1], 'fact:' .. ARGV[1], ARGV[2])
-return {'ok'}`;
+export const setFactScript = redisScript(`${orLost}redis.call('HSET', KEYS[1], 'fact:' .. ARGV[1], ARGV[2])
+return {'ok'}`);
 
 /** In the order that the scripts expect; one hash tag, so that they are in one slot of a cluster. */
 export function registryKeys(prefix: string): string[] {
