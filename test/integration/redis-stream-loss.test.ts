@@ -261,6 +261,29 @@ test("an append to a server that lacks what it confirmed stores nothing, before 
   await stream.close();
 });
 
+test("an append behind an entry whose number was used again at another time stores nothing", async () => {
+  const { target, stream } = await newTestStream(server.url, { checkMs: 3_600_000 });
+  const [, , third = ""] = await appended(stream, 3);
+  const [log, state] = partitionKeys(target.prefix, stream.streamId, 0);
+  const [ms = 0] = third.split("-").map(Number);
+  await admin.hset(state, "lastNumber", 3, "lastMs", ms + 5);
+  await assert.rejects(stream.append(0, block(9)), { code: "STREAM_GAP", message: /older copy/ });
+  assert.equal(await admin.xlen(log), 3);
+  await stream.close();
+});
+
+test("a partition that lost its state takes nothing, also from a broker that has appended nothing yet", async () => {
+  const { target, stream } = await newTestStream(server.url, { checkMs: 3_600_000 });
+  const other = await openTestStream(target, { checkMs: 3_600_000 });
+  await appended(stream, 2);
+  const [log, state] = partitionKeys(target.prefix, stream.streamId, 0);
+  await admin.del(state);
+  await assert.rejects(other.append(0, block(9)), { code: "STREAM_GAP", message: /emptied or replaced/ });
+  assert.equal(await admin.xlen(log), 2);
+  await other.close();
+  await stream.close();
+});
+
 test("kill -9 of the server loses nothing that was acknowledged, and appends go on by themselves", async () => {
   const { stream } = await newTestStream(server.url);
   const acknowledged: Position[] = [];
