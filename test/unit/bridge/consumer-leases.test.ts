@@ -160,6 +160,19 @@ test("a batch whose lease ran out is not waited for while the store fails", asyn
   assert.deepEqual(harness.ids(), ["m0"], "what it lost is another one's");
 });
 
+test("a batch whose partition was taken and given again is not waited for while the store fails", async () => {
+  const harness = threePartitions();
+  const one = started(harness, [0], patient);
+  await until(() => one.consumer.status().partitions.every(({ openBytes }) => openBytes > 0));
+  harness.storeFault = (operation) => (operation === "putIfAbsent" ? "before" : null);
+  one.leases.renew(0);
+  await until(() => one.consumer.status().replayedBatches === 1);
+  assert.deepEqual(harness.commits(), []);
+  harness.storeFault = () => null;
+  await stopped(one);
+  assert.deepEqual(harness.ids(), ["m0"]);
+});
+
 test("a batch called for that can't be committed holds nobody up once its lease ends", async () => {
   const harness = threePartitions();
   const one = started(harness, [0, 1], patient);
