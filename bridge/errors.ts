@@ -18,6 +18,7 @@ export const bridgeErrorCodes = [
   "STREAM_EXISTS",
   "STREAM_DAMAGED",
   "STREAM_PARTITIONS",
+  "STREAM_PARTITION_CLOSED",
   // producer: QoS 0 dropped because the sink is full; bigger than a block; not stored before the deadline; after close
   "PRODUCER_FULL",
   "MESSAGE_TOO_LARGE",

@@ -85,6 +85,8 @@ export {
 } from "./streams/redis/redis-stream.ts";
 export type { RedisStreamRecord } from "./streams/redis/stream-record.ts";
 export {
+  END_POSITION,
+  type FixedStreamLog,
   type PartitionState,
   type Position,
   START_POSITION,

@@ -1,4 +1,4 @@
-import type { StreamLog } from "../bridge/index.ts";
+import type { FixedStreamLog } from "../bridge/index.ts";
 
 const pollMs = 1_000;
 
@@ -8,7 +8,7 @@ export class StreamPressure {
   #isHigh = false;
 
   /** @param highBytes Retained bytes of all partitions above which the pressure is high. */
-  constructor(stream: Pick<StreamLog, "partitionCount" | "partitionState">, highBytes: number) {
+  constructor(stream: Pick<FixedStreamLog, "partitionCount" | "partitionState">, highBytes: number) {
     this.#timer = setInterval(() => {
       retainedBytes(stream).then(
         (bytes) => {
@@ -30,7 +30,9 @@ export class StreamPressure {
   }
 }
 
-async function retainedBytes(stream: Pick<StreamLog, "partitionCount" | "partitionState">): Promise<number> {
+async function retainedBytes(
+  stream: Pick<FixedStreamLog, "partitionCount" | "partitionState">,
+): Promise<number> {
   let bytes = 0;
   for (let partition = 0; partition < stream.partitionCount; partition++)
     bytes += (await stream.partitionState(partition)).retainedBytes;

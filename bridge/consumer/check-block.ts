@@ -7,9 +7,10 @@ export const PRODUCER_FORGOTTEN_AFTER_MS = 86_400_000;
 /**
  * What to do with a block, judged by its header:
  * - `resent`: its sequence was seen already; dropped whole;
- * - `misrouted`: meant for another partition, whose owner gets it from its producer again; dropped whole;
- * - `gap`: its producer had blocks acknowledged that were never read here (G8). `lostMessages` of them at least: the last block that
- *   was read is taken as acknowledged, which the producer alone knows.
+ * - `misrouted`: meant for another partition, and never acknowledged: its producer sends the messages again, to the right one; dropped
+ *   whole;
+ * - `gap`: its producer had blocks acknowledged that were never read here, or in the ancestor that it was meant for (G8). `lostMessages`
+ *   of them at least: the last block that was read is taken as acknowledged, which the producer alone knows.
  */
 export type BlockVerdict =
   | { readonly kind: "fresh" | "resent" | "misrouted" }
@@ -22,18 +23,27 @@ const misrouted: BlockVerdict = { kind: "misrouted" };
 export function checkBlock(
   header: BlockHeader,
   mark: ProducerMark | undefined,
-  partition: number,
+  { partition, ancestors }: { readonly partition: number; readonly ancestors: ReadonlySet<number> },
 ): BlockVerdict {
   const lastSequence = mark?.lastSequence ?? 0;
   if (header.sequence <= lastSequence) return resent;
-  if (header.partition !== partition) return misrouted;
-  if (header.lastAcknowledgedSequence <= lastSequence) return fresh;
+  const isOurs = header.partition === partition;
+  if (!isOurs && !ancestors.has(header.partition)) return misrouted;
+  if (header.lastAcknowledgedSequence <= lastSequence) return isOurs ? fresh : misrouted;
   return { kind: "gap", lostMessages: Math.max(0, header.acknowledgedMessages - (mark?.ackedMessages ?? 0)) };
 }
 
 /** Marks are kept per producer and meant partition; the partition's own are by far the most. */
 export function markKey(header: BlockHeader, partition: number): string {
   return header.partition === partition ? header.producerId : `${header.producerId}@${header.partition}`;
+}
+
+/** The marks of a partition as those that took its place keep them. */
+export function inheritedMarks(
+  partition: number,
+  marks: Readonly<Record<string, ProducerMark>>,
+): [string, ProducerMark][] {
+  return Object.entries(marks).map(([key, mark]) => [key.includes("@") ? key : `${key}@${partition}`, mark]);
 }
 
 /** The mark after a block was read. */

@@ -122,12 +122,12 @@ export class ConsumerMetrics {
 
   partition(
     partition: number,
-    state: { unaccounted: number; isHalted: boolean; lagMs: number; lagBytes: number },
+    state: { unaccounted: number; isHalted: boolean; lagMs: number; lagBytes: number | null },
   ): void {
     this.#unaccounted.set({ partition }, state.unaccounted);
     this.#halted.set({ partition }, state.isHalted ? 1 : 0);
     this.#lagMs.set({ partition }, state.lagMs);
-    this.#lagBytes.set({ partition }, state.lagBytes);
+    if (state.lagBytes !== null) this.#lagBytes.set({ partition }, state.lagBytes);
   }
 
   owned(partitions: number): void {

@@ -1,17 +1,11 @@
 import type { PartitionCounters } from "../storage/commit-log.ts";
-import type { Position } from "../streams/stream-log.ts";
+import type { PartitionState, Position } from "../streams/stream-log.ts";
 import type { WindowStatus } from "../window/dedup-window.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import type { HaltCode } from "./partition-halt.ts";
 import type { LeasesStatus } from "./partition-leases.ts";
 
 export type ConsumerState = "recovering" | "running" | "backing-off" | "stopped";
-
-/** What was in the stream when it was last asked. */
-export interface StreamLag {
-  readonly retainedBytes: number;
-  readonly highest: Position;
-}
 
 export interface PartitionStatus {
   readonly partition: number;
@@ -23,8 +17,8 @@ export interface PartitionStatus {
   readonly position: Position;
   readonly committed: Position;
   readonly streamTimeMs: number;
-  /** Bytes of blocks that were not read yet, and of blocks in the open batch. */
-  readonly lagBytes: number;
+  /** Bytes of blocks that were not read yet, where the stream says so, and of blocks in the open batch. */
+  readonly lagBytes: number | null;
   readonly openBytes: number;
   /** Age of the last block read, ms; 0 where nothing more waits. */
   readonly lagMs: number;
@@ -56,12 +50,13 @@ export interface ConsumerStatus {
 
 export function partitionStatus(
   cursor: PartitionCursor,
-  lag: StreamLag | undefined,
+  lag: PartitionState | undefined,
   nowMs: number,
 ): PartitionStatus {
   const { partition, halt, position, committed, streamTimeMs, openBytes, committedCounters } = cursor;
-  const unreadBytes = Math.max(0, (lag?.retainedBytes ?? 0) - openBytes);
-  const isBehind = !cursor.isCaughtUp && lag !== undefined && lag.highest !== position;
+  const { highest = null, retainedBytes = 0, behindMs } = lag ?? {};
+  const unreadBytes = retainedBytes === null ? null : Math.max(0, retainedBytes - openBytes);
+  const isBehind = behindMs ? true : !cursor.isCaughtUp && highest !== null && highest !== position;
   return {
     partition,
     state: halt === null ? "running" : halt.retryAtMs === null ? "stopped" : "waiting",
@@ -69,9 +64,9 @@ export function partitionStatus(
     position,
     committed,
     streamTimeMs,
-    lagBytes: isBehind ? unreadBytes : 0,
+    lagBytes: isBehind ? unreadBytes : retainedBytes === null ? null : 0,
     openBytes,
-    lagMs: isBehind && streamTimeMs > 0 ? Math.max(0, nowMs - streamTimeMs) : 0,
+    lagMs: isBehind ? (behindMs ?? (streamTimeMs > 0 ? Math.max(0, nowMs - streamTimeMs) : 0)) : 0,
     counters: committedCounters,
     unaccounted: committedCounters.unaccounted + (halt?.survey?.unaccounted ?? 0),
   };

@@ -4,18 +4,14 @@ import type { Registry } from "prom-client";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
 import { BridgeError } from "../errors.ts";
 import type { LakeState } from "../storage/commit-log.ts";
+import type { PartitionState } from "../streams/stream-log.ts";
 import type { WindowStatus } from "../window/dedup-window.ts";
 import { type AcceptedGap, acceptGap } from "./accept-gap.ts";
 import { BackOff, isRetryable, type Sleep } from "./back-off.ts";
 import type { ConsumerConfig } from "./consumer-config.ts";
 import { ConsumerMetrics } from "./consumer-metrics.ts";
 import type { ConsumerContext, ConsumerPorts } from "./consumer-ports.ts";
-import {
-  type ConsumerState,
-  type ConsumerStatus,
-  partitionStatus,
-  type StreamLag,
-} from "./consumer-status.ts";
+import { type ConsumerState, type ConsumerStatus, partitionStatus } from "./consumer-status.ts";
 import { cutBatch } from "./cut-batch.ts";
 import { DedupeKeyMaker } from "./dedupe-key.ts";
 import { DrainGoal } from "./drain-goal.ts";
@@ -75,7 +71,7 @@ class ConsumerLoop implements Consumer {
   readonly #guard: PoisonGuard;
   readonly #leases: PartitionLeases;
   readonly #share: PartitionShare;
-  readonly #lags = new Map<number, StreamLag>();
+  readonly #lags = new Map<number, PartitionState>();
   #requests: AcceptRequest[] = [];
   #state: ConsumerState = "recovering";
   #lake: LakeState | undefined;
@@ -103,8 +99,9 @@ class ConsumerLoop implements Consumer {
       backOff: new BackOff({ maxMs: config.retryMaxMs, random, sleep }),
     };
     this.#guard = new PoisonGuard(options.attempts, options.logger);
-    this.#leases = options.leases ?? ownEverything(options.stream.partitionCount);
+    this.#leases = options.leases ?? ownEverything();
     this.#leases.onChange(() => this.#context.backOff.wake());
+    options.stream.onPartitionsChange(() => this.#context.backOff.wake());
     this.#share = new PartitionShare(this.#leases, options.stream);
   }
 
@@ -188,6 +185,7 @@ class ConsumerLoop implements Consumer {
   /** From recovery until something makes another one necessary. */
   async #session(): Promise<SessionEnd> {
     this.#state = "recovering";
+    this.#share.offer(await this.#context.commitLog.load());
     this.#adopt();
     const recovered = await recover(this.#context, this.#share.cursors);
     if (!recovered) return "superseded";
@@ -206,7 +204,7 @@ class ConsumerLoop implements Consumer {
       if (this.#isDue() || isDrained || this.#requests.length > 0)
         if (!(await this.#cut())) return "superseded";
       if (!(await this.#serveRequests())) return "superseded";
-      if (isDrained) return "ended";
+      if (isDrained && this.#share.isCurrent) return "ended";
       if (pass === "idle") await this.#idle();
     }
   }
@@ -278,6 +276,7 @@ class ConsumerLoop implements Consumer {
     const committed = await cutBatch(this.#context, this.#share.cursors, open);
     if (committed.outcome !== "committed") return false;
     this.#lake = committed.lake;
+    this.#share.offer(committed.lake);
     this.#openedAtMs = null;
     this.#failures = 0;
     this.#batches += 1;
@@ -322,8 +321,9 @@ class ConsumerLoop implements Consumer {
   }
 
   async #observe(): Promise<void> {
-    const { stream, window, metrics, logger, now } = this.#context;
+    const { stream, window, commitLog, metrics, logger, now } = this.#context;
     this.#observedAtMs = now();
+    if (this.#share.isOfferOld) this.#share.offer(await commitLog.load());
     const wasShort = this.#window?.isShort === true;
     this.#window = await window.status();
     metrics.window(this.#window);
@@ -336,10 +336,9 @@ class ConsumerLoop implements Consumer {
     }
     for (const cursor of this.#share.cursors) {
       const state = await stateOrNull(stream, cursor.partition);
-      const lag = state && { retainedBytes: state.retainedBytes, highest: state.highest };
-      if (lag) this.#lags.set(cursor.partition, lag);
+      if (state) this.#lags.set(cursor.partition, state);
       else this.#lags.delete(cursor.partition);
-      const { unaccounted, lagMs, lagBytes } = partitionStatus(cursor, lag ?? undefined, now());
+      const { unaccounted, lagMs, lagBytes } = partitionStatus(cursor, state ?? undefined, now());
       const isHalted = cursor.halt !== null;
       metrics.partition(cursor.partition, { unaccounted, isHalted, lagMs, lagBytes });
     }

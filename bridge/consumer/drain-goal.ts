@@ -1,12 +1,12 @@
-import type { Position, StreamLog } from "../streams/stream-log.ts";
+import { END_POSITION, type Position, type StreamLog } from "../streams/stream-log.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import { stateOrNull } from "./state-or-null.ts";
 
 /** How far a consumer that is to end reads: others may append for ever, what was in the stream when it was asked to is enough. */
 export class DrainGoal {
   readonly #stream: Pick<StreamLog, "partitionState" | "comparePositions">;
-  /** By partition, as of the first time that it was among the cursors. */
-  readonly #highest = new Map<number, Position>();
+  /** By partition, as of the first time that it was among the cursors; null where the stream does not say. */
+  readonly #highest = new Map<number, Position | null>();
 
   constructor(stream: Pick<StreamLog, "partitionState" | "comparePositions">) {
     this.#stream = stream;
@@ -15,12 +15,16 @@ export class DrainGoal {
   /** Halted partitions have no further to go. */
   async isReached(cursors: readonly PartitionCursor[]): Promise<boolean> {
     let isReached = true;
-    for (const { partition, position, halt } of cursors) {
-      const known = this.#highest.get(partition) ?? (await stateOrNull(this.#stream, partition))?.highest;
-      const highest = known ?? position;
-      this.#highest.set(partition, highest);
-      if (!halt && this.#stream.comparePositions(position, highest) < 0) isReached = false;
-    }
+    for (const cursor of cursors) if (!cursor.halt && !(await this.#isRead(cursor))) isReached = false;
     return isReached;
+  }
+
+  async #isRead({ partition, position, isCaughtUp }: PartitionCursor): Promise<boolean> {
+    const known = this.#highest.get(partition);
+    const state = known ? null : await stateOrNull(this.#stream, partition);
+    const highest = known ?? (state ? state.highest : position);
+    this.#highest.set(partition, highest);
+    if (highest !== null) return this.#stream.comparePositions(position, highest) >= 0;
+    return position === END_POSITION || (isCaughtUp && state?.behindMs === 0);
   }
 }

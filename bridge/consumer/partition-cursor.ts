@@ -6,10 +6,11 @@ import {
   type ProducerMark,
   partitionKey,
 } from "../storage/commit-log.ts";
-import { type Position, START_POSITION } from "../streams/stream-log.ts";
+import { END_POSITION, type Position, START_POSITION } from "../streams/stream-log.ts";
 import { BatchIds } from "./batch-ids.ts";
-import { livingMarks } from "./check-block.ts";
+import { inheritedMarks, livingMarks } from "./check-block.ts";
 import type { PartitionHalt } from "./partition-halt.ts";
+import type { Inheritance } from "./readable-partitions.ts";
 
 type Counting = { -readonly [Name in keyof PartitionCounters]: number };
 
@@ -26,6 +27,8 @@ export class PartitionCursor {
   /** Running maximum of the stream's own append time. */
   streamTimeMs = 0;
   producers = new Map<string, ProducerMark>();
+  /** Partitions whose place it took, and those whose place these took: all of them were read to their end. */
+  ancestors: ReadonlySet<number> = new Set();
   counters: Counting = { ...noCounters };
   ids = new BatchIds();
   /** Why it is not read; null = it is. */
@@ -43,6 +46,18 @@ export class PartitionCursor {
 
   get hasMoved(): boolean {
     return this.position !== this.committed;
+  }
+
+  get isFinished(): boolean {
+    return this.committed === END_POSITION;
+  }
+
+  /** What it goes on from where it was never committed. */
+  inherit({ ancestors, parents }: Inheritance): void {
+    this.ancestors = ancestors;
+    if (this.committed !== START_POSITION || parents.length === 0) return;
+    this.streamTimeMs = Math.max(...parents.map(([, { streamTimeMs }]) => streamTimeMs));
+    this.producers = new Map(parents.flatMap(([parent, move]) => inheritedMarks(parent, move.producers)));
   }
 
   /** Starts over at what the commit log says; forgets the open batch's part. */

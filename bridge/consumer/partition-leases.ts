@@ -21,7 +21,7 @@ export interface LeasesStatus {
   readonly processName: string;
   /** All processes that share the stream's partitions, this one included, by name. */
   readonly processes: readonly string[];
-  /** Every partition of the stream, as this process knew it last. */
+  /** Every partition that there is to read, as this process knew it last. */
   readonly partitions: readonly PartitionLease[];
   /** Age of that knowledge; null where there is none yet. */
   readonly ageMs: number | null;
@@ -32,6 +32,7 @@ export interface LeasesStatus {
 /**
  * PORT: which partitions this process should read now, so that processes which share a stream do not do each other's work.
  * Nothing is wrong if two of them believe that they own the same partition: the compare on commit lets one of them through.
+ * - `offer` says which partitions there are to read now, as far as this process knows; others are not given to it, and it keeps none.
  * - `held` is asked often and answers at once, by this process's own monotonic clock: a lease that may have run out is not in it.
  * - `onChange` calls back after each change that the consumer should act on; running out is none, `held` tells it.
  * - `release` is called once nothing of these partitions is open any more. It never rejects: what can't be handed over runs out.
@@ -39,6 +40,7 @@ export interface LeasesStatus {
  *   which inherits it, until it runs out. It never rejects either.
  */
 export interface PartitionLeases {
+  offer(partitions: readonly number[]): void;
   held(): ReadonlyMap<number, HeldLease>;
   onChange(listener: () => void): void;
   release(partitions: readonly number[]): Promise<void>;
@@ -47,27 +49,33 @@ export interface PartitionLeases {
 }
 
 /** All partitions for ever, for a consumer that is the only one of its stream. */
-export function ownEverything(partitionCount: number, processName = "consumer"): PartitionLeases {
-  const all = Array.from({ length: partitionCount }, (_, partition) => partition);
+export function ownEverything(processName = "consumer"): PartitionLeases {
   const lease: HeldLease = { token: 1, isDue: false };
-  const held = new Map(all.map((partition) => [partition, lease]));
+  let held: ReadonlyMap<number, HeldLease> = new Map();
+  let isClosed = false;
   return {
+    offer: (partitions) => {
+      if (!isClosed) held = new Map(partitions.map((partition) => [partition, lease]));
+    },
     held: () => held,
     onChange: () => {},
     release: async () => {},
     status: () => ({
       processName,
       processes: held.size === 0 ? [] : [processName],
-      partitions: all.map((partition) => ({
+      partitions: [...held].map(([partition, { token }]) => ({
         partition,
-        owner: held.has(partition) ? processName : null,
-        token: held.get(partition)?.token ?? null,
+        owner: processName,
+        token,
         expiresInMs: null,
         isDue: false,
       })),
       ageMs: 0,
       failure: null,
     }),
-    close: async () => held.clear(),
+    close: async () => {
+      isClosed = true;
+      held = new Map();
+    },
   };
 }

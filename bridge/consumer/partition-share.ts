@@ -1,18 +1,36 @@
 import { BridgeError } from "../errors.ts";
+import type { LakeState } from "../storage/commit-log.ts";
+import type { PartitionMap } from "../streams/partition-map.ts";
+import type { StreamLog } from "../streams/stream-log.ts";
 import { PartitionCursor } from "./partition-cursor.ts";
 import type { PartitionLeases } from "./partition-leases.ts";
+import { readablePartitions } from "./readable-partitions.ts";
 
 /** The partitions that the consumer reads, and whether the leases still say so. */
 export class PartitionShare {
   readonly #leases: PartitionLeases;
-  readonly #stream: { readonly streamId: string; readonly partitionCount: number };
+  readonly #stream: Pick<StreamLog, "streamId" | "partitions">;
+  #offeredOf: PartitionMap | null = null;
+  #isWaiting = false;
   #tokens = new Map<number, number>();
   #cursors: readonly PartitionCursor[] = [];
 
-  constructor(leases: PartitionLeases, stream: { streamId: string; partitionCount: number }) {
+  constructor(leases: PartitionLeases, stream: Pick<StreamLog, "streamId" | "partitions">) {
     this.#leases = leases;
     this.#stream = stream;
-    this.adopt();
+  }
+
+  /** Says which partitions there are to read. */
+  offer(lake: LakeState): void {
+    const { readable, waiting } = readablePartitions(this.#stream, lake);
+    this.#offeredOf = this.#stream.partitions;
+    this.#isWaiting = waiting.length > 0;
+    this.#leases.offer(readable);
+  }
+
+  /** True while there may be more to read than was offered: other processes read to the end of what some partitions wait for. */
+  get isOfferOld(): boolean {
+    return this.#isWaiting || this.#offeredOf !== this.#stream.partitions;
   }
 
   /** By partition. */
@@ -56,13 +74,13 @@ export class PartitionShare {
 
   /** @throws BridgeError STREAM_NO_GAP where the stream has no such partition, CONSUMER_NOT_OWNER where another process reads it. */
   cursorOf(partition: number): PartitionCursor {
-    const { partitionCount } = this.#stream;
-    if (!Number.isInteger(partition) || partition < 0 || partition >= partitionCount) {
-      const text = `there is no partition ${partition}: the stream has 0 to ${partitionCount - 1}`;
-      throw new BridgeError("STREAM_NO_GAP", text, { retryable: false });
-    }
     const cursor = this.#cursors.find((each) => each.partition === partition);
     if (cursor) return cursor;
+    const all = this.#stream.partitions.all.map((each) => each.partition);
+    if (!all.includes(partition)) {
+      const text = `there is no partition ${partition}: the stream has ${all.join(", ")}`;
+      throw new BridgeError("STREAM_NO_GAP", text, { retryable: false });
+    }
     const { owner } = this.#leases.status().partitions.find((each) => each.partition === partition) ?? {};
     const text = owner
       ? `partition ${partition} is read by ${owner}: run the command there`

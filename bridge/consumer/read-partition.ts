@@ -76,7 +76,7 @@ async function resumePosition(
   if (typeof resumeAfter === "string") return resumeAfter;
   const state = await stateOrNull(context.stream, cursor.partition);
   for (const position of state ? [state.trimmedUpTo, state.highest] : [])
-    if (context.stream.comparePositions(position, cursor.position) > 0) return position;
+    if (position !== null && context.stream.comparePositions(position, cursor.position) > 0) return position;
   return null;
 }
 

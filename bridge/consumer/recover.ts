@@ -1,6 +1,7 @@
 import type { LakeState } from "../storage/commit-log.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
+import { finishedPartitions, inheritanceOf } from "./readable-partitions.ts";
 import { restoreWindow } from "./restore-window.ts";
 import { trimCommitted } from "./trim-committed.ts";
 
@@ -21,8 +22,12 @@ export async function recover(
   const { published } = await context.publisher.publishPending();
   const lake = await context.commitLog.load();
   await context.topics.refresh();
-  for (const cursor of cursors) cursor.rewind(lake.moves.get(cursor.key));
+  for (const cursor of cursors) {
+    cursor.rewind(lake.moves.get(cursor.key));
+    cursor.inherit(inheritanceOf(context.stream, lake, cursor.partition));
+  }
   for (const cursor of cursors) if (!(await restoreWindow(context, cursor, lake))) return null;
   for (const cursor of cursors) await trimCommitted(context, cursor);
+  for (const partition of finishedPartitions(context.stream, lake)) await context.window.forget(partition);
   return { lake, published };
 }

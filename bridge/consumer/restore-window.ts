@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { partitionOfDevice } from "../producer/partition-of-device.ts";
 import { type LakeState, type Move, partitionOfKey } from "../storage/commit-log.ts";
 import type { SeedRows } from "../storage/seed-source.ts";
-import type { Position } from "../streams/stream-log.ts";
+import { END_POSITION, type Position } from "../streams/stream-log.ts";
 import { DEDUP_KEY_BYTES, type WindowEntries } from "../window/dedup-window.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import { ExactIdColumns, sequenceOfId } from "./exact-id-columns.ts";
@@ -134,20 +133,22 @@ interface SeedPart {
 
 /**
  * Where the ids of a partition's window stand: in its own rows, and in those of other streams whose time reaches into its span: after a
- * new stream was started, devices send again what the old one had taken. Of these, the devices that are in this partition now. Exact
- * topics have no span: all their rows, whatever the stream.
+ * new stream was started, devices send again what the old one had taken. Of these, and of partitions of this stream that took no more
+ * (of which this one's ancestors are some), the devices that are in this partition now. Exact topics have no span: all their rows,
+ * whatever the stream.
  */
 function seedSourcesOf(context: ConsumerContext, cursor: PartitionCursor, lake: LakeState): SeedPart[] {
-  const { streamId, partitionCount } = context.stream;
+  const { streamId, partitions } = context.stream;
   const isOurs = (rows: SeedRows, row: number) =>
-    partitionOfDevice(rows.deviceIds[row] as string, partitionCount) === cursor.partition;
+    partitions.takes(cursor.partition, rows.deviceIds[row] as string);
   const hasExact = context.topics.exactTopicIds().size > 0;
   return [...lake.moves].flatMap(([key, move]): SeedPart[] => {
     const sinceMs = spanStart(context, cursor.streamTimeMs || move.streamTimeMs);
     const query = { ...partitionOfKey(key), sinceMs };
     if (key === cursor.key) return [{ query, isWanted: () => true }];
     const isPast = move.streamTimeMs < sinceMs && !hasExact;
-    if (query.streamId === streamId || isPast) return [];
+    const isOfOthers = query.streamId === streamId && move.to !== END_POSITION;
+    if (isOfOthers || isPast) return [];
     return [{ query, isWanted: isOurs }];
   });
 }

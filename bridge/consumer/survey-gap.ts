@@ -2,7 +2,7 @@ import { decodeBlockHeader } from "../block/decode-block.ts";
 import { BridgeError } from "../errors.ts";
 import type { ProducerMark } from "../storage/commit-log.ts";
 import type { Position, StreamEntry, StreamLog } from "../streams/stream-log.ts";
-import { checkBlock, markOfClaim } from "./check-block.ts";
+import { checkBlock, markKey, markOfClaim } from "./check-block.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 
 /** How far behind the gap its size is looked for. */
@@ -28,16 +28,17 @@ export async function surveyGap(
   const seen = new Set<string>();
   let unaccounted = 0;
   for (const entry of await readBehind(stream, cursor.partition, resumeAfter)) {
-    const header = readableHeader(entry.block);
+    const header = entry.isEnd ? null : readableHeader(entry.block);
     if (!header) break;
-    if (header.streamId !== stream.streamId || header.partition !== cursor.partition) continue;
-    if (seen.has(header.producerId)) continue;
-    const verdict = checkBlock(header, cursor.producers.get(header.producerId), cursor.partition);
+    if (header.streamId !== stream.streamId) continue;
+    const key = markKey(header, cursor.partition);
+    if (seen.has(key)) continue;
+    const verdict = checkBlock(header, cursor.producers.get(key), cursor);
     if (verdict.kind === "resent") continue;
-    seen.add(header.producerId);
+    seen.add(key);
     if (verdict.kind !== "gap") continue;
     unaccounted += verdict.lostMessages;
-    marks.set(header.producerId, markOfClaim(header, cursor.streamTimeMs));
+    marks.set(key, markOfClaim(header, cursor.streamTimeMs));
   }
   return { resumeAfter, unaccounted, marks };
 }

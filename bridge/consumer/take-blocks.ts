@@ -47,11 +47,15 @@ function takeBlock(
   entry: StreamEntry,
   messages: JudgedMessage[],
 ): RefusedBlock | null {
+  if (entry.isEnd) {
+    cursor.position = entry.position;
+    return null;
+  }
   const block = openBlock(context, entry);
   if ("code" in block) return block;
   const { header } = block;
   const key = markKey(header, cursor.partition);
-  const verdict = checkBlock(header, cursor.producers.get(key), cursor.partition);
+  const verdict = checkBlock(header, cursor.producers.get(key), cursor);
   if (verdict.kind === "gap") return gapBefore(cursor, entry, verdict.lostMessages);
   const streamTimeMs = Math.max(
     cursor.streamTimeMs,

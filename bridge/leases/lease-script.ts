@@ -4,17 +4,26 @@ import { redisScript } from "../redis/redis-script.ts";
  * The whole life of the lease table, one step of the server per call, by the server's clock alone.
  * KEYS[1]: a hash with a field `m:<process>` per member {i: incarnation, e: runs out at, l: leaseMs}, `p:<partition>` per lease
  * {o: owner, i: its incarnation, t: token, d: when it was first to be handed over}, and `token`, the highest one ever given.
- * ARGV: join | renew | leave, process, incarnation, leaseMs, number of partitions, then `partition:token` of each lease given back.
- * Answers JSON: {state, members, waiting, rows}; a row is false or [owner, its incarnation, token, runs out in ms, 1 = to be handed over].
+ * ARGV: join | renew | leave, process, incarnation, leaseMs, the partitions there are to read (with commas), then `partition:token` of
+ * each lease given back.
+ * Answers JSON: {state, members, waiting, rows}; one row for each partition asked for: false or [owner, its incarnation, token, runs out
+ * in ms, 1 = to be handed over].
  *
  * Each member may have floor(partitions / members), the first ones by what they have, then by name, one more. It keeps its lowest
  * partitions; the rest, and what nobody has, goes to members that lack some. Nobody's lease is taken away before it was given back, ran
  * out, or was to be handed over for as long as a lease lasts.
+ * Processes may disagree for a while on which partitions there are: leases of others that the caller did not ask for stay as they are,
+ * its own are vacated.
  * A name that joins again is the same member restarted: it inherits. `allow-oom`: a full server is emptied by consumers only.
  */
 export const leaseScript = redisScript(`#!lua flags=allow-oom
 local key, op, name, incarnation = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-local leaseMs, count = tonumber(ARGV[4]), tonumber(ARGV[5])
+local leaseMs, asked, isAsked = tonumber(ARGV[4]), {}, {}
+for partition in ARGV[5]:gmatch('%d+') do
+  asked[#asked + 1] = tonumber(partition)
+  isAsked[tonumber(partition)] = true
+end
+local count = #asked
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -57,12 +66,15 @@ end
 for partition, lease in pairs(leases) do
   local owner = members[lease.o]
   if lease.d and lease.d > now then lease.d = now keep(partition) end
-  if not owner or partition >= count or (lease.d and now - lease.d >= owner.l) then vacate(partition) end
+  if not owner or (isMine(lease) and not isAsked[partition]) or (lease.d and now - lease.d >= owner.l) then vacate(partition) end
 end
 
 local held, names = {}, {}
 for member in pairs(members) do held[member] = 0 names[#names + 1] = member end
-for _, lease in pairs(leases) do held[lease.o] = held[lease.o] + 1 end
+for _, partition in ipairs(asked) do
+  local lease = leases[partition]
+  if lease then held[lease.o] = held[lease.o] + 1 end
+end
 table.sort(names, function(a, b) if held[a] ~= held[b] then return held[a] > held[b] end return a < b end)
 local quota = {}
 for at, member in ipairs(names) do
@@ -70,7 +82,7 @@ for at, member in ipairs(names) do
 end
 table.sort(names)
 local target, kept, vacant, surplus = {}, {}, {}, {}
-for partition = 0, count - 1 do
+for _, partition in ipairs(asked) do
   local lease = leases[partition]
   if not lease then vacant[#vacant + 1] = partition
   elseif (kept[lease.o] or 0) < quota[lease.o] then
@@ -88,7 +100,7 @@ for _, member in ipairs(names) do
 end
 
 local waiting, rows = 0, {}
-for partition = 0, count - 1 do
+for at, partition in ipairs(asked) do
   local lease, wanted = leases[partition], target[partition]
   local isPredecessors = lease and lease.o == name and lease.i ~= incarnation and state == 'member'
   if isPredecessors and wanted ~= name then vacate(partition) lease = nil end
@@ -108,8 +120,8 @@ for partition = 0, count - 1 do
     local owner = members[lease.o]
     local left = owner.e - now
     if lease.d then left = math.min(left, lease.d + owner.l - now) end
-    rows[partition + 1] = { lease.o, lease.i, lease.t, left, lease.d and 1 or 0 }
-  else rows[partition + 1] = false end
+    rows[at] = { lease.o, lease.i, lease.t, left, lease.d and 1 or 0 }
+  else rows[at] = false end
 end
 if redis.call('EXISTS', key) == 1 then redis.call('PEXPIRE', key, math.max(86400000, 10 * leaseMs)) end
 return cjson.encode({ state = state, members = names, waiting = waiting, rows = rows })

@@ -14,7 +14,10 @@ const answer = Type.Object({
   // cjson writes an empty table as {}.
   members: Type.Union([Type.Array(Type.String()), Type.Object({}, { additionalProperties: false })]),
   waiting: Type.Integer(),
-  rows: Type.Array(Type.Union([row, Type.Literal(false)])),
+  rows: Type.Union([
+    Type.Array(Type.Union([row, Type.Literal(false)])),
+    Type.Object({}, { additionalProperties: false }),
+  ]),
 });
 
 export interface LeaseRow {
@@ -33,24 +36,28 @@ export interface LeaseTable {
   readonly members: readonly string[];
   /** Partitions meant for this process that others have yet to hand over. */
   readonly waiting: number;
-  /** By partition. */
-  readonly rows: readonly (LeaseRow | null)[];
+  /** By partition; those that nobody has are missing. */
+  readonly rows: ReadonlyMap<number, LeaseRow>;
 }
 
-export function parseLeaseTable(reply: unknown): LeaseTable {
+/** @param partitions What was asked for. */
+export function parseLeaseTable(reply: unknown, partitions: readonly number[]): LeaseTable {
   const value: unknown = JSON.parse(String(reply));
   if (!Value.Check(answer, value))
     throw new BridgeError("REDIS_KEY_TYPE", `the lease table holds what is none: ${String(reply)}`, {
       retryable: false,
     });
+  const rows = Array.isArray(value.rows) ? value.rows : [];
   return {
     state: value.state,
     members: Array.isArray(value.members) ? value.members : [],
     waiting: value.waiting,
-    rows: value.rows.map((each) => {
-      if (!each) return null;
-      const [owner, incarnation, token, expiresInMs, due] = each;
-      return { owner, incarnation, token, expiresInMs, isDue: due === 1 };
-    }),
+    rows: new Map(
+      rows.flatMap((each, index) => {
+        if (!each) return [];
+        const [owner, incarnation, token, expiresInMs, due] = each;
+        return [[partitions[index] as number, { owner, incarnation, token, expiresInMs, isDue: due === 1 }]];
+      }),
+    ),
   };
 }

@@ -21,7 +21,6 @@ const marginShare = 0.1;
 export interface RedisLeasesOptions {
   readonly target: RedisTarget;
   readonly streamId: string;
-  readonly partitionCount: number;
   /** Unique among the processes that share the stream, the same after a restart: the new one then inherits at once. */
   readonly processName: string;
   readonly leaseMs: number;
@@ -49,6 +48,7 @@ class RedisLeases implements PartitionLeases {
   readonly #stop = new AbortController();
   /** Tokens of leases that are given back, until the server says so. */
   readonly #returned = new Map<number, number>();
+  #offered: readonly number[] = [];
   #held = new Map<number, Held>();
   #table: LeaseTable | undefined;
   #tableAtMs = 0;
@@ -70,9 +70,18 @@ class RedisLeases implements PartitionLeases {
     this.#renewing = this.#renew();
   }
 
+  offer(partitions: readonly number[]): void {
+    if (partitions.join() === this.#offered.join()) return;
+    this.#offered = [...partitions];
+    if (!this.#stop.signal.aborted) void this.#callOrNote("renew");
+  }
+
   held(): ReadonlyMap<number, HeldLease> {
     const nowMs = this.#options.monotonicMs();
-    return new Map([...this.#held].filter(([, { untilMs }]) => nowMs < untilMs));
+    const offered = new Set(this.#offered);
+    return new Map(
+      [...this.#held].filter(([partition, { untilMs }]) => offered.has(partition) && nowMs < untilMs),
+    );
   }
 
   onChange(listener: () => void): void {
@@ -91,11 +100,11 @@ class RedisLeases implements PartitionLeases {
   }
 
   status(): LeasesStatus {
-    const { processName, partitionCount, monotonicMs } = this.#options;
+    const { processName, monotonicMs } = this.#options;
     const ageMs = monotonicMs() - this.#tableAtMs;
     const failure = this.#failure && { code: this.#failure.code, message: this.#failure.message };
-    const partitions = Array.from({ length: partitionCount }, (_, partition) => {
-      const row = this.#table?.rows[partition];
+    const partitions = this.#offered.map((partition) => {
+      const row = this.#table?.rows.get(partition);
       if (!row) return { partition, owner: null, token: null, expiresInMs: null, isDue: false };
       const { owner, token, isDue } = row;
       return { partition, owner, token, expiresInMs: Math.max(0, row.expiresInMs - ageMs), isDue };
@@ -143,7 +152,8 @@ class RedisLeases implements PartitionLeases {
   }
 
   async #ask(operation: Operation): Promise<void> {
-    const { processName, leaseMs, partitionCount, monotonicMs } = this.#options;
+    const { processName, leaseMs, monotonicMs } = this.#options;
+    const offered = this.#offered;
     const returned = [...this.#returned];
     const sentAtMs = monotonicMs();
     const reply = await runScript(
@@ -155,11 +165,11 @@ class RedisLeases implements PartitionLeases {
         processName,
         this.#incarnation,
         leaseMs,
-        partitionCount,
+        offered.join(),
         ...returned.map(([partition, token]) => `${partition}:${token}`),
       ],
     );
-    const table = parseLeaseTable(reply);
+    const table = parseLeaseTable(reply, offered);
     for (const [partition, token] of returned)
       if (this.#returned.get(partition) === token) this.#returned.delete(partition);
     this.#take(table, sentAtMs);
@@ -191,8 +201,8 @@ class RedisLeases implements PartitionLeases {
   #heldIn(table: LeaseTable, sentAtMs: number): Map<number, Held> {
     const held = new Map<number, Held>();
     const marginMs = this.#options.leaseMs * marginShare;
-    for (const [partition, row] of table.rows.entries()) {
-      if (row?.incarnation !== this.#incarnation || this.#returned.get(partition) === row.token) continue;
+    for (const [partition, row] of table.rows) {
+      if (row.incarnation !== this.#incarnation || this.#returned.get(partition) === row.token) continue;
       const { token, isDue, expiresInMs } = row;
       held.set(partition, { token, isDue, untilMs: sentAtMs + expiresInMs - marginMs });
     }

@@ -1,7 +1,25 @@
 import { BlockBuilder } from "../block/block-builder.ts";
-import type { BlockMessage } from "../block/block-format.ts";
+import type { BlockMessage, BlockSeal } from "../block/block-format.ts";
+import { decodeBlock } from "../block/decode-block.ts";
 
 export type Settled = (error?: Error) => void;
+
+/** An accepted message, and whom to tell about it. */
+export interface AcceptedMessage {
+  readonly message: BlockMessage;
+  readonly settled: Settled;
+}
+
+/** Stands where a block that is never sent needs one. */
+const noSeal: BlockSeal = {
+  streamId: "0".repeat(32),
+  producerId: "0".repeat(16),
+  partition: 0,
+  sequence: 0,
+  lastAcknowledgedSequence: 0,
+  acknowledgedMessages: 0,
+  baseTimeMs: 0,
+};
 
 /** Memory that an accepted message takes besides its texts and payload: its callback and its share of the block. */
 const messageOverheadBytes = 96;
@@ -18,6 +36,7 @@ export class OpenBlock {
   readonly #settled: Settled[] = [];
   readonly #whenSettled: (() => void)[] = [];
   #inFlightBytes = 0;
+  #sealed: Uint8Array | undefined;
   /** True once it has waited for more messages long enough. */
   isDue = false;
 
@@ -26,8 +45,14 @@ export class OpenBlock {
     this.#builder = new BlockBuilder({ maxBytes: options.maxBytes });
   }
 
-  get builder(): BlockBuilder {
-    return this.#builder;
+  get byteLength(): number {
+    return this.#builder.byteLength;
+  }
+
+  /** Nothing may be added any more. The bytes never change. */
+  seal(seal: BlockSeal): Uint8Array {
+    this.#sealed = this.#builder.seal(seal);
+    return this.#sealed;
   }
 
   get messageCount(): number {
@@ -48,6 +73,18 @@ export class OpenBlock {
 
   whenSettled(listener: () => void): void {
     this.#whenSettled.push(listener);
+  }
+
+  /** Gives its messages, in the order of acceptance, to another block: nobody is told of them here any more. */
+  handOver(): AcceptedMessage[] {
+    const { messages } = decodeBlock(this.#sealed ?? this.seal(noSeal));
+    const accepted = messages.map((message, index) => ({
+      message,
+      settled: this.#settled[index] as Settled,
+    }));
+    this.#settled.length = 0;
+    for (const listener of this.#whenSettled) listener();
+    return accepted;
   }
 
   /** Tells everyone, in the order of acceptance. A listener that throws keeps nobody else from being told; answers the first throw. */

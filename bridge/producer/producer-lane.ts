@@ -4,7 +4,7 @@ import { CodedError } from "../../devices/protocol/coded-error.ts";
 import { type BlockMessage, MAX_BLOCK_BYTES, PRODUCER_ID_BYTES } from "../block/block-format.ts";
 import type { StreamLog } from "../streams/stream-log.ts";
 import { deliverBlock } from "./deliver-block.ts";
-import { OpenBlock, type Settled } from "./open-block.ts";
+import { type AcceptedMessage, OpenBlock, type Settled } from "./open-block.ts";
 import type { ProducerClock } from "./producer-clock.ts";
 import type { ProducerConfig } from "./producer-config.ts";
 import type { ProducerMetrics } from "./producer-metrics.ts";
@@ -24,6 +24,14 @@ export interface LaneOptions {
   readonly logger: Logger;
   /** Told once per block, after its messages were settled. */
   readonly release: (inFlightBytes: number) => void;
+  /**
+   * The stream says that the partition takes no more: whether others have taken its place. Then the lane hands over all that it has not
+   * settled, in order.
+   */
+  readonly isReplaced: () => boolean;
+  readonly handOver: (messages: readonly AcceptedMessage[]) => void;
+  /** Told after that, once its last block is settled: nothing is left to do. */
+  readonly whenRetired: () => void;
 }
 
 export interface LaneStatus {
@@ -42,6 +50,9 @@ export interface LaneStatus {
  * The way of one partition's messages into the stream: blocks in order, one in flight at a time. A block that is given up takes the
  * ones behind it with it, so that no message overtakes an earlier one of its device (G5). Its sequence is never used again; should
  * it appear in the stream later, the consumer drops it as older than its successors.
+ *
+ * A lane whose partition takes no more retires: what is not settled goes to the lanes of those that took its place. Its last block lands
+ * in one of them and tells the reader, who drops it as misrouted, what was acknowledged here (G8).
  */
 export class ProducerLane {
   readonly #options: LaneOptions;
@@ -57,6 +68,7 @@ export class ProducerLane {
   #isTailUnclaimed = false;
   #cancelClaim: (() => void) | undefined;
   #isClosed = false;
+  #isRetiring = false;
   #heldSinceMs: number | null = null;
   #lastFailure: LaneStatus["lastFailure"] = null;
 
@@ -95,6 +107,14 @@ export class ProducerLane {
     this.#cancelClaim?.();
   }
 
+  /** The partition takes no more: hands over what is not settled as soon as no block is in flight. */
+  retire(): void {
+    if (this.#isRetiring) return;
+    this.#isRetiring = true;
+    this.#cancelClaim?.();
+    if (!this.#inFlight) this.#handOver([]);
+  }
+
   status(): LaneStatus {
     return {
       partition: this.#options.partition,
@@ -118,7 +138,7 @@ export class ProducerLane {
     if (this.#inFlight) return;
     const [first] = this.#waiting;
     if (!first) return;
-    const isBig = first.builder.byteLength >= this.#options.config.blockBytes || this.#waiting.length > 1;
+    const isBig = first.byteLength >= this.#options.config.blockBytes || this.#waiting.length > 1;
     if (!isBig && !first.isDue) return;
     this.#waiting.shift();
     this.#inFlight = first;
@@ -130,7 +150,7 @@ export class ProducerLane {
     this.#renewIfLongIdle();
     this.#lastSequence += 1;
     const sequence = this.#lastSequence;
-    const bytes = block.builder.seal({
+    const bytes = block.seal({
       streamId: stream.streamId,
       producerId: this.#producerId,
       partition,
@@ -144,15 +164,35 @@ export class ProducerLane {
       append: () => stream.append(partition, bytes),
       deadlineAtMs: block.openedAtMs + config.deadlineMs,
       // An empty block only claims a tail: it must not keep messages waiting, and the next block claims as well.
-      backOff: block.messageCount > 0 ? { baseMs: config.retryBaseMs, maxMs: config.retryMaxMs } : null,
+      backOff:
+        block.messageCount > 0 || this.#isRetiring
+          ? { baseMs: config.retryBaseMs, maxMs: config.retryMaxMs }
+          : null,
       clock,
       random,
       onRetry: (error, attempt) => this.#holds(error, { sequence, attempt, messages: block.messageCount }),
     });
+    const isReplaced =
+      failure !== null && codeOf(failure) === "STREAM_PARTITION_CLOSED" && this.#options.isReplaced();
     this.#inFlight = undefined;
+    if (isReplaced) {
+      this.#isRetiring = true;
+      // Wherever it landed, it claims what was acknowledged before it.
+      this.#isTailUnclaimed = false;
+      return this.#handOver([block]);
+    }
     if (failure) this.#giveUp(block, sequence, failure);
     else this.#acknowledge(block, sequence, { bytes: bytes.length, startedAtMs });
+    if (this.#isRetiring) this.#handOver([]);
     this.#armClaim();
+    this.#sendIfReady();
+  }
+
+  #handOver(failed: readonly OpenBlock[]): void {
+    const blocks = [...failed, ...this.#waiting.splice(0)];
+    this.#options.handOver(blocks.flatMap((block) => block.handOver()));
+    if (!this.#isTailUnclaimed) return this.#options.whenRetired();
+    this.#openBlock().isDue = true;
     this.#sendIfReady();
   }
 
@@ -178,6 +218,8 @@ export class ProducerLane {
   #giveUp(block: OpenBlock, sequence: number, failure: Error): void {
     const { metrics, logger, partition } = this.#options;
     this.#noteFailure(failure);
+    // Nobody sends for this partition any more: its last claim is not tried for ever.
+    if (this.#isRetiring && block.messageCount === 0) this.#isTailUnclaimed = false;
     // The messages behind it go too; an empty block has none to be overtaken.
     const followers = block.messageCount > 0 ? this.#waiting.splice(0) : [];
     const blocks = [block, ...followers];
@@ -233,7 +275,7 @@ export class ProducerLane {
 
   /** One timer at a time: under load it finds the lane busy once a second and starts again. */
   #armClaim(delayMs = CLAIM_AFTER_IDLE_MS): void {
-    if (this.#cancelClaim || this.#isClosed || !this.#isTailUnclaimed) return;
+    if (this.#cancelClaim || this.#isClosed || this.#isRetiring || !this.#isTailUnclaimed) return;
     this.#cancelClaim = this.#options.clock.after(delayMs, () => {
       this.#cancelClaim = undefined;
       this.#claimTail();

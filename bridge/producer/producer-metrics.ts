@@ -10,6 +10,8 @@ export interface ProducerTotals {
   readonly failedBlocks: number;
   /** Settled with an error after they were accepted. */
   readonly failedMessages: number;
+  /** Taken to other partitions, since theirs took no more. */
+  readonly reroutedMessages: number;
   readonly droppedQos0: number;
   readonly refusedMessages: number;
 }
@@ -22,6 +24,7 @@ export class ProducerMetrics {
   readonly #retries: Counter<"code">;
   readonly #failedBlocks: Counter;
   readonly #failedMessages: Counter;
+  readonly #rerouted: Counter;
   readonly #droppedQos0: Counter;
   readonly #refused: Counter<"reason">;
   readonly #inFlightBytes: Gauge;
@@ -33,6 +36,7 @@ export class ProducerMetrics {
     retries: 0,
     failedBlocks: 0,
     failedMessages: 0,
+    reroutedMessages: 0,
     droppedQos0: 0,
     refusedMessages: 0,
   };
@@ -53,6 +57,9 @@ export class ProducerMetrics {
     this.#failedBlocks = new Counter(named("failed_blocks_total", "Blocks given up."));
     this.#failedMessages = new Counter(
       named("failed_messages_total", "Accepted messages given up without an acknowledgement."),
+    );
+    this.#rerouted = new Counter(
+      named("rerouted_messages_total", "Accepted messages taken to another partition: theirs took no more."),
     );
     this.#droppedQos0 = new Counter(
       named("dropped_qos0_total", "QoS 0 messages dropped because the in-flight budget was full."),
@@ -84,6 +91,12 @@ export class ProducerMetrics {
       appendedMessages: appendedMessages + block.messages,
       appendedBytes: appendedBytes + block.bytes,
     };
+  }
+
+  rerouted(messages: number): void {
+    this.#rerouted.inc(messages);
+    const { reroutedMessages } = this.#totals;
+    this.#totals = { ...this.#totals, reroutedMessages: reroutedMessages + messages };
   }
 
   retried(code: string): void {

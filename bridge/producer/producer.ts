@@ -3,10 +3,10 @@ import type { Registry } from "prom-client";
 import { fitsEmptyBlock } from "../block/block-builder.ts";
 import { type BlockMessage, MAX_BLOCK_BYTES } from "../block/block-format.ts";
 import { BridgeError, type BridgeErrorCode } from "../errors.ts";
+import type { PartitionMap } from "../streams/partition-map.ts";
 import type { StreamLog } from "../streams/stream-log.ts";
 import { InFlightBudget } from "./in-flight-budget.ts";
-import { inFlightBytesOf, type Settled } from "./open-block.ts";
-import { partitionOfDevice } from "./partition-of-device.ts";
+import { type AcceptedMessage, inFlightBytesOf, type Settled } from "./open-block.ts";
 import { type ProducerClock, systemClock } from "./producer-clock.ts";
 import type { ProducerConfig } from "./producer-config.ts";
 import { type LaneStatus, ProducerLane } from "./producer-lane.ts";
@@ -16,7 +16,7 @@ import { ProducerMetrics, type ProducerTotals, type RefusalReason } from "./prod
 const hardLimitFactor = 2;
 
 export interface ProducerOptions {
-  readonly stream: Pick<StreamLog, "streamId" | "partitionCount" | "append">;
+  readonly stream: Pick<StreamLog, "streamId" | "partitions" | "onPartitionsChange" | "append">;
   readonly config: ProducerConfig;
   readonly logger: Logger;
   readonly registry: Registry;
@@ -53,37 +53,38 @@ export function createProducer(options: ProducerOptions): Producer {
   return new BlockProducer(options);
 }
 
+/** A lane that has not yet handed over what it holds, and the map by which it still takes messages, so that none overtakes them. */
+interface RetiringLane {
+  readonly partition: number;
+  readonly lane: ProducerLane;
+  readonly map: PartitionMap;
+}
+
 class BlockProducer implements Producer {
-  readonly #lanes: readonly ProducerLane[];
+  readonly #options: ProducerOptions;
   readonly #budget: InFlightBudget;
   readonly #metrics: ProducerMetrics;
   readonly #clock: ProducerClock;
-  readonly #lingerMs: number;
   readonly #hardLimitBytes: number;
+  /** By partition. */
+  readonly #lanes = new Map<number, ProducerLane>();
+  #retiring: RetiringLane[] = [];
+  /** Lanes that only have to claim what they had acknowledged. */
+  readonly #retired = new Set<ProducerLane>();
+  #map: PartitionMap;
   #cancelLinger: (() => void) | undefined;
   #isClosed = false;
 
   constructor(options: ProducerOptions) {
-    const { stream, config, logger } = options;
+    const { stream, config } = options;
+    this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#lingerMs = config.lingerMs;
     this.#budget = new InFlightBudget(config.inFlightMaxBytes);
     this.#hardLimitBytes = config.inFlightMaxBytes * hardLimitFactor;
     this.#metrics = new ProducerMetrics(options.registry);
-    this.#lanes = Array.from(
-      { length: stream.partitionCount },
-      (_, partition) =>
-        new ProducerLane({
-          partition,
-          stream,
-          config,
-          logger,
-          clock: this.#clock,
-          random: options.random ?? Math.random,
-          metrics: this.#metrics,
-          release: (bytes) => this.#release(bytes),
-        }),
-    );
+    this.#map = stream.partitions;
+    for (const { partition, isOpen } of this.#map.all) if (isOpen) this.#openLane(partition);
+    stream.onPartitionsChange(() => this.#adoptPartitions());
   }
 
   get isFull(): boolean {
@@ -101,19 +102,21 @@ class BlockProducer implements Producer {
       return;
     }
     this.#budget.take(inFlightBytesOf(message));
-    const lane = this.#lanes[partitionOfDevice(message.deviceId, this.#lanes.length)];
-    lane?.accept(message, settled);
-    // One timer for all partitions: their blocks close together and share a transaction.
-    this.#cancelLinger ??= this.#clock.after(this.#lingerMs, () => this.#linger());
+    this.#laneOf(message.deviceId).accept(message, settled);
+    this.#armLinger();
   }
 
   async flush(): Promise<void> {
-    await Promise.all(this.#lanes.map((lane) => lane.flush()));
+    for (let rerouted = -1; rerouted !== this.#metrics.totals.reroutedMessages; ) {
+      rerouted = this.#metrics.totals.reroutedMessages;
+      await Promise.all(this.#allLanes().map((lane) => lane.flush()));
+    }
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.all(this.#lanes.map((lane) => lane.close()));
+    await this.flush();
+    await Promise.all(this.#allLanes().map((lane) => lane.close()));
     this.#cancelLinger?.();
   }
 
@@ -122,14 +125,71 @@ class BlockProducer implements Producer {
       inFlightBytes: this.#budget.bytes,
       isFull: this.#budget.isFull,
       totals: this.#metrics.totals,
-      lanes: this.#lanes.map((lane) => lane.status()),
+      lanes: this.#allLanes().map((lane) => lane.status()),
     };
+  }
+
+  #allLanes(): ProducerLane[] {
+    return [...this.#retiring.map(({ lane }) => lane), ...this.#retired, ...this.#lanes.values()];
+  }
+
+  #laneOf(deviceId: string): ProducerLane {
+    for (const { partition, lane, map } of this.#retiring) if (map.takes(partition, deviceId)) return lane;
+    const partition = this.#map.partitionOfDevice(deviceId);
+    return this.#lanes.get(partition) ?? this.#openLane(partition);
+  }
+
+  #openLane(partition: number): ProducerLane {
+    const { stream, config, logger, random } = this.#options;
+    const lane: ProducerLane = new ProducerLane({
+      partition,
+      stream,
+      config,
+      logger,
+      clock: this.#clock,
+      random: random ?? Math.random,
+      metrics: this.#metrics,
+      release: (bytes) => this.#release(bytes),
+      isReplaced: () => {
+        this.#adoptPartitions();
+        return this.#lanes.get(partition) !== lane;
+      },
+      handOver: (messages) => this.#takeOver(lane, messages),
+      whenRetired: () => this.#retired.delete(lane),
+    });
+    this.#lanes.set(partition, lane);
+    return lane;
+  }
+
+  #adoptPartitions(): void {
+    const map = this.#map;
+    this.#map = this.#options.stream.partitions;
+    const open = new Set(this.#map.all.filter(({ isOpen }) => isOpen).map(({ partition }) => partition));
+    const closed = [...this.#lanes].filter(([partition]) => !open.has(partition));
+    for (const [partition, lane] of closed) {
+      this.#lanes.delete(partition);
+      this.#retiring.push({ partition, lane, map });
+    }
+    for (const [, lane] of closed) lane.retire();
+  }
+
+  #takeOver(lane: ProducerLane, messages: readonly AcceptedMessage[]): void {
+    this.#retiring = this.#retiring.filter((retiring) => retiring.lane !== lane);
+    this.#retired.add(lane);
+    for (const { message, settled } of messages) this.#laneOf(message.deviceId).accept(message, settled);
+    this.#metrics.rerouted(messages.length);
+    this.#armLinger();
+  }
+
+  /** One timer for all partitions: their blocks close together and share a transaction. */
+  #armLinger(): void {
+    this.#cancelLinger ??= this.#clock.after(this.#options.config.lingerMs, () => this.#linger());
   }
 
   #linger(): void {
     this.#cancelLinger = undefined;
     this.#metrics.inFlight(this.#budget.bytes);
-    for (const lane of this.#lanes) lane.linger();
+    for (const lane of this.#allLanes()) lane.linger();
   }
 
   #release(bytes: number): void {

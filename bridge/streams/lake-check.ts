@@ -1,9 +1,9 @@
 import { BridgeError } from "../errors.ts";
 import { type LakeState, partitionKey } from "../storage/commit-log.ts";
-import { type Position, START_POSITION, type StreamLog } from "./stream-log.ts";
+import { type FixedStreamLog, type Position, START_POSITION } from "./stream-log.ts";
 
 export interface CheckedStream
-  extends Pick<StreamLog, "streamId" | "partitionCount" | "partitionState" | "comparePositions"> {
+  extends Pick<FixedStreamLog, "streamId" | "partitionCount" | "partitionState" | "comparePositions"> {
   /** True where an operator started it on purpose beside positions of other streams. */
   readonly record: { readonly startedAnew: boolean };
 }

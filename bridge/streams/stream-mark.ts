@@ -3,7 +3,7 @@ import { type Static, Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import type { Logger } from "pino";
 import { BridgeError } from "../errors.ts";
-import type { Position, StreamLog } from "./stream-log.ts";
+import type { FixedStreamLog, Position } from "./stream-log.ts";
 
 const markSchema = Type.Object({ streamId: Type.String(), highest: Type.Array(Type.String()) });
 
@@ -29,7 +29,7 @@ export async function readStreamMark(file: string): Promise<StreamMark | null> {
  */
 export async function checkStreamMark(
   mark: StreamMark | null,
-  stream: Pick<StreamLog, "streamId" | "partitionCount" | "partitionState" | "comparePositions">,
+  stream: Pick<FixedStreamLog, "streamId" | "partitionCount" | "partitionState" | "comparePositions">,
 ): Promise<void> {
   if (mark?.streamId !== stream.streamId) return;
   for (const [partition, marked] of mark.highest.slice(0, stream.partitionCount).entries()) {

@@ -1,7 +1,7 @@
 import { decodeBlockHeader } from "../block/decode-block.ts";
 import { BridgeError } from "../errors.ts";
 import { type LakeState, type Move, partitionKey } from "../storage/commit-log.ts";
-import { START_POSITION, type StreamLog } from "./stream-log.ts";
+import { type FixedStreamLog, START_POSITION } from "./stream-log.ts";
 
 /** What a stream holds and the lake does not: blocks with messages, without copies of re-sent ones. */
 export interface UnreadRecords {
@@ -21,7 +21,7 @@ export interface StreamReplacement {
 export const nothingUnread: UnreadRecords = { blocks: 0, messages: 0 };
 
 type CountedStream = Pick<
-  StreamLog,
+  FixedStreamLog,
   "streamId" | "partitionCount" | "partitionState" | "comparePositions" | "read"
 >;
 

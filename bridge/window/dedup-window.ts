@@ -85,6 +85,8 @@ export interface WindowStatus {
  * unless the memory bound forces it, which `status().isShort` then shows. Expired ids may be found for a while: callers compare
  * `expiresAtSeconds` with the message's own stream time. A window that may not forget and has no room throws a retryable error.
  * Exact ids are under the same conditions, and are not forgotten by time.
+ *
+ * `forget` drops a partition that was read to its end and takes no more; idempotent.
  */
 export interface DedupWindow {
   /** @param committed The position that the lake has. */
@@ -109,6 +111,7 @@ export interface DedupWindow {
     token: string,
     end: { chunks: number; applied: Position; streamTimeMs: number },
   ): Promise<boolean>;
+  forget(partition: number): Promise<void>;
   /** All partitions of the (lake, stream) that this window can see; cheap whatever their size. */
   status(): Promise<WindowStatus>;
   close(): Promise<void>;

@@ -128,7 +128,7 @@ function booksText({ books, consumer, roles }: GatewayStatus): string[] {
     counters.resent,
     counters.misrouted,
     unaccounted,
-    lagBytes,
+    lagBytes ?? "?",
     lagMs,
   ]);
   const total = [

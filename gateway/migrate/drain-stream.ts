@@ -45,7 +45,7 @@ export async function drainStream(
 }
 
 function lagBytesOf(status: ConsumerProcessStatus): number {
-  return status.partitions.reduce((sum, { lagBytes }) => sum + lagBytes, 0);
+  return status.partitions.reduce((sum, { lagBytes }) => sum + (lagBytes ?? 0), 0);
 }
 
 /** By all streams' books. */

@@ -119,7 +119,7 @@ async function openForReading(context: RoleContext): Promise<ReadEnd> {
   const pressure = new StreamPressure(stream, config.stream.maxBytes / 2);
   return {
     stream,
-    leases: ownEverything(stream.partitionCount),
+    leases: ownEverything(),
     status: () => ({ space: null, redis: null, replacement: replacementOf(stream.record) }),
     trim: async (partition, upTo) =>
       committed({ streamId: stream.streamId, positions: { [partition]: upTo } }),

@@ -8,16 +8,17 @@ export async function openWindow(
   { config, logger }: RoleContext,
   { lakeId, stream }: { readonly lakeId: string; readonly stream: StreamLog },
 ): Promise<DedupWindow> {
-  const { streamId, partitionCount } = stream;
+  const { streamId } = stream;
+  const partitions = () => stream.partitions.all.map(({ partition }) => partition);
   const { window } = config.backends;
   if (window.kind === "memory")
-    return createMemoryWindow({ maxBytes: config.window.maxBytes, partitionCount });
+    return createMemoryWindow({ maxBytes: config.window.maxBytes, partitionCount: partitions().length });
   return await orMend("window", () =>
     openRedisWindow({
       target: window.redis,
       lakeId,
       streamId,
-      partitionCount,
+      partitions,
       timeoutMs: config.redis.timeoutMs,
       isSharedWithStream: sharesServer(config),
       logger,

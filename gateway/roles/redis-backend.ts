@@ -116,11 +116,10 @@ async function openForReading(context: RoleContext): Promise<ReadEnd> {
   const { config, logger, metrics: registry } = context;
   const target = targetOf(config);
   const stream = await orMend("stream", () => openOnceThere(context, target));
-  const { streamId, partitionCount } = stream;
+  const { streamId } = stream;
   const leases = await createRedisLeases({
     target,
     streamId,
-    partitionCount,
     processName: gatewayName(config.folders.data),
     leaseMs: config.leases.leaseMs,
     timeoutMs: config.redis.timeoutMs,

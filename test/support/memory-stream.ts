@@ -2,12 +2,20 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BridgeError } from "../../bridge/errors.ts";
 import { compareDecimalPositions, entryNumberOf, positionOf } from "../../bridge/streams/decimal-position.ts";
+import { DEVICE_HASHES } from "../../bridge/streams/device-hash.ts";
 import {
-  type PartitionState,
+  fixedPartitions,
+  type PartitionMap,
+  type RangePartition,
+  rangePartitions,
+} from "../../bridge/streams/partition-map.ts";
+import {
+  END_POSITION,
+  type FixedPartitionState,
+  type FixedStreamLog,
   type Position,
   START_POSITION,
   type StreamEntry,
-  type StreamLog,
 } from "../../bridge/streams/stream-log.ts";
 
 /** Called around each append; may wait. Throwing rejects that append. */
@@ -26,6 +34,26 @@ interface Partition {
   lastAppendTimeMs: number;
 }
 
+export interface MemoryStreamOptions {
+  readonly partitionCount?: number;
+  readonly streamId?: string;
+  readonly now?: () => number;
+  /** Partitions take ranges of hashes, and can be split and merged. */
+  readonly isDivisible?: boolean;
+}
+
+function emptyPartition(): Partition {
+  return { entries: [], highest: 0, trimmedUpTo: 0, lastAppendTimeMs: 0 };
+}
+
+function evenRanges(count: number): RangePartition[] {
+  const bound = (partition: number) => Math.floor((DEVICE_HASHES * partition) / count);
+  return Array.from({ length: count }, (_, partition) => {
+    const [firstHash, lastHash] = [bound(partition), bound(partition + 1) - 1];
+    return { partition, parents: [], isOpen: true, firstHash, lastHash };
+  });
+}
+
 /** The reference StreamLog: what stands in it outlives its handles, like a stream outlives its clients. */
 export class MemoryStream {
   readonly streamId: string;
@@ -33,20 +61,76 @@ export class MemoryStream {
   readonly #partitions: Partition[];
   readonly #now: () => number;
   readonly #waiting = new Set<() => void>();
+  /** Of a stream that can be divided. */
+  readonly #ranges: RangePartition[] | null;
+  map: PartitionMap;
 
-  constructor(options: { partitionCount?: number; streamId?: string; now?: () => number } = {}) {
+  constructor(options: MemoryStreamOptions = {}) {
+    const { partitionCount = 4 } = options;
     this.streamId = options.streamId ?? randomBytes(16).toString("hex");
     this.#now = options.now ?? Date.now;
-    this.#partitions = Array.from({ length: options.partitionCount ?? 4 }, () => ({
-      entries: [],
-      highest: 0,
-      trimmedUpTo: 0,
-      lastAppendTimeMs: 0,
-    }));
+    this.#partitions = Array.from({ length: partitionCount }, emptyPartition);
+    this.#ranges = options.isDivisible ? evenRanges(partitionCount) : null;
+    this.map = this.#ranges ? rangePartitions(this.#ranges) : fixedPartitions(partitionCount);
   }
 
-  open(): StreamLog {
+  open(): FixedStreamLog {
     return new MemoryStreamHandle(this, this.#partitions.length);
+  }
+
+  /** Two new partitions take the place of one that is open, each half of its devices. */
+  split(partition: number): void {
+    const { firstHash, lastHash } = this.#close(partition);
+    if (firstHash === lastHash) throw new RangeError("one hash can't be split");
+    const middle = firstHash + Math.floor((lastHash - firstHash) / 2);
+    this.#replace([partition], firstHash, middle);
+    this.#replace([partition], middle + 1, lastHash);
+  }
+
+  /** One new partition takes the place of two open ones that are neighbours. */
+  merge(left: number, right: number): void {
+    const [{ firstHash, lastHash: middle }, { firstHash: next, lastHash }] = [
+      this.#close(left),
+      this.#close(right),
+    ];
+    if (middle + 1 !== next) throw new RangeError("these are no neighbours");
+    this.#replace([left, right], firstHash, lastHash);
+  }
+
+  /** Open partitions in the order of their devices' hashes. */
+  openPartitions(): number[] {
+    return (this.#ranges ?? [])
+      .filter(({ isOpen }) => isOpen)
+      .toSorted((left, right) => left.firstHash - right.firstHash)
+      .map(({ partition }) => partition);
+  }
+
+  /** Where a block for a partition that takes no more lands. */
+  landingOf(partition: number): number {
+    const { firstHash = -1 } = this.#ranges?.[partition] ?? {};
+    const found = this.#ranges?.find(
+      (range) => range.isOpen && range.firstHash <= firstHash && firstHash <= range.lastHash,
+    );
+    return found?.partition ?? partition;
+  }
+
+  isClosed(partition: number): boolean {
+    return this.#ranges?.[partition]?.isOpen === false;
+  }
+
+  #close(partition: number): RangePartition {
+    const range = this.#ranges?.[partition];
+    if (!this.#ranges || !range?.isOpen) throw new RangeError(`partition ${partition} can't be divided`);
+    this.#ranges[partition] = { ...range, isOpen: false };
+    return range;
+  }
+
+  #replace(parents: number[], firstHash: number, lastHash: number): void {
+    const ranges = this.#ranges as RangePartition[];
+    ranges.push({ partition: ranges.length, parents, isOpen: true, firstHash, lastHash });
+    this.#partitions.push(emptyPartition());
+    this.map = rangePartitions(ranges);
+    for (const wake of this.#waiting) wake();
   }
 
   /** Everything not trimmed, in order. */
@@ -102,10 +186,12 @@ export class MemoryStream {
   }
 }
 
-class MemoryStreamHandle implements StreamLog {
+class MemoryStreamHandle implements FixedStreamLog {
   readonly streamId: string;
   readonly partitionCount: number;
+  partitions: PartitionMap;
   readonly #stream: MemoryStream;
+  #onPartitionsChange: (() => void)[] = [];
   #closed = false;
   #seen = 0;
 
@@ -113,11 +199,23 @@ class MemoryStreamHandle implements StreamLog {
     this.#stream = stream;
     this.streamId = stream.streamId;
     this.partitionCount = partitionCount;
+    this.partitions = stream.map;
+  }
+
+  onPartitionsChange(listener: () => void): void {
+    this.#onPartitionsChange.push(listener);
   }
 
   async append(partition: number, block: Uint8Array): Promise<Position> {
     this.#checkOpen();
     await this.#stream.faults.beforeAppend?.(partition, block);
+    if (this.#stream.isClosed(partition)) {
+      this.#stream.store(this.#stream.landingOf(partition), block);
+      this.#lookForPartitions();
+      throw new BridgeError("STREAM_PARTITION_CLOSED", `partition ${partition} takes no more`, {
+        retryable: false,
+      });
+    }
     const position = this.#stream.store(partition, block);
     await this.#stream.faults.afterAppend?.(partition, position);
     return position;
@@ -130,7 +228,9 @@ class MemoryStreamHandle implements StreamLog {
   ): Promise<StreamEntry[]> {
     this.#checkOpen();
     await this.#stream.faults.beforeRead?.(partition, after);
+    this.#lookForPartitions();
     this.#seen = this.#stream.stored();
+    if (after === END_POSITION) return [];
     const held = this.#stream.partition(partition);
     const from = entryNumberOf(after);
     if (from === null || from < held.trimmedUpTo || from > held.highest)
@@ -145,11 +245,21 @@ class MemoryStreamHandle implements StreamLog {
       entries.push(entry);
     }
     if (entries.length === 0 && from < held.highest) throw gap(partition, after, resumeAfter(held, from));
+    if (entries.length === 0 && this.#stream.isClosed(partition))
+      return [{ position: END_POSITION, appendTimeMs: 0, block: new Uint8Array(), isEnd: true }];
     return entries;
+  }
+
+  /** A process learns of a division when it next has to do with the stream. */
+  #lookForPartitions(): void {
+    if (this.partitions === this.#stream.map) return;
+    this.partitions = this.#stream.map;
+    for (const listener of this.#onPartitionsChange) listener();
   }
 
   async waitForAppend(timeoutMs: number): Promise<void> {
     this.#checkOpen();
+    this.#lookForPartitions();
     await this.#stream.waitForMore(this.#seen, timeoutMs);
     this.#seen = this.#stream.stored();
   }
@@ -162,7 +272,7 @@ class MemoryStreamHandle implements StreamLog {
     held.entries = held.entries.filter((entry) => (entryNumberOf(entry.position) ?? 0) > held.trimmedUpTo);
   }
 
-  async partitionState(partition: number): Promise<PartitionState> {
+  async partitionState(partition: number): Promise<FixedPartitionState> {
     this.#checkOpen();
     const held = this.#stream.partition(partition);
     return {

@@ -3,7 +3,8 @@ import { Value } from "@sinclair/typebox/value";
 import type { Registry } from "prom-client";
 import { BridgeError } from "../../errors.ts";
 import { compareDecimalPositions, entryNumberOf } from "../decimal-position.ts";
-import type { PartitionState, Position, StreamEntry, StreamLog } from "../stream-log.ts";
+import { fixedPartitions, type PartitionMap } from "../partition-map.ts";
+import type { FixedPartitionState, FixedStreamLog, Position, StreamEntry } from "../stream-log.ts";
 import { embeddedStreamConfigSchema } from "./embedded-config.ts";
 import { FileRoom } from "./file-room.ts";
 import { type ReadDisk, SpaceBudget, type SpaceStatus, TRANSACTION_OVERHEAD_BYTES } from "./space-budget.ts";
@@ -45,7 +46,7 @@ export interface ReadOptions extends CommonOptions {
 }
 
 /** The stream that needs nothing else installed. `append` and `trim` only in the process that opened it for appending. */
-export interface EmbeddedStream extends StreamLog {
+export interface EmbeddedStream extends FixedStreamLog {
   readonly record: StreamRecord;
   /** Null where it is open for reading only. */
   space(): SpaceStatus | null;
@@ -130,6 +131,7 @@ function checkPartitionCount(record: StreamRecord, wanted: number | undefined, f
 
 class LmdbStream implements EmbeddedStream {
   readonly record: StreamRecord;
+  readonly partitions: PartitionMap;
   readonly #database: StreamDatabase;
   readonly #reader: StreamReader;
   readonly #appender: StreamAppender | undefined;
@@ -144,6 +146,7 @@ class LmdbStream implements EmbeddedStream {
     budget?: SpaceBudget;
   }) {
     this.record = parts.record;
+    this.partitions = fixedPartitions(parts.record.partitionCount);
     this.#database = parts.database;
     this.#reader = parts.reader;
     this.#appender = parts.appender;
@@ -157,6 +160,9 @@ class LmdbStream implements EmbeddedStream {
   get partitionCount(): number {
     return this.record.partitionCount;
   }
+
+  /** They never change. */
+  onPartitionsChange(): void {}
 
   async append(partition: number, block: Uint8Array): Promise<Position> {
     return await this.#writable().append(partition, block);
@@ -181,7 +187,7 @@ class LmdbStream implements EmbeddedStream {
     await this.#writable().trim(partition, entryNumberOf(upTo) ?? 0);
   }
 
-  async partitionState(partition: number): Promise<PartitionState> {
+  async partitionState(partition: number): Promise<FixedPartitionState> {
     this.#checkOpen();
     return this.#reader.partitionState(partition);
   }

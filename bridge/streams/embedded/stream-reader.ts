@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { getLastVersion } from "lmdb";
 import { BridgeError } from "../../errors.ts";
 import { entryNumberOf, positionOf } from "../decimal-position.ts";
-import type { PartitionState, Position, StreamEntry } from "../stream-log.ts";
+import type { FixedPartitionState, Position, StreamEntry } from "../stream-log.ts";
 import { damaged, type StreamDatabase } from "./stream-file.ts";
 import {
   BLOCK_PREFIX_BYTES,
@@ -33,7 +33,7 @@ export class StreamReader {
     this.#seen = Array.from({ length: options.partitionCount }, () => 0);
   }
 
-  partitionState(partition: number): PartitionState {
+  partitionState(partition: number): FixedPartitionState {
     const { highest, trimmedUpTo, appendedBytes, trimmedBytes } = this.#inSnapshot(() =>
       this.#record(partition),
     );

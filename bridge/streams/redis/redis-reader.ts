@@ -2,7 +2,7 @@ import { BridgeError } from "../../errors.ts";
 import type { RedisClient } from "../../redis/redis-connection.ts";
 import { redisError } from "../../redis/redis-error.ts";
 import { runScript } from "../../redis/redis-script.ts";
-import type { PartitionState, Position, StreamEntry } from "../stream-log.ts";
+import type { FixedPartitionState, Position, StreamEntry } from "../stream-log.ts";
 import { readBlocks, trimBlocks } from "./partition-scripts.ts";
 import {
   type EntryId,
@@ -70,7 +70,7 @@ export class RedisReader {
     if (String(reply) !== "ok") throw gap(partition, upTo, "the partition's keys are gone", undefined);
   }
 
-  async partitionState(partition: number): Promise<PartitionState> {
+  async partitionState(partition: number): Promise<FixedPartitionState> {
     const { state } = await this.#snapshot(partition, noEntry, { maxBytes: 0, maxEntries: 0 });
     return {
       highest: positionOfEntry(state.last),

@@ -7,7 +7,8 @@ import { connectRedis, type RedisClient } from "../../redis/redis-connection.ts"
 import { redisError } from "../../redis/redis-error.ts";
 import { runScript } from "../../redis/redis-script.ts";
 import type { RedisTarget } from "../../redis/redis-url.ts";
-import type { PartitionState, Position, StreamEntry, StreamLog } from "../stream-log.ts";
+import { fixedPartitions, type PartitionMap } from "../partition-map.ts";
+import type { FixedPartitionState, FixedStreamLog, Position, StreamEntry } from "../stream-log.ts";
 import type { StreamMark } from "../stream-mark.ts";
 import { AppendWaiter } from "./append-waiter.ts";
 import { checkPartitionCount, readRecord } from "./create-stream.ts";
@@ -51,7 +52,7 @@ export interface RedisStreamStatus extends WatchStatus {
 }
 
 /** The stream of a Redis server or Redis Cluster; any number of processes append, read and trim. */
-export interface RedisStream extends StreamLog {
+export interface RedisStream extends FixedStreamLog {
   readonly record: RedisStreamRecord;
   /** By partition, the newest entry that was confirmed to this process or, by the mark, to its predecessors. */
   confirmed(): Position[];
@@ -97,6 +98,7 @@ class ServerStream implements RedisStream {
   readonly record: RedisStreamRecord;
   readonly #options: RedisStreamOptions;
   readonly #config: RedisConfig;
+  readonly partitions: PartitionMap;
   readonly #client: RedisClient;
   readonly #keys: readonly [log: string, state: string][];
   readonly #watch: ServerWatch;
@@ -115,6 +117,7 @@ class ServerStream implements RedisStream {
     const { options, config, record, client } = parts;
     const { target, logger } = options;
     this.record = record;
+    this.partitions = fixedPartitions(record.partitionCount);
     this.#options = options;
     this.#config = config;
     this.#client = client;
@@ -159,6 +162,9 @@ class ServerStream implements RedisStream {
     return this.record.partitionCount;
   }
 
+  /** They never change. */
+  onPartitionsChange(): void {}
+
   async start(): Promise<void> {
     await this.#watch.start(this.#options.mode === "append");
   }
@@ -190,7 +196,7 @@ class ServerStream implements RedisStream {
     await this.#reader.trim(partition, upTo);
   }
 
-  async partitionState(partition: number): Promise<PartitionState> {
+  async partitionState(partition: number): Promise<FixedPartitionState> {
     this.#checkOpen();
     return await this.#reader.partitionState(partition);
   }

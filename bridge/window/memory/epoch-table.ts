@@ -38,13 +38,14 @@ interface Segment {
  * key. The epochs of a device have the same key and stand behind one another.
  */
 export class EpochTable {
-  readonly #maxBytes: number;
+  readonly #maxBytes: () => number;
   #segments: (Segment | undefined)[] = [];
   #bytes = 0;
   #epochs = 0;
   #hasForgotten = false;
 
-  constructor(options: { maxBytes: number }) {
+  /** @param options.maxBytes Asked anew whenever it grows. */
+  constructor(options: { maxBytes: () => number }) {
     this.#maxBytes = options.maxBytes;
   }
 
@@ -135,7 +136,7 @@ export class EpochTable {
   #rebuild(index: number, old: Segment): Segment {
     const load = LOAD_AFTER_REBUILD_MIN + (LOAD_AFTER_REBUILD_SPREAD * index) / SEGMENTS;
     const wanted = Math.max(SLOTS_MIN, Math.ceil((old.used + 1) / load));
-    const allowedBytes = this.#maxBytes - this.#bytes + old.words.byteLength;
+    const allowedBytes = this.#maxBytes() - this.#bytes + old.words.byteLength;
     const isFull = wanted * EPOCH_SLOT_BYTES > allowedBytes;
     const slots = isFull ? old.slots : wanted;
     const segment = { words: new Uint32Array(slots * SLOT_WORDS), slots, used: 0 };

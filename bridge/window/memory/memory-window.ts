@@ -24,11 +24,13 @@ interface PartitionWindow {
  * Each call works in one go on the event loop, hence atomically.
  */
 class MemoryWindow implements DedupWindow {
-  readonly #tableMaxBytes: number;
+  readonly #maxBytes: number;
+  readonly #partitionCount: number;
   readonly #partitions = new Map<number, PartitionWindow>();
 
   constructor(options: MemoryWindowOptions) {
-    this.#tableMaxBytes = Math.floor(options.maxBytes / options.partitionCount);
+    this.#maxBytes = options.maxBytes;
+    this.#partitionCount = options.partitionCount;
   }
 
   async applied(partition: number): Promise<Position | null> {
@@ -90,6 +92,10 @@ class MemoryWindow implements DedupWindow {
     return true;
   }
 
+  async forget(partition: number): Promise<void> {
+    this.#partitions.delete(partition);
+  }
+
   async status(): Promise<WindowStatus> {
     const windows = [...this.#partitions.values()];
     const tables = windows.map((window) => window.table).filter(({ ids }) => ids > 0);
@@ -116,9 +122,9 @@ class MemoryWindow implements DedupWindow {
   #partition(partition: number): PartitionWindow {
     const known = this.#partitions.get(partition);
     if (known) return known;
-    const maxBytes = this.#tableMaxBytes;
-    const epochs = new EpochTable({ maxBytes: Math.floor(maxBytes * EPOCHS_SHARE_MAX) });
-    const table = new IdTable({ maxBytes: () => maxBytes - epochs.bytes });
+    const maxBytes = () => Math.floor(this.#maxBytes / Math.max(this.#partitionCount, this.#partitions.size));
+    const epochs = new EpochTable({ maxBytes: () => Math.floor(maxBytes() * EPOCHS_SHARE_MAX) });
+    const table = new IdTable({ maxBytes: () => maxBytes() - epochs.bytes });
     const fresh = { applied: null, token: null, chunks: 0, table, epochs };
     this.#partitions.set(partition, fresh);
     return fresh;
@@ -131,8 +137,9 @@ function add({ table, epochs }: PartitionWindow, entries: WindowEntries): void {
 }
 
 export interface MemoryWindowOptions {
-  /** All partitions together; each has an equal share. */
+  /** All partitions together; each has an equal share. One that was large before there were more of them stays so until it grows. */
   readonly maxBytes: number;
+  /** How many there are at first. */
   readonly partitionCount: number;
 }
 

@@ -31,7 +31,8 @@ export interface RedisWindowOptions {
   readonly target: RedisTarget;
   readonly lakeId: string;
   readonly streamId: string;
-  readonly partitionCount: number;
+  /** Those that there are now; `status` counts them. */
+  readonly partitions: () => readonly number[];
   /** For each call to the server. */
   readonly timeoutMs: number;
   /** The stream is on the same server: applying may then exceed `maxmemory`, since trimming, which frees more, waits for it. */
@@ -45,7 +46,8 @@ export interface RedisWindowOptions {
 class RedisWindow implements DedupWindow {
   readonly #client: RedisClient;
   readonly #scripts: ReturnType<typeof windowScripts>;
-  readonly #keys: readonly string[];
+  readonly #key: (partition: number) => string;
+  readonly #partitions: () => readonly number[];
   readonly #where: string;
   readonly #logger: Logger;
   readonly #evictionWatch: EvictionWatch;
@@ -53,13 +55,12 @@ class RedisWindow implements DedupWindow {
   readonly #searchedAtSeconds = new Map<number, number>();
 
   constructor(client: RedisClient, options: RedisWindowOptions, evictionWatch: EvictionWatch) {
-    const { target, lakeId, streamId, partitionCount } = options;
+    const { target, lakeId, streamId, partitions } = options;
     this.#client = client;
     this.#where = `window in Redis at ${target.host}:${target.port}`;
     this.#scripts = windowScripts({ mayExceedMemory: options.isSharedWithStream ?? false });
-    this.#keys = Array.from({ length: partitionCount }, (_, partition) =>
-      windowKey(target.prefix, { lakeId, streamId, partition }),
-    );
+    this.#key = (partition) => windowKey(target.prefix, { lakeId, streamId, partition });
+    this.#partitions = partitions;
     this.#logger = options.logger;
     this.#evictionWatch = evictionWatch;
   }
@@ -150,9 +151,18 @@ class RedisWindow implements DedupWindow {
     return (await this.#run("endSeed", partition, args)) === 1;
   }
 
+  async forget(partition: number): Promise<void> {
+    try {
+      await this.#client.unlink(this.#key(partition));
+    } catch (error) {
+      throw redisError(error, this.#where);
+    }
+  }
+
   async status(): Promise<WindowStatus> {
     try {
-      const partitions = await Promise.all(this.#keys.map((key) => this.#partitionStatus(key)));
+      const keys = this.#partitions().map(this.#key);
+      const partitions = await Promise.all(keys.map((key) => this.#partitionStatus(key)));
       const spans = partitions.filter(({ ids }) => ids > 0).map(({ spanMs }) => spanMs);
       return {
         ids: partitions.reduce((sum, { ids }) => sum + ids, 0),
@@ -185,7 +195,7 @@ class RedisWindow implements DedupWindow {
   async #forgetDue(partition: number, applied: Position, seconds: number): Promise<void> {
     try {
       for (let steps = 0; steps < FORGET_STEPS_MAX; steps++)
-        if ((await this.#forget(partition, applied, seconds, { isDue: false })).done === 0) return;
+        if ((await this.#forgetStep(partition, applied, seconds, { isDue: false })).done === 0) return;
     } catch (error) {
       this.#logger.warn({ event: "window.forget.failed", partition, err: error }, this.#where);
     }
@@ -195,14 +205,14 @@ class RedisWindow implements DedupWindow {
   async #searchForExpired(partition: number, applied: Position, seconds: number): Promise<void> {
     if (this.#searchedAtSeconds.get(partition) === seconds) return;
     for (let looked = 0; ; ) {
-      const { done, buckets } = await this.#forget(partition, applied, seconds, { isDue: true });
+      const { done, buckets } = await this.#forgetStep(partition, applied, seconds, { isDue: true });
       looked += Math.max(done, STEP_BUCKETS);
       if (looked >= buckets) break;
     }
     this.#searchedAtSeconds.set(partition, seconds);
   }
 
-  async #forget(
+  async #forgetStep(
     partition: number,
     applied: Position,
     seconds: number,
@@ -219,12 +229,6 @@ class RedisWindow implements DedupWindow {
     } catch (error) {
       throw redisError(error, this.#where);
     }
-  }
-
-  #key(partition: number): string {
-    const key = this.#keys[partition];
-    if (key === undefined) throw new RangeError(`there is no partition ${partition}`);
-    return key;
   }
 }
 

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { BlockHeader } from "../../../bridge/block/block-format.ts";
 import {
   checkBlock,
+  inheritedMarks,
   livingMarks,
   markAfterBlock,
   markKey,
@@ -25,41 +26,57 @@ function header(changes: Partial<BlockHeader>): BlockHeader {
   };
 }
 
+/** A partition, and those whose place it took. */
+const at = (partition: number, ...ancestors: number[]) => ({ partition, ancestors: new Set(ancestors) });
+
 const mark = (lastSequence: number, ackedMessages: number) => ({ lastSequence, ackedMessages, seenAtMs: 0 });
 
 test("the next block of a producer is fresh, also where it skips sequences that nobody acknowledged", () => {
-  assert.equal(checkBlock(header({}), mark(4, 40), 0).kind, "fresh");
-  assert.equal(checkBlock(header({ sequence: 9 }), mark(4, 40), 0).kind, "fresh");
-  assert.equal(checkBlock(header({ sequence: 1, lastAcknowledgedSequence: 0 }), undefined, 0).kind, "fresh");
+  assert.equal(checkBlock(header({}), mark(4, 40), at(0)).kind, "fresh");
+  assert.equal(checkBlock(header({ sequence: 9 }), mark(4, 40), at(0)).kind, "fresh");
+  assert.equal(
+    checkBlock(header({ sequence: 1, lastAcknowledgedSequence: 0 }), undefined, at(0)).kind,
+    "fresh",
+  );
 });
 
 test("a sequence that was seen is re-sent, wherever it landed and whatever it claims", () => {
   for (const sequence of [4, 5])
-    assert.equal(checkBlock(header({ sequence }), mark(5, 50), 0).kind, "resent");
-  assert.equal(checkBlock(header({ lastAcknowledgedSequence: 9 }), mark(5, 50), 0).kind, "resent");
-  assert.equal(checkBlock(header({}), mark(5, 50), 1).kind, "resent");
+    assert.equal(checkBlock(header({ sequence }), mark(5, 50), at(0)).kind, "resent");
+  assert.equal(checkBlock(header({ lastAcknowledgedSequence: 9 }), mark(5, 50), at(0)).kind, "resent");
+  assert.equal(checkBlock(header({}), mark(5, 50), at(1)).kind, "resent");
 });
 
 test("a block for another partition is misrouted, and its claim is not looked at", () => {
-  assert.equal(checkBlock(header({}), undefined, 1).kind, "misrouted");
+  assert.equal(checkBlock(header({}), undefined, at(1)).kind, "misrouted");
+  assert.equal(checkBlock(header({}), mark(4, 40), at(1)).kind, "misrouted");
   assert.equal(markKey(header({}), 0), "p");
   assert.equal(markKey(header({}), 1), "p@0");
 });
 
 test("an acknowledged block that was never seen is a gap of at least the messages that are not accounted for", () => {
-  assert.deepEqual(checkBlock(header({}), mark(3, 30), 0), { kind: "gap", lostMessages: 10 });
-  assert.deepEqual(checkBlock(header({}), undefined, 0), { kind: "gap", lostMessages: 40 });
+  assert.deepEqual(checkBlock(header({}), mark(3, 30), at(0)), { kind: "gap", lostMessages: 10 });
+  assert.deepEqual(checkBlock(header({}), undefined, at(0)), { kind: "gap", lostMessages: 40 });
   // Block 3 was read but never acknowledged: the lost one held at least what the claim exceeds it by.
-  assert.deepEqual(checkBlock(header({ acknowledgedMessages: 32 }), mark(3, 40), 0), {
+  assert.deepEqual(checkBlock(header({ acknowledgedMessages: 32 }), mark(3, 40), at(0)), {
     kind: "gap",
     lostMessages: 0,
   });
 });
 
+test("a block for an ancestor is misrouted, and what it claims of the ancestor must have been read there", () => {
+  assert.equal(checkBlock(header({}), mark(4, 40), at(1, 0)).kind, "misrouted");
+  assert.equal(checkBlock(header({}), mark(5, 50), at(1, 0)).kind, "resent");
+  assert.deepEqual(checkBlock(header({}), mark(3, 30), at(1, 0)), { kind: "gap", lostMessages: 10 });
+  assert.deepEqual(checkBlock(header({}), undefined, at(1, 0)), { kind: "gap", lostMessages: 40 });
+  const marks = inheritedMarks(0, { p: mark(4, 40), "q@7": mark(2, 20) });
+  assert.deepEqual(Object.fromEntries(marks), { "p@0": mark(4, 40), "q@7": mark(2, 20) });
+});
+
 test("marks follow what was read, or what is claimed", () => {
   assert.deepEqual(markAfterBlock(header({}), 7), { lastSequence: 5, ackedMessages: 50, seenAtMs: 7 });
   assert.deepEqual(markOfClaim(header({}), 7), { lastSequence: 4, ackedMessages: 40, seenAtMs: 7 });
-  assert.equal(checkBlock(header({}), markOfClaim(header({}), 7), 0).kind, "fresh");
+  assert.equal(checkBlock(header({}), markOfClaim(header({}), 7), at(0)).kind, "fresh");
 });
 
 test("a producer is forgotten 24 h of stream time after it was last seen", () => {

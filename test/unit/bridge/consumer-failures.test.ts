@@ -3,9 +3,9 @@ import { describe, test } from "node:test";
 import { Registry } from "prom-client";
 import type { Consumer } from "../../../bridge/consumer/consumer.ts";
 import { BridgeError } from "../../../bridge/errors.ts";
-import { partitionOfDevice } from "../../../bridge/producer/partition-of-device.ts";
 import { noCounters } from "../../../bridge/storage/commit-log.ts";
 import { LakeCommitLog } from "../../../bridge/storage/lake-commit-log.ts";
+import { deviceHash } from "../../../bridge/streams/device-hash.ts";
 import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
 import { ConsumerHarness, json, startMs } from "../../support/consumer-harness.ts";
 import type { StoreFault, StoreOperation } from "../../support/memory-object-store.ts";
@@ -178,7 +178,7 @@ describe("the window", () => {
     });
     const sendAll = (id: string) => {
       for (const deviceId of devices) {
-        const partition = partitionOfDevice(deviceId, 3);
+        const partition = deviceHash(deviceId) % 3;
         fresh.append([resend(id, deviceId)], { partition });
       }
     };

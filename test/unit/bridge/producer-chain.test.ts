@@ -7,12 +7,14 @@ import { BridgeError, type BridgeErrorCode } from "../../../bridge/errors.ts";
 import type { ProducerMark } from "../../../bridge/storage/commit-log.ts";
 import { numbersIn, producerBench } from "../../support/producer-bench.ts";
 
+const alone = { partition: 0, ancestors: new Set<number>() };
+
 /** Reads a partition as the consumer does. Answers the numbers filed and whether the chain of G8 had a hole. */
 function consume(blocks: readonly DecodedBlock[]): { filed: number[]; isGap: boolean } {
   const marks = new Map<string, ProducerMark>();
   const filed: number[] = [];
   for (const block of blocks) {
-    const verdict = checkBlock(block.header, marks.get(block.header.producerId), 0);
+    const verdict = checkBlock(block.header, marks.get(block.header.producerId), alone);
     if (verdict.kind === "resent") continue;
     if (verdict.kind === "gap") return { filed, isGap: true };
     marks.set(block.header.producerId, markAfterBlock(block.header, 0));

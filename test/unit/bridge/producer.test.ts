@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Registry } from "prom-client";
 import { decodeBlock } from "../../../bridge/block/decode-block.ts";
 import { BridgeError } from "../../../bridge/errors.ts";
-import { partitionOfDevice } from "../../../bridge/producer/partition-of-device.ts";
+import { deviceHash } from "../../../bridge/streams/device-hash.ts";
 import { numbersIn, producerBench } from "../../support/producer-bench.ts";
 
 const full = new BridgeError("STREAM_FULL", "full", { retryable: true });
@@ -299,12 +299,12 @@ test("a listener that throws or publishes again harms nobody", async () => {
 
 test("a device always has the same partition, and devices spread evenly", () => {
   assert.deepEqual(
-    ["", "device-1", "device-2", "ä", "00:1b:44:11:3a:b7"].map((id) => partitionOfDevice(id, 1024)),
+    ["", "device-1", "device-2", "ä", "00:1b:44:11:3a:b7"].map((id) => deviceHash(id) % 1024),
     [11, 414, 515, 1016, 665],
   );
   const counts = [0, 0, 0, 0];
   for (let device = 0; device < 10_000; device++) {
-    const partition = partitionOfDevice(`device-${device}`, 4);
+    const partition = deviceHash(`device-${device}`) % 4;
     counts[partition] = (counts[partition] ?? 0) + 1;
   }
   for (const count of counts) assert.ok(count > 2300 && count < 2700, String(counts));

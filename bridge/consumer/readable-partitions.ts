@@ -1,0 +1,76 @@
+import { type LakeState, type Move, partitionKey, partitionOfKey } from "../storage/commit-log.ts";
+import type { Partition } from "../streams/partition-map.ts";
+import { END_POSITION, type StreamLog } from "../streams/stream-log.ts";
+
+type DividedStream = Pick<StreamLog, "streamId" | "partitions">;
+
+/** What there is to read, and what has to wait for it. */
+export interface ReadablePartitions {
+  /** Those that the lake does not hold to their end, and all of whose parents it does. */
+  readonly readable: readonly number[];
+  /** Parents come first, so that what a device sent stays in order. */
+  readonly waiting: readonly number[];
+}
+
+export function readablePartitions(stream: DividedStream, lake: LakeState): ReadablePartitions {
+  const { all } = stream.partitions;
+  const known = new Set(all.map(({ partition }) => partition));
+  // The stream has forgotten them with what was not read of them: reading says so, and nothing may pass them by.
+  const forgotten = unfinishedOf(stream, lake).filter((partition) => !known.has(partition));
+  const isFinished = (partition: number) => {
+    const move = moveOf(stream, lake, partition);
+    return move ? move.to === END_POSITION : !known.has(partition);
+  };
+  const unfinished = all.filter(({ partition }) => !isFinished(partition));
+  const [readable, waiting] = [true, false].map((wanted) =>
+    unfinished
+      .filter(({ parents }) => parents.every(isFinished) === wanted)
+      .map(({ partition }) => partition),
+  ) as [number[], number[]];
+  return { readable: [...forgotten, ...readable].toSorted((left, right) => left - right), waiting };
+}
+
+/** Those that the lake holds to their end. */
+export function finishedPartitions({ streamId }: DividedStream, lake: LakeState): number[] {
+  return [...lake.moves].flatMap(([key, move]) => {
+    const of = partitionOfKey(key);
+    return of.streamId === streamId && move.to === END_POSITION ? [of.partition] : [];
+  });
+}
+
+/** What a partition that was never read goes on from: those whose place it took. */
+export interface Inheritance {
+  readonly ancestors: ReadonlySet<number>;
+  readonly parents: readonly (readonly [partition: number, move: Move])[];
+}
+
+export function inheritanceOf(stream: DividedStream, lake: LakeState, partition: number): Inheritance {
+  const byNumber = new Map(stream.partitions.all.map((each) => [each.partition, each]));
+  const parents = (byNumber.get(partition)?.parents ?? []).flatMap((parent) => {
+    const move = moveOf(stream, lake, parent);
+    return move ? [[parent, move] as const] : [];
+  });
+  return { ancestors: ancestorsOf(byNumber, partition), parents };
+}
+
+function ancestorsOf(byNumber: ReadonlyMap<number, Partition>, partition: number): Set<number> {
+  const ancestors = new Set<number>();
+  const open = [...(byNumber.get(partition)?.parents ?? [])];
+  for (let parent = open.pop(); parent !== undefined; parent = open.pop()) {
+    if (ancestors.has(parent)) continue;
+    ancestors.add(parent);
+    open.push(...(byNumber.get(parent)?.parents ?? []));
+  }
+  return ancestors;
+}
+
+function unfinishedOf({ streamId }: DividedStream, lake: LakeState): number[] {
+  return [...lake.moves].flatMap(([key, move]) => {
+    const of = partitionOfKey(key);
+    return of.streamId === streamId && move.to !== END_POSITION ? [of.partition] : [];
+  });
+}
+
+function moveOf({ streamId }: DividedStream, lake: LakeState, partition: number): Move | undefined {
+  return lake.moves.get(partitionKey(streamId, partition));
+}
