@@ -1,0 +1,79 @@
+import { mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { freePort } from "../free-port.ts";
+import { packageFile } from "./required-program.ts";
+import { answersHttp, ServerProcess } from "./server-process.ts";
+
+export interface KinesisLocalOptions {
+  /** For its log and, where it keeps them, its records. */
+  readonly folder: string;
+  /**
+   * Whether it writes everything to a file now and then and reads that when it starts. A kill loses what was acknowledged since:
+   * Kinesis itself never does, so nothing that counts acknowledged messages may kill it. Default true.
+   */
+  readonly isPersistent?: boolean;
+  readonly shardLimit?: number;
+  /** How long a stream is CREATING and UPDATING. Default 50. */
+  readonly updateMs?: number;
+  /** Default 250. */
+  readonly persistIntervalMs?: number;
+}
+
+const require = createRequire(import.meta.url);
+
+/** It listens on all interfaces of its own accord. */
+const program = `
+  const { Server } = require("node:net");
+  const listen = Server.prototype.listen;
+  Server.prototype.listen = function (port, ...rest) {
+    return listen.call(this, { port, host: "127.0.0.1" }, ...rest);
+  };
+  require(process.argv[1]);
+`;
+/** It does not save what it has when it is told to end. */
+const intervalsUntilSaved = 4;
+/** It waits for its clients to close their connections. */
+const stopTimeoutMs = 500;
+
+/**
+ * Starts kinesis-local (kinesis-mock): has UpdateShardCount, ChildShards, stream modes, consumers and enhanced fan-out. It
+ * checks no limits, never throttles, and carries about a thousand records a second. Throws PROVE_SERVER_FAILED.
+ */
+export async function startKinesisLocal(options: KinesisLocalOptions): Promise<ServerProcess> {
+  const { folder, isPersistent = true, shardLimit = 50, updateMs = 50, persistIntervalMs = 250 } = options;
+  mkdirSync(folder, { recursive: true });
+  const port = await freePort();
+  const duration = `${updateMs}ms`;
+  const server = new ServerProcess({
+    name: "kinesis-local",
+    port,
+    command: process.execPath,
+    args: ["-e", program, "--", packageFile("kinesis-local", () => require.resolve("kinesis-local/main.js"))],
+    environment: {
+      // Without the path it looks for the certificate in the folder that it is started in, and dies.
+      KINESIS_MOCK_CERT_PATH: packageFile("kinesis-local", () =>
+        require.resolve("kinesis-local/server.json"),
+      ),
+      KINESIS_MOCK_TLS_PORT: String(await freePort()),
+      KINESIS_MOCK_PLAIN_PORT: String(port),
+      SHARD_LIMIT: String(shardLimit),
+      CREATE_STREAM_DURATION: duration,
+      DELETE_STREAM_DURATION: duration,
+      SPLIT_SHARD_DURATION: duration,
+      MERGE_SHARDS_DURATION: duration,
+      UPDATE_SHARD_COUNT_DURATION: duration,
+      LOG_LEVEL: "WARN",
+      SHOULD_PERSIST_DATA: String(isPersistent),
+      PERSIST_PATH: folder,
+      PERSIST_FILE_NAME: "records.json",
+      PERSIST_INTERVAL: `${persistIntervalMs}ms`,
+    },
+    logFile: join(folder, "kinesis-local.log"),
+    isReady: () => answersHttp(`http://127.0.0.1:${port}/healthcheck`),
+    settleMs: isPersistent ? intervalsUntilSaved * persistIntervalMs : 0,
+    stopTimeoutMs,
+  });
+  await server.start();
+  return server;
+}

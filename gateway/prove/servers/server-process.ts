@@ -1,0 +1,126 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { GatewayError } from "../../errors.ts";
+
+export interface ServerProcessOptions {
+  /** For errors: what is started. */
+  readonly name: string;
+  /** Of 127.0.0.1. */
+  readonly port: number;
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Beside the environment of this process. */
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly logFile: string;
+  /** Whether it can be used; asked again and again while it starts. May throw: not yet. */
+  readonly isReady: () => Promise<boolean>;
+  /** Default 30 s. */
+  readonly startTimeoutMs?: number;
+  /** How long it is left alone before TERM, so that it saves what it has. Default 0. */
+  readonly settleMs?: number;
+  /** How long it may take to end on TERM, before KILL. Default 10 s. */
+  readonly stopTimeoutMs?: number;
+}
+
+const startTimeoutMs = 30_000;
+const stopTimeoutMs = 10_000;
+const pollMs = 25;
+const answerTimeoutMs = 1_000;
+
+/** Servers that run: a process that ends without stopping them takes them along. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+/** A server in a process of its own that can be stopped, killed, paused, and started again on the same port and data. */
+export class ServerProcess {
+  readonly port: number;
+  readonly #options: ServerProcessOptions;
+  #process: ChildProcess | undefined;
+
+  constructor(options: ServerProcessOptions) {
+    this.port = options.port;
+    this.#options = options;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get pid(): number | undefined {
+    const { pid, exitCode, signalCode } = this.#process ?? {};
+    return exitCode === null && signalCode === null ? pid : undefined;
+  }
+
+  /** Resolves when the server can be used. Throws PROVE_SERVER_FAILED; then it does not run. */
+  async start(): Promise<void> {
+    if (this.pid !== undefined) throw new TypeError(`${this.#options.name} runs already`);
+    const { command, args, environment, logFile, name } = this.#options;
+    mkdirSync(dirname(logFile), { recursive: true });
+    const log = openSync(logFile, "a");
+    const env = { ...process.env, ...environment };
+    const child = spawn(command, [...args], { stdio: ["ignore", log, log], env });
+    closeSync(log);
+    this.#process = child;
+    running.add(child);
+    child.once("exit", () => running.delete(child));
+    let failure: Error | undefined;
+    child.once("error", (error) => {
+      failure = error;
+      running.delete(child);
+    });
+    if (await this.#becameReady(() => failure !== undefined)) return;
+    await this.kill();
+    const reason = failure?.message ?? (child.exitCode === null ? "too slow" : `exit code ${child.exitCode}`);
+    throw new GatewayError("PROVE_SERVER_FAILED", `${name} did not start (${reason}): see ${logFile}`, {
+      retryable: false,
+    });
+  }
+
+  /** TERM; KILL where that does not end it in time. */
+  async stop(): Promise<void> {
+    const child = this.#process;
+    if (this.pid !== undefined) await delay(this.#options.settleMs ?? 0);
+    if (this.pid === undefined || !child) return;
+    const exited = once(child, "exit");
+    child.kill("SIGTERM");
+    const isOver = await Promise.race([
+      exited,
+      delay(this.#options.stopTimeoutMs ?? stopTimeoutMs, "late" as const),
+    ]);
+    if (isOver === "late") await this.kill();
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#process;
+    if (this.pid === undefined || !child) return;
+    const exited = once(child, "exit");
+    child.kill("SIGKILL");
+    await exited;
+  }
+
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    if (this.pid !== undefined) process.kill(this.pid, signal);
+  }
+
+  async #becameReady(hasFailed: () => boolean): Promise<boolean> {
+    const deadlineMs = Date.now() + (this.#options.startTimeoutMs ?? startTimeoutMs);
+    while (Date.now() < deadlineMs && !hasFailed() && this.pid !== undefined) {
+      // Another server may sit on the port while ours is dying of that.
+      if ((await this.#options.isReady().catch(() => false)) && this.pid !== undefined) return true;
+      await delay(pollMs);
+    }
+    return false;
+  }
+}
+
+/** Whether anything speaks HTTP there, whatever it says. */
+export async function answersHttp(url: string): Promise<boolean> {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(answerTimeoutMs) });
+  await answer.arrayBuffer();
+  return true;
+}
