@@ -1,0 +1,336 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, test } from "node:test";
+import {
+  DescribeStreamSummaryCommand,
+  GetRecordsCommand,
+  GetShardIteratorCommand,
+  ListShardsCommand,
+  PutRecordsCommand,
+} from "@aws-sdk/client-kinesis";
+import {
+  HeldCalls,
+  htmlAnswer,
+  late,
+  resetAfter,
+  resetBefore,
+  slow,
+  slowAnswer,
+  timeOutAfterSuccess,
+  timeOutBefore,
+} from "../../gateway/prove/servers/http-fault.ts";
+import { startKinesalite } from "../../gateway/prove/servers/kinesalite.ts";
+import { KinesisAdmin, localKinesisClient } from "../../gateway/prove/servers/kinesis-admin.ts";
+import { KinesisFaultProxy } from "../../gateway/prove/servers/kinesis-fault-proxy.ts";
+import {
+  accessDenied,
+  autoDistribution,
+  expiredIterator,
+  internalFailureAfter,
+  internalFailureBefore,
+  kinesisClockSkew,
+  limitExceeded,
+  resourceNotFound,
+  retention,
+  streamStatus,
+  throttled,
+} from "../../gateway/prove/servers/kinesis-faults.ts";
+import {
+  atIndexes,
+  byChance,
+  failEntries,
+  misreportEntries,
+  misrouteEntries,
+  withHashKeys,
+} from "../../gateway/prove/servers/put-records-faults.ts";
+import { seededRandom } from "../../gateway/prove/strikes.ts";
+import { until } from "../support/redis-stream.ts";
+
+const upperHalf = 2n ** 127n;
+const folder = await mkdtemp(join(tmpdir(), "tidegate-kinesis-faults-"));
+const server = await startKinesalite({ folder, isPersistent: false });
+const proxy = await KinesisFaultProxy.listen({ targetPort: server.port, random: seededRandom(1) });
+const direct = localKinesisClient(server.url);
+const client = localKinesisClient(proxy.url, { maxAttempts: 1 });
+await new KinesisAdmin(direct, "s").create(2);
+after(async () => {
+  client.destroy();
+  direct.destroy();
+  await proxy.close();
+  await server.kill();
+  await rm(folder, { recursive: true, force: true });
+});
+afterEach(() => proxy.heal());
+
+let puts = 0;
+
+/** Puts entries into the lower half of the hash keys; their texts have not been used before. */
+async function put(entries: number, signal?: AbortSignal) {
+  const texts = Array.from({ length: entries }, () => `entry-${++puts}`);
+  const Records = texts.map((text) => ({ Data: Buffer.from(text), PartitionKey: "p", ExplicitHashKey: "7" }));
+  const command = new PutRecordsCommand({ StreamName: "s", Records });
+  const sent = client.send(command, signal ? { abortSignal: signal } : {});
+  sent.catch(() => {});
+  return { texts, sent };
+}
+
+/** What the server holds of these texts, read past the proxy; by shard where wanted. */
+async function stored(texts: readonly string[], shards?: readonly number[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const shard of shards ?? [0, 1]) {
+    const ShardId = `shardId-${String(shard).padStart(12, "0")}`;
+    const { ShardIterator } = await direct.send(
+      new GetShardIteratorCommand({ StreamName: "s", ShardId, ShardIteratorType: "TRIM_HORIZON" }),
+    );
+    const { Records = [] } = await direct.send(new GetRecordsCommand({ ShardIterator }));
+    found.push(...Records.map(({ Data }) => Buffer.from(Data ?? []).toString()));
+  }
+  return found.filter((text) => texts.includes(text)).sort();
+}
+
+async function errorOf(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => "no error",
+    (error: Error) => error.name,
+  );
+}
+
+test("without faults every call passes", async () => {
+  const { texts, sent } = await put(3);
+  assert.equal((await sent).FailedRecordCount, 0);
+  assert.deepEqual(await stored(texts), texts);
+  assert.deepEqual(proxy.counters, {});
+});
+
+test("failed entries are not stored, the others are, each in its place of the answer", async () => {
+  const fault = proxy.inject(failEntries(atIndexes(0, 2), "ProvisionedThroughputExceededException"), {
+    times: 1,
+  });
+  const { texts, sent } = await put(4);
+  const answer = await sent;
+  assert.equal(answer.FailedRecordCount, 2);
+  assert.deepEqual(
+    answer.Records?.map(({ ErrorCode, SequenceNumber }) => ErrorCode ?? typeof SequenceNumber),
+    ["ProvisionedThroughputExceededException", "string", "ProvisionedThroughputExceededException", "string"],
+  );
+  assert.deepEqual(await stored(texts), [texts[1], texts[3]]);
+  assert.equal(fault.struck, 1);
+  assert.deepEqual(proxy.counters, { failEntries: 1, entriesFailed: 2 });
+  const next = await put(4);
+  assert.equal((await next.sent).FailedRecordCount, 0);
+});
+
+test("a call of which all entries fail never reaches the server", async () => {
+  proxy.inject(failEntries(byChance(1), "InternalFailure"));
+  const { texts, sent } = await put(2);
+  assert.deepEqual(
+    (await sent).Records?.map(({ ErrorCode }) => ErrorCode),
+    ["InternalFailure", "InternalFailure"],
+  );
+  assert.deepEqual(await stored(texts), []);
+});
+
+test("misreported entries are stored all the same", async () => {
+  proxy.inject(misreportEntries(atIndexes(1), "InternalFailure"));
+  const { texts, sent } = await put(2);
+  const answer = await sent;
+  assert.equal(answer.FailedRecordCount, 1);
+  assert.equal(answer.Records?.[1]?.SequenceNumber, undefined);
+  assert.deepEqual(await stored(texts), texts);
+});
+
+test("misrouted entries land in another shard, which the answer names", async () => {
+  proxy.inject(
+    misrouteEntries(withHashKeys(0n, upperHalf - 1n), () => upperHalf),
+    { times: 1 },
+  );
+  const { texts, sent } = await put(2);
+  assert.deepEqual(
+    (await sent).Records?.map(({ ShardId }) => ShardId),
+    ["shardId-000000000001", "shardId-000000000001"],
+  );
+  assert.deepEqual(await stored(texts, [1]), texts);
+  assert.deepEqual(await stored(texts, [0]), []);
+});
+
+test("a call that Kinesis refuses as a whole is asked once, and no entry counts as struck", async () => {
+  const fault = proxy.inject(failEntries(atIndexes(0), "InternalFailure"));
+  const Records = [1, 2].map(() => ({ Data: Buffer.from("x"), PartitionKey: "p" }));
+  const sent = client.send(new PutRecordsCommand({ StreamName: "missing", Records }));
+  assert.equal(await errorOf(sent), "ResourceNotFoundException");
+  assert.equal(fault.struck, 0);
+});
+
+test("errors of whole calls have Kinesis' names; nothing is stored before them", async () => {
+  const cases = [
+    [throttled(), "ProvisionedThroughputExceededException"],
+    [limitExceeded(), "LimitExceededException"],
+    [resourceNotFound(), "ResourceNotFoundException"],
+    [accessDenied("PutRecords"), "AccessDeniedException"],
+    [internalFailureBefore(), "InternalFailureException"],
+    [internalFailureBefore(503), "ServiceUnavailableException"],
+  ] as const;
+  for (const [fault, name] of cases) {
+    const injected = proxy.inject(fault, { on: ["PutRecords"], times: 1 });
+    const { texts, sent } = await put(1);
+    assert.equal(await errorOf(sent), name);
+    assert.deepEqual(await stored(texts), []);
+    assert.equal(injected.struck, 1);
+  }
+});
+
+test("only the named operation is denied", async () => {
+  proxy.inject(accessDenied("ListShards"), { on: ["ListShards"] });
+  const listed = client.send(new ListShardsCommand({ StreamName: "s" }));
+  assert.equal(await errorOf(listed), "AccessDeniedException");
+  assert.equal((await (await put(1)).sent).FailedRecordCount, 0);
+});
+
+test("after a 5xx, a reset or a time-out that came too late the entries are stored", async () => {
+  proxy.inject(internalFailureAfter(), { times: 1 });
+  const failed = await put(1);
+  assert.equal(await errorOf(failed.sent), "InternalFailureException");
+  assert.deepEqual(await stored(failed.texts), failed.texts);
+
+  proxy.inject(resetAfter(), { times: 1 });
+  const reset = await put(1);
+  assert.notEqual(await errorOf(reset.sent), "no error");
+  assert.deepEqual(await stored(reset.texts), reset.texts);
+
+  const timeOut = proxy.inject(timeOutAfterSuccess(), { times: 1 });
+  const waiting = new AbortController();
+  const silent = await put(1, waiting.signal);
+  await until("the call was struck", () => timeOut.struck === 1);
+  waiting.abort();
+  assert.equal(await errorOf(silent.sent), "AbortError");
+  assert.deepEqual(await stored(silent.texts), silent.texts);
+});
+
+test("after a reset or a time-out that came before the server nothing is stored", async () => {
+  proxy.inject(resetBefore(), { times: 1 });
+  const reset = await put(1);
+  assert.notEqual(await errorOf(reset.sent), "no error");
+  const timeOut = proxy.inject(timeOutBefore(), { times: 1 });
+  const waiting = new AbortController();
+  const silent = await put(1, waiting.signal);
+  await until("the call was struck", () => timeOut.struck === 1);
+  waiting.abort();
+  assert.equal(await errorOf(silent.sent), "AbortError");
+  assert.deepEqual(await stored([...reset.texts, ...silent.texts]), []);
+});
+
+test("late and held calls reach the server when their clients have given up", async () => {
+  const held = new HeldCalls();
+  proxy.inject(held, { times: 1 });
+  const first = await put(1);
+  assert.notEqual(await errorOf(first.sent), "no error");
+  assert.deepEqual(await stored(first.texts), []);
+  const [answer] = await held.release();
+  assert.equal(answer?.status, 200);
+  assert.deepEqual(await stored(first.texts), first.texts);
+
+  proxy.inject(late(20), { times: 1 });
+  const second = await put(1);
+  assert.notEqual(await errorOf(second.sent), "no error");
+  await until("the late call was done", () => proxy.counters["lateDone"] === 1);
+  assert.deepEqual(await stored(second.texts), second.texts);
+});
+
+test("slow calls and slow answers arrive", async () => {
+  proxy.inject(slow(30), { times: 1 });
+  proxy.inject(slowAnswer(30), { times: 1 });
+  for (const { texts, sent } of [await put(1), await put(1)]) {
+    assert.equal((await sent).FailedRecordCount, 0);
+    assert.deepEqual(await stored(texts), texts);
+  }
+});
+
+test("an iterator expires on GetRecords alone", async () => {
+  proxy.inject(expiredIterator(), { on: ["GetRecords"], times: 1 });
+  const { ShardIterator } = await client.send(
+    new GetShardIteratorCommand({
+      StreamName: "s",
+      ShardId: "shardId-000000000000",
+      ShardIteratorType: "TRIM_HORIZON",
+    }),
+  );
+  assert.equal(
+    await errorOf(client.send(new GetRecordsCommand({ ShardIterator }))),
+    "ExpiredIteratorException",
+  );
+  assert.ok((await client.send(new GetRecordsCommand({ ShardIterator }))).Records);
+});
+
+test("the description shows another distribution, status or retention", async () => {
+  const describe = async () =>
+    (await client.send(new DescribeStreamSummaryCommand({ StreamName: "s" }))).StreamDescriptionSummary;
+  const { RecordDistributionStrategy } = (await describe()) ?? {};
+  assert.equal(RecordDistributionStrategy, undefined);
+  proxy.inject(autoDistribution(), { times: 1 });
+  const summary = await describe();
+  assert.equal(summary?.RecordDistributionStrategy, "AUTO");
+  assert.equal(summary?.StreamModeDetails?.StreamMode, "ON_DEMAND");
+  assert.equal(summary?.OpenShardCount, 2);
+  proxy.inject(streamStatus("DELETING"), { times: 1 });
+  assert.equal((await describe())?.StreamStatus, "DELETING");
+  proxy.inject(retention(48), { times: 1 });
+  assert.equal((await describe())?.RetentionPeriodHours, 48);
+});
+
+test("a clock that is off is refused until the client corrects its own", async () => {
+  proxy.inject(kinesisClockSkew(3_600_000));
+  const skewed = localKinesisClient(proxy.url, { maxAttempts: 1 });
+  const describe = () => skewed.send(new DescribeStreamSummaryCommand({ StreamName: "s" }));
+  assert.equal(await errorOf(describe()), "InvalidSignatureException");
+  assert.ok((await describe()).StreamDescriptionSummary);
+  skewed.destroy();
+});
+
+test("an HTML answer is no answer of Kinesis", async () => {
+  proxy.inject(htmlAnswer(), { times: 1 });
+  const { texts, sent } = await put(1);
+  assert.equal(await errorOf(sent), "SyntaxError");
+  assert.deepEqual(await stored(texts), []);
+});
+
+test("down refuses connections, silence answers nothing, and both pass", async () => {
+  const code = () =>
+    fetch(proxy.url).then(
+      ({ status }) => status,
+      (error: Error) => (error.cause as { code?: string }).code,
+    );
+  const { port } = proxy;
+  await proxy.down();
+  assert.equal(await code(), "ECONNREFUSED");
+  await proxy.up();
+  assert.equal(proxy.port, port);
+  assert.equal(typeof (await code()), "number");
+  const silence = proxy.silence(100);
+  assert.match(String(await code()), /ECONNRESET|UND_ERR_SOCKET/);
+  await silence;
+  assert.equal(typeof (await code()), "number");
+});
+
+test("the same seed strikes the same calls; a fault can wait, and be spent", async () => {
+  const strikesOf = async (seed: number) => {
+    const seeded = await KinesisFaultProxy.listen({ targetPort: server.port, random: seededRandom(seed) });
+    const fault = seeded.inject(throttled(), { chance: 0.5, after: 2, times: 3 });
+    const through = localKinesisClient(seeded.url, { maxAttempts: 1 });
+    let pattern = "";
+    for (let call = 0; call < 16; call++) {
+      const error = await errorOf(through.send(new ListShardsCommand({ StreamName: "s" })));
+      pattern += error === "no error" ? "." : "x";
+    }
+    through.destroy();
+    await seeded.close();
+    assert.equal(fault.struck, 3);
+    return pattern;
+  };
+  const pattern = await strikesOf(5);
+  assert.match(pattern, /^\.\./);
+  assert.equal(pattern.replaceAll(".", ""), "xxx");
+  assert.equal(await strikesOf(5), pattern);
+  assert.notEqual(await strikesOf(6), pattern);
+});
