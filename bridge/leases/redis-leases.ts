@@ -21,6 +21,8 @@ const marginShare = 0.1;
 export interface RedisLeasesOptions {
   readonly target: RedisTarget;
   readonly streamId: string;
+  /** Those that there are to read at first. */
+  readonly partitions: readonly number[];
   /** Unique among the processes that share the stream, the same after a restart: the new one then inherits at once. */
   readonly processName: string;
   readonly leaseMs: number;
@@ -48,7 +50,7 @@ class RedisLeases implements PartitionLeases {
   readonly #stop = new AbortController();
   /** Tokens of leases that are given back, until the server says so. */
   readonly #returned = new Map<number, number>();
-  #offered: readonly number[] = [];
+  #offered: readonly number[];
   #held = new Map<number, Held>();
   #table: LeaseTable | undefined;
   #tableAtMs = 0;
@@ -60,6 +62,7 @@ class RedisLeases implements PartitionLeases {
   constructor(client: RedisClient, options: RedisLeasesOptions) {
     this.#client = client;
     this.#options = options;
+    this.#offered = [...options.partitions];
     this.#metrics = new LeasesMetrics(options.registry);
     this.#key = `${options.target.prefix}:{${options.streamId}}:leases`;
   }

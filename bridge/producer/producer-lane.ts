@@ -179,7 +179,8 @@ export class ProducerLane {
       this.#isRetiring = true;
       // Wherever it landed, it claims what was acknowledged before it.
       this.#isTailUnclaimed = false;
-      return this.#handOver([block]);
+      this.#handOver([block]);
+      return;
     }
     if (failure) this.#giveUp(block, sequence, failure);
     else this.#acknowledge(block, sequence, { bytes: bytes.length, startedAtMs });
@@ -191,9 +192,10 @@ export class ProducerLane {
   #handOver(failed: readonly OpenBlock[]): void {
     const blocks = [...failed, ...this.#waiting.splice(0)];
     this.#options.handOver(blocks.flatMap((block) => block.handOver()));
-    if (!this.#isTailUnclaimed) return this.#options.whenRetired();
-    this.#openBlock().isDue = true;
-    this.#sendIfReady();
+    if (this.#isTailUnclaimed) {
+      this.#openBlock().isDue = true;
+      this.#sendIfReady();
+    } else this.#options.whenRetired();
   }
 
   #acknowledge(block: OpenBlock, sequence: number, sent: { bytes: number; startedAtMs: number }): void {

@@ -120,6 +120,7 @@ async function openForReading(context: RoleContext): Promise<ReadEnd> {
   const leases = await createRedisLeases({
     target,
     streamId,
+    partitions: stream.partitions.all.map(({ partition }) => partition),
     processName: gatewayName(config.folders.data),
     leaseMs: config.leases.leaseMs,
     timeoutMs: config.redis.timeoutMs,

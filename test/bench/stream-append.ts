@@ -19,7 +19,7 @@ import { openEmbeddedStream } from "../../bridge/streams/embedded/embedded-strea
 import { createEmbeddedStream } from "../../bridge/streams/embedded/stream-folder.ts";
 import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
 import { openRedisStream } from "../../bridge/streams/redis/redis-stream.ts";
-import type { StreamLog } from "../../bridge/streams/stream-log.ts";
+import { START_POSITION, type StreamLog } from "../../bridge/streams/stream-log.ts";
 import { RedisServer } from "../support/redis-server.ts";
 
 const partitionCount = 4;
@@ -155,7 +155,7 @@ async function benchPaced(producer: Producer): Promise<Record<string, number>> {
 
 async function readEverything(stream: StreamLog): Promise<number> {
   let count = 0;
-  for (let partition = 0; partition < stream.partitionCount; partition++) {
+  for (const { partition } of stream.partitions.all) {
     for (let after = (await stream.partitionState(partition)).trimmedUpTo; ; ) {
       const entries = await stream.read(partition, after, { maxBytes: 1024 * 1024, maxEntries: 256 });
       for (const entry of entries) {
@@ -169,8 +169,8 @@ async function readEverything(stream: StreamLog): Promise<number> {
 }
 
 async function trimEverything(stream: StreamLog): Promise<void> {
-  for (let partition = 0; partition < stream.partitionCount; partition++)
-    await stream.trim(partition, (await stream.partitionState(partition)).highest);
+  for (const { partition } of stream.partitions.all)
+    await stream.trim(partition, (await stream.partitionState(partition)).highest ?? START_POSITION);
 }
 
 /** Appends blocks that are packed already, one in flight per partition: what the stream alone costs. */

@@ -253,7 +253,7 @@ async function redisSubject(): Promise<Subject> {
     target: parseRedisUrl(server.url),
     lakeId: "lake",
     streamId: "5".repeat(32),
-    partitionCount: 1,
+    partitions: () => [0],
     timeoutMs: 10_000,
     logger: silentLogger,
   });

@@ -16,7 +16,7 @@ function openWindow(url: string) {
     target: parseRedisUrl(url),
     lakeId: "lake",
     streamId: "5".repeat(32),
-    partitionCount: 20,
+    partitions: () => Array.from({ length: 20 }, (_, partition) => partition),
     timeoutMs: 5_000,
     logger: silentLogger,
   });

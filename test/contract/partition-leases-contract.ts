@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { PartitionLeases } from "../../bridge/consumer/partition-leases.ts";
 
-export const contractPartitions = 5;
+export const contractPartitions: readonly number[] = [0, 1, 2, 3, 4];
 const waitMs = 30_000;
 
 /** Polls in real time: what gives leases may be another process. */
@@ -15,14 +15,14 @@ export async function eventually(isReached: () => boolean | Promise<boolean>, wh
 
 /** What each implementation promises to a process that is alone. `open` gives a stream of its own each time. */
 export function partitionLeasesContract(name: string, open: () => Promise<PartitionLeases>): void {
-  const all = Array.from({ length: contractPartitions }, (_, partition) => partition);
+  const all = contractPartitions;
   const heldBy = (leases: PartitionLeases) =>
     [...leases.held()].filter(([, { isDue }]) => !isDue).map(([partition]) => partition);
 
   describe(`PartitionLeases: ${name}`, () => {
     test("a process that is alone holds every partition, and the table says so", async () => {
       const leases = await open();
-      await eventually(() => heldBy(leases).length === contractPartitions, "all are held");
+      await eventually(() => heldBy(leases).length === contractPartitions.length, "all are held");
       const { processName, processes, partitions, failure } = leases.status();
       assert.deepEqual(processes, [processName]);
       assert.deepEqual(
@@ -40,7 +40,27 @@ export function partitionLeasesContract(name: string, open: () => Promise<Partit
       leases.onChange(() => {});
       await leases.release(all);
       await leases.release(all);
-      await eventually(() => heldBy(leases).length === contractPartitions, "all are held again");
+      await eventually(() => heldBy(leases).length === contractPartitions.length, "all are held again");
+      await leases.close({ isLeaving: true });
+    });
+
+    test("only what is offered is given, and what is offered no more is given up", async () => {
+      const leases = await open();
+      leases.onChange(() => {});
+      leases.offer([1, 3, 70]);
+      assert.ok(
+        heldBy(leases).every((partition) => [1, 3, 70].includes(partition)),
+        "at once",
+      );
+      await eventually(() => heldBy(leases).length === 3, "all that is offered");
+      assert.deepEqual(
+        leases.status().partitions.map(({ partition }) => partition),
+        [1, 3, 70],
+      );
+      leases.offer([]);
+      assert.deepEqual(heldBy(leases), []);
+      leases.offer(all);
+      await eventually(() => heldBy(leases).length === contractPartitions.length, "all again");
       await leases.close({ isLeaving: true });
     });
 

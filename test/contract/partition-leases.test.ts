@@ -5,7 +5,11 @@ import { RedisCluster } from "../support/redis-cluster.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { contractPartitions, partitionLeasesContract } from "./partition-leases-contract.ts";
 
-partitionLeasesContract("own everything", async () => ownEverything(contractPartitions));
+partitionLeasesContract("own everything", async () => {
+  const leases = ownEverything();
+  leases.offer(contractPartitions);
+  return leases;
+});
 
 let server: RedisServer;
 let cluster: RedisCluster;
@@ -17,9 +21,9 @@ before(async () => {
 after(() => Promise.all([server.destroy(), cluster.destroy()]));
 
 partitionLeasesContract("redis", () =>
-  openTestLeases(server, { streamId: `s${++streams}`, partitionCount: contractPartitions }),
+  openTestLeases(server, { streamId: `s${++streams}`, partitions: contractPartitions }),
 );
 
 partitionLeasesContract("redis cluster", () =>
-  openTestLeases(cluster, { streamId: `s${++streams}`, partitionCount: contractPartitions }),
+  openTestLeases(cluster, { streamId: `s${++streams}`, partitions: contractPartitions }),
 );

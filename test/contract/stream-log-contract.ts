@@ -187,7 +187,7 @@ function trimTests(on: On): void {
     const state = await stream.partitionState(0);
     assert.equal(state.trimmedUpTo, third);
     assert.equal(state.highest, last);
-    assert.ok(state.retainedBytes < before);
+    assert.ok(Number(state.retainedBytes) < Number(before));
     await stream.trim(0, last);
     assert.deepEqual(await stream.read(0, last, everything), []);
     assert.deepEqual(await stream.partitionState(0), { highest: last, trimmedUpTo: last, retainedBytes: 0 });
@@ -267,7 +267,13 @@ function lifeTests(on: On): void {
     const reader = await under.openReader();
     assert.equal(reader.streamId, stream.streamId);
     assert.match(stream.streamId, /^[0-9a-f]{32}$/);
-    assert.equal(reader.partitionCount, 2);
+    assert.deepEqual(
+      reader.partitions.all.map(({ partition, isOpen }) => [partition, isOpen]),
+      [
+        [0, true],
+        [1, true],
+      ],
+    );
     const first = await stream.append(0, block(1));
     assert.deepEqual(contents(await reader.read(0, START_POSITION, everything)), [[1]]);
     const second = await stream.append(0, block(2));

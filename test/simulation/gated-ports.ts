@@ -41,7 +41,10 @@ export function gatedStream(scheduler: Scheduler, process: Process, stream: Stre
   const call = <Result>(name: string, effect: () => Promise<Result>) => scheduler.call(process, name, effect);
   return {
     streamId: stream.streamId,
-    partitionCount: stream.partitionCount,
+    get partitions() {
+      return stream.partitions;
+    },
+    onPartitionsChange: (listener) => stream.onPartitionsChange(listener),
     append: () => Promise.reject(new Error("a consumer does not append")),
     read: (partition, after, limits) =>
       call(`read ${partition} after ${Number(after)}`, () => stream.read(partition, after, limits)),
@@ -86,6 +89,7 @@ export function gatedWindow(scheduler: Scheduler, process: Process, window: Dedu
       call(`endSeed ${partition} at ${Number(end.applied)}`, () =>
         window.endSeed(partition, `${process.name} ${token}`, end),
       ),
+    forget: (partition) => call(`forget ${partition}`, () => window.forget(partition)),
     status: () => window.status(),
     close: async () => {},
   };

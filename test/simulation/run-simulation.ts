@@ -162,7 +162,7 @@ class Simulation {
 
   #start(leases: WanderingLeases | null): { consumer: Consumer; ended: Promise<void> } {
     const process: Process = { name: `c${++this.#started}`, isDead: false, pausedUntilStep: 0 };
-    const ports = { ...this.#ports(process), leases: leases ?? ownEverything(partitionCount) };
+    const ports = { ...this.#ports(process), leases: leases ?? ownEverything() };
     const consumer = createConsumer(this.#options.breakPorts?.(ports, this.#world) ?? ports);
     this.#processes.push({ process, consumer, leases });
     const ended = consumer.run().catch((error: unknown) => {

@@ -27,6 +27,8 @@ export class WanderingLeases implements PartitionLeases {
     this.#listener();
   }
 
+  offer(): void {}
+
   held(): ReadonlyMap<number, HeldLease> {
     return new Map(this.#held);
   }

@@ -111,6 +111,10 @@ export class WindowServer implements DedupWindow {
     };
   }
 
+  async forget(partition: number): Promise<void> {
+    this.#partitions.delete(partition);
+  }
+
   async apply(
     partition: number,
     step: { from: Position; to: Position; streamTimeMs: number },

@@ -35,14 +35,16 @@ const stream: StreamLog = streamTarget
       folder: join(folder, "stream"),
       maxBytes: 64 * 1024 * 1024,
     });
-const { streamId, partitionCount } = stream;
+const { streamId } = stream;
+const partitions = stream.partitions.all.map(({ partition }) => partition);
 
 async function sharedPorts(): Promise<Partial<Omit<ConsumerOptions, "config">>> {
   if (!target) return {};
-  const shared = { target, streamId, partitionCount, timeoutMs, logger };
+  const shared = { target, streamId, timeoutMs, logger };
   const registry = new Registry();
   const leases = await createRedisLeases({
     ...shared,
+    partitions,
     processName,
     leaseMs: Number(leaseMs),
     registry,
@@ -51,7 +53,15 @@ async function sharedPorts(): Promise<Partial<Omit<ConsumerOptions, "config">>> 
   });
   if (!streamTarget) return { leases };
   const { lakeId } = await openCommitLog(await openLocalStore(join(folder, "lake")), { create: false });
-  return { leases, window: await openRedisWindow({ ...shared, lakeId, isSharedWithStream: true }) };
+  return {
+    leases,
+    window: await openRedisWindow({
+      ...shared,
+      partitions: () => partitions,
+      lakeId,
+      isSharedWithStream: true,
+    }),
+  };
 }
 
 const trimByParent: ConsumerOptions["trim"] = async (partition, upTo) => {

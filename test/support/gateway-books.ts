@@ -24,7 +24,7 @@ export async function publishAll(gateway: GatewayProcess, messages: readonly Dem
 export async function untilFiledAndTrimmed(gateway: GatewayProcess): Promise<void> {
   await gateway.until("the stream is empty", async () => {
     const { broker, consumer } = await statusOf(gateway);
-    const isRead = consumer?.partitions.every(({ lagBytes, openBytes }) => lagBytes + openBytes === 0);
+    const isRead = consumer?.partitions.every(({ lagBytes, openBytes }) => (lagBytes ?? 0) + openBytes === 0);
     return isRead === true && broker?.space?.retainedBytes === 0;
   });
 }

@@ -37,7 +37,7 @@ export async function openConsumer(
   const store = await openLocalStore(join(folder, "lake"));
   const commitLog = await openCommitLog(store, { create: false });
   const topics = await openTopicCatalog(store);
-  const { partitionCount } = stream;
+  const partitionCount = stream.partitions.all.length;
   return createConsumer({
     stream,
     window: createMemoryWindow({ maxBytes: 64 * mib, partitionCount }),
@@ -74,7 +74,7 @@ export class LakePipeline {
   protected constructor(folder: string, stream: StreamLog) {
     this.folder = folder;
     this.stream = stream;
-    this.#producers = Array.from({ length: stream.partitionCount }, () => ({ sequence: 0, messages: 0 }));
+    this.#producers = stream.partitions.all.map(() => ({ sequence: 0, messages: 0 }));
   }
 
   /** On a stream that the caller opens, with a folder for what it needs; closing the pipeline closes it. */

@@ -18,7 +18,7 @@ export function openTestLeases(
   return createRedisLeases({
     target: parseRedisUrl(server.url),
     streamId: "stream",
-    partitionCount: 4,
+    partitions: [0, 1, 2, 3],
     processName: "me",
     leaseMs: testLeaseMs,
     timeoutMs: 1000,
@@ -36,26 +36,35 @@ export class PuppetProcess {
   table: LeaseTable | undefined;
   readonly #client: RedisClient;
   readonly #incarnation: string;
-  readonly #options: { readonly streamId: string; readonly partitionCount: number; readonly leaseMs: number };
+  readonly #options: {
+    readonly streamId: string;
+    readonly partitions: readonly number[];
+    readonly leaseMs: number;
+  };
 
   constructor(
     client: RedisClient,
     name: string,
-    options: { streamId?: string; partitionCount?: number; leaseMs?: number; incarnation?: string } = {},
+    options: {
+      streamId?: string;
+      partitions?: readonly number[];
+      leaseMs?: number;
+      incarnation?: string;
+    } = {},
   ) {
     const { incarnation = `${name}-${Math.random()}`, ...table } = options;
     this.name = name;
     this.#client = client;
     this.#incarnation = incarnation;
-    this.#options = { streamId: "stream", partitionCount: 4, leaseMs: testLeaseMs, ...table };
+    this.#options = { streamId: "stream", partitions: [0, 1, 2, 3], leaseMs: testLeaseMs, ...table };
   }
 
   /** @param released `partition:token` of leases given back. */
   async ask(operation: "join" | "renew" | "leave", released: readonly string[] = []): Promise<LeaseTable> {
-    const { streamId, partitionCount, leaseMs } = this.#options;
-    const args = [operation, this.name, this.#incarnation, leaseMs, partitionCount, ...released];
+    const { streamId, partitions, leaseMs } = this.#options;
+    const args = [operation, this.name, this.#incarnation, leaseMs, partitions.join(), ...released];
     const key = `tidegate:{${streamId}}:leases`;
-    this.table = parseLeaseTable(await runScript(this.#client, leaseScript, [key], args));
+    this.table = parseLeaseTable(await runScript(this.#client, leaseScript, [key], args), partitions);
     return this.table;
   }
 
@@ -71,8 +80,8 @@ export class PuppetProcess {
   }
 
   #rows() {
-    return (this.table?.rows ?? []).flatMap((row, partition) =>
-      row?.incarnation === this.#incarnation ? [{ partition, ...row }] : [],
+    return [...(this.table?.rows ?? [])].flatMap(([partition, row]) =>
+      row.incarnation === this.#incarnation ? [{ partition, ...row }] : [],
     );
   }
 }

@@ -44,6 +44,8 @@ export class MovingLeases implements PartitionLeases {
     this.#owners.set(partition, owner);
   }
 
+  offer(): void {}
+
   held(): ReadonlyMap<number, HeldLease> {
     return new Map(this.#held);
   }

@@ -14,7 +14,7 @@ export function openTestWindow(server: RedisServer, options: Partial<RedisWindow
     target: parseRedisUrl(server.url),
     lakeId: "lake",
     streamId: "stream",
-    partitionCount: 20,
+    partitions: () => Array.from({ length: 20 }, (_, partition) => partition),
     timeoutMs: 5_000,
     logger: silentLogger,
     ...options,

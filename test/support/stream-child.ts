@@ -36,7 +36,7 @@ async function openForAppend(): Promise<StreamLog> {
 
 async function appendWithoutEnd(): Promise<void> {
   const stream = await openForAppend();
-  const lanes = Array.from({ length: stream.partitionCount }, async (_, partition) => {
+  const lanes = stream.partitions.all.map(async ({ partition }) => {
     for (;;) {
       const next = Number((await stream.partitionState(partition)).highest) + 1;
       const position = await stream.append(partition, checkedBlock(partition, next));

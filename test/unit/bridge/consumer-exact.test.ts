@@ -144,6 +144,7 @@ describe("exact deduplication", () => {
       beginSeed: (...begun) => window.beginSeed(...begun),
       seed: (...chunk) => window.seed(...chunk),
       endSeed: (...end) => window.endSeed(...end),
+      forget: (partition) => window.forget(partition),
       status: () => window.status(),
       close: () => window.close(),
     };

@@ -27,7 +27,7 @@ async function running(
   return consumer;
 }
 
-const isHalted = (consumer: Consumer) => consumer.status().partitions[0]?.halt !== null;
+const isHalted = (consumer: Consumer) => Boolean(consumer.status().partitions[0]?.halt);
 const damage = (harness: ConsumerHarness, index: number) => {
   const entry = harness.stream.entries(0)[index];
   assert.ok(entry);

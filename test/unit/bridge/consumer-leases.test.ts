@@ -22,6 +22,12 @@ function threePartitions(): ConsumerHarness {
   return harness;
 }
 
+/** It has taken its partitions, and has read from each. */
+function isReading({ consumer }: ReturnType<typeof started>): boolean {
+  const { partitions } = consumer.status();
+  return partitions.length > 0 && partitions.every(({ openBytes }) => openBytes > 0);
+}
+
 function started(harness: ConsumerHarness, owned: readonly number[], changes: Changes = {}) {
   const leases = new MovingLeases(3);
   leases.give(owned);
@@ -64,7 +70,7 @@ test("a partition called for is committed, then released; the others go on", asy
   const harness = threePartitions();
   const registry = new Registry();
   const one = started(harness, [0, 1], { ...patient, registry });
-  await until(() => one.consumer.status().partitions.every(({ openBytes }) => openBytes > 0));
+  await until(() => isReading(one));
   assert.deepEqual(harness.commits(), []);
   one.leases.call(1);
   await until(() => one.leases.released.length > 0);
@@ -140,7 +146,7 @@ test("a halted partition whose blocks stay unread does not keep it awake", async
 test("a batch whose lease ran out is tried once, since the compare decides", async () => {
   const harness = threePartitions();
   const one = started(harness, [0, 1], patient);
-  await until(() => one.consumer.status().partitions.every(({ openBytes }) => openBytes > 0));
+  await until(() => isReading(one));
   one.leases.give([0]);
   await until(() => harness.commits().length === 1);
   assert.deepEqual(harness.ids().toSorted(), ["m0", "m1"]);
@@ -150,7 +156,7 @@ test("a batch whose lease ran out is tried once, since the compare decides", asy
 test("a batch whose lease ran out is not waited for while the store fails", async () => {
   const harness = threePartitions();
   const one = started(harness, [0, 1], patient);
-  await until(() => one.consumer.status().partitions.every(({ openBytes }) => openBytes > 0));
+  await until(() => isReading(one));
   harness.storeFault = (operation) => (operation === "putIfAbsent" ? "before" : null);
   one.leases.give([0]);
   await until(() => one.consumer.status().replayedBatches === 1);
@@ -163,7 +169,7 @@ test("a batch whose lease ran out is not waited for while the store fails", asyn
 test("a batch whose partition was taken and given again is not waited for while the store fails", async () => {
   const harness = threePartitions();
   const one = started(harness, [0], patient);
-  await until(() => one.consumer.status().partitions.every(({ openBytes }) => openBytes > 0));
+  await until(() => isReading(one));
   harness.storeFault = (operation) => (operation === "putIfAbsent" ? "before" : null);
   one.leases.renew(0);
   await until(() => one.consumer.status().replayedBatches === 1);
@@ -176,7 +182,7 @@ test("a batch whose partition was taken and given again is not waited for while 
 test("a batch called for that can't be committed holds nobody up once its lease ends", async () => {
   const harness = threePartitions();
   const one = started(harness, [0, 1], patient);
-  await until(() => one.consumer.status().partitions.every(({ openBytes }) => openBytes > 0));
+  await until(() => isReading(one));
   harness.storeFault = (operation) => (operation === "putIfAbsent" ? "before" : null);
   one.leases.call(1);
   const waits = harness.waits;
@@ -192,7 +198,7 @@ test("a batch called for that can't be committed holds nobody up once its lease 
 test("a partition that comes with a new token was perhaps another one's: the batch is ended, and the log asked", async () => {
   const harness = threePartitions();
   const one = started(harness, [0], patient);
-  await until(() => one.consumer.status().partitions[0]?.position !== "");
+  await until(() => Boolean(one.consumer.status().partitions[0]?.position));
   one.leases.renew(0);
   await until(() => harness.commits().length === 1);
   await until(() => one.consumer.status().state === "running");
@@ -203,7 +209,7 @@ test("a partition that comes with a new token was perhaps another one's: the bat
 test("a partition lost and given again meanwhile is read anew from the commit log", async () => {
   const harness = threePartitions();
   const paused = started(harness, [0], patient);
-  await until(() => paused.consumer.status().partitions[0]?.position !== "");
+  await until(() => Boolean(paused.consumer.status().partitions[0]?.position));
   await harness.drain({ leases: ownsOnly(0) });
   paused.leases.renew(0);
   harness.append([json("after")], { partition: 0 });

@@ -57,7 +57,7 @@ describe("a batch is cut", () => {
     const consumer = harness.consumer({ config: { maxBatchAgeMs: 5000 } });
     const run = consumer.run();
     harness.append([json("a")]);
-    await until(() => consumer.status().partitions[0]?.position !== "");
+    await until(() => Boolean(consumer.status().partitions[0]?.position));
     harness.clock.nowMs -= 24 * hourMs;
     await until(() => harness.commits().length === 1);
     await consumer.stop({ drain: true });
@@ -79,7 +79,7 @@ test("stopping without draining leaves the open batch to the next process", asyn
   harness.append([json("a")]);
   const consumer = harness.consumer({ config: { maxBatchAgeMs: 1e9 } });
   const run = consumer.run();
-  await until(() => consumer.status().partitions[0]?.position !== "");
+  await until(() => Boolean(consumer.status().partitions[0]?.position));
   await consumer.stop({ drain: false });
   await run;
   assert.deepEqual([harness.commits().length, consumer.status().replayedBatches], [0, 1]);
