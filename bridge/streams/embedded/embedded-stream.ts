@@ -4,6 +4,7 @@ import type { Registry } from "prom-client";
 import { BridgeError } from "../../errors.ts";
 import { compareDecimalPositions, entryNumberOf } from "../decimal-position.ts";
 import type { PartitionState, Position, StreamEntry, StreamLog } from "../stream-log.ts";
+import type { StreamRecord } from "../stream-record.ts";
 import { embeddedStreamConfigSchema } from "./embedded-config.ts";
 import { FileRoom } from "./file-room.ts";
 import { type ReadDisk, SpaceBudget, type SpaceStatus, TRANSACTION_OVERHEAD_BYTES } from "./space-budget.ts";
@@ -12,7 +13,7 @@ import { damaged, hasStreamFile, openStreamDatabase, type StreamDatabase } from 
 import { readStreamRecord } from "./stream-folder.ts";
 import { observeSpace } from "./stream-metrics.ts";
 import { StreamReader } from "./stream-reader.ts";
-import { decodePartition, ownerKey, type StreamRecord, stateKey } from "./stream-records.ts";
+import { decodePartition, ownerKey, stateKey } from "./stream-records.ts";
 
 const defaults = Value.Create(embeddedStreamConfigSchema);
 
