@@ -6,18 +6,40 @@ import {
   refreshKeepAlive,
   resumeReading,
 } from "./aedes/aedes-client.ts";
+import type { BrokerConfig } from "./config.ts";
 import type { Identity } from "./device-registry.ts";
 import { type HeldMessage, InFlight } from "./in-flight.ts";
 import type { Ingress, Verdict } from "./ingress.ts";
+import type { LiveSubscribers } from "./live-subscribers.ts";
+import type { BrokerMetrics } from "./metrics.ts";
+import type { PacedCloses } from "./paced-closes.ts";
+import type { PublishSink } from "./publish-sink.ts";
 import type { ReceivedIds } from "./received-ids.ts";
 import type { RefusalReason } from "./refusal.ts";
-import type { SessionContext } from "./session-context.ts";
+import type { RefusalLog } from "./refusal-log.ts";
 import type { TopicRule } from "./topic-registry.ts";
 
 /** QoS 2 messages of a session between PUBLISH and PUBREL. A client that never sends PUBREL would pile them up. */
 const UNRELEASED_MAX = 8_192;
 /** Acknowledgements and messages that wait in the socket because the client does not read; beyond them it is not read either. */
 const UNREAD_MAX_BYTES = 65_536;
+
+/** What all connections of a broker share. */
+export interface SessionContext {
+  readonly config: BrokerConfig;
+  readonly sink: PublishSink;
+  readonly metrics: BrokerMetrics;
+  readonly refusals: RefusalLog;
+  readonly live: LiveSubscribers;
+  readonly pacedCloses: PacedCloses;
+  readonly now: () => number;
+  /** Sessions with messages in flight. */
+  readonly sessions: Set<Session>;
+  /** Sessions that are not read now. */
+  readonly paused: Set<Session>;
+  /** Has `flush` and `resumeIfRoom` called once in this turn of the event loop. */
+  flushSoon(session: Session): void;
+}
 
 /** One connection after CONNECT: takes its telemetry, holds it until it is durable, acknowledges it in order. */
 export class Session {

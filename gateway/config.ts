@@ -1,12 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { type Static, Type } from "@sinclair/typebox";
-import { bridgeConfigSchemas } from "../bridge/config.ts";
-import { brokerConfigSchema } from "../broker/config.ts";
 import { GatewayError } from "./errors.ts";
 import { type Backends, readBackends, settleDefaults } from "./settings/backends.ts";
 import { commandFlags } from "./settings/command-flags.ts";
-import { gatewayConfigSchema } from "./settings/gateway-schema.ts";
+import { configSchema, type Settings } from "./settings/config-schema.ts";
 import { deepFreeze, readSettings } from "./settings/read-settings.ts";
 import { shownSetting } from "./settings/secrets.ts";
 import { readLakeUrl } from "./settings/service-urls.ts";
@@ -18,22 +15,6 @@ import {
   readToml,
   type SourceReading,
 } from "./settings/settings-sources.ts";
-
-const configSchema = Type.Object({
-  ...gatewayConfigSchema.properties,
-  ...bridgeConfigSchemas,
-  stream: Type.Object({
-    ...gatewayConfigSchema.properties.stream.properties,
-    ...bridgeConfigSchemas.stream.properties,
-  }),
-  mqtt: brokerConfigSchema,
-});
-
-type DeepReadonly<Tree> = Tree extends object
-  ? { readonly [Key in keyof Tree]: DeepReadonly<Tree[Key]> }
-  : Tree;
-
-export type Settings = DeepReadonly<Static<typeof configSchema>>;
 
 /** The whole configuration, checked and frozen. It holds passwords: never to be logged or answered as a whole. */
 export interface GatewayConfig extends Settings {

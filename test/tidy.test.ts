@@ -100,6 +100,46 @@ test("the import rule finds what it forbids", () => {
   assert.equal(brokenImportRule("gateway/roles.ts", "../bridge/index.ts"), null);
 });
 
+/** Groups of files that import each other, directly or by way of others; types count, too. */
+function importCircles(imports: ReadonlyMap<string, readonly string[]>): string[][] {
+  const reached = new Map<string, ReadonlySet<string>>();
+  for (const file of imports.keys()) {
+    const behind = new Set<string>();
+    const open = [...(imports.get(file) ?? [])];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      if (behind.has(next)) continue;
+      behind.add(next);
+      open.push(...(imports.get(next) ?? []));
+    }
+    reached.set(file, behind);
+  }
+  const circles = [...reached].flatMap(([file, behind]) =>
+    behind.has(file) ? [[...behind].filter((other) => reached.get(other)?.has(file)).sort()] : [],
+  );
+  return circles.filter((circle, index) => circles.findIndex((other) => other[0] === circle[0]) === index);
+}
+
+test("no files import each other in a circle", () => {
+  const files = [...folders, "test"].flatMap(sourceFiles);
+  const imports = files.map((file) => {
+    const specifiers = importsOf(readFileSync(join(root, file), "utf8")).filter((each) =>
+      each.startsWith("."),
+    );
+    const targets = specifiers.map((each) =>
+      normalize(join(dirname(file), each))
+        .split(sep)
+        .join("/"),
+    );
+    return [file, targets] as const;
+  });
+  assert.deepEqual(importCircles(new Map(imports)), []);
+});
+
+test("a circle of imports is found, and a file that imports itself", () => {
+  const imports = { a: ["b"], b: ["c", "d"], c: ["a"], d: [], e: ["a", "e"] };
+  assert.deepEqual(importCircles(new Map(Object.entries(imports))), [["a", "b", "c"], ["e"]]);
+});
+
 test(`no source file is longer than ${fileLinesMax} lines`, () => {
   const long = [...folders, "test"].flatMap(sourceFiles).flatMap((file) => {
     const lines = readFileSync(join(root, file), "utf8").split("\n").length - 1;

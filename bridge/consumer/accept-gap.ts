@@ -5,7 +5,8 @@ import { livingMarks } from "./check-block.ts";
 import { type CommitOutcome, commitBatch } from "./commit-batch.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
-import { type GapSurvey, surveyGap } from "./survey-gap.ts";
+import type { GapSurvey } from "./partition-halt.ts";
+import { surveyGap } from "./survey-gap.ts";
 
 /** What an operator's acceptance did. */
 export interface AcceptedGap {

@@ -1,5 +1,5 @@
+import type { ProducerMark } from "../storage/commit-log.ts";
 import type { Position } from "../streams/stream-log.ts";
-import type { GapSurvey } from "./survey-gap.ts";
 
 /**
  * Why a partition is not read. STREAM_GAP, BLOCK_CORRUPT, BLOCK_FOREIGN: until an operator accepts the loss. BLOCK_VERSION: until the
@@ -15,6 +15,16 @@ export const haltCodes = [
 ] as const;
 
 export type HaltCode = (typeof haltCodes)[number];
+
+/** What accepting a gap would commit. */
+export interface GapSurvey {
+  /** Reading goes on after this position. */
+  readonly resumeAfter: Position;
+  /** Acknowledged messages that were never read, at least. */
+  readonly unaccounted: number;
+  /** The marks of producers with a gap, as their next blocks claim. */
+  readonly marks: ReadonlyMap<string, ProducerMark>;
+}
 
 export interface PartitionHalt {
   readonly code: HaltCode;

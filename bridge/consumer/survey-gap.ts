@@ -4,19 +4,10 @@ import type { ProducerMark } from "../storage/commit-log.ts";
 import type { Position, StreamEntry, StreamLog } from "../streams/stream-log.ts";
 import { checkBlock, markKey, markOfClaim } from "./check-block.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
+import type { GapSurvey } from "./partition-halt.ts";
 
 /** How far behind the gap its size is looked for. */
 const surveyLimits = { maxBytes: 4 * 1024 * 1024, maxEntries: 256 };
-
-/** What accepting a gap would commit. */
-export interface GapSurvey {
-  /** Reading goes on after this position. */
-  readonly resumeAfter: Position;
-  /** Acknowledged messages that were never read, at least. */
-  readonly unaccounted: number;
-  /** The marks of producers with a gap, as their next blocks claim. */
-  readonly marks: ReadonlyMap<string, ProducerMark>;
-}
 
 /** Sizes a gap by the first block of each producer behind it. What can't be read there counts as nothing. */
 export async function surveyGap(

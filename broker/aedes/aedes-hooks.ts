@@ -7,8 +7,7 @@ import type { Identity } from "../device-registry.ts";
 import { Ingress } from "../ingress.ts";
 import type { ReceivedIdsOfSessions } from "../received-ids.ts";
 import type { RefusalReason } from "../refusal.ts";
-import { Session } from "../session.ts";
-import type { SessionContext } from "../session-context.ts";
+import { Session, type SessionContext } from "../session.ts";
 import type { TopicRules } from "../topic-rules.ts";
 import type { AedesClient, ConnectPacket, PublishPacket } from "./aedes-client.ts";
 

@@ -1,10 +1,10 @@
-import { SingleBar } from "cli-progress";
 import type { Command } from "commander";
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
 import { shownUrl } from "../settings/secrets.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import { addBackendOptions, addDataOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
+import { ProgressBar } from "./progress-bar.ts";
 
 type Flags = ConfigFlags & { readonly json?: boolean };
 
@@ -30,12 +30,12 @@ export function addMigrateCommand(program: Command, environment: CommandEnvironm
     const from = withEmbeddedStream(to);
     const { migrate } = await import("../migrate/migrate.ts");
     const { createProcessLogger } = await import("../process-logger.ts");
-    const bar = new ProgressBar();
+    const bar = new ProgressBar("{bar} {text}");
     const result = await migrate({
       from,
       to,
       logger: createProcessLogger("migrate", { ...to, log: { ...to.log, level: "warn" } }),
-      onProgress: (lagBytes) => bar.show(lagBytes),
+      onProgress: progressOf(bar),
     }).finally(() => bar.stop());
     const { messages, topics, devices, movedTo } = result;
     output.result(
@@ -52,20 +52,12 @@ function withEmbeddedStream(config: GatewayConfig): GatewayConfig {
   return { ...config, backends };
 }
 
-class ProgressBar {
-  readonly #bar = new SingleBar({ format: "{bar} {text}", clearOnComplete: true });
-  #mostBytes = 0;
-
-  show(lagBytes: number): void {
-    if (!process.stderr.isTTY || lagBytes === 0) return;
-    const text = { text: `${(lagBytes / 2 ** 20).toFixed(1)} MiB of the embedded stream to file` };
-    if (this.#mostBytes === 0) this.#bar.start(lagBytes, 0, text);
-    this.#mostBytes = Math.max(this.#mostBytes, lagBytes);
-    this.#bar.setTotal(this.#mostBytes);
-    this.#bar.update(this.#mostBytes - lagBytes, text);
-  }
-
-  stop(): void {
-    if (this.#mostBytes > 0) this.#bar.stop();
-  }
+function progressOf(bar: ProgressBar): (lagBytes: number) => void {
+  let mostBytes = 0;
+  return (lagBytes) => {
+    mostBytes = Math.max(mostBytes, lagBytes);
+    if (lagBytes === 0) return;
+    const text = `${(lagBytes / 2 ** 20).toFixed(1)} MiB of the embedded stream to file`;
+    bar.show(mostBytes - lagBytes, mostBytes, { text });
+  };
 }

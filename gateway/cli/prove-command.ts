@@ -1,12 +1,12 @@
 import { randomInt } from "node:crypto";
-import { SingleBar } from "cli-progress";
 import type { Command } from "commander";
 import { type GatewayConfig, loadConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
 import { prove } from "../prove/prove.ts";
 import type { ProveResult } from "../prove/prove-result.ts";
-import { lossPlan, type ServerTarget, type Strike, strikePlan } from "../prove/strikes.ts";
+import { lossPlan, type ServerTarget, strikePlan } from "../prove/strikes.ts";
 import { type CommandEnvironment, exitCodes, runAction } from "./command-context.ts";
+import { ProgressBar } from "./progress-bar.ts";
 
 interface ProveFlags {
   readonly stream?: string;
@@ -52,7 +52,7 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
     if (flags.relaxed && servers.length === 0)
       throw usage("--relaxed needs a server of the proof's own: add --stream redis:");
     output.note(`seed ${seed}: ${rounds} rounds at ${rate} messages per second`);
-    const bar = new ProgressBar();
+    const bar = new ProgressBar("{bar} {value}/{total} strikes · {strike}");
     const result = await prove({
       program: environment.program,
       rounds,
@@ -65,7 +65,8 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
       isRelaxed: flags.relaxed === true,
       flags: Object.entries(urls).flatMap(([name, url]) => (name === "lake" ? [] : [`--${name}`, url])),
       lakeFolder: flags.lake === undefined ? undefined : config.folders.lake,
-      onProgress: (done, total, strike) => bar.show(done, total, strike),
+      onProgress: (done, total, strike) =>
+        bar.show(done, total, { strike: strike ? `${strike.fault} ${strike.target}` : "auditing" }),
     }).finally(() => bar.stop());
     output.result(result, describe(result));
     return result.faults.length === 0 ? exitCodes.ok : exitCodes.failed;
@@ -105,26 +106,6 @@ function wholeNumber(flag: string, text: string, minimum: number): number {
 function checkUrls(urls: Readonly<Record<string, string>>): GatewayConfig {
   const flags = Object.entries(urls).map(([name, text]) => [`${name}.url`, { text, flag: `--${name}` }]);
   return loadConfig({ flags: Object.fromEntries(flags), environment: {}, file: null }).config;
-}
-
-class ProgressBar {
-  readonly #bar = new SingleBar({
-    format: "{bar} {value}/{total} strikes · {strike}",
-    clearOnComplete: true,
-  });
-  #isStarted = false;
-
-  show(done: number, total: number, strike: Strike | null): void {
-    if (!process.stderr.isTTY) return;
-    const payload = { strike: strike ? `${strike.fault} ${strike.target}` : "auditing" };
-    if (this.#isStarted) this.#bar.update(done, payload);
-    else this.#bar.start(total, done, payload);
-    this.#isStarted = true;
-  }
-
-  stop(): void {
-    if (this.#isStarted) this.#bar.stop();
-  }
 }
 
 function describe(result: ProveResult): string {

@@ -57,7 +57,7 @@ async function startNew(config: GatewayConfig, force: boolean): Promise<NewStrea
   const lock = await DataFolderLock.acquire(data, { pid: process.pid, startedAt: new Date().toISOString() });
   try {
     await killLeftChildren(data);
-    const { streamBackend } = await import("../roles/stream-backend.ts");
+    const { streamBackend } = await import("../roles/stream-backends.ts");
     const backend = streamBackend(config);
     if (!force && (await backend.fitsLake(config)))
       throw new GatewayError(

@@ -18,7 +18,7 @@ export function addUpCommand(program: Command, environment: CommandEnvironment):
     void signals.first.then(() => stopped.abort());
     const { createProcessLogger } = await import("../process-logger.ts");
     const { openGatewayLake } = await import("../roles/lake.ts");
-    const { streamBackend } = await import("../roles/stream-backend.ts");
+    const { streamBackend } = await import("../roles/stream-backends.ts");
     const { runGateway } = await import("../supervisor/run-gateway.ts");
     const started = await runGateway({
       config,

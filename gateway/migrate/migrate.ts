@@ -5,11 +5,11 @@ import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
 import type { RegistryStore } from "../registry/registry-store.ts";
 import { openGatewayLake } from "../roles/lake.ts";
-import { streamBackend } from "../roles/stream-backend.ts";
+import { streamBackend } from "../roles/stream-backends.ts";
 import { shownUrl } from "../settings/secrets.ts";
 import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
+import type { GatewayLake } from "../supervisor/gateway-stores.ts";
 import { killLeftChildren } from "../supervisor/process-record.ts";
-import type { GatewayLake } from "../supervisor/run-gateway.ts";
 import { type CopiedRegistry, copyRegistry } from "./copy-registry.ts";
 import { drainStream } from "./drain-stream.ts";
 

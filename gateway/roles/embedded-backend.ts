@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { setTimeout as delay } from "node:timers/promises";
 import {
   BridgeError,
   checkStreamAgainstLake,
@@ -18,6 +17,7 @@ import { LmdbRegistry } from "../registry/lmdb-registry.ts";
 import { StreamPressure } from "../stream-pressure.ts";
 import type { RoleContext } from "../supervisor/run-child.ts";
 import { loadLakeState } from "./lake.ts";
+import { openOnceThere } from "./open-once-there.ts";
 import type { AppendEnd, ReadEnd, StreamBackend } from "./stream-backend.ts";
 import { keepMark, loadMark } from "./stream-mark-file.ts";
 
@@ -110,13 +110,14 @@ function trim(stream: EmbeddedStream, partition: number, upTo: string, { logger 
     );
 }
 
-const streamPollMs = 100;
-const streamPolls = 100;
+const patience = { pollMs: 100, polls: 100 };
 
 async function openForReading(context: RoleContext): Promise<ReadEnd> {
   const { config, committed } = context;
-  const stream = await openOnceThere(config);
-  const pressure = new StreamPressure(stream, config.stream.maxBytes / 2);
+  const { maxBytes } = config.stream;
+  const open = () => openEmbeddedStream({ mode: "read", folder: config.folders.stream, maxBytes });
+  const stream = await openOnceThere(open, patience);
+  const pressure = new StreamPressure(stream, maxBytes / 2);
   return {
     stream,
     leases: ownEverything(),
@@ -127,20 +128,6 @@ async function openForReading(context: RoleContext): Promise<ReadEnd> {
     drainMaxMs: null,
     stopWatching: () => pressure.stop(),
   };
-}
-
-/** The broker creates the stream; at the very first start the consumer waits for it. */
-async function openOnceThere(config: GatewayConfig): Promise<EmbeddedStream> {
-  const { maxBytes } = config.stream;
-  for (let poll = 1; ; poll++) {
-    try {
-      return await openEmbeddedStream({ mode: "read", folder: config.folders.stream, maxBytes });
-    } catch (error) {
-      const isMissing = error instanceof BridgeError && error.code === "STREAM_MISSING";
-      if (!isMissing || poll === streamPolls) throw error;
-    }
-    await delay(streamPollMs);
-  }
 }
 
 async function fitsLake(config: GatewayConfig): Promise<boolean> {

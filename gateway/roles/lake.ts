@@ -1,7 +1,7 @@
 import { type LakeState, openCommitLog, openLocalStore } from "../../bridge/index.ts";
 import type { GatewayConfig } from "../config.ts";
 import { createLakeTopics } from "../registry/lake-topics.ts";
-import type { GatewayLake } from "../supervisor/run-gateway.ts";
+import type { GatewayLake } from "../supervisor/gateway-stores.ts";
 
 /** The supervisor's part of the lake; makes one where there is none. */
 export async function openGatewayLake(config: GatewayConfig): Promise<GatewayLake> {

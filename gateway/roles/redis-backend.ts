@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import {
   BridgeError,
@@ -21,6 +20,7 @@ import type { StreamStatus } from "../supervisor/gateway-status.ts";
 import type { RoleContext } from "../supervisor/run-child.ts";
 import { connectRegistry, orMend } from "./connect-redis.ts";
 import { loadLakeState } from "./lake.ts";
+import { openOnceThere } from "./open-once-there.ts";
 import type { AppendEnd, ReadEnd, StreamBackend } from "./stream-backend.ts";
 import { keepMark, loadMark } from "./stream-mark-file.ts";
 
@@ -109,13 +109,16 @@ async function checkAgainstLake(stream: RedisStream, loadLake: () => Promise<Lak
   );
 }
 
+const patience = { pollMs: 200, polls: 50 };
+
 /** Of the time for shutting down, of which the consumer has half at least: handing over the partitions takes a moment, too. */
 const drainShare = 0.4;
 
 async function openForReading(context: RoleContext): Promise<ReadEnd> {
   const { config, logger, metrics: registry } = context;
   const target = targetOf(config);
-  const stream = await orMend("stream", () => openOnceThere(context, target));
+  const open = () => openRedisStream({ ...config.redis, target, mode: "read", logger, registry });
+  const stream = await orMend("stream", () => openOnceThere(open, patience));
   const { streamId } = stream;
   const leases = await createRedisLeases({
     target,
@@ -138,25 +141,6 @@ async function openForReading(context: RoleContext): Promise<ReadEnd> {
     drainMaxMs: config.shutdown.timeoutMs * drainShare,
     stopWatching: () => {},
   };
-}
-
-const streamPollMs = 200;
-const streamPolls = 50;
-
-/** A broker creates the stream; a consumer that starts with it waits. */
-async function openOnceThere(
-  { config, logger, metrics: registry }: RoleContext,
-  target: RedisTarget,
-): Promise<RedisStream> {
-  for (let poll = 1; ; poll++) {
-    try {
-      return await openRedisStream({ ...config.redis, target, mode: "read", logger, registry });
-    } catch (error) {
-      const isMissing = error instanceof BridgeError && error.code === "STREAM_MISSING";
-      if (!isMissing || poll === streamPolls) throw error;
-    }
-    await delay(streamPollMs);
-  }
 }
 
 async function hasStream(config: GatewayConfig): Promise<boolean> {

@@ -7,7 +7,7 @@ import { StoredTopicRegistry } from "../registry/stored-topic-registry.ts";
 import type { BrokerProcessStatus } from "../supervisor/gateway-status.ts";
 import type { RoleContext, RunningRole } from "../supervisor/run-child.ts";
 import { recheckIdentities } from "./recheck-identities.ts";
-import { streamBackend } from "./stream-backend.ts";
+import { streamBackend } from "./stream-backends.ts";
 
 /** MQTT → stream. Accepts nothing before the stream was found to go on where the lake stands. */
 export async function startBroker(context: RoleContext): Promise<RunningRole> {

@@ -14,7 +14,7 @@ import { keepLakeTidy } from "../lake-housekeeping.ts";
 import type { ConsumerProcessStatus } from "../supervisor/gateway-status.ts";
 import type { RoleContext, RunningRole } from "../supervisor/run-child.ts";
 import { openWindow } from "./open-window.ts";
-import { streamBackend } from "./stream-backend.ts";
+import { streamBackend } from "./stream-backends.ts";
 
 /** Stream → lake. */
 export async function startConsumer(context: RoleContext): Promise<RunningRole> {

@@ -2,11 +2,9 @@ import type { PartitionLeases, StreamLog, UnreadRecords } from "../../bridge/ind
 import type { GatewayConfig } from "../config.ts";
 import type { RegistryStore } from "../registry/registry-store.ts";
 import type { StreamStatus } from "../supervisor/gateway-status.ts";
+import type { GatewayLake, OpenedRegistry, RegistryOptions } from "../supervisor/gateway-stores.ts";
 import type { CommittedPositions } from "../supervisor/messages.ts";
 import type { RoleContext } from "../supervisor/run-child.ts";
-import type { GatewayLake, OpenedRegistry, RegistryOptions } from "../supervisor/run-gateway.ts";
-import { embeddedBackend } from "./embedded-backend.ts";
-import { redisBackend } from "./redis-backend.ts";
 
 /** The broker's end of a stream. */
 export interface AppendEnd {
@@ -60,13 +58,4 @@ export interface StreamBackend {
   createBeside(config: GatewayConfig): Promise<void>;
   /** Puts the stream aside and creates an empty one. */
   startNew(config: GatewayConfig): Promise<NewStream>;
-}
-
-const backends: Readonly<Record<GatewayConfig["backends"]["stream"]["kind"], StreamBackend>> = {
-  embedded: embeddedBackend,
-  redis: redisBackend,
-};
-
-export function streamBackend(config: GatewayConfig): StreamBackend {
-  return backends[config.backends.stream.kind];
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { RedisTarget } from "../../bridge/config.ts";
-import type { Settings } from "../config.ts";
+import type { Settings } from "./config-schema.ts";
 import { readStreamUrl, readWindowUrl, type StreamTarget, type WindowTarget } from "./service-urls.ts";
 import type { ConfigFault } from "./settings-sources.ts";
 

@@ -15,8 +15,8 @@ import {
   reasonsNotAcknowledging,
   reasonsNotFiling,
 } from "./gateway-status.ts";
+import type { GatewayLake } from "./gateway-stores.ts";
 import { type MetricsAsJson, type RoleName, roleNames } from "./messages.ts";
-import type { GatewayLake } from "./run-gateway.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 interface ServiceParts {

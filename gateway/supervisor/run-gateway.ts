@@ -18,6 +18,7 @@ import { shownUrl } from "../settings/secrets.ts";
 import { prepareDataFolder } from "./data-folder.ts";
 import { DataFolderLock } from "./data-folder-lock.ts";
 import { createServices } from "./gateway-services.ts";
+import type { GatewayLake, OpenedRegistry, RegistryOptions } from "./gateway-stores.ts";
 import { killLeftChildren } from "./process-record.ts";
 import { Supervisor } from "./supervisor.ts";
 
@@ -35,25 +36,6 @@ export interface GatewayOptions {
   readonly signal: AbortSignal;
   readonly random: () => number;
   readonly now: () => number;
-}
-
-export interface GatewayLake {
-  readonly lakeId: string;
-  readonly url: string;
-  readonly topics: TopicArchive;
-}
-
-export interface RegistryOptions {
-  readonly config: GatewayConfig;
-  readonly logger: Logger;
-  readonly random: () => number;
-  readonly now: () => number;
-}
-
-export interface OpenedRegistry {
-  readonly store: RegistryStore;
-  /** True where there was none. */
-  readonly isNew: boolean;
 }
 
 export interface RunningGateway {

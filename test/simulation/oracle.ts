@@ -1,4 +1,4 @@
-import type { SentBlock, SentMessage } from "./workload.ts";
+import type { SentBlock, SentMessage } from "./sent-message.ts";
 
 export interface ExpectedRow {
   readonly partition: number;

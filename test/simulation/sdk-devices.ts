@@ -1,7 +1,7 @@
 import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
 import { SEQUENCE_SPAN } from "../../devices/protocol/message-id.ts";
 import type { SeededRandom } from "./seeded-random.ts";
-import type { SentMessage } from "./workload.ts";
+import type { SentMessage } from "./sent-message.ts";
 
 const devicesPerPartition = 3;
 

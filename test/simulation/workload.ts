@@ -6,6 +6,7 @@ import { encodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
 import type { MemoryStream } from "../support/memory-stream.ts";
 import { SdkDevices } from "./sdk-devices.ts";
 import type { SeededRandom } from "./seeded-random.ts";
+import type { SentBlock, SentMessage } from "./sent-message.ts";
 
 export const partitionCount = 2;
 
@@ -27,28 +28,6 @@ const exactTopic: TopicVersion = {
   dedupe: "exact",
 };
 export const topics: readonly TopicVersion[] = [...jsonTopics, exactTopic];
-
-/** What a message is, beside its bytes. */
-export interface SentMessage {
-  readonly topic: TopicVersion;
-  readonly deviceId: string;
-  /** null = the payload holds none. */
-  readonly id: string | null;
-  readonly payload: string;
-  /** Reason why it can't be filed, id-reused aside. */
-  readonly fault: string | null;
-  /** Of an exact topic. */
-  readonly sdk?: { readonly epoch: number; readonly sequence: number };
-}
-
-/** One entry that ever stood in the stream. */
-export interface SentBlock {
-  readonly position: string;
-  readonly appendTimeMs: number;
-  readonly producerId: string;
-  readonly sequence: number;
-  readonly messages: readonly SentMessage[];
-}
 
 interface Producer {
   readonly id: string;

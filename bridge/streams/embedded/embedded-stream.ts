@@ -5,6 +5,7 @@ import { BridgeError } from "../../errors.ts";
 import { compareDecimalPositions, entryNumberOf } from "../decimal-position.ts";
 import { fixedPartitions, type PartitionMap } from "../partition-map.ts";
 import type { FixedPartitionState, FixedStreamLog, Position, StreamEntry } from "../stream-log.ts";
+import type { StreamRecord } from "../stream-record.ts";
 import { embeddedStreamConfigSchema } from "./embedded-config.ts";
 import { FileRoom } from "./file-room.ts";
 import { type ReadDisk, SpaceBudget, type SpaceStatus, TRANSACTION_OVERHEAD_BYTES } from "./space-budget.ts";
@@ -13,7 +14,7 @@ import { damaged, hasStreamFile, openStreamDatabase, type StreamDatabase } from 
 import { readStreamRecord } from "./stream-folder.ts";
 import { observeSpace } from "./stream-metrics.ts";
 import { StreamReader } from "./stream-reader.ts";
-import { decodePartition, ownerKey, type StreamRecord, stateKey } from "./stream-records.ts";
+import { decodePartition, ownerKey, stateKey } from "./stream-records.ts";
 
 const defaults = Value.Create(embeddedStreamConfigSchema);
 

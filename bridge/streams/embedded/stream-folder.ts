@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { BridgeError } from "../../errors.ts";
 import type { LakeState } from "../../storage/commit-log.ts";
 import { compareDecimalPositions } from "../decimal-position.ts";
+import type { StreamRecord } from "../stream-record.ts";
 import { countUnread, nothingUnread, type UnreadRecords } from "../stream-replacement.ts";
 import { openStreamDatabase, type StreamDatabase, syncFolder } from "./stream-file.ts";
 import { StreamReader } from "./stream-reader.ts";
@@ -14,7 +15,6 @@ import {
   encodeStreamRecord,
   ownerKey,
   STREAM_FORMAT,
-  type StreamRecord,
   stateKey,
   streamKey,
 } from "./stream-records.ts";

@@ -1,5 +1,5 @@
 import { BridgeError } from "../../errors.ts";
-import type { UnreadRecords } from "../stream-replacement.ts";
+import type { StreamRecord } from "../stream-record.ts";
 
 /**
  * What stands in the lmdb database of an embedded stream, format 1. Keys are a kind byte, the partition (2 bytes) and, for blocks, the
@@ -24,19 +24,6 @@ const inPageBytesMax = 2000;
 const entryOverheadBytes = 48;
 /** Pages split in the middle wherever a partition but the last one grows: measured 1.6 bytes of file per byte of small values. */
 const pageSpread = 1.6;
-
-export interface StreamRecord {
-  readonly format: number;
-  readonly streamId: string;
-  readonly partitionCount: number;
-  readonly createdAtMs: number;
-  /** True where an operator started it on purpose in place of another stream whose positions the lake may hold. */
-  readonly startedAnew: boolean;
-  /** The stream it replaced, where that was known. */
-  readonly replaces: string | null;
-  /** What that one held and nobody has filed; null where it replaced none, and where nobody knows. */
-  readonly unread: UnreadRecords | null;
-}
 
 export interface PartitionRecord {
   /** Number of the highest entry ever used. */

@@ -1,20 +1,11 @@
 import { BridgeError } from "../../errors.ts";
+import type { StreamRecord } from "../stream-record.ts";
 import type { UnreadRecords } from "../stream-replacement.ts";
 
 export const REDIS_STREAM_FORMAT = 1;
 
-/** Who the stream of a Redis is: the fields of its meta key. */
-export interface RedisStreamRecord {
-  readonly format: number;
-  readonly streamId: string;
-  readonly partitionCount: number;
-  readonly createdAtMs: number;
-  /** True where it was started on purpose beside positions of other streams that the lake may hold. */
-  readonly startedAnew: boolean;
-  /** The stream that it replaced in this Redis. */
-  readonly replaces: string | null;
-  /** What that one held and nobody has filed; null where nobody knows. */
-  readonly unread: UnreadRecords | null;
+/** The fields of the meta key of a stream in a Redis. */
+export interface RedisStreamRecord extends StreamRecord {
   /** False while its partitions are being created. */
   readonly isReady: boolean;
 }

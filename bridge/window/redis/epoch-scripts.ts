@@ -23,27 +23,10 @@ local function sixBytes(text, at)
   return b1 + b2 * 256 + b3 * 65536 + b4 * 16777216 + b5 * 4294967296 + b6 * 1099511627776
 end
 
-local function epochAt(bucket, name)
-  local at = find(bucket, name, 1, true)
-  while at and (at - 1) % ${RECORD_BYTES} ~= 0 do at = find(bucket, name, at + 1, true) end
-  return at
-end
-
 local function bucketsOf(blob, step, buckets)
   local fields = fieldsOf(blob, step, buckets)
-  local contents, distinct = {}, {}
-  for index = 1, #fields do
-    local field = 'e' .. fields[index]
-    fields[index] = field
-    if not contents[field] then
-      contents[field] = ''
-      distinct[#distinct + 1] = field
-    end
-  end
-  if #distinct == 0 then return fields, contents end
-  local values = redis.call('HMGET', key, unpack(distinct))
-  for index = 1, #distinct do contents[distinct[index]] = values[index] or '' end
-  return fields, contents
+  for index = 1, #fields do fields[index] = 'e' .. fields[index] end
+  return fields, contentsOf(fields)
 end
 
 local function isKnown(bucket, at, sequence)
@@ -62,14 +45,14 @@ local function knownEpochs(blob, buckets)
   for index = 1, #fields do
     local from = (index - 1) * ${ASKED_EPOCH_BYTES} + 1
     local bucket = contents[fields[index]]
-    local at = epochAt(bucket, sub(blob, from, from + 19))
+    local at = recordOf(bucket, sub(blob, from, from + 19), ${RECORD_BYTES})
     known[index] = at and isKnown(bucket, at, sixBytes(blob, from + 20)) and '\\1' or '\\0'
   end
   return table.concat(known)
 end
 `;
 
-/** Adding epochs, and splitting their buckets: scripts call `addEpochs`. */
+/** Adding epochs, and splitting their buckets: scripts call `addEpochs`. Stands behind what writes ids. */
 export const epochWriting = `
 local emptyBitmap = string.rep('\\0', ${EXACT_SPAN / 8})
 
@@ -115,17 +98,6 @@ local function placeOf(bucket, device, seen)
   return oldest, 0
 end
 
-local function partedEpochs(bucket, power)
-  local stay, go = {}, {}
-  for at = 1, #bucket, ${RECORD_BYTES} do
-    local b1, b2, b3, b4 = byte(bucket, at, at + 3)
-    local hash = b1 * 16777216 + b2 * 65536 + b3 * 256 + b4
-    local side = hash % (power * 2) >= power and go or stay
-    side[#side + 1] = sub(bucket, at, at + ${RECORD_BYTES - 1})
-  end
-  return table.concat(stay), table.concat(go)
-end
-
 local function splitEpochs(epochs, buckets)
   local wanted = math.min(math.ceil(epochs / ${bucketEpochs}), ${bucketsMax}) - buckets
   if wanted <= 0 then return buckets end
@@ -138,7 +110,7 @@ local function splitEpochs(epochs, buckets)
   local writes = {}
   for index = 1, count do
     if values[index] then
-      local stay, go = partedEpochs(values[index], power)
+      local stay, go = parted(values[index], ${RECORD_BYTES}, power)
       writes[#writes + 1] = fields[index]
       writes[#writes + 1] = stay
       writes[#writes + 1] = 'e' .. fieldOf(first + index - 1 + power)
@@ -163,7 +135,7 @@ local function addEpochs(blob)
     local sequenceBytes = sub(blob, from + 20, from + 25)
     local seenBytes = sub(blob, from + 26, from + 29)
     local high, bitmap = '\\0\\0\\0\\0\\0\\0', emptyBitmap
-    local at = epochAt(bucket, name)
+    local at = recordOf(bucket, name, ${RECORD_BYTES})
     if at then
       high = sub(bucket, at + 24, at + 29)
       bitmap = sub(bucket, at + 30, at + ${RECORD_BYTES - 1})

@@ -50,15 +50,43 @@ local function fieldsOf(blob, step, buckets)
   return fields
 end
 
-local function recordOf(bucket, id)
+local function recordOf(bucket, id, size)
   local at = find(bucket, id, 1, true)
-  while at and (at - 1) % ${RECORD_BYTES} ~= 0 do at = find(bucket, id, at + 1, true) end
+  while at and (at - 1) % size ~= 0 do at = find(bucket, id, at + 1, true) end
   return at
+end
+
+-- What the fields hold, by field; '' where there is none.
+local function contentsOf(fields)
+  local contents, distinct = {}, {}
+  for index = 1, #fields do
+    local field = fields[index]
+    if not contents[field] then
+      contents[field] = ''
+      distinct[#distinct + 1] = field
+    end
+  end
+  if #distinct == 0 then return contents end
+  local values = redis.call('HMGET', key, unpack(distinct))
+  for index = 1, #distinct do contents[distinct[index]] = values[index] or '' end
+  return contents
 end
 `;
 
 const writing = `
 local ids, buckets, now, latest
+
+-- The records of a bucket, of so many bytes each, that stay and those that go to the bucket \`power\` further on.
+local function parted(bucket, size, power)
+  local stay, go = {}, {}
+  for at = 1, #bucket, size do
+    local b1, b2, b3, b4 = byte(bucket, at, at + 3)
+    local hash = b1 * 16777216 + b2 * 65536 + b3 * 256 + b4
+    local side = hash % (power * 2) >= power and go or stay
+    side[#side + 1] = sub(bucket, at, at + size - 1)
+  end
+  return table.concat(stay), table.concat(go)
+end
 
 local function expiryAt(records, at)
   local b1, b2, b3, b4 = byte(records, at + 16, at + 19)
@@ -90,7 +118,7 @@ local function add(blob, fields, contents, changes)
     if expiry > now then
       local field = fields[index]
       local bucket = contents[field]
-      local known = recordOf(bucket, sub(record, 1, 12))
+      local known = recordOf(bucket, sub(record, 1, 12), ${RECORD_BYTES})
       if not known or expiryAt(bucket, known) < expiry then
         if known then
           bucket = sub(bucket, 1, known - 1) .. sub(bucket, known + ${RECORD_BYTES})
@@ -117,16 +145,7 @@ end
 local function addAll(blob)
   if #blob == 0 then return end
   local fields = fieldsOf(blob, ${RECORD_BYTES}, buckets)
-  local contents, distinct = {}, {}
-  for index = 1, #fields do
-    local field = fields[index]
-    if not contents[field] then
-      contents[field] = ''
-      distinct[#distinct + 1] = field
-    end
-  end
-  local values = redis.call('HMGET', key, unpack(distinct))
-  for index = 1, #distinct do contents[distinct[index]] = values[index] or '' end
+  local contents = contentsOf(fields)
   local changes = {}
   add(blob, fields, contents, changes)
   if #changes == 0 then return end
@@ -136,18 +155,6 @@ local function addAll(blob)
     writes[#writes + 1] = contents[changes[index]]
   end
   redis.call('HSET', key, unpack(writes))
-end
-
--- The records of a bucket that stay and those that go to the bucket \`power\` further on.
-local function parted(bucket, power)
-  local stay, go = {}, {}
-  for at = 1, #bucket, ${RECORD_BYTES} do
-    local b1, b2, b3, b4 = byte(bucket, at, at + 3)
-    local hash = b1 * 16777216 + b2 * 65536 + b3 * 256 + b4
-    local side = hash % (power * 2) >= power and go or stay
-    side[#side + 1] = sub(bucket, at, at + ${RECORD_BYTES - 1})
-  end
-  return table.concat(stay), table.concat(go)
 end
 
 local function splitSome()
@@ -163,7 +170,7 @@ local function splitSome()
   local writes = {'b', buckets}
   for index = 1, count do
     if values[index] then
-      local stay, go = parted(living(values[index]), power)
+      local stay, go = parted(living(values[index]), ${RECORD_BYTES}, power)
       writes[#writes + 1] = fields[index]
       writes[#writes + 1] = stay
       writes[#writes + 1] = fieldOf(first + index - 1 + power)
@@ -198,7 +205,7 @@ local hits = {}
 for index = 1, #fields do
   local bucket = contents[index]
   if bucket then
-    local at = recordOf(bucket, sub(keys, index * 12 - 11, index * 12))
+    local at = recordOf(bucket, sub(keys, index * 12 - 11, index * 12), ${RECORD_BYTES})
     if at then
       local place = index - 1
       hits[#hits + 1] = char(place % 256, math.floor(place / 256)) .. sub(bucket, at + 12, at + 19)

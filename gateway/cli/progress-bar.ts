@@ -1,0 +1,24 @@
+import { SingleBar } from "cli-progress";
+
+/** A bar on stderr for as long as something takes; none where stderr is no terminal. */
+export class ProgressBar {
+  readonly #bar: SingleBar;
+  #isStarted = false;
+
+  /** @param format `{bar}`, `{value}`, `{total}`, and names of what `show` is given beside them. */
+  constructor(format: string) {
+    this.#bar = new SingleBar({ format, clearOnComplete: true });
+  }
+
+  show(done: number, total: number, texts: Readonly<Record<string, string>>): void {
+    if (!process.stderr.isTTY) return;
+    if (!this.#isStarted) this.#bar.start(total, done, texts);
+    this.#isStarted = true;
+    this.#bar.setTotal(total);
+    this.#bar.update(done, texts);
+  }
+
+  stop(): void {
+    if (this.#isStarted) this.#bar.stop();
+  }
+}

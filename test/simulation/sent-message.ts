@@ -1,0 +1,23 @@
+import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
+
+/** What a message is, beside its bytes. */
+export interface SentMessage {
+  readonly topic: TopicVersion;
+  readonly deviceId: string;
+  /** null = the payload holds none. */
+  readonly id: string | null;
+  readonly payload: string;
+  /** Reason why it can't be filed, id-reused aside. */
+  readonly fault: string | null;
+  /** Of an exact topic. */
+  readonly sdk?: { readonly epoch: number; readonly sequence: number };
+}
+
+/** One entry that ever stood in the stream. */
+export interface SentBlock {
+  readonly position: string;
+  readonly appendTimeMs: number;
+  readonly producerId: string;
+  readonly sequence: number;
+  readonly messages: readonly SentMessage[];
+}
