@@ -4,9 +4,11 @@ import { producerConfigSchema } from "./producer/producer-config.ts";
 import { redisConfigSchema } from "./redis/redis-config.ts";
 import { tablesConfigSchema } from "./storage/tables-config.ts";
 import { embeddedStreamConfigSchema } from "./streams/embedded/embedded-config.ts";
+import { kinesisConfigSchema } from "./streams/kinesis/kinesis-config.ts";
 
 export { BridgeError } from "./errors.ts";
 export { parseRedisUrl, type RedisTarget } from "./redis/redis-url.ts";
+export { type KinesisTarget, kinesisTargetOf } from "./streams/kinesis/kinesis-url.ts";
 
 /** Every setting of this folder, by the section it stands in. */
 export const bridgeConfigSchemas = {
@@ -15,5 +17,6 @@ export const bridgeConfigSchemas = {
   consumer: consumerConfigSchema,
   leases: leasesConfigSchema,
   redis: redisConfigSchema,
+  kinesis: kinesisConfigSchema,
   tables: tablesConfigSchema,
 } as const;

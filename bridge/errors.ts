@@ -59,6 +59,14 @@ export const bridgeErrorCodes = [
   "REDIS_FULL",
   "REDIS_KEY_TYPE",
   "REDIS_UNSUPPORTED",
+  // kinesis: a URL that names none; no answer that makes sense (outcome unknown); more than shard or account takes; credentials, rights,
+  // encryption key or clock; arguments that Kinesis does not accept; a stream whose settings or size we can't work with
+  "KINESIS_URL_INVALID",
+  "KINESIS_UNAVAILABLE",
+  "KINESIS_THROTTLED",
+  "KINESIS_DENIED",
+  "KINESIS_REFUSED",
+  "KINESIS_UNSUPPORTED",
 ] as const;
 
 export type BridgeErrorCode = (typeof bridgeErrorCodes)[number];

@@ -70,6 +70,15 @@ export {
 export { checkStreamAgainstLake } from "./streams/embedded/lake-check.ts";
 export type { SpaceStatus } from "./streams/embedded/space-budget.ts";
 export { createEmbeddedStream, retireStream, startNewStream } from "./streams/embedded/stream-folder.ts";
+export { type CreateKinesisStreamOptions, createKinesisStream } from "./streams/kinesis/create-stream.ts";
+export { type KinesisConfig, kinesisConfigSchema } from "./streams/kinesis/kinesis-config.ts";
+export {
+  type KinesisStream,
+  type KinesisStreamOptions,
+  type KinesisStreamStatus,
+  openKinesisStream,
+} from "./streams/kinesis/kinesis-stream.ts";
+export { type KinesisTarget, kinesisTargetOf } from "./streams/kinesis/kinesis-url.ts";
 export {
   type CreateRedisStreamOptions,
   createRedisStream,

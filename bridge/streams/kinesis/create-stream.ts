@@ -1,0 +1,52 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { BridgeError } from "../../errors.ts";
+import type { KinesisConfig } from "./kinesis-config.ts";
+import { KinesisConnection } from "./kinesis-connection.ts";
+import { isPassing } from "./kinesis-error.ts";
+import { kinesisConfigOf } from "./kinesis-stream.ts";
+import type { KinesisTarget } from "./kinesis-url.ts";
+import { descriptionOf, faultOf } from "./stream-description.ts";
+
+const pollMs = 200;
+
+export interface CreateKinesisStreamOptions
+  extends Partial<Pick<KinesisConfig, "timeoutMs" | "createTimeoutMs">> {
+  readonly target: KinesisTarget;
+  /** Null = on demand: Kinesis divides it as it needs to. */
+  readonly shardCount: number | null;
+}
+
+/**
+ * Creates the stream and waits until it can be used. One of this name that is there stays as it is.
+ * @throws BridgeError KINESIS_DENIED, KINESIS_THROTTLED (also where the account may have no more shards), KINESIS_UNSUPPORTED, …
+ */
+export async function createKinesisStream(
+  options: CreateKinesisStreamOptions,
+): Promise<{ readonly streamId: string; readonly isNew: boolean }> {
+  const { target, shardCount } = options;
+  const config = kinesisConfigOf(options);
+  const connection = new KinesisConnection(target, config);
+  const deadlineMs = performance.now() + config.createTimeoutMs;
+  try {
+    const isNew = await connection.createStream(shardCount);
+    for (;;) {
+      const fault = await faultNow(connection);
+      if (!(fault instanceof BridgeError)) return { streamId: fault.streamId, isNew };
+      if (!fault.retryable || performance.now() > deadlineMs) throw fault;
+      await delay(pollMs);
+    }
+  } finally {
+    connection.close();
+  }
+}
+
+/** The stream, or why it can't be used yet. */
+async function faultNow(connection: KinesisConnection): Promise<BridgeError | { readonly streamId: string }> {
+  try {
+    const description = descriptionOf(await connection.describe());
+    return faultOf(description, connection.target) ?? description;
+  } catch (error) {
+    if (isPassing(error)) return error as BridgeError;
+    throw error;
+  }
+}

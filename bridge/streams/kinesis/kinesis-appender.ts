@@ -1,0 +1,313 @@
+import type { PutRecordsResultEntry } from "@aws-sdk/client-kinesis";
+import { fullJitterDelayMs } from "../../../devices/protocol/backoff.ts";
+import { BridgeError } from "../../errors.ts";
+import { type Position, START_POSITION } from "../stream-log.ts";
+import type { KinesisConfig } from "./kinesis-config.ts";
+import type { KinesisConnection } from "./kinesis-connection.ts";
+import { kinesisError } from "./kinesis-error.ts";
+import { compareSequenceNumbers, isSequenceNumber } from "./sequence-number.ts";
+import { type Shard, shardNumberOf } from "./shard.ts";
+import { TokenBucket } from "./token-bucket.ts";
+
+/** PutRecords: every stream takes this much in a call, keys included, and this much in a record. */
+const callRecordsMax = 500;
+const callBytesMax = 5 * 1024 * 1024;
+const recordBytesMax = 1024 * 1024;
+/** Kinesis counts a record's partition key; what it calls the hash key is counted as well, to be safe. */
+const keyBytes = 64;
+/** After a call that failed as a whole the next one waits, longer each time. */
+const pauseAfterFailure = { baseMs: 50, maxMs: 2000 } as const;
+
+export interface AppenderOptions {
+  readonly connection: Pick<KinesisConnection, "target" | "putRecords">;
+  readonly shards: {
+    /** Also one that takes no more. */
+    shard(partition: number): Shard;
+    openShard(hashKey: bigint): Shard;
+    hold(): BridgeError | null;
+    refresh(): Promise<void>;
+  };
+  readonly config: KinesisConfig;
+  readonly monotonicMs: () => number;
+  readonly random: () => number;
+  readonly onAppended: (bytes: number, blocks: number) => void;
+  readonly onCall: (elapsedMs: number) => void;
+  readonly onFailed: (error: BridgeError) => void;
+}
+
+interface WaitingAppend {
+  readonly block: Uint8Array;
+  readonly resolve: (position: Position) => void;
+  readonly reject: (error: BridgeError) => void;
+}
+
+interface Lane {
+  readonly partition: number;
+  readonly waiting: WaitingAppend[];
+  /** A block of it is under way: the next one waits, so that none overtakes it. */
+  isBusy: boolean;
+  /** Since when the first one that waits could have been sent. */
+  readySinceMs: number;
+  /** The newest record that was confirmed. */
+  newest: Position;
+}
+
+interface Taken {
+  readonly lane: Lane;
+  readonly append: WaitingAppend;
+}
+
+/**
+ * Carries blocks into their shards: one block in flight per partition, those of several share a call. A block that fails takes along
+ * those behind it, so that none overtakes it when it is sent again. Nothing is sent twice by itself.
+ */
+export class KinesisAppender {
+  readonly #options: AppenderOptions;
+  readonly #lanes = new Map<number, Lane>();
+  /** By open shard. */
+  readonly #buckets = new Map<number, { readonly records: TokenBucket; readonly bytes: TokenBucket }>();
+  #callsInFlight = 0;
+  #failures = 0;
+  #pausedUntilMs = 0;
+  #gathering: NodeJS.Immediate | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #firstLane = 0;
+  #closed: BridgeError | null = null;
+
+  constructor(options: AppenderOptions) {
+    this.#options = options;
+  }
+
+  append(partition: number, block: Uint8Array): Promise<Position> {
+    const { shards, monotonicMs } = this.#options;
+    shards.shard(partition);
+    const refusal = this.#closed ?? shards.hold() ?? tooLarge(block);
+    if (refusal) {
+      this.#options.onFailed(refusal);
+      return Promise.reject(refusal);
+    }
+    return new Promise((resolve, reject) => {
+      const lane = this.#laneOf(partition);
+      if (lane.waiting.length === 0) lane.readySinceMs = monotonicMs();
+      lane.waiting.push({ block, resolve, reject });
+      // Blocks that close in one turn of the event loop share a call.
+      this.#gathering ??= setImmediate(() => {
+        this.#gathering = undefined;
+        this.#send();
+      });
+    });
+  }
+
+  close(reason: BridgeError): void {
+    this.#closed = reason;
+    clearImmediate(this.#gathering);
+    clearTimeout(this.#timer);
+    for (const { waiting } of this.#lanes.values()) fail(waiting.splice(0), reason);
+  }
+
+  #laneOf(partition: number): Lane {
+    const known = this.#lanes.get(partition);
+    if (known) return known;
+    const lane: Lane = { partition, waiting: [], isBusy: false, readySinceMs: 0, newest: START_POSITION };
+    this.#lanes.set(partition, lane);
+    return lane;
+  }
+
+  #send(): void {
+    clearTimeout(this.#timer);
+    this.#expire();
+    let waitMs = this.#pausedUntilMs - this.#options.monotonicMs();
+    while (waitMs <= 0 && this.#callsInFlight < this.#options.config.callsInFlightMax) {
+      const { taken, nextInMs } = this.#takeCall();
+      waitMs = nextInMs;
+      if (taken.length === 0) break;
+      void this.#put(taken);
+    }
+    const isAtLimit = this.#callsInFlight >= this.#options.config.callsInFlightMax;
+    if (!isAtLimit && Number.isFinite(waitMs) && this.#isAnyReady())
+      this.#timer = setTimeout(() => this.#send(), Math.max(1, waitMs));
+  }
+
+  #isAnyReady(): boolean {
+    return [...this.#lanes.values()].some(({ isBusy, waiting }) => !isBusy && waiting.length > 0);
+  }
+
+  /** At most one block of each partition, each time beginning with another one. `nextInMs`: when more may be taken. */
+  #takeCall(): { taken: Taken[]; nextInMs: number } {
+    const lanes = [...this.#lanes.values()];
+    const first = this.#firstLane++ % lanes.length || 0;
+    const taken: Taken[] = [];
+    let bytes = 0;
+    let nextInMs = Number.POSITIVE_INFINITY;
+    for (const lane of [...lanes.slice(first), ...lanes.slice(0, first)]) {
+      const [append] = lane.waiting;
+      if (lane.isBusy || !append) continue;
+      const size = sizeOf(append);
+      if (taken.length === callRecordsMax || bytes + size > callBytesMax) return { taken, nextInMs: 0 };
+      const bucket = this.#bucketOf(lane);
+      const waitMs = Math.max(bucket.records.waitMs(1), bucket.bytes.waitMs(size));
+      if (waitMs > 0) {
+        nextInMs = Math.min(nextInMs, waitMs);
+        continue;
+      }
+      bucket.records.take(1);
+      bucket.bytes.take(size);
+      bytes += size;
+      lane.isBusy = true;
+      lane.waiting.shift();
+      taken.push({ lane, append });
+    }
+    return { taken, nextInMs };
+  }
+
+  /** Of the shard that the block lands in, where the one it is meant for takes no more. */
+  #bucketOf({ partition }: Lane): { readonly records: TokenBucket; readonly bytes: TokenBucket } {
+    const { shards, config, monotonicMs } = this.#options;
+    const meant = shards.shard(partition);
+    const landing = meant.isOpen ? meant : shards.openShard(meant.firstHashKey);
+    const known = this.#buckets.get(landing.partition);
+    if (known) return known;
+    const bucket = {
+      records: new TokenBucket(config.shardRecordsPerSecond, monotonicMs),
+      bytes: new TokenBucket(config.shardBytesPerSecond, monotonicMs),
+    };
+    this.#buckets.set(landing.partition, bucket);
+    return bucket;
+  }
+
+  /** What has waited for its shard as long as for an answer is given back: whoever appends it decides. */
+  #expire(): void {
+    const { config, monotonicMs } = this.#options;
+    const oldestMs = monotonicMs() - config.timeoutMs;
+    for (const { waiting, isBusy, partition, readySinceMs } of this.#lanes.values()) {
+      if (isBusy || waiting.length === 0 || readySinceMs > oldestMs) continue;
+      const text = `partition ${partition} takes no more now: this gateway writes ${config.shardBytesPerSecond} bytes and ${config.shardRecordsPerSecond} records a second to its shard, or Kinesis was refusing calls. Where it lasts, divide the stream into more shards (UpdateShardCount)`;
+      this.#failAll(waiting.splice(0), new BridgeError("KINESIS_THROTTLED", text, { retryable: true }));
+    }
+  }
+
+  async #put(taken: readonly Taken[]): Promise<void> {
+    const { connection, shards, monotonicMs, onCall } = this.#options;
+    const startedAtMs = monotonicMs();
+    this.#callsInFlight += 1;
+    try {
+      const records = taken.map(({ lane: { partition }, append }) => ({
+        Data: append.block,
+        PartitionKey: String(partition),
+        ExplicitHashKey: String(shards.shard(partition).firstHashKey),
+      }));
+      const results = await connection.putRecords(records);
+      this.#failures = 0;
+      this.#settleCall(taken, results);
+    } catch (error) {
+      const failure = kinesisError(error, "PutRecords", connection.target);
+      const pauseMs = fullJitterDelayMs(this.#failures++, pauseAfterFailure, this.#options.random);
+      this.#pausedUntilMs = monotonicMs() + pauseMs;
+      for (const each of taken) this.#fail(each, failure);
+    } finally {
+      this.#callsInFlight -= 1;
+      onCall(monotonicMs() - startedAtMs);
+      this.#send();
+    }
+  }
+
+  #settleCall(taken: readonly Taken[], results: readonly PutRecordsResultEntry[]): void {
+    let bytes = 0;
+    let blocks = 0;
+    for (const [index, each] of taken.entries()) {
+      const outcome = this.#outcomeOf(each.lane, results[index] ?? {});
+      if (outcome === "elsewhere") void this.#explainElsewhere(each, results[index]?.ShardId);
+      else if (typeof outcome !== "string") this.#fail(each, outcome);
+      else {
+        each.lane.newest = outcome;
+        each.lane.isBusy = false;
+        each.lane.readySinceMs = this.#options.monotonicMs();
+        bytes += each.append.block.length;
+        blocks += 1;
+        each.append.resolve(outcome);
+      }
+    }
+    this.#options.onAppended(bytes, blocks);
+  }
+
+  /** The position, or why there is none. */
+  #outcomeOf(lane: Lane, result: PutRecordsResultEntry): Position | "elsewhere" | BridgeError {
+    const { SequenceNumber, ShardId, ErrorCode, ErrorMessage } = result;
+    const { firstPosition, shardId } = this.#options.shards.shard(lane.partition);
+    if (ErrorCode) return this.#refused(lane, ErrorCode, ErrorMessage ?? "");
+    if (!isSequenceNumber(SequenceNumber)) return unknown(lane, "the answer holds no sequence number");
+    if (ShardId !== shardId) return "elsewhere";
+    const floor = lane.newest === START_POSITION ? firstPosition : lane.newest;
+    const isOver = compareSequenceNumbers(SequenceNumber, floor) > 0;
+    if (isOver || (lane.newest === START_POSITION && SequenceNumber === floor)) return SequenceNumber;
+    return unknown(lane, `its sequence number ${SequenceNumber} comes before ${floor}`);
+  }
+
+  #refused(lane: Lane, code: string, message: string): BridgeError {
+    const text = `Kinesis has not stored a block of partition ${lane.partition}: ${code} ${message}`;
+    if (!code.startsWith("ProvisionedThroughputExceeded"))
+      return new BridgeError("KINESIS_UNAVAILABLE", text, { retryable: true });
+    const { records, bytes } = this.#bucketOf(lane);
+    records.drain();
+    bytes.drain();
+    return new BridgeError("KINESIS_THROTTLED", text, { retryable: true });
+  }
+
+  /** It landed in another shard: because its own takes no more, which the stream must then say. */
+  async #explainElsewhere(taken: Taken, landedIn: string | undefined): Promise<void> {
+    const { shards } = this.#options;
+    const { partition } = taken.lane;
+    try {
+      shardNumberOf(landedIn);
+      await shards.refresh();
+      this.#fail(taken, shards.hold() ?? this.#elsewhere(partition, landedIn));
+    } catch (error) {
+      this.#fail(taken, kinesisError(error, "ListShards", this.#options.connection.target));
+    }
+    this.#send();
+  }
+
+  #elsewhere(partition: number, landedIn: string | undefined): BridgeError {
+    const { shardId, isOpen } = this.#options.shards.shard(partition);
+    if (isOpen)
+      return new BridgeError(
+        "KINESIS_UNAVAILABLE",
+        `a block for ${shardId} landed in ${landedIn}, though the stream says that ${shardId} takes blocks`,
+        { retryable: true, details: { partition } },
+      );
+    return new BridgeError(
+      "STREAM_PARTITION_CLOSED",
+      `${shardId} takes no more: the stream was divided anew (the block landed in ${landedIn})`,
+      { retryable: false, details: { partition } },
+    );
+  }
+
+  #fail({ lane, append }: Taken, failure: BridgeError): void {
+    lane.isBusy = false;
+    this.#failAll([append, ...lane.waiting.splice(0)], failure);
+  }
+
+  #failAll(appends: readonly WaitingAppend[], failure: BridgeError): void {
+    this.#options.onFailed(failure);
+    fail(appends, failure);
+  }
+}
+
+function sizeOf({ block }: WaitingAppend): number {
+  return block.length + keyBytes;
+}
+
+function tooLarge(block: Uint8Array): BridgeError | null {
+  if (block.length + keyBytes <= recordBytesMax) return null;
+  const text = `a block of ${block.length} bytes does not fit into a record of ${recordBytesMax}`;
+  return new BridgeError("MESSAGE_TOO_LARGE", text, { retryable: false });
+}
+
+function unknown({ partition }: Lane, why: string): BridgeError {
+  const text = `whether Kinesis has stored a block of partition ${partition} is unknown: ${why}`;
+  return new BridgeError("KINESIS_UNAVAILABLE", text, { retryable: true, details: { partition } });
+}
+
+function fail(appends: readonly WaitingAppend[], error: BridgeError): void {
+  for (const { reject } of appends) reject(error);
+}

@@ -1,0 +1,165 @@
+import {
+  CreateStreamCommand,
+  DescribeStreamSummaryCommand,
+  GetRecordsCommand,
+  type GetRecordsOutput,
+  GetShardIteratorCommand,
+  KinesisClient,
+  ListShardsCommand,
+  PutRecordsCommand,
+  type PutRecordsRequestEntry,
+  type PutRecordsResultEntry,
+  type Shard,
+  type StreamDescriptionSummary,
+} from "@aws-sdk/client-kinesis";
+import { NodeHttpHandler } from "@smithy/node-http-handler";
+import { BridgeError } from "../../errors.ts";
+import { type Position, START_POSITION } from "../stream-log.ts";
+import { exceptionOf, kinesisError } from "./kinesis-error.ts";
+import type { KinesisTarget } from "./kinesis-url.ts";
+
+/** ListShards answers a thousand shards a page; a stream of ours has at most 65,536. */
+const shardPagesMax = 100;
+/** Connections are reused: one per call in flight and per shard that is read. */
+const socketsMax = 512;
+
+/** Calls to one stream. Each ends after `timeoutMs` at the latest and is sent once; failures are BridgeErrors (`kinesisError`). */
+export class KinesisConnection {
+  readonly target: KinesisTarget;
+  readonly #client: KinesisClient;
+  readonly #timeoutMs: number;
+  readonly #closed = new AbortController();
+
+  constructor(target: KinesisTarget, { timeoutMs }: { readonly timeoutMs: number }) {
+    this.target = target;
+    this.#timeoutMs = timeoutMs;
+    const { region, endpoint } = target;
+    this.#client = new KinesisClient({
+      region,
+      ...(endpoint === undefined ? {} : { endpoint }),
+      maxAttempts: 1,
+      // HTTP/1.1: local servers know nothing else, and nothing that is used here needs more.
+      requestHandler: new NodeHttpHandler({
+        connectionTimeout: timeoutMs,
+        httpAgent: { maxSockets: socketsMax },
+        httpsAgent: { maxSockets: socketsMax },
+      }),
+    });
+  }
+
+  async describe(): Promise<StreamDescriptionSummary> {
+    const command = new DescribeStreamSummaryCommand({ StreamName: this.target.streamName });
+    const answer = await this.#call("DescribeStreamSummary", (options) =>
+      this.#client.send(command, options),
+    );
+    return answer.StreamDescriptionSummary ?? this.#isNone("DescribeStreamSummary");
+  }
+
+  /** All of them, closed ones that may hold records included. */
+  async listShards(): Promise<Shard[]> {
+    const shards: Shard[] = [];
+    let token: string | undefined;
+    for (let page = 0; page < shardPagesMax; page++) {
+      const command = new ListShardsCommand(
+        token === undefined ? { StreamName: this.target.streamName } : { NextToken: token },
+      );
+      const answer = await this.#call("ListShards", (options) => this.#client.send(command, options));
+      shards.push(...(Array.isArray(answer.Shards) ? answer.Shards : this.#isNone("ListShards")));
+      token = answer.NextToken;
+      if (token === undefined) return shards;
+    }
+    throw this.#isNone("ListShards");
+  }
+
+  /** One entry per record, in order. A record that failed has an ErrorCode; the others are stored. */
+  async putRecords(records: PutRecordsRequestEntry[]): Promise<PutRecordsResultEntry[]> {
+    const command = new PutRecordsCommand({ StreamName: this.target.streamName, Records: records });
+    const answer = await this.#call("PutRecords", (options) => this.#client.send(command, options));
+    const results = answer.Records;
+    return Array.isArray(results) && results.length === records.length ? results : this.#isNone("PutRecords");
+  }
+
+  /** Before the first record after a position. */
+  async shardIterator(shardId: string, after: Position): Promise<string> {
+    const command = new GetShardIteratorCommand({
+      StreamName: this.target.streamName,
+      ShardId: shardId,
+      ...(after === START_POSITION
+        ? { ShardIteratorType: "TRIM_HORIZON" }
+        : { ShardIteratorType: "AFTER_SEQUENCE_NUMBER", StartingSequenceNumber: after }),
+    });
+    const answer = await this.#call("GetShardIterator", (options) => this.#client.send(command, options));
+    return answer.ShardIterator ?? this.#isNone("GetShardIterator");
+  }
+
+  async getRecords(iterator: string): Promise<GetRecordsOutput> {
+    const command = new GetRecordsCommand({ ShardIterator: iterator });
+    const answer = await this.#call("GetRecords", (options) => this.#client.send(command, options));
+    return Array.isArray(answer.Records) ? answer : this.#isNone("GetRecords");
+  }
+
+  /** False where there is one of this name. `shardCount` null: on demand. */
+  async createStream(shardCount: number | null): Promise<boolean> {
+    const command = new CreateStreamCommand({
+      StreamName: this.target.streamName,
+      ...(shardCount === null
+        ? { StreamModeDetails: { StreamMode: "ON_DEMAND" } }
+        : { ShardCount: shardCount, StreamModeDetails: { StreamMode: "PROVISIONED" } }),
+    });
+    try {
+      await this.#call("CreateStream", (options) => this.#client.send(command, options));
+      return true;
+    } catch (error) {
+      if (exceptionOf(error) === "ResourceInUseException") return false;
+      throw error;
+    }
+  }
+
+  /** Calls in flight fail. */
+  close(): void {
+    this.#closed.abort();
+    this.#client.destroy();
+  }
+
+  /** The SDK's own time-outs end with the answer's first byte; this one covers the last. */
+  async #call<Answer>(
+    api: string,
+    send: (options: { abortSignal: AbortSignal }) => Promise<Answer>,
+  ): Promise<Answer> {
+    const abort = new AbortController();
+    let end = (_failure: BridgeError): void => {};
+    const ended = new Promise<never>((_, reject) => {
+      end = (failure) => {
+        reject(failure);
+        abort.abort();
+      };
+    });
+    const onClose = () => end(closed());
+    const timer = setTimeout(() => end(this.#timedOut(api)), this.#timeoutMs);
+    this.#closed.signal.addEventListener("abort", onClose);
+    try {
+      if (this.#closed.signal.aborted) throw closed();
+      return await Promise.race([send({ abortSignal: abort.signal }), ended]);
+    } catch (error) {
+      throw kinesisError(error, api, this.target);
+    } finally {
+      clearTimeout(timer);
+      this.#closed.signal.removeEventListener("abort", onClose);
+    }
+  }
+
+  #timedOut(api: string): BridgeError {
+    const text = `kinesis:${api} on ${this.target.streamName} was not answered within ${this.#timeoutMs} ms`;
+    return new BridgeError("STREAM_TIMEOUT", text, { retryable: true, details: { api } });
+  }
+
+  /** The outcome of what was asked for is unknown. */
+  #isNone(api: string): never {
+    const text = `kinesis:${api} on ${this.target.streamName}: the answer lacks what it must hold: something else than Kinesis answers`;
+    throw new BridgeError("KINESIS_UNAVAILABLE", text, { retryable: true, details: { api } });
+  }
+}
+
+function closed(): BridgeError {
+  return new BridgeError("STREAM_CLOSED", "the stream was closed", { retryable: false });
+}

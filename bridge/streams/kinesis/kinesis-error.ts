@@ -1,0 +1,118 @@
+import { BridgeError, type BridgeErrorCode } from "../../errors.ts";
+import type { KinesisTarget } from "./kinesis-url.ts";
+
+interface Meaning {
+  readonly code: BridgeErrorCode;
+  readonly retryable: boolean;
+  readonly mend: string;
+}
+
+const throttled: Meaning = { code: "KINESIS_THROTTLED", retryable: true, mend: "" };
+const unavailable: Meaning = { code: "KINESIS_UNAVAILABLE", retryable: true, mend: "" };
+const skewed: Meaning = {
+  code: "KINESIS_DENIED",
+  retryable: false,
+  mend: "Set the clock of this machine: requests are signed with its time",
+};
+const unknownKey: Meaning = {
+  code: "KINESIS_DENIED",
+  retryable: false,
+  mend: "Give Tidegate valid credentials of the stream's account: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role of the machine; then restart it",
+};
+const encryption: Meaning = {
+  code: "KINESIS_DENIED",
+  retryable: false,
+  mend: "The stream is encrypted: let Tidegate's identity use its KMS key (kms:GenerateDataKey to write, kms:Decrypt to read), and enable the key",
+};
+
+/** By the name that AWS gives the exception. */
+const meanings: Readonly<Record<string, Meaning>> = {
+  ProvisionedThroughputExceededException: throttled,
+  LimitExceededException: throttled,
+  ThrottlingException: throttled,
+  RequestLimitExceeded: throttled,
+  KMSThrottlingException: throttled,
+  CredentialsProviderError: unknownKey,
+  UnrecognizedClientException: unknownKey,
+  InvalidClientTokenId: unknownKey,
+  IncompleteSignatureException: unknownKey,
+  MissingAuthenticationTokenException: unknownKey,
+  ExpiredTokenException: unknownKey,
+  InvalidSignatureException: unknownKey,
+  SignatureDoesNotMatch: unknownKey,
+  RequestExpired: skewed,
+  RequestTimeTooSkewed: skewed,
+  KMSAccessDeniedException: encryption,
+  KMSDisabledException: encryption,
+  KMSInvalidStateException: encryption,
+  KMSNotFoundException: encryption,
+  KMSOptInRequired: encryption,
+  InvalidArgumentException: { code: "KINESIS_REFUSED", retryable: false, mend: "" },
+  ValidationException: { code: "KINESIS_REFUSED", retryable: false, mend: "" },
+};
+
+/**
+ * What a failed call to Kinesis means. KINESIS_THROTTLED (retryable): more than shard or account may take. KINESIS_DENIED: credentials,
+ * rights, encryption key or clock. STREAM_MISSING: no such stream. KINESIS_REFUSED: Kinesis does not accept the call's arguments.
+ * Anything else, from a lost connection to an answer that is none, is KINESIS_UNAVAILABLE (retryable): its outcome is unknown.
+ * `details.exception` is the name that AWS gave it.
+ */
+export function kinesisError(cause: unknown, api: string, target: KinesisTarget): BridgeError {
+  if (cause instanceof BridgeError) return cause;
+  const { name, message } = cause instanceof Error ? cause : new Error(String(cause));
+  const { code, retryable, mend } = meaningOf(cause, name, message, api, target);
+  const reason = reasonOf(name, message, target);
+  const text = `kinesis:${api} on ${target.streamName} in ${target.region}: ${reason}${mend && `. ${mend}`}`;
+  return new BridgeError(code, text, { retryable, cause, details: { api, exception: name } });
+}
+
+export function exceptionOf(error: unknown): string | undefined {
+  const name = error instanceof BridgeError ? error.details["exception"] : undefined;
+  return typeof name === "string" ? name : undefined;
+}
+
+function meaningOf(
+  cause: unknown,
+  name: string,
+  message: string,
+  api: string,
+  target: KinesisTarget,
+): Meaning {
+  // The SDK now signs with the server's time.
+  if (isSkewCorrected(cause)) return unavailable;
+  if (name === "InvalidSignatureException" && /expired|not yet current/i.test(message)) return skewed;
+  if (name === "AccessDeniedException") return denied(api);
+  if (name === "ResourceNotFoundException") return missing(target);
+  return meanings[name] ?? unavailable;
+}
+
+function isSkewCorrected(cause: unknown): boolean {
+  const { $metadata } = cause as { $metadata?: { clockSkewCorrected?: unknown } };
+  return $metadata?.clockSkewCorrected === true;
+}
+
+function denied(api: string): Meaning {
+  const mend = `Allow kinesis:${api} on the stream to the identity that Tidegate runs as`;
+  return { code: "KINESIS_DENIED", retryable: false, mend };
+}
+
+function missing({ streamName, region }: KinesisTarget): Meaning {
+  const mend = `Create the stream ${streamName} in ${region} (--create does), or correct region and name in the URL`;
+  return { code: "STREAM_MISSING", retryable: false, mend };
+}
+
+function reasonOf(name: string, message: string, { endpoint }: KinesisTarget): string {
+  if (name === "SyntaxError")
+    return `the answer is not one of Kinesis: something else answers at ${endpoint ?? "its address"}`;
+  const isPlain = name === "Error" || name === "TimeoutError" || message.startsWith(name);
+  return isPlain ? message || name : `${name}: ${message}`;
+}
+
+/** Whether the same call may succeed in a moment. */
+export function isPassing(error: unknown): boolean {
+  return (
+    error instanceof BridgeError &&
+    error.retryable &&
+    ["KINESIS_THROTTLED", "KINESIS_UNAVAILABLE", "STREAM_TIMEOUT"].includes(error.code)
+  );
+}

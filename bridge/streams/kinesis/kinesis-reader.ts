@@ -1,0 +1,155 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { BridgeError } from "../../errors.ts";
+import {
+  END_POSITION,
+  type PartitionState,
+  type Position,
+  START_POSITION,
+  type StreamEntry,
+} from "../stream-log.ts";
+import type { KinesisConfig } from "./kinesis-config.ts";
+import type { KinesisConnection } from "./kinesis-connection.ts";
+import { isSequenceNumber } from "./sequence-number.ts";
+import type { Shard } from "./shard.ts";
+import { gap, ShardReader } from "./shard-reader.ts";
+
+export interface ReaderOptions {
+  readonly connection: KinesisConnection;
+  readonly shards: {
+    /** Also one that the stream has forgotten. */
+    shard(partition: number): Shard;
+    isListed(partition: number): boolean;
+    hold(): BridgeError | null;
+    refresh(): Promise<void>;
+  };
+  readonly config: KinesisConfig;
+  readonly monotonicMs: () => number;
+  readonly random: () => number;
+  readonly onFailed: (error: BridgeError, partition: number, isFirst: boolean) => void;
+  readonly onRead: (bytes: number, records: number) => void;
+}
+
+/** Reads shards ahead, as many as are asked about. */
+export class KinesisReader {
+  readonly #options: ReaderOptions;
+  readonly #readers = new Map<number, ShardReader>();
+  readonly #waiting = new Set<() => void>();
+  readonly #interrupts = new Set<() => void>();
+
+  constructor(options: ReaderOptions) {
+    this.#options = options;
+  }
+
+  async read(
+    partition: number,
+    after: Position,
+    limits: { maxBytes: number; maxEntries: number },
+  ): Promise<StreamEntry[]> {
+    if (after === END_POSITION) {
+      this.#drop(partition);
+      return [];
+    }
+    const reader = this.#readerAt(partition, after);
+    const entries = await reader.read(after, limits).catch((error: unknown) => {
+      // Whoever reads again asks Kinesis again.
+      if (this.#readers.get(partition) === reader) this.#drop(partition);
+      throw error;
+    });
+    return entries;
+  }
+
+  /** Resolves when one of them has something that was not read yet. */
+  async wait(timeoutMs: number, partitions: readonly number[]): Promise<void> {
+    const readers = partitions.flatMap((partition) => this.#readers.get(partition) ?? []);
+    for (const reader of readers) reader.asked();
+    if (readers.some((reader) => reader.hasNews)) return;
+    const ended = new AbortController();
+    let wake = (): void => {};
+    const woken = new Promise<void>((resolve) => {
+      wake = () => {
+        if (readers.some((reader) => reader.hasNews)) resolve();
+      };
+    });
+    const wakeAnyway = (): void => ended.abort();
+    this.#waiting.add(wake);
+    this.#interrupts.add(wakeAnyway);
+    await Promise.race([woken, delay(timeoutMs, undefined, { signal: ended.signal }).catch(() => {})]);
+    ended.abort();
+    this.#waiting.delete(wake);
+    this.#interrupts.delete(wakeAnyway);
+  }
+
+  /** Ends all waits: the partitions have changed. */
+  interrupt(): void {
+    for (const wake of this.#interrupts) wake();
+  }
+
+  state(partition: number): PartitionState {
+    this.#options.shards.shard(partition);
+    const behindMs = this.#readers.get(partition)?.behindMs();
+    const known = { highest: null, trimmedUpTo: START_POSITION, retainedBytes: null };
+    return behindMs === undefined ? known : { ...known, behindMs };
+  }
+
+  /** The most that one of them is behind by. */
+  behindMs(): number {
+    return Math.max(0, ...[...this.#readers.values()].map((reader) => reader.behindMs() ?? 0));
+  }
+
+  close(): void {
+    for (const partition of [...this.#readers.keys()]) this.#drop(partition);
+    this.interrupt();
+  }
+
+  #readerAt(partition: number, after: Position): ShardReader {
+    const known = this.#readers.get(partition);
+    if (known && !known.hasFailed && known.covers(after)) return known;
+    const { shards } = this.#options;
+    const shard = shards.shard(partition);
+    const hold = shards.hold();
+    if (hold?.code === "STREAM_GAP") throw hold;
+    if (after !== START_POSITION && !isSequenceNumber(after))
+      throw gap(shard, after, "this is no position of a stream in Kinesis");
+    this.#drop(partition);
+    const reader = this.#start(shard, after);
+    this.#readers.set(partition, reader);
+    return reader;
+  }
+
+  #start(shard: Shard, after: Position): ShardReader {
+    const { connection, config, monotonicMs, random, onFailed, onRead } = this.#options;
+    const { partition } = shard;
+    const reader: ShardReader = new ShardReader({
+      connection,
+      shard,
+      after,
+      config,
+      monotonicMs,
+      random,
+      lookUp: () => this.#lookUp(partition),
+      onNews: () => {
+        for (const wake of this.#waiting) wake();
+      },
+      onFailed: (error, isFirst) => onFailed(error, partition, isFirst),
+      onRead,
+      onUnasked: () => {
+        if (this.#readers.get(partition) === reader) this.#drop(partition);
+      },
+    });
+    return reader;
+  }
+
+  async #lookUp(partition: number): Promise<"open" | "closed" | "forgotten"> {
+    const { shards } = this.#options;
+    await shards.refresh();
+    const hold = shards.hold();
+    if (hold?.code === "STREAM_GAP") throw hold;
+    if (!shards.isListed(partition)) return "forgotten";
+    return shards.shard(partition).isOpen ? "open" : "closed";
+  }
+
+  #drop(partition: number): void {
+    this.#readers.get(partition)?.stop();
+    this.#readers.delete(partition);
+  }
+}

@@ -1,0 +1,67 @@
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { KinesisStreamStatus } from "./kinesis-stream.ts";
+
+/** Recorded per call, not per message. */
+export interface KinesisStreamMetrics {
+  appended(bytes: number, blocks: number): void;
+  called(elapsedMs: number): void;
+  failed(code: string): void;
+  read(bytes: number, blocks: number): void;
+  readFailed(code: string): void;
+}
+
+export function createKinesisStreamMetrics(
+  registry: Registry,
+  status: () => KinesisStreamStatus,
+): KinesisStreamMetrics {
+  const registers = [registry];
+  const counter = (name: string, help: string, labelNames: string[] = []): Counter =>
+    new Counter({ name: `tidegate_stream_kinesis_${name}`, help, labelNames, registers });
+  const gauge = (name: string, help: string, value: (now: KinesisStreamStatus) => number): void => {
+    new Gauge({
+      name: `tidegate_stream_kinesis_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(value(status()));
+      },
+    });
+  };
+  const blocks = counter("appended_blocks_total", "Blocks that Kinesis has confirmed.");
+  const bytes = counter("appended_bytes_total", "Bytes of those blocks.");
+  const calls = counter("append_calls_total", "PutRecords calls, failed ones included.");
+  const seconds = counter("append_seconds_total", "Time that those calls took.");
+  const failures = counter("append_failures_total", "Blocks that were not confirmed.", ["code"]);
+  const readBlocks = counter("read_blocks_total", "Records that were read.");
+  const readBytes = counter("read_bytes_total", "Bytes of those records.");
+  const readFailures = counter("read_failures_total", "Calls for reading that failed.", ["code"]);
+  gauge("open_shards", "Shards that take blocks.", ({ openShards }) => openShards);
+  gauge(
+    "behind_seconds",
+    "How far the shard that is read the furthest behind is behind.",
+    ({ behindMs }) => behindMs / 1000,
+  );
+  gauge("retention_seconds", "How long the stream keeps records.", ({ retentionMs }) => retentionMs / 1000);
+  gauge(
+    "retention_endangered",
+    "1 while reading is behind by more than half of that.",
+    ({ isRetentionEndangered }) => Number(isRetentionEndangered),
+  );
+  gauge("held", "1 while nothing is appended.", ({ held }) => Number(held !== null));
+  return {
+    appended: (appendedBytes, count) => {
+      blocks.inc(count);
+      bytes.inc(appendedBytes);
+    },
+    called: (elapsedMs) => {
+      calls.inc();
+      seconds.inc(elapsedMs / 1000);
+    },
+    failed: (code) => failures.inc({ code }),
+    read: (count, number) => {
+      readBytes.inc(count);
+      readBlocks.inc(number);
+    },
+    readFailed: (code) => readFailures.inc({ code }),
+  };
+}

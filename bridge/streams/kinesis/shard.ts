@@ -1,0 +1,89 @@
+import type { Shard as ListedShard } from "@aws-sdk/client-kinesis";
+import { BridgeError } from "../../errors.ts";
+import type { RangePartition } from "../partition-map.ts";
+import type { Position } from "../stream-log.ts";
+import { isSequenceNumber } from "./sequence-number.ts";
+
+/** A shard is a partition: its number is the shard's. */
+export interface Shard extends RangePartition {
+  readonly shardId: string;
+  /** Both ends belong to it. */
+  readonly firstHashKey: bigint;
+  readonly lastHashKey: bigint;
+  /** No record of it comes before this one. */
+  readonly firstPosition: Position;
+}
+
+/** Hash keys have 128 bits, device hashes 32: a device's key is its hash × 2^96. */
+const deviceHashShift = 96n;
+const lastHashKey = 2n ** 128n - 1n;
+/** Block headers hold the partition in 16 bits. */
+const numberMax = 65_535;
+
+/** @throws BridgeError KINESIS_UNSUPPORTED where a shard's number is too high; KINESIS_UNAVAILABLE where an answer makes no sense. */
+export function shardsOf(listed: readonly ListedShard[]): Shard[] {
+  const drafts = listed.map(draftOf);
+  // Whoever is named as a parent is closed, also where its own entry does not say so yet.
+  const parents = new Set(drafts.flatMap(({ parents }) => parents));
+  const shards = drafts
+    .map((shard) => ({ ...shard, isOpen: shard.isOpen && !parents.has(shard.partition) }))
+    .toSorted((left, right) => left.partition - right.partition);
+  checkCover(shards);
+  return shards;
+}
+
+/** The number in `shardId-000000000012`. */
+export function shardNumberOf(shardId: string | undefined): number {
+  const [, digits] = /^shardId-(\d{12})$/.exec(shardId ?? "") ?? [];
+  if (digits === undefined) throw nonsense(`${shardId} is no name of a shard`);
+  const number = Number(digits);
+  if (number <= numberMax) return number;
+  const text = `the stream has had ${number} shards, Tidegate can tell ${numberMax + 1} apart: create another stream, and continue in it with \`tidegate stream new\``;
+  throw new BridgeError("KINESIS_UNSUPPORTED", text, { retryable: false, details: { shardId } });
+}
+
+function draftOf(listed: ListedShard): Shard {
+  const { ShardId, ParentShardId, AdjacentParentShardId, HashKeyRange, SequenceNumberRange } = listed;
+  const partition = shardNumberOf(ShardId);
+  const first = hashKeyOf(HashKeyRange?.StartingHashKey);
+  const last = hashKeyOf(HashKeyRange?.EndingHashKey);
+  const firstPosition = SequenceNumberRange?.StartingSequenceNumber;
+  if (!isSequenceNumber(firstPosition)) throw nonsense(`${ShardId} starts at ${firstPosition}`);
+  return {
+    partition,
+    shardId: ShardId ?? "",
+    parents: [ParentShardId, AdjacentParentShardId]
+      .filter((parent) => parent !== undefined && parent !== null)
+      .map(shardNumberOf),
+    isOpen: (SequenceNumberRange?.EndingSequenceNumber ?? null) === null,
+    firstHashKey: first,
+    lastHashKey: last,
+    firstHash: Number((first + (1n << deviceHashShift) - 1n) >> deviceHashShift),
+    lastHash: Number(last >> deviceHashShift),
+    firstPosition,
+  };
+}
+
+function hashKeyOf(text: string | undefined): bigint {
+  if (!/^\d{1,39}$/.test(text ?? "")) throw nonsense(`a hash key is ${text}`);
+  return BigInt(text ?? "");
+}
+
+/** The open shards share all hash keys between them. While a stream is being divided an answer may lag behind itself. */
+function checkCover(shards: readonly Shard[]): void {
+  let next = 0n;
+  const open = shards.filter(({ isOpen }) => isOpen);
+  const byKey = open.toSorted((left, right) => (left.firstHashKey < right.firstHashKey ? -1 : 1));
+  for (const { firstHashKey: first, lastHashKey: last, shardId } of byKey) {
+    if (first !== next || last < first)
+      throw nonsense(`no shard or two of them take the keys before ${shardId}`);
+    next = last + 1n;
+  }
+  if (next !== lastHashKey + 1n) throw nonsense("no shard takes the last keys");
+}
+
+function nonsense(what: string): BridgeError {
+  return new BridgeError("KINESIS_UNAVAILABLE", `the list of shards makes no sense now: ${what}`, {
+    retryable: true,
+  });
+}

@@ -1,0 +1,196 @@
+import type { Logger } from "pino";
+import { fullJitterDelayMs } from "../../../devices/protocol/backoff.ts";
+import { BridgeError } from "../../errors.ts";
+import { type PartitionMap, rangePartitions } from "../partition-map.ts";
+import type { KinesisConfig } from "./kinesis-config.ts";
+import type { KinesisConnection } from "./kinesis-connection.ts";
+import { isPassing } from "./kinesis-error.ts";
+import { type Shard, shardsOf } from "./shard.ts";
+import { descriptionOf, faultOf, type StreamDescription, warningsOf } from "./stream-description.ts";
+
+const retry = { baseMs: 100, maxMs: 2000 } as const;
+/** A call that is throttled or fails in passing is made this often before the start gives up. */
+const startAttempts = 6;
+
+export interface StreamWatchOptions {
+  readonly connection: KinesisConnection;
+  readonly config: KinesisConfig;
+  readonly logger: Logger;
+  readonly random: () => number;
+  /** Called when the stream is gone or was replaced (STREAM_GAP). */
+  readonly onLost: (error: BridgeError) => void;
+}
+
+/** Knows the stream's shards and settings, and looks at them again: now and then, and when it is told that they have changed. */
+export class StreamWatch {
+  readonly #options: StreamWatchOptions;
+  readonly #listeners: (() => void)[] = [];
+  /** Forgotten ones too: their number is never used again. */
+  readonly #shards = new Map<number, Shard>();
+  #listed: readonly Shard[] = [];
+  #partitions: PartitionMap = rangePartitions([]);
+  #description!: StreamDescription;
+  #hold: BridgeError | null = null;
+  #warned = "";
+  #looking: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: StreamWatchOptions) {
+    this.#options = options;
+  }
+
+  /** Waits for a stream that is being created. Throws what speaks against using it. */
+  async start(): Promise<void> {
+    const { config } = this.#options;
+    const deadlineMs = performance.now() + config.createTimeoutMs;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await this.refresh();
+        if (!this.#hold) break;
+        throw this.#hold;
+      } catch (error) {
+        const isCreating = error instanceof BridgeError && error.code === "STREAM_MISSING" && error.retryable;
+        const isLate = isCreating ? performance.now() > deadlineMs : attempt + 1 >= startAttempts;
+        if (isLate || !(isCreating || isPassing(error))) throw error;
+      }
+      const delayMs = fullJitterDelayMs(attempt, retry, this.#options.random);
+      await new Promise((resolve) => setTimeout(resolve, delayMs));
+    }
+    this.#timer = setInterval(() => void this.refresh().catch(() => {}), config.shardRefreshMs).unref();
+  }
+
+  get description(): StreamDescription {
+    return this.#description;
+  }
+
+  get partitions(): PartitionMap {
+    return this.#partitions;
+  }
+
+  onPartitionsChange(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Why nothing may be appended or read; null = it may. */
+  hold(): BridgeError | null {
+    return this.#hold;
+  }
+
+  warnings(): string[] {
+    const { config, connection } = this.#options;
+    return warningsOf(this.#description, connection.target, config.retentionMinHours);
+  }
+
+  /** Also one that the stream has forgotten. Throws RangeError where there never was one of that number. */
+  shard(partition: number): Shard {
+    const shard = this.#shards.get(partition);
+    if (!shard) throw new RangeError(`the stream has no partition ${partition}`);
+    return shard;
+  }
+
+  isListed(partition: number): boolean {
+    return this.#listed.some((shard) => shard.partition === partition);
+  }
+
+  /** The shard that takes records with this key now. */
+  openShard(hashKey: bigint): Shard {
+    const found = this.#listed.find(
+      ({ isOpen, firstHashKey, lastHashKey }) => isOpen && firstHashKey <= hashKey && hashKey <= lastHashKey,
+    );
+    if (!found) throw new RangeError(`no open shard takes the key ${hashKey}`);
+    return found;
+  }
+
+  /** Looks at the stream, by calls that begin after this one; rejects where they fail. */
+  refresh(): Promise<void> {
+    if (!this.#looking) return this.#begin();
+    // What is under way may have been asked before whatever made the caller ask.
+    this.#next ??= this.#looking.catch(() => {}).then(() => this.#begin());
+    return this.#next;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #begin(): Promise<void> {
+    this.#next = undefined;
+    this.#looking = this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
+    const { connection, logger } = this.#options;
+    try {
+      const description = descriptionOf(await connection.describe());
+      this.#note(description);
+      if (description.status !== "CREATING" && !this.#hold)
+        this.#adopt(shardsOf(await connection.listShards()));
+    } catch (error) {
+      if (error instanceof BridgeError && error.code === "STREAM_MISSING" && this.#description)
+        return this.#setHold(this.#gone("it is gone: it was deleted"));
+      if (this.#description && !(error instanceof BridgeError && error.code === "STREAM_CLOSED"))
+        logger.warn({ event: "stream.kinesis.refresh.failed", err: error }, "the stream can't be looked at");
+      throw error;
+    }
+  }
+
+  #note(description: StreamDescription): void {
+    const { connection, logger } = this.#options;
+    if (this.#description && description.streamId !== this.#description.streamId) {
+      this.#setHold(this.#gone("it was deleted, and another one of its name was created"));
+      return;
+    }
+    this.#description = description;
+    this.#setHold(faultOf(description, connection.target));
+    const warnings = this.warnings();
+    if (warnings.join() === this.#warned) return;
+    this.#warned = warnings.join();
+    for (const warning of warnings) logger.warn({ event: "stream.kinesis.fault" }, warning);
+  }
+
+  #gone(why: string): BridgeError {
+    const { streamName, region } = this.#options.connection.target;
+    const text = `the stream ${streamName} in ${region} is not what it was: ${why}. Acknowledged messages that were not filed are lost with it. Give them up with \`tidegate stream new\`, then start the gateways again`;
+    return new BridgeError("STREAM_GAP", text, { retryable: false });
+  }
+
+  #setHold(hold: BridgeError | null): void {
+    const { logger, onLost } = this.#options;
+    const before = this.#hold;
+    this.#hold = hold;
+    if (hold?.message === before?.message) return;
+    if (!hold) logger.warn({ event: "stream.kinesis.usable" }, "the stream can be used again");
+    else if (hold.code === "STREAM_GAP") onLost(hold);
+    else logger.warn({ event: "stream.kinesis.held", code: hold.code }, hold.message);
+  }
+
+  #adopt(shards: readonly Shard[]): void {
+    // Shards never open again: such an answer is older than the last one.
+    const isOld = shards.some(
+      ({ partition, isOpen }) => isOpen && this.#shards.get(partition)?.isOpen === false,
+    );
+    if (isOld || sameShards(shards, this.#listed)) return;
+    for (const shard of shards) this.#shards.set(shard.partition, shard);
+    const isFirst = this.#listed.length === 0;
+    this.#listed = shards;
+    this.#partitions = rangePartitions(shards);
+    if (isFirst) return;
+    const open = shards.filter(({ isOpen }) => isOpen).map(({ partition }) => partition);
+    this.#options.logger.info({ event: "stream.kinesis.shards", open }, "the stream's shards have changed");
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+function sameShards(left: readonly Shard[], right: readonly Shard[]): boolean {
+  return (
+    left.length === right.length &&
+    left.every(
+      ({ partition, isOpen }, index) =>
+        right[index]?.partition === partition && right[index].isOpen === isOpen,
+    )
+  );
+}
