@@ -25,7 +25,7 @@ export interface ReaderOptions {
   readonly config: KinesisConfig;
   readonly monotonicMs: () => number;
   readonly random: () => number;
-  readonly onFailed: (error: BridgeError, partition: number, isFirst: boolean) => void;
+  readonly onFailed: (error: BridgeError, partition: number, isNews: boolean) => void;
   readonly onRead: (bytes: number, records: number) => void;
 }
 
@@ -130,7 +130,7 @@ export class KinesisReader {
       onNews: () => {
         for (const wake of this.#waiting) wake();
       },
-      onFailed: (error, isFirst) => onFailed(error, partition, isFirst),
+      onFailed: (error, isNews) => onFailed(error, partition, isNews),
       onRead,
       onUnasked: () => {
         if (this.#readers.get(partition) === reader) this.#drop(partition);

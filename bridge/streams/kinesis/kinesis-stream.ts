@@ -188,10 +188,10 @@ class ShardedStream implements KinesisStream {
     const { logger } = this.#options;
     return {
       onRead: metrics.read,
-      onFailed: (error: BridgeError, partition: number, isFirst: boolean) => {
+      onFailed: (error: BridgeError, partition: number, isNews: boolean) => {
         metrics.readFailed(error.code);
         const fields = { event: "stream.kinesis.read.failed", partition, code: error.code, err: error };
-        if (isFirst) logger.warn(fields, "a shard can't be read now");
+        if (isNews) logger.warn(fields, "a shard can't be read now");
         else logger.debug(fields, "a shard still can't be read");
       },
     };

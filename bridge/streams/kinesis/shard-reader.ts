@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { GetRecordsOutput } from "@aws-sdk/client-kinesis";
 import { fullJitterDelayMs } from "../../../devices/protocol/backoff.ts";
 import { BridgeError } from "../../errors.ts";
-import { END_POSITION, type Position, type StreamEntry } from "../stream-log.ts";
+import { END_POSITION, type Position, START_POSITION, type StreamEntry } from "../stream-log.ts";
 import type { KinesisConfig } from "./kinesis-config.ts";
 import type { KinesisConnection } from "./kinesis-connection.ts";
 import { exceptionOf, isPassing } from "./kinesis-error.ts";
@@ -30,7 +30,8 @@ export interface ShardReaderOptions {
   readonly lookUp: () => Promise<"open" | "closed" | "forgotten">;
   /** There is more to read, or a reason why not. */
   readonly onNews: () => void;
-  readonly onFailed: (error: BridgeError, isFirst: boolean) => void;
+  /** A call failed. `isNews`: it is tried again, and the one before it had not failed. */
+  readonly onFailed: (error: BridgeError, isNews: boolean) => void;
   readonly onRead: (bytes: number, records: number) => void;
   /** Nobody has asked about it for long. */
   readonly onUnasked: () => void;
@@ -234,8 +235,9 @@ export class ShardReader {
     const failure = await this.#explain(error);
     const isFirst = this.#failingSinceMs === null;
     this.#failingSinceMs ??= monotonicMs();
-    onFailed(failure, isFirst);
-    if (!isPassing(failure) || monotonicMs() - this.#failingSinceMs > failingMaxMs) {
+    const isThrown = !isPassing(failure) || monotonicMs() - this.#failingSinceMs > failingMaxMs;
+    onFailed(failure, isFirst && !isThrown);
+    if (isThrown) {
       this.#failure = failure;
       onNews();
     }
@@ -250,14 +252,11 @@ export class ShardReader {
     const after = this.#last();
     if (error.code === "STREAM_MISSING" && (await this.#isForgotten()))
       return gap(shard, after, "Kinesis has forgotten the shard, and what was not read of it", END_POSITION);
-    if (error.code === "KINESIS_REFUSED" && exceptionOf(error) === "InvalidArgumentException" && after !== "")
+    if (after !== START_POSITION && isAboutPosition(error))
       return gap(shard, after, `Kinesis knows no such position: ${error.message}`);
     if (error.retryable || error.code === "STREAM_GAP") return error;
-    return new BridgeError(
-      error.code === "STREAM_MISSING" ? "KINESIS_UNAVAILABLE" : error.code,
-      error.message,
-      { retryable: true, cause: error, details: error.details },
-    );
+    const { cause, details, message, code } = error;
+    return new BridgeError(code, message, { retryable: true, cause, details: { ...details } });
   }
 
   async #isForgotten(): Promise<boolean> {
@@ -289,6 +288,12 @@ function bytesOf(entries: readonly StreamEntry[]): number {
 
 function endOf(): StreamEntry {
   return { position: END_POSITION, appendTimeMs: 0, block: new Uint8Array(0), isEnd: true };
+}
+
+/** Kinesis calls such a position an invalid argument; kinesis-local says that it can't find the record. */
+function isAboutPosition(error: BridgeError): boolean {
+  const isAsked = error.details["api"] === "GetShardIterator";
+  return isAsked && (exceptionOf(error) === "InvalidArgumentException" || error.code === "STREAM_MISSING");
 }
 
 function incomplete(): BridgeError {
