@@ -3,17 +3,22 @@
 import { spawnSync } from "node:child_process";
 
 const programs = [
-  { program: "mosquitto_pub", debianPackage: "mosquitto-clients" },
-  { program: "strace", debianPackage: "strace" },
-  { program: "redis-server", debianPackage: "redis-server" },
+  { program: "mosquitto_pub", debianPackage: "mosquitto-clients", suites: ["integration", "contract"] },
+  { program: "strace", debianPackage: "strace", suites: ["integration", "contract"] },
+  { program: "redis-server", debianPackage: "redis-server", suites: ["integration", "contract"] },
+  { program: "radosgw", debianPackage: "radosgw", suites: ["integration"] },
+  { program: "ceph-mon", debianPackage: "ceph-mon", suites: ["integration"] },
+  { program: "ceph-osd", debianPackage: "ceph-osd", suites: ["integration"] },
+  { program: "ceph", debianPackage: "ceph-common", suites: ["integration"] },
 ];
 
 function isInstalled(program) {
   return spawnSync("sh", ["-c", `command -v ${program}`]).status === 0;
 }
 
-export function ensureDebianPackages() {
-  const missing = programs.filter(({ program }) => !isInstalled(program));
+export function ensureDebianPackages(wantedSuites) {
+  const needed = programs.filter(({ suites }) => suites.some((suite) => wantedSuites.includes(suite)));
+  const missing = needed.filter(({ program }) => !isInstalled(program));
   if (missing.length === 0) return;
   const names = missing.map(({ debianPackage }) => debianPackage);
   if (process.getuid?.() !== 0 || !isInstalled("apt-get")) {

@@ -18,7 +18,7 @@ if (unknown.length > 0) {
 }
 
 const wanted = suites.length === 0 ? known : suites;
-if (wanted.includes("integration") || wanted.includes("contract")) ensureDebianPackages();
+ensureDebianPackages(wanted);
 const files = wanted.flatMap((suite) =>
   suite === "tidy"
     ? [join("test", "tidy.test.ts")]
