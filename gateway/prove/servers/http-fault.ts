@@ -47,9 +47,6 @@ export interface HttpFault {
   strike(call: HttpCall): Promise<HttpOutcome | Unharmed | null>;
 }
 
-/** How a service words an error. */
-export type ErrorAnswer = (status: number, code: string, message: string) => HttpAnswer;
-
 /** The connection is reset before the server hears of the call. */
 export function resetBefore(): HttpFault {
   return { name: "resetBefore", strike: async () => "reset" };
