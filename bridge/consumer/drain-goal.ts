@@ -4,11 +4,11 @@ import { stateOrNull } from "./state-or-null.ts";
 
 /** How far a consumer that is to end reads: others may append for ever, what was in the stream when it was asked to is enough. */
 export class DrainGoal {
-  readonly #stream: Pick<StreamLog, "partitionState" | "comparePositions">;
+  readonly #stream: Pick<StreamLog, "partitions" | "partitionState" | "comparePositions">;
   /** By partition, as of the first time that it was among the cursors; null where the stream does not say. */
   readonly #highest = new Map<number, Position | null>();
 
-  constructor(stream: Pick<StreamLog, "partitionState" | "comparePositions">) {
+  constructor(stream: Pick<StreamLog, "partitions" | "partitionState" | "comparePositions">) {
     this.#stream = stream;
   }
 
@@ -20,11 +20,14 @@ export class DrainGoal {
   }
 
   async #isRead({ partition, position, isCaughtUp }: PartitionCursor): Promise<boolean> {
+    if (position === END_POSITION) return true;
+    // What took its place waits for its end.
+    if (this.#stream.partitions.all.some((each) => each.partition === partition && !each.isOpen)) return false;
     const known = this.#highest.get(partition);
     const state = known ? null : await stateOrNull(this.#stream, partition);
     const highest = known ?? (state ? state.highest : position);
     this.#highest.set(partition, highest);
     if (highest !== null) return this.#stream.comparePositions(position, highest) >= 0;
-    return position === END_POSITION || (isCaughtUp && state?.behindMs === 0);
+    return isCaughtUp && state?.behindMs === 0;
   }
 }

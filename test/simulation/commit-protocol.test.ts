@@ -15,7 +15,7 @@ function assertNoViolation(seed: number, { violations, trace }: SimulationResult
 }
 
 test(`crashes, pauses, failures, several owners of a partition and a lost or rolled-back window lose and double nothing (${runs} runs from seed ${first})`, async (context) => {
-  const totals = { steps: 0, processes: 0, ownerships: 0, commits: 0, messages: 0 };
+  const totals = { steps: 0, processes: 0, ownerships: 0, divisions: 0, commits: 0, messages: 0 };
   for (let seed = first; seed < first + runs; seed++) {
     const result = await runSimulation({ seed });
     assertNoViolation(seed, result);
@@ -24,5 +24,6 @@ test(`crashes, pauses, failures, several owners of a partition and a lost or rol
   context.diagnostic(JSON.stringify(totals));
   assert.ok(totals.processes > runs, "processes died and were started again");
   assert.ok(totals.ownerships > runs, "partitions changed hands");
+  assert.ok(totals.divisions > runs, "partitions were divided");
   assert.ok(totals.commits > runs, "batches were committed");
 });

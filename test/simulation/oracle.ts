@@ -17,6 +17,7 @@ export interface ExpectedCounters {
   duplicates: number;
   quarantined: number;
   resent: number;
+  misrouted: number;
 }
 
 export interface Expected {
@@ -30,30 +31,53 @@ interface Known {
   readonly expiresAtSeconds: number;
 }
 
-/** What the tables must hold in the end: every block read once, in order, with a perfect memory. Shares no code with the consumer. */
-export function expectedOf(history: readonly (readonly SentBlock[])[]): Expected {
+/** A perfect memory of what was read: a partition goes on from those whose place it took, which are read before. */
+interface Memory {
+  readonly lastSequences: Map<string, number>;
+  readonly known: Map<string, Known>;
+  /** By partition. */
+  readonly streamTimesMs: number[];
+}
+
+/**
+ * What the tables must hold in the end: every block read once, in order. Shares no code with the consumer.
+ * @param parents By partition, those whose place it took: always lower numbers.
+ */
+export function expectedOf(
+  history: readonly (readonly SentBlock[])[],
+  parents: readonly (readonly number[])[],
+): Expected {
   const rows = new Map<string, ExpectedRow>();
-  const counters = history.map((blocks, partition) => readPartition(partition, blocks, rows));
+  const memory: Memory = { lastSequences: new Map(), known: new Map(), streamTimesMs: [] };
+  const counters = history.map((blocks, partition) => {
+    const inherited = (parents[partition] ?? []).map((parent) => memory.streamTimesMs[parent] ?? 0);
+    memory.streamTimesMs[partition] = Math.max(0, ...inherited);
+    return readPartition(partition, blocks, { rows, memory });
+  });
   return { rows, counters };
 }
 
 function readPartition(
   partition: number,
   blocks: readonly SentBlock[],
-  rows: Map<string, ExpectedRow>,
+  { rows, memory }: { rows: Map<string, ExpectedRow>; memory: Memory },
 ): ExpectedCounters {
-  const counters: ExpectedCounters = { read: 0, filed: 0, duplicates: 0, quarantined: 0, resent: 0 };
-  const lastSequences = new Map<string, number>();
-  const known = new Map<string, Known>();
-  let streamTimeMs = 0;
+  const counters = { read: 0, filed: 0, duplicates: 0, quarantined: 0, resent: 0, misrouted: 0 };
+  const { lastSequences, known, streamTimesMs } = memory;
   for (const block of blocks) {
-    streamTimeMs = Math.max(streamTimeMs, block.appendTimeMs);
+    const streamTimeMs = Math.max(streamTimesMs[partition] ?? 0, block.appendTimeMs);
+    streamTimesMs[partition] = streamTimeMs;
     counters.read += block.messages.length;
-    if (block.sequence <= (lastSequences.get(block.producerId) ?? 0)) {
+    const producer = `${block.producerId}@${block.meantPartition}`;
+    if (block.sequence <= (lastSequences.get(producer) ?? 0)) {
       counters.resent += block.messages.length;
       continue;
     }
-    lastSequences.set(block.producerId, block.sequence);
+    lastSequences.set(producer, block.sequence);
+    if (block.meantPartition !== partition) {
+      counters.misrouted += block.messages.length;
+      continue;
+    }
     for (const [index, message] of block.messages.entries()) {
       const fate = fateOf(message, streamTimeMs, known);
       counters[fate === "filed" || fate === "duplicates" ? fate : "quarantined"] += 1;

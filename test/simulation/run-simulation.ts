@@ -49,6 +49,8 @@ export interface SimulationResult {
     readonly processes: number;
     /** Times that a process came to believe that it owns other partitions. */
     readonly ownerships: number;
+    /** Times that partitions were to be split or merged. */
+    readonly divisions: number;
     readonly commits: number;
     readonly messages: number;
   };
@@ -75,6 +77,9 @@ class Simulation {
   readonly #disturbance: number;
   /** How often a process comes to believe that it owns other partitions, per step; 0 = each believes all the time that it owns all. */
   readonly #wanderlust: number;
+  /** How often partitions are split and merged, per step. */
+  readonly #division: number;
+  #divisions = 0;
   #processes: { process: Process; consumer: Consumer; leases: WanderingLeases | null }[] = [];
   #started = 0;
   #ownerships = 0;
@@ -105,6 +110,7 @@ class Simulation {
     this.#burst = random.chance(0.7) ? 1 : 2 + random.below(20);
     this.#disturbance = options.disturbance ?? (random.chance(0.7) ? 0.01 : 0.05);
     this.#wanderlust = random.chance(0.4) ? 0 : random.next() * 0.05;
+    this.#division = random.chance(0.4) ? 0 : random.next() * 0.02;
   }
 
   async live(): Promise<void> {
@@ -124,6 +130,7 @@ class Simulation {
         if (this.#burst > 1) this.#world.clock.nowMs += random.below(60_000);
       }
       if (this.#usesServer && random.chance(this.#disturbance)) this.#disturbWindow();
+      if (random.chance(this.#division)) this.#divide();
       await this.#scheduler.step();
     }
   }
@@ -154,6 +161,7 @@ class Simulation {
         steps: this.#scheduler.steps,
         processes: this.#started,
         ownerships: this.#ownerships,
+        divisions: this.#divisions,
         commits: this.#world.commits().length,
         messages,
       },
@@ -176,6 +184,11 @@ class Simulation {
 
   #kill(process: Process): void {
     this.#scheduler.kill(process);
+  }
+
+  #divide(): void {
+    this.#divisions += 1;
+    this.#world.workload.divide();
   }
 
   #wander(): void {

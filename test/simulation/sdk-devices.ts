@@ -3,7 +3,7 @@ import { SEQUENCE_SPAN } from "../../devices/protocol/message-id.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { SentMessage } from "./sent-message.ts";
 
-const devicesPerPartition = 3;
+const deviceCount = 6;
 
 interface SdkDevice {
   readonly deviceId: string;
@@ -22,35 +22,34 @@ export class SdkDevices {
   readonly #clock: { readonly nowMs: number };
   readonly #topic: TopicVersion;
   readonly #ignoresSpan: boolean;
-  readonly #devices: SdkDevice[][];
+  readonly #devices: readonly SdkDevice[];
 
   constructor(options: {
     random: SeededRandom;
     clock: { readonly nowMs: number };
     topic: TopicVersion;
-    partitionCount: number;
     ignoresSpan: boolean;
   }) {
     this.#random = options.random;
     this.#clock = options.clock;
     this.#topic = options.topic;
     this.#ignoresSpan = options.ignoresSpan;
-    this.#devices = Array.from({ length: options.partitionCount }, (_, partition) =>
-      Array.from({ length: devicesPerPartition }, (_, index) => ({
-        deviceId: `sdk-${partition}-${index}`,
-        epoch: 1,
-        nextSequence: 1,
-        outbox: [],
-        stored: [],
-        lastSentMs: 0,
-      })),
-    );
+    this.#devices = Array.from({ length: deviceCount }, (_, index) => ({
+      deviceId: `sdk-${index}`,
+      epoch: 1,
+      nextSequence: 1,
+      outbox: [],
+      stored: [],
+      lastSentMs: 0,
+    }));
   }
 
-  /** The next message that gets into the stream. */
-  message(partition: number): SentMessage {
+  /** The next message of one of these that gets into the stream; null where there is none of them. */
+  message(isWanted: (deviceId: string) => boolean): SentMessage | null {
     const random = this.#random;
-    const device = random.pick(this.#devices[partition] as SdkDevice[]);
+    const wanted = this.#devices.filter(({ deviceId }) => isWanted(deviceId));
+    if (wanted.length === 0) return null;
+    const device = random.pick(wanted);
     // Epochs that were seen last in the same second can't be told apart by their age.
     if (random.chance(0.03) && this.#clock.nowMs - device.lastSentMs > 1000) reset(device);
     if (random.chance(0.2) && device.stored.length > 0) return random.pick(device.stored).message;

@@ -18,6 +18,8 @@ export interface SentBlock {
   readonly position: string;
   readonly appendTimeMs: number;
   readonly producerId: string;
+  /** Where it was to be; it may stand in one that took its place. */
+  readonly meantPartition: number;
   readonly sequence: number;
   readonly messages: readonly SentMessage[];
 }

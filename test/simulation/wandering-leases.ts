@@ -1,23 +1,22 @@
 import type { HeldLease, LeasesStatus, PartitionLeases } from "../../bridge/consumer/partition-leases.ts";
 import type { SeededRandom } from "./seeded-random.ts";
-import { partitionCount } from "./workload.ts";
 
 /** What one process believes to own: changes at any moment, and nobody sees to it that another process believes something else. */
 export class WanderingLeases implements PartitionLeases {
   readonly #random: SeededRandom;
   #held = new Map<number, HeldLease>();
+  #offered: readonly number[] = [];
   #tokens = 0;
   #listener: () => void = () => {};
 
   constructor(random: SeededRandom) {
     this.#random = random;
-    this.wander();
   }
 
   /** Each partition is kept, got, got anew, called for, or lost. */
   wander(): void {
     const random = this.#random;
-    for (let partition = 0; partition < partitionCount; partition++) {
+    for (const partition of this.#offered) {
       const lease = this.#held.get(partition);
       const dice = random.next();
       if (dice < 0.25) this.#held.delete(partition);
@@ -27,10 +26,14 @@ export class WanderingLeases implements PartitionLeases {
     this.#listener();
   }
 
-  offer(): void {}
+  offer(partitions: readonly number[]): void {
+    const isNew = partitions.some((partition) => !this.#offered.includes(partition));
+    this.#offered = partitions;
+    if (isNew) this.wander();
+  }
 
   held(): ReadonlyMap<number, HeldLease> {
-    return new Map(this.#held);
+    return new Map([...this.#held].filter(([partition]) => this.#offered.includes(partition)));
   }
 
   onChange(listener: () => void): void {

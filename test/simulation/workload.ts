@@ -8,7 +8,11 @@ import { SdkDevices } from "./sdk-devices.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { SentBlock, SentMessage } from "./sent-message.ts";
 
+/** How many there are at first. */
 export const partitionCount = 2;
+const openPartitionsMax = 4;
+const partitionsMax = 12;
+const plainDevices = Array.from({ length: 10 }, (_, index) => `device-${index}`);
 
 function topic(topicId: string, name: string, dedupeWindowMs: number): TopicVersion {
   const paths = { idPath: "id", timePath: "ts", schema: null, columns: [] };
@@ -39,12 +43,13 @@ interface Producer {
 
 /** Devices and the broker: puts blocks into the stream, and knows every one of them. */
 export class Workload {
-  readonly history: SentBlock[][] = Array.from({ length: partitionCount }, () => []);
+  /** By partition. */
+  readonly history: SentBlock[][] = [];
   readonly #stream: MemoryStream;
   readonly #random: SeededRandom;
   readonly #clock: { nowMs: number };
-  readonly #producers: Producer[];
-  readonly #recent: SentMessage[][] = Array.from({ length: partitionCount }, () => []);
+  readonly #producers: Producer[] = [];
+  #recent: SentMessage[] = [];
   readonly #sdkDevices: SdkDevices;
   #count = 0;
 
@@ -57,14 +62,51 @@ export class Workload {
     this.#stream = options.stream;
     this.#random = options.random;
     this.#clock = options.clock;
-    this.#sdkDevices = new SdkDevices({ ...options, topic: exactTopic, partitionCount });
-    this.#producers = Array.from({ length: partitionCount }, () => this.#freshProducer());
+    this.#sdkDevices = new SdkDevices({ ...options, topic: exactTopic });
+    this.#learnPartitions();
+  }
+
+  /** Splits an open partition, or merges two neighbours; what was under way to them lands in what took their place. */
+  divide(): void {
+    const open = this.#stream.openPartitions();
+    if (this.#stream.partitions.all.length >= partitionsMax) return;
+    const at = this.#random.below(open.length);
+    const next = open[at + 1];
+    const closed = [open[at] as number];
+    if (next !== undefined && (open.length >= openPartitionsMax || this.#random.chance(0.4))) {
+      closed.push(next);
+      this.#stream.merge(closed[0] as number, next);
+    } else if (open.length < openPartitionsMax) this.#stream.split(closed[0] as number);
+    else return;
+    this.#learnPartitions();
+    for (const partition of closed) this.#misroute(partition);
+  }
+
+  #learnPartitions(): void {
+    for (const { partition } of this.#stream.partitions.all) {
+      this.history[partition] ??= [];
+      this.#producers[partition] ??= this.#freshProducer();
+    }
+  }
+
+  /** The broker did not know yet: its block lands elsewhere, perhaps twice, and its messages are sent again to where they belong. */
+  #misroute(partition: number): void {
+    const random = this.#random;
+    if (random.chance(0.2)) this.#resendBlock(partition);
+    if (random.chance(0.3)) return;
+    const sent = random.chance(0.3) ? [] : this.#messages(this.#stream.landingOf(partition));
+    this.#append(partition, sent, false);
+    if (random.chance(0.3)) this.#resendBlock(partition);
+    for (const message of sent) {
+      const target = this.#stream.partitions.partitionOfDevice(message.deviceId);
+      this.#append(target, [message], true);
+    }
   }
 
   /** One thing that devices or the broker do. */
   act(): void {
     const random = this.#random;
-    const partition = random.below(partitionCount);
+    const partition = random.pick(this.#stream.openPartitions());
     const dice = random.next();
     if (dice < 0.62) this.#append(partition, this.#messages(partition), random.chance(0.9));
     else if (dice < 0.72) this.#resendBlock(partition);
@@ -106,18 +148,12 @@ export class Workload {
 
   #store(partition: number, seal: BlockSeal, messages: readonly SentMessage[]): void {
     const block = encodeBlock(seal, messages.map(blockMessage), MAX_BLOCK_BYTES);
-    const position = this.#stream.store(partition, block);
-    const { producerId, sequence } = seal;
-    this.history[partition]?.push({
-      position,
-      appendTimeMs: this.#clock.nowMs,
-      producerId,
-      sequence,
-      messages,
-    });
-    const recent = this.#recent[partition] as SentMessage[];
-    recent.push(...messages.filter(({ sdk }) => !sdk));
-    recent.splice(0, recent.length - 40);
+    const place = this.#stream.isClosed(partition) ? this.#stream.landingOf(partition) : partition;
+    const position = this.#stream.store(place, block);
+    const { producerId, partition: meantPartition, sequence } = seal;
+    const appendTimeMs = this.#clock.nowMs;
+    this.history[place]?.push({ position, appendTimeMs, producerId, meantPartition, sequence, messages });
+    this.#recent = [...this.#recent, ...messages.filter(({ sdk }) => !sdk)].slice(-80);
   }
 
   #messages(partition: number): SentMessage[] {
@@ -126,11 +162,15 @@ export class Workload {
 
   #message(partition: number): SentMessage {
     const random = this.#random;
-    if (random.chance(0.35)) return this.#sdkDevices.message(partition);
-    const recent = this.#recent[partition] as SentMessage[];
+    const isHere = (deviceId: string) => this.#stream.partitions.partitionOfDevice(deviceId) === partition;
+    if (random.chance(0.35)) {
+      const message = this.#sdkDevices.message(isHere);
+      if (message) return message;
+    }
+    const recent = this.#recent.filter((message) => isHere(message.deviceId));
     const dice = random.next();
     if (dice < 0.35 && recent.length > 0) return random.pick(recent);
-    const deviceId = `device-${partition}-${random.below(4)}`;
+    const deviceId = this.#deviceOf(partition, isHere);
     const fresh = this.#freshMessage(deviceId, random.pick(jsonTopics));
     if (dice < 0.4 && recent.length > 0) {
       const used = random.pick(recent);
@@ -145,6 +185,13 @@ export class Workload {
       return { ...fresh, payload, fault: "event-time-unreadable" };
     }
     return fresh;
+  }
+
+  #deviceOf(partition: number, isHere: (deviceId: string) => boolean): string {
+    const found = plainDevices.filter(isHere);
+    if (found.length > 0) return this.#random.pick(found);
+    for (let index = 0; ; index++)
+      if (isHere(`device-${partition}-${index}`)) return `device-${partition}-${index}`;
   }
 
   #freshMessage(deviceId: string, of: TopicVersion): SentMessage {

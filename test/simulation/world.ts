@@ -1,6 +1,6 @@
 import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
-import { type CommitEntry, partitionKey } from "../../bridge/storage/commit-log.ts";
-import type { Position } from "../../bridge/streams/stream-log.ts";
+import { type CommitEntry, partitionOfKey } from "../../bridge/storage/commit-log.ts";
+import { type Position, START_POSITION } from "../../bridge/streams/stream-log.ts";
 import { readRows } from "../support/json-lake.ts";
 import { MemoryObjectStore } from "../support/memory-object-store.ts";
 import { MemoryStream } from "../support/memory-stream.ts";
@@ -37,7 +37,7 @@ export class World implements WindowObserver {
   readonly workload: Workload;
   readonly violations: Violation[] = [];
   /** Committed positions by partition. */
-  readonly #committed: Set<Position>[] = Array.from({ length: partitionCount }, () => new Set([""]));
+  readonly #committed = new Map<number, Set<Position>>();
   readonly #committedKeys = new Set<string>();
   #seenCommits = 0;
   readonly #commits: CommitEntry[] = [];
@@ -50,7 +50,12 @@ export class World implements WindowObserver {
   }) {
     const { random, clock, windowFaults, ignoresSpan } = options;
     this.clock = clock;
-    this.stream = new MemoryStream({ partitionCount, streamId: "5".repeat(32), now: () => clock.nowMs });
+    this.stream = new MemoryStream({
+      partitionCount,
+      streamId: "5".repeat(32),
+      now: () => clock.nowMs,
+      isDivisible: true,
+    });
     this.window = new WindowServer(this, windowFaults);
     this.workload = new Workload({ stream: this.stream, random, clock, ignoresSpan });
   }
@@ -68,7 +73,7 @@ export class World implements WindowObserver {
   /** G4: an id enters the window only after the commit that contains it. */
   entering(partition: number, applied: Position | null, keys: readonly string[]): void {
     this.#learnCommits();
-    if (applied !== null && !this.#committed[partition]?.has(applied))
+    if (applied !== null && !this.#committedOf(partition).has(applied))
       this.#violate("early-id", `partition ${partition} is applied up to ${applied}, which is not committed`);
     for (const key of keys)
       if (!this.#committedKeys.has(key)) this.#violate("early-id", `partition ${partition} holds ${key}`);
@@ -78,15 +83,19 @@ export class World implements WindowObserver {
     this.violations.push({ rule, detail });
   }
 
+  #committedOf(partition: number): Set<Position> {
+    const known = this.#committed.get(partition) ?? new Set([START_POSITION]);
+    this.#committed.set(partition, known);
+    return known;
+  }
+
   #learnCommits(): void {
     const keys = new DedupeKeyMaker();
     const target = Buffer.alloc(12);
     for (const entry of this.commits().slice(this.#seenCommits)) {
       this.#seenCommits += 1;
-      for (const [partition, positions] of this.#committed.entries()) {
-        const move = entry.moves[partitionKey(this.stream.streamId, partition)];
-        if (move) positions.add(move.to);
-      }
+      for (const [key, move] of Object.entries(entry.moves))
+        this.#committedOf(partitionOfKey(key).partition).add(move.to);
       for (const { name, adds } of Object.values(entry.tables)) {
         for (const { path } of adds) {
           const object = this.store.objects.get(`${name}/${path}`);

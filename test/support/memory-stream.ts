@@ -63,7 +63,7 @@ export class MemoryStream {
   readonly #waiting = new Set<() => void>();
   /** Of a stream that can be divided. */
   readonly #ranges: RangePartition[] | null;
-  map: PartitionMap;
+  partitions: PartitionMap;
 
   constructor(options: MemoryStreamOptions = {}) {
     const { partitionCount = 4 } = options;
@@ -71,7 +71,7 @@ export class MemoryStream {
     this.#now = options.now ?? Date.now;
     this.#partitions = Array.from({ length: partitionCount }, emptyPartition);
     this.#ranges = options.isDivisible ? evenRanges(partitionCount) : null;
-    this.map = this.#ranges ? rangePartitions(this.#ranges) : fixedPartitions(partitionCount);
+    this.partitions = this.#ranges ? rangePartitions(this.#ranges) : fixedPartitions(partitionCount);
   }
 
   open(): FixedStreamLog {
@@ -129,7 +129,7 @@ export class MemoryStream {
     const ranges = this.#ranges as RangePartition[];
     ranges.push({ partition: ranges.length, parents, isOpen: true, firstHash, lastHash });
     this.#partitions.push(emptyPartition());
-    this.map = rangePartitions(ranges);
+    this.partitions = rangePartitions(ranges);
     for (const wake of this.#waiting) wake();
   }
 
@@ -199,7 +199,7 @@ class MemoryStreamHandle implements FixedStreamLog {
     this.#stream = stream;
     this.streamId = stream.streamId;
     this.partitionCount = partitionCount;
-    this.partitions = stream.map;
+    this.partitions = stream.partitions;
   }
 
   onPartitionsChange(listener: () => void): void {
@@ -252,8 +252,8 @@ class MemoryStreamHandle implements FixedStreamLog {
 
   /** A process learns of a division when it next has to do with the stream. */
   #lookForPartitions(): void {
-    if (this.partitions === this.#stream.map) return;
-    this.partitions = this.#stream.map;
+    if (this.partitions === this.#stream.partitions) return;
+    this.partitions = this.#stream.partitions;
     for (const listener of this.#onPartitionsChange) listener();
   }
 
