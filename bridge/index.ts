@@ -75,9 +75,9 @@ export { type KinesisConfig, kinesisConfigSchema } from "./streams/kinesis/kines
 export {
   type KinesisStream,
   type KinesisStreamOptions,
-  type KinesisStreamStatus,
   openKinesisStream,
 } from "./streams/kinesis/kinesis-stream.ts";
+export type { KinesisStreamStatus } from "./streams/kinesis/kinesis-stream-status.ts";
 export { type KinesisTarget, kinesisTargetOf } from "./streams/kinesis/kinesis-url.ts";
 export {
   type CreateRedisStreamOptions,

@@ -1,9 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { BridgeError } from "../../errors.ts";
-import type { KinesisConfig } from "./kinesis-config.ts";
+import { type KinesisConfig, kinesisConfigOf } from "./kinesis-config.ts";
 import { KinesisConnection } from "./kinesis-connection.ts";
 import { isPassing } from "./kinesis-error.ts";
-import { kinesisConfigOf } from "./kinesis-stream.ts";
 import type { KinesisTarget } from "./kinesis-url.ts";
 import { descriptionOf, faultOf } from "./stream-description.ts";
 

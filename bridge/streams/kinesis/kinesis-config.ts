@@ -1,4 +1,5 @@
 import { type Static, Type } from "@sinclair/typebox";
+import { Value } from "@sinclair/typebox/value";
 
 const mib = 1024 * 1024;
 
@@ -77,3 +78,12 @@ export const kinesisConfigSchema = Type.Object(
 );
 
 export type KinesisConfig = Readonly<Static<typeof kinesisConfigSchema>>;
+
+/** Defaults for what is not given. */
+export function kinesisConfigOf(options: Partial<KinesisConfig>): KinesisConfig {
+  const names = Object.keys(kinesisConfigSchema.properties);
+  const given = Object.entries(options).filter(
+    ([name, value]) => names.includes(name) && value !== undefined,
+  );
+  return { ...Value.Create(kinesisConfigSchema), ...Object.fromEntries(given) };
+}

@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from "prom-client";
-import type { KinesisStreamStatus } from "./kinesis-stream.ts";
+import type { KinesisStreamStatus } from "./kinesis-stream-status.ts";
 
 /** Recorded per call, not per message. */
 export interface KinesisStreamMetrics {

@@ -1,14 +1,14 @@
-import { Value } from "@sinclair/typebox/value";
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import { BridgeError } from "../../errors.ts";
 import type { PartitionMap } from "../partition-map.ts";
 import type { PartitionState, Position, StreamEntry, StreamLog } from "../stream-log.ts";
 import { KinesisAppender } from "./kinesis-appender.ts";
-import { type KinesisConfig, kinesisConfigSchema } from "./kinesis-config.ts";
+import { type KinesisConfig, kinesisConfigOf } from "./kinesis-config.ts";
 import { KinesisConnection } from "./kinesis-connection.ts";
 import { KinesisReader } from "./kinesis-reader.ts";
 import { createKinesisStreamMetrics, type KinesisStreamMetrics } from "./kinesis-stream-metrics.ts";
+import type { KinesisStreamStatus } from "./kinesis-stream-status.ts";
 import type { KinesisTarget } from "./kinesis-url.ts";
 import { compareSequenceNumbers } from "./sequence-number.ts";
 import { StreamWatch } from "./stream-watch.ts";
@@ -26,23 +26,6 @@ export interface KinesisStreamOptions extends Partial<KinesisConfig> {
   readonly monotonicMs?: () => number;
   /** Called when the stream is gone or was replaced (STREAM_GAP); appends reject from then on. */
   readonly onLost?: (error: BridgeError) => void;
-}
-
-export interface KinesisStreamStatus {
-  readonly region: string;
-  readonly streamName: string;
-  readonly mode: "PROVISIONED" | "ON_DEMAND";
-  readonly encryption: "NONE" | "KMS";
-  readonly retentionMs: number;
-  readonly openShards: number;
-  /** By how much what was read last is older than the newest record, of the shard where that is the most; 0 where none is read. */
-  readonly behindMs: number;
-  /** Reading is behind by more than half of the retention: what is not read in time is lost. */
-  readonly isRetentionEndangered: boolean;
-  /** What somebody should look at. */
-  readonly warnings: readonly string[];
-  /** Why nothing is appended now; null = it is. */
-  readonly held: { readonly code: string; readonly message: string } | null;
 }
 
 /** A stream in Amazon Kinesis Data Streams; any number of processes append and read. */
@@ -66,15 +49,6 @@ export async function openKinesisStream(options: KinesisStreamOptions): Promise<
     connection.close();
     throw error;
   }
-}
-
-/** Defaults for what is not given. */
-export function kinesisConfigOf(options: Partial<KinesisConfig>): KinesisConfig {
-  const names = Object.keys(kinesisConfigSchema.properties);
-  const given = Object.entries(options).filter(
-    ([name, value]) => names.includes(name) && value !== undefined,
-  );
-  return { ...Value.Create(kinesisConfigSchema), ...Object.fromEntries(given) };
 }
 
 class ShardedStream implements KinesisStream {

@@ -4,8 +4,7 @@ import type { PutRecordsRequestEntry, PutRecordsResultEntry } from "@aws-sdk/cli
 import fc from "fast-check";
 import { BridgeError } from "../../../bridge/errors.ts";
 import { KinesisAppender } from "../../../bridge/streams/kinesis/kinesis-appender.ts";
-import type { KinesisConfig } from "../../../bridge/streams/kinesis/kinesis-config.ts";
-import { kinesisConfigOf } from "../../../bridge/streams/kinesis/kinesis-stream.ts";
+import { type KinesisConfig, kinesisConfigOf } from "../../../bridge/streams/kinesis/kinesis-config.ts";
 import { type Shard, shardsOf } from "../../../bridge/streams/kinesis/shard.ts";
 
 type Answer = (
