@@ -220,10 +220,11 @@ export abstract class HttpFaultProxy {
   }
 }
 
-function send(response: ServerResponse, { status, headers, body }: HttpAnswer): void {
+function send(response: ServerResponse, { status, headers, body, cutAfterBytes }: HttpAnswer): void {
   const { "transfer-encoding": _, ...rest } = headers;
   // The answer to a HEAD has the length of a body that it lacks.
   const length: OutgoingHttpHeaders = response.req.method === "HEAD" ? {} : { "content-length": body.length };
   response.writeHead(status, { ...rest, ...length });
-  response.end(body);
+  if (cutAfterBytes === undefined) response.end(body);
+  else response.write(body.subarray(0, cutAfterBytes), () => response.socket?.resetAndDestroy());
 }

@@ -19,6 +19,8 @@ export interface HttpAnswer {
   readonly status: number;
   readonly headers: OutgoingHttpHeaders;
   readonly body: Buffer;
+  /** Where set, the connection is reset after so much of the body. */
+  readonly cutAfterBytes?: number;
 }
 
 /** `reset`: the connection is reset without an answer; `silence`: it stays open, and never gets one. */
@@ -137,6 +139,18 @@ export class HeldCalls implements HttpFault {
     for (const call of this.#held.splice(0)) answers.push(await call.forward());
     return answers;
   }
+}
+
+/** The connection is reset in the middle of the answer's body. */
+export function cutAnswer(): HttpFault {
+  return {
+    name: "cutAnswer",
+    strike: async (call) => {
+      const answer = await call.forward();
+      if (answer.body.length < 2) return { unharmed: answer };
+      return { ...answer, cutAfterBytes: answer.body.length >> 1 };
+    },
+  };
 }
 
 /** As a captive portal (200) or a load balancer without servers (502, 503) answers. */
