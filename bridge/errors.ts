@@ -29,6 +29,18 @@ export const bridgeErrorCodes = [
   "STORE_UNAVAILABLE",
   "STORE_FULL",
   "STORE_PATH_INVALID",
+  // s3: a URL that names no lake, or holds credentials; none found; refused; no such bucket; in another region; a call that these
+  // credentials may not make; clocks too far apart; whoever answers is no S3; a server that ignores conditions; any other refusal
+  "S3_URL_INVALID",
+  "S3_CREDENTIALS_MISSING",
+  "S3_CREDENTIALS_REFUSED",
+  "S3_BUCKET_MISSING",
+  "S3_REGION_WRONG",
+  "S3_DENIED",
+  "S3_CLOCK_SKEW",
+  "S3_NOT_S3",
+  "S3_UNCONDITIONAL",
+  "S3_REFUSED",
   // lake: there is none; written by a newer Tidegate; a file of it does not hold what it must
   "LAKE_MISSING",
   "LAKE_VERSION",

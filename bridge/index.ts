@@ -47,9 +47,11 @@ export { createTablePublisher, type TablePublisherOptions } from "./storage/delt
 export { type CommitLogOptions, type LakeCommitLog, openCommitLog } from "./storage/lake-commit-log.ts";
 export { createSeedSource } from "./storage/lake-seed-source.ts";
 export { openLocalStore } from "./storage/local/local-store.ts";
-export type { ObjectStore } from "./storage/object-store.ts";
+export type { CopyProgress, LocalCopies, ObjectStore } from "./storage/object-store.ts";
 export { createParquetBatchWriter, type ParquetBatchWriterOptions } from "./storage/parquet/batch-writer.ts";
 export { type QueryOptions, type QueryResult, runQuery } from "./storage/parquet/run-query.ts";
+export { openS3Store, type S3StoreOptions } from "./storage/s3/open-s3-store.ts";
+export { type S3Config, s3ConfigSchema } from "./storage/s3/s3-config.ts";
 export type { SeedSource, TablePublisher } from "./storage/seed-source.ts";
 export { readTableSnapshots, type TableSnapshot } from "./storage/table-snapshots.ts";
 export { type TablesConfig, tablesConfigSchema } from "./storage/tables-config.ts";

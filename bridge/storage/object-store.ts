@@ -5,6 +5,19 @@ export interface StoredObject {
   readonly modifiedAtMs: number;
 }
 
+/** Objects as files on a local disk, for engines that read nothing else; theirs until `release`. */
+export interface LocalCopies {
+  /** Absolute path of the file with this object's bytes. */
+  location(path: string): string;
+  /** The folder below which they all are. */
+  readonly folder: string;
+  /** Ends their use; whatever was copied for it goes away. Never rejects. */
+  release(): Promise<void>;
+}
+
+/** How far the copying is: files that are there, and bytes that were downloaded for them. */
+export type CopyProgress = (progress: { readonly files: number; readonly bytes: number }) => void;
+
 /**
  * PORT: the lake's files. Everything that resolved survives a power cut (data, name and folder entries).
  * Paths are relative to the lake's root, `/`-separated, without `..`.
@@ -23,12 +36,19 @@ export interface ObjectStore {
   readonly stagingFolder: string;
   /** Moves a finished local file to `path` (a fresh, unique name), durably. Returns its size. The local file is gone afterwards. */
   importFile(localFile: string, path: string): Promise<{ bytes: number }>;
-  /** A location that DuckDB can read (`/abs/path` or `s3://…`). */
-  readableLocation(path: string): string;
+  /**
+   * The objects as local files: themselves where the lake is on this disk, else copies.
+   * Rejects with LAKE_DAMAGED where one of them is not there, and with STORE_FULL where this disk has no room.
+   */
+  localCopies(paths: readonly string[], onProgress?: CopyProgress): Promise<LocalCopies>;
+  /** null = `localCopies` copies nothing; else how many bytes one call should ask for at most. */
+  readonly copyMaxBytes: number | null;
   /** Objects whose path starts with `prefix`, in lexicographic order; `after` skips paths up to and including it. */
   list(prefix: string, options?: { after?: string }): AsyncIterable<StoredObject>;
   /** Idempotent. */
   delete(path: string): Promise<void>;
+  /** Removes what imports that never ended left behind more than 24 h ago; returns how many there were. */
+  removeLeftovers(): Promise<number>;
   /** Free bytes for new objects, or null where the store has no such bound. */
   freeBytes(): Promise<number | null>;
 }

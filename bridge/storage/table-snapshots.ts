@@ -9,6 +9,7 @@ import { openTopicCatalog } from "./topic-versions.ts";
 export interface SnapshotFile {
   /** Path in the store. */
   readonly path: string;
+  readonly bytes: number;
   readonly partitionValues: Readonly<Record<string, string | null>>;
 }
 
@@ -63,8 +64,9 @@ async function readSnapshot(store: ObjectStore, name: string): Promise<TableSnap
   const columns = schemaFields(name, state.metaData).flatMap((field) =>
     typeof field.type === "string" ? [{ name: field.name, type: field.type }] : [],
   );
-  const files = (await table.files()).map(({ path, partitionValues }) => ({
+  const files = (await table.files()).map(({ path, size, partitionValues }) => ({
     path: `${name}/${decodePath(path)}`,
+    bytes: size,
     partitionValues,
   }));
   return { name, version: state.version, columns, partitionColumns: state.metaData.partitionColumns, files };

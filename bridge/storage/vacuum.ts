@@ -58,7 +58,10 @@ export async function vacuum(options: VacuumOptions): Promise<VacuumReport> {
     report.orphans++;
     report.orphanBytes += bytes;
   }
-  if (!options.isDryRun) await deleteObjects(store, [...candidates.keys()]);
+  if (!options.isDryRun) {
+    await deleteObjects(store, [...candidates.keys()]);
+    await store.removeLeftovers();
+  }
   logger.info({ event: "vacuum.done", isDryRun: options.isDryRun ?? false, ...report }, "unreferenced files");
   return report;
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { ObjectStore, StoredObject } from "../../bridge/storage/object-store.ts";
@@ -108,6 +108,33 @@ export function objectStoreContract(name: string, open: () => Promise<StoreUnder
       await store.put("large", large);
       assert.equal((await store.get("empty"))?.length, 0);
       assert.ok(Buffer.from((await store.get("large")) ?? []).equals(large));
+    }));
+
+  test(`${name}: objects can be read as local files until they are released`, () =>
+    withStore(async ({ store, reopen }) => {
+      const paths = [1, 2, 3].map(
+        (hour) => `t/event_hour=${hour}/0000000${hour}-0000-4000-8000-000000000000.parquet`,
+      );
+      for (const path of paths) await store.put(path, text(`rows of ${path}`));
+      const seen: number[] = [];
+      const copies = await (await reopen()).localCopies(paths, ({ files }) => seen.push(files));
+      const again = await store.localCopies(paths.slice(1));
+      for (const path of paths) {
+        assert.equal(readFileSync(copies.location(path), "utf8"), `rows of ${path}`);
+        assert.ok(copies.location(path).startsWith(copies.folder));
+      }
+      await copies.release();
+      for (const path of paths.slice(1))
+        assert.equal(readFileSync(again.location(path), "utf8"), `rows of ${path}`);
+      await again.release();
+      if (store.copyMaxBytes !== null) {
+        assert.equal(existsSync(copies.location(paths[0] ?? "")), false);
+        await assert.rejects(store.localCopies(["t/never-was.parquet"]), { code: "LAKE_DAMAGED" });
+        assert.deepEqual(
+          readdirSync(store.stagingFolder).filter((entry) => entry.startsWith("copies-")),
+          [],
+        );
+      }
     }));
 
   test(`${name}: paths that leave the lake are refused with STORE_PATH_INVALID`, () =>

@@ -24,7 +24,9 @@ export function gatedStore(scheduler: Scheduler, process: Process, store: Object
     put: (path, bytes) => call("put", path, () => store.put(path, bytes)),
     putIfAbsent: (path, bytes) => call("putIfAbsent", path, () => store.putIfAbsent(path, bytes)),
     importFile: (file, path) => call("importFile", path, () => store.importFile(file, path)),
-    readableLocation: (path) => store.readableLocation(path),
+    copyMaxBytes: store.copyMaxBytes,
+    localCopies: (paths) => store.localCopies(paths),
+    removeLeftovers: async () => 0,
     async *list(prefix, options) {
       yield* await call("list", prefix, async () => {
         const found: StoredObject[] = [];

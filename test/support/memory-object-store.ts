@@ -1,9 +1,14 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BridgeError } from "../../bridge/errors.ts";
 import { checkObjectPath } from "../../bridge/storage/object-path.ts";
-import type { ObjectStore, StoredObject } from "../../bridge/storage/object-store.ts";
+import type {
+  CopyProgress,
+  LocalCopies,
+  ObjectStore,
+  StoredObject,
+} from "../../bridge/storage/object-store.ts";
 
 export type StoreOperation = "get" | "put" | "putIfAbsent" | "importFile" | "list" | "delete";
 
@@ -28,6 +33,7 @@ function unavailable(operation: StoreOperation, path: string): BridgeError {
 /** An object store in memory with injectable faults. Two of them over one `objects` map are two processes on one lake. */
 export class MemoryObjectStore implements ObjectStore {
   readonly url = "s3://memory";
+  readonly copyMaxBytes = 2 ** 30;
   readonly objects: Map<string, { bytes: Uint8Array; modifiedAtMs: number }>;
   readonly #options: MemoryStoreOptions;
   #folder: string | undefined;
@@ -76,9 +82,21 @@ export class MemoryObjectStore implements ObjectStore {
     });
   }
 
-  /** Nothing outside this process can read these objects. */
-  readableLocation(path: string): string {
-    return `memory://${path}`;
+  async localCopies(paths: readonly string[], onProgress?: CopyProgress): Promise<LocalCopies> {
+    const folder = mkdtempSync(join(this.stagingFolder, "copies-"));
+    const location = (path: string) => join(folder, String(paths.indexOf(path)));
+    const release = async () => rmSync(folder, { recursive: true, force: true });
+    for (const path of paths) {
+      const bytes = await this.get(path);
+      if (bytes !== null) {
+        writeFileSync(location(path), bytes);
+        onProgress?.({ files: paths.indexOf(path) + 1, bytes: bytes.length });
+        continue;
+      }
+      await release();
+      throw new BridgeError("LAKE_DAMAGED", `${path} is not there`, { retryable: false });
+    }
+    return { location, folder, release };
   }
 
   async *list(prefix: string, options: { after?: string } = {}): AsyncGenerator<StoredObject> {
@@ -97,6 +115,10 @@ export class MemoryObjectStore implements ObjectStore {
     return this.#call("delete", path, () => {
       this.objects.delete(path);
     });
+  }
+
+  async removeLeftovers(): Promise<number> {
+    return 0;
   }
 
   async freeBytes(): Promise<null> {

@@ -3,7 +3,7 @@ import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { BridgeError } from "../../errors.ts";
 import { checkObjectPath, STAGING } from "../object-path.ts";
-import type { ObjectStore, StoredObject } from "../object-store.ts";
+import type { LocalCopies, ObjectStore, StoredObject } from "../object-store.ts";
 import { errorCode, type FileSystem, nodeFileSystem } from "./file-system.ts";
 import { ownStagingFolderName, removeStagingLeftovers } from "./staging-folder.ts";
 
@@ -25,6 +25,7 @@ function isOfLink(error: unknown): boolean {
 class LocalStore implements ObjectStore {
   readonly url: string;
   readonly stagingFolder: string;
+  readonly copyMaxBytes = null;
   readonly #root: string;
   readonly #files: FileSystem;
   /** Folders whose own entry, and those of all folders above, are known to be on the disk. */
@@ -98,8 +99,12 @@ class LocalStore implements ObjectStore {
     });
   }
 
-  readableLocation(path: string): string {
-    return this.#locate(path);
+  async localCopies(): Promise<LocalCopies> {
+    return {
+      location: (path) => this.#locate(path),
+      folder: this.#root,
+      release: async () => {},
+    };
   }
 
   async *list(prefix: string, options: { after?: string } = {}): AsyncGenerator<StoredObject> {
@@ -114,6 +119,11 @@ class LocalStore implements ObjectStore {
       const wasThere = (await absentAsNull(this.#files.unlink(file))) !== null;
       if (wasThere) await this.#flush(dirname(file));
     });
+  }
+
+  async removeLeftovers(): Promise<number> {
+    // Dead processes' folders go when a store is opened.
+    return 0;
   }
 
   freeBytes(): Promise<number> {

@@ -6,25 +6,27 @@ import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duck
 
 const memoryLimitBytes = 256 * 1024 * 1024;
 
-/** Opens a database for one checkpoint, and closes it after `work`. */
+/** Opens a database for one checkpoint, and closes it after `work`, which is given the SQL that reads the files of `paths`. */
 export async function withCheckpointDatabase<Result>(
   store: ObjectStore,
-  work: (duckdb: Duckdb) => Promise<Result>,
+  paths: readonly string[],
+  work: (duckdb: Duckdb, source: string) => Promise<Result>,
 ): Promise<Result> {
   const spillFolder = join(store.stagingFolder, `spill-${randomUUID()}`);
-  const duckdb = await openDuckdb({ memoryLimitBytes, spillFolder, threads: 1 });
+  const copies = await store.localCopies(paths);
   try {
-    return await work(duckdb);
+    const duckdb = await openDuckdb({ memoryLimitBytes, spillFolder, threads: 1 });
+    try {
+      const locations = paths.map((path) => quoteText(copies.location(path)));
+      return await work(duckdb, `read_parquet([${locations.join(", ")}], union_by_name = true)`);
+    } finally {
+      await duckdb.close();
+    }
   } catch (error) {
     throw translateDuckdbError(error, "reading or writing a checkpoint");
   } finally {
-    await duckdb.close();
+    await copies.release();
   }
-}
-
-export function checkpointSource(store: ObjectStore, paths: readonly string[]): string {
-  const locations = paths.map((path) => quoteText(store.readableLocation(path)));
-  return `read_parquet([${locations.join(", ")}], union_by_name = true)`;
 }
 
 /** The kinds of actions for which the file has a column: other writers leave out what they have none of. */
@@ -39,8 +41,7 @@ export async function readCheckpointHead(
   store: ObjectStore,
   paths: readonly string[],
 ): Promise<DeltaAction[]> {
-  return withCheckpointDatabase(store, async (duckdb) => {
-    const source = checkpointSource(store, paths);
+  return withCheckpointDatabase(store, paths, async (duckdb, source) => {
     const kinds = (await checkpointKinds(duckdb, source)).filter(
       (kind) => kind !== "add" && kind !== "remove",
     );
@@ -59,8 +60,7 @@ export async function readCheckpointActions(
   paths: readonly string[],
   kind: "add" | "remove",
 ): Promise<DeltaAction[]> {
-  return withCheckpointDatabase(store, async (duckdb) => {
-    const source = checkpointSource(store, paths);
+  return withCheckpointDatabase(store, paths, async (duckdb, source) => {
     if (!(await checkpointKinds(duckdb, source)).includes(kind)) return [];
     const result = await duckdb.connection.runAndReadAll(
       `SELECT to_json({"${kind}": "${kind}"})::VARCHAR FROM ${source} WHERE "${kind}" IS NOT NULL`,

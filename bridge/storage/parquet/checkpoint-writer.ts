@@ -3,7 +3,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DeltaAction } from "../delta/delta-actions.ts";
 import type { ObjectStore } from "../object-store.ts";
-import { checkpointKinds, checkpointSource, withCheckpointDatabase } from "./checkpoint-reader.ts";
+import { checkpointKinds, withCheckpointDatabase } from "./checkpoint-reader.ts";
 import { type Duckdb, quoteText } from "./duckdb.ts";
 
 const textMap = "MAP(VARCHAR, VARCHAR)";
@@ -80,8 +80,8 @@ export async function writeCheckpointFile(
       changedFile,
       content.changedPaths.map((path) => `${JSON.stringify({ path })}\n`).join(""),
     );
-    return await withCheckpointDatabase(store, async (duckdb) => {
-      await copyCheckpoint(duckdb, store, content, { localFile, actionsFile, changedFile });
+    return await withCheckpointDatabase(store, content.previous, async (duckdb, previous) => {
+      await copyCheckpoint(duckdb, previous, content, { localFile, actionsFile, changedFile });
       const counted = await duckdb.connection.runAndReadAll(
         `SELECT count(*), count("add") FROM read_parquet(${quoteText(localFile)})`,
       );
@@ -99,7 +99,7 @@ export async function writeCheckpointFile(
 
 async function copyCheckpoint(
   duckdb: Duckdb,
-  store: ObjectStore,
+  previous: string,
   content: CheckpointContent,
   files: { localFile: string; actionsFile: string; changedFile: string },
 ): Promise<void> {
@@ -109,8 +109,7 @@ async function copyCheckpoint(
     `SELECT ${kinds.map((kind) => `"${kind}"`).join(", ")} FROM ` +
       `read_json(${quoteText(files.actionsFile)}, format = 'newline_delimited', columns = {${jsonColumns}})`,
   ];
-  if (content.previous.length > 0)
-    selects.push(await selectPrevious(duckdb, checkpointSource(store, content.previous), content, files));
+  if (content.previous.length > 0) selects.push(await selectPrevious(duckdb, previous, content, files));
   await duckdb.connection.run(
     `COPY (${selects.join(" UNION ALL ")}) TO ${quoteText(files.localFile)} (FORMAT parquet, COMPRESSION snappy)`,
   );

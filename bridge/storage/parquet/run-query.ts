@@ -2,17 +2,19 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { type DuckDBPreparedStatement, StatementType } from "@duckdb/node-api";
 import { BridgeError } from "../../errors.ts";
-import type { ObjectStore } from "../object-store.ts";
-import { readTableSnapshots } from "../table-snapshots.ts";
+import type { LocalCopies, ObjectStore } from "../object-store.ts";
+import { readTableSnapshots, type TableSnapshot } from "../table-snapshots.ts";
 import { type Duckdb, openDuckdb, quoteText } from "./duckdb.ts";
+import { CopiedViews, type QueryProgress, showFiles } from "./query-views.ts";
 import { type ResultValue, resultValue } from "./result-value.ts";
-import { createViewSql } from "./table-view.ts";
 
 export interface QueryOptions {
   readonly store: ObjectStore;
   /** A result with more rows is refused rather than cut. */
   readonly rowsMax?: number;
   readonly memoryLimitBytes?: number;
+  /** Told of files that have to be copied to this machine first. */
+  readonly onProgress?: QueryProgress;
 }
 
 export interface QueryResult {
@@ -36,28 +38,48 @@ export async function runQuery(sql: string, options: QueryOptions): Promise<Quer
   const snapshots = await readTableSnapshots(store);
   const spillFolder = join(store.stagingFolder, `query-${randomUUID()}`);
   const duckdb = await openDuckdb({ memoryLimitBytes, spillFolder, threads: 2 });
+  let copies: LocalCopies | undefined;
   try {
-    for (const snapshot of snapshots) await duckdb.connection.run(createViewSql(store, snapshot));
-    await confine(duckdb, store);
-    return await answer(await prepareSelect(duckdb, sql), rowsMax);
+    // Where files are copied first, a name must not mean another time when it is read than when it was planned.
+    await duckdb.connection.run("BEGIN TRANSACTION");
+    if (store.copyMaxBytes === null) copies = await showFiles(duckdb, store, snapshots);
+    else copies = await showCopies(duckdb, sql, options, snapshots);
+    await confine(duckdb, [copies.folder, spillFolder]);
+    return await answer((await prepareSelect(duckdb, sql)).statement, rowsMax);
   } catch (error) {
     if (error instanceof BridgeError) throw error;
     const message = error instanceof Error ? error.message : String(error);
     throw new BridgeError("QUERY_FAILED", message, { retryable: false, cause: error });
   } finally {
     await duckdb.close();
+    await copies?.release();
   }
 }
 
-async function confine({ connection }: Duckdb, store: ObjectStore): Promise<void> {
-  const marker = "lake";
-  const root = store.readableLocation(marker).slice(0, -marker.length);
-  await connection.run(`SET allowed_directories = [${quoteText(root)}]`);
+async function showCopies(
+  duckdb: Duckdb,
+  sql: string,
+  { store, onProgress }: QueryOptions,
+  snapshots: readonly TableSnapshot[],
+): Promise<LocalCopies> {
+  const views = new CopiedViews(duckdb, store, snapshots);
+  await views.showNothing();
+  const { isExplain } = await prepareSelect(duckdb, sql);
+  return isExplain ? await store.localCopies([]) : await views.showNeeded(sql, onProgress);
+}
+
+async function confine({ connection }: Duckdb, folders: readonly string[]): Promise<void> {
+  await connection.run(
+    `SET allowed_directories = [${folders.map((folder) => quoteText(`${folder}/`)).join(", ")}]`,
+  );
   await connection.run("SET enable_external_access = false");
   await connection.run("SET lock_configuration = true");
 }
 
-async function prepareSelect({ connection }: Duckdb, sql: string): Promise<DuckDBPreparedStatement> {
+async function prepareSelect(
+  { connection }: Duckdb,
+  sql: string,
+): Promise<{ statement: DuckDBPreparedStatement; isExplain: boolean }> {
   if (sql.trim() === "") throw refused("there is no statement");
   const statements = await connection.extractStatements(sql);
   if (statements.count !== 1) throw refused(`one statement at a time, not ${statements.count}`);
@@ -69,7 +91,7 @@ async function prepareSelect({ connection }: Duckdb, sql: string): Promise<DuckD
     throw refused(
       "only SELECT (and DESCRIBE, SHOW, SUMMARIZE, EXPLAIN without ANALYZE): the tables are read-only here",
     );
-  return statement;
+  return { statement, isExplain };
 }
 
 async function answer(statement: DuckDBPreparedStatement, rowsMax: number): Promise<QueryResult> {

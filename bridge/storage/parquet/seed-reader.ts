@@ -2,14 +2,15 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { DuckDBDataChunk } from "@duckdb/node-api";
 import { SDK_MESSAGE_ID_BYTES } from "../../../devices/protocol/message-id.ts";
-import type { ObjectStore } from "../object-store.ts";
+import type { LocalCopies, ObjectStore } from "../object-store.ts";
 import type { SeedRows } from "../seed-source.ts";
 import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
 import { columnsPerPieced, PiecedColumn, piecedColumn } from "./seed-chunk.ts";
 
 const memoryLimitBytes = 256 * 1024 * 1024;
-/** Files per query: each open file costs memory for its footer. */
+/** Files per query: each open file costs memory for its footer, and room on this disk where it has to be copied. */
 const filesPerQuery = 64;
+const copiesPerQuery = 16;
 
 export interface SeedFiles {
   /** Topic id, or null where the rows say it themselves (`_quarantine`). */
@@ -26,8 +27,8 @@ export interface SeedFilter {
   readonly wholeTopics?: ReadonlySet<string>;
 }
 
-function seedQuery(store: ObjectStore, files: SeedFiles, filter: SeedFilter): string {
-  const locations = files.paths.map((path) => quoteText(store.readableLocation(path)));
+function seedQuery(files: SeedFiles, copies: LocalCopies, filter: SeedFilter): string {
+  const locations = files.paths.map((path) => quoteText(copies.location(path)));
   const columns = [
     piecedColumn("encode(device_id)"),
     piecedColumn("message_id"),
@@ -61,11 +62,17 @@ export async function* readSeedRows(
   if (groups.length === 0) return;
   const spillFolder = join(store.stagingFolder, `spill-${randomUUID()}`);
   const duckdb = await openDuckdb({ memoryLimitBytes, spillFolder, threads: 1 });
+  const filesAtOnce = store.copyMaxBytes === null ? filesPerQuery : copiesPerQuery;
   try {
     for (const group of groups)
-      for (let start = 0; start < group.paths.length; start += filesPerQuery) {
-        const paths = group.paths.slice(start, start + filesPerQuery);
-        yield* readGroup(duckdb, seedQuery(store, { ...group, paths }, filter), group.topicId);
+      for (let start = 0; start < group.paths.length; start += filesAtOnce) {
+        const paths = group.paths.slice(start, start + filesAtOnce);
+        const copies = await store.localCopies(paths);
+        try {
+          yield* readGroup(duckdb, seedQuery({ ...group, paths }, copies, filter), group.topicId);
+        } finally {
+          await copies.release();
+        }
       }
   } catch (error) {
     throw translateDuckdbError(error, "reading ids from Parquet files");

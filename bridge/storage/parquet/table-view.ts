@@ -1,4 +1,3 @@
-import type { ObjectStore } from "../object-store.ts";
 import type { SnapshotFile, TableSnapshot } from "../table-snapshots.ts";
 import { quoteName, quoteText } from "./duckdb.ts";
 
@@ -26,12 +25,17 @@ function sqlType(deltaType: string): string {
  * A view of a table's live files. Columns and types come from the Delta schema, partition values from the Delta log, never from a
  * file or its path: a file that lacks a column shows nulls.
  */
-export function createViewSql(store: ObjectStore, snapshot: TableSnapshot): string {
+export function createViewSql(snapshot: TableSnapshot, sources: readonly FileSource[]): string {
   const selects =
-    snapshot.files.length === 0
-      ? [emptySelect(snapshot)]
-      : filesByPartition(snapshot.files).map((files) => selectFiles(store, snapshot, files));
-  return `CREATE VIEW ${quoteName(snapshot.name)} AS ${selects.join(" UNION ALL ")}`;
+    sources.length === 0 ? [emptySelect(snapshot)] : sources.map((source) => selectFrom(snapshot, source));
+  return `CREATE OR REPLACE VIEW ${quoteName(snapshot.name)} AS ${selects.join(" UNION ALL ")}`;
+}
+
+/** Files with the same partition values, and what stands for their rows in SQL. */
+export interface FileSource {
+  readonly files: readonly SnapshotFile[];
+  /** A table name or function. */
+  readonly from: string;
 }
 
 function emptySelect({ columns }: TableSnapshot): string {
@@ -39,7 +43,7 @@ function emptySelect({ columns }: TableSnapshot): string {
   return `SELECT ${nulls.join(", ")} WHERE false`;
 }
 
-function filesByPartition(files: readonly SnapshotFile[]): SnapshotFile[][] {
+export function filesByPartition(files: readonly SnapshotFile[]): SnapshotFile[][] {
   const groups = new Map<string, SnapshotFile[]>();
   for (const file of files) {
     const key = JSON.stringify(Object.entries(file.partitionValues).sort());
@@ -50,19 +54,33 @@ function filesByPartition(files: readonly SnapshotFile[]): SnapshotFile[][] {
   return [...groups.values()];
 }
 
-function selectFiles(store: ObjectStore, snapshot: TableSnapshot, files: readonly SnapshotFile[]): string {
+function selectFrom(snapshot: TableSnapshot, { files, from }: FileSource): string {
   const values = files[0]?.partitionValues ?? {};
   const isPartition = new Set(snapshot.partitionColumns);
-  const inFiles = snapshot.columns.filter(({ name }) => !isPartition.has(name));
-  const schema = inFiles.map(
-    ({ name, type }) =>
-      `${quoteText(name)}: {name: ${quoteText(name)}, type: ${quoteText(sqlType(type))}, default_value: NULL}`,
-  );
   const columns = snapshot.columns.map(({ name, type }) =>
     isPartition.has(name) ? `${literal(values[name], type)} AS ${quoteName(name)}` : quoteName(name),
   );
-  const locations = files.map(({ path }) => quoteText(store.readableLocation(path)));
-  return `SELECT ${columns.join(", ")} FROM read_parquet([${locations.join(", ")}], schema = MAP {${schema.join(", ")}})`;
+  return `SELECT ${columns.join(", ")} FROM ${from}`;
+}
+
+/** Reads files of the table from the places given. */
+export function readFilesSql(snapshot: TableSnapshot, locations: readonly string[]): string {
+  const schema = fileColumns(snapshot).map(
+    ({ name, type }) =>
+      `${quoteText(name)}: {name: ${quoteText(name)}, type: ${quoteText(sqlType(type))}, default_value: NULL}`,
+  );
+  return `read_parquet([${locations.map(quoteText).join(", ")}], schema = MAP {${schema.join(", ")}})`;
+}
+
+/** An empty table with the columns of the table's files. */
+export function createEmptyTableSql(snapshot: TableSnapshot, table: string): string {
+  const columns = fileColumns(snapshot).map(({ name, type }) => `${quoteName(name)} ${sqlType(type)}`);
+  return `CREATE TABLE ${table} (${columns.join(", ")})`;
+}
+
+function fileColumns({ columns, partitionColumns }: TableSnapshot): TableSnapshot["columns"] {
+  const isPartition = new Set(partitionColumns);
+  return columns.filter(({ name }) => !isPartition.has(name));
 }
 
 function literal(value: string | null | undefined, type: string): string {

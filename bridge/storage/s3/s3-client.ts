@@ -1,0 +1,93 @@
+import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
+import type { S3Config } from "./s3-config.ts";
+import { httpStatusOf, s3FaultName } from "./s3-error.ts";
+import type { S3Metrics } from "./s3-metrics.ts";
+import type { S3Target } from "./s3-url.ts";
+
+export interface S3ClientOptions {
+  readonly target: S3Target;
+  readonly config: S3Config;
+  readonly metrics: S3Metrics;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** Two doors to one bucket: `single` makes each request once, `uploads` makes those again that may be repeated blindly. */
+export interface S3Clients {
+  readonly single: S3Client;
+  readonly uploads: S3Client;
+  close(): void;
+}
+
+export function createS3Clients(options: S3ClientOptions): S3Clients {
+  const single = createClient(options, 1);
+  const uploads = createClient(options, options.config.attempts);
+  return {
+    single,
+    uploads,
+    close: () => {
+      single.destroy();
+      uploads.destroy();
+    },
+  };
+}
+
+function createClient(
+  { target, config, metrics, environment }: S3ClientOptions,
+  maxAttempts: number,
+): S3Client {
+  // The locked version runs on the Node that it is tested with; a warning in every process of ours mends nothing.
+  process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
+  const { endpoint, isPathStyle } = target;
+  const region = target.region ?? (endpoint === undefined ? undefined : regionBeside(environment));
+  const checksums = config.checksums === "crc32" ? "WHEN_SUPPORTED" : "WHEN_REQUIRED";
+  const settings: S3ClientConfig = {
+    forcePathStyle: isPathStyle,
+    maxAttempts,
+    requestChecksumCalculation: checksums,
+    responseChecksumValidation: checksums,
+    // A request that goes to another region than was said is another's mistake to make.
+    followRegionRedirects: false,
+    requestHandler: {
+      connectionTimeout: config.connectTimeoutMs,
+      requestTimeout: config.timeoutMs,
+      throwOnRequestTimeout: true,
+    },
+    ...(region === undefined ? {} : { region }),
+    ...(endpoint === undefined ? {} : { endpoint }),
+  };
+  const client = new S3Client(settings);
+  count(client, metrics);
+  return client;
+}
+
+/** Servers other than AWS have one region, by whatever name. */
+function regionBeside(environment: S3ClientOptions["environment"]): string {
+  return environment["AWS_REGION"] ?? environment["AWS_DEFAULT_REGION"] ?? "us-east-1";
+}
+
+/** Counts each request as it goes over the wire, also those that the SDK makes by itself. */
+function count(client: S3Client, metrics: S3Metrics): void {
+  client.middlewareStack.add(
+    (next, context) => async (args) => {
+      const operation = (context.commandName ?? "unknown").replace(/Command$/, "");
+      const beganAtMs = performance.now();
+      const done = (outcome: string) =>
+        metrics.request(operation, outcome, (performance.now() - beganAtMs) / 1000);
+      try {
+        const result = await next(args);
+        done("ok");
+        return result;
+      } catch (error) {
+        done(outcomeOf(error));
+        throw error;
+      }
+    },
+    { step: "deserialize", name: "tidegateRequestCount", priority: "high" },
+  );
+}
+
+function outcomeOf(error: unknown): string {
+  if (s3FaultName(error) === "NoSuchKey") return "absent";
+  const status = httpStatusOf(error);
+  return status === 412 ? "exists" : status === undefined ? "no-answer" : String(status);
+}

@@ -1,0 +1,97 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { fullJitterDelayMs } from "../../../devices/protocol/backoff.ts";
+import { BridgeError } from "../../errors.ts";
+import type { S3Config } from "./s3-config.ts";
+import { s3Error } from "./s3-error.ts";
+import type { S3Target } from "./s3-url.ts";
+
+const backOff = { baseMs: 100, maxMs: 3000 };
+
+export interface S3RequestsOptions {
+  readonly target: S3Target;
+  readonly config: Pick<S3Config, "timeoutMs" | "connectTimeoutMs" | "attempts">;
+  readonly random?: () => number;
+  readonly sleep?: (delayMs: number) => Promise<unknown>;
+}
+
+/** What one request is about. */
+export interface S3Request {
+  /** As in the API: `PutObject`. */
+  readonly operation: string;
+  readonly key: string;
+  /** Default: `s3.timeoutMs`. */
+  readonly timeoutMs?: number;
+}
+
+/** Makes requests with an end: in time, a bounded number of times, with errors that say what to do. */
+export class S3Requests {
+  readonly #options: S3RequestsOptions;
+  readonly #random: () => number;
+  readonly #sleep: (delayMs: number) => Promise<unknown>;
+  #hasWorked = false;
+
+  constructor(options: S3RequestsOptions) {
+    this.#options = options;
+    this.#random = options.random ?? Math.random;
+    this.#sleep = options.sleep ?? ((delayMs) => delay(delayMs));
+  }
+
+  /** From now on whatever goes wrong was changed while we ran, and may be changed back: all of it is retryable. */
+  hasWorked(): void {
+    this.#hasWorked = true;
+  }
+
+  /** Makes a request once. An answer that takes too long is given up; what it does later is nobody's concern. */
+  async once<Output>(request: S3Request, send: (signal: AbortSignal) => Promise<Output>): Promise<Output> {
+    const { connectTimeoutMs } = this.#options.config;
+    const { timeoutMs = this.#options.config.timeoutMs } = request;
+    const aborted = new AbortController();
+    let timer: NodeJS.Timeout | undefined;
+    const deadline = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        reject(Object.assign(new Error("no answer in time"), { name: "TimeoutError" }));
+        aborted.abort();
+      }, timeoutMs + connectTimeoutMs);
+    });
+    try {
+      const sent = send(aborted.signal);
+      // What comes after the deadline is heard by nobody.
+      sent.catch(() => {});
+      return await Promise.race([sent, deadline]);
+    } catch (error) {
+      throw this.translate(error, request);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Makes a request that may be repeated until it has an outcome, or `s3.attempts` of them had none. */
+  async retried<Output>(request: S3Request, send: (signal: AbortSignal) => Promise<Output>): Promise<Output> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.once(request, send);
+      } catch (error) {
+        if (!isPassing(error) || attempt >= this.#options.config.attempts) throw error;
+        await this.pause(attempt);
+      }
+    }
+  }
+
+  /** Waits before another attempt. @param attempt How many there were. */
+  async pause(attempt: number): Promise<void> {
+    await this.#sleep(fullJitterDelayMs(attempt - 1, backOff, this.#random));
+  }
+
+  translate(cause: unknown, { operation, key }: S3Request): BridgeError {
+    const error = s3Error(cause, { target: this.#options.target, operation, key });
+    if (error.retryable || !this.#hasWorked || !error.code.startsWith("S3_")) return error;
+    return new BridgeError(error.code, error.message, { retryable: true, cause, details: error.details });
+  }
+}
+
+/** May another attempt have an outcome at once? What somebody has to mend first can wait for whoever asked. */
+export function isPassing(error: unknown): error is BridgeError {
+  return (
+    error instanceof BridgeError && (error.code === "STORE_UNAVAILABLE" || error.code === "S3_CLOCK_SKEW")
+  );
+}

@@ -1,0 +1,27 @@
+import { Value } from "@sinclair/typebox/value";
+import type { ObjectStore } from "../../bridge/storage/object-store.ts";
+import { openS3Store, type S3StoreOptions } from "../../bridge/storage/s3/open-s3-store.ts";
+import { type S3Config, s3ConfigSchema } from "../../bridge/storage/s3/s3-config.ts";
+import { parseS3Url } from "../../bridge/storage/s3/s3-url.ts";
+import type { S3TestServer } from "./s3-server.ts";
+
+/** The defaults, with short waits. */
+export function s3Config(changes: Partial<S3Config> = {}): S3Config {
+  const config = Value.Create(s3ConfigSchema) as S3Config;
+  return { ...config, timeoutMs: 1000, connectTimeoutMs: 500, ...changes };
+}
+
+/** Opens a lake on a server of this process. Credentials go into this process's environment. */
+export function openTestStore(
+  server: S3TestServer,
+  { folder, prefix, ...options }: { folder: string; prefix: string } & Partial<S3StoreOptions>,
+): Promise<ObjectStore> {
+  Object.assign(process.env, server.environment);
+  return openS3Store(parseS3Url(server.url(prefix)), {
+    config: s3Config(),
+    folder,
+    access: "write",
+    sleep: async () => {},
+    ...options,
+  });
+}
