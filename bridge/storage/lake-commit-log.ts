@@ -34,6 +34,8 @@ const snapshotAttemptsMax = 10;
 const appendAttemptsMax = 5;
 const appendBackoff = { baseMs: 50, maxMs: 2000 };
 const cachedEntriesMax = 128;
+/** Entries asked for at a time where there may be many: over a network each answer takes its time. */
+const readAhead = 16;
 /** After a pause this long the loaded state may end below entries that were pruned since; entries live for at least 7 d. */
 const startOverAfterMs = 3_600_000;
 
@@ -91,9 +93,7 @@ export class LakeCommitLog implements CommitLog {
       if (isConflict) return { outcome: "conflict" };
       const linked = linkEntry(state, entry);
       if ((await this.#create(linked)) === "taken") return { outcome: "taken" };
-      // A writer that slept for longer than entries are kept may have created one where the log had been pruned.
-      const firstKept = (await this.#newestSnapshot())?.firstKept ?? 1;
-      if (entry.number < firstKept) {
+      if (await this.#wasPruned(entry.number)) {
         this.#state = undefined;
         return { outcome: "taken" };
       }
@@ -120,6 +120,7 @@ export class LakeCommitLog implements CommitLog {
   maintain(maintenance: Maintenance): Promise<{ pruned: number }> {
     return this.#inTurn(async () => {
       const state = this.#state ?? (await this.#load());
+      if (state.number - (this.#snapshot?.number ?? 0) < entriesPerSnapshot) return { pruned: 0 };
       const last = this.#snapshot ?? (await this.#newestSnapshot());
       this.#snapshot = last;
       if (state.number - (last?.number ?? 0) < entriesPerSnapshot) return { pruned: 0 };
@@ -136,6 +137,15 @@ export class LakeCommitLog implements CommitLog {
     });
   }
 
+  /**
+   * A writer that slept for longer than entries are kept may have created one where the log had been pruned. Only after a long sleep is
+   * it worth a listing, which would cost every commit as much as the commit itself.
+   */
+  async #wasPruned(number: number): Promise<boolean> {
+    if (Math.abs(this.#now() - this.#loadedAtMs) <= startOverAfterMs) return false;
+    return number < ((await this.#newestSnapshot())?.firstKept ?? 1);
+  }
+
   async #load(): Promise<LakeState> {
     const now = this.#now();
     if (!this.#state || Math.abs(now - this.#loadedAtMs) > startOverAfterMs) await this.#start();
@@ -148,18 +158,23 @@ export class LakeCommitLog implements CommitLog {
     this.#snapshot = await this.#newestSnapshot();
     this.#state = this.#snapshot ? stateOfSnapshot(this.#snapshot) : emptyLakeState;
     this.#entries.clear();
-    await this.#advance();
+    await this.#advance(readAhead);
     await this.#refuseHole();
   }
 
-  /** Takes over entries written since, one probe at a time: a listing would cost more with each entry that is kept. */
-  async #advance(): Promise<void> {
+  /** Takes over entries written since, by probing for the next ones: a listing would cost more with each entry that is kept. */
+  async #advance(atOnce = 1): Promise<void> {
     let state = this.#state ?? emptyLakeState;
     for (;;) {
-      const entry = await this.entry(state.number + 1);
-      if (entry === null) break;
-      state = applyEntry(state, entry);
-      this.#state = state;
+      const next = state.number + 1;
+      const entries = await Promise.all(
+        Array.from({ length: atOnce }, (_, index) => this.entry(next + index)),
+      );
+      for (const entry of entries) {
+        if (entry === null) return;
+        state = applyEntry(state, entry);
+        this.#state = state;
+      }
     }
   }
 

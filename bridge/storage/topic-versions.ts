@@ -6,6 +6,7 @@ import { encodeJson, parseLakeJson } from "./lake-format.ts";
 import type { ObjectStore } from "./object-store.ts";
 
 export const TOPICS_PREFIX = "_topics/";
+const readsAtOnce = 16;
 
 /** What the bridge needs of a topic version. The file may hold more, for whoever wrote it. */
 const topicVersionSchema = Type.Object({
@@ -94,15 +95,20 @@ class StoredTopicCatalog implements LakeTopicCatalog {
   }
 
   async refresh(): Promise<void> {
-    for await (const { path } of this.#store.list(TOPICS_PREFIX)) {
-      if (this.#byPath.has(path)) continue;
-      const bytes = await this.#store.get(path);
-      if (bytes === null) continue;
-      const definition = parseTopicVersion(path, bytes);
-      this.#byPath.set(path, definition);
-      if (definition.dedupe === "exact") this.#exactTopicIds.add(definition.topicId);
-      this.#longestWindowMs = Math.max(this.#longestWindowMs, definition.dedupeWindowMs);
-    }
+    const paths: string[] = [];
+    for await (const { path } of this.#store.list(TOPICS_PREFIX))
+      if (!this.#byPath.has(path)) paths.push(path);
+    for (let start = 0; start < paths.length; start += readsAtOnce)
+      await Promise.all(paths.slice(start, start + readsAtOnce).map((path) => this.#read(path)));
+  }
+
+  async #read(path: string): Promise<void> {
+    const bytes = await this.#store.get(path);
+    if (bytes === null) return;
+    const definition = parseTopicVersion(path, bytes);
+    this.#byPath.set(path, definition);
+    if (definition.dedupe === "exact") this.#exactTopicIds.add(definition.topicId);
+    this.#longestWindowMs = Math.max(this.#longestWindowMs, definition.dedupeWindowMs);
   }
 }
 

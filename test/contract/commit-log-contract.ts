@@ -204,14 +204,43 @@ export function commitLogContract(name: string, openStore: () => Promise<CommitL
 
   test(`${name}: a writer that slept while the log was pruned beneath it does not commit`, () =>
     withLog(async (log, open) => {
+      let nowMs = Date.now();
       await fill(log, 5, 1);
-      const sleeper = await open();
+      const sleeper = await open({ now: () => nowMs });
       await sleeper.load();
       await fill(log, 300, 1);
       assert.equal((await log.maintain({ publishedUpTo: 305, retainMs: 0 })).pruned, 205);
+      // Entries are kept for 7 days.
+      nowMs += 7 * 86_400_000;
       assert.deepEqual(await sleeper.append(makeEntry(6)), { outcome: "taken" });
       assert.equal((await sleeper.load()).number, 305);
       assert.equal((await (await open()).load()).number, 305);
+    }));
+
+  test(`${name}: a commit lists nothing and asks for little`, () =>
+    withLog(async (log, open, store) => {
+      const calls: string[] = [];
+      const counted =
+        <Args extends unknown[], Result>(name: string, work: (...args: Args) => Result) =>
+        (...args: Args): Result => {
+          calls.push(name);
+          return work(...args);
+        };
+      const counting: ObjectStore = Object.create(store, {
+        list: { value: counted("list", store.list.bind(store)) },
+        get: { value: counted("get", store.get.bind(store)) },
+        putIfAbsent: { value: counted("put", store.putIfAbsent.bind(store)) },
+      });
+      await fill(log, 40);
+      const writer = await openCommitLog(counting, { create: false });
+      await writer.load();
+      calls.length = 0;
+      assert.deepEqual(await writer.append(makeEntry(41)), { outcome: "committed" });
+      await writer.load();
+      assert.deepEqual(await writer.append(makeEntry(42)), { outcome: "committed" });
+      assert.deepEqual(await writer.maintain({ publishedUpTo: 42, retainMs: 0 }), { pruned: 0 });
+      assert.deepEqual(calls, ["put", "get", "put"]);
+      assert.equal((await (await open()).load()).number, 42);
     }));
 
   test(`${name}: after more than an hour of sleep a reader starts over from the snapshot`, () =>

@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { BridgeError } from "../../bridge/errors.ts";
 import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
 import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
 import { MemoryObjectStore, type StoreFault } from "../support/memory-object-store.ts";
+import { S3TestServer } from "../support/s3-server.ts";
+import { openTestStore } from "../support/s3-store.ts";
 import { commitLogContract, fill, makeEntry } from "./commit-log-contract.ts";
 
 commitLogContract("commit log on a local store", async () => {
@@ -20,6 +22,18 @@ commitLogContract("commit log on a local store", async () => {
 commitLogContract("commit log on a memory store", async () => {
   const store = new MemoryObjectStore();
   return { store, close: async () => store.close() };
+});
+
+const server = await S3TestServer.start();
+after(() => server.close());
+let lakes = 0;
+
+commitLogContract("commit log in S3", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "tidegate-commits-"));
+  return {
+    store: await openTestStore(server, { folder, prefix: `lake-${lakes++}` }),
+    close: () => rm(folder, { recursive: true, force: true }),
+  };
 });
 
 /** A log whose next `putIfAbsent` calls meet these faults. */

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
@@ -89,9 +89,10 @@ export async function addRows(batch: BatchWriter, rows: readonly TestRow[]): Pro
 
 export async function openTestLake(
   topicVersions: readonly TopicVersion[] = [makeTopic()],
+  openStore: (folder: string) => Promise<ObjectStore> = openLocalStore,
 ): Promise<TestLake> {
   const folder = await mkdtemp(join(tmpdir(), "tidegate-lake-"));
-  const store = await openLocalStore(folder);
+  const store = await openStore(folder);
   for (const topic of topicVersions) await writeTopicVersion(store, { ...topic });
   const commitLog = await openCommitLog(store, { create: true });
   const topics = await openTopicCatalog(store);
@@ -145,7 +146,9 @@ export async function openTestLake(
       const add = table?.adds[0];
       if (!template || !table || !add) throw new Error("nothing to copy");
       const path = add.path.replace(/[^/]+\.parquet$/, `${randomUUID()}.parquet`);
-      await copyFile(join(folder, table.name, add.path), join(folder, table.name, path));
+      const bytes = await store.get(`${table.name}/${add.path}`);
+      if (bytes === null) throw new Error("nothing to copy");
+      await store.put(`${table.name}/${path}`, bytes);
       return append({ [template.key]: { ...table, adds: [{ ...add, path }] } }, add.maxIngestMs);
     },
     close: () => rm(folder, { recursive: true, force: true }),

@@ -23,6 +23,8 @@ import {
 /** After a pause this long the log may have been cleaned up beyond what was read of it. */
 const startOverAfterMs = 3_600_000;
 const entriesPerCheckpoint = 100;
+/** Entries asked for at a time where there may be many: over a network each answer takes its time. */
+const readAhead = 16;
 
 /** What the log entries after the checkpoint `base` changed; with it, the state of the table. */
 export interface DeltaState {
@@ -102,7 +104,7 @@ export class DeltaTable {
     const isFirst = this.#state === undefined || Math.abs(now - this.#loadedAtMs) > startOverAfterMs;
     const state = isFirst || !this.#state ? await this.#start() : this.#state;
     this.#state = undefined;
-    await this.#advance(state);
+    await this.#advance(state, isFirst ? readAhead : 1);
     if (isFirst) await refuseLogHole(this.#store, this.name, state.version);
     if (state.version >= 0 && !(state.protocol && state.metaData))
       throw damagedLog(logEntryPath(this.name, state.version), "no protocol or metadata up to here");
@@ -176,11 +178,16 @@ export class DeltaTable {
     }
   }
 
-  async #advance(state: DeltaState): Promise<void> {
+  async #advance(state: DeltaState, atOnce: number): Promise<void> {
     for (;;) {
-      const actions = await this.#entry(state.version + 1);
-      if (actions === null) return;
-      applyEntry(state, actions);
+      const next = state.version + 1;
+      const entries = await Promise.all(
+        Array.from({ length: atOnce }, (_, index) => this.#entry(next + index)),
+      );
+      for (const actions of entries) {
+        if (actions === null) return;
+        applyEntry(state, actions);
+      }
     }
   }
 
