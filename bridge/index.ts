@@ -49,6 +49,7 @@ export { createSeedSource } from "./storage/lake-seed-source.ts";
 export { openLocalStore } from "./storage/local/local-store.ts";
 export type { CopyProgress, LocalCopies, ObjectStore } from "./storage/object-store.ts";
 export { createParquetBatchWriter, type ParquetBatchWriterOptions } from "./storage/parquet/batch-writer.ts";
+export type { QueryProgress } from "./storage/parquet/query-views.ts";
 export { type QueryOptions, type QueryResult, runQuery } from "./storage/parquet/run-query.ts";
 export { openS3Store, type S3StoreOptions } from "./storage/s3/open-s3-store.ts";
 export { type S3Config, s3ConfigSchema } from "./storage/s3/s3-config.ts";

@@ -6,7 +6,7 @@ import { commandFlags } from "./settings/command-flags.ts";
 import { configSchema, type Settings } from "./settings/config-schema.ts";
 import { deepFreeze, readSettings } from "./settings/read-settings.ts";
 import { shownSetting } from "./settings/secrets.ts";
-import { readLakeUrl } from "./settings/service-urls.ts";
+import { type LakeTarget, lakeUrlOf, readLakeUrl } from "./settings/service-urls.ts";
 import { type Setting, settingsOf } from "./settings/settings-schema.ts";
 import {
   type ConfigFault,
@@ -27,8 +27,16 @@ export interface GatewayConfig extends Settings {
     readonly data: string;
     readonly registry: string;
     readonly stream: string;
-    readonly lake: string;
+    /** null = the lake is on no disk of this machine. */
+    readonly lake: string | null;
+    /** Files on their way to and from a lake that is elsewhere. */
+    readonly lakeFiles: string;
   };
+  readonly lakeTarget: LakeTarget;
+  /** With which every command means the same lake, wherever it is run. */
+  readonly lakeUrl: string;
+  /** Absolute; null = none. */
+  readonly configFile: string | null;
 }
 
 export interface LoadedConfig {
@@ -96,6 +104,13 @@ function meaningFaults(settings: Settings, faulty: ReadonlySet<string>): ConfigF
     faults.push({ path, value, expected, mend });
   };
   if (settings.lake?.url !== undefined) check("lake.url", settings.lake.url, readLakeUrl(settings.lake.url));
+  if (settings.s3?.kmsKeyId !== undefined && settings.s3.encryption !== "aws:kms")
+    faults.push({
+      path: "s3.kmsKeyId",
+      value: settings.s3.kmsKeyId,
+      expected: "no key, unless s3.encryption is aws:kms",
+      mend: 'set s3.encryption = "aws:kms" as well, or remove the key',
+    });
   if (!faulty.has("mqtt.host") && settings.mqtt.anonymous === true && !isLoopback(settings.mqtt.host))
     faults.push({
       path: "mqtt.host",
@@ -123,21 +138,30 @@ function complete(
   { origins, file }: { origins: ReadonlyMap<string, string>; file: string | null },
 ): GatewayConfig {
   const data = resolve(settings.data);
-  const lake = settings.lake?.url === undefined ? join(data, "lake") : lakeFolder(settings.lake.url);
-  const folders = { data, registry: join(data, "registry"), stream: join(data, "stream"), lake };
+  const lakeTarget = lakeTargetOf(settings.lake?.url, data);
+  const folders = {
+    data,
+    registry: join(data, "registry"),
+    stream: join(data, "stream"),
+    lake: lakeTarget.kind === "file" ? lakeTarget.folder : null,
+    lakeFiles: join(data, "lake-files"),
+  };
+  const lakeUrl = lakeUrlOf(lakeTarget);
   const configFile = file === null ? null : resolve(file);
   const said = (path: string, value: string | undefined): string | null =>
     value === undefined || origins.get(path) === "default" || origins.get(path) === file ? null : value;
   const streamUrl = said("stream.url", settings.stream.url);
-  const lakeUrl = said("lake.url", settings.lake?.url === undefined ? undefined : `file:${lake}`);
-  const flags = commandFlags({ configFile, data, streamUrl, lakeUrl });
-  return deepFreeze({ ...settings, lake: settings.lake ?? {}, backends, folders, flags });
+  const saidLake = said("lake.url", settings.lake?.url === undefined ? undefined : lakeUrl);
+  const flags = commandFlags({ configFile, data, streamUrl, lakeUrl: saidLake });
+  const lake = settings.lake ?? {};
+  return deepFreeze({ ...settings, lake, backends, folders, lakeTarget, lakeUrl, configFile, flags });
 }
 
-function lakeFolder(url: string): string {
+function lakeTargetOf(url: string | undefined, data: string): LakeTarget {
+  if (url === undefined) return { kind: "file", folder: join(data, "lake") };
   const reading = readLakeUrl(url);
   if (!("target" in reading)) throw new TypeError(reading.mend);
-  return reading.target.folder;
+  return reading.target;
 }
 
 function configError(found: readonly ConfigFault[]): GatewayError {

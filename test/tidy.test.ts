@@ -27,8 +27,6 @@ const packageHomes: Record<string, readonly string[]> = {
   "@aws-sdk/client-s3": ["bridge/storage/s3/", "simulator/audit/", "gateway/prove/"],
   "@aws-sdk/lib-storage": ["bridge/storage/s3/", "gateway/prove/"],
   "@duckdb/node-api": ["bridge/storage/parquet/"],
-  "@aws-sdk/client-s3": ["bridge/storage/s3/", "simulator/audit/", "gateway/prove/"],
-  "@aws-sdk/lib-storage": ["bridge/storage/s3/"],
   protobufjs: ["devices/protocol/"],
   ajv: ["bridge/consumer/", "gateway/"],
   fastify: ["gateway/api/"],

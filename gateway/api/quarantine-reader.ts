@@ -69,7 +69,6 @@ function runQueryProcess(
   sql: string,
 ): Promise<QuarantineRow[]> {
   const { config, program } = parts;
-  const lake = `file:${config.folders.lake}`;
   const args = [
     ...process.execArgv,
     program,
@@ -78,7 +77,8 @@ function runQueryProcess(
     "--data",
     config.folders.data,
     "--lake",
-    lake,
+    config.lakeUrl,
+    ...(config.configFile === null ? [] : ["--config", config.configFile]),
     "--json",
   ];
   const options = { timeout: timeoutMs, maxBuffer: answerMaxBytes, killSignal: "SIGKILL" as const };

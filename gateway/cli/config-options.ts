@@ -22,7 +22,10 @@ export function addDataOptions(command: Command): Command {
 }
 
 export function addLakeOption(command: Command): Command {
-  return command.option("--lake <url>", "lake: file:DIR (default: the folder lake of the data folder)");
+  return command.option(
+    "--lake <url>",
+    "lake: file:DIR or s3://BUCKET/PREFIX (default: the folder lake of the data folder)",
+  );
 }
 
 export function addBackendOptions(command: Command): Command {

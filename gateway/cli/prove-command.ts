@@ -64,7 +64,7 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
       servers,
       isRelaxed: flags.relaxed === true,
       flags: Object.entries(urls).flatMap(([name, url]) => (name === "lake" ? [] : [`--${name}`, url])),
-      lakeFolder: flags.lake === undefined ? undefined : config.folders.lake,
+      lakeFolder: flags.lake === undefined ? undefined : (config.folders.lake ?? undefined),
       onProgress: (done, total, strike) =>
         bar.show(done, total, { strike: strike ? `${strike.fault} ${strike.target}` : "auditing" }),
     }).finally(() => bar.stop());

@@ -1,9 +1,15 @@
 import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Command } from "commander";
 import { BridgeError } from "../../bridge/config.ts";
+import type { ObjectStore, QueryProgress } from "../../bridge/index.ts";
+import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, addLakeOption, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
+import { ProgressBar } from "./progress-bar.ts";
 import { textTable } from "./text-table.ts";
 
 const formats = ["table", "csv", "json"] as const;
@@ -25,20 +31,43 @@ export function addQueryCommand(program: Command, environment: CommandEnvironmen
   runAction<Flags>(command, environment, async ({ output, flags, args }) => {
     const format = formatOf(flags.format);
     const { config } = loadCommandConfig(flags, environment.variables);
-    const { lake } = config.folders;
-    // Opening a store makes its folder: a mistyped one would be a new, empty lake.
-    if (!existsSync(lake))
-      throw new BridgeError(
-        "LAKE_MISSING",
-        `There is no lake in ${lake}: name its folder with --lake file:DIR, or the data folder with --data.`,
-        { retryable: false },
-      );
-    const { openLocalStore, runQuery } = await import("../../bridge/index.ts");
-    const store = await openLocalStore(lake);
-    const result = await runQuery(args[0] ?? "", { store });
+    refuseMissingFolder(config);
+    const bar = new ProgressBar("{bar} {value}/{total} files · {mib} MiB downloaded");
+    const result = await withLakeStore(config, async (store) => {
+      const { runQuery } = await import("../../bridge/index.ts");
+      const onProgress: QueryProgress = ({ files, filesTotal, bytes }) =>
+        bar.show(files, filesTotal, { mib: (bytes / 2 ** 20).toFixed(1) });
+      return await runQuery(args[0] ?? "", { store, onProgress });
+    }).finally(() => bar.stop());
     output.result({ columns: result.columns, rows: objectsOf(result) }, textOf(result, format));
     return undefined;
   });
+}
+
+/** Opening a store makes its folder: a mistyped one would be a new, empty lake. */
+function refuseMissingFolder({ folders: { lake } }: GatewayConfig): void {
+  if (lake === null || existsSync(lake)) return;
+  throw new BridgeError(
+    "LAKE_MISSING",
+    `There is no lake in ${lake}: name it with --lake file:DIR or --lake s3://BUCKET/PREFIX, or the data folder with --data.`,
+    { retryable: false },
+  );
+}
+
+/** Copies of a lake elsewhere are kept in the data folder for the next query; where there is none, nothing stays on this machine. */
+async function withLakeStore<Result>(
+  config: GatewayConfig,
+  use: (store: ObjectStore) => Promise<Result>,
+): Promise<Result> {
+  const { openLakeStore } = await import("../roles/lake-store.ts");
+  if (config.folders.lake !== null || existsSync(config.folders.data))
+    return await use(await openLakeStore(config, { access: "read" }));
+  const filesFolder = await mkdtemp(join(tmpdir(), "tidegate-query-"));
+  try {
+    return await use(await openLakeStore(config, { access: "read", filesFolder }));
+  } finally {
+    await rm(filesFolder, { recursive: true, force: true });
+  }
 }
 
 function formatOf(text: string | undefined): Format {

@@ -7,12 +7,12 @@ import {
   createSeedSource,
   createTablePublisher,
   openCommitLog,
-  openLocalStore,
   openTopicCatalog,
 } from "../../bridge/index.ts";
 import { keepLakeTidy } from "../lake-housekeeping.ts";
 import type { ConsumerProcessStatus } from "../supervisor/gateway-status.ts";
 import type { RoleContext, RunningRole } from "../supervisor/run-child.ts";
+import { openLakeStore } from "./lake-store.ts";
 import { openWindow } from "./open-window.ts";
 import { streamBackend } from "./stream-backends.ts";
 
@@ -21,7 +21,7 @@ export async function startConsumer(context: RoleContext): Promise<RunningRole> 
   const { config, logger, metrics: registry } = context;
   const end = await streamBackend(config).openForReading(context);
   const { stream, leases } = end;
-  const store = await openLocalStore(config.folders.lake);
+  const store = await openLakeStore(config, { access: "write", logger, registry });
   const commitLog = await openCommitLog(store, { create: false });
   const topics = await openTopicCatalog(store);
   const window = await openWindow(context, { lakeId: commitLog.lakeId, stream });

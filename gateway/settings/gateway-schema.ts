@@ -1,5 +1,5 @@
 import { Type } from "@sinclair/typebox";
-import { streamUrls, windowUrls } from "./service-urls.ts";
+import { lakeUrls, streamUrls, windowUrls } from "./service-urls.ts";
 
 const mib = 1024 ** 2;
 const gib = 1024 ** 3;
@@ -92,8 +92,9 @@ export const gatewayConfigSchema = Type.Object({
   lake: Type.Object({
     url: Type.Optional(
       Type.String({
-        expected: "file:DIR",
-        description: "The folder of tables and commit log; default: the folder `lake` of the data folder",
+        expected: lakeUrls,
+        description:
+          "Where tables and commit log are; default: the folder `lake` of the data folder. S3 takes ?endpoint=URL, &region=NAME and &pathStyle=true",
       }),
     ),
   }),

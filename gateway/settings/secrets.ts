@@ -1,5 +1,5 @@
 const secretPaths = new Set(["stream.password", "window.password"]);
-const urlPaths = new Set(["stream.url", "window.url"]);
+const urlPaths = new Set(["stream.url", "window.url", "lake.url"]);
 
 /** A setting's value as people may see it, whoever reads the output. */
 export function shownSetting(path: string, value: unknown): unknown {
@@ -20,16 +20,16 @@ export function shownUrl(url: string): string {
       const colon = authority.indexOf(":");
       return colon < 0 ? `${scheme}***@` : `${scheme}${authority.slice(0, colon)}:***@`;
     })
-    .replace(/([?&](?:password|pass|auth|token|secret)=)[^&]*/gi, "$1***");
+    .replace(/([?&][^=&]*(?:pass|auth|token|secret|key|credential)[^=&]*=)[^&]*/gi, "$1***");
 }
 
 /** The process's title without secrets: `ps` shows it to everybody on the machine. null = it has none. */
 export function shownTitle(argv: readonly string[]): string | null {
-  const shown = argv.map((text) => (/^(--\w+=)?rediss?:\/\//i.test(text) ? shownArgument(text) : text));
+  const shown = argv.map((text) => (/^(--\w+=)?(rediss?|s3):\/\//i.test(text) ? shownArgument(text) : text));
   return shown.some((text, index) => text !== argv[index]) ? shown.join(" ") : null;
 }
 
 function shownArgument(text: string): string {
-  const start = text.search(/rediss?:/i);
+  const start = text.search(/(rediss?|s3):/i);
   return text.slice(0, start) + shownUrl(text.slice(start));
 }

@@ -1,5 +1,12 @@
 import { resolve } from "node:path";
-import { BridgeError, parseRedisUrl, type RedisTarget } from "../../bridge/config.ts";
+import {
+  BridgeError,
+  parseRedisUrl,
+  parseS3Url,
+  type RedisTarget,
+  type S3Target,
+  s3Url,
+} from "../../bridge/config.ts";
 
 /** What a URL of `stream.url`, `window.url` or `lake.url` names; `fault` says what to write instead. */
 export type UrlReading<Target> =
@@ -16,16 +23,15 @@ export type WindowTarget =
   | { readonly kind: "memory" }
   | { readonly kind: "redis"; readonly redis: RedisTarget };
 
-export interface LakeTarget {
-  readonly kind: "file";
+export type LakeTarget =
   /** Absolute. */
-  readonly folder: string;
-}
+  { readonly kind: "file"; readonly folder: string } | { readonly kind: "s3"; readonly s3: S3Target };
 
 export const streamUrls = "embedded: or redis://HOST:PORT/DB";
 export const windowUrls = "memory: or redis://HOST:PORT/DB";
+export const lakeUrls = "file:DIR or s3://BUCKET/PREFIX";
 
-const laterKinds: Readonly<Record<string, string>> = { "kinesis:": "Amazon Kinesis", "s3:": "Amazon S3" };
+const laterKinds: Readonly<Record<string, string>> = { "kinesis:": "Amazon Kinesis" };
 const elsewhere: Readonly<Record<string, string>> = {
   "redis:": "Redis",
   "rediss:": "Redis",
@@ -69,11 +75,27 @@ function readRedisUrl(
   }
 }
 
-/** `file:DIR` (also `file:///abs/dir`), relative to the working folder. */
+/** `file:DIR` (also `file:///abs/dir`), relative to the working folder; or see `parseS3Url`. */
 export function readLakeUrl(url: string): UrlReading<LakeTarget> {
-  if (schemeOf(url) !== "file:") return unavailable(schemeOf(url), "file:DIR");
+  const scheme = schemeOf(url);
+  if (scheme === "s3:") return readS3Url(url);
+  if (scheme !== "file:") return unavailable(scheme, lakeUrls);
   const path = url.slice("file:".length).replace(/^\/\/(?=\/)/, "");
   if (path === "" || path.startsWith("//"))
-    return { expected: "file:DIR", mend: "name a folder after file:, for example file:data/lake" };
+    return { expected: lakeUrls, mend: "name a folder after file:, for example file:data/lake" };
   return { target: { kind: "file", folder: resolve(path) } };
+}
+
+function readS3Url(url: string): UrlReading<LakeTarget> {
+  try {
+    return { target: { kind: "s3", s3: parseS3Url(url) } };
+  } catch (error) {
+    if (error instanceof BridgeError) return { expected: lakeUrls, mend: error.message };
+    throw error;
+  }
+}
+
+/** The URL that names the lake from anywhere. */
+export function lakeUrlOf(target: LakeTarget): string {
+  return target.kind === "file" ? `file:${target.folder}` : s3Url(target.s3);
 }

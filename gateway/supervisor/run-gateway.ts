@@ -29,7 +29,7 @@ export interface GatewayOptions {
   /** The program that is forked with a role as its argument. */
   readonly program: string;
   /** Makes the lake where there is none. */
-  readonly openLake: (config: GatewayConfig) => Promise<GatewayLake>;
+  readonly openLake: (config: GatewayConfig, logger: Logger) => Promise<GatewayLake>;
   /** Makes the registry where there is none. */
   readonly openRegistry: (options: RegistryOptions, lake: GatewayLake) => Promise<OpenedRegistry>;
   /** Aborted where somebody wants the gateway to end before it has started. */
@@ -79,8 +79,8 @@ async function startAll(
   await endLeftChildren(options);
   refuseLeftStream(config);
   const token = ensureApiToken(data);
-  const lake = await options.openLake(config);
-  const { store, isNew } = await openRegistry(options, lake);
+  const lake = await awaited("lake", options, () => options.openLake(config, options.logger));
+  const { store, isNew } = await awaited("registry", options, () => options.openRegistry(options, lake));
   closers.push(() => store.close());
   await reconcile(options, store, lake, isNew);
   const metrics = createGatewayMetrics();
@@ -131,22 +131,28 @@ async function endLeftChildren({ config, logger }: GatewayOptions): Promise<void
     logger.warn({ event: "child.left", role, pid }, "ended a process of an earlier gateway");
 }
 
-const registryRetryMs = 2_000;
+const retryMs = 2_000;
 
 /** A server that is away, or is still loading its data, is waited for: whoever starts everything at once need not know the order. */
-async function openRegistry(options: GatewayOptions, lake: GatewayLake): Promise<OpenedRegistry> {
-  const { signal, logger } = options;
+async function awaited<Opened>(
+  what: "lake" | "registry",
+  { signal, logger }: GatewayOptions,
+  open: () => Promise<Opened>,
+): Promise<Opened> {
   for (;;) {
     try {
-      return await options.openRegistry(options, lake);
+      return await open();
     } catch (error) {
-      if (!(error instanceof CodedError && error.retryable && error.code !== "DISK_FULL")) throw error;
+      if (!(error instanceof CodedError && error.retryable) || fullDisk.has(error.code)) throw error;
       const { code, message } = error;
-      logger.warn({ event: "registry.awaited", code }, `not started yet, trying again: ${message}`);
-      await delay(registryRetryMs, undefined, { signal });
+      logger.warn({ event: `${what}.awaited`, code }, `not started yet, trying again: ${message}`);
+      await delay(retryMs, undefined, { signal });
     }
   }
 }
+
+/** Somebody at this machine has to make room: better told at once than waited for. */
+const fullDisk: ReadonlySet<string> = new Set(["DISK_FULL", "STORE_FULL"]);
 
 async function reconcile(
   { logger }: GatewayOptions,

@@ -77,7 +77,11 @@ describe("configuration", () => {
       TIDEGATE_LOG_LEVL: "info",
       TIDEGATE_STREAM_URL: "kinesis://eu-west-1/s",
     };
-    const faults = faultsOf({ flags: { "lake.url": "s3://bucket/prefix", data: "" }, environment, file });
+    const faults = faultsOf({
+      flags: { "lake.url": "s3://id:topsecret@bucket/prefix", data: "" },
+      environment,
+      file,
+    });
     const byPath = new Map(faults.map((fault) => [fault.path, fault]));
     assert.deepEqual([...byPath.keys()].sort(), [
       "TIDEGATE_LOG_LEVL",
@@ -99,7 +103,8 @@ describe("configuration", () => {
       byPath.get("stream.url")?.mend ?? "",
       /Kinesis is not available in this version: use embedded:/,
     );
-    assert.match(byPath.get("lake.url")?.mend ?? "", /S3 is not available in this version: use file:DIR/);
+    assert.match(byPath.get("lake.url")?.mend ?? "", /credentials don't belong into it.*AWS_PROFILE/);
+    assert.doesNotMatch(JSON.stringify(faults), /topsecret/);
   });
 
   test("URLs of later backends are recognised and refused, nonsense is refused as nonsense", () => {
@@ -122,6 +127,29 @@ describe("configuration", () => {
   test("a lake folder may be given as file:DIR and file:///DIR", () => {
     assert.equal(load({ flags: { "lake.url": "file:some/lake" } }).config.folders.lake, resolve("some/lake"));
     assert.equal(load({ flags: { "lake.url": "file:///srv/lake" } }).config.folders.lake, "/srv/lake");
+  });
+
+  test("a lake may be in S3, and is named the same for every other command", () => {
+    const url = "s3://bucket/my/lake?endpoint=http://127.0.0.1:9000&region=eu-west-1";
+    const { config } = load({ flags: { "lake.url": url, data: "d" } });
+    assert.equal(config.folders.lake, null);
+    assert.equal(config.folders.lakeFiles, resolve("d/lake-files"));
+    assert.deepEqual(config.lakeTarget, {
+      kind: "s3",
+      s3: {
+        bucket: "bucket",
+        prefix: "my/lake",
+        endpoint: "http://127.0.0.1:9000",
+        region: "eu-west-1",
+        isPathStyle: true,
+      },
+    });
+    assert.match(config.flags.working, / --lake 's3:\/\/bucket\/my\/lake\?endpoint=http%3A/);
+    assert.deepEqual(
+      faultsOf({ flags: { "lake.url": "s3://b/x", "s3.kmsKeyId": "key" } }).map(({ path }) => path),
+      ["lake.url", "s3.kmsKeyId"],
+    );
+    assert.match(faultsOf({ flags: { "lake.url": "ftp://x" } })[0]?.mend ?? "", /names no backend here.*s3:/);
   });
 
   test("the HTTP API leaves loopback only where that is said twice", () => {
