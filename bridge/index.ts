@@ -51,8 +51,9 @@ export type { CopyProgress, LocalCopies, ObjectStore } from "./storage/object-st
 export { createParquetBatchWriter, type ParquetBatchWriterOptions } from "./storage/parquet/batch-writer.ts";
 export type { QueryProgress } from "./storage/parquet/query-views.ts";
 export { type QueryOptions, type QueryResult, runQuery } from "./storage/parquet/run-query.ts";
-export { openS3Store, type S3StoreOptions } from "./storage/s3/open-s3-store.ts";
+export { openS3Store } from "./storage/s3/open-s3-store.ts";
 export { type S3Config, s3ConfigSchema } from "./storage/s3/s3-config.ts";
+export type { S3StoreOptions } from "./storage/s3/s3-store-options.ts";
 export type { SeedSource, TablePublisher } from "./storage/seed-source.ts";
 export { readTableSnapshots, type TableSnapshot } from "./storage/table-snapshots.ts";
 export { type TablesConfig, tablesConfigSchema } from "./storage/tables-config.ts";

@@ -1,7 +1,8 @@
 import { Value } from "@sinclair/typebox/value";
 import type { ObjectStore } from "../../bridge/storage/object-store.ts";
-import { openS3Store, type S3StoreOptions } from "../../bridge/storage/s3/open-s3-store.ts";
+import { openS3Store } from "../../bridge/storage/s3/open-s3-store.ts";
 import { type S3Config, s3ConfigSchema } from "../../bridge/storage/s3/s3-config.ts";
+import type { S3StoreOptions } from "../../bridge/storage/s3/s3-store-options.ts";
 import { parseS3Url } from "../../bridge/storage/s3/s3-url.ts";
 import type { S3TestServer } from "./s3-server.ts";
 

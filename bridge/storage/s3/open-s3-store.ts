@@ -1,23 +1,6 @@
-import type { Logger } from "pino";
-import type { Registry } from "prom-client";
 import type { ObjectStore } from "../object-store.ts";
-import type { S3Config } from "./s3-config.ts";
+import type { S3StoreOptions } from "./s3-store-options.ts";
 import type { S3Target } from "./s3-url.ts";
-
-export interface S3StoreOptions {
-  readonly config: S3Config;
-  /** A folder on a local disk, for files on their way and copies of those that are read; made where it is missing. */
-  readonly folder: string;
-  /** `read` asks for no right to write, and checks nothing about writing. */
-  readonly access: "read" | "write";
-  readonly logger?: Logger;
-  readonly registry?: Registry;
-  readonly now?: () => number;
-  readonly random?: () => number;
-  readonly sleep?: (delayMs: number) => Promise<unknown>;
-  /** Default: the process's. Credentials are the SDK's business. */
-  readonly environment?: Readonly<Record<string, string | undefined>>;
-}
 
 /**
  * Opens a lake in a bucket that exists. Rejects with what stands in the way: S3_CREDENTIALS_MISSING, S3_CREDENTIALS_REFUSED,

@@ -14,11 +14,11 @@ import { ownStagingFolderName, removeStagingLeftovers } from "../local/staging-f
 import { checkObjectPath } from "../object-path.ts";
 import type { CopyProgress, LocalCopies, ObjectStore, StoredObject } from "../object-store.ts";
 import { CopyCache, diskError } from "./copy-cache.ts";
-import type { S3StoreOptions } from "./open-s3-store.ts";
 import { createS3Clients, type S3Clients } from "./s3-client.ts";
 import { httpStatusOf, notS3, s3FaultName } from "./s3-error.ts";
 import { S3Metrics } from "./s3-metrics.ts";
 import { isPassing, S3Requests } from "./s3-requests.ts";
+import type { S3StoreOptions } from "./s3-store-options.ts";
 import { abortLeftUploads, uploadFile, uploadTimeoutMs } from "./s3-upload.ts";
 import { type S3Target, s3Place, s3Url } from "./s3-url.ts";
 

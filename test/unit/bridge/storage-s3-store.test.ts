@@ -8,7 +8,7 @@ import { after, test } from "node:test";
 import { Registry } from "prom-client";
 import { BridgeError } from "../../../bridge/errors.ts";
 import type { ObjectStore } from "../../../bridge/storage/object-store.ts";
-import type { S3StoreOptions } from "../../../bridge/storage/s3/open-s3-store.ts";
+import type { S3StoreOptions } from "../../../bridge/storage/s3/s3-store-options.ts";
 import type { S3Request } from "../../support/s3-objects.ts";
 import { type S3Fault, S3TestServer } from "../../support/s3-server.ts";
 import { openTestStore, s3Config } from "../../support/s3-store.ts";
