@@ -4,6 +4,8 @@ import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
 import { ExactIdColumns, sequenceOfId } from "../../bridge/consumer/exact-id-columns.ts";
 import type { Row } from "../../bridge/storage/batch-writer.ts";
 import type { CommitEntry, CommitLog, Move } from "../../bridge/storage/commit-log.ts";
+import type { PartitionMap } from "../../bridge/streams/partition-map.ts";
+import { END_POSITION } from "../../bridge/streams/stream-log.ts";
 import { DEDUP_KEY_BYTES } from "../../bridge/window/dedup-window.ts";
 import type { BreakPorts, SimulationOptions } from "./run-simulation.ts";
 import type { Violation, World } from "./world.ts";
@@ -198,6 +200,50 @@ const trimmingBeforeCommit: BreakPorts = (ports: ConsumerOptions, _world: World)
     },
   });
 
+function withPartitions(
+  ports: ConsumerOptions,
+  change: (map: PartitionMap) => PartitionMap,
+): ConsumerOptions {
+  const { stream } = ports;
+  let seen = stream.partitions;
+  let changed = change(seen);
+  return {
+    ...ports,
+    stream: {
+      ...stream,
+      get partitions() {
+        if (seen !== stream.partitions) {
+          seen = stream.partitions;
+          changed = change(seen);
+        }
+        return changed;
+      },
+    },
+  };
+}
+
+const readingChildrenAtOnce: BreakPorts = (ports) =>
+  withPartitions(ports, (map) => ({
+    ...map,
+    all: map.all.map((partition) => ({ ...partition, parents: [] })),
+  }));
+
+const seedingChildrenFromNothing: BreakPorts = (ports) =>
+  withPartitions(ports, (map) => ({ ...map, takes: () => false }));
+
+const inheritingNoMarks: BreakPorts = (ports) => {
+  const { commitLog } = ports;
+  return withCommitLog(ports, {
+    load: async () => {
+      const lake = await commitLog.load();
+      const moves = [...lake.moves].map(([key, move]): [string, Move] =>
+        move.to === END_POSITION ? [key, { ...move, producers: {} }] : [key, move],
+      );
+      return { ...lake, moves: new Map(moves) };
+    },
+  });
+};
+
 export const brokenVariants: readonly BrokenVariant[] = [
   {
     name: "look-ups and applies without comparing `applied`",
@@ -250,5 +296,20 @@ export const brokenVariants: readonly BrokenVariant[] = [
     name: "trimming before the commit",
     breaks: ["lost", "stuck"],
     options: { breakPorts: trimmingBeforeCommit },
+  },
+  {
+    name: "partitions read before those whose place they took",
+    breaks: ["order", "doubled"],
+    options: { breakPorts: readingChildrenAtOnce },
+  },
+  {
+    name: "windows of new partitions without the ids of those whose place they took",
+    breaks: ["doubled"],
+    options: { breakPorts: seedingChildrenFromNothing },
+  },
+  {
+    name: "new partitions without the marks of those whose place they took",
+    breaks: ["books"],
+    options: { breakPorts: inheritingNoMarks },
   },
 ];
