@@ -1,39 +1,25 @@
 import assert from "node:assert/strict";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import type { Redis } from "ioredis";
+import { test } from "node:test";
 import { BridgeError } from "../../bridge/errors.ts";
 import { createRedisStream, startNewRedisStream } from "../../bridge/streams/redis/create-stream.ts";
 import type { RedisStream } from "../../bridge/streams/redis/redis-stream.ts";
 import { partitionKeys } from "../../bridge/streams/redis/stream-keys.ts";
 import type { Position, StreamEntry } from "../../bridge/streams/stream-log.ts";
 import { lakeWith } from "../support/lake-state.ts";
-import { RedisServer } from "../support/redis-server.ts";
 import {
   block,
-  closeTestStreams,
   everything,
   newTestStream,
   openTestStream,
+  startStreamServer,
   timeoutMs,
   until,
 } from "../support/redis-stream.ts";
 import { silentLogger } from "../support/test-lake.ts";
 
-let server: RedisServer;
-let admin: Redis;
-
-before(async () => {
-  server = await RedisServer.start();
-  admin = server.client();
-});
-
-after(async () => {
-  await closeTestStreams();
-  admin.disconnect();
-  await server.destroy();
-});
+const { server, admin } = await startStreamServer();
 
 async function appended(stream: RedisStream, count: number): Promise<Position[]> {
   const positions: Position[] = [];
