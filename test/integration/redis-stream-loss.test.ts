@@ -120,6 +120,26 @@ test("our own trim by another process is no loss to a reader that is past it", a
   await stream.close();
 });
 
+test("a position of a history that the server lost trims nothing of what took its place", async () => {
+  const { stream } = await newTestStream(server.url);
+  const positions = await appended(stream, 3);
+  const [, ms = 0] = positions.map((position) => Number(position.split("-")[0]));
+  for (const lost of [
+    `${ms - 1_000}-3`,
+    `${ms - 1_000}-9`,
+    `${ms + 1_000}-2`,
+    `${ms + 1_000}-3`,
+    `${ms + 1_000}-9`,
+  ]) {
+    await stream.trim(0, lost);
+    assert.equal((await stream.partitionState(0)).trimmedUpTo, "", lost);
+    assert.equal((await stream.read(0, "", everything)).length, 3, lost);
+  }
+  await stream.trim(0, positions[2] ?? "");
+  assert.equal((await stream.partitionState(0)).retainedBytes, 0);
+  await stream.close();
+});
+
 test("entries that somebody else wrote are passed over, and do not stand in our way", async () => {
   const { target, stream } = await newTestStream(server.url);
   const [log] = partitionKeys(target.prefix, stream.streamId, 0);
