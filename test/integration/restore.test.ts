@@ -157,9 +157,11 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
       await untilRefused(restored),
       /STREAM_GAP: .*it was restored from an older copy.*`tidegate stream new/,
     );
+    assert.notEqual((await statusOf(restored)).books?.isBalanced, true);
     await restored.stop();
     const renewed = await runCommand(["stream", "new", "--data", dataFolder, "--json"]);
     assert.equal(renewed.code, 0, renewed.stderr);
+    assert.equal((renewed.json as { unread: unknown }).unread, null, "nobody knows what is lost");
     await restored.start();
     await restored.waitUntilReady();
   });
