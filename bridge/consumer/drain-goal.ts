@@ -22,7 +22,8 @@ export class DrainGoal {
   async #isRead({ partition, position, isCaughtUp }: PartitionCursor): Promise<boolean> {
     if (position === END_POSITION) return true;
     // What took its place waits for its end.
-    if (this.#stream.partitions.all.some((each) => each.partition === partition && !each.isOpen)) return false;
+    if (this.#stream.partitions.all.some((each) => each.partition === partition && !each.isOpen))
+      return false;
     const known = this.#highest.get(partition);
     const state = known ? null : await stateOrNull(this.#stream, partition);
     const highest = known ?? (state ? state.highest : position);

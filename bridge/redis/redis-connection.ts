@@ -5,6 +5,7 @@ import { fullJitterDelayMs } from "../../devices/protocol/backoff.ts";
 import { BridgeError } from "../errors.ts";
 import { redisError } from "./redis-error.ts";
 import type { RedisTarget } from "./redis-url.ts";
+import { infoFields, replicaFault } from "./server-report.ts";
 
 /** A connection to one server or to a cluster; both take the same commands. */
 export type RedisClient = Redis | Cluster;
@@ -26,7 +27,7 @@ const reconnectDelay = { baseMs: 50, maxMs: 2_000 } as const;
 /**
  * Connects and waits until commands are taken. Afterwards it reconnects by itself for ever; meanwhile each call rejects at once: nothing
  * queues, and nothing that was sent is sent again by itself. Errors of the connection are logged, not thrown.
- * Throws REDIS_UNAVAILABLE (retryable), REDIS_DENIED, REDIS_UNSUPPORTED.
+ * Throws REDIS_UNAVAILABLE (retryable), REDIS_DENIED, and REDIS_UNSUPPORTED where the server is too old or a replica.
  */
 export async function connectRedis(
   target: RedisTarget,
@@ -43,7 +44,7 @@ export async function connectRedis(
   });
   try {
     await client.connect();
-    await checkVersion(client, where);
+    await checkServer(client, target);
     if (client instanceof Redis) await checkDatabase(client, target.db, where);
     return client;
   } catch (error) {
@@ -137,13 +138,13 @@ async function checkDatabase(client: Redis, db: number, where: string): Promise<
   }
 }
 
-async function checkVersion(client: RedisClient, where: string): Promise<void> {
-  const version = /redis_version:(\S+)/.exec(await client.info("server"))?.[1] ?? "unknown";
+async function checkServer(client: RedisClient, { host, port }: RedisTarget): Promise<void> {
+  const node = `${host}:${port}`;
+  const info = infoFields(await client.info("server", "replication"));
+  const version = info.get("redis_version") ?? "unknown";
   const [major = 0] = version.split(".").map(Number);
-  if (major >= 7) return;
-  throw new BridgeError(
-    "REDIS_UNSUPPORTED",
-    `${where} has version ${version}: Tidegate needs ${serverVersionMin} or newer`,
-    { retryable: false },
-  );
+  const old = `Redis at ${node} has version ${version}: Tidegate needs ${serverVersionMin} or newer`;
+  // A cluster names its masters itself.
+  const fault = major < 7 ? old : client instanceof Redis ? replicaFault(info, node) : null;
+  if (fault !== null) throw new BridgeError("REDIS_UNSUPPORTED", fault, { retryable: false });
 }

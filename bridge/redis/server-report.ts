@@ -77,10 +77,16 @@ export async function readServerReport(server: Redis): Promise<ServerReport> {
   }
 }
 
+/** The fault of a server that is a replica, from the section `replication` of what INFO replies; null where it takes writes. */
+export function replicaFault(info: ReadonlyMap<string, string>, node: string): string | null {
+  if (info.get("role") === "master") return null;
+  return `Redis at ${node} is a replica, which takes no writes: name its master in the URL; where that is gone for good, promote this one with REPLICAOF NO ONE`;
+}
+
 function stateFaults(info: ReadonlyMap<string, string>, node: string): string[] {
   const faults: string[] = [];
-  if (info.get("role") !== "master")
-    faults.push(`Redis at ${node} is a replica, which takes no writes: name its master instead`);
+  const replica = replicaFault(info, node);
+  if (replica) faults.push(replica);
   if (info.get("aof_last_write_status") === "err")
     faults.push(`Redis at ${node} could not write its append-only file: free space on its disk`);
   return faults;
@@ -112,6 +118,7 @@ function pairs(texts: readonly string[]): ReadonlyMap<string, string> {
   return map;
 }
 
-function infoFields(text: string): ReadonlyMap<string, string> {
+/** By name, what INFO replies. */
+export function infoFields(text: string): ReadonlyMap<string, string> {
   return new Map([...text.matchAll(/^(\w+):(.*?)\r?$/gm)].map((match) => [match[1] ?? "", match[2] ?? ""]));
 }

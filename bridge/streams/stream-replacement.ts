@@ -20,7 +20,7 @@ export interface StreamReplacement {
 
 export const nothingUnread: UnreadRecords = { blocks: 0, messages: 0 };
 
-type CountedStream = Pick<
+export type CountedStream = Pick<
   FixedStreamLog,
   "streamId" | "partitionCount" | "partitionState" | "comparePositions" | "read"
 >;

@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { GatewayError } from "../errors.ts";
+import { durableRedis } from "./durable-redis.ts";
 import { FaultProxy } from "./fault-proxy.ts";
 import { freePort } from "./free-port.ts";
 
@@ -18,7 +19,7 @@ const startTimeoutMs = 30_000;
 const pollMs = 25;
 const answerTimeoutMs = 1_000;
 
-/** A redis-server of the proof's own, reached through a proxy that spoils connections, as README's "Run it on Redis" sets it up. */
+/** A redis-server of the proof's own, reached through a proxy that spoils connections. */
 export class RedisUnderTest {
   readonly #options: RedisServerOptions;
   readonly #port: number;
@@ -57,18 +58,11 @@ export class RedisUnderTest {
 
   async start(): Promise<void> {
     const { folder, appendfsync } = this.#options;
-    const settings = {
-      port: this.#port,
-      bind: "127.0.0.1",
-      dir: folder,
-      appendonly: "yes",
-      appendfsync,
-      "no-appendfsync-on-rewrite": "no",
-      "maxmemory-policy": "noeviction",
-    };
-    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    const place = { port: String(this.#port), bind: "127.0.0.1", dir: folder };
+    const settings = { ...place, ...durableRedis, appendfsync };
+    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
     const log = openSync(join(folder, "server.log"), "a");
-    const child = spawn("redis-server", [...args, "--save", ""], { stdio: ["ignore", log, log] });
+    const child = spawn("redis-server", args, { stdio: ["ignore", log, log] });
     this.#process = child;
     let failure: Error | null = null;
     child.once("error", (error) => {

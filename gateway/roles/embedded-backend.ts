@@ -42,7 +42,13 @@ export const embeddedBackend: StreamBackend = {
   startNew: async (config) => {
     const { folders, stream } = config;
     const lake = await loadLakeState(config);
-    return await startNewStream({ folder: folders.stream, partitionCount: stream.partitionCount, lake });
+    const mark = await loadMark(config);
+    return await startNewStream({
+      folder: folders.stream,
+      partitionCount: stream.partitionCount,
+      lake,
+      mark,
+    });
   },
 };
 

@@ -44,7 +44,8 @@ export const redisBackend: StreamBackend = {
     await orMend("stream", () => createRedisStream({ ...creationOf(config), startedAnew: true }));
   },
   startNew: async (config) => {
-    const options = { ...creationOf(config), loadLake: () => loadLakeState(config) };
+    const mark = await loadMark(config);
+    const options = { ...creationOf(config), mark, loadLake: () => loadLakeState(config) };
     const started = await orMend("stream", () => startNewRedisStream(options));
     return { ...started, movedTo: null };
   },

@@ -61,6 +61,7 @@ export function createServices(parts: ServiceParts): ApiServices {
 async function gatewayStatus(parts: ServiceParts): Promise<GatewayStatus> {
   const { config, supervisor, lake } = parts;
   const [broker, consumer] = await Promise.all([brokerStatus(supervisor), consumerStatus(supervisor)]);
+  const processes = supervisor.statuses();
   return {
     version: parts.version,
     startedAt: new Date(parts.startedAtMs).toISOString(),
@@ -70,10 +71,10 @@ async function gatewayStatus(parts: ServiceParts): Promise<GatewayStatus> {
     stream: shownUrl(config.stream.url),
     window: shownUrl(config.window.url ?? "memory:"),
     roles: config.roles,
-    processes: supervisor.statuses(),
+    processes,
     broker,
     consumer,
-    books: booksOf(consumer),
+    books: booksOf({ processes, broker, consumer }),
   };
 }
 

@@ -36,7 +36,10 @@ export interface Books {
   readonly resent: number;
   readonly misrouted: number;
   readonly unaccounted: number;
-  /** read = filed + duplicates + quarantined + resent + misrouted in each partition, and unaccounted = 0. */
+  /**
+   * read = filed + duplicates + quarantined + resent + misrouted in each partition, unaccounted = 0, and nobody knows of a loss that
+   * can't be counted.
+   */
   readonly isBalanced: boolean;
 }
 
@@ -95,10 +98,24 @@ function registryReasons({ trouble }: RegistryStatus): string[] {
     : [];
 }
 
-export function booksOf(consumer: ConsumerStatus | null): Books | null {
+type Processes = Pick<GatewayStatus, "processes" | "broker" | "consumer">;
+
+/** True where a process has found that the stream lacks what it had confirmed. */
+function knowsOfLoss({ processes, broker, consumer }: Processes): boolean {
+  const codes = [
+    ...processes.map(({ refusal }) => refusal?.code),
+    broker?.redis?.held?.code,
+    consumer?.redis?.held?.code,
+    ...(consumer?.partitions ?? []).map(({ halt }) => halt?.code),
+  ];
+  return codes.includes("STREAM_GAP");
+}
+
+export function booksOf(status: Processes): Books | null {
+  const { consumer } = status;
   if (!consumer) return null;
   const total = { read: 0, filed: 0, duplicates: 0, quarantined: 0, resent: 0, misrouted: 0, unaccounted: 0 };
-  let isBalanced = true;
+  let isBalanced = !knowsOfLoss(status);
   for (const { counters, unaccounted } of consumer.partitions) {
     const { read, filed, duplicates, quarantined, resent, misrouted } = counters;
     total.read += read;

@@ -5,14 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { publishAll, statusOf, storedIds, untilFiledAndTrimmed } from "../support/gateway-books.ts";
-import { type CliResult, GatewayProcess, runCli } from "../support/gateway-process.ts";
+import { errorOf, freePorts, GatewayProcess, runCli } from "../support/gateway-process.ts";
 import { killGateway, stopReading } from "../support/kill-gateway.ts";
 import { connectClient } from "../support/mqtt-publisher.ts";
 import { mountSmallDisk } from "../support/small-disk.ts";
-
-function errorOf(result: CliResult): { code: string; message: string } {
-  return (result.json as { error: { code: string; message: string } }).error;
-}
 
 describe("asking a running gateway for what can't be", { concurrency: false }, () => {
   let gateway: GatewayProcess;
@@ -114,8 +110,7 @@ test("`simulate --rate abc` and `audit` without a lake end with 2, say what to w
 });
 
 describe("a data folder that can't be used is named before anything starts", () => {
-  const up = (folder: string) =>
-    runCli(["up", "--data", folder, "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0", "--json"]);
+  const up = (folder: string) => runCli(["up", "--data", folder, ...freePorts, "--json"]);
 
   test("a file where the folder, or a part of it, should be", async (t) => {
     const folder = mkdtempSync(join(tmpdir(), "tidegate-test-"));

@@ -3,14 +3,17 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync, write
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { type CliResult, GatewayProcess, runCli, runCommand } from "../support/gateway-process.ts";
+import {
+  type CliResult,
+  errorOf,
+  freePorts,
+  GatewayProcess,
+  runCli,
+  runCommand,
+} from "../support/gateway-process.ts";
 import { closed, connectClient, publishDemo } from "../support/mqtt-publisher.ts";
 
 const fastBatches = { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "200" };
-
-function errorOf(result: CliResult): { code: string; message: string } {
-  return (result.json as { error: { code: string; message: string } }).error;
-}
 
 describe("administration of a running gateway", { concurrency: false }, () => {
   let gateway: GatewayProcess;
@@ -293,16 +296,7 @@ describe("a data folder over time", { concurrency: false }, () => {
     const lakeFile = join(folder, "lake", "_commits", "lake.json");
     assert.ok(existsSync(lakeFile), readdirSync(join(folder, "lake")).join());
     writeFileSync(lakeFile, JSON.stringify({ format: 99, lakeId: "x" }));
-    const refused = await runCli([
-      "up",
-      "--data",
-      folder,
-      "--mqtt",
-      "127.0.0.1:0",
-      "--http",
-      "127.0.0.1:0",
-      "--json",
-    ]);
+    const refused = await runCli(["up", "--data", folder, ...freePorts, "--json"]);
     assert.deepEqual([refused.code, errorOf(refused).code], [1, "LAKE_VERSION"]);
   });
 

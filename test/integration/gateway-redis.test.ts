@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import type { GatewayStatus } from "../../gateway/supervisor/gateway-status.ts";
 import { freePort } from "../support/free-port.ts";
 import { publishAll, statusOf, storedIds } from "../support/gateway-books.ts";
-import { type CliResult, GatewayProcess, runCli } from "../support/gateway-process.ts";
+import { errorOf, freePorts, GatewayProcess, runCli } from "../support/gateway-process.ts";
 import { closed, connectClient, publishDemo } from "../support/mqtt-publisher.ts";
 import { RedisServer } from "../support/redis-server.ts";
 
@@ -18,10 +18,6 @@ const secret = "pa55word-of-redis";
 
 let folders = 0;
 const newFolder = (name: string) => join(root, `${name}-${folders++}`);
-
-function errorOf(result: CliResult): { code: string; message: string } {
-  return (result.json as { error: { code: string; message: string } }).error;
-}
 
 function idsOf(device: string, count: number) {
   return Array.from({ length: count }, (_, index) => ({ device, id: `${device}-${index}` }));
@@ -137,16 +133,7 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
   });
 
   test("a gateway with another lake is refused and told which", async () => {
-    const flags = [
-      "--stream",
-      server.url,
-      "--data",
-      newFolder("data"),
-      "--mqtt",
-      "127.0.0.1:0",
-      "--http",
-      "127.0.0.1:0",
-    ];
+    const flags = ["--stream", server.url, "--data", newFolder("data"), ...freePorts];
     const refused = await runCli(["up", ...flags, "--json"], { TIDEGATE_STREAM_PASSWORD: secret });
     assert.equal(refused.code, 1);
     assert.equal(errorOf(refused).code, "REGISTRY_LAKE");
@@ -306,16 +293,7 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
 
   test("a server that may lose what it confirms is refused; with relaxed durability it runs, and banner and status say so", async () => {
     const server = await newServer({ appendfsync: "everysec" });
-    const flags = [
-      "--stream",
-      server.url,
-      "--data",
-      newFolder("data"),
-      "--mqtt",
-      "127.0.0.1:0",
-      "--http",
-      "127.0.0.1:0",
-    ];
+    const flags = ["--stream", server.url, "--data", newFolder("data"), ...freePorts];
     const refused = await runCli(["up", ...flags, "--json"], {});
     assert.equal(refused.code, 1);
     assert.match(errorOf(refused).message, /appendfsync/);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { freePort } from "../support/free-port.ts";
-import { GatewayProcess, isAlive, runCli } from "../support/gateway-process.ts";
+import { errorOf, freePorts, GatewayProcess, isAlive, runCli } from "../support/gateway-process.ts";
 import { connectClient, publishDemo } from "../support/mqtt-publisher.ts";
 
 interface StatusBody {
@@ -136,19 +136,10 @@ describe("supervision", { concurrency: false }, () => {
   test("one data folder has one gateway, also while a signal has stopped it", async (t) => {
     const gateway = await GatewayProcess.start();
     t.after(() => gateway.destroy());
-    const up = [
-      "up",
-      "--data",
-      gateway.dataFolder,
-      "--mqtt",
-      "127.0.0.1:0",
-      "--http",
-      "127.0.0.1:0",
-      "--json",
-    ];
+    const up = ["up", "--data", gateway.dataFolder, ...freePorts, "--json"];
     const second = await runCli(up);
     assert.equal(second.code, 1);
-    assert.equal((second.json as { error: { code: string } }).error.code, "DATA_FOLDER_LOCKED");
+    assert.equal(errorOf(second).code, "DATA_FOLDER_LOCKED");
     assert.match(second.stderr, new RegExp(`process ${gateway.pid}\\b`));
     assert.equal((await runCli(["stream", "new", "--data", gateway.dataFolder, "--force"])).code, 1);
     gateway.signal("SIGSTOP");

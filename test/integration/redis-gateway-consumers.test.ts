@@ -1,14 +1,9 @@
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { isAlive } from "../support/gateway-process.ts";
-import { RedisServer } from "../support/redis-server.ts";
-import { SharedGateways } from "../support/shared-gateways.ts";
-
-const open: { destroy(): Promise<void> }[] = [];
-after(async () => {
-  for (const each of open.reverse()) await each.destroy();
-});
+import { startTwoOnRedis } from "../support/gateways-on-redis.ts";
+import type { SharedGateways } from "../support/shared-gateways.ts";
 
 /** Of each partition, the owner that this gateway knows; null where one has none. */
 async function ownersOf(gateways: SharedGateways, index: number): Promise<(string | null)[]> {
@@ -17,12 +12,9 @@ async function ownersOf(gateways: SharedGateways, index: number): Promise<(strin
 }
 
 test("consumers that are killed, paused beyond their lease and made to own the same partitions file every message once", async (context) => {
-  const server = await RedisServer.start();
-  open.push(server);
-  const gateways = await SharedGateways.start(2, ["--stream", server.url, "--window", server.url]);
-  open.push(gateways);
+  const { server, gateways } = await startTwoOnRedis(context);
   const admin = server.client();
-  open.push({ destroy: async () => admin.disconnect() });
+  context.after(() => admin.disconnect());
   const fleet = gateways.fleet({ rate: 500, durationS: 24 });
   const consumer = (index: number) => gateways.at(index).childPid("consumer") ?? 0;
   const [a, b] = [0, 1];

@@ -1,26 +1,13 @@
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { startTwoOnRedis } from "../support/gateways-on-redis.ts";
 import { stopReading } from "../support/kill-gateway.ts";
-import { RedisServer } from "../support/redis-server.ts";
-import { SharedGateways } from "../support/shared-gateways.ts";
+import type { SharedGateways } from "../support/shared-gateways.ts";
 
 const settleMs = 1_500;
 
 describe("a Redis that is emptied under two gateways and a fleet", { concurrency: false }, () => {
-  const open: { destroy(): Promise<void> }[] = [];
-  after(async () => {
-    for (const each of open.reverse()) await each.destroy();
-  });
-
-  async function start(): Promise<{ server: RedisServer; gateways: SharedGateways }> {
-    const server = await RedisServer.start();
-    open.push(server);
-    const gateways = await SharedGateways.start(2, ["--stream", server.url, "--window", server.url]);
-    open.push(gateways);
-    return { server, gateways };
-  }
-
   async function untilStopped(gateways: SharedGateways): Promise<void> {
     await gateways.at(0).until("the partitions have stopped", async () => {
       const partitions = (await gateways.statuses()).flatMap(({ consumer }) => consumer?.partitions ?? []);
@@ -32,8 +19,8 @@ describe("a Redis that is emptied under two gateways and a fleet", { concurrency
     return (await gateways.statuses()).reduce((sum, { books }) => sum + (books?.filed ?? 0), 0);
   }
 
-  test("FLUSHALL: all stop without a process ending, the command in the status resumes, and the audit finds what nobody had read, and only that", async () => {
-    const { server, gateways } = await start();
+  test("FLUSHALL: all stop without a process ending, the command in the status resumes, and the audit finds what nobody had read, and only that", async (context) => {
+    const { server, gateways } = await startTwoOnRedis(context);
     const fleet = gateways.fleet({ rate: 800, durationS: 12 });
     await gateways.untilAcknowledged(1_500);
     for (const gateway of gateways.all) stopReading(gateway);

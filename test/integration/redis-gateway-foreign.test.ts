@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { type CliResult, runCli } from "../support/gateway-process.ts";
+import { type CliResult, errorOf, freePorts, runCli } from "../support/gateway-process.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { SharedGateways } from "../support/shared-gateways.ts";
 
@@ -22,13 +22,12 @@ test("a Redis that can't be meant is refused at the start, with what is wrong an
   let folders = 0;
   const up = async (url: string, environment = {}, at = `${lake}-${folders}`): Promise<string> => {
     const places = ["--data", `${gateways.folder}/data-${folders++}`, "--lake", at];
-    const ports = ["--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"];
     const refused: CliResult = await runCli(
-      ["up", "--stream", url, ...places, ...ports, "--json"],
+      ["up", "--stream", url, ...places, ...freePorts, "--json"],
       environment,
     );
     assert.equal(refused.code, 1, refused.stdout);
-    const { code, message } = (refused.json as { error: { code: string; message: string } }).error;
+    const { code, message } = errorOf(refused);
     return `${code}: ${message}`;
   };
   assert.match(await up(server.url), /REGISTRY_LAKE.*--lake/s, "another lake on the same prefix");

@@ -3,29 +3,22 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { RedisServer } from "../support/redis-server.ts";
-import { SharedGateways } from "../support/shared-gateways.ts";
+import { startTwoOnRedis } from "../support/gateways-on-redis.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tidegate-password-"));
-const open: { destroy(): Promise<void> }[] = [];
-after(async () => {
-  for (const each of open.reverse()) await each.destroy();
-  rmSync(folder, { recursive: true, force: true });
-});
+after(() => rmSync(folder, { recursive: true, force: true }));
 
-test("a password that is rotated under two gateways: they say so and hold, go on with the new one after a restart, and print neither", async () => {
+test("a password that is rotated under two gateways: they say so and hold, go on with the new one after a restart, and print neither", async (context) => {
   const [old, fresh] = ["first-pa55word", "second-pa55word"];
   const passwordFile = join(folder, "password");
   writeFileSync(passwordFile, `${old}\n`);
-  const server = await RedisServer.start({ requirepass: old });
-  open.push(server);
-  const gateways = await SharedGateways.start(2, ["--stream", server.url, "--window", server.url], {
+  const { server, gateways } = await startTwoOnRedis(context, {
+    settings: { requirepass: old },
     environment: {
       TIDEGATE_STREAM_PASSWORD_FILE: passwordFile,
       TIDEGATE_WINDOW_PASSWORD_FILE: passwordFile,
     },
   });
-  open.push(gateways);
   const fleet = gateways.fleet({ rate: 400, durationS: 6 });
   await gateways.untilAcknowledged(800);
   const admin = server.client();

@@ -1,26 +1,12 @@
 import assert from "node:assert/strict";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { after, describe, test } from "node:test";
-import { RedisServer } from "../support/redis-server.ts";
-import { SharedGateways } from "../support/shared-gateways.ts";
+import { describe, test } from "node:test";
+import { startTwoOnRedis } from "../support/gateways-on-redis.ts";
 
 describe("a Redis that is replaced under two gateways", { concurrency: false }, () => {
-  const open: { destroy(): Promise<void> }[] = [];
-  after(async () => {
-    for (const each of open.reverse()) await each.destroy();
-  });
-
-  async function start(): Promise<{ server: RedisServer; gateways: SharedGateways }> {
-    const server = await RedisServer.start();
-    open.push(server);
-    const gateways = await SharedGateways.start(2, ["--stream", server.url, "--window", server.url]);
-    open.push(gateways);
-    return { server, gateways };
-  }
-
-  test("an empty server in its place is found, and so is one restored from an older copy; nothing that was filed is lost or doubled", async () => {
-    const { server, gateways } = await start();
+  test("an empty server in its place is found, and so is one restored from an older copy; nothing that was filed is lost or doubled", async (context) => {
+    const { server, gateways } = await startTwoOnRedis(context);
     const run = async (): Promise<string> => {
       const fleet = gateways.fleet({ rate: 500, durationS: 2 });
       await fleet.ended;

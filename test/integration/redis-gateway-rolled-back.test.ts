@@ -50,6 +50,7 @@ test("a Redis restored, while no gateway ran, from a copy that holds all that wa
   await restored.stop();
   const renewed = await runShellCommand(command);
   assert.equal(renewed.code, 0, renewed.stderr);
+  assert.match(renewed.stdout, /Given up with .*: an unknown number of messages/);
   await restored.start();
   await restored.waitUntilReady();
   await publishAll(restored, [{ device: "d1", id: "c" }]);

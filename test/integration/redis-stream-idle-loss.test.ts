@@ -1,29 +1,17 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import type { Redis } from "ioredis";
 import type { BridgeError } from "../../bridge/errors.ts";
 import { startNewRedisStream } from "../../bridge/streams/redis/create-stream.ts";
 import { partitionKeys } from "../../bridge/streams/redis/stream-keys.ts";
 import { lakeWith } from "../support/lake-state.ts";
 import { RedisServer } from "../support/redis-server.ts";
-import { block, closeTestStreams, newTestStream, timeoutMs, until } from "../support/redis-stream.ts";
+import { block, newTestStream, startStreamServer, timeoutMs, until } from "../support/redis-stream.ts";
 import { silentLogger } from "../support/test-lake.ts";
 
 // Losses that are found by looking, since nothing is appended that would meet them.
 
-let server: RedisServer;
-let admin: Redis;
-
-before(async () => {
-  server = await RedisServer.start({ "repl-diskless-sync-delay": "0" });
-  admin = server.client();
-});
-
-after(async () => {
-  await closeTestStreams();
-  admin.disconnect();
-  await server.destroy();
-});
+const { server, admin } = await startStreamServer({ "repl-diskless-sync-delay": "0" });
 
 test("entries that vanished while a connection was cut are missed after the reconnect", async () => {
   const { target, stream } = await newTestStream(server.url, { checkMs: 200 });

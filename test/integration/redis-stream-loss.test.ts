@@ -1,39 +1,25 @@
 import assert from "node:assert/strict";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import type { Redis } from "ioredis";
+import { test } from "node:test";
 import { BridgeError } from "../../bridge/errors.ts";
 import { createRedisStream, startNewRedisStream } from "../../bridge/streams/redis/create-stream.ts";
 import type { RedisStream } from "../../bridge/streams/redis/redis-stream.ts";
 import { partitionKeys } from "../../bridge/streams/redis/stream-keys.ts";
 import type { Position, StreamEntry } from "../../bridge/streams/stream-log.ts";
 import { lakeWith } from "../support/lake-state.ts";
-import { RedisServer } from "../support/redis-server.ts";
 import {
   block,
-  closeTestStreams,
   everything,
   newTestStream,
   openTestStream,
+  startStreamServer,
   timeoutMs,
   until,
 } from "../support/redis-stream.ts";
 import { silentLogger } from "../support/test-lake.ts";
 
-let server: RedisServer;
-let admin: Redis;
-
-before(async () => {
-  server = await RedisServer.start();
-  admin = server.client();
-});
-
-after(async () => {
-  await closeTestStreams();
-  admin.disconnect();
-  await server.destroy();
-});
+const { server, admin } = await startStreamServer();
 
 async function appended(stream: RedisStream, count: number): Promise<Position[]> {
   const positions: Position[] = [];
@@ -131,6 +117,26 @@ test("our own trim by another process is no loss to a reader that is past it", a
   await other.trim(0, positions[4] ?? "");
   assert.deepEqual(await stream.read(0, positions[4] ?? "", everything), []);
   await other.close();
+  await stream.close();
+});
+
+test("a position of a history that the server lost trims nothing of what took its place", async () => {
+  const { stream } = await newTestStream(server.url);
+  const positions = await appended(stream, 3);
+  const [, ms = 0] = positions.map((position) => Number(position.split("-")[0]));
+  for (const lost of [
+    `${ms - 1_000}-3`,
+    `${ms - 1_000}-9`,
+    `${ms + 1_000}-2`,
+    `${ms + 1_000}-3`,
+    `${ms + 1_000}-9`,
+  ]) {
+    await stream.trim(0, lost);
+    assert.equal((await stream.partitionState(0)).trimmedUpTo, "", lost);
+    assert.equal((await stream.read(0, "", everything)).length, 3, lost);
+  }
+  await stream.trim(0, positions[2] ?? "");
+  assert.equal((await stream.partitionState(0)).retainedBytes, 0);
   await stream.close();
 });
 

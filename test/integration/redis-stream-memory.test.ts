@@ -2,37 +2,24 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, beforeEach, test } from "node:test";
-import type { Redis } from "ioredis";
+import { beforeEach, test } from "node:test";
 import { Registry } from "prom-client";
 import { nextPressure, worstPressure } from "../../bridge/streams/redis/memory-pressure.ts";
 import type { RedisStream } from "../../bridge/streams/redis/redis-stream.ts";
 import type { Position } from "../../bridge/streams/stream-log.ts";
 import { RedisServer } from "../support/redis-server.ts";
-import { block, closeTestStreams, everything, newTestStream, until } from "../support/redis-stream.ts";
+import { block, everything, newTestStream, startStreamServer, until } from "../support/redis-stream.ts";
 import { mountSmallDisk } from "../support/small-disk.ts";
 
 const mib = 1024 * 1024;
 const bigBlock = new Uint8Array(mib / 4);
 
-let server: RedisServer;
-let admin: Redis;
-
-before(async () => {
-  server = await RedisServer.start();
-  admin = server.client();
-});
+const { server, admin } = await startStreamServer();
 
 beforeEach(async () => {
   await admin.config("SET", "maxmemory", String(24 * mib));
   await admin.flushall();
   await admin.config("RESETSTAT");
-});
-
-after(async () => {
-  await closeTestStreams();
-  admin.disconnect();
-  await server.destroy();
 });
 
 /** Appends until it is held back. Answers the positions, and the code of the refusal. */

@@ -1,36 +1,23 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import type { Redis } from "ioredis";
+import { test } from "node:test";
 import { createRedisStream, startNewRedisStream } from "../../bridge/streams/redis/create-stream.ts";
 import { lakeWith } from "../support/lake-state.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import {
   block,
-  closeTestStreams,
   everything,
   freshTarget,
   newTestStream,
   openTestStream,
+  startStreamServer,
   timeoutMs,
   until,
 } from "../support/redis-stream.ts";
 import { silentLogger } from "../support/test-lake.ts";
 
-let server: RedisServer;
-let admin: Redis;
-
-before(async () => {
-  server = await RedisServer.start({ "repl-diskless-sync-delay": "0" });
-  admin = server.client();
-});
-
-after(async () => {
-  await closeTestStreams();
-  admin.disconnect();
-  await server.destroy();
-});
+const { server, admin } = await startStreamServer({ "repl-diskless-sync-delay": "0" });
 
 const settings: readonly [name: string, harmful: string, mended: string, loses: RegExp][] = [
   ["appendonly", "no", "yes", /everything since its last snapshot/],

@@ -10,7 +10,7 @@ import {
   untilFiledAndTrimmed,
   untilRefused,
 } from "../support/gateway-books.ts";
-import { GatewayProcess, runCli, runCommand } from "../support/gateway-process.ts";
+import { errorOf, freePorts, GatewayProcess, runCli, runCommand } from "../support/gateway-process.ts";
 import { connectClient } from "../support/mqtt-publisher.ts";
 
 const environment = { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "200" };
@@ -157,9 +157,11 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
       await untilRefused(restored),
       /STREAM_GAP: .*it was restored from an older copy.*`tidegate stream new/,
     );
+    assert.notEqual((await statusOf(restored)).books?.isBalanced, true);
     await restored.stop();
     const renewed = await runCommand(["stream", "new", "--data", dataFolder, "--json"]);
     assert.equal(renewed.code, 0, renewed.stderr);
+    assert.equal((renewed.json as { unread: unknown }).unread, null, "nobody knows what is lost");
     await restored.start();
     await restored.waitUntilReady();
   });
@@ -175,13 +177,12 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
       assert.match(content, /"format":1\b/);
       writeFileSync(path, content.replace('"format":1', '"format":2'));
       const before = readdirSync(dataFolder, { recursive: true, encoding: "utf8" }).filter(isOfLake);
-      const free = ["--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"];
       for (const command of [
-        ["up", ...free],
+        ["up", ...freePorts],
         ["stream", "new"],
       ]) {
         const refused = await runCli([...command, "--data", dataFolder, "--json"]);
-        const { error } = refused.json as { error: { code: string; message: string } };
+        const error = errorOf(refused);
         assert.equal(refused.code, 1, refused.stderr);
         assert.match(`${error.code} ${error.message}`, /LAKE_VERSION/);
         assert.match(refused.stderr, /has format 2, this Tidegate reads up to 1: install a newer version/);

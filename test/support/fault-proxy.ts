@@ -13,6 +13,7 @@ export class FaultProxy {
   readonly #server: Server;
   readonly #pairs = new Set<readonly [client: Socket, server: Socket]>();
   readonly #hung = new Set<readonly [client: Socket, server: Socket]>();
+  #targetPort: number;
   #fault: LineFault = "pass";
   #delayMs = 0;
   /** Bytes that clients have sent. */
@@ -20,8 +21,9 @@ export class FaultProxy {
 
   private constructor(server: Server, targetPort: number) {
     this.#server = server;
+    this.#targetPort = targetPort;
     this.port = (server.address() as AddressInfo).port;
-    server.on("connection", (client) => this.#join(client, targetPort));
+    server.on("connection", (client) => this.#join(client));
   }
 
   static async start(targetPort: number): Promise<FaultProxy> {
@@ -56,6 +58,12 @@ export class FaultProxy {
     this.#delayMs = delayMs;
   }
 
+  /** Leads to another server from now on; connections to the old one end. */
+  retarget(port: number): void {
+    this.#targetPort = port;
+    this.cut();
+  }
+
   /** Ends all connections there are. */
   cut(): void {
     for (const sockets of this.#pairs) for (const socket of sockets) socket.destroy();
@@ -75,8 +83,8 @@ export class FaultProxy {
     await once(this.#server, "close");
   }
 
-  #join(client: Socket, targetPort: number): void {
-    const server = createConnection(targetPort, "127.0.0.1");
+  #join(client: Socket): void {
+    const server = createConnection(this.#targetPort, "127.0.0.1");
     const pair = [client, server] as const;
     this.#pairs.add(pair);
     for (const [from, to] of [pair, [server, client] as const]) {

@@ -50,6 +50,14 @@ export async function runCommand(args: readonly string[]): Promise<CliResult> {
   return { code, stdout, stderr, json: lastJson(stdout) };
 }
 
+/** For `up`: ports that nobody has. */
+export const freePorts: readonly string[] = ["--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+
+/** The error that a command with `--json` ended with. */
+export function errorOf({ json }: CliResult): { code: string; message: string } {
+  return (json as { error: { code: string; message: string } }).error;
+}
+
 /** Runs `tidegate ARGS` in a process of its own, to its end. */
 export async function runCli(
   args: readonly string[],

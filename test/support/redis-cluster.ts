@@ -16,6 +16,8 @@ export class RedisCluster {
   private constructor(servers: readonly RedisServer[]) {
     this.servers = servers;
     this.#clients = servers.map((server) => server.client());
+    // They reconnect; a call fails by itself.
+    for (const client of this.#clients) client.on("error", () => {});
   }
 
   /** @param settings As for RedisServer. */

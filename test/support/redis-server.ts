@@ -5,16 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Redis } from "ioredis";
+import { durableRedis } from "../../gateway/prove/durable-redis.ts";
 import { freePort } from "./free-port.ts";
 
-/** As README's "Run it on Redis" wants it. */
-const durableSettings: Readonly<Record<string, string>> = {
-  appendonly: "yes",
-  appendfsync: "always",
-  "no-appendfsync-on-rewrite": "no",
-  "maxmemory-policy": "noeviction",
-  save: "",
-};
 const startAttempts = 3;
 const startPolls = 200;
 const pollMs = 25;
@@ -29,7 +22,7 @@ export class RedisServer {
   private constructor(port: number, settings: Readonly<Record<string, string>>) {
     this.port = port;
     this.folder = mkdtempSync(join(tmpdir(), "tidegate-redis-"));
-    this.#settings = { ...durableSettings, ...settings };
+    this.#settings = { ...durableRedis, ...settings };
   }
 
   /** @param settings Directives of redis.conf, beside and instead of the durable ones; "" gives a directive an empty value. */

@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { after } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Redis } from "ioredis";
 import { parseRedisUrl, type RedisTarget } from "../../bridge/redis/redis-url.ts";
 import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
 import {
@@ -7,6 +9,7 @@ import {
   type RedisStream,
   type RedisStreamOptions,
 } from "../../bridge/streams/redis/redis-stream.ts";
+import { RedisServer } from "./redis-server.ts";
 import { silentLogger } from "./test-lake.ts";
 
 export const timeoutMs = 1000;
@@ -46,6 +49,20 @@ export async function openTestStream(
 /** For a file's `after`: a test that failed leaves its streams open. */
 export async function closeTestStreams(): Promise<void> {
   for (const stream of opened.splice(0)) await stream.close();
+}
+
+/** A server for the streams of a test file, and a client to look at it and harm it; all of it is gone after the file's tests. */
+export async function startStreamServer(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<{ server: RedisServer; admin: Redis }> {
+  const server = await RedisServer.start(settings);
+  const admin = server.client();
+  after(async () => {
+    await closeTestStreams();
+    admin.disconnect();
+    await server.destroy();
+  });
+  return { server, admin };
 }
 
 /** Creates a stream under a prefix of its own, and opens it for appending. */

@@ -4,8 +4,9 @@ import { resolve } from "node:path";
 import { BridgeError } from "../../errors.ts";
 import type { LakeState } from "../../storage/commit-log.ts";
 import { compareDecimalPositions } from "../decimal-position.ts";
+import { checkStreamMark, type StreamMark } from "../stream-mark.ts";
 import type { StreamRecord } from "../stream-record.ts";
-import { countUnread, nothingUnread, type UnreadRecords } from "../stream-replacement.ts";
+import { type CountedStream, countUnread, nothingUnread, type UnreadRecords } from "../stream-replacement.ts";
 import { openStreamDatabase, type StreamDatabase, syncFolder } from "./stream-file.ts";
 import { StreamReader } from "./stream-reader.ts";
 import {
@@ -42,16 +43,17 @@ export async function createEmbeddedStream(options: {
  * The operator's way on after a loss: moves the folder aside (its name gets the old stream id) and creates a new stream, marked so
  * that `checkStreamAgainstLake` lets it pass although the lake knows others. Nothing may have the stream open.
  * Blocks of the old stream that were not filed stay in the folder that was moved; no consumer reads them any more. How many they are
- * is counted first.
+ * is counted first, and is unknown where the old one lacks what `mark` says it held.
  */
 export async function startNewStream(options: {
   folder: string;
   partitionCount: number;
   lake: LakeState;
+  mark?: StreamMark | null;
   now?: () => number;
 }): Promise<{ streamId: string; movedTo: string | null } & Old> {
   const folder = resolve(options.folder);
-  const { replaces, unread } = await oldStreamIn(folder, options.lake);
+  const { replaces, unread } = await oldStreamIn(folder, options.lake, options.mark ?? null);
   const movedTo = existsSync(folder) ? freeName(`${folder}.${replaces ?? "unreadable"}`) : null;
   if (movedTo) renameSync(folder, movedTo);
   const { streamId } = await createStream({ ...options, startedAnew: true, replaces, unread });
@@ -123,7 +125,7 @@ async function writeFirstRecords(folder: string, record: StreamRecord): Promise<
 type Old = Pick<StreamRecord, "replaces" | "unread">;
 
 /** The stream in a folder, and what of it the lake lacks; nulls where nothing readable stands there. */
-async function oldStreamIn(folder: string, lake: LakeState): Promise<Old> {
+async function oldStreamIn(folder: string, lake: LakeState, mark: StreamMark | null): Promise<Old> {
   if (!existsSync(folder)) return { replaces: null, unread: null };
   let database: StreamDatabase | undefined;
   let replaces: string | null = null;
@@ -132,17 +134,15 @@ async function oldStreamIn(folder: string, lake: LakeState): Promise<Old> {
     const { streamId, partitionCount } = readStreamRecord(database, folder);
     replaces = streamId;
     const reader = new StreamReader(database, { folder, partitionCount });
-    const unread = await countUnread(
-      {
-        streamId,
-        partitionCount,
-        read: async (partition, after, limits) => reader.read(partition, after, limits),
-        partitionState: async (partition) => reader.partitionState(partition),
-        comparePositions: compareDecimalPositions,
-      },
-      lake,
-    );
-    return { replaces, unread };
+    const stream = {
+      streamId,
+      partitionCount,
+      read: async (partition, after, limits) => reader.read(partition, after, limits),
+      partitionState: async (partition) => reader.partitionState(partition),
+      comparePositions: compareDecimalPositions,
+    } satisfies CountedStream;
+    await checkStreamMark(mark, stream);
+    return { replaces, unread: await countUnread(stream, lake) };
   } catch {
     return { replaces, unread: null };
   } finally {

@@ -6,9 +6,10 @@ import { redisError } from "../../redis/redis-error.ts";
 import { redisScript, runScript } from "../../redis/redis-script.ts";
 import type { RedisTarget } from "../../redis/redis-url.ts";
 import type { LakeState } from "../../storage/commit-log.ts";
+import type { StreamMark } from "../stream-mark.ts";
 import { countUnread, nothingUnread } from "../stream-replacement.ts";
-import { createPartition, retirePartition } from "./partition-scripts.ts";
-import { compareRedisPositions } from "./redis-position.ts";
+import { createPartition, holdsEntry, retirePartition } from "./partition-scripts.ts";
+import { compareRedisPositions, entryOfPosition, noEntry } from "./redis-position.ts";
 import { RedisReader } from "./redis-reader.ts";
 import { metaKey, partitionKeys } from "./stream-keys.ts";
 import { decodeRecord, encodeRecord, REDIS_STREAM_FORMAT, type RedisStreamRecord } from "./stream-record.ts";
@@ -62,11 +63,14 @@ export async function createRedisStream(options: CreateRedisStreamOptions): Prom
 /**
  * The operator's way on after a loss: closes the stream that is there, so that a process that still has it open can append no more, and
  * creates another. Blocks of the old one that were not filed stay for 7 days; no consumer reads them any more. How many they are is
- * counted when nobody can append more.
+ * counted when nobody can append more, and is unknown where the old one lacks what `mark` says was confirmed.
  * @returns The new stream, the id of the one it replaced, and what is given up (null = unknown).
  */
 export async function startNewRedisStream(
-  options: Omit<CreateRedisStreamOptions, "startedAnew"> & { readonly loadLake: () => Promise<LakeState> },
+  options: Omit<CreateRedisStreamOptions, "startedAnew"> & {
+    readonly mark?: StreamMark | null;
+    readonly loadLake: () => Promise<LakeState>;
+  },
 ): Promise<{ streamId: string } & Old> {
   return await withClient(options, async (client) => {
     const { prefix } = options.target;
@@ -76,7 +80,10 @@ export async function startNewRedisStream(
     await createPartitions(client, prefix, draft);
     // Closed first: between the two steps nothing is acknowledged, and doing it again goes on.
     if (old) await retirePartitions(client, prefix, old, draft.streamId);
-    const unread = old && (await countUnread(partitionsOf(client, prefix, old), await options.loadLake()));
+    const isWhole = old !== null && (await holdsMarked(client, prefix, old, options.mark));
+    const unread = isWhole
+      ? await countUnread(partitionsOf(client, prefix, old), await options.loadLake())
+      : null;
     const record = await claim(client, prefix, replaces ?? "", { ...draft, unread, isReady: true });
     if (record.streamId === draft.streamId) return { streamId: draft.streamId, replaces, unread };
     const text = `somebody else started the stream ${record.streamId} at the same time: use that one`;
@@ -112,6 +119,21 @@ function partitionsOf(client: RedisClient, prefix: string, { streamId, partition
     partitionState: reader.partitionState.bind(reader),
     comparePositions: compareRedisPositions,
   };
+}
+
+async function holdsMarked(
+  client: RedisClient,
+  prefix: string,
+  { streamId, partitionCount }: RedisStreamRecord,
+  mark: StreamMark | null | undefined,
+): Promise<boolean> {
+  if (mark?.streamId !== streamId) return true;
+  for (const [partition, position] of mark.highest.slice(0, partitionCount).entries()) {
+    const { ms, number } = entryOfPosition(position) ?? noEntry;
+    const keys = partitionKeys(prefix, streamId, partition);
+    if (Number(await runScript(client, holdsEntry, keys, [ms, number])) !== 1) return false;
+  }
+  return true;
 }
 
 type Old = Pick<RedisStreamRecord, "replaces" | "unread">;

@@ -68,16 +68,23 @@ for i = 1, tonumber(ARGV[3]) do
 end
 return {state, entries}`);
 
-/** Removes what stands at or below the entry with ms ARGV[1] and number ARGV[2]. Replies ok or gone. */
+/**
+ * Removes what stands at or below the entry with ms ARGV[1] and number ARGV[2], or below the entry that follows it where that one has the
+ * same ms (a position behind a gap). A position that is neither is of a history that this server lost: the entries that bear its numbers
+ * here are others, and unread, so nothing is removed. Replies ok or gone.
+ */
 export const trimBlocks = redisScript(`
 local state = redis.call('HMGET', KEYS[2], 'lastNumber', 'lastMs', 'appendedBytes', 'trimmedNumber')
 if not (state[1] and state[2] and state[3] and state[4]) then return 'gone' end
 local number = tonumber(ARGV[2])
 if number <= tonumber(state[4]) then return 'ok' end
 local id, bytes = state[2] .. '-' .. state[1], state[3]
-if number < tonumber(state[1]) then
-  local last = redis.call('XREVRANGE', KEYS[1], string.format('%s-%.0f', ARGV[1], number), '-', 'COUNT', 1)[1]
+local upTo = ARGV[1] .. '-' .. ARGV[2]
+if upTo ~= id then
+  local last = redis.call('XREVRANGE', KEYS[1], upTo, '-', 'COUNT', 1)[1]
   if not last or last[2][1] ~= 'a' then return 'ok' end
+  local behind = string.format('%s-%.0f', ARGV[1], number + 1)
+  if last[1] ~= upTo and #redis.call('XRANGE', KEYS[1], behind, behind) == 0 then return 'ok' end
   id, bytes = last[1], last[2][2]
 end
 local lastMs, lastNumber = string.match(id, '(%d+)-(%d+)')

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { booksOf } from "../../../gateway/supervisor/gateway-status.ts";
 
-type Consumer = NonNullable<Parameters<typeof booksOf>[0]>;
+type Status = Parameters<typeof booksOf>[0];
 
 const counters = {
   read: 20,
@@ -15,12 +15,12 @@ const counters = {
 };
 const balanced = { counters, unaccounted: 0 };
 
-function consumerWith(...partitions: { counters: typeof counters; unaccounted: number }[]): Consumer {
-  return { partitions } as unknown as Consumer;
+function statusWith(...partitions: { counters: typeof counters; unaccounted: number }[]): Status {
+  return { processes: [], broker: null, consumer: { partitions } } as unknown as Status;
 }
 
 test("the books of all partitions are summed, and balance where each partition's do", () => {
-  assert.deepEqual(booksOf(consumerWith(balanced, balanced)), {
+  assert.deepEqual(booksOf(statusWith(balanced, balanced)), {
     read: 40,
     filed: 12,
     duplicates: 10,
@@ -30,13 +30,13 @@ test("the books of all partitions are summed, and balance where each partition's
     unaccounted: 0,
     isBalanced: true,
   });
-  assert.equal(booksOf(consumerWith())?.isBalanced, true);
-  assert.equal(booksOf(null), null);
+  assert.equal(booksOf(statusWith())?.isBalanced, true);
+  assert.equal(booksOf({ ...statusWith(), consumer: null }), null);
 });
 
 test("books that miss a message do not balance, nor do two that miss what the other has too much of", () => {
   const isBalanced = (...changes: Partial<typeof counters>[]) =>
-    booksOf(consumerWith(...changes.map((change) => ({ ...balanced, counters: { ...counters, ...change } }))))
+    booksOf(statusWith(...changes.map((change) => ({ ...balanced, counters: { ...counters, ...change } }))))
       ?.isBalanced;
   for (const name of ["read", "filed", "duplicates", "quarantined", "resent", "misrouted"] as const) {
     assert.equal(isBalanced({}, { [name]: counters[name] + 7 }), false, name);
@@ -45,6 +45,22 @@ test("books that miss a message do not balance, nor do two that miss what the ot
 });
 
 test("books with acknowledged messages that were never read do not balance", () => {
-  const books = booksOf(consumerWith(balanced, { ...balanced, unaccounted: 3 }));
+  const books = booksOf(statusWith(balanced, { ...balanced, unaccounted: 3 }));
   assert.deepEqual([books?.unaccounted, books?.isBalanced], [3, false]);
+});
+
+test("books of a stream that is known to have lost something do not balance, whatever was read", () => {
+  const whole = statusWith(balanced);
+  const { consumer } = whole;
+  const held = { code: "STREAM_GAP", message: "" };
+  const losses: Record<string, unknown>[] = [
+    { broker: { redis: { held } } },
+    { consumer: { ...consumer, redis: { held } } },
+    { consumer: { partitions: [{ ...balanced, halt: { code: "STREAM_GAP" } }] } },
+    { processes: [{ role: "broker", refusal: { code: "STREAM_GAP" } }] },
+  ];
+  for (const loss of losses)
+    assert.equal(booksOf({ ...whole, ...loss } as Status)?.isBalanced, false, JSON.stringify(loss));
+  const passing = { broker: { redis: { held: { ...held, code: "REDIS_UNAVAILABLE" } } } };
+  assert.equal(booksOf({ ...whole, ...passing } as unknown as Status)?.isBalanced, true);
 });

@@ -1,0 +1,8 @@
+/** How README's "Run it on Redis" sets a redis-server up: directives of redis.conf. */
+export const durableRedis: Readonly<Record<string, string>> = {
+  appendonly: "yes",
+  appendfsync: "always",
+  "no-appendfsync-on-rewrite": "no",
+  "maxmemory-policy": "noeviction",
+  save: "",
+};
