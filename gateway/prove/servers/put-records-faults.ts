@@ -17,7 +17,8 @@ export type EntryPick = (index: number, entry: PutEntry, call: HttpCall) => bool
 interface EntryResult {
   readonly SequenceNumber?: string;
   readonly ShardId?: string;
-  readonly ErrorCode?: string;
+  /** kinesis-local sends null where there is none. */
+  readonly ErrorCode?: string | null;
   readonly ErrorMessage?: string;
 }
 
@@ -113,6 +114,6 @@ function failed(code: EntryErrorCode): EntryResult {
 }
 
 function answerOf(results: readonly EntryResult[]) {
-  const FailedRecordCount = results.filter(({ ErrorCode }) => ErrorCode !== undefined).length;
+  const FailedRecordCount = results.filter(({ ErrorCode }) => typeof ErrorCode === "string").length;
   return jsonAnswer(200, { FailedRecordCount, Records: results });
 }

@@ -68,14 +68,17 @@ export class ServerProcess {
     this.#process = child;
     running.add(child);
     child.once("exit", () => running.delete(child));
-    let failure: Error | undefined;
-    child.once("error", (error) => {
-      failure = error;
-      running.delete(child);
-    });
-    if (await this.#becameReady(() => failure !== undefined)) return;
+    // Without a listener an error later on, as of a failed kill, would end this process.
+    child.on("error", () => {});
+    const failure = await once(child, "spawn").then(
+      () => null,
+      (error: Error) => error,
+    );
+    if (!failure && (await this.#becameReady())) return;
+    const end = this.pid === undefined ? `ended with ${child.exitCode ?? child.signalCode}` : "too slow";
     await this.kill();
-    const reason = failure?.message ?? (child.exitCode === null ? "too slow" : `exit code ${child.exitCode}`);
+    running.delete(child);
+    const reason = failure?.message ?? end;
     throw new GatewayError("PROVE_SERVER_FAILED", `${name} did not start (${reason}): see ${logFile}`, {
       retryable: false,
     });
@@ -90,7 +93,7 @@ export class ServerProcess {
     child.kill("SIGTERM");
     const isOver = await Promise.race([
       exited,
-      delay(this.#options.stopTimeoutMs ?? stopTimeoutMs, "late" as const),
+      delay(this.#options.stopTimeoutMs ?? stopTimeoutMs, "late" as const, { ref: false }),
     ]);
     if (isOver === "late") await this.kill();
   }
@@ -107,9 +110,9 @@ export class ServerProcess {
     if (this.pid !== undefined) process.kill(this.pid, signal);
   }
 
-  async #becameReady(hasFailed: () => boolean): Promise<boolean> {
+  async #becameReady(): Promise<boolean> {
     const deadlineMs = Date.now() + (this.#options.startTimeoutMs ?? startTimeoutMs);
-    while (Date.now() < deadlineMs && !hasFailed() && this.pid !== undefined) {
+    while (Date.now() < deadlineMs && this.pid !== undefined) {
       // Another server may sit on the port while ours is dying of that.
       if ((await this.#options.isReady().catch(() => false)) && this.pid !== undefined) return true;
       await delay(pollMs);
