@@ -91,7 +91,9 @@ export abstract class HttpFaultProxy {
     this.#forward = new HttpForward(targetPort);
     this.#random = random;
     this.#server = createServer({ requestTimeout: 0 }, (request, response) => {
-      this.#handle(request, response).catch(() => request.socket.resetAndDestroy());
+      // A request that is over has lost its socket.
+      const { socket } = request;
+      this.#handle(request, response).catch(() => socket.resetAndDestroy());
     });
     this.#server.on("connection", (socket) => {
       this.#sockets.add(socket);
@@ -179,6 +181,8 @@ export abstract class HttpFaultProxy {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // A client that has gone does not hear its answer.
+    response.on("error", () => {});
     if (this.#isSilent) return;
     const head: HttpHead = {
       method: request.method ?? "",

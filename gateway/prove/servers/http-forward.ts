@@ -40,7 +40,6 @@ export class HttpForward {
   async stream(from: IncomingMessage, to: ServerResponse): Promise<void> {
     const asked = this.#request(from.method ?? "", from.url ?? "", forwardHeaders(from.headers));
     const sent = pipeline(from, asked);
-    // A server may answer and close before it has read everything.
     sent.catch(() => {});
     const [answer] = (await once(asked, "response")) as [IncomingMessage];
     to.writeHead(answer.statusCode ?? 0, answerHeaders(answer.headers));
@@ -53,7 +52,10 @@ export class HttpForward {
 
   #request(method: string, path: string, headers: IncomingHttpHeaders | Record<string, unknown>) {
     const target = { host: "127.0.0.1", port: this.#port, agent: this.#agent };
-    return request({ ...target, method, path, headers: headers as IncomingHttpHeaders });
+    const asked = request({ ...target, method, path, headers: headers as IncomingHttpHeaders });
+    // It may fail once more after it was answered: a server may answer and close before it has read everything.
+    asked.on("error", () => {});
+    return asked;
   }
 }
 
