@@ -15,8 +15,8 @@ export interface StreamUnderTest {
   open(): Promise<StreamLog>;
   /** A handle that reads, as the consumer has it. */
   openReader(): Promise<StreamLog>;
-  /** Removes one entry behind the stream's back. */
-  loseEntry(partition: number, position: Position): Promise<void>;
+  /** Removes one entry behind the stream's back; absent where nobody can. */
+  loseEntry?(partition: number, position: Position): Promise<void>;
   readonly clock: StreamClock;
   /** Closes every handle and removes everything. */
   destroy(): Promise<void>;
@@ -42,18 +42,39 @@ function contents(entries: readonly StreamEntry[]): number[][] {
   return entries.map((entry) => [...entry.block]);
 }
 
-async function readAll(stream: StreamLog, partition: number, after: Position): Promise<StreamEntry[]> {
+const fewAtOnce = { maxBytes: 64, maxEntries: 3 };
+const readAheadMaxMs = 20_000;
+
+/** `count` entries, which must be all that there are. Those of a stream that reads ahead may take a moment. */
+async function readAll(
+  stream: StreamLog,
+  partition: number,
+  after: Position,
+  count: number,
+  limits = fewAtOnce,
+): Promise<StreamEntry[]> {
   const entries: StreamEntry[] = [];
+  const deadlineMs = Date.now() + readAheadMaxMs;
   for (;;) {
     const from = entries.at(-1)?.position ?? after;
-    const more = await stream.read(partition, from, { maxBytes: 64, maxEntries: 3 });
-    if (more.length === 0) return entries;
+    const more = await stream.read(partition, from, limits);
     entries.push(...more);
+    if (more.length > 0) continue;
+    const { highest } = await stream.partitionState(partition);
+    if (highest !== null || entries.length >= count || Date.now() > deadlineMs) return entries;
+    await stream.waitForAppend(1000, [partition]);
   }
 }
 
-/** What every StreamLog must do. Each test gets a stream of its own. */
-export function streamLogContract(name: string, create: StreamFactory): void {
+/**
+ * What every StreamLog must do. Each test gets a stream of its own.
+ * `isKeptByTime`: entries go when their time has come; nobody can trim or take one, and the stream does not say how far it goes.
+ */
+export function streamLogContract(
+  name: string,
+  create: StreamFactory,
+  { isKeptByTime = false }: { isKeptByTime?: boolean } = {},
+): void {
   const on = (title: string, body: (stream: StreamUnderTest) => Promise<void>, partitionCount = 2): void => {
     test(`${name}: ${title}`, async () => {
       const stream = await create({ partitionCount });
@@ -65,20 +86,22 @@ export function streamLogContract(name: string, create: StreamFactory): void {
       }
     });
   };
-  orderTests(on);
-  trimTests(on);
-  lossTests(on);
-  lifeTests(on);
+  orderTests(on, isKeptByTime);
+  if (!isKeptByTime) trimTests(on);
+  if (!isKeptByTime) lossTests(on);
+  neverReachedTest(on);
+  lifeTests(on, isKeptByTime);
 }
 
 type On = (title: string, body: (stream: StreamUnderTest) => Promise<void>, partitionCount?: number) => void;
 
-function orderTests(on: On): void {
+function orderTests(on: On, isKeptByTime: boolean): void {
   on("an empty partition reads as nothing", async (under) => {
     const stream = await under.open();
     assert.deepEqual(await stream.read(0, START_POSITION, everything), []);
     const { highest, trimmedUpTo, retainedBytes } = await stream.partitionState(1);
-    assert.deepEqual([highest, trimmedUpTo, retainedBytes], [START_POSITION, START_POSITION, 0]);
+    assert.equal(trimmedUpTo, START_POSITION);
+    assert.deepEqual([highest, retainedBytes], isKeptByTime ? [null, null] : [START_POSITION, 0]);
   });
 
   on("entries come back in order, whole, each partition for itself", async (under) => {
@@ -106,7 +129,7 @@ function orderTests(on: On): void {
     const appends = Array.from({ length: 40 }, (_, index) => stream.append(index % 2, block(index)));
     const positions = await Promise.all(appends);
     for (const partition of [0, 1]) {
-      const entries = await readAll(stream, partition, START_POSITION);
+      const entries = await readAll(stream, partition, START_POSITION, 20);
       assert.deepEqual(
         contents(entries).map(([value]) => value),
         Array.from({ length: 20 }, (_, index) => 2 * index + partition),
@@ -133,7 +156,7 @@ function orderTests(on: On): void {
     const stream = await under.open();
     const sizes = [0, 1, 1900, 2000, 4000, 4096, 65_536, 921_600];
     for (const size of sizes) await stream.append(1, new Uint8Array(size).fill(size % 251));
-    const entries = await readAll(stream, 1, START_POSITION);
+    const entries = await readAll(stream, 1, START_POSITION, sizes.length);
     assert.deepEqual(
       entries.map((entry) => entry.block.length),
       sizes,
@@ -158,7 +181,7 @@ function orderTests(on: On): void {
     const again = await under.open();
     clock.set(clockStartMs);
     await again.append(0, block(2));
-    assert.equal((await readAll(again, 0, START_POSITION)).at(-1)?.appendTimeMs, clockStartMs + 9000);
+    assert.equal((await readAll(again, 0, START_POSITION, 5)).at(-1)?.appendTimeMs, clockStartMs + 9000);
   });
 }
 
@@ -171,6 +194,7 @@ async function timesOfServer(stream: StreamLog, clock: { ask(): Promise<number> 
   const entries = await stream.read(0, START_POSITION, everything);
   for (const [index, { appendTimeMs }] of entries.entries())
     assert.ok((times[index] ?? 0) <= appendTimeMs && appendTimeMs <= (times[index + 1] ?? 0));
+  assert.equal(entries.length, 4);
 }
 
 function trimTests(on: On): void {
@@ -219,7 +243,7 @@ function trimTests(on: On): void {
     const late = stream.append(0, block(77));
     await Promise.all([stream.trim(0, positions[1200] ?? ""), stream.trim(0, positions[900] ?? ""), late]);
     assert.equal((await stream.partitionState(0)).trimmedUpTo, positions[1200]);
-    assert.equal((await readAll(stream, 0, positions[1200] ?? "")).length, 300);
+    assert.equal((await readAll(stream, 0, positions[1200] ?? "", 300)).length, 300);
   });
 }
 
@@ -229,7 +253,7 @@ function lossTests(on: On): void {
     const positions: Position[] = [];
     for (let index = 0; index < 5; index++) positions.push(await stream.append(0, block(index)));
     const [first = "", second = "", third = "", fourth = "", fifth = ""] = positions;
-    await under.loseEntry(0, third);
+    await under.loseEntry?.(0, third);
     const reader = await under.openReader();
     const resumed: Position[] = [];
     assert.deepEqual(contents(await reader.read(0, START_POSITION, everything)), [[0], [1]]);
@@ -244,11 +268,13 @@ function lossTests(on: On): void {
     });
     for (const after of [...resumed, third])
       assert.deepEqual(contents(await reader.read(0, after, everything)), [[3], [4]]);
-    await under.loseEntry(0, fifth);
+    await under.loseEntry?.(0, fifth);
     await assert.rejects(reader.read(0, fourth, everything), isCode("STREAM_GAP"));
     assert.deepEqual(contents(await reader.read(0, first, everything)), [[1]]);
   });
+}
 
+function neverReachedTest(on: On): void {
   on("a position that the stream never reached is STREAM_GAP", async (under) => {
     const stream = await under.open();
     const first = await stream.append(0, block(1));
@@ -261,7 +287,7 @@ function lossTests(on: On): void {
   });
 }
 
-function lifeTests(on: On): void {
+function lifeTests(on: On, isKeptByTime: boolean): void {
   on("another handle sees id, partitions, entries and trims", async (under) => {
     const stream = await under.open();
     const reader = await under.openReader();
@@ -278,8 +304,8 @@ function lifeTests(on: On): void {
     assert.deepEqual(contents(await reader.read(0, START_POSITION, everything)), [[1]]);
     const second = await stream.append(0, block(2));
     await stream.trim(0, first);
-    assert.deepEqual(contents(await reader.read(0, first, everything)), [[2]]);
-    assert.equal((await reader.partitionState(0)).highest, second);
+    assert.deepEqual(contents(await readAll(reader, 0, first, 1)), [[2]]);
+    assert.equal((await reader.partitionState(0)).highest, isKeptByTime ? null : second);
   });
 
   on("what was appended outlives the handle", async (under) => {
@@ -291,10 +317,10 @@ function lifeTests(on: On): void {
     await stream.close();
     const again = await under.open();
     assert.equal(again.streamId, streamId);
-    assert.equal((await again.partitionState(0)).trimmedUpTo, first);
+    assert.equal((await again.partitionState(0)).trimmedUpTo, isKeptByTime ? START_POSITION : first);
     const third = await again.append(0, block(3));
-    assert.deepEqual(contents(await readAll(again, 0, first)), [[2], [3]]);
-    assert.equal((await again.partitionState(0)).highest, third);
+    assert.deepEqual(contents(await readAll(again, 0, first, 2)), [[2], [3]]);
+    assert.equal((await again.partitionState(0)).highest, isKeptByTime ? null : third);
   });
 
   on("a waiting reader wakes for an append, also one from before it waited", async (under) => {
@@ -358,8 +384,12 @@ function lifeTests(on: On): void {
         stream = await under.open();
       }
       const after = held.appended[held.trimmed - 1] ?? START_POSITION;
-      const positions = (await readAll(stream, partition, after)).map((entry) => entry.position);
-      assert.deepEqual(positions, held.appended.slice(held.trimmed));
+      const expected = held.appended.slice(held.trimmed);
+      const entries = await readAll(stream, partition, after, expected.length);
+      assert.deepEqual(
+        entries.map((entry) => entry.position),
+        expected,
+      );
     }
   });
 }

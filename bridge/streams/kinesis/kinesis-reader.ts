@@ -9,7 +9,7 @@ import {
 } from "../stream-log.ts";
 import type { KinesisConfig } from "./kinesis-config.ts";
 import type { KinesisConnection } from "./kinesis-connection.ts";
-import { isSequenceNumber } from "./sequence-number.ts";
+import { compareSequenceNumbers, isSequenceNumber } from "./sequence-number.ts";
 import type { Shard } from "./shard.ts";
 import { gap, ShardReader } from "./shard-reader.ts";
 
@@ -108,8 +108,8 @@ export class KinesisReader {
     const shard = shards.shard(partition);
     const hold = shards.hold();
     if (hold?.code === "STREAM_GAP") throw hold;
-    if (after !== START_POSITION && !isSequenceNumber(after))
-      throw gap(shard, after, "this is no position of a stream in Kinesis");
+    if (after !== START_POSITION && !isPositionIn(shard, after))
+      throw gap(shard, after, "this is no position of the shard");
     this.#drop(partition);
     const reader = this.#start(shard, after);
     this.#readers.set(partition, reader);
@@ -152,4 +152,8 @@ export class KinesisReader {
     this.#readers.get(partition)?.stop();
     this.#readers.delete(partition);
   }
+}
+
+function isPositionIn({ firstPosition }: Shard, position: Position): boolean {
+  return isSequenceNumber(position) && compareSequenceNumbers(position, firstPosition) >= 0;
 }
