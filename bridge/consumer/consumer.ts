@@ -112,7 +112,8 @@ class ConsumerLoop implements Consumer {
   }
 
   async stop(options: { drain: boolean }): Promise<void> {
-    if (options.drain) this.#draining ??= new DrainGoal(this.#context.stream);
+    const { stream, now } = this.#context;
+    if (options.drain) this.#draining ??= new DrainGoal(stream, now());
     else this.#context.backOff.stop();
     this.#context.backOff.wake();
     await this.#run?.catch(() => {});
@@ -237,9 +238,7 @@ class ConsumerLoop implements Consumer {
   }
 
   async #isDrained(pass: "idle" | "progress"): Promise<boolean> {
-    return (
-      this.#draining !== null && (pass === "idle" || (await this.#draining.isReached(this.#share.cursors)))
-    );
+    return this.#draining !== null && (await this.#draining.isReached(this.#share.cursors, pass === "idle"));
   }
 
   #isFull(): boolean {
@@ -311,7 +310,7 @@ class ConsumerLoop implements Consumer {
     if (now() - this.#observedAtMs >= IDLE_MAX_MS) await this.#observe();
     const dueInMs =
       this.#openedAtMs === null ? IDLE_MAX_MS : this.#openedAtMs + this.#batchAgeMaxMs() - now();
-    if (dueInMs <= 0 || this.#requests.length > 0 || this.#draining) return;
+    if (dueInMs <= 0 || this.#requests.length > 0 || !this.#share.isCurrent) return;
     const waitMs = Math.min(dueInMs, IDLE_MAX_MS);
     const read = this.#share.cursors.filter(({ halt }) => halt === null);
     const partitions = read.map(({ partition }) => partition);

@@ -8,18 +8,25 @@ export class DrainGoal {
   /** By partition, as of the first time that it was among the cursors; null where the stream does not say. */
   readonly #highest = new Map<number, Position | null>();
 
-  constructor(stream: Pick<StreamLog, "partitions" | "partitionState" | "comparePositions">) {
+  readonly #askedAtMs: number;
+
+  constructor(
+    stream: Pick<StreamLog, "partitions" | "partitionState" | "comparePositions">,
+    askedAtMs: number,
+  ) {
     this.#stream = stream;
+    this.#askedAtMs = askedAtMs;
   }
 
-  /** Halted partitions have no further to go. */
-  async isReached(cursors: readonly PartitionCursor[]): Promise<boolean> {
+  /** Halted partitions have no further to go. `isIdle`: the last reads have found nothing more. */
+  async isReached(cursors: readonly PartitionCursor[], isIdle: boolean): Promise<boolean> {
     let isReached = true;
-    for (const cursor of cursors) if (!cursor.halt && !(await this.#isRead(cursor))) isReached = false;
+    for (const cursor of cursors)
+      if (!cursor.halt && !(await this.#isRead(cursor, isIdle))) isReached = false;
     return isReached;
   }
 
-  async #isRead({ partition, position, isCaughtUp }: PartitionCursor): Promise<boolean> {
+  async #isRead({ partition, position, isCaughtUp }: PartitionCursor, isIdle: boolean): Promise<boolean> {
     if (position === END_POSITION) return true;
     // What took its place waits for its end.
     if (this.#stream.partitions.all.some((each) => each.partition === partition && !each.isOpen))
@@ -28,7 +35,8 @@ export class DrainGoal {
     const state = known ? null : await stateOrNull(this.#stream, partition);
     const highest = known ?? (state ? state.highest : position);
     this.#highest.set(partition, highest);
-    if (highest !== null) return this.#stream.comparePositions(position, highest) >= 0;
-    return isCaughtUp && state?.behindMs === 0;
+    if (highest !== null) return isIdle || this.#stream.comparePositions(position, highest) >= 0;
+    // It reads ahead: that it has nothing to hand out says little, and so does what it knew before.
+    return isCaughtUp && state?.behindMs === 0 && (state.behindAtMs ?? 0) >= this.#askedAtMs;
   }
 }

@@ -27,6 +27,8 @@ export interface PartitionState {
   readonly retainedBytes: number | null;
   /** By how many ms what was read last is older than the stream's newest entry; absent where the stream does not say. */
   readonly behindMs?: number;
+  /** When the stream was asked for that, ms since the epoch. */
+  readonly behindAtMs?: number;
 }
 
 /** The state of a partition that trims and knows its end. */

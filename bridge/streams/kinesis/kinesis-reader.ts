@@ -23,6 +23,7 @@ export interface ReaderOptions {
     refresh(): Promise<void>;
   };
   readonly config: KinesisConfig;
+  readonly now: () => number;
   readonly monotonicMs: () => number;
   readonly random: () => number;
   readonly onFailed: (error: BridgeError, partition: number, isNews: boolean) => void;
@@ -86,14 +87,14 @@ export class KinesisReader {
 
   state(partition: number): PartitionState {
     this.#options.shards.shard(partition);
-    const behindMs = this.#readers.get(partition)?.behindMs();
+    const behind = this.#readers.get(partition)?.behind();
     const known = { highest: null, trimmedUpTo: START_POSITION, retainedBytes: null };
-    return behindMs === undefined ? known : { ...known, behindMs };
+    return behind ? { ...known, behindMs: behind.ms, behindAtMs: behind.askedAtMs } : known;
   }
 
   /** The most that one of them is behind by. */
   behindMs(): number {
-    return Math.max(0, ...[...this.#readers.values()].map((reader) => reader.behindMs() ?? 0));
+    return Math.max(0, ...[...this.#readers.values()].map((reader) => reader.behind()?.ms ?? 0));
   }
 
   close(): void {
@@ -117,13 +118,14 @@ export class KinesisReader {
   }
 
   #start(shard: Shard, after: Position): ShardReader {
-    const { connection, config, monotonicMs, random, onFailed, onRead } = this.#options;
+    const { connection, config, now, monotonicMs, random, onFailed, onRead } = this.#options;
     const { partition } = shard;
     const reader: ShardReader = new ShardReader({
       connection,
       shard,
       after,
       config,
+      now,
       monotonicMs,
       random,
       lookUp: () => this.#lookUp(partition),

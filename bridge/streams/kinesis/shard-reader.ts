@@ -24,6 +24,7 @@ export interface ShardReaderOptions {
   /** Where it begins. */
   readonly after: Position;
   readonly config: KinesisConfig;
+  readonly now: () => number;
   readonly monotonicMs: () => number;
   readonly random: () => number;
   /** What Kinesis says of the shard once its records end or it knows it no more; told by calls that begin after this one. */
@@ -53,7 +54,7 @@ export class ShardReader {
   #failure: BridgeError | null = null;
   #failingSinceMs: number | null = null;
   #attempts = 0;
-  #behind: { readonly ms: number; readonly atMs: number } | null = null;
+  #behind: { readonly ms: number; readonly atMs: number; readonly askedAtMs: number } | null = null;
   #askedAtMs: number;
   #wake: (() => void) | undefined;
   /** Resolves once something is known of what follows the first position. */
@@ -108,17 +109,17 @@ export class ShardReader {
     this.#askedAtMs = this.#options.monotonicMs();
   }
 
-  /** By how much what was handed out last is older than the newest record, at most; undefined where nothing is known yet. */
-  behindMs(): number | undefined {
-    if (this.#isEnded && !this.#isAnyUnread()) return 0;
-    if (!this.#behind) return undefined;
-    const { ms, atMs } = this.#behind;
+  /** By how much what was handed out last is older than the newest record, at most; null where nothing is known yet. */
+  behind(): { readonly ms: number; readonly askedAtMs: number } | null {
+    if (!this.#behind) return null;
+    const { ms, atMs, askedAtMs } = this.#behind;
+    if (this.#isEnded && !this.#isAnyUnread()) return { ms: 0, askedAtMs };
     const unread = this.#entries.find(({ position }) => this.#isUnread(position));
     const newest = this.#entries.at(-1);
     const bufferedMs = unread && newest ? Math.max(1, newest.appendTimeMs - unread.appendTimeMs) : 0;
     // Without news for long, more may have come since.
     const silentMs = this.#options.monotonicMs() - atMs;
-    return ms + bufferedMs + (silentMs > failingMaxMs ? silentMs : 0);
+    return { ms: ms + bufferedMs + (silentMs > failingMaxMs ? silentMs : 0), askedAtMs };
   }
 
   stop(): void {
@@ -182,12 +183,13 @@ export class ShardReader {
 
   /** Answers after how long the shard may be read again, counted from now. */
   async #readOnce(): Promise<number> {
-    const { connection, shard, config } = this.#options;
+    const { connection, shard, config, now } = this.#options;
     try {
       this.#iterator ??= await connection.shardIterator(shard.shardId, this.#last());
+      const askedAtMs = now();
       const answer = await connection.getRecords(this.#iterator);
       if (this.#stop.signal.aborted) return 0;
-      const bytes = this.#append(answer);
+      const bytes = this.#append(answer, askedAtMs);
       if (!answer.NextShardIterator) await this.#reachedEnd();
       this.#iterator = answer.NextShardIterator;
       this.#attempts = 0;
@@ -204,7 +206,7 @@ export class ShardReader {
     }
   }
 
-  #append({ Records = [], MillisBehindLatest }: GetRecordsOutput): number {
+  #append({ Records = [], MillisBehindLatest }: GetRecordsOutput, askedAtMs: number): number {
     const last = this.#last();
     const fresh = Records.flatMap(({ SequenceNumber, Data, ApproximateArrivalTimestamp }): StreamEntry[] => {
       if (!isSequenceNumber(SequenceNumber) || !Data) throw incomplete();
@@ -216,7 +218,7 @@ export class ShardReader {
     const bytes = bytesOf(fresh);
     this.#entries.push(...fresh);
     this.#bufferedBytes += bytes;
-    this.#behind = { ms: MillisBehindLatest ?? 1, atMs: this.#options.monotonicMs() };
+    this.#behind = { ms: MillisBehindLatest ?? 1, atMs: this.#options.monotonicMs(), askedAtMs };
     if (fresh.length > 0) this.#options.onRead(bytes, fresh.length);
     return bytes;
   }
