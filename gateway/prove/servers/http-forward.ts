@@ -53,11 +53,16 @@ export class HttpForward {
   #request(method: string, path: string, headers: IncomingHttpHeaders | Record<string, unknown>) {
     const target = { host: "127.0.0.1", port: this.#port, agent: this.#agent };
     const asked = request({ ...target, method, path, headers: headers as IncomingHttpHeaders });
-    // It may fail once more after it was answered: a server may answer and close before it has read everything.
-    asked.on("error", () => {});
+    // Both may fail once more after the answer: a server may answer and close before it has read everything.
+    asked.on("error", ignore);
+    asked.once("socket", (socket) => {
+      if (!socket.listeners("error").includes(ignore)) socket.on("error", ignore);
+    });
     return asked;
   }
 }
+
+function ignore(): void {}
 
 export async function readBody(stream: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
