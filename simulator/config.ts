@@ -160,7 +160,7 @@ export const auditSchema = Type.Object(
     lake: Type.String({
       minLength: 1,
       examples: ["file:data/lake"],
-      description: "where the tables are: file:DIR",
+      description: "where the tables are: file:DIR or s3://BUCKET/PREFIX",
     }),
     wait: Type.Number({
       minimum: 0,

@@ -1,7 +1,7 @@
 import { CodedError } from "../devices/protocol/coded-error.ts";
 
 /**
- * Every code that this folder raises, with what it means. None is retryable but SIMULATE_UNREACHABLE.
+ * Every code that this folder raises, with what it means. Retryable are SIMULATE_UNREACHABLE, AUDIT_LAKE_UNREACHABLE and AUDIT_FILE_UNREADABLE.
  * - SIMULATE_USAGE: options that cannot be run; the message says what, where and how to mend it.
  * - SIMULATE_UNREACHABLE: no connection could be made within the time to connect.
  * - SIMULATE_REFUSED: the gateway answers, and refuses every connection or every message.
@@ -14,6 +14,7 @@ import { CodedError } from "../devices/protocol/coded-error.ts";
  * - AUDIT_LAKE_UNSUPPORTED: the lake was written by a newer Tidegate; what its tables mean may have changed.
  * - AUDIT_LOG_BROKEN: a table's Delta log has a hole or an entry that cannot be read.
  * - AUDIT_TABLE_UNSUPPORTED: a table needs a newer Delta reader than the audit has.
+ * - AUDIT_LAKE_UNREACHABLE: the bucket can't be listed or read.
  * - AUDIT_FILE_UNREADABLE: a table names a data file that is missing or damaged.
  */
 export const simulatorErrorCodes = [
@@ -29,6 +30,7 @@ export const simulatorErrorCodes = [
   "AUDIT_LAKE_UNSUPPORTED",
   "AUDIT_LOG_BROKEN",
   "AUDIT_TABLE_UNSUPPORTED",
+  "AUDIT_LAKE_UNREACHABLE",
   "AUDIT_FILE_UNREADABLE",
 ] as const;
 

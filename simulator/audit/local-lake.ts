@@ -1,27 +1,20 @@
 import { statSync } from "node:fs";
 import { type FileHandle, open, readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { SimulatorError } from "../errors.ts";
 import type { LakeFile, LakeFiles } from "./lake-files.ts";
 
-/** Opens the lake that a URL names: `file:DIR`. Throws AUDIT_USAGE. */
-export function openLake(url: string): LakeFiles {
-  const folder = /^file:(?:\/\/(?=\/))?(.+)$/.exec(url)?.[1];
-  if (folder === undefined) throw wrongLake(url, "it must be file:DIR, for example --lake file:data/lake");
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
-    throw wrongLake(url, `there is no folder ${resolve(folder)}; tidegate status shows where the lake is`);
-  return new LocalLake(folder);
-}
-
-function wrongLake(url: string, fault: string): SimulatorError {
-  return new SimulatorError("AUDIT_USAGE", `--lake ${url}: ${fault}`, { retryable: false });
-}
-
-class LocalLake implements LakeFiles {
+/** A lake on a disk of this machine. */
+export class LocalLake implements LakeFiles {
   readonly #folder: string;
 
-  constructor(folder: string) {
+  private constructor(folder: string) {
     this.#folder = folder;
+  }
+
+  /** Returns what is wrong where it can't be opened. */
+  static open(folder: string): LocalLake | string {
+    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return new LocalLake(folder);
+    return `there is no folder ${resolve(folder)}; tidegate status shows where the lake is`;
   }
 
   list(folder: string): Promise<string[]> {

@@ -56,19 +56,26 @@ export class TableScan {
   }
 
   async #liveFiles(): Promise<Map<string, DataFile>> {
-    for (const name of await tableNames(this.#lake))
+    const names = await this.#noting(() => tableNames(this.#lake));
+    for (const name of names ?? [])
       if (!this.#tables.has(name)) this.#tables.set(name, new DeltaTable(this.#lake, name));
     const files = new Map<string, DataFile>();
     for (const table of this.#tables.values()) {
-      try {
-        await table.refresh();
-      } catch (error) {
-        if (!(error instanceof SimulatorError)) throw error;
-        this.faults.push(error);
-      }
+      await this.#noting(() => table.refresh());
       for (const [path, file] of table.files) files.set(path, file);
     }
     return files;
+  }
+
+  /** What can't be read now may be readable at the next look; until then it stands among the faults. */
+  async #noting<Result>(work: () => Promise<Result>): Promise<Result | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof SimulatorError)) throw error;
+      this.faults.push(error);
+      return undefined;
+    }
   }
 
   #startAgain(): void {

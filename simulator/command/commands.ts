@@ -1,7 +1,7 @@
 import type { TObject } from "@sinclair/typebox";
 import { Command, CommanderError } from "commander";
 import { audit } from "../audit/audit.ts";
-import { openLake } from "../audit/local-lake.ts";
+import { openLake } from "../audit/open-lake.ts";
 import { type AuditConfig, auditSchema, type SimulateConfig, simulateSchema } from "../config.ts";
 import { SimulatorError } from "../errors.ts";
 import { auditText } from "../report/audit-text.ts";

@@ -7,7 +7,7 @@ import { after, test } from "node:test";
 import { Aedes, type AuthenticateError, type Client } from "aedes";
 import { decodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
 import { type AuditResult, audit } from "../../simulator/audit/audit.ts";
-import { openLake } from "../../simulator/audit/local-lake.ts";
+import { openLake } from "../../simulator/audit/open-lake.ts";
 import { SimulatorError } from "../../simulator/errors.ts";
 import { openLedger } from "../../simulator/ledger/ledger-reader.ts";
 import type { RunReport } from "../../simulator/report/report.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 import { type AuditResult, audit } from "../../simulator/audit/audit.ts";
-import { openLake } from "../../simulator/audit/local-lake.ts";
+import { openLake } from "../../simulator/audit/open-lake.ts";
 import { LedgerWriter, prepareLedgerFolder } from "../../simulator/ledger/ledger-writer.ts";
 import { MessagePlan } from "../../simulator/scenario/message-plan.ts";
 import type { Scenario } from "../../simulator/scenario/scenario.ts";

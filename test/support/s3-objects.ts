@@ -77,6 +77,7 @@ export class S3Objects {
     const { bytes, tag, modified } = object;
     const facts = { etag: tag, "last-modified": modified.toUTCString() };
     const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? "") ?? [];
+    if (from !== undefined && Number(from) >= bytes.length) return s3Refusal(416, "InvalidRange");
     if (from !== undefined) {
       const part = bytes.subarray(Number(from), to === "" ? undefined : Number(to) + 1);
       const range = `bytes ${from}-${Number(from) + part.length - 1}/${bytes.length}`;
