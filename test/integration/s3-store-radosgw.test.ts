@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { ListMultipartUploadsCommand } from "@aws-sdk/client-s3";
+import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
+import type { ObjectStore } from "../../bridge/storage/object-store.ts";
+import { openS3Store } from "../../bridge/storage/s3/open-s3-store.ts";
+import { parseS3Url } from "../../bridge/storage/s3/s3-url.ts";
+import { RadosgwCluster } from "../../gateway/prove/servers/radosgw-cluster.ts";
+import { createBucket, localS3Client } from "../../gateway/prove/servers/s3-admin.ts";
+import { makeEntry } from "../contract/commit-log-contract.ts";
+import { objectStoreContract } from "../contract/object-store-contract.ts";
+import { s3Config } from "../support/s3-store.ts";
+
+const folder = await mkdtemp(join(tmpdir(), "tidegate-radosgw-store-"));
+after(() => rm(folder, { recursive: true, force: true }));
+const cluster = await RadosgwCluster.start(join(folder, "ceph"));
+after(() => cluster.close());
+const admin = localS3Client(cluster.url, cluster.credentials);
+after(() => admin.destroy());
+const bucket = "lakes";
+await createBucket(admin, bucket);
+process.env["AWS_ACCESS_KEY_ID"] = cluster.credentials.accessKeyId;
+process.env["AWS_SECRET_ACCESS_KEY"] = cluster.credentials.secretAccessKey;
+
+const config = s3Config({ timeoutMs: 20_000, connectTimeoutMs: 5000 });
+let lakes = 0;
+
+function url(prefix: string): string {
+  return `s3://${bucket}/${prefix}?endpoint=${cluster.url}`;
+}
+
+function open(prefix: string, now: () => number = Date.now): Promise<ObjectStore> {
+  return openS3Store(parseS3Url(url(prefix)), {
+    config,
+    folder: join(folder, "files"),
+    access: "write",
+    now,
+  });
+}
+
+async function openFresh() {
+  const prefix = `lake-${lakes++}`;
+  return { store: await open(prefix), reopen: () => open(prefix), close: async () => {} };
+}
+
+objectStoreContract("S3 store on radosgw", openFresh);
+
+test("on radosgw: of ten writers on one number exactly one commits, and everybody reads its entry", async () => {
+  const { store, reopen } = await openFresh();
+  await openCommitLog(store, { create: true });
+  const writers = await Promise.all(
+    Array.from({ length: 10 }, async () => openCommitLog(await reopen(), { create: false })),
+  );
+  for (let number = 1; number <= 5; number++) {
+    const entries = writers.map(() => makeEntry(number));
+    const results = await Promise.all(
+      writers.map(async (log, writer) => {
+        await log.load();
+        return (await log.append(entries[writer] as (typeof entries)[0])).outcome;
+      }),
+    );
+    const winner = results.indexOf("committed");
+    assert.deepEqual(
+      results.filter((outcome) => outcome !== "taken"),
+      ["committed"],
+    );
+    for (const log of writers) {
+      await log.load();
+      assert.equal((await log.entry(number))?.commitId, entries[winner]?.commitId);
+    }
+  }
+});
+
+test("on radosgw: every one of many races has exactly one winner, whose bytes stay", async () => {
+  const stores = [await open("races"), await open("races")];
+  for (let round = 0; round < 20; round++) {
+    const path = `_commits/${round}.json`;
+    const results = await Promise.all(
+      Array.from({ length: 10 }, (_, racer) =>
+        (stores[racer % 2] as ObjectStore).putIfAbsent(path, Buffer.from(`racer ${racer}`)),
+      ),
+    );
+    assert.equal(results.filter((result) => result === "created").length, 1);
+    const found = Buffer.from((await stores[0]?.get(path)) ?? []).toString();
+    assert.equal(found, `racer ${results.indexOf("created")}`);
+  }
+});
+
+test("on radosgw: a wrong secret and a missing bucket are told apart", async () => {
+  const { AWS_SECRET_ACCESS_KEY: secret } = process.env;
+  process.env["AWS_SECRET_ACCESS_KEY"] = "wrong";
+  try {
+    await assert.rejects(open("x"), { code: "S3_CREDENTIALS_REFUSED" });
+  } finally {
+    process.env["AWS_SECRET_ACCESS_KEY"] = secret;
+  }
+  const missing = parseS3Url(`s3://no-such-bucket/x?endpoint=${cluster.url}`);
+  await assert.rejects(openS3Store(missing, { config, folder, access: "write" }), {
+    code: "S3_BUCKET_MISSING",
+  });
+});
+
+async function uploadsBelow(prefix: string): Promise<number> {
+  const listed = await admin.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: prefix }));
+  return listed.Uploads?.length ?? 0;
+}
+
+/** A process that imports a large file over and over. */
+function uploader(prefix: string, file: string): ChildProcess {
+  const program = join(import.meta.dirname, "..", "support", "upload-child.ts");
+  return spawn(process.execPath, ["--import", "tsx", program, url(prefix), join(folder, "child"), file], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+}
+
+test("on radosgw: a process killed while it uploads leaves no object, and its parts go a day later", async () => {
+  const prefix = "killed";
+  const file = join(folder, "large.parquet");
+  writeFileSync(file, randomBytes(64 * 1024 ** 2));
+  const store = await open(prefix);
+  for (let kill = 0; kill < 3; kill++) {
+    const child = uploader(prefix, file);
+    assert.ok(child.stdout);
+    await once(child.stdout, "data");
+    while ((await uploadsBelow(prefix)) <= kill && child.exitCode === null);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  }
+  const left = await uploadsBelow(prefix);
+  assert.ok(left > 0, "it was killed in the middle of uploads");
+  for await (const { path } of store.list("t/")) assert.fail(`${path} is half an object`);
+  assert.equal(await store.removeLeftovers(), 0);
+  const tomorrow = await open(prefix, () => Date.now() + 25 * 3_600_000);
+  assert.equal(await uploadsBelow(prefix), 0);
+  assert.equal(await tomorrow.removeLeftovers(), 0);
+});
