@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  type HttpFault,
+  resetAfter,
+  resetBefore,
+  slow,
+  timeOutAfterSuccess,
+  timeOutBefore,
+} from "../../gateway/prove/servers/http-fault.ts";
+import {
+  expiredIterator,
+  internalFailureAfter,
+  internalFailureBefore,
+  jsonAnswer,
+  jsonOf,
+  throttled,
+} from "../../gateway/prove/servers/kinesis-faults.ts";
+import {
+  byChance,
+  failEntries,
+  misreportEntries,
+  misrouteEntries,
+} from "../../gateway/prove/servers/put-records-faults.ts";
+import { KinesisPipeline, type Verdict } from "../support/kinesis-pipeline.ts";
+import { KinesisUnderTest } from "../support/kinesis-stream.ts";
+
+let kinesis: KinesisUnderTest;
+before(async () => {
+  kinesis = await KinesisUnderTest.start("kinesalite");
+});
+after(() => kinesis.destroy());
+
+async function onPipeline(
+  use: (pipeline: KinesisPipeline) => Promise<void>,
+  options: Parameters<typeof KinesisPipeline.open>[1] = {},
+): Promise<void> {
+  const stream = await kinesis.stream(3);
+  const pipeline = await KinesisPipeline.open(stream, options);
+  try {
+    await use(pipeline);
+  } finally {
+    kinesis.proxy.heal();
+    await pipeline.close();
+    await stream.close();
+  }
+}
+
+function assertSound(verdict: Verdict): void {
+  const { lost, doubled, disordered, unaccounted, halts } = verdict;
+  const none = { lost: 0, doubled: 0, disordered: 0, unaccounted: 0, halts: [] };
+  assert.deepEqual({ lost, doubled, disordered, unaccounted, halts }, none);
+  assert.ok(verdict.acked > 0);
+}
+
+/** Publishes under a fault of some calls, then without; each message is acknowledged in the end, and filed once. */
+function survives(title: string, fault: HttpFault, on: string, chance: number): void {
+  test(`nothing is lost, doubled or out of order: ${title}`, async () => {
+    await onPipeline(async (pipeline) => {
+      const injected = kinesis.proxy.inject(fault, { on: [on], chance });
+      await pipeline.consume();
+      await pipeline.publish(800);
+      kinesis.proxy.heal();
+      await pipeline.settle();
+      assert.ok(injected.struck > 0, "the fault struck");
+      assert.deepEqual(pipeline.failures, {});
+      assert.equal(pipeline.acked, pipeline.sent);
+      assertSound(await pipeline.judge());
+    });
+  });
+}
+
+const chance = byChance(0.3);
+survives("entries fail", failEntries(chance, "InternalFailure"), "PutRecords", 0.7);
+survives(
+  "entries are throttled",
+  failEntries(chance, "ProvisionedThroughputExceededException"),
+  "PutRecords",
+  0.7,
+);
+survives(
+  "entries are stored but said to have failed",
+  misreportEntries(chance, "InternalFailure"),
+  "PutRecords",
+  0.7,
+);
+survives(
+  "entries land in other shards",
+  misrouteEntries(
+    byChance(0.1),
+    ({ ExplicitHashKey }) => (BigInt(ExplicitHashKey ?? 0) + 2n ** 127n) % 2n ** 128n,
+  ),
+  "PutRecords",
+  0.5,
+);
+survives("calls are throttled", throttled(), "PutRecords", 0.4);
+survives("calls are done, and not answered in time", timeOutAfterSuccess(), "PutRecords", 0.1);
+survives("calls are not done, and not answered", timeOutBefore(), "PutRecords", 0.1);
+survives("calls are done, and the connection is reset", resetAfter(), "PutRecords", 0.3);
+survives("connections are reset before", resetBefore(), "PutRecords", 0.3);
+survives("5xx after the call was done", internalFailureAfter(), "PutRecords", 0.3);
+survives("5xx before", internalFailureBefore(503), "PutRecords", 0.3);
+survives("calls that come late", slow(250), "PutRecords", 0.3);
+survives("iterators expire", expiredIterator(), "GetRecords", 0.3);
+survives("reading is throttled", throttled(), "GetRecords", 0.3);
+survives("reading fails", internalFailureBefore(), "GetRecords", 0.3);
+survives("reading is reset", resetAfter(), "GetRecords", 0.3);
+
+/** The call is done, and its answer lacks the first record's entry. */
+const shortAnswer: HttpFault = {
+  name: "shortAnswer",
+  strike: async (call) => {
+    const answer = await call.forward();
+    const [, ...rest] = jsonOf(answer.body)["Records"] as unknown[];
+    return jsonAnswer(200, { FailedRecordCount: 0, Records: rest });
+  },
+};
+
+test("an answer with fewer entries than records is no success", async () => {
+  await onPipeline(async (pipeline) => {
+    const injected = kinesis.proxy.inject(shortAnswer, { on: ["PutRecords"], times: 5 });
+    await pipeline.consume();
+    await pipeline.publish(300);
+    await pipeline.settle();
+    assert.equal(injected.struck, 5);
+    assertSound(await pipeline.judge());
+  });
+});
+
+test("while Kinesis is away nothing is acknowledged, and all of it is once it is back", async () => {
+  await onPipeline(async (pipeline) => {
+    await pipeline.consume();
+    await pipeline.publish(200);
+    await pipeline.producer.flush();
+    await kinesis.proxy.down();
+    const before = pipeline.acked;
+    await pipeline.publish(500);
+    await delay(200);
+    assert.equal(pipeline.acked, before);
+    await kinesis.proxy.up();
+    await pipeline.settle();
+    assert.equal(pipeline.acked, pipeline.sent);
+    assertSound(await pipeline.judge());
+  });
+});
+
+test("the checkers see it where failed entries are taken for stored ones", async () => {
+  await onPipeline(
+    async (pipeline) => {
+      const injected = kinesis.proxy.inject(failEntries(byChance(0.3), "InternalFailure"), {
+        on: ["PutRecords"],
+      });
+      await pipeline.publish(300);
+      kinesis.proxy.heal();
+      await pipeline.publish(100);
+      await pipeline.settle();
+      assert.ok(injected.struck > 0);
+      const verdict = await pipeline.judge();
+      assert.ok(verdict.lost > 0, "acknowledged messages are in no table");
+      assert.ok(verdict.halts.includes("STREAM_GAP"), "reading stops where they are missing");
+      assert.ok(verdict.unaccounted > 0, "and says how many");
+    },
+    { ignoresFailures: true },
+  );
+});

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { resetAfter, timeOutAfterSuccess } from "../../gateway/prove/servers/http-fault.ts";
+import type { KinesisAdmin } from "../../gateway/prove/servers/kinesis-admin.ts";
+import { expiredIterator } from "../../gateway/prove/servers/kinesis-faults.ts";
+import { byChance, failEntries } from "../../gateway/prove/servers/put-records-faults.ts";
+import { KinesisPipeline } from "../support/kinesis-pipeline.ts";
+import { KinesisUnderTest, type LocalKinesis } from "../support/kinesis-stream.ts";
+
+type Step = (admin: KinesisAdmin, pipeline: KinesisPipeline) => Promise<void>;
+
+const split: Step = (admin) => admin.split();
+const merge: Step = (admin) => admin.merge();
+const to =
+  (count: number): Step =>
+  (admin) =>
+    admin.updateShardCount(count);
+/** Its window is seeded from the files, children's by the devices that are theirs now. */
+const restartConsumer: Step = (_, pipeline) => pipeline.consume();
+
+for (const kind of ["kinesalite", "kinesis-local"] satisfies LocalKinesis[])
+  describe(`a stream that is divided anew, on ${kind}`, () => {
+    let kinesis: KinesisUnderTest;
+    before(async () => {
+      kinesis = await KinesisUnderTest.start(kind);
+    });
+    after(() => kinesis.destroy());
+
+    const survives = (title: string, steps: readonly Step[], { hasFaults = false } = {}) =>
+      test(title, async () => {
+        const stream = await kinesis.stream(2);
+        const pipeline = await KinesisPipeline.open(stream);
+        try {
+          await pipeline.consume();
+          await pipeline.publish(200);
+          if (hasFaults) injectFaults(kinesis);
+          for (const step of steps) await Promise.all([pipeline.publish(300), step(stream.admin, pipeline)]);
+          kinesis.proxy.heal();
+          await pipeline.publish(200);
+          await pipeline.settle();
+          assert.deepEqual(pipeline.failures, {});
+          assert.equal(pipeline.acked, pipeline.sent);
+          const { acked, resent, misrouted, ...faults } = await pipeline.judge();
+          assert.deepEqual(faults, { lost: 0, doubled: 0, disordered: 0, unaccounted: 0, halts: [] });
+          assert.ok(acked > 0);
+          // Producers learn of most divisions by blocks that land elsewhere.
+          if (steps.length > 2) assert.ok(misrouted > 0);
+          if (hasFaults) assert.ok(resent > 0);
+        } finally {
+          kinesis.proxy.heal();
+          await pipeline.close();
+          await stream.close();
+        }
+      });
+
+    survives("a split", [split]);
+    survives("a merge", [merge]);
+    survives("more shards, then fewer, by UpdateShardCount", [to(4), to(2)]);
+    survives("many divisions while the consumer restarts", [
+      split,
+      restartConsumer,
+      merge,
+      split,
+      restartConsumer,
+      split,
+      merge,
+    ]);
+    survives("many divisions while calls fail", [split, merge, split, restartConsumer, merge], {
+      hasFaults: true,
+    });
+  });
+
+function injectFaults({ proxy }: KinesisUnderTest): void {
+  proxy.inject(failEntries(byChance(0.3), "InternalFailure"), { on: ["PutRecords"], chance: 0.2 });
+  proxy.inject(timeOutAfterSuccess(), { on: ["PutRecords"], chance: 0.03 });
+  proxy.inject(resetAfter(), {
+    on: ["PutRecords", "GetRecords", "ListShards", "DescribeStreamSummary"],
+    chance: 0.1,
+  });
+  proxy.inject(expiredIterator(), { on: ["GetRecords"], chance: 0.1 });
+}
