@@ -11,7 +11,7 @@ export interface KinesaliteOptions {
   /** Whether records survive a kill; else they are held in memory. Default true. */
   readonly isPersistent?: boolean;
   readonly shardLimit?: number;
-  /** How long a stream is CREATING and UPDATING. Default 50. */
+  /** How long a stream is CREATING and UPDATING. One that is killed meanwhile stays so for ever. Default 50. */
   readonly updateMs?: number;
 }
 

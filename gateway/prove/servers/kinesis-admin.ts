@@ -10,6 +10,7 @@ import {
   UpdateShardCountCommand,
 } from "@aws-sdk/client-kinesis";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
+import { GatewayError } from "../../errors.ts";
 
 const pollMs = 20;
 const activePolls = 500;
@@ -121,7 +122,9 @@ export class KinesisAdmin {
       if (answer.StreamDescriptionSummary?.StreamStatus === "ACTIVE") return;
       await delay(pollMs);
     }
-    throw new Error(`the stream ${this.#streamName} did not become ACTIVE`);
+    throw new GatewayError("PROVE_SERVER_FAILED", `the stream ${this.#streamName} did not become ACTIVE`, {
+      retryable: false,
+    });
   }
 
   async #splitAndMergeTo(count: number): Promise<void> {
