@@ -44,10 +44,20 @@ export class ConsumerHarness {
 
   /** `objects`: the lake of another harness, to be gone on with from another stream. */
   constructor(
-    options: { partitionCount?: number; streamId?: string; objects?: MemoryObjectStore["objects"] } = {},
+    options: {
+      partitionCount?: number;
+      streamId?: string;
+      isDivisible?: boolean;
+      objects?: MemoryObjectStore["objects"];
+    } = {},
   ) {
-    const { partitionCount = 1, streamId = "ab".repeat(16), objects = new Map() } = options;
-    this.stream = new MemoryStream({ partitionCount, streamId, now: () => this.clock.nowMs });
+    const {
+      partitionCount = 1,
+      streamId = "ab".repeat(16),
+      isDivisible = false,
+      objects = new Map(),
+    } = options;
+    this.stream = new MemoryStream({ partitionCount, streamId, isDivisible, now: () => this.clock.nowMs });
     this.store = new MemoryObjectStore({
       fault: (operation, path) => this.storeFault(operation, path),
       now: () => this.clock.nowMs,

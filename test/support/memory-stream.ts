@@ -61,6 +61,7 @@ export class MemoryStream {
   readonly #partitions: Partition[];
   readonly #now: () => number;
   readonly #waiting = new Set<() => void>();
+  readonly #handles: MemoryStreamHandle[] = [];
   /** Of a stream that can be divided. */
   readonly #ranges: RangePartition[] | null;
   partitions: PartitionMap;
@@ -75,7 +76,14 @@ export class MemoryStream {
   }
 
   open(): FixedStreamLog {
-    return new MemoryStreamHandle(this, this.#partitions.length);
+    const handle = new MemoryStreamHandle(this, this.#partitions.length);
+    this.#handles.push(handle);
+    return handle;
+  }
+
+  /** Every handle learns at once how partitions were divided; otherwise when it next has to do with one of them. */
+  announce(): void {
+    for (const handle of this.#handles) handle.lookForPartitions();
   }
 
   /** Two new partitions take the place of one that is open, each half of its devices. */
@@ -211,7 +219,7 @@ class MemoryStreamHandle implements FixedStreamLog {
     await this.#stream.faults.beforeAppend?.(partition, block);
     if (this.#stream.isClosed(partition)) {
       this.#stream.store(this.#stream.landingOf(partition), block);
-      this.#lookForPartitions();
+      this.lookForPartitions();
       throw new BridgeError("STREAM_PARTITION_CLOSED", `partition ${partition} takes no more`, {
         retryable: false,
       });
@@ -228,7 +236,7 @@ class MemoryStreamHandle implements FixedStreamLog {
   ): Promise<StreamEntry[]> {
     this.#checkOpen();
     await this.#stream.faults.beforeRead?.(partition, after);
-    this.#lookForPartitions();
+    this.lookForPartitions();
     this.#seen = this.#stream.stored();
     if (after === END_POSITION) return [];
     const held = this.#stream.partition(partition);
@@ -250,16 +258,16 @@ class MemoryStreamHandle implements FixedStreamLog {
     return entries;
   }
 
-  /** A process learns of a division when it next has to do with the stream. */
-  #lookForPartitions(): void {
+  lookForPartitions(): void {
     if (this.partitions === this.#stream.partitions) return;
     this.partitions = this.#stream.partitions;
-    for (const listener of this.#onPartitionsChange) listener();
+    // Nobody is promised to hear of it before what it was found out by is answered.
+    for (const listener of this.#onPartitionsChange) setImmediate(listener);
   }
 
   async waitForAppend(timeoutMs: number): Promise<void> {
     this.#checkOpen();
-    this.#lookForPartitions();
+    this.lookForPartitions();
     await this.#stream.waitForMore(this.#seen, timeoutMs);
     this.#seen = this.#stream.stored();
   }

@@ -32,9 +32,13 @@ export interface ProducerBench {
   blocks(partition?: number): DecodedBlock[];
 }
 
-export function producerBench(changes: Partial<ProducerConfig> = {}, partitionCount = 1): ProducerBench {
+export function producerBench(
+  changes: Partial<ProducerConfig> = {},
+  partitionCount = 1,
+  { isDivisible = false }: { isDivisible?: boolean } = {},
+): ProducerBench {
   const clock = new ManualClock();
-  const stream = new MemoryStream({ partitionCount, now: clock.now });
+  const stream = new MemoryStream({ partitionCount, isDivisible, now: clock.now });
   const registry = new Registry();
   const producer = createProducer({
     stream: stream.open(),

@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { partitionKey } from "../../../bridge/storage/commit-log.ts";
+import { END_POSITION } from "../../../bridge/streams/stream-log.ts";
+import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
+
+function divisible(partitionCount = 1): ConsumerHarness {
+  return new ConsumerHarness({ partitionCount, isDivisible: true });
+}
+
+const from = (deviceId: string, id: string) => ({ ...json(id), deviceId });
+
+/** A device of each of two partitions that took the place of the first. */
+function devicesOf(harness: ConsumerHarness, partitions: readonly number[]): string[] {
+  return partitions.map((partition) => {
+    for (let index = 0; ; index++)
+      if (harness.stream.partitions.takes(partition, `d${index}`)) return `d${index}`;
+  });
+}
+
+test("a split partition is read to its end, then those that took its place, and a resend there is a duplicate", async () => {
+  const harness = divisible();
+  harness.stream.split(0);
+  const [left = "", right = ""] = devicesOf(harness, [1, 2]);
+  harness.append([from(left, "a"), from(right, "b")]);
+  harness.append([from(left, "c"), from(left, "a")], { partition: 1 });
+  harness.append([from(right, "b"), from(right, "d")], { partition: 2 });
+  const consumer = await harness.drain();
+  assert.deepEqual(harness.ids().slice(0, 2), ["a", "b"]);
+  assert.deepEqual(harness.ids().toSorted(), ["a", "b", "c", "d"]);
+  const { partitions } = consumer.status();
+  assert.deepEqual(
+    partitions.map(({ partition, counters }) => [partition, counters.filed, counters.duplicates]),
+    [
+      [1, 1, 1],
+      [2, 1, 1],
+    ],
+  );
+  const last = harness.commits().findLast((entry) => entry.moves[partitionKey(harness.stream.streamId, 0)]);
+  assert.equal(last?.moves[partitionKey(harness.stream.streamId, 0)]?.to, END_POSITION);
+});
+
+test("merged partitions are both read before the one that took their place", async () => {
+  const harness = divisible(2);
+  harness.stream.merge(0, 1);
+  const [first = "", second = ""] = devicesOf(harness, [0, 1]);
+  harness.append([from(first, "c"), from(first, "a")], { partition: 2 });
+  harness.append([from(second, "b")], { partition: 2, producerId: "0000000000000002" });
+  harness.append([from(first, "a")], { partition: 0 });
+  harness.append([from(second, "b")], { partition: 1 });
+  await harness.drain();
+  assert.deepEqual(harness.ids().toSorted(), ["a", "b", "c"]);
+});
+
+test("what a restart finds is a finished parent: its partition is not read again, and its window is dropped", async () => {
+  const harness = divisible();
+  const forgotten: number[] = [];
+  const { window } = harness;
+  harness.window = new Proxy(window, {
+    get: (target, name: keyof typeof window) =>
+      name === "forget"
+        ? (partition: number) => {
+            forgotten.push(partition);
+            return target.forget(partition);
+          }
+        : target[name].bind(target),
+  });
+  harness.append([json("a")]);
+  harness.stream.split(0);
+  await harness.drain();
+  const consumer = await harness.drain();
+  assert.deepEqual(
+    consumer.status().partitions.map(({ partition }) => partition),
+    [1, 2],
+  );
+  assert.ok(forgotten.includes(0));
+  assert.deepEqual(harness.ids(), ["a"]);
+});
+
+test("a misrouted block is dropped whole and counted; a copy of one that its parent held is a re-sent one", async () => {
+  const harness = divisible();
+  harness.append([json("a")]);
+  harness.append([json("b")], { isAcknowledged: false });
+  harness.stream.split(0);
+  harness.append([json("b")], { sequence: 2, landsIn: 1, isAcknowledged: false });
+  harness.append([json("c"), json("e")], { sequence: 3, landsIn: 1, isAcknowledged: false });
+  const consumer = await harness.drain();
+  assert.deepEqual(harness.ids(), ["a", "b"]);
+  const [counters] = consumer.status().partitions.map((partition) => partition.counters);
+  assert.deepEqual([counters?.resent, counters?.misrouted], [1, 2]);
+});
+
+test("a lost tail of a closed partition is found by what landed in the one that took its place (G8)", async () => {
+  const harness = divisible();
+  harness.append([json("a")]);
+  const lost = harness.append([json("b"), json("c")]);
+  harness.stream.split(0);
+  harness.append([], { landsIn: 1, isAcknowledged: false });
+  harness.stream.partition(0).highest -= 1;
+  harness.stream.loseEntry(0, lost);
+  const consumer = await harness.drain();
+  const halted = consumer.status().partitions.find(({ partition }) => partition === 1);
+  assert.equal(halted?.halt?.code, "STREAM_GAP");
+  assert.equal(halted?.unaccounted, 2);
+  assert.equal(halted?.halt?.resume, "tidegate stream accept-gap 1");
+});
+
+test("a block for a partition that never was an ancestor is misrouted, whatever it claims", async () => {
+  const harness = divisible(2);
+  harness.append([json("a")], { partition: 1, landsIn: 0, lastAcknowledgedSequence: 7, sequence: 9 });
+  const consumer = await harness.drain();
+  assert.equal(consumer.status().partitions[0]?.halt, null);
+  assert.equal(consumer.status().partitions[0]?.counters.misrouted, 1);
+});
+
+test("stream time goes on in what took a partition's place, though its own clock is behind", async () => {
+  const harness = divisible();
+  harness.append([json("a")]);
+  harness.stream.split(0);
+  harness.clock.nowMs -= 30_000;
+  const [device = ""] = devicesOf(harness, [1]);
+  harness.append([from(device, "z")], { partition: 1 });
+  harness.clock.nowMs += 30_000;
+  await harness.drain();
+  const [parents, childs] = ["a", "z"].map((id) =>
+    harness.rows().find(({ messageId }) => messageId === Buffer.from(id).toString("hex")),
+  );
+  assert.ok(parents);
+  assert.equal(childs?.ingestTimeMs, parents.ingestTimeMs);
+});
