@@ -45,18 +45,18 @@ export class SharedGateways {
   readonly #outputs: string[] = [];
   #ledgers = 0;
 
-  private constructor() {
+  private constructor(lake: string | undefined) {
     this.folder = mkdtempSync(join(tmpdir(), "tidegate-shared-"));
-    this.lake = `file:${join(this.folder, "lake")}`;
+    this.lake = lake ?? `file:${join(this.folder, "lake")}`;
   }
 
   /** @param flags Of every gateway, beside `--lake`; one list for all or one for each. */
   static async start(
     count: number,
     flags: readonly string[] | readonly (readonly string[])[],
-    options: Omit<GatewayOptions, "flags" | "dataFolder"> = {},
+    { lake, ...options }: Omit<GatewayOptions, "flags" | "dataFolder"> & { readonly lake?: string } = {},
   ): Promise<SharedGateways> {
-    const shared = new SharedGateways();
+    const shared = new SharedGateways(lake);
     try {
       const started = await Promise.all(
         Array.from({ length: count }, (_, index) => {

@@ -1,0 +1,185 @@
+import assert from "node:assert/strict";
+import { after, beforeEach, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { runCli } from "../support/gateway-process.ts";
+import type { S3Request } from "../support/s3-objects.ts";
+import { S3TestServer } from "../support/s3-server.ts";
+import { type RunningFleet, residentBytes, SharedGateways } from "../support/shared-gateways.ts";
+
+const mib = 2 ** 20;
+const server = await S3TestServer.start();
+after(() => server.close());
+// Commands that run in this process need them as well.
+Object.assign(process.env, server.environment);
+beforeEach(() => {
+  server.fault = () => "pass";
+  server.requests.length = 0;
+});
+let lakes = 0;
+
+const environment = { TIDEGATE_S3_TIMEOUT_MS: "1500", TIDEGATE_S3_CONNECT_TIMEOUT_MS: "500" };
+const isWrite = ({ method }: S3Request) => method === "PUT" || method === "POST" || method === "DELETE";
+
+/** A gateway with its lake in the bucket. */
+async function withGateway(
+  use: (gateways: SharedGateways, prefix: string) => Promise<void>,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const prefix = `lake-${lakes++}`;
+  const gateways = await SharedGateways.start(1, [], {
+    lake: server.url(prefix),
+    environment: { ...environment, ...settings },
+  });
+  try {
+    await use(gateways, prefix);
+  } finally {
+    server.fault = () => "pass";
+    await gateways.destroy();
+  }
+}
+
+async function assertExact(gateways: SharedGateways, fleet: RunningFleet, expected: number): Promise<void> {
+  const { json, stderr } = await fleet.ended;
+  const { acked, gaveUp } = json as Record<string, number>;
+  assert.deepEqual({ acked, gaveUp }, { acked: expected, gaveUp: 0 }, stderr);
+  const { stored, lost, duplicated, phantom, altered } = await gateways.audit(fleet.ledger, 60);
+  assert.deepEqual([stored, lost, duplicated, phantom, altered], [expected, 0, 0, 0, 0]);
+  const [status] = await gateways.statuses();
+  assert.equal(status?.books?.isBalanced, true);
+}
+
+test("a gateway files into S3; query, status, quarantine and audit read it there", () =>
+  withGateway(async (gateways, prefix) => {
+    const fleet = gateways.fleet({ rate: 500, durationS: 3 });
+    await assertExact(gateways, fleet, 1500);
+    const { dataFolder } = gateways.at(0);
+    const where = ["--data", dataFolder, "--lake", gateways.lake, "--json"];
+    const queried = await runCli(["query", "SELECT count(*) AS n FROM telemetry", ...where]);
+    assert.deepEqual((queried.json as { rows: unknown }).rows, [{ n: 1500 }], queried.stderr);
+    assert.equal((await gateways.statuses())[0]?.lake.url, `s3://lake-bucket/${prefix}`);
+    const quarantine = await gateways.at(0).api("GET", "/quarantine");
+    assert.equal(quarantine.status, 200, JSON.stringify(quarantine.body));
+    assert.deepEqual(await gateways.stop(), [0]);
+    assert.doesNotMatch(gateways.output, new RegExp(server.environment.AWS_SECRET_ACCESS_KEY));
+  }));
+
+test("a consumer that is killed between any two requests of a commit leaves nothing lost and nothing double", () =>
+  withGateway(async (gateways) => {
+    const gateway = gateways.at(0);
+    const fleet = gateways.fleet({ rate: 500, durationS: 20 });
+    const strikes: readonly ((request: S3Request) => boolean)[] = [
+      ({ method, key }) => method === "PUT" && /event_hour=.*parquet$/.test(key),
+      ({ method, key }) => method === "PUT" && /_commits\/\d{20}\.json$/.test(key),
+      ({ method, key }) => method === "PUT" && /_delta_log\/\d{20}\.json$/.test(key),
+      ({ method, key }) => method === "GET" && /_commits\/\d{20}\.json$/.test(key),
+    ];
+    for (const strikesAt of strikes)
+      for (const isAnswered of [false, true]) {
+        await gateways.untilAcknowledged(100);
+        const killed = new Promise<void>((resolve) => {
+          server.fault = (request) => {
+            if (!strikesAt(request)) return "pass";
+            const pid = gateway.childPid("consumer");
+            if (pid === null) return "pass";
+            server.fault = () => "pass";
+            process.kill(pid, "SIGKILL");
+            resolve();
+            return isAnswered ? "lose-answer" : "lose";
+          };
+        });
+        await killed;
+      }
+    await assertExact(gateways, fleet, 10_000);
+    assert.equal(
+      (await gateways.statuses())[0]?.processes.find(({ role }) => role === "consumer")?.restarts,
+      8,
+    );
+  }));
+
+const outages = [
+  ["resets every connection", () => "lose"],
+  ["answers nobody", () => "hang"],
+  ["loses all of its answers", () => "lose-answer"],
+  [
+    "became read-only",
+    (request: S3Request) => (isWrite(request) ? { status: 403, code: "AccessDenied" } : "pass"),
+  ],
+  ["answers with a web page", () => ({ status: 200, html: "<html><p>Sign in</html>" })],
+] as const;
+
+for (const [name, fault] of outages)
+  test(`while S3 ${name}, publishes are acknowledged and kept, and filed once it works again`, () =>
+    withGateway(async (gateways) => {
+      const fleet = gateways.fleet({ rate: 500, durationS: 10 });
+      await gateways.untilAcknowledged(500);
+      const consumer = gateways.at(0).childPid("consumer");
+      assert.ok(consumer);
+      const before = residentBytes(consumer);
+      server.requests.length = 0;
+      server.fault = fault as typeof server.fault;
+      await delay(6000);
+      const requests = server.requests.length;
+      assert.ok(requests < 200, `${requests} requests in 6 s: no storm`);
+      const [status] = await gateways.statuses();
+      assert.ok((status?.broker?.acknowledged ?? 0) > 1000, "the stream takes what the lake can't");
+      server.fault = () => "pass";
+      await assertExact(gateways, fleet, 5000);
+      const growth = residentBytes(consumer) - before;
+      assert.ok(growth < 200 * mib, `the consumer grew by ${Math.round(growth / mib)} MiB`);
+      const processes = (await gateways.statuses())[0]?.processes ?? [];
+      assert.deepEqual(
+        processes.map(({ restarts }) => restarts),
+        [0, 0],
+      );
+    }));
+
+test("entries of a foreign writer in our table are gone along with", () =>
+  withGateway(async (gateways, prefix) => {
+    const fleet = gateways.fleet({ rate: 500, durationS: 6 });
+    let foreign = 0;
+    server.fault = ({ method, key }) => {
+      const isOurs =
+        method === "PUT" && key.startsWith(`${prefix}/telemetry/_delta_log/`) && !/0{20}\.json$/.test(key);
+      if (isOurs && !server.store.objects.has(key) && foreign < 4) {
+        const text = `{"commitInfo":{"timestamp":1,"operation":"OPTIMIZE"}}\n{"txn":{"appId":"somebody","version":${foreign++}}}\n`;
+        server.store.objects.set(key, { bytes: Buffer.from(text), tag: "foreign", modified: new Date() });
+      }
+      return "pass";
+    };
+    await assertExact(gateways, fleet, 3000);
+    assert.equal(foreign, 4);
+  }));
+
+test("a gateway waits at its start for S3 that is away", async () => {
+  server.fault = () => "lose";
+  const starting = SharedGateways.start(1, [], { lake: server.url("late"), environment });
+  await delay(3000);
+  assert.ok(server.requests.length > 0);
+  server.fault = () => "pass";
+  const gateways = await starting;
+  try {
+    assert.match(gateways.output, /not started yet, trying again/);
+    await assertExact(gateways, gateways.fleet({ rate: 200, durationS: 2 }), 400);
+  } finally {
+    await gateways.destroy();
+  }
+});
+
+test("a gateway that can't use its bucket says why at once", async () => {
+  const up = (lake: string) => {
+    const data = `/tmp/tidegate-never-${process.pid}`;
+    return runCli(
+      ["up", "--data", data, "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0", "--lake", lake],
+      environment,
+    );
+  };
+  const missing = await up(server.url("x").replace("lake-bucket", "no-such-bucket"));
+  assert.equal(missing.code, 1);
+  assert.match(missing.stderr, /There is no bucket no-such-bucket.*aws s3 mb/);
+  server.fault = () => "ignore-condition";
+  assert.match((await up(server.url("unconditional"))).stderr, /ignores conditional writes/);
+  const inUrl = await up("s3://key:topsecret@bucket/x");
+  assert.equal(inUrl.code, 2);
+  assert.match(inUrl.stderr, /credentials don't belong into it/);
+  assert.doesNotMatch(inUrl.stderr, /topsecret/);
+});
