@@ -57,7 +57,7 @@ test("a gateway files into S3; query, status, quarantine and audit read it there
     const queried = await runCli(["query", "SELECT count(*) AS n FROM telemetry", ...where]);
     assert.deepEqual((queried.json as { rows: unknown }).rows, [{ n: 1500 }], queried.stderr);
     assert.equal((await gateways.statuses())[0]?.lake.url, `s3://lake-bucket/${prefix}`);
-    const quarantine = await gateways.at(0).api("GET", "/quarantine");
+    const quarantine = await gateways.at(0).api("GET", "/v1/quarantine");
     assert.equal(quarantine.status, 200, JSON.stringify(quarantine.body));
     assert.deepEqual(await gateways.stop(), [0]);
     assert.doesNotMatch(gateways.output, new RegExp(server.environment.AWS_SECRET_ACCESS_KEY));
