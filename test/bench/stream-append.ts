@@ -5,14 +5,13 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Value } from "@sinclair/typebox/value";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { encodeBlock } from "../../bridge/block/block-builder.ts";
-import { type BlockMessage, MAX_BLOCK_BYTES } from "../../bridge/block/block-format.ts";
+import { MAX_BLOCK_BYTES } from "../../bridge/block/block-format.ts";
 import { decodeBlock } from "../../bridge/block/decode-block.ts";
-import { createProducer, type Producer } from "../../bridge/producer/producer.ts";
+import { createProducer } from "../../bridge/producer/producer.ts";
 import { producerConfigSchema } from "../../bridge/producer/producer-config.ts";
 import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
 import { openEmbeddedStream } from "../../bridge/streams/embedded/embedded-stream.ts";
@@ -21,56 +20,20 @@ import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
 import { openRedisStream } from "../../bridge/streams/redis/redis-stream.ts";
 import { START_POSITION, type StreamLog } from "../../bridge/streams/stream-log.ts";
 import { RedisServer } from "../support/redis-server.ts";
+import {
+  benchPaced,
+  burst,
+  devices,
+  measure,
+  messageAt,
+  messagesPerBlock,
+  payloadBytes,
+  rounded,
+  seal,
+} from "../support/stream-bench.ts";
 
 const partitionCount = 4;
-const devices = 10_000;
-const payloadBytes = 100;
-const messagesPerBlock = 450;
 const burstMessages = 1_000_000;
-const pacedPerSecond = 16_700;
-const pacedSeconds = 10;
-const warmUpSeconds = 3;
-
-const messages: readonly BlockMessage[] = Array.from({ length: devices }, (_, device) => ({
-  topicId: "01b4c8d2-telemetry",
-  topicVersion: 1,
-  topicName: `fleet/device-${device}/telemetry`,
-  deviceId: `device-${device}`,
-  qos: 1,
-  payload: Buffer.alloc(payloadBytes, device),
-}));
-
-function messageAt(index: number): BlockMessage {
-  const message = messages[(index * 7919) % devices];
-  if (!message) throw new RangeError(`no message ${index}`);
-  return message;
-}
-
-/** CPU of the work in µs per message, and its time in ms. */
-async function measure(
-  count: number,
-  work: () => Promise<void> | void,
-): Promise<{ cpuUs: number; elapsedMs: number }> {
-  const before = process.cpuUsage();
-  const startedAt = performance.now();
-  await work();
-  const { user, system } = process.cpuUsage(before);
-  return { cpuUs: (user + system) / count, elapsedMs: performance.now() - startedAt };
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 1000) / 1000;
-}
-
-const seal = {
-  streamId: "0".repeat(32),
-  producerId: "0".repeat(16),
-  partition: 0,
-  sequence: 1,
-  lastAcknowledgedSequence: 0,
-  acknowledgedMessages: 0,
-  baseTimeMs: 0,
-};
 
 async function benchCodec(): Promise<Record<string, number>> {
   const perBlock = messagesPerBlock;
@@ -90,66 +53,6 @@ async function benchCodec(): Promise<Record<string, number>> {
     encodeUs: rounded((await measure(perBlock * blocks, encode)).cpuUs),
     decodeUs: rounded((await measure(perBlock * blocks, decode)).cpuUs),
     bytesPerMessage: rounded(encoded.length / perBlock),
-  };
-}
-
-/** Accepts as fast as the producer takes messages; resolves once all of them are durable. */
-async function burst(producer: Producer, count: number): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    let accepted = 0;
-    let settled = 0;
-    const accept = (): void => {
-      for (let turn = 0; turn < 1000 && accepted < count && !producer.isFull; turn++, accepted++) {
-        producer.accept(messageAt(accepted), (error) => {
-          if (error) reject(error);
-          settled += 1;
-          if (settled === count) resolve();
-        });
-      }
-      if (accepted < count && !producer.isFull) setImmediate(accept);
-    };
-    producer.onDrain(() => setImmediate(accept));
-    accept();
-  });
-}
-
-/** Calls at the textbook rate, a millisecond's worth at a time. Answers how often it called. */
-async function atPace(seconds: number, call: (index: number) => void): Promise<number> {
-  const startedAt = performance.now();
-  let count = 0;
-  while (performance.now() - startedAt < seconds * 1000) {
-    const due = ((performance.now() - startedAt) / 1000) * pacedPerSecond;
-    while (count < due) call(count++);
-    await sleep(1);
-  }
-  return count;
-}
-
-async function benchPaced(producer: Producer): Promise<Record<string, number>> {
-  const latencies: number[] = [];
-  const accept = (index: number): void => {
-    const acceptedAt = performance.now();
-    producer.accept(messageAt(index), () => latencies.push(performance.now() - acceptedAt));
-  };
-  await atPace(warmUpSeconds, accept);
-  await producer.flush();
-  latencies.length = 0;
-  const blocksBefore = producer.status().totals.appendedBlocks;
-  let count = 0;
-  const cost = await measure(1, async () => {
-    count = await atPace(pacedSeconds, accept);
-    await producer.flush();
-  });
-  const generator = await measure(count, async () => void (await atPace(pacedSeconds, () => {})));
-  const blocks = producer.status().totals.appendedBlocks - blocksBefore;
-  latencies.sort((left, right) => left - right);
-  return {
-    pacedMessagesPerSecond: Math.round((count / cost.elapsedMs) * 1000),
-    pacedAppendUs: rounded(cost.cpuUs / count - generator.cpuUs),
-    pacedGeneratorUs: rounded(generator.cpuUs),
-    pacedMessagesPerBlock: Math.round(count / blocks),
-    pacedLatencyP50Ms: rounded(latencies[Math.floor(latencies.length * 0.5)] ?? 0),
-    pacedLatencyP99Ms: rounded(latencies[Math.floor(latencies.length * 0.99)] ?? 0),
   };
 }
 

@@ -24,6 +24,7 @@ process.env["AWS_EC2_METADATA_DISABLED"] = "true";
 
 /** Local servers have no limits of shards to keep to. */
 export const quickKinesis = {
+  gatherMs: 0,
   shardRecordsPerSecond: 1_000_000,
   shardBytesPerSecond: 2 ** 40,
   shardReadBytesPerSecond: 2 ** 40,

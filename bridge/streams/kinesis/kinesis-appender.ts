@@ -68,7 +68,7 @@ export class KinesisAppender {
   readonly #buckets = new Map<number, { readonly records: TokenBucket; readonly bytes: TokenBucket }>();
   #callsInFlight = 0;
   #failures = 0;
-  #pausedUntilMs = 0;
+  #notBeforeMs = 0;
   #gathering: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
   #firstLane = 0;
@@ -116,12 +116,13 @@ export class KinesisAppender {
   #send(): void {
     clearTimeout(this.#timer);
     this.#expire();
-    let waitMs = this.#pausedUntilMs - this.#options.monotonicMs();
+    let waitMs = this.#notBeforeMs - this.#options.monotonicMs();
     while (waitMs <= 0 && this.#callsInFlight < this.#options.config.callsInFlightMax) {
       const { taken, nextInMs } = this.#takeCall();
       waitMs = nextInMs;
       if (taken.length === 0) break;
       void this.#put(taken);
+      waitMs = this.#notBeforeMs - this.#options.monotonicMs();
     }
     const isAtLimit = this.#callsInFlight >= this.#options.config.callsInFlightMax;
     if (!isAtLimit && Number.isFinite(waitMs) && this.#isAnyReady())
@@ -187,8 +188,9 @@ export class KinesisAppender {
   }
 
   async #put(taken: readonly Taken[]): Promise<void> {
-    const { connection, shards, monotonicMs, onCall } = this.#options;
+    const { connection, shards, config, monotonicMs, onCall } = this.#options;
     const startedAtMs = monotonicMs();
+    this.#waitFor(config.gatherMs);
     this.#callsInFlight += 1;
     try {
       const records = taken.map(({ lane: { partition }, append }) => ({
@@ -202,13 +204,18 @@ export class KinesisAppender {
     } catch (error) {
       const failure = kinesisError(error, "PutRecords", connection.target);
       const pauseMs = fullJitterDelayMs(this.#failures++, pauseAfterFailure, this.#options.random);
-      this.#pausedUntilMs = monotonicMs() + pauseMs;
+      this.#waitFor(pauseMs);
       for (const each of taken) this.#fail(each, failure);
     } finally {
       this.#callsInFlight -= 1;
       onCall(monotonicMs() - startedAtMs);
       this.#send();
     }
+  }
+
+  /** The next call begins after that long, at the earliest. */
+  #waitFor(ms: number): void {
+    this.#notBeforeMs = Math.max(this.#notBeforeMs, this.#options.monotonicMs() + ms);
   }
 
   #settleCall(taken: readonly Taken[], results: readonly PutRecordsResultEntry[]): void {

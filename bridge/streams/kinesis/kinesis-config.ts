@@ -19,6 +19,14 @@ export const kinesisConfigSchema = Type.Object(
       maximum: 64,
       description: "PutRecords calls that wait for an answer at the same time",
     }),
+    gatherMs: Type.Integer({
+      default: 50,
+      minimum: 0,
+      maximum: 1000,
+      unit: "ms",
+      description:
+        "PutRecords calls begin this far apart at least: each costs a millisecond of CPU, however little it carries",
+    }),
     shardRecordsPerSecond: Type.Integer({
       default: 1000,
       minimum: 1,

@@ -64,7 +64,7 @@ class Bench {
           this.onRefresh();
         },
       },
-      config: { ...kinesisConfigOf({}), ...config },
+      config: { ...kinesisConfigOf({ gatherMs: 0 }), ...config },
       monotonicMs: () => this.nowMs,
       random: () => 0,
       onAppended: () => {},
@@ -281,4 +281,19 @@ test("no more calls are in flight than configured", async () => {
   answers.shift()?.();
   assert.equal((await second).length, 2);
   assert.equal(bench.calls.length, 2);
+});
+
+test("calls begin as far apart as configured, and blocks gather meanwhile", async () => {
+  const bench = new Bench(undefined, { gatherMs: 50 });
+  assert.deepEqual(await bench.appendTo(0), ["1001"]);
+  const next = [bench.appendTo(0), bench.appendTo(1)];
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  const last = bench.appendTo(2);
+  assert.equal(bench.calls.length, 1);
+  bench.nowMs = 50;
+  await Promise.all([...next, last]);
+  assert.deepEqual(
+    bench.calls.map((records) => records.length),
+    [1, 3],
+  );
 });
