@@ -297,6 +297,7 @@ class ConsumerLoop implements Consumer {
           return false;
         }
         this.#lake = outcome.lake;
+        this.#share.offer(outcome.lake);
         request.resolve(outcome.accepted);
       } catch (error) {
         request.reject(error);

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { BridgeError } from "../../bridge/errors.ts";
+import { END_POSITION } from "../../bridge/streams/stream-log.ts";
 import {
   type HttpFault,
   resetAfter,
@@ -143,6 +145,18 @@ test("while Kinesis is away nothing is acknowledged, and all of it is once it is
     assert.equal(pipeline.acked, pipeline.sent);
     assertSound(await pipeline.judge());
   });
+});
+
+test("a shard that Kinesis has forgotten is a gap, also for a process that has never known it", async () => {
+  const stream = await (await kinesis.stream(1)).open({ mode: "read" });
+  const isForgotten = (error: unknown) =>
+    error instanceof BridgeError &&
+    error.code === "STREAM_GAP" &&
+    error.details["resumeAfter"] === END_POSITION;
+  await assert.rejects(stream.read(7, "49", { maxBytes: 1, maxEntries: 1 }), isForgotten);
+  await assert.rejects(stream.partitionState(7), isForgotten);
+  assert.deepEqual(await stream.read(7, END_POSITION, { maxBytes: 1, maxEntries: 1 }), []);
+  await stream.close();
 });
 
 test("the checkers see it where failed entries are taken for stored ones", async () => {

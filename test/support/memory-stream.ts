@@ -62,6 +62,7 @@ export class MemoryStream {
   readonly #now: () => number;
   readonly #waiting = new Set<() => void>();
   readonly #handles: MemoryStreamHandle[] = [];
+  readonly #forgotten = new Set<number>();
   /** Of a stream that can be divided. */
   readonly #ranges: RangePartition[] | null;
   partitions: PartitionMap;
@@ -120,6 +121,19 @@ export class MemoryStream {
       (range) => range.isOpen && range.firstHash <= firstHash && firstHash <= range.lastHash,
     );
     return found?.partition ?? partition;
+  }
+
+  /** Drops a closed partition with all that stands in it, as Kinesis does once its time is over. */
+  forget(partition: number): void {
+    if (!this.isClosed(partition)) throw new RangeError(`partition ${partition} is open`);
+    this.#forgotten.add(partition);
+    this.partitions = rangePartitions(
+      (this.#ranges ?? []).filter((range) => !this.#forgotten.has(range.partition)),
+    );
+  }
+
+  isForgotten(partition: number): boolean {
+    return this.#forgotten.has(partition);
   }
 
   isClosed(partition: number): boolean {
@@ -239,6 +253,7 @@ class MemoryStreamHandle implements FixedStreamLog {
     this.lookForPartitions();
     this.#seen = this.#stream.stored();
     if (after === END_POSITION) return [];
+    if (this.#stream.isForgotten(partition)) throw gap(partition, after, END_POSITION);
     const held = this.#stream.partition(partition);
     const from = entryNumberOf(after);
     if (from === null || from < held.trimmedUpTo || from > held.highest)
@@ -282,6 +297,7 @@ class MemoryStreamHandle implements FixedStreamLog {
 
   async partitionState(partition: number): Promise<FixedPartitionState> {
     this.#checkOpen();
+    if (this.#stream.isForgotten(partition)) throw gap(partition, START_POSITION, END_POSITION);
     const held = this.#stream.partition(partition);
     return {
       highest: positionOf(held.highest),

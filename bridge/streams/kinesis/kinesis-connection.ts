@@ -34,6 +34,8 @@ export class KinesisConnection {
     this.target = target;
     this.#timeoutMs = timeoutMs;
     const { region, endpoint } = target;
+    // The locked version runs on the Node that it is tested with; a warning in every process of ours mends nothing.
+    process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
     this.#client = new KinesisClient({
       region,
       ...(endpoint === undefined ? {} : { endpoint }),

@@ -11,13 +11,14 @@ import type { KinesisConfig } from "./kinesis-config.ts";
 import type { KinesisConnection } from "./kinesis-connection.ts";
 import { compareSequenceNumbers, isSequenceNumber } from "./sequence-number.ts";
 import type { Shard } from "./shard.ts";
-import { gap, ShardReader } from "./shard-reader.ts";
+import { forgotten, gap, ShardReader } from "./shard-reader.ts";
 
 export interface ReaderOptions {
   readonly connection: KinesisConnection;
   readonly shards: {
-    /** Also one that the stream has forgotten. */
+    /** Also one that the stream has forgotten, where this process has known it. */
     shard(partition: number): Shard;
+    isKnown(partition: number): boolean;
     isListed(partition: number): boolean;
     hold(): BridgeError | null;
     refresh(): Promise<void>;
@@ -50,6 +51,7 @@ export class KinesisReader {
       this.#drop(partition);
       return [];
     }
+    if (!this.#options.shards.isKnown(partition)) await this.#lookFor(partition, after);
     const reader = this.#readerAt(partition, after);
     const entries = await reader.read(after, limits).catch((error: unknown) => {
       // Whoever reads again asks Kinesis again.
@@ -86,7 +88,7 @@ export class KinesisReader {
   }
 
   state(partition: number): PartitionState {
-    this.#options.shards.shard(partition);
+    if (!this.#options.shards.isKnown(partition)) throw forgotten(partition, START_POSITION);
     const behind = this.#readers.get(partition)?.behind();
     const known = { highest: null, trimmedUpTo: START_POSITION, retainedBytes: null };
     return behind ? { ...known, behindMs: behind.ms, behindAtMs: behind.askedAtMs } : known;
@@ -115,6 +117,13 @@ export class KinesisReader {
     const reader = this.#start(shard, after);
     this.#readers.set(partition, reader);
     return reader;
+  }
+
+  /** The lake may know of a shard that is younger than what is known here, or of one that was forgotten before this process began. */
+  async #lookFor(partition: number, after: Position): Promise<void> {
+    const { shards } = this.#options;
+    await shards.refresh();
+    if (!shards.isKnown(partition)) throw forgotten(partition, after);
   }
 
   #start(shard: Shard, after: Position): ShardReader {

@@ -7,7 +7,7 @@ import type { KinesisConfig } from "./kinesis-config.ts";
 import type { KinesisConnection } from "./kinesis-connection.ts";
 import { exceptionOf, isPassing } from "./kinesis-error.ts";
 import { compareSequenceNumbers, isSequenceNumber } from "./sequence-number.ts";
-import type { Shard } from "./shard.ts";
+import { type Shard, shardIdOf } from "./shard.ts";
 
 /** A shard that nobody has asked about for this long is not read ahead any more. */
 const unaskedMaxMs = 10_000;
@@ -253,7 +253,7 @@ export class ShardReader {
     const { shard } = this.#options;
     const after = this.#last();
     if (error.code === "STREAM_MISSING" && (await this.#isForgotten()))
-      return gap(shard, after, "Kinesis has forgotten the shard, and what was not read of it", END_POSITION);
+      return forgotten(shard.partition, after);
     if (after !== START_POSITION && isAboutPosition(error))
       return gap(shard, after, `Kinesis knows no such position: ${error.message}`);
     if (error.retryable || error.code === "STREAM_GAP") return error;
@@ -303,8 +303,14 @@ function incomplete(): BridgeError {
   return new BridgeError("KINESIS_UNAVAILABLE", text, { retryable: true });
 }
 
+/** A shard is kept as long as its youngest record. */
+export function forgotten(partition: number, after: Position): BridgeError {
+  const shard = { partition, shardId: shardIdOf(partition) };
+  return gap(shard, after, "Kinesis has forgotten the shard, and what was not read of it", END_POSITION);
+}
+
 export function gap(
-  { partition, shardId }: Shard,
+  { partition, shardId }: Pick<Shard, "partition" | "shardId">,
   after: Position,
   why: string,
   resumeAfter?: Position,

@@ -42,6 +42,10 @@ export function shardNumberOf(shardId: string | undefined): number {
   throw new BridgeError("KINESIS_UNSUPPORTED", text, { retryable: false, details: { shardId } });
 }
 
+export function shardIdOf(partition: number): string {
+  return `shardId-${String(partition).padStart(12, "0")}`;
+}
+
 function draftOf(listed: ListedShard): Shard {
   const { ShardId, ParentShardId, AdjacentParentShardId, HashKeyRange, SequenceNumberRange } = listed;
   const partition = shardNumberOf(ShardId);

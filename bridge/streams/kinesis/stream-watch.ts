@@ -89,6 +89,10 @@ export class StreamWatch {
     return shard;
   }
 
+  isKnown(partition: number): boolean {
+    return this.#shards.has(partition);
+  }
+
   isListed(partition: number): boolean {
     return this.#listed.some((shard) => shard.partition === partition);
   }

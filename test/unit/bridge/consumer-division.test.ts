@@ -128,3 +128,34 @@ test("stream time goes on in what took a partition's place, though its own clock
   assert.ok(parents);
   assert.equal(childs?.ingestTimeMs, parents.ingestTimeMs);
 });
+
+test("a partition that the stream has forgotten before it was read to its end stops, and those in its place wait, until the loss is accepted", async () => {
+  const harness = divisible();
+  harness.append([json("a")]);
+  await harness.drain();
+  harness.append([json("lost")]);
+  harness.stream.split(0);
+  harness.stream.forget(0);
+  const [device = ""] = devicesOf(harness, [1]);
+  harness.append([from(device, "b")], { partition: 1 });
+  harness.registry.clear();
+  const consumer = harness.consumer();
+  const run = consumer.run();
+  const until = async (isReached: () => boolean) => {
+    for (let turns = 0; !isReached(); turns++) {
+      assert.ok(turns < 2000, `never reached: ${JSON.stringify(consumer.status())}`);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  await until(() => consumer.status().partitions[0]?.halt?.code === "STREAM_GAP");
+  assert.deepEqual(
+    consumer.status().partitions.map(({ partition }) => partition),
+    [0],
+  );
+  assert.deepEqual(harness.ids(), ["a"]);
+  const accepted = await consumer.acceptGap(0);
+  assert.equal(accepted.to, END_POSITION);
+  await until(() => harness.ids().includes("b"));
+  await consumer.stop({ drain: true });
+  await run;
+});
