@@ -77,6 +77,8 @@ export interface TestLake {
   commit(rows: readonly TestRow[], options?: { publish?: boolean; streamTimeMs?: number }): Promise<number>;
   /** Commits a copy of the file that `commit` wrote last for the topic: much cheaper than writing one. */
   commitCopy(): Promise<number>;
+  /** Commits files that `batch.write` returned, and publishes nothing. */
+  append(tables: Record<string, TableAdds>, streamTimeMs: number): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -131,6 +133,7 @@ export async function openTestLake(
     publisher,
     batch,
     openPublisher,
+    append,
     commit: async (rows, options = {}) => {
       await addRows(batch, rows);
       const tables = Object.fromEntries(await batch.write());

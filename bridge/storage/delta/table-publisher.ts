@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { TopicCatalog } from "../../consumer/topic-catalog.ts";
 import { BridgeError } from "../../errors.ts";
+import { BoundedWork } from "../bounded-work.ts";
 import { type AddedFile, type CommitEntry, type LakeState, QUARANTINE } from "../commit-log.ts";
 import type { LakeCommitLog } from "../lake-commit-log.ts";
 import { missingEntry } from "../lake-format.ts";
@@ -23,6 +24,8 @@ import { cleanLog, writeCheckpoint } from "./table-checkpoint.ts";
 
 /** Lost races on one table before its publishing is given up for now. */
 const racesMax = 50;
+/** Tables written at a time: over a network each entry waits for two answers. */
+const tablesAtOnce = 4;
 const dayMs = 86_400_000;
 const retainCommitsMs = 7 * dayMs;
 
@@ -69,16 +72,18 @@ class DeltaTablePublisher implements TablePublisher {
   async publishPending(): Promise<{ published: number }> {
     const { commitLog, topics } = this.#options;
     const state = await commitLog.load();
-    let published = 0;
     const faults: BridgeError[] = [];
+    const tables = new BoundedWork<0 | 1>(tablesAtOnce);
     for (const [name, pending] of this.#pendingByName(state))
-      try {
-        published += await this.#publish(name, pending);
-      } catch (error) {
-        // One table's fault must not keep the others from showing what is committed.
-        if (!isOfOneTable(error)) throw error;
-        faults.push(error);
-      }
+      await tables.add(() =>
+        this.#publish(name, pending).catch((error: unknown) => {
+          // One table's fault must not keep the others from showing what is committed.
+          if (!isOfOneTable(error)) throw error;
+          faults.push(error);
+          return 0;
+        }),
+      );
+    const published = (await tables.results()).reduce<number>((sum, written) => sum + written, 0);
     if (faults[0]) throw faults[0];
     const retainMs = Math.max(retainCommitsMs, topics.longestWindowMs());
     await commitLog.maintain({ publishedUpTo: state.number, retainMs });

@@ -4,6 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { TopicVersion } from "../../consumer/topic-catalog.ts";
 import type { BatchWriter, ColumnValue, QuarantineFacts, Row } from "../batch-writer.ts";
+import { BoundedWork } from "../bounded-work.ts";
 import { type AddedFile, QUARANTINE, type TableAdds } from "../commit-log.ts";
 import type { ObjectStore } from "../object-store.ts";
 import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
@@ -17,6 +18,7 @@ const blockTable = "blocks";
 /** Fixed columns of a row, uncompressed. */
 const rowOverheadBytes = 48;
 const blockOverheadBytes = 100;
+const importsAtOnce = 4;
 
 export interface ParquetBatchWriterOptions {
   readonly store: ObjectStore;
@@ -37,6 +39,13 @@ interface StagedTable {
     readonly staging: StagingTable<StagedRow>;
   })[];
   readonly files: FilePlan;
+}
+
+/** A file that the engine has written, on its way into the store. */
+interface WrittenFile {
+  readonly file: PlannedFile;
+  readonly localFile: string;
+  readonly stats: string;
 }
 
 class ParquetBatchWriter implements BatchWriter {
@@ -78,15 +87,14 @@ class ParquetBatchWriter implements BatchWriter {
   }
 
   async write(): Promise<ReadonlyMap<string, TableAdds>> {
-    const written = new Map<string, TableAdds>();
     try {
       await this.#blocks?.finish();
-      for (const [key, table] of this.#tables) written.set(key, await this.#writeTable(key, table));
+      const written = await this.#writeTables();
+      await this.discard();
+      return written;
     } catch (error) {
       throw translateDuckdbError(error, "writing Parquet files");
     }
-    await this.discard();
-    return written;
   }
 
   async discard(): Promise<void> {
@@ -167,14 +175,32 @@ class ParquetBatchWriter implements BatchWriter {
     return staging;
   }
 
-  async #writeTable(key: string, table: StagedTable): Promise<TableAdds> {
-    for (const { staging } of table.sources) await staging.finish();
-    const adds: AddedFile[] = [];
-    for (const file of table.files.inOrder()) adds.push(await this.#writeFile(key, table, file));
-    return { name: table.name, version: table.version, adds };
+  /** While a file is on its way into the store the engine writes the next. */
+  async #writeTables(): Promise<Map<string, TableAdds>> {
+    const imports = new BoundedWork<readonly [key: string, add: AddedFile]>(importsAtOnce);
+    try {
+      for (const [key, table] of this.#tables) {
+        for (const { staging } of table.sources) await staging.finish();
+        for (const file of table.files.inOrder()) {
+          const written = await this.#writeFile(key, table, file);
+          if (await imports.add(async () => [key, await this.#import(table, written)])) continue;
+          await rm(written.localFile, { force: true });
+          break;
+        }
+      }
+    } finally {
+      await imports.settled();
+    }
+    const added = await imports.results();
+    return new Map(
+      [...this.#tables].map(([key, { name, version }]) => {
+        const adds = added.flatMap(([of, add]) => (of === key ? [add] : []));
+        return [key, { name, version, adds }];
+      }),
+    );
   }
 
-  async #writeFile(key: string, table: StagedTable, file: PlannedFile): Promise<AddedFile> {
+  async #writeFile(key: string, table: StagedTable, file: PlannedFile): Promise<WrittenFile> {
     assert(this.#duckdb, "the database is open");
     const isQuarantine = key === QUARANTINE;
     const localFile = join(this.#store.stagingFolder, `${randomUUID()}.parquet`);
@@ -187,10 +213,19 @@ class ParquetBatchWriter implements BatchWriter {
       );
       const [copied] = await result.getRowObjects();
       assert.equal(Number(copied?.["count"]), file.rows, "a file has the rows that were staged for it");
-      const path = `${file.folder}/${randomUUID()}.parquet`;
-      const { bytes } = await this.#store.importFile(localFile, `${table.name}/${path}`);
       const columns = fileColumns(table.sources, isQuarantine);
       const stats = deltaStatistics(file.rows, columns, columnFacts(copied?.["column_statistics"] ?? null));
+      return { file, localFile, stats };
+    } catch (error) {
+      await rm(localFile, { force: true });
+      throw error;
+    }
+  }
+
+  async #import(table: StagedTable, { file, localFile, stats }: WrittenFile): Promise<AddedFile> {
+    const path = `${file.folder}/${randomUUID()}.parquet`;
+    try {
+      const { bytes } = await this.#store.importFile(localFile, `${table.name}/${path}`);
       const { eventDate, eventHour, rows, minIngestMs, maxIngestMs } = file;
       const modifiedAtMs = this.#options.now();
       return { path, eventDate, eventHour, bytes, rows, modifiedAtMs, minIngestMs, maxIngestMs, stats };

@@ -279,6 +279,31 @@ test("a batch whose files could not be stored is kept, and written when that wor
     assert.deepEqual(readdirSync(lake.store.stagingFolder), []);
   }));
 
+test("where one of several files can't be stored, none is named, and none is left in the way", () =>
+  withLake(async (lake) => {
+    let imports = 0;
+    const store = Object.create(lake.store, {
+      importFile: {
+        value: async (local: string, path: string) => {
+          if (++imports === 2) throw Object.assign(new Error("no room"), { code: "X" });
+          return lake.store.importFile(local, path);
+        },
+      },
+      stagingFolder: { value: lake.store.stagingFolder },
+    });
+    const batch = createParquetBatchWriter({ store });
+    const hours = Array.from({ length: 8 }, (_, hour) => ({
+      row: makeRow(hour, { eventTimeMs: startMs + hour * 3_600_000 }),
+    }));
+    await addRows(batch, hours);
+    await assert.rejects(batch.write(), { code: "PARQUET_FAILED", retryable: true });
+    assert.deepEqual(
+      readdirSync(store.stagingFolder).filter((name) => name.endsWith(".parquet")),
+      [],
+    );
+    assert.equal(rowsOf(await batch.write()), 8);
+  }));
+
 /** Adds rows with random payloads up to `bytes`, and returns how many. */
 async function addRandom(batch: BatchWriter, bytes: number, payloadBytes: number): Promise<number> {
   const noise = randomBytes(2 * 1024 * 1024);
