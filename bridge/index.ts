@@ -83,6 +83,13 @@ export {
 } from "./streams/kinesis/kinesis-stream.ts";
 export type { KinesisStreamStatus } from "./streams/kinesis/kinesis-stream-status.ts";
 export { type KinesisTarget, kinesisTargetOf } from "./streams/kinesis/kinesis-url.ts";
+export { checkKinesisStreamAgainstLake } from "./streams/kinesis/lake-check.ts";
+export {
+  type ContinueInKinesisOptions,
+  continueInKinesisStream,
+  type KinesisStreamRecord,
+  readKinesisStreamRecord,
+} from "./streams/kinesis/stream-record.ts";
 export {
   type CreateRedisStreamOptions,
   createRedisStream,

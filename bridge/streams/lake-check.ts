@@ -2,11 +2,15 @@ import { BridgeError } from "../errors.ts";
 import { type LakeState, partitionKey } from "../storage/commit-log.ts";
 import { type FixedStreamLog, type Position, START_POSITION } from "./stream-log.ts";
 
-export interface CheckedStream
-  extends Pick<FixedStreamLog, "streamId" | "partitionCount" | "partitionState" | "comparePositions"> {
+export interface KnownStream {
+  readonly streamId: string;
   /** True where an operator started it on purpose beside positions of other streams. */
   readonly record: { readonly startedAnew: boolean };
 }
+
+export interface CheckedStream
+  extends KnownStream,
+    Pick<FixedStreamLog, "partitionCount" | "partitionState" | "comparePositions"> {}
 
 export interface LakeCheck {
   /** Where the stream stands, for people. */
@@ -27,19 +31,21 @@ export async function checkAgainstLake(
   lake: LakeState,
   check: LakeCheck,
 ): Promise<void> {
+  checkStreamOfLake(stream, lake, check);
+  for (let partition = 0; partition < (stream?.partitionCount ?? 0); partition++)
+    if (stream) await checkPartition(stream, partition, lake, check);
+}
+
+/** The part that any stream must pass: `checkAgainstLake` for those that don't say how far they go. */
+export function checkStreamOfLake(stream: KnownStream | null, lake: LakeState, check: LakeCheck): void {
   const known = rivalsOf(lake, check);
   const names = [...known].join(", ");
-  if (!stream) {
-    if (known.size === 0) return;
-    throw gap(`${check.place} is gone, but the lake holds positions of stream ${names}`, check);
-  }
-  if (!known.has(stream.streamId) && known.size > 0 && !stream.record.startedAnew)
-    throw gap(
-      `the lake holds positions of stream ${names}, but ${check.place} holds stream ${stream.streamId}`,
-      check,
-    );
-  for (let partition = 0; partition < stream.partitionCount; partition++)
-    await checkPartition(stream, partition, lake, check);
+  if (known.size === 0 || stream?.record.startedAnew || (stream && known.has(stream.streamId))) return;
+  if (!stream) throw gap(`${check.place} is gone, but the lake holds positions of stream ${names}`, check);
+  throw gap(
+    `the lake holds positions of stream ${names}, but ${check.place} holds stream ${stream.streamId}`,
+    check,
+  );
 }
 
 async function checkPartition(

@@ -4,6 +4,7 @@ import { BridgeError } from "../../../bridge/errors.ts";
 import type { LakeState } from "../../../bridge/storage/commit-log.ts";
 import { compareDecimalPositions, positionOf } from "../../../bridge/streams/decimal-position.ts";
 import { checkStreamAgainstLake } from "../../../bridge/streams/embedded/lake-check.ts";
+import { checkKinesisStreamAgainstLake } from "../../../bridge/streams/kinesis/lake-check.ts";
 import type { CheckedStream } from "../../../bridge/streams/lake-check.ts";
 import { checkRedisStreamAgainstLake } from "../../../bridge/streams/redis/lake-check.ts";
 import { compareRedisPositions } from "../../../bridge/streams/redis/redis-position.ts";
@@ -91,4 +92,16 @@ test("in Redis, a lake of any other stream is continued only by a stream that wa
   const committed = lakeWith({ "bbbb/0": positionOf(5), "aaaa/0": "1795000000000-7" });
   await checkRedisStreamAgainstLake(redisStream(false), committed);
   await assert.rejects(checkRedisStreamAgainstLake(redisStream(true, "1795000000000-6"), committed), isGap);
+});
+
+test("in Kinesis, a stream that was deleted and created again is refused unless it was started on purpose", () => {
+  const lake = lakeWith({ "bbbb/0": "4968" });
+  const stream = (streamId: string, startedAnew = false) => ({ streamId, record: { startedAnew } });
+  const isGap = { code: "STREAM_GAP", message: /bbbb.*aaaa.*tidegate stream new/ };
+  assert.throws(() => checkKinesisStreamAgainstLake(stream("aaaa"), lake), isGap);
+  assert.throws(() => checkKinesisStreamAgainstLake(null, lake), { code: "STREAM_GAP", message: /is gone/ });
+  checkKinesisStreamAgainstLake(stream("bbbb"), lake);
+  checkKinesisStreamAgainstLake(stream("aaaa", true), lake);
+  checkKinesisStreamAgainstLake(stream("aaaa"), lakeWith({}));
+  checkKinesisStreamAgainstLake(null, lakeWith({}));
 });
