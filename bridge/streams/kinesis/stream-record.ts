@@ -58,9 +58,7 @@ export interface ContinueInKinesisOptions {
  * already. A stream that is being created is not waited for.
  * @throws BridgeError STREAM_MISSING; STREAM_EXISTS where the lake continues this very stream; KINESIS_*
  */
-export async function continueInKinesisStream(
-  options: ContinueInKinesisOptions,
-): Promise<{
+export async function continueInKinesisStream(options: ContinueInKinesisOptions): Promise<{
   readonly streamId: string;
   readonly replaces: string | null;
   readonly unread: UnreadRecords | null;

@@ -44,6 +44,7 @@ export class StreamWatch {
   async start(): Promise<void> {
     const { config } = this.#options;
     const deadlineMs = performance.now() + config.createTimeoutMs;
+    let failures = 0;
     for (let attempt = 0; ; attempt++) {
       try {
         await this.refresh();
@@ -51,8 +52,8 @@ export class StreamWatch {
         throw this.#hold;
       } catch (error) {
         const isCreating = error instanceof BridgeError && error.code === "STREAM_MISSING" && error.retryable;
-        const isLate = isCreating ? performance.now() > deadlineMs : attempt + 1 >= startAttempts;
-        if (isLate || !(isCreating || isPassing(error))) throw error;
+        if (!isCreating && !isPassing(error)) throw error;
+        if (isCreating ? performance.now() > deadlineMs : ++failures >= startAttempts) throw error;
       }
       const delayMs = fullJitterDelayMs(attempt, retry, this.#options.random);
       await new Promise((resolve) => setTimeout(resolve, delayMs));
