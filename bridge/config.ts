@@ -9,7 +9,7 @@ import { kinesisConfigSchema } from "./streams/kinesis/kinesis-config.ts";
 
 export { BridgeError } from "./errors.ts";
 export { parseRedisUrl, type RedisTarget } from "./redis/redis-url.ts";
-export { parseS3Url, type S3Target, s3Place, s3Url } from "./storage/s3/s3-url.ts";
+export { parseS3Url, type S3Target, s3Url } from "./storage/s3/s3-url.ts";
 export { type KinesisTarget, kinesisTargetOf } from "./streams/kinesis/kinesis-url.ts";
 
 /** Every setting of this folder, by the section it stands in. */

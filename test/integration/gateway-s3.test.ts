@@ -48,14 +48,26 @@ async function assertExact(gateways: SharedGateways, fleet: RunningFleet, expect
   assert.equal(status?.books?.isBalanced, true);
 }
 
-test("a gateway files into S3; query, status, quarantine and audit read it there", () =>
+test("a gateway files into S3; query, status, quarantine and audit read it there", (context) =>
   withGateway(async (gateways, prefix) => {
     const fleet = gateways.fleet({ rate: 500, durationS: 3 });
     await assertExact(gateways, fleet, 1500);
+    server.takeRequests();
+    const again = gateways.fleet({ rate: 500, durationS: 4 });
+    assert.equal((await again.ended).code, 0);
+    const requests = server.takeRequests();
+    const commits = requests.filter((request) => /^PUT .*_commits\/\d{20}\.json$/.test(request)).length;
+    assert.deepEqual(
+      requests.filter((request) => request.endsWith("?list")),
+      [],
+    );
+    context.diagnostic(`${commits} commits, ${requests.length} requests`);
+    assert.ok(requests.length <= 8 * commits, `${requests.length} requests of ${commits} commits`);
+    await assertExact(gateways, again, 2000);
     const { dataFolder } = gateways.at(0);
     const where = ["--data", dataFolder, "--lake", gateways.lake, "--json"];
     const queried = await runCli(["query", "SELECT count(*) AS n FROM telemetry", ...where]);
-    assert.deepEqual((queried.json as { rows: unknown }).rows, [{ n: 1500 }], queried.stderr);
+    assert.deepEqual((queried.json as { rows: unknown }).rows, [{ n: 3500 }], queried.stderr);
     assert.equal((await gateways.statuses())[0]?.lake.url, `s3://lake-bucket/${prefix}`);
     const quarantine = await gateways.at(0).api("GET", "/v1/quarantine");
     assert.equal(quarantine.status, 200, JSON.stringify(quarantine.body));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -105,6 +105,26 @@ test("on radosgw: a wrong secret and a missing bucket are told apart", async () 
   await assert.rejects(openS3Store(missing, { config, folder, access: "write" }), {
     code: "S3_BUCKET_MISSING",
   });
+});
+
+test("on radosgw: a file in several parts comes back as it was, with checksums and without", async () => {
+  const content = randomBytes(20 * 1024 ** 2);
+  for (const checksums of ["crc32", "none"] as const) {
+    const options = {
+      config: { ...config, checksums },
+      folder: join(folder, checksums),
+      access: "write",
+    } as const;
+    const store = await openS3Store(parseS3Url(url("parts")), options);
+    const staged = join(store.stagingFolder, "large.parquet");
+    writeFileSync(staged, content);
+    const path = `t/${checksums}.parquet`;
+    assert.deepEqual(await store.importFile(staged, path), { bytes: content.length });
+    assert.ok(content.equals((await store.get(path)) ?? Buffer.alloc(0)));
+    const copies = await store.localCopies([path]);
+    assert.ok(content.equals(readFileSync(copies.location(path))));
+    await copies.release();
+  }
 });
 
 async function uploadsBelow(prefix: string): Promise<number> {
