@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -60,13 +60,22 @@ async function withLakeStore<Result>(
   use: (store: ObjectStore) => Promise<Result>,
 ): Promise<Result> {
   const { openLakeStore } = await import("../roles/lake-store.ts");
-  if (config.folders.lake !== null || existsSync(config.folders.data))
+  if (config.folders.lake !== null || isWritable(config.folders.data))
     return await use(await openLakeStore(config, { access: "read" }));
   const filesFolder = await mkdtemp(join(tmpdir(), "tidegate-query-"));
   try {
     return await use(await openLakeStore(config, { access: "read", filesFolder }));
   } finally {
     await rm(filesFolder, { recursive: true, force: true });
+  }
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -79,7 +79,8 @@ async function startAll(
   await endLeftChildren(options);
   refuseLeftStream(config);
   const token = ensureApiToken(data);
-  const lake = await awaited("lake", options, () => options.openLake(config, options.logger));
+  const openLake = () => orStopped(options.signal, options.openLake(config, options.logger));
+  const lake = await awaited("lake", options, openLake);
   const { store, isNew } = await awaited("registry", options, () => options.openRegistry(options, lake));
   closers.push(() => store.close());
   await reconcile(options, store, lake, isNew);
@@ -149,6 +150,16 @@ async function awaited<Opened>(
       await delay(retryMs, undefined, { signal });
     }
   }
+}
+
+/** A lake that does not answer takes its time to say so; whoever wants to stop need not wait for that. */
+function orStopped<Opened>(signal: AbortSignal, opening: Promise<Opened>): Promise<Opened> {
+  const stopped = new Promise<never>((_, reject) => {
+    const stop = (): void => reject(new Error("stopped before the lake was open"));
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+  });
+  return Promise.race([opening, stopped]);
 }
 
 /** Somebody at this machine has to make room: better told at once than waited for. */

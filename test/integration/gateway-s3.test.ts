@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, beforeEach, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { runCli } from "../support/gateway-process.ts";
+import { GatewayProcess, runCli } from "../support/gateway-process.ts";
 import type { S3Request } from "../support/s3-objects.ts";
 import { S3TestServer } from "../support/s3-server.ts";
 import { type RunningFleet, residentBytes, SharedGateways } from "../support/shared-gateways.ts";
@@ -175,6 +175,18 @@ test("a gateway waits at its start for S3 that is away", async () => {
   } finally {
     await gateways.destroy();
   }
+});
+
+test("a gateway that waits for S3 ends when it is told to", async (context) => {
+  server.fault = () => "hang";
+  const gateway = await GatewayProcess.start({
+    flags: ["--lake", server.url("never")],
+    environment: { TIDEGATE_S3_TIMEOUT_MS: "100000" },
+    waitUntilReady: false,
+  });
+  context.after(() => gateway.destroy());
+  await gateway.until("it asks", () => server.requests.length > 0);
+  assert.equal(await gateway.stop(), 0);
 });
 
 test("a gateway that can't use its bucket says why at once", async () => {

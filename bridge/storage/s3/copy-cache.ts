@@ -127,24 +127,21 @@ function isImmutable(path: string): boolean {
   return /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}[^/]*\.parquet$/.test(path);
 }
 
+/** False where there is no such copy, or it can't be linked: then it is downloaded. */
 async function takeLink(kept: string, localFile: string): Promise<boolean> {
   try {
     await link(kept, localFile);
-    const now = new Date();
-    await utimes(localFile, now, now);
-    return true;
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return false;
-    throw error;
+  } catch {
+    return false;
   }
+  const now = new Date();
+  await utimes(localFile, now, now);
+  return true;
 }
 
+/** Another process may have kept it meanwhile, and a file system without links keeps nothing. */
 async function keepLink(localFile: string, kept: string): Promise<void> {
-  try {
-    await link(localFile, kept);
-  } catch (error) {
-    if (errorCode(error) !== "EEXIST") throw error;
-  }
+  await link(localFile, kept).catch(() => {});
 }
 
 /** What the local disk refuses. */

@@ -15,20 +15,10 @@ export interface S3ClientOptions {
 export interface S3Clients {
   readonly single: S3Client;
   readonly uploads: S3Client;
-  close(): void;
 }
 
 export function createS3Clients(options: S3ClientOptions): S3Clients {
-  const single = createClient(options, 1);
-  const uploads = createClient(options, options.config.attempts);
-  return {
-    single,
-    uploads,
-    close: () => {
-      single.destroy();
-      uploads.destroy();
-    },
-  };
+  return { single: createClient(options, 1), uploads: createClient(options, options.config.attempts) };
 }
 
 function createClient(
