@@ -8,6 +8,7 @@ export interface ConfigFlags {
   readonly mqtt?: string;
   readonly http?: string;
   readonly stream?: string;
+  readonly create?: boolean;
   readonly window?: string;
   readonly lake?: string;
   readonly roles?: string;
@@ -31,8 +32,12 @@ export function addLakeOption(command: Command): Command {
 export function addBackendOptions(command: Command): Command {
   return addLakeOption(
     command
-      .option("--stream <url>", "stream: embedded: or redis://HOST:PORT/DB")
-      .option("--window <url>", "dedupe window: memory: or redis://HOST:PORT/DB (default: as the stream)"),
+      .option("--stream <url>", "stream: embedded:, redis://HOST:PORT/DB or kinesis://REGION/STREAM")
+      .option("--create", "create a Kinesis stream that is missing, with stream.partitionCount shards")
+      .option(
+        "--window <url>",
+        "dedupe window: memory: or redis://HOST:PORT/DB (default: the stream's Redis, else memory:)",
+      ),
   );
 }
 
@@ -64,6 +69,7 @@ function settingsOfFlags(flags: ConfigFlags): ConfigSources["flags"] {
   };
   set("data", flags.data, "--data");
   set("stream.url", flags.stream, "--stream");
+  set("kinesis.create", flags.create === true ? "true" : undefined, "--create");
   set("window.url", flags.window, "--window");
   set("lake.url", flags.lake, "--lake");
   set("roles", flags.roles, "--roles");

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { RedisStreamStatus } from "../../bridge/index.ts";
+import type { KinesisStreamStatus, RedisStreamStatus } from "../../bridge/index.ts";
 import type { GatewayStatus } from "../supervisor/gateway-status.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, type ConfigFlags } from "./config-options.ts";
@@ -68,7 +68,10 @@ function streamText({ broker, consumer, stream }: GatewayStatus): string[] {
   if (space)
     return [`Stream: ${space.retainedBytes} of ${space.maxBytes} bytes wait for the lake or for trimming`];
   const redis = broker?.redis ?? consumer?.redis;
-  return redis ? redisText(stream, redis) : [];
+  if (redis) return redisText(stream, redis);
+  // The consumer alone knows how far reading is behind.
+  const kinesis = consumer?.kinesis ?? broker?.kinesis;
+  return kinesis ? kinesisText(stream, kinesis) : [];
 }
 
 /** For as long as the stream is used: what was acknowledged and is in no table is not forgotten. */
@@ -96,6 +99,21 @@ function redisText(stream: string, redis: RedisStreamStatus): string[] {
       "  ! RELAXED DURABILITY: acknowledged messages are lost when Redis dies. See redis.durability.",
     );
   lines.push(...faults.map((fault) => `  ! ${fault}`));
+  if (held) lines.push(`  ! Nothing is acknowledged: ${held.message}`);
+  return lines;
+}
+
+const hourMs = 3_600_000;
+
+function kinesisText(stream: string, kinesis: KinesisStreamStatus): string[] {
+  const { mode, openShards, retentionMs, behindMs, encryption, warnings, held } = kinesis;
+  const kind = mode === "ON_DEMAND" ? "on demand" : "provisioned";
+  const lines = [
+    `Stream: ${stream}, ${kind}, ${openShards} open shards, kept for ${retentionMs / hourMs} h, encryption ${encryption}; ${Math.round(behindMs / 1000)} s behind`,
+  ];
+  if (kinesis.isRetentionEndangered)
+    lines.push("  ! Reading is behind by more than half of that: what is not read in time is lost.");
+  lines.push(...warnings.map((warning) => `  ! ${warning}`));
   if (held) lines.push(`  ! Nothing is acknowledged: ${held.message}`);
   return lines;
 }

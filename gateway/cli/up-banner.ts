@@ -41,13 +41,17 @@ export function bannerText(config: GatewayConfig, places: Places): string {
 function sharedPlaces(config: GatewayConfig): string[] {
   const { stream, window } = config.backends;
   const lines: string[] = [];
+  const withRegistry = "  (with topics and identities)";
   if (stream.kind !== "embedded")
-    lines.push(`  stream ${shownUrl(config.stream.url)}  (with topics and identities)`);
-  if (stream.kind !== "embedded" && config.redis.durability === "relaxed")
+    lines.push(`  stream ${shownUrl(config.stream.url)}${stream.kind === "redis" ? withRegistry : ""}`);
+  if (stream.kind === "redis" && config.redis.durability === "relaxed")
     lines.push(
       "  RELAXED DURABILITY: acknowledged messages are lost when Redis dies (setting redis.durability)",
     );
-  if (window.kind !== "memory") lines.push(`  window ${shownUrl(config.window.url ?? "")}`);
+  if (window.kind !== "memory")
+    lines.push(
+      `  window ${shownUrl(config.window.url ?? "")}${stream.kind === "kinesis" ? withRegistry : ""}`,
+    );
   return lines;
 }
 

@@ -64,7 +64,12 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
   }
   return {
     stream,
-    status: () => ({ space: stream.space(), redis: null, replacement: replacementOf(stream.record) }),
+    status: () => ({
+      space: stream.space(),
+      redis: null,
+      kinesis: null,
+      replacement: replacementOf(stream.record),
+    }),
     // What is full holds publishers; it is so until the lake takes more, and new connections make it no worse.
     hasRoomForMore: () => true,
     close: async () => {
@@ -127,7 +132,7 @@ async function openForReading(context: RoleContext): Promise<ReadEnd> {
   return {
     stream,
     leases: ownEverything(),
-    status: () => ({ space: null, redis: null, replacement: replacementOf(stream.record) }),
+    status: () => ({ space: null, redis: null, kinesis: null, replacement: replacementOf(stream.record) }),
     trim: async (partition, upTo) =>
       committed({ streamId: stream.streamId, positions: { [partition]: upTo } }),
     isUnderPressure: () => pressure.isHigh,

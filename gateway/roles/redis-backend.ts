@@ -185,7 +185,7 @@ async function isSound(
 }
 
 function statusOf(stream: RedisStream): StreamStatus {
-  return { space: null, redis: stream.status(), replacement: replacementOf(stream.record) };
+  return { space: null, redis: stream.status(), kinesis: null, replacement: replacementOf(stream.record) };
 }
 
 function creationOf(config: GatewayConfig) {

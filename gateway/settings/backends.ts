@@ -51,8 +51,8 @@ export function settleDefaults(
   const { kind } = backends.stream;
   let settled = settings;
   if (settings.window.url === undefined) {
-    const url = kind === "embedded" ? "memory:" : settings.stream.url;
-    if (kind !== "embedded") origins.set("window.url", "default: the stream's Redis");
+    const url = kind === "redis" ? settings.stream.url : "memory:";
+    if (kind === "redis") origins.set("window.url", "default: the stream's Redis");
     settled = { ...settled, window: { ...settled.window, url } };
   }
   if (kind !== "embedded" && origins.get("consumer.maxBatchAgeMs") === "default") {
@@ -63,7 +63,7 @@ export function settleDefaults(
 }
 
 function windowBeside(stream: StreamTarget | null): WindowTarget | null {
-  return stream?.kind === "embedded" ? { kind: "memory" } : stream;
+  return stream === null || stream.kind === "redis" ? stream : { kind: "memory" };
 }
 
 /** One server needs its password said once. */

@@ -1,6 +1,8 @@
 import { resolve } from "node:path";
 import {
   BridgeError,
+  type KinesisTarget,
+  kinesisTargetOf,
   parseRedisUrl,
   parseS3Url,
   type RedisTarget,
@@ -16,7 +18,8 @@ export type UrlReading<Target> =
 /** `embedded` = the built-in stream in the data folder. */
 export type StreamTarget =
   | { readonly kind: "embedded" }
-  | { readonly kind: "redis"; readonly redis: RedisTarget };
+  | { readonly kind: "redis"; readonly redis: RedisTarget }
+  | { readonly kind: "kinesis"; readonly kinesis: KinesisTarget };
 
 /** `memory` = the dedupe window in each consumer's memory, rebuilt from the lake wherever it is missing. */
 export type WindowTarget =
@@ -27,22 +30,20 @@ export type LakeTarget =
   /** Absolute. */
   { readonly kind: "file"; readonly folder: string } | { readonly kind: "s3"; readonly s3: S3Target };
 
-export const streamUrls = "embedded: or redis://HOST:PORT/DB";
+export const streamUrls = "embedded:, redis://HOST:PORT/DB or kinesis://REGION/STREAM";
 export const windowUrls = "memory: or redis://HOST:PORT/DB";
 export const lakeUrls = "file:DIR or s3://BUCKET/PREFIX";
 
-const laterKinds: Readonly<Record<string, string>> = { "kinesis:": "Amazon Kinesis" };
 const elsewhere: Readonly<Record<string, string>> = {
   "redis:": "Redis",
   "rediss:": "Redis",
   "memory:": "Memory",
   "embedded:": "The embedded stream",
+  "kinesis:": "Amazon Kinesis",
 };
 
 function unavailable<Target>(scheme: string, instead: string): UrlReading<Target> {
-  const later = laterKinds[scheme];
   const other = elsewhere[scheme];
-  if (later) return { expected: instead, mend: `${later} is not available in this version: use ${instead}` };
   return { expected: instead, mend: `${other ?? "it"} names no backend here: use ${instead}` };
 }
 
@@ -51,11 +52,21 @@ function schemeOf(url: string): string {
 }
 
 export function readStreamUrl(url: string): UrlReading<StreamTarget> {
-  return url === "embedded:" ? { target: { kind: "embedded" } } : readRedisUrl(url, streamUrls);
+  if (url === "embedded:") return { target: { kind: "embedded" } };
+  return schemeOf(url) === "kinesis:" ? readKinesisUrl(url) : readRedisUrl(url, streamUrls);
 }
 
 export function readWindowUrl(url: string): UrlReading<WindowTarget> {
   return url === "memory:" ? { target: { kind: "memory" } } : readRedisUrl(url, windowUrls);
+}
+
+function readKinesisUrl(url: string): UrlReading<StreamTarget> {
+  try {
+    return { target: { kind: "kinesis", kinesis: kinesisTargetOf(url) } };
+  } catch (error) {
+    if (error instanceof BridgeError) return { expected: streamUrls, mend: error.message };
+    throw error;
+  }
 }
 
 function readRedisUrl(

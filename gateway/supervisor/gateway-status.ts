@@ -1,5 +1,6 @@
 import type {
   ConsumerStatus,
+  KinesisStreamStatus,
   ProducerStatus,
   RedisStreamStatus,
   SpaceStatus,
@@ -16,6 +17,8 @@ export interface StreamStatus {
   readonly space: SpaceStatus | null;
   /** Of a stream in Redis; null of any other. */
   readonly redis: RedisStreamStatus | null;
+  /** Of a stream in Kinesis; null of any other. */
+  readonly kinesis: KinesisStreamStatus | null;
   /** Where `tidegate stream new` put it in place of another: for as long as this stream is used. */
   readonly replacement: StreamReplacement | null;
 }
@@ -67,16 +70,21 @@ const heldMs = 5_000;
 
 /** Why a broker that runs can't acknowledge now; null = it does not answer. */
 export function reasonsNotAcknowledging(
-  broker: Pick<BrokerProcessStatus, "producer" | "redis" | "registry" | "isOpen"> | null,
+  broker: Pick<BrokerProcessStatus, "producer" | "redis" | "kinesis" | "registry" | "isOpen"> | null,
   nowMs: number,
 ): string[] {
   if (!broker) return ["broker: it does not answer"];
   const { lanes } = broker.producer;
-  const reasons = [...redisReasons(broker.redis), ...registryReasons(broker.registry)];
+  const reasons = [
+    ...redisReasons(broker.redis),
+    ...heldReasons(broker.kinesis),
+    ...registryReasons(broker.registry),
+  ];
   if (!broker.isOpen) reasons.push("broker: the stream is so full that nobody more may connect");
   const held = lanes.filter(({ heldSinceMs }) => heldSinceMs !== null && nowMs - heldSinceMs >= heldMs);
   const causes = new Set(held.map(({ lastFailure }) => lastFailure?.message ?? "the stream takes nothing"));
-  const waiting = [...causes].filter((cause) => cause !== broker.redis?.held?.message);
+  const known = (broker.redis ?? broker.kinesis)?.held?.message;
+  const waiting = [...causes].filter((cause) => cause !== known);
   return [...reasons, ...waiting.map((cause) => `broker: publishers wait without acknowledgement: ${cause}`)];
 }
 
@@ -88,8 +96,13 @@ export function reasonsNotFiling(consumer: Pick<ConsumerProcessStatus, "redis"> 
 
 /** What Redis says of itself is known at once, before anything has waited for long. */
 function redisReasons(redis: RedisStreamStatus | null): string[] {
-  if (redis?.held) return [`broker: nothing is acknowledged: ${redis.held.code}: ${redis.held.message}`];
-  return redis?.isConnected === false ? ["broker: Redis does not answer"] : [];
+  const held = heldReasons(redis);
+  return held.length === 0 && redis?.isConnected === false ? ["broker: Redis does not answer"] : held;
+}
+
+function heldReasons(stream: Pick<RedisStreamStatus, "held"> | null): string[] {
+  if (!stream?.held) return [];
+  return [`broker: nothing is acknowledged: ${stream.held.code}: ${stream.held.message}`];
 }
 
 function registryReasons({ trouble }: RegistryStatus): string[] {
@@ -106,6 +119,8 @@ function knowsOfLoss({ processes, broker, consumer }: Processes): boolean {
     ...processes.map(({ refusal }) => refusal?.code),
     broker?.redis?.held?.code,
     consumer?.redis?.held?.code,
+    broker?.kinesis?.held?.code,
+    consumer?.kinesis?.held?.code,
     ...(consumer?.partitions ?? []).map(({ halt }) => halt?.code),
   ];
   return codes.includes("STREAM_GAP");

@@ -6,6 +6,10 @@ const mib = 1024 * 1024;
 /** Defaults are the quotas of Kinesis Data Streams: 1,000 records and 1 MiB written, 2 MiB and 5 calls read per shard and second. */
 export const kinesisConfigSchema = Type.Object(
   {
+    create: Type.Boolean({
+      default: false,
+      description: "Whether a stream that is missing is created, with stream.partitionCount shards",
+    }),
     timeoutMs: Type.Integer({
       default: 5000,
       minimum: 100,

@@ -63,13 +63,14 @@ export async function continueInKinesisStream(options: ContinueInKinesisOptions)
   readonly replaces: string | null;
   readonly unread: UnreadRecords | null;
 }> {
-  const { target, store, loadLake, unread, timeoutMs, now = Date.now } = options;
+  const { target, store, loadLake, timeoutMs, now = Date.now } = options;
   const streamId = await streamIdOf(target, timeoutMs);
   const replaces = newestStreamOf(await loadLake());
   if (replaces === streamId) {
     const text = `the lake continues in the stream ${target.streamName} already, and a stream in Kinesis can't be emptied. Create another one, name it in --stream, and run \`tidegate stream new\` with that; or let its stopped partitions go on with \`tidegate stream accept-gap\``;
     throw new BridgeError("STREAM_EXISTS", text, { retryable: false });
   }
+  const unread = replaces === null ? nothingUnread : options.unread;
   const record = { format: 1, startedAnew: true, createdAtMs: now(), replaces, unread } as const;
   await store.putIfAbsent(
     pathOf(streamId),

@@ -75,7 +75,7 @@ describe("configuration", () => {
     const environment = {
       TIDEGATE_SHUTDOWN_TIMEOUT_MS: "abc",
       TIDEGATE_LOG_LEVL: "info",
-      TIDEGATE_STREAM_URL: "kinesis://eu-west-1/s",
+      TIDEGATE_STREAM_URL: "kinesis://eu-west-1",
     };
     const faults = faultsOf({
       flags: { "lake.url": "s3://id:topsecret@bucket/prefix", data: "" },
@@ -99,17 +99,15 @@ describe("configuration", () => {
     assert.match(byPath.get("http.prot")?.mend ?? "", /did you mean http\.port/);
     assert.match(byPath.get("TIDEGATE_LOG_LEVL")?.mend ?? "", /did you mean TIDEGATE_LOG_LEVEL/);
     assert.match(byPath.get("shutdown.timeoutMs")?.mend ?? "", /TIDEGATE_SHUTDOWN_TIMEOUT_MS/);
-    assert.match(
-      byPath.get("stream.url")?.mend ?? "",
-      /Kinesis is not available in this version: use embedded:/,
-    );
+    assert.match(byPath.get("stream.url")?.mend ?? "", /it names no stream. Write kinesis:/);
     assert.match(byPath.get("lake.url")?.mend ?? "", /credentials don't belong into it.*AWS_PROFILE/);
     assert.doesNotMatch(JSON.stringify(faults), /topsecret/);
   });
 
-  test("URLs of later backends are recognised and refused, nonsense is refused as nonsense", () => {
+  test("URLs of backends that don't belong there, and nonsense, are refused with what to write", () => {
     const mends = (flags: Record<string, string>) => faultsOf({ flags }).map((fault) => fault.mend);
-    assert.match(mends({ "stream.url": "kinesis://eu-west-1/s" }).join(), /Kinesis is not available/);
+    assert.match(mends({ "window.url": "kinesis://eu-west-1/s" }).join(), /Kinesis names no backend here/);
+    assert.match(mends({ "stream.url": "kinesis://id:topsecret@eu-west-1/s" }).join(), /credentials don't/);
     assert.match(
       mends({ "window.url": "embedded:" }).join(),
       /embedded stream names no backend here.*memory:/,
@@ -122,6 +120,17 @@ describe("configuration", () => {
     assert.match(mends({ "window.url": "redis://localhost?colour=red" }).join(), /no parameter colour/);
     assert.match(mends({ "window.url": "postgres://x" }).join(), /names no backend/);
     assert.match(mends({ "lake.url": "file:" }).join(), /name a folder/);
+  });
+
+  test("a stream in Kinesis has its window in memory unless a Redis is named", () => {
+    const flags = { "stream.url": "kinesis://eu-west-1/s?endpoint=http://127.0.0.1:4567" };
+    const { config } = load({ flags });
+    const { stream, window } = config.backends;
+    assert.ok(stream.kind === "kinesis" && stream.kinesis.streamName === "s");
+    assert.deepEqual([window.kind, config.window.url, config.kinesis.create], ["memory", "memory:", false]);
+    assert.equal(config.consumer.maxBatchAgeMs, 60_000);
+    const shared = load({ flags: { ...flags, "window.url": "redis://127.0.0.1:1/0" } }).config.backends;
+    assert.equal(shared.window.kind, "redis");
   });
 
   test("a lake folder may be given as file:DIR and file:///DIR", () => {
