@@ -105,7 +105,8 @@ function reasonOf(name: string, message: string, { endpoint }: KinesisTarget): s
   if (name === "SyntaxError")
     return `the answer is not one of Kinesis: something else answers at ${endpoint ?? "its address"}`;
   const isPlain = name === "Error" || name === "TimeoutError" || message.startsWith(name);
-  return isPlain ? message || name : `${name}: ${message}`;
+  const sentence = message.replace(/\.$/, "");
+  return isPlain ? sentence || name : `${name}: ${sentence}`;
 }
 
 /** Whether the same call may succeed in a moment. */
