@@ -13,7 +13,7 @@ const retry = { baseMs: 100, maxMs: 2000 } as const;
 const startAttempts = 6;
 
 export interface StreamWatchOptions {
-  readonly connection: KinesisConnection;
+  readonly connection: Pick<KinesisConnection, "target" | "describe" | "listShards">;
   readonly config: KinesisConfig;
   readonly logger: Logger;
   readonly random: () => number;
