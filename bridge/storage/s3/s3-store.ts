@@ -230,9 +230,9 @@ class S3Store implements ObjectStore {
       const { outcome, error } = await this.#tryPutIfAbsent(key, bytes).catch((refused: unknown) => {
         throw isNotImplemented(refused) ? this.#unconditional(refused) : refused;
       });
-      if (outcome === "exists") return;
-      if (outcome === "created" && (await this.#tryPutIfAbsent(key, bytes)).outcome === "created")
-        throw this.#unconditional(undefined);
+      const second = outcome === "created" ? (await this.#tryPutIfAbsent(key, bytes)).outcome : outcome;
+      if (second === "created") throw this.#unconditional(undefined);
+      if (second === "exists") return;
       if (attempt >= this.#options.config.attempts)
         throw error ?? this.#requests.translate(new Error("no conclusive answer"), request(key));
       await this.#requests.pause(attempt);

@@ -194,6 +194,22 @@ test("a put that was given up and arrives late changes nothing that others built
     { config: s3Config({ timeoutMs: 100, connectTimeoutMs: 50, attempts: 2 }) },
   ));
 
+test("a put that lands after its time-out and before the next try is still ours", () =>
+  withStore(
+    async ({ store }) => {
+      let puts = 0;
+      server.fault = (request) => {
+        if (!isPut(request)) return "pass";
+        if (++puts === 1) return "late";
+        server.releaseLate();
+        return "pass";
+      };
+      assert.equal(await store.putIfAbsent("_commits/1.json", bytes("ours")), "created");
+      assert.equal(puts, 2);
+    },
+    { config: s3Config({ timeoutMs: 100, connectTimeoutMs: 50 }) },
+  ));
+
 test("once open, whatever somebody took away is retryable: it may be given back", () =>
   withStore(async ({ store }) => {
     for (const fault of [
