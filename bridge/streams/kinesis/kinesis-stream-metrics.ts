@@ -31,7 +31,11 @@ export function createKinesisStreamMetrics(
   const bytes = counter("appended_bytes_total", "Bytes of those blocks.");
   const calls = counter("append_calls_total", "PutRecords calls, failed ones included.");
   const seconds = counter("append_seconds_total", "Time that those calls took.");
-  const failures = counter("append_failures_total", "Blocks that were not confirmed.", ["code"]);
+  const failures = counter(
+    "append_failures_total",
+    "How often a block, and those behind it, were not confirmed.",
+    ["code"],
+  );
   const readBlocks = counter("read_blocks_total", "Records that were read.");
   const readBytes = counter("read_bytes_total", "Bytes of those records.");
   const readFailures = counter("read_failures_total", "Calls for reading that failed.", ["code"]);
