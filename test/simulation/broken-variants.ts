@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
 import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
 import { ExactIdColumns, sequenceOfId } from "../../bridge/consumer/exact-id-columns.ts";
-import type { Row } from "../../bridge/storage/batch-writer.ts";
+import type { BatchWriter, Row } from "../../bridge/storage/batch-writer.ts";
 import type { CommitEntry, CommitLog, Move } from "../../bridge/storage/commit-log.ts";
 import { DEDUP_KEY_BYTES } from "../../bridge/window/dedup-window.ts";
 import type { BreakPorts, SimulationOptions } from "./run-simulation.ts";
@@ -198,6 +198,78 @@ const trimmingBeforeCommit: BreakPorts = (ports: ConsumerOptions, _world: World)
     },
   });
 
+function withBatch(ports: ConsumerOptions, changes: Partial<BatchWriter>): ConsumerOptions {
+  const { batch } = ports;
+  const unchanged: BatchWriter = {
+    add: (topic, row, values) => batch.add(topic, row, values),
+    quarantine: (row, facts) => batch.quarantine(row, facts),
+    write: () => batch.write(),
+    discard: () => batch.discard(),
+    get bytes() {
+      return batch.bytes;
+    },
+    get rows() {
+      return batch.rows;
+    },
+  };
+  return { ...ports, batch: Object.defineProperties(unchanged, Object.getOwnPropertyDescriptors(changes)) };
+}
+
+/** What came last in a batch is filed first. */
+const filingBackwards: BreakPorts = (ports) => {
+  const { batch } = ports;
+  let held: (() => void | Promise<void>)[] = [];
+  let heldBytes = 0;
+  const hold = (row: Row, file: () => void | Promise<void>) => {
+    held.push(file);
+    heldBytes += row.payload.length;
+  };
+  const empty = () => {
+    held = [];
+    heldBytes = 0;
+  };
+  return withBatch(ports, {
+    add: (topic, row, values) => hold(row, () => batch.add(topic, row, values)),
+    quarantine: (row, facts) => hold(row, () => batch.quarantine(row, facts)),
+    write: async () => {
+      for (const file of held.toReversed()) await file();
+      empty();
+      return batch.write();
+    },
+    discard: () => {
+      empty();
+      return batch.discard();
+    },
+    get bytes() {
+      return batch.bytes + heldBytes;
+    },
+    get rows() {
+      return batch.rows + held.length;
+    },
+  });
+};
+
+const quarantiningForAnyReason: BreakPorts = (ports) =>
+  withBatch(ports, {
+    quarantine: (row, facts) => ports.batch.quarantine(row, { ...facts, reason: "payload-undecodable" }),
+  });
+
+const countingDuplicatesAsFiled: BreakPorts = (ports) =>
+  withCommitLog(ports, {
+    append: (entry) => {
+      const moves = Object.entries(entry.moves).map(([key, move]): [string, Move] => {
+        const { filed, duplicates } = move.counters;
+        return [key, { ...move, counters: { ...move.counters, filed: filed + duplicates, duplicates: 0 } }];
+      });
+      return ports.commitLog.append({ ...entry, moves: Object.fromEntries(moves) });
+    },
+  });
+
+const publishingNothing: BreakPorts = (ports) => ({
+  ...ports,
+  publisher: { publishPending: async () => ({ published: 0 }) },
+});
+
 export const brokenVariants: readonly BrokenVariant[] = [
   {
     name: "look-ups and applies without comparing `applied`",
@@ -250,5 +322,21 @@ export const brokenVariants: readonly BrokenVariant[] = [
     name: "trimming before the commit",
     breaks: ["lost", "stuck"],
     options: { breakPorts: trimmingBeforeCommit },
+  },
+  { name: "a batch filed backwards", breaks: ["order"], options: { breakPorts: filingBackwards } },
+  {
+    name: "quarantining for any reason",
+    breaks: ["misfiled"],
+    options: { breakPorts: quarantiningForAnyReason },
+  },
+  {
+    name: "duplicates counted as filed",
+    breaks: ["books"],
+    options: { breakPorts: countingDuplicatesAsFiled },
+  },
+  {
+    name: "commits that no table shows",
+    breaks: ["half-visible"],
+    options: { breakPorts: publishingNothing },
   },
 ];
