@@ -13,6 +13,8 @@ import type { ProducerMetrics } from "./producer-metrics.ts";
 export const CLAIM_AFTER_IDLE_MS = 1000;
 /** G8: consumers forget a producer 24 h after they last saw it, so an idle one becomes a new one long before. */
 export const NEW_ID_AFTER_IDLE_MS = 3_600_000;
+/** A stream that refuses everything for one reason says so in the log this often, per partition. */
+const REPEATED_FAILURE_MS = 10_000;
 
 export interface LaneOptions {
   readonly partition: number;
@@ -71,6 +73,9 @@ export class ProducerLane {
   #isRetiring = false;
   #heldSinceMs: number | null = null;
   #lastFailure: LaneStatus["lastFailure"] = null;
+  /** What the log last said of blocks given up, and what it was not told since. */
+  #toldFailure: { readonly code: string; readonly atMs: number } | null = null;
+  #untoldMessages = 0;
 
   constructor(options: LaneOptions) {
     this.#options = options;
@@ -218,7 +223,7 @@ export class ProducerLane {
   }
 
   #giveUp(block: OpenBlock, sequence: number, failure: Error): void {
-    const { metrics, logger, partition } = this.#options;
+    const { metrics } = this.#options;
     this.#noteFailure(failure);
     // Nobody sends for this partition any more: its last claim is not tried for ever.
     if (this.#isRetiring && block.messageCount === 0) this.#isTailUnclaimed = false;
@@ -226,14 +231,32 @@ export class ProducerLane {
     const followers = block.messageCount > 0 ? this.#waiting.splice(0) : [];
     const blocks = [block, ...followers];
     const messages = blocks.reduce((sum, each) => sum + each.messageCount, 0);
-    logger.error(
-      { event: "producer.block.failed", partition, sequence, code: codeOf(failure), messages, err: failure },
-      "gave up a block: its messages are not acknowledged",
-    );
+    this.#tellFailure(failure, { sequence, messages });
     for (const each of blocks) {
       metrics.failed(each.messageCount);
       this.#settle(each, failure);
     }
+  }
+
+  #tellFailure(failure: Error, { sequence, messages }: { sequence: number; messages: number }): void {
+    const { logger, partition, clock } = this.#options;
+    const code = codeOf(failure);
+    const told = this.#toldFailure;
+    const atMs = clock.now();
+    this.#untoldMessages += messages;
+    if (told?.code === code && atMs - told.atMs < REPEATED_FAILURE_MS && atMs >= told.atMs) return;
+    const fields = {
+      event: "producer.block.failed",
+      partition,
+      sequence,
+      code,
+      messages: this.#untoldMessages,
+    };
+    // A stack says nothing more of a failure that is known.
+    const cause = failure instanceof CodedError ? { reason: failure.message } : { err: failure };
+    logger.error({ ...fields, ...cause }, "gave up blocks: their messages are not acknowledged");
+    this.#toldFailure = { code, atMs };
+    this.#untoldMessages = 0;
   }
 
   #settle(block: OpenBlock, failure?: Error): void {

@@ -3,6 +3,7 @@ import { CodedError } from "../../devices/protocol/coded-error.ts";
 import { apiTokenFile } from "../api/api-token.ts";
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import { isSameProcess } from "../supervisor/process-identity.ts";
 import { readProcessRecord } from "../supervisor/process-record.ts";
 
 const timeoutMs = 60_000;
@@ -21,10 +22,13 @@ export interface ApiRequest {
 export class ApiClient {
   readonly #url: string;
   readonly #token: string;
+  /** Pid of the gateway that is at work on the data folder; null where it is another one's that is asked, or there is none. */
+  readonly #findPid: () => number | null;
 
-  private constructor(url: string, token: string) {
+  private constructor(url: string, token: string, findPid: () => number | null) {
     this.#url = url;
     this.#token = token;
+    this.#findPid = findPid;
   }
 
   static of(config: GatewayConfig, environment: Readonly<Record<string, string | undefined>>): ApiClient {
@@ -32,7 +36,8 @@ export class ApiClient {
     const address = readProcessRecord(config.folders.data)?.api ?? `${config.http.host}:${config.http.port}`;
     const url = named ?? `http://${address}`;
     const token = environment["TIDEGATE_TOKEN"] ?? readToken(config.folders.data);
-    return new ApiClient(url.replace(/\/+$/, ""), token);
+    const findPid = () => (named === undefined ? livingSupervisor(config.folders.data) : null);
+    return new ApiClient(url.replace(/\/+$/, ""), token, findPid);
   }
 
   /** The answer's body. Throws GATEWAY_NOT_RUNNING, or an error with the gateway's own code. */
@@ -52,12 +57,24 @@ export class ApiClient {
   }
 
   #notRunning(cause: unknown): GatewayError {
+    const pid = this.#findPid();
+    if (pid !== null)
+      return new GatewayError(
+        "GATEWAY_NOT_RUNNING",
+        `The gateway (pid ${pid}) does not answer on ${this.#url} yet: it is starting, and its log says what it waits for, as a Redis that is away.`,
+        { retryable: true, cause, details: { pid } },
+      );
     return new GatewayError(
       "GATEWAY_NOT_RUNNING",
       `No gateway answers on ${this.#url}: start it with \`tidegate up\`, or name its folder with --data.`,
       { retryable: true, cause },
     );
   }
+}
+
+function livingSupervisor(dataFolder: string): number | null {
+  const supervisor = readProcessRecord(dataFolder)?.supervisor;
+  return supervisor && isSameProcess(supervisor) ? supervisor.pid : null;
 }
 
 function readToken(dataFolder: string): string {

@@ -19,7 +19,8 @@ import { prepareDataFolder } from "./data-folder.ts";
 import { DataFolderLock } from "./data-folder-lock.ts";
 import { createServices } from "./gateway-services.ts";
 import type { GatewayLake, OpenedRegistry, RegistryOptions } from "./gateway-stores.ts";
-import { killLeftChildren } from "./process-record.ts";
+import { identifyProcess } from "./process-identity.ts";
+import { killLeftChildren, writeProcessRecord } from "./process-record.ts";
 import { Supervisor } from "./supervisor.ts";
 
 export interface GatewayOptions {
@@ -130,6 +131,9 @@ function refuseLeftStream({ backends, folders, stream }: GatewayConfig): void {
 async function endLeftChildren({ config, logger }: GatewayOptions): Promise<void> {
   for (const { role, pid } of await killLeftChildren(config.folders.data))
     logger.warn({ event: "child.left", role, pid }, "ended a process of an earlier gateway");
+  // Commands can then tell a gateway that is still waiting for its server from none.
+  const supervisor = identifyProcess(process.pid);
+  if (supervisor) writeProcessRecord(config.folders.data, { supervisor, children: [], api: null });
 }
 
 const retryMs = 2_000;

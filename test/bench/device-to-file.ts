@@ -67,8 +67,20 @@ function slope(values: readonly { atS: number; value: number }[]): number {
   return Math.round(covariance / variance);
 }
 
-function byPart(value: (part: Part) => number): ByPart {
-  return Object.fromEntries((Object.keys(after) as Part[]).map((part) => [part, value(part)]));
+/** The smallest value of each minute: what is left when garbage was collected. */
+function byMinute(values: readonly { atS: number; value: number }[]): number[] {
+  const minutes: number[] = [];
+  for (const { atS, value } of values) {
+    const minute = Math.floor(atS / 60);
+    minutes[minute] = Math.min(minutes[minute] ?? Number.POSITIVE_INFINITY, Math.round(value / 2 ** 20));
+  }
+  return minutes;
+}
+
+function byPart<Value>(value: (part: Part) => Value): Partial<Record<Part, Value>> {
+  return Object.fromEntries((Object.keys(after) as Part[]).map((part) => [part, value(part)])) as Partial<
+    Record<Part, Value>
+  >;
 }
 
 const acked = fleetReport["acked"] ?? 0;
@@ -90,6 +102,10 @@ const result = {
   },
   parquetBytesPerRow: Number((parquetBytes(system.lakeFolder) / (auditReport["stored"] ?? 1)).toFixed(1)),
   residentMiB: byPart((part) => Math.round((samples.at(-1)?.resident[part] ?? 0) / 2 ** 20)),
+  /** One row a minute: does it rise for ever, or settle? */
+  residentMiBByMinute: byPart((part) =>
+    byMinute(samples.map(({ atS, resident }) => ({ atS, value: resident[part] ?? 0 }))),
+  ),
   residentSlopeBytesPerSecond: byPart((part) =>
     slope(secondHalf.map(({ atS, resident }) => ({ atS, value: resident[part] ?? 0 }))),
   ),

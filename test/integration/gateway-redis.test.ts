@@ -255,7 +255,12 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     await gateway.until("it says what it waits for", () =>
       /"event":"registry.awaited".*trying again.*ECONNREFUSED/.test(gateway.output),
     );
+    const asked = await runCli(["status", "--data", gateway.dataFolder, "--json"]);
+    assert.equal(asked.code, 1);
+    assert.match(asked.stderr + asked.stdout, /pid \d+\) does not answer.* it is starting, and its log says/);
     assert.equal(await gateway.stop(), 0);
+    const gone = await runCli(["status", "--data", gateway.dataFolder, "--json"]);
+    assert.match(gone.stderr + gone.stdout, /No gateway answers/);
     await gateway.start();
     await server.start();
     await gateway.waitUntilReady();

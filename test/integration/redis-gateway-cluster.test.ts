@@ -21,6 +21,12 @@ test("two gateways on a Redis Cluster, of which the node that the URL names and 
     const before = await gateways.acknowledged();
     const fleet = gateways.fleet({ rate, durationS });
     await gateways.untilAcknowledged(rate / 3);
+    // So that it surely dies with appends that it has not run.
+    server.pause();
+    await gateways.at(0).until("appends are under way", async () => {
+      const statuses = await gateways.statuses();
+      return statuses.every(({ broker }) => (broker?.inFlightMessages ?? 0) > 0);
+    });
     await server.kill();
     for (const gateway of gateways.all)
       await gateway.until(`it says that node ${node} is away`, async () => {

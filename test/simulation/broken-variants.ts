@@ -2,10 +2,8 @@ import { createHash } from "node:crypto";
 import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
 import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
 import { ExactIdColumns, sequenceOfId } from "../../bridge/consumer/exact-id-columns.ts";
-import type { Row } from "../../bridge/storage/batch-writer.ts";
+import type { BatchWriter, Row } from "../../bridge/storage/batch-writer.ts";
 import type { CommitEntry, CommitLog, Move } from "../../bridge/storage/commit-log.ts";
-import type { PartitionMap } from "../../bridge/streams/partition-map.ts";
-import { END_POSITION } from "../../bridge/streams/stream-log.ts";
 import { DEDUP_KEY_BYTES } from "../../bridge/window/dedup-window.ts";
 import type { BreakPorts, SimulationOptions } from "./run-simulation.ts";
 import type { Violation, World } from "./world.ts";
@@ -18,7 +16,7 @@ export interface BrokenVariant {
   readonly options: Omit<SimulationOptions, "seed">;
 }
 
-function withCommitLog(ports: ConsumerOptions, changes: Partial<CommitLog>): ConsumerOptions {
+export function withCommitLog(ports: ConsumerOptions, changes: Partial<CommitLog>): ConsumerOptions {
   const { commitLog } = ports;
   return {
     ...ports,
@@ -200,49 +198,77 @@ const trimmingBeforeCommit: BreakPorts = (ports: ConsumerOptions, _world: World)
     },
   });
 
-function withPartitions(
-  ports: ConsumerOptions,
-  change: (map: PartitionMap) => PartitionMap,
-): ConsumerOptions {
-  const { stream } = ports;
-  let seen = stream.partitions;
-  let changed = change(seen);
-  return {
-    ...ports,
-    stream: {
-      ...stream,
-      get partitions() {
-        if (seen !== stream.partitions) {
-          seen = stream.partitions;
-          changed = change(seen);
-        }
-        return changed;
-      },
+function withBatch(ports: ConsumerOptions, changes: Partial<BatchWriter>): ConsumerOptions {
+  const { batch } = ports;
+  const unchanged: BatchWriter = {
+    add: (topic, row, values) => batch.add(topic, row, values),
+    quarantine: (row, facts) => batch.quarantine(row, facts),
+    write: () => batch.write(),
+    discard: () => batch.discard(),
+    get bytes() {
+      return batch.bytes;
+    },
+    get rows() {
+      return batch.rows;
     },
   };
+  return { ...ports, batch: Object.defineProperties(unchanged, Object.getOwnPropertyDescriptors(changes)) };
 }
 
-const readingChildrenAtOnce: BreakPorts = (ports) =>
-  withPartitions(ports, (map) => ({
-    ...map,
-    all: map.all.map((partition) => ({ ...partition, parents: [] })),
-  }));
-
-const seedingChildrenFromNothing: BreakPorts = (ports) =>
-  withPartitions(ports, (map) => ({ ...map, takes: () => false }));
-
-const inheritingNoMarks: BreakPorts = (ports) => {
-  const { commitLog } = ports;
-  return withCommitLog(ports, {
-    load: async () => {
-      const lake = await commitLog.load();
-      const moves = [...lake.moves].map(([key, move]): [string, Move] =>
-        move.to === END_POSITION ? [key, { ...move, producers: {} }] : [key, move],
-      );
-      return { ...lake, moves: new Map(moves) };
+/** What came last in a batch is filed first. */
+const filingBackwards: BreakPorts = (ports) => {
+  const { batch } = ports;
+  let held: (() => void | Promise<void>)[] = [];
+  let heldBytes = 0;
+  const hold = (row: Row, file: () => void | Promise<void>) => {
+    held.push(file);
+    heldBytes += row.payload.length;
+  };
+  const empty = () => {
+    held = [];
+    heldBytes = 0;
+  };
+  return withBatch(ports, {
+    add: (topic, row, values) => hold(row, () => batch.add(topic, row, values)),
+    quarantine: (row, facts) => hold(row, () => batch.quarantine(row, facts)),
+    write: async () => {
+      for (const file of held.toReversed()) await file();
+      empty();
+      return batch.write();
+    },
+    discard: () => {
+      empty();
+      return batch.discard();
+    },
+    get bytes() {
+      return batch.bytes + heldBytes;
+    },
+    get rows() {
+      return batch.rows + held.length;
     },
   });
 };
+
+const quarantiningForAnyReason: BreakPorts = (ports) =>
+  withBatch(ports, {
+    quarantine: (row, facts) => ports.batch.quarantine(row, { ...facts, reason: "payload-undecodable" }),
+  });
+
+const countingDuplicatesAsFiled: BreakPorts = (ports) =>
+  withCommitLog(ports, {
+    append: (entry) => {
+      const moves = Object.entries(entry.moves).map(([key, move]): [string, Move] => {
+        const { filed, duplicates } = move.counters;
+        return [key, { ...move, counters: { ...move.counters, filed: filed + duplicates, duplicates: 0 } }];
+      });
+      return ports.commitLog.append({ ...entry, moves: Object.fromEntries(moves) });
+    },
+  });
+
+const publishingNothing: BreakPorts = (ports) => ({
+  ...ports,
+  publisher: { publishPending: async () => ({ published: 0 }) },
+});
 
 export const brokenVariants: readonly BrokenVariant[] = [
   {
@@ -297,19 +323,20 @@ export const brokenVariants: readonly BrokenVariant[] = [
     breaks: ["lost", "stuck"],
     options: { breakPorts: trimmingBeforeCommit },
   },
+  { name: "a batch filed backwards", breaks: ["order"], options: { breakPorts: filingBackwards } },
   {
-    name: "partitions read before those whose place they took",
-    breaks: ["order", "doubled"],
-    options: { breakPorts: readingChildrenAtOnce },
+    name: "quarantining for any reason",
+    breaks: ["misfiled"],
+    options: { breakPorts: quarantiningForAnyReason },
   },
   {
-    name: "windows of new partitions without the ids of those whose place they took",
-    breaks: ["doubled"],
-    options: { breakPorts: seedingChildrenFromNothing },
-  },
-  {
-    name: "new partitions without the marks of those whose place they took",
+    name: "duplicates counted as filed",
     breaks: ["books"],
-    options: { breakPorts: inheritingNoMarks },
+    options: { breakPorts: countingDuplicatesAsFiled },
+  },
+  {
+    name: "commits that no table shows",
+    breaks: ["half-visible"],
+    options: { breakPorts: publishingNothing },
   },
 ];

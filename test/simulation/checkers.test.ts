@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { brokenDivisions } from "./broken-divisions.ts";
 import { brokenVariants } from "./broken-variants.ts";
 import { runSimulation } from "./run-simulation.ts";
 
 const variantRunsMax = 800;
 const first = Number(process.env["FIRST"] ?? Math.floor(Math.random() * 1e9));
 
-for (const variant of brokenVariants) {
+for (const variant of [...brokenVariants, ...brokenDivisions]) {
   test(`the checkers find out: ${variant.name}`, async (context) => {
     for (let seed = first; seed < first + variantRunsMax; seed++) {
       const { violations } = await runSimulation({ ...variant.options, seed });

@@ -25,6 +25,8 @@ export interface ProducerBench {
   readonly registry: Registry;
   /** One line per settled message: its number, with the code where it failed. */
   readonly settled: string[];
+  /** Lines of the log, warnings and errors. */
+  readonly log: Record<string, unknown>[];
   publish(
     number: number,
     options?: { device?: string; qos?: 0 | 1 | 2; bytes?: number; after?: () => void },
@@ -40,10 +42,14 @@ export function producerBench(
   const clock = new ManualClock();
   const stream = new MemoryStream({ partitionCount, isDivisible, now: clock.now });
   const registry = new Registry();
+  const log: Record<string, unknown>[] = [];
   const producer = createProducer({
     stream: stream.open(),
     config: { ...config, ...changes },
-    logger: pino({ level: "silent" }),
+    logger: pino(
+      { level: "warn" },
+      { write: (line: string) => log.push(JSON.parse(line) as Record<string, unknown>) },
+    ),
     registry,
     clock,
     random: () => 0.5,
@@ -55,6 +61,7 @@ export function producerBench(
     producer,
     registry,
     settled,
+    log,
     publish: (number, { device = "device-1", qos = 1, bytes = 4, after = () => {} } = {}) => {
       const payload = Buffer.alloc(Math.max(4, bytes));
       payload.writeUInt32BE(number);

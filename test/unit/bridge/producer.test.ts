@@ -88,6 +88,30 @@ test("a failed append is tried again with the same bytes, held as long as it tak
   assert.equal(producer.status().lanes[0]?.heldSinceMs, null);
 });
 
+test("a stream that refuses everything is told of once in a while, with all that was given up since and without a stack", async () => {
+  const { clock, stream, publish, log } = producerBench();
+  publish(0);
+  await clock.advance(10);
+  stream.faults.beforeAppend = () => {
+    throw new BridgeError("STREAM_GAP", "lost", { retryable: false });
+  };
+  for (let number = 1; number <= 240; number++) {
+    publish(number);
+    await clock.advance(100);
+  }
+  const told = log.filter(({ event }) => event === "producer.block.failed");
+  assert.equal(told.length, 3, "24 s at one line in 10 s");
+  assert.deepEqual(Object.keys(told[0] ?? {}).includes("err"), false);
+  assert.equal(told[0]?.["reason"], "lost");
+  assert.ok(Number(told[1]?.["messages"]) > 90);
+  stream.faults.beforeAppend = () => {
+    throw new BridgeError("STREAM_CLOSED", "closed", { retryable: false });
+  };
+  publish(241);
+  await clock.advance(100);
+  assert.equal(log.at(-1)?.["code"], "STREAM_CLOSED", "another reason is told at once");
+});
+
 test("a block whose answer was lost is in the stream twice, with one sequence", async () => {
   const { clock, stream, publish, settled, blocks } = producerBench();
   let answers = 0;

@@ -1,0 +1,69 @@
+import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
+import type { Move } from "../../bridge/storage/commit-log.ts";
+import type { PartitionMap } from "../../bridge/streams/partition-map.ts";
+import { END_POSITION } from "../../bridge/streams/stream-log.ts";
+import { type BrokenVariant, withCommitLog } from "./broken-variants.ts";
+import type { BreakPorts } from "./run-simulation.ts";
+
+function withPartitions(
+  ports: ConsumerOptions,
+  change: (map: PartitionMap) => PartitionMap,
+): ConsumerOptions {
+  const { stream } = ports;
+  let seen = stream.partitions;
+  let changed = change(seen);
+  return {
+    ...ports,
+    stream: {
+      ...stream,
+      get partitions() {
+        if (seen !== stream.partitions) {
+          seen = stream.partitions;
+          changed = change(seen);
+        }
+        return changed;
+      },
+    },
+  };
+}
+
+const readingChildrenAtOnce: BreakPorts = (ports) =>
+  withPartitions(ports, (map) => ({
+    ...map,
+    all: map.all.map((partition) => ({ ...partition, parents: [] })),
+  }));
+
+const seedingChildrenFromNothing: BreakPorts = (ports) =>
+  withPartitions(ports, (map) => ({ ...map, takes: () => false }));
+
+const inheritingNoMarks: BreakPorts = (ports) => {
+  const { commitLog } = ports;
+  return withCommitLog(ports, {
+    load: async () => {
+      const lake = await commitLog.load();
+      const moves = [...lake.moves].map(([key, move]): [string, Move] =>
+        move.to === END_POSITION ? [key, { ...move, producers: {} }] : [key, move],
+      );
+      return { ...lake, moves: new Map(moves) };
+    },
+  });
+};
+
+/** What goes wrong where a divided partition's successors do not go on from it. */
+export const brokenDivisions: readonly BrokenVariant[] = [
+  {
+    name: "partitions read before those whose place they took",
+    breaks: ["order", "doubled"],
+    options: { breakPorts: readingChildrenAtOnce },
+  },
+  {
+    name: "windows of new partitions without the ids of those whose place they took",
+    breaks: ["doubled"],
+    options: { breakPorts: seedingChildrenFromNothing },
+  },
+  {
+    name: "new partitions without the marks of those whose place they took",
+    breaks: ["books"],
+    options: { breakPorts: inheritingNoMarks },
+  },
+];
