@@ -47,7 +47,7 @@ export async function migrate(options: MigrateOptions): Promise<Migration> {
   const lock = await DataFolderLock.acquire(data, { pid: process.pid, startedAt: new Date().toISOString() });
   try {
     await killLeftChildren(data);
-    const lake = await openGatewayLake(from, logger);
+    const lake = await openGatewayLake(from, { logger });
     // First of all: what the new place can't be used for shows now.
     return await withRegistry(to, lake, logger, async (target) => {
       await makeTarget(to);

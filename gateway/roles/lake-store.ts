@@ -8,6 +8,8 @@ export interface LakeAccess {
   readonly access: "read" | "write";
   readonly logger?: Logger;
   readonly registry?: Registry;
+  /** Ends the opening of a lake that does not answer. */
+  readonly signal?: AbortSignal;
   /** Instead of the data folder's, for files that come from a lake elsewhere. */
   readonly filesFolder?: string;
 }

@@ -6,8 +6,15 @@ import type { GatewayLake } from "../supervisor/gateway-stores.ts";
 import { openLakeStore } from "./lake-store.ts";
 
 /** The supervisor's part of the lake; makes one where there is none. */
-export async function openGatewayLake(config: GatewayConfig, logger: Logger): Promise<GatewayLake> {
-  const store = await openLakeStore(config, { access: "write", logger });
+export async function openGatewayLake(
+  config: GatewayConfig,
+  { logger, signal }: { readonly logger: Logger; readonly signal?: AbortSignal },
+): Promise<GatewayLake> {
+  const store = await openLakeStore(config, {
+    access: "write",
+    logger,
+    ...(signal === undefined ? {} : { signal }),
+  });
   const { lakeId } = await openCommitLog(store, { create: true });
   return { lakeId, url: store.url, topics: createLakeTopics(store) };
 }

@@ -30,7 +30,10 @@ export interface GatewayOptions {
   /** The program that is forked with a role as its argument. */
   readonly program: string;
   /** Makes the lake where there is none. */
-  readonly openLake: (config: GatewayConfig, logger: Logger) => Promise<GatewayLake>;
+  readonly openLake: (
+    config: GatewayConfig,
+    options: { readonly logger: Logger; readonly signal: AbortSignal },
+  ) => Promise<GatewayLake>;
   /** Makes the registry where there is none. */
   readonly openRegistry: (options: RegistryOptions, lake: GatewayLake) => Promise<OpenedRegistry>;
   /** Aborted where somebody wants the gateway to end before it has started. */
@@ -80,8 +83,7 @@ async function startAll(
   await endLeftChildren(options);
   refuseLeftStream(config);
   const token = ensureApiToken(data);
-  const openLake = () => orStopped(options.signal, options.openLake(config, options.logger));
-  const lake = await awaited("lake", options, openLake);
+  const lake = await awaited("lake", options, () => options.openLake(config, options));
   const { store, isNew } = await awaited("registry", options, () => options.openRegistry(options, lake));
   closers.push(() => store.close());
   await reconcile(options, store, lake, isNew);
@@ -154,16 +156,6 @@ async function awaited<Opened>(
       await delay(retryMs, undefined, { signal });
     }
   }
-}
-
-/** A lake that does not answer takes its time to say so; whoever wants to stop need not wait for that. */
-function orStopped<Opened>(signal: AbortSignal, opening: Promise<Opened>): Promise<Opened> {
-  const stopped = new Promise<never>((_, reject) => {
-    const stop = (): void => reject(new Error("stopped before the lake was open"));
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
-  });
-  return Promise.race([opening, stopped]);
 }
 
 /** Somebody at this machine has to make room: better told at once than waited for. */

@@ -12,6 +12,8 @@ export interface S3RequestsOptions {
   readonly config: Pick<S3Config, "timeoutMs" | "connectTimeoutMs" | "attempts">;
   readonly random?: () => number;
   readonly sleep?: (delayMs: number) => Promise<unknown>;
+  /** Ends what is waited for until `hasWorked`. */
+  readonly signal?: AbortSignal;
 }
 
 /** What one request is about. */
@@ -46,6 +48,9 @@ export class S3Requests {
     const { connectTimeoutMs } = this.#options.config;
     const { timeoutMs = this.#options.config.timeoutMs } = request;
     const aborted = new AbortController();
+    const signal = this.#hasWorked ? undefined : this.#options.signal;
+    const stop = (): void => aborted.abort();
+    signal?.addEventListener("abort", stop, { once: true });
     let timer: NodeJS.Timeout | undefined;
     const deadline = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
@@ -62,6 +67,7 @@ export class S3Requests {
       throw this.translate(error, request);
     } finally {
       clearTimeout(timer);
+      signal?.removeEventListener("abort", stop);
     }
   }
 
@@ -71,7 +77,8 @@ export class S3Requests {
       try {
         return await this.once(request, send);
       } catch (error) {
-        if (!isPassing(error) || attempt >= this.#options.config.attempts) throw error;
+        const isStopped = !this.#hasWorked && this.#options.signal?.aborted;
+        if (!isPassing(error) || isStopped || attempt >= this.#options.config.attempts) throw error;
         await this.pause(attempt);
       }
     }

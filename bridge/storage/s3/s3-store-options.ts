@@ -10,6 +10,8 @@ export interface S3StoreOptions {
   readonly access: "read" | "write";
   readonly logger?: Logger;
   readonly registry?: Registry;
+  /** Ends the opening; without a meaning afterwards. */
+  readonly signal?: AbortSignal;
   readonly now?: () => number;
   readonly random?: () => number;
   readonly sleep?: (delayMs: number) => Promise<unknown>;

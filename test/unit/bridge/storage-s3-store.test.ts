@@ -265,6 +265,22 @@ test("a request that nobody answers is made a bounded number of times", () =>
     { config: s3Config({ timeoutMs: 50, connectTimeoutMs: 50, attempts: 3 }) },
   ));
 
+test("an opening that is stopped ends at once, and a store that is open goes on", () =>
+  withStore(async ({ reopen }) => {
+    const config = s3Config({ timeoutMs: 60_000, connectTimeoutMs: 5000 });
+    const early = new AbortController();
+    server.fault = () => {
+      setImmediate(() => early.abort());
+      return "hang";
+    };
+    await assert.rejects(reopen({ config, signal: early.signal }), { code: "STORE_UNAVAILABLE" });
+    server.fault = () => "pass";
+    const late = new AbortController();
+    const store = await reopen({ config, signal: late.signal });
+    late.abort();
+    assert.equal(await store.putIfAbsent("a", bytes("x")), "created");
+  }));
+
 function largeFile(store: ObjectStore): { file: string; content: Buffer } {
   const file = join(store.stagingFolder, "large.parquet");
   const content = randomBytes(20 * 1024 ** 2);
