@@ -28,6 +28,7 @@ export interface FleetOptions {
   readonly mqttUrls?: readonly string[];
   /** Seconds to wait, after the last message was due, for acknowledgements. */
   readonly drainS?: number;
+  readonly payloadBytes?: number;
 }
 
 /** `tidegate simulate` at work. */
@@ -102,7 +103,14 @@ export class SharedGateways {
     });
   }
 
-  fleet({ rate, durationS, connections = 20, mqttUrls, drainS = 90 }: FleetOptions): RunningFleet {
+  fleet({
+    rate,
+    durationS,
+    connections = 20,
+    mqttUrls,
+    drainS = 90,
+    payloadBytes,
+  }: FleetOptions): RunningFleet {
     const ledger = join(this.folder, `ledger-${this.#ledgers++}`);
     const urls = mqttUrls ?? this.all.map(({ mqttUrl }) => mqttUrl);
     const load = ["--devices", "400", "--connections", String(connections), "--rate", String(rate)];
@@ -111,6 +119,7 @@ export class SharedGateways {
       "simulate",
       ...load,
       ...time,
+      ...(payloadBytes === undefined ? [] : ["--payload-bytes", String(payloadBytes)]),
       "--ledger",
       ledger,
       "--mqtt",

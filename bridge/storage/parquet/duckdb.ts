@@ -15,9 +15,16 @@ export interface Duckdb {
   close(): Promise<void>;
 }
 
-/** Opens a database in memory. It never loads or downloads an extension. */
+/**
+ * Opens a database in memory. It never loads or downloads an extension.
+ * @throws BridgeError STORE_FULL, PARQUET_FAILED (retryable) where the spill folder can't be made.
+ */
 export async function openDuckdb(options: DuckdbOptions): Promise<Duckdb> {
-  await mkdir(options.spillFolder, { recursive: true });
+  try {
+    await mkdir(options.spillFolder, { recursive: true });
+  } catch (error) {
+    throw translateDuckdbError(error, `the folder ${options.spillFolder} can't be made`);
+  }
   const instance = await DuckDBInstance.create(":memory:", {
     threads: String(options.threads),
     memory_limit: `${options.memoryLimitBytes}B`,

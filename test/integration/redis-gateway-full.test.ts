@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { statusOf } from "../support/gateway-books.ts";
+import { isAlive } from "../support/gateway-process.ts";
+import { RawMqtt } from "../support/raw-mqtt.ts";
+import { RedisServer } from "../support/redis-server.ts";
+import { type RunningFleet, SharedGateways } from "../support/shared-gateways.ts";
+import { mountSmallDisk } from "../support/small-disk.ts";
+
+const mib = 1024 * 1024;
+/** MQTT: server unavailable. */
+const unavailable = 3;
+
+interface Running {
+  readonly server: RedisServer;
+  readonly gateways: SharedGateways;
+}
+
+/** Two gateways; the stream's Redis alone is small. */
+async function start(
+  context: TestContext,
+  settings: Readonly<Record<string, string>>,
+  flags: readonly string[] = [],
+): Promise<Running> {
+  const open: { destroy(): Promise<void> }[] = [];
+  context.after(async () => {
+    for (const each of open.reverse()) await each.destroy();
+  });
+  const [server, window] = await Promise.all([RedisServer.start(settings), RedisServer.start()]);
+  open.push(server, window);
+  const environment = { TIDEGATE_CONSUMER_RETRY_MAX_MS: "500" };
+  const urls = ["--stream", server.url, "--window", window.url];
+  const gateways = await SharedGateways.start(2, [...urls, ...flags], { environment });
+  open.push(gateways);
+  return { server, gateways };
+}
+
+const isUnready = async (gateways: SharedGateways, reason: RegExp): Promise<void> => {
+  for (const gateway of gateways.all)
+    await gateway.until(`/readyz says ${reason}`, async () => {
+      const answer = await fetch(`${gateway.httpUrl}/readyz`);
+      return answer.status === 503 && reason.test(await answer.text());
+    });
+};
+
+async function assertConnectRefused({ gateways }: Running): Promise<void> {
+  for (const gateway of gateways.all) {
+    await gateway.until("nobody may connect", async () => (await statusOf(gateway)).broker?.isOpen === false);
+    const client = await RawMqtt.connected(gateway.mqttPort);
+    assert.deepEqual(
+      client.of("connack").map((packet) => (packet as { returnCode?: number }).returnCode),
+      [unavailable],
+    );
+    client.end();
+  }
+}
+
+async function assertFiledOnce(gateways: SharedGateways, fleet: RunningFleet, total: number): Promise<void> {
+  const { acked, gaveUp, unsent } = (await fleet.ended).json as Record<string, number>;
+  assert.deepEqual({ acked, gaveUp, unsent }, { acked: total, gaveUp: 0, unsent: 0 });
+  const { stored, lost, duplicated, phantom, altered } = await gateways.audit(fleet.ledger);
+  assert.deepEqual([stored, lost, duplicated, phantom, altered], [total, 0, 0, 0, 0]);
+  for (const { books, processes } of await gateways.statuses()) {
+    assert.equal(books?.isBalanced, true);
+    assert.deepEqual(
+      processes.map(({ restarts }) => restarts),
+      [0, 0],
+      "no process had to die for it",
+    );
+  }
+}
+
+/** The folder stays readable, and nothing in it can be written any more. Answers how to end that, or why it can't be done here. */
+function makeReadOnly(folder: string): { restore: () => void } | { reason: string } {
+  const bound = spawnSync("mount", ["--bind", folder, folder], { encoding: "utf8" });
+  if (bound.status !== 0) return { reason: `cannot mount: ${(bound.stderr ?? "").trim()}` };
+  const restore = () => void spawnSync("umount", ["--lazy", folder]);
+  const { status, stderr } = spawnSync("mount", ["-o", "remount,bind,ro", folder], { encoding: "utf8" });
+  if (status === 0) return { restore };
+  restore();
+  return { reason: `cannot mount read-only: ${stderr.trim()}` };
+}
+
+test("a lake that can't be written fills Redis with blocks, and foreign keys fill the rest: held, then refused, and over by itself", async (context) => {
+  const running = await start(context, { maxmemory: "12mb" });
+  const { server, gateways } = running;
+  const admin = server.client();
+  context.after(() => admin.disconnect());
+  const [rate, durationS] = [250, 6];
+  const lake = makeReadOnly(join(gateways.folder, "lake"));
+  if ("reason" in lake) return context.skip(lake.reason);
+  let fleet: RunningFleet;
+  try {
+    fleet = gateways.fleet({ rate, durationS, payloadBytes: 16_384 });
+    await isUnready(gateways, /STREAM_FULL.*above 80 %/);
+    const held = await gateways.acknowledged();
+    assert.ok(held > 0 && held < rate * durationS, `${held} acknowledged`);
+    const full = async () => {
+      for (let key = 0; ; key++) await admin.set(`somebody's-${key}`, Buffer.alloc(mib / 4));
+    };
+    await assert.rejects(full(), /^ReplyError: OOM/);
+    await assertConnectRefused(running);
+    assert.equal(await gateways.acknowledged(), held);
+  } finally {
+    lake.restore();
+  }
+  for (const gateway of gateways.all)
+    await gateway.until("trimming makes room", async () => (await statusOf(gateway)).broker?.isOpen === true);
+  for (const key of await admin.keys("somebody's-*")) await admin.unlink(key);
+  for (const gateway of gateways.all) await gateway.waitUntilReady();
+  await assertFiledOnce(gateways, fleet, rate * durationS);
+});
+
+test("foreign keys that fill the stream's Redis hold acknowledgements and refuse connections until they are gone", async (context) => {
+  const running = await start(context, { maxmemory: "12mb" });
+  const { server, gateways } = running;
+  const admin = server.client();
+  context.after(() => admin.disconnect());
+  const [rate, durationS] = [200, 5];
+  const fleet = gateways.fleet({ rate, durationS });
+  await gateways.untilAcknowledged(rate);
+  const full = async () => {
+    for (let key = 0; ; key++) await admin.set(`somebody's-${key}`, Buffer.alloc(mib / 4));
+  };
+  await assert.rejects(full(), /^ReplyError: OOM/);
+  await isUnready(gateways, /STREAM_FULL/);
+  await assertConnectRefused(running);
+  assert.ok((await gateways.acknowledged()) < rate * durationS, "it was full in time");
+  for (const key of await admin.keys("somebody's-*")) await admin.unlink(key);
+  for (const gateway of gateways.all) await gateway.waitUntilReady();
+  await assertFiledOnce(gateways, fleet, rate * durationS);
+});
+
+test("a full disk under the stream's Redis ends it; with room, and started again, everything goes on by itself", async (context) => {
+  const disk = mountSmallDisk(16 * mib);
+  if ("reason" in disk) return context.skip(disk.reason);
+  context.after(() => disk.unmount());
+  const { server, gateways } = await start(context, { dir: disk.path });
+  const { pid } = server;
+  const [rate, durationS] = [200, 5];
+  const fleet = gateways.fleet({ rate, durationS, payloadBytes: 4_096 });
+  await gateways.untilAcknowledged(rate / 2);
+  const fill = spawnSync("dd", ["if=/dev/zero", `of=${join(disk.path, "ballast")}`, "bs=4096"]);
+  assert.notEqual(fill.status, 0, "there is no room left");
+  await gateways.at(0).until("redis-server has ended", () => !isAlive(pid));
+  await isUnready(gateways, /REDIS_UNAVAILABLE/);
+  assert.ok((await gateways.acknowledged()) < rate * durationS, "the disk was full in time");
+  spawnSync("mount", ["-o", `remount,size=${64 * mib}`, disk.path]);
+  await server.start();
+  for (const gateway of gateways.all) await gateway.waitUntilReady();
+  await assertFiledOnce(gateways, fleet, rate * durationS);
+});

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { statusOf } from "../support/gateway-books.ts";
+import { startTwoOnRedis } from "../support/gateways-on-redis.ts";
+import { killGateway } from "../support/kill-gateway.ts";
+
+const rate = 300;
+const durationS = 4;
+const total = rate * durationS;
+/** The default, and how long it takes at most until the others file what the dead one did not. */
+const leaseMs = 10_000;
+const takeOverMs = 15_000;
+
+test("a gateway that is killed with all its processes: the other one takes over all partitions and files everything once, before it is back", async (context) => {
+  const environment = { TIDEGATE_LEASES_LEASE_MS: String(leaseMs) };
+  const { gateways } = await startTwoOnRedis(context, { environment });
+  const [killed, survivor] = [gateways.at(0), gateways.at(1)];
+  const owned = async (): Promise<{ own: number; all: number }> => {
+    const { consumer } = await statusOf(survivor);
+    if (!consumer) throw new Error("the consumer does not answer");
+    const { processName, partitions, ageMs } = consumer.leases;
+    if (ageMs === null || ageMs > leaseMs / 2) throw new Error("what it knows is old");
+    return { own: partitions.filter(({ owner }) => owner === processName).length, all: partitions.length };
+  };
+  await survivor.until("both own some", async () => (await owned()).own === 2);
+  const fleet = gateways.fleet({ rate, durationS });
+  await gateways.untilAcknowledged(rate);
+  await killGateway(killed);
+  await survivor.until(
+    "it owns all partitions",
+    async () => {
+      const { own, all } = await owned();
+      return own === all;
+    },
+    takeOverMs,
+  );
+  const late = gateways.fleet({ rate, durationS: 1, mqttUrls: [survivor.mqttUrl] });
+  await late.ended;
+  const { acked, stored, lost } = await gateways.audit(late.ledger);
+  assert.deepEqual(
+    [acked, stored, lost],
+    [rate, rate, 0],
+    "all partitions are filed by the one that is left",
+  );
+  await killed.start();
+  const { acked: confirmed, gaveUp, unsent } = (await fleet.ended).json as Record<string, number>;
+  assert.deepEqual({ confirmed, gaveUp, unsent }, { confirmed: total, gaveUp: 0, unsent: 0 });
+  const audit = await gateways.audit(fleet.ledger);
+  assert.deepEqual(
+    [audit.stored, audit.lost, audit.duplicated, audit.phantom, audit.altered],
+    [total, 0, 0, 0, 0],
+  );
+  for (const { books } of await gateways.statuses()) assert.equal(books?.isBalanced, true);
+});
