@@ -122,20 +122,20 @@ const outages = [
 for (const [name, fault] of outages)
   test(`while S3 ${name}, publishes are acknowledged and kept, and filed once it works again`, () =>
     withGateway(async (gateways) => {
-      const fleet = gateways.fleet({ rate: 500, durationS: 10 });
+      const fleet = gateways.fleet({ rate: 500, durationS: 7 });
       await gateways.untilAcknowledged(500);
       const consumer = gateways.at(0).childPid("consumer");
       assert.ok(consumer);
       const before = residentBytes(consumer);
       server.requests.length = 0;
       server.fault = fault as typeof server.fault;
-      await delay(6000);
+      await delay(4000);
       const requests = server.requests.length;
-      assert.ok(requests < 200, `${requests} requests in 6 s: no storm`);
+      assert.ok(requests < 200, `${requests} requests in 4 s: no storm`);
       const [status] = await gateways.statuses();
       assert.ok((status?.broker?.acknowledged ?? 0) > 1000, "the stream takes what the lake can't");
       server.fault = () => "pass";
-      await assertExact(gateways, fleet, 5000);
+      await assertExact(gateways, fleet, 3500);
       const growth = residentBytes(consumer) - before;
       assert.ok(growth < 200 * mib, `the consumer grew by ${Math.round(growth / mib)} MiB`);
       const processes = (await gateways.statuses())[0]?.processes ?? [];
