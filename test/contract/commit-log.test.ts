@@ -8,7 +8,7 @@ import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
 import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
 import { MemoryObjectStore, type StoreFault } from "../support/memory-object-store.ts";
 import { S3TestServer } from "../support/s3-server.ts";
-import { openTestStore } from "../support/s3-store.ts";
+import { openTestStore, patientS3Config } from "../support/s3-store.ts";
 import { commitLogContract, fill, makeEntry } from "./commit-log-contract.ts";
 
 commitLogContract("commit log on a local store", async () => {
@@ -31,7 +31,7 @@ let lakes = 0;
 commitLogContract("commit log in S3", async () => {
   const folder = await mkdtemp(join(tmpdir(), "tidegate-commits-"));
   return {
-    store: await openTestStore(server, { folder, prefix: `lake-${lakes++}` }),
+    store: await openTestStore(server, { folder, prefix: `lake-${lakes++}`, config: patientS3Config }),
     close: () => rm(folder, { recursive: true, force: true }),
   };
 });

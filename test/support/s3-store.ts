@@ -12,6 +12,9 @@ export function s3Config(changes: Partial<S3Config> = {}): S3Config {
   return { ...config, timeoutMs: 1000, connectTimeoutMs: 500, ...changes };
 }
 
+/** For tests that spoil nothing: a machine that others keep busy answers late. */
+export const patientS3Config = s3Config({ timeoutMs: 20_000, connectTimeoutMs: 10_000 });
+
 /** Opens a lake on a server of this process. Credentials go into this process's environment. */
 export function openTestStore(
   server: S3TestServer,
