@@ -81,9 +81,13 @@ export class GatewayUnderTest {
       else stoppedAtMs ??= Date.now();
       await delay(pollMs);
     }
+    const exitCode = this.#supervisor?.exitCode;
+    // A gateway that refuses to start says why at the end of its log.
+    if (reasons === "" && exitCode !== null)
+      reasons = readFileSync(this.#options.logFile, "utf8").trimEnd().split("\n").at(-1) ?? "";
     throw new GatewayError(
       "PROVE_GATEWAY_FAILED",
-      `The gateway under test did not become ready (exit code ${this.#supervisor?.exitCode}): ${reasons.slice(0, reasonsMaxLength)} See ${this.#options.logFile}`,
+      `The gateway under test did not become ready (exit code ${exitCode}): ${reasons.slice(0, reasonsMaxLength)} See ${this.#options.logFile}`,
       { retryable: false },
     );
   }

@@ -17,11 +17,18 @@ export interface ProveResult {
   readonly unaccounted: number;
   readonly kills: StrikeCounts;
   readonly pauses: StrikeCounts;
-  /** Of servers: connections reset, silent connections, everything deleted, memory limit reached. */
+  /** Of servers: connections reset, silent connections, connections refused, everything deleted, memory limit reached, writes refused. */
   readonly cuts: StrikeCounts;
   readonly silences: StrikeCounts;
+  readonly downs: StrikeCounts;
   readonly flushes: StrikeCounts;
   readonly fills: StrikeCounts;
+  readonly readOnlys: StrikeCounts;
+  /** Of the stream's shards. */
+  readonly splits: StrikeCounts;
+  readonly merges: StrikeCounts;
+  /** How many calls to servers met each fault of `call-faults.ts`. */
+  readonly calls: StrikeEvidence["calls"];
   /** How many strikes of each kind met work in flight. */
   readonly inFlight: StrikeEvidence["inFlight"];
   readonly replayedBatches: number;
@@ -78,8 +85,13 @@ export function proveResult(
     pauses: evidence.strikes("pause"),
     cuts: evidence.strikes("cut"),
     silences: evidence.strikes("silence"),
+    downs: evidence.strikes("down"),
     flushes: evidence.strikes("flush"),
     fills: evidence.strikes("full"),
+    readOnlys: evidence.strikes("read-only"),
+    splits: evidence.strikes("split"),
+    merges: evidence.strikes("merge"),
+    calls: evidence.calls,
     inFlight,
     replayedBatches,
     duplicatesDropped: sum(partitions.map(({ counters }) => counters.duplicates + counters.resent)),

@@ -5,7 +5,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import { GatewayError } from "../errors.ts";
 import { isSameProcess } from "../supervisor/process-identity.ts";
 import type { GatewayUnderTest, StatusView } from "./gateway-under-test.ts";
-import { nextCommit } from "./next-commit.ts";
 import { type ProveResult, proveResult } from "./prove-result.ts";
 import { SimulatorProcess, type SimulatorResult } from "./simulator-process.ts";
 import { hasWorkInFlight, isProcessTarget, StrikeEvidence } from "./strike-evidence.ts";
@@ -13,7 +12,7 @@ import {
   type Blow,
   type ProcessTarget,
   planStrikes,
-  type ServerTarget,
+  type ServerKinds,
   type Strike,
   type StrikePlan,
 } from "./strikes.ts";
@@ -27,11 +26,10 @@ export interface ProveOptions {
   readonly rate: number;
   readonly plan: StrikePlan;
   /** See SystemOptions. */
-  readonly servers: readonly ServerTarget[];
+  readonly servers: ServerKinds;
   readonly isRelaxed: boolean;
   readonly flags: readonly string[];
-  /** Where the lake is to be; undefined = in the temporary folder. */
-  readonly lakeFolder: string | undefined;
+  readonly lakeUrl: string | undefined;
   readonly onProgress: (done: number, total: number, strike: Strike | null) => void;
 }
 
@@ -51,24 +49,14 @@ const roundSecondsMax = 60;
  */
 export async function prove(options: ProveOptions): Promise<ProveResult> {
   const folder = await mkdtemp(join(tmpdir(), "tidegate-prove-"));
-  const lakeFolder = options.lakeFolder ?? join(folder, "lake");
-  const { program, servers, isRelaxed, flags, plan } = options;
-  const { gateways } = plan;
-  const system = await SystemUnderTest.create({
-    program,
-    folder,
-    lakeFolder,
-    gateways,
-    servers,
-    isRelaxed,
-    flags,
-  });
-  const proof = new Proof(options, { folder, lakeFolder, system });
+  const { plan } = options;
+  const system = await SystemUnderTest.create({ ...options, folder, gateways: plan.gateways });
+  const proof = new Proof(options, { folder, system });
   try {
     const result = await proof.run();
-    if (result.faults.length > 0) return result;
-    await rm(folder, { recursive: true, force: true });
-    return { ...result, folder: null };
+    if (result.faults.length > 0) await system.keep(folder);
+    else await rm(folder, { recursive: true, force: true });
+    return result.faults.length > 0 ? result : { ...result, folder: null };
   } finally {
     await proof.close();
   }
@@ -77,19 +65,14 @@ export async function prove(options: ProveOptions): Promise<ProveResult> {
 class Proof {
   readonly #options: ProveOptions;
   readonly #folder: string;
-  readonly #lakeFolder: string;
   readonly #system: SystemUnderTest;
   readonly #evidence = new StrikeEvidence();
   #fleet: SimulatorProcess | undefined;
   #audit: SimulatorProcess | undefined;
 
-  constructor(
-    options: ProveOptions,
-    setting: { folder: string; lakeFolder: string; system: SystemUnderTest },
-  ) {
+  constructor(options: ProveOptions, setting: { folder: string; system: SystemUnderTest }) {
     this.#options = options;
     this.#folder = setting.folder;
-    this.#lakeFolder = setting.lakeFolder;
     this.#system = setting.system;
   }
 
@@ -139,7 +122,7 @@ class Proof {
     const args = Object.entries(fleet).flatMap(([name, value]) => [`--${name}`, String(value)]);
     args.push("--payload-bytes", "100", "--ledger", join(this.#folder, "ledger"));
     args.push("--mqtt", this.#system.mqttUrls.join(","), "--faults", "disconnect,duplicate,poison");
-    return new SimulatorProcess(program, ["simulate", ...args], join(this.#folder, "fleet.log"));
+    return new SimulatorProcess(program, ["simulate", ...args], { logFile: join(this.#folder, "fleet.log") });
   }
 
   async #strike(strike: Strike): Promise<void> {
@@ -148,11 +131,11 @@ class Proof {
     const { target } = strike;
     const gateway = this.#system.gateways[strike.gateway] as GatewayUnderTest;
     const before = await this.#awaitWorkInFlight(strike, gateway);
-    if (strike.isAtCommit) await nextCommit(this.#lakeFolder, inFlightTimeoutMs);
-    const isStruck = isProcessTarget(target)
-      ? await this.#strikeProcess(strike, target, gateway)
-      : await this.#strikeServer(strike, target);
-    if (isStruck) this.#evidence.struck(strike, before);
+    if (strike.isAtCommit) await this.#system.nextCommit(inFlightTimeoutMs);
+    if (!isProcessTarget(target)) {
+      const effect = await this.#system.server(target).strike(strike);
+      this.#evidence.struck(strike, before, effect);
+    } else if (await this.#strikeProcess(strike, target, gateway)) this.#evidence.struck(strike, before);
   }
 
   /** False where the process is not there now. */
@@ -173,38 +156,6 @@ class Proof {
     return true;
   }
 
-  async #strikeServer({ fault, pauseMs, absenceMs }: Strike, target: ServerTarget): Promise<true> {
-    const server = this.#system.server(target);
-    switch (fault) {
-      case "kill":
-        await server.kill();
-        await delay(absenceMs);
-        await server.start();
-        return true;
-      case "pause":
-        server.signal("SIGSTOP");
-        await delay(pauseMs);
-        server.signal("SIGCONT");
-        return true;
-      case "cut":
-        server.cut();
-        return true;
-      case "silence":
-        await server.silence(pauseMs);
-        return true;
-      case "flush":
-        await server.command("FLUSHALL");
-        return true;
-      case "full":
-        await server.limitMemory(true);
-        await delay(pauseMs);
-        await server.limitMemory(false);
-        return true;
-      default:
-        return fault satisfies never;
-    }
-  }
-
   /** The status just before the blow, with work in flight where that comes about in time. */
   async #awaitWorkInFlight({ target }: Blow, gateway: GatewayUnderTest): Promise<StatusView | null> {
     const deadlineMs = Date.now() + inFlightTimeoutMs;
@@ -223,9 +174,11 @@ class Proof {
 
   #runAudit(waitS: number): Promise<SimulatorResult> {
     const ledger = join(this.#folder, "ledger");
-    const args = ["audit", "--ledger", ledger, "--lake", `file:${this.#lakeFolder}`];
+    const args = ["audit", "--ledger", ledger, "--lake", this.#system.lakeUrl];
     args.push("--wait", String(waitS));
-    this.#audit = new SimulatorProcess(this.#options.program, args, join(this.#folder, "audit.log"));
+    const { environment } = this.#system;
+    const logFile = join(this.#folder, "audit.log");
+    this.#audit = new SimulatorProcess(this.#options.program, args, { logFile, environment });
     return this.#audit.result;
   }
 }

@@ -8,6 +8,8 @@ import { GatewayError } from "../errors.ts";
 import { durableRedis } from "./durable-redis.ts";
 import { FaultProxy } from "./fault-proxy.ts";
 import { freePort } from "./free-port.ts";
+import type { ServerUnderTest } from "./server-under-test.ts";
+import type { Strike } from "./strikes.ts";
 
 export interface RedisServerOptions {
   readonly folder: string;
@@ -20,7 +22,8 @@ const pollMs = 25;
 const answerTimeoutMs = 1_000;
 
 /** A redis-server of the proof's own, reached through a proxy that spoils connections. */
-export class RedisUnderTest {
+export class RedisUnderTest implements ServerUnderTest {
+  readonly environment = {};
   readonly #options: RedisServerOptions;
   readonly #port: number;
   readonly #proxy: FaultProxy;
@@ -99,6 +102,42 @@ export class RedisUnderTest {
     return this.#proxy.silence(forMs);
   }
 
+  async strike({
+    fault,
+    pauseMs,
+    absenceMs,
+  }: Pick<Strike, "fault" | "pauseMs" | "absenceMs">): Promise<null> {
+    switch (fault) {
+      case "kill":
+        await this.kill();
+        await delay(absenceMs);
+        await this.start();
+        break;
+      case "pause":
+        this.signal("SIGSTOP");
+        await delay(pauseMs);
+        this.signal("SIGCONT");
+        break;
+      case "cut":
+        this.cut();
+        break;
+      case "silence":
+        await this.silence(pauseMs);
+        break;
+      case "flush":
+        await this.command("FLUSHALL");
+        break;
+      case "full":
+        await this.limitMemory(true);
+        await delay(pauseMs);
+        await this.limitMemory(false);
+        break;
+      default:
+        throw new TypeError(`redis-server knows no ${fault}`);
+    }
+    return null;
+  }
+
   /** Lets it have hardly more memory than it uses; `false` takes the limit away. */
   async limitMemory(isLimited: boolean): Promise<void> {
     const used = isLimited
@@ -106,6 +145,9 @@ export class RedisUnderTest {
       : 0;
     await this.command(`CONFIG SET maxmemory ${isLimited ? used + memoryLeftBytes : 0}`);
   }
+
+  /** Its files are in the proof's folder already. */
+  async keep(): Promise<void> {}
 
   /** Kills it and takes the proxy away. */
   async close(): Promise<void> {

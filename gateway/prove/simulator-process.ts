@@ -13,11 +13,16 @@ export class SimulatorProcess {
   readonly #child: ChildProcess;
   readonly result: Promise<SimulatorResult>;
 
-  constructor(program: string, args: readonly string[], logFile: string) {
+  constructor(
+    program: string,
+    args: readonly string[],
+    { logFile, environment = {} }: { logFile: string; environment?: Readonly<Record<string, string>> },
+  ) {
     const simulator = join(dirname(program), "..", "simulator", `main${extname(program)}`);
     const log = openSync(logFile, "a");
     this.#child = spawn(process.execPath, [...process.execArgv, simulator, ...args, "--json"], {
       stdio: ["ignore", "pipe", log],
+      env: { ...process.env, ...environment },
     });
     const chunks: Buffer[] = [];
     this.#child.stdout?.on("data", (chunk: Buffer) => chunks.push(chunk));

@@ -1,5 +1,6 @@
 import type { StatusView } from "./gateway-under-test.ts";
-import { type Blow, type Fault, faults, type ProcessTarget, type Target } from "./strikes.ts";
+import type { StrikeEffect } from "./server-under-test.ts";
+import { type Blow, type Fault, faults, isCallFault, type ProcessTarget, type Target } from "./strikes.ts";
 
 /** How often each target was struck. */
 export type StrikeCounts = Readonly<Partial<Record<Target, number>>>;
@@ -16,6 +17,7 @@ export function hasWorkInFlight(target: Target, status: StatusView): boolean {
 interface Tally {
   struck: number;
   inFlight: number;
+  calls: number;
 }
 
 /** What the strikes did, from outside the gateways. */
@@ -26,13 +28,16 @@ export class StrikeEvidence {
   readonly #replayed = new Map<number, number>();
 
   /** @param before What the struck gateway said just before; null where nobody answered. */
-  struck({ fault, target }: Blow, before: StatusView | null): void {
+  struck({ fault, target }: Blow, before: StatusView | null, effect: StrikeEffect | null = null): void {
     const ofFault = this.#tallies.get(fault) ?? new Map<Target, Tally>();
     this.#tallies.set(fault, ofFault);
-    const tally = ofFault.get(target) ?? { struck: 0, inFlight: 0 };
+    const tally = ofFault.get(target) ?? { struck: 0, inFlight: 0, calls: 0 };
     ofFault.set(target, tally);
     tally.struck += 1;
-    if (before && hasWorkInFlight(target, before)) tally.inFlight += 1;
+    tally.calls += effect?.calls ?? 0;
+    // A call that was struck was in flight.
+    const isInFlight = effect ? effect.calls > 0 : before !== null && hasWorkInFlight(target, before);
+    if (isInFlight) tally.inFlight += 1;
   }
 
   observed(status: StatusView | null, consumerPid: number | undefined): void {
@@ -52,6 +57,15 @@ export class StrikeEvidence {
 
   strikes(fault: Fault): StrikeCounts {
     return this.#counts(fault, ({ struck }) => struck);
+  }
+
+  /** How many calls to each server met each of the faults that strike calls. */
+  get calls(): Readonly<Partial<Record<Fault, StrikeCounts>>> {
+    return Object.fromEntries(
+      faults
+        .filter((fault) => isCallFault(fault) && this.#tallies.has(fault))
+        .map((fault) => [fault, this.#counts(fault, ({ calls }) => calls)]),
+    );
   }
 
   /** How many strikes of each kind met work in flight. */

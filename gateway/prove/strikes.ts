@@ -1,17 +1,41 @@
+import { type CallFaultName, callFaultNames, kinesisCallFaults, s3CallFaults } from "./call-faults.ts";
+
 /** What a proof strikes: the processes of a gateway, and the servers that it uses where the proof has started them itself. */
 export const processTargets = ["broker", "consumer", "supervisor"] as const;
-export const serverTargets = ["stream-server", "window-server"] as const;
+export const serverTargets = ["stream-server", "window-server", "lake-server"] as const;
 export type ProcessTarget = (typeof processTargets)[number];
 export type ServerTarget = (typeof serverTargets)[number];
 export type Target = ProcessTarget | ServerTarget;
 
+export type ServerKind = "redis" | "kinesalite" | "radosgw";
+/** The proof's own servers, by what the gateways use them for. */
+export type ServerKinds = Readonly<Partial<Record<ServerTarget, ServerKind>>>;
+
 /**
  * `kill` = SIGKILL; `pause` = SIGSTOP, then SIGCONT after a while (long enough for others to take over where they would).
- * Of servers also: `cut` = all connections are reset; `silence` = they stay open, and nothing passes for a while; `flush` = everything
- * in the server is deleted; `full` = the server is at its memory limit for a while.
+ * Of servers also: `cut` = all connections are reset; `silence` = they stay open, and nothing passes for a while; `down` = connections
+ * are refused for a while; `flush` = everything in the server is deleted; `full` = the server is at its memory limit for a while;
+ * `read-only` = it refuses whatever would change it for a while; `split` and `merge` = the stream's shards are divided anew;
+ * and for a while some calls meet what `call-faults.ts` names.
  */
-export const faults = ["kill", "pause", "cut", "silence", "flush", "full"] as const;
+export const faults = [
+  "kill",
+  "pause",
+  "cut",
+  "silence",
+  "down",
+  "flush",
+  "full",
+  "read-only",
+  "split",
+  "merge",
+  ...callFaultNames,
+] as const;
 export type Fault = (typeof faults)[number];
+
+export function isCallFault(fault: Fault): fault is CallFaultName {
+  return (callFaultNames as readonly Fault[]).includes(fault);
+}
 
 /** One kind of strike. */
 export interface Blow {
@@ -44,26 +68,41 @@ function blows(fault: Fault, targets: readonly Target[]): Blow[] {
   return targets.map((target) => ({ fault, target }));
 }
 
+/** Beside kills and pauses: a deck a line. */
+const serverFaults: Readonly<Record<Exclude<ServerKind, "redis">, readonly (readonly Fault[])[]>> = {
+  kinesalite: [["cut", "silence", "down"], ["split", "merge"], Object.keys(kinesisCallFaults) as Fault[]],
+  radosgw: [["cut", "silence", "down", "read-only"], Object.keys(s3CallFaults) as Fault[]],
+};
+
 /**
  * Every process of every gateway, and the proof's own servers. Nothing is deleted from a stream's server: what it acknowledged would be
  * gone, which no gateway can mend.
  */
-export function strikePlan(system: { gateways: number; servers: readonly ServerTarget[] }): StrikePlan {
+export function strikePlan(system: { gateways: number; servers: ServerKinds }): StrikePlan {
   const { gateways, servers } = system;
-  const targets = [...processTargets, ...servers];
+  const kinds = Object.entries(servers) as [ServerTarget, ServerKind][];
+  const targets = [...processTargets, ...kinds.map(([target]) => target)];
   const decks = [blows("kill", targets), blows("pause", targets)];
-  if (servers.length > 0)
+  const redis = kinds.flatMap(([target, kind]) => (kind === "redis" ? [target] : []));
+  if (redis.length > 0)
     decks.push([
-      ...blows("cut", servers),
-      ...blows("silence", servers),
-      ...servers.map((target) => ({ fault: target === "stream-server" ? "full" : "flush", target }) as const),
+      ...blows("cut", redis),
+      ...blows("silence", redis),
+      ...redis.map((target) => ({ fault: target === "stream-server" ? "full" : "flush", target }) as const),
     ]);
+  for (const [target, kind] of kinds)
+    if (kind !== "redis")
+      for (const deck of serverFaults[kind]) decks.push(deck.flatMap((fault) => blows(fault, [target])));
   return { decks, gateways };
 }
 
-/** For servers that may lose what they confirmed: what shows that they do. */
-export function lossPlan(servers: readonly ServerTarget[]): StrikePlan {
-  return { decks: [blows("kill", servers)], gateways: 1 };
+/** For servers that may lose what they confirmed: what shows that they do. A relaxed Kinesis loses entries without any strike. */
+export function lossPlan(servers: ServerKinds): StrikePlan {
+  const targets = Object.keys(servers) as ServerTarget[];
+  const redis = targets.filter((target) => servers[target] === "redis");
+  const kinesis = targets.filter((target) => servers[target] === "kinesalite");
+  const decks = [blows("kill", redis), blows("split", kinesis)];
+  return { decks: decks.filter((deck) => deck.length > 0), gateways: 1 };
 }
 
 const delayMsMax = 1500;

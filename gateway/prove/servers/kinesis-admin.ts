@@ -22,6 +22,8 @@ export function localKinesisClient(
   url: string,
   options: { readonly maxAttempts?: number } = {},
 ): KinesisClient {
+  // The locked version runs on the Node that it is tested with.
+  process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
   return new KinesisClient({
     endpoint: url,
     region: "us-east-1",

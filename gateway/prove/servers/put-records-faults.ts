@@ -70,6 +70,27 @@ export function misreportEntries(pick: EntryPick, code: EntryErrorCode): HttpFau
   };
 }
 
+/** What no reader takes for a record of anybody's. */
+const nothing = Buffer.from("nothing").toString("base64");
+
+/** The picked entries are not stored, but reported as stored: a record that says nothing takes the place of each. */
+export function swallowEntries(pick: EntryPick): HttpFault {
+  return {
+    name: "swallowEntries",
+    strike: async (call) => {
+      const picked = pickOf(call, pick);
+      if (picked.count === 0) return null;
+      const entries = picked.entries.map((entry, index) =>
+        picked.isPicked[index] ? { ...entry, Data: nothing } : entry,
+      );
+      const results = await put(call, picked.request, entries);
+      if (!Array.isArray(results)) return results;
+      call.count("entriesSwallowed", picked.count);
+      return answerOf(results);
+    },
+  };
+}
+
 /** The picked entries land in the shard of another hash key, as where a reshard overtakes the producer's shard map. */
 export function misrouteEntries(pick: EntryPick, hashKey: (entry: PutEntry) => bigint): HttpFault {
   return {

@@ -11,6 +11,8 @@ export function localS3Client(
   credentials: S3Credentials,
   options: { readonly maxAttempts?: number } = {},
 ): S3Client {
+  // The locked version runs on the Node that it is tested with.
+  process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
   return new S3Client({ endpoint: url, region: "us-east-1", forcePathStyle: true, credentials, ...options });
 }
 

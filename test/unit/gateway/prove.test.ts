@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { GatewayError } from "../../../gateway/errors.ts";
+import { kinesisCallFaults, s3CallFaults } from "../../../gateway/prove/call-faults.ts";
 import { GatewayUnderTest, type StatusView } from "../../../gateway/prove/gateway-under-test.ts";
 import { type ProofEnd, proveResult } from "../../../gateway/prove/prove-result.ts";
 import { StrikeEvidence } from "../../../gateway/prove/strike-evidence.ts";
@@ -12,7 +13,7 @@ import { planStrikes, processTargets, strikePlan } from "../../../gateway/prove/
 
 const partition = { openBytes: 0, unaccounted: 0, halt: null, counters: { duplicates: 3, resent: 2 } };
 const consumer = { publishesRepaired: 0, replayedBatches: 0, partitions: [partition] };
-const alone = strikePlan({ gateways: 1, servers: [] });
+const alone = strikePlan({ gateways: 1, servers: {} });
 const run = { seed: 1, rounds: 1, folder: "/proof" };
 
 function status(view: { inFlight?: number; openBytes?: number } = {}): StatusView {
@@ -60,7 +61,7 @@ test("a seed names one sequence of strikes, and every three rounds strike each p
 });
 
 test("with servers every kind of blow is dealt, to both gateways, and nothing is deleted from the stream", () => {
-  const plan = strikePlan({ gateways: 2, servers: ["stream-server", "window-server"] });
+  const plan = strikePlan({ gateways: 2, servers: { "stream-server": "redis", "window-server": "redis" } });
   const strikes = planStrikes(plan, 30, 7);
   assert.equal(strikes.length, 90);
   const kinds = new Set(strikes.map(({ fault, target }) => `${fault} ${target}`));
@@ -70,6 +71,42 @@ test("with servers every kind of blow is dealt, to both gateways, and nothing is
   assert.deepEqual([...new Set(strikes.map(({ gateway }) => gateway))].sort(), [0, 1]);
   const killed = strikes.filter(({ fault, target }) => fault === "kill" && target === "stream-server");
   assert.equal(killed.length, 6);
+});
+
+test("an S3 server and a Kinesis are struck with every fault of their calls, and shards are divided and united as often", () => {
+  const servers = { "stream-server": "kinesalite", "lake-server": "radosgw" } as const;
+  const strikes = planStrikes(strikePlan({ gateways: 2, servers }), 30, 3);
+  const of = (server: string) =>
+    new Set(strikes.filter(({ target }) => target === server).map(({ fault }) => fault));
+  const connections = ["kill", "pause", "cut", "silence", "down"];
+  assert.deepEqual(
+    [...of("lake-server")].sort(),
+    [...connections, "read-only", ...Object.keys(s3CallFaults)].sort(),
+  );
+  assert.deepEqual(
+    [...of("stream-server")].sort(),
+    [...connections, "split", "merge", ...Object.keys(kinesisCallFaults)].sort(),
+  );
+  const counts = ["split", "merge"].map((kind) => strikes.filter(({ fault }) => fault === kind).length);
+  assert.deepEqual(counts, [15, 15]);
+  const soon = planStrikes(strikePlan({ gateways: 1, servers }), 2, 4);
+  assert.deepEqual(
+    ["split", "merge"].filter((kind) => !soon.some(({ fault }) => fault === kind)),
+    [],
+  );
+});
+
+test("a fault of calls counts where it struck one, whatever else was in flight", () => {
+  const evidence = new StrikeEvidence();
+  const busy = status({ inFlight: 5, openBytes: 5 });
+  evidence.struck({ fault: "late-put", target: "lake-server" }, busy, { calls: 0 });
+  assert.deepEqual(evidence.missed, ["late-put lake-server"]);
+  evidence.struck({ fault: "late-put", target: "lake-server" }, null, { calls: 2 });
+  evidence.struck({ fault: "late-put", target: "stream-server" }, null, { calls: 3 });
+  assert.deepEqual(evidence.missed, []);
+  const { calls, splits, faults } = proveResult(run, evidence, goodEnd());
+  assert.deepEqual(calls, { "late-put": { "lake-server": 2, "stream-server": 3 } });
+  assert.deepEqual([splits, faults], [{}, []]);
 });
 
 test("a proof holds only where everything does", () => {
