@@ -73,9 +73,7 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
       rounds,
       seed,
       rate,
-      plan: flags.relaxed
-        ? lossPlan(servers)
-        : strikePlan({ servers, gateways: isShared(flags) ? 2 : 1 }),
+      plan: flags.relaxed ? lossPlan(servers) : strikePlan({ servers, gateways: isShared(flags) ? 2 : 1 }),
       servers,
       isRelaxed: flags.relaxed === true,
       flags: Object.entries(urls).flatMap(([name, url]) => (name === "lake" ? [] : [`--${name}`, url])),
