@@ -77,7 +77,7 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
       servers,
       isRelaxed: flags.relaxed === true,
       flags: Object.entries(urls).flatMap(([name, url]) => (name === "lake" ? [] : [`--${name}`, url])),
-      lakeUrl: config.folders.lake ? `file:${config.folders.lake}` : urls["lake"],
+      lakeUrl: lakeUrlOf(urls["lake"], config),
       onProgress: (done, total, strike) =>
         bar.show(done, total, { strike: strike ? `${strike.fault} ${strike.target}` : "auditing" }),
     }).finally(() => bar.stop());
@@ -122,6 +122,11 @@ function wholeNumber(flag: string, text: string, minimum: number): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= minimum && value <= seedMax) return value;
   throw usage(`${flag} ${text}: expected a whole number from ${minimum} on.`);
+}
+
+/** The folder in it is absolute. */
+function lakeUrlOf(url: string | undefined, { folders }: GatewayConfig): string | undefined {
+  return url !== undefined && folders.lake ? `file:${folders.lake}` : url;
 }
 
 /** Refuses what `tidegate up` would refuse, before anything is started. */

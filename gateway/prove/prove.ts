@@ -85,7 +85,8 @@ class Proof {
     const failure = await this.#strikeAll(strikes).catch(gatewayFailure);
     onProgress(strikes.length, strikes.length, null);
     const fleet = await this.#fleet.finish(failure ? stoppedDrainMs : drainMs);
-    const audit = await this.#runAudit(failure ? stoppedAuditWaitS : auditWaitS);
+    const hasStopped = failure !== null || hasHalt(await this.#system.statuses());
+    const audit = await this.#runAudit(hasStopped ? stoppedAuditWaitS : auditWaitS);
     const statuses = await this.#system.statuses();
     this.#observe(statuses);
     const exitCodes = await this.#system.stop();
@@ -181,6 +182,11 @@ class Proof {
     this.#audit = new SimulatorProcess(this.#options.program, args, { logFile, environment });
     return this.#audit.result;
   }
+}
+
+/** A partition that stopped files nothing more. */
+function hasHalt(statuses: readonly (StatusView | null)[]): boolean {
+  return statuses.some((status) => status?.consumer?.partitions.some(({ halt }) => halt));
 }
 
 /** A gateway that does not recover ends the strikes, and the audit says what it cost. */

@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import {
   createServer,
   type IncomingMessage,
@@ -90,6 +90,8 @@ export abstract class HttpFaultProxy {
   constructor({ targetPort, random = Math.random }: HttpFaultProxyOptions) {
     this.#forward = new HttpForward(targetPort);
     this.#random = random;
+    // Each late call listens.
+    setMaxListeners(0, this.#closed.signal);
     this.#server = createServer({ requestTimeout: 0 }, (request, response) => {
       // A request that is over has lost its socket.
       const { socket } = request;

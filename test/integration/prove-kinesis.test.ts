@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { randomInt } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+
+const program = join(import.meta.dirname, "..", "..", "dist", "gateway", "main.js");
+const folder = mkdtempSync(join(tmpdir(), "tidegate-prove-kinesis-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function prove(...args: string[]) {
+  const run = spawnSync(process.execPath, [program, "prove", "--stream", "kinesis:", ...args, "--json"], {
+    encoding: "utf8",
+    timeout: 280_000,
+    cwd: folder,
+    env: { ...process.env, TMPDIR: folder },
+  });
+  return { ...run, json: JSON.parse(run.stdout.trimEnd().split("\n").at(-1) || "null") };
+}
+
+test("G1-G8 on Kinesis: calls fail in every way, shards are divided and united, and nothing is lost or doubled", (context) => {
+  const seed = process.env["SEED"] ?? String(randomInt(2 ** 31));
+  context.diagnostic(`SEED=${seed}`);
+  const { status, json, stderr } = prove("--rounds", "2", "--seed", seed);
+  assert.deepEqual(json?.faults, [], `SEED=${seed} ${stderr}`);
+  assert.equal(status, 0);
+  assert(json.acked > 0);
+  assert.deepEqual([json.splits, json.merges], [{ "stream-server": 1 }, { "stream-server": 1 }]);
+  assert.equal(Object.keys(json.calls).length, 2);
+  assert.equal(json.lost + json.duplicated + json.phantom + json.altered + json.unaccounted, 0);
+});
+
+test("the audit finds what a Kinesis loses that reports failed entries as stored", (context) => {
+  const { status, json, stderr } = prove("--relaxed", "--rounds", "2", "--seed", "1");
+  context.diagnostic(`lost ${json?.lost} of ${json?.acked}; ${json?.faults?.[0] ?? stderr}`);
+  assert.equal(status, 1);
+  assert.ok(json.lost > 0, stderr);
+  assert.ok(json.faults.includes(`lost: ${json.lost}`));
+});
+
+test("a proof on Kinesis that has no round for a split and a merge is refused", () => {
+  const { status, stderr } = prove("--rounds", "1");
+  assert.equal(status, 2);
+  assert.match(stderr, /--rounds.*split.*merge/);
+});
