@@ -36,7 +36,8 @@ export interface ProveOptions {
 const inFlightTimeoutMs = 5_000;
 const statusPollMs = 25;
 const settleMs = 2_000;
-const auditWaitS = 120;
+/** The audit is over as soon as all is filed: only a loss takes all of this. Windows are seeded anew after every kill and split. */
+const auditWaitS = 600;
 const drainMs = 90_000;
 /** Where nothing more is acknowledged, or filed. */
 const stoppedDrainMs = 3_000;
