@@ -14,7 +14,7 @@ export type { AcceptedGap } from "./consumer/accept-gap.ts";
 export { createAttemptFile } from "./consumer/attempt-file.ts";
 export { type Consumer, type ConsumerOptions, createConsumer } from "./consumer/consumer.ts";
 export { type ConsumerConfig, consumerConfigSchema } from "./consumer/consumer-config.ts";
-export type { ConsumerStatus, PartitionStatus } from "./consumer/consumer-status.ts";
+export type { ConsumerStatus, FinishedPartition, PartitionStatus } from "./consumer/consumer-status.ts";
 export {
   type LeasesStatus,
   ownEverything,

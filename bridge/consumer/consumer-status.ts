@@ -1,5 +1,5 @@
-import type { PartitionCounters } from "../storage/commit-log.ts";
-import type { PartitionState, Position } from "../streams/stream-log.ts";
+import { type LakeState, type PartitionCounters, partitionOfKey } from "../storage/commit-log.ts";
+import { END_POSITION, type PartitionState, type Position } from "../streams/stream-log.ts";
 import type { WindowStatus } from "../window/dedup-window.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import type { HaltCode } from "./partition-halt.ts";
@@ -28,12 +28,20 @@ export interface PartitionStatus {
   readonly unaccounted: number;
 }
 
+/** A partition that was read to its end, by whatever process; it stays in the books. */
+export interface FinishedPartition {
+  readonly partition: number;
+  readonly counters: PartitionCounters;
+}
+
 export interface ConsumerStatus {
   readonly state: ConsumerState;
   readonly lakeId: string;
   readonly streamId: string;
   /** Those that this process reads. */
   readonly partitions: readonly PartitionStatus[];
+  /** Those of which nothing is left to read, as far as this process knows the lake; all processes of the stream say the same of them. */
+  readonly finished: readonly FinishedPartition[];
   /** Who reads which partition of the stream, as far as this process knows. */
   readonly leases: LeasesStatus;
   /** As it was at the last commit or recovery. */
@@ -70,4 +78,19 @@ export function partitionStatus(
     counters: committedCounters,
     unaccounted: committedCounters.unaccounted + (halt?.survey?.unaccounted ?? 0),
   };
+}
+
+/** By number; without those that this process still holds. */
+export function finishedOf(
+  lake: LakeState | undefined,
+  streamId: string,
+  held: readonly Pick<PartitionCursor, "partition">[],
+): FinishedPartition[] {
+  const finished: FinishedPartition[] = [];
+  for (const [key, { to, counters }] of lake?.moves ?? []) {
+    const { streamId: stream, partition } = partitionOfKey(key);
+    const isHeld = held.some((cursor) => cursor.partition === partition);
+    if (to === END_POSITION && stream === streamId && !isHeld) finished.push({ partition, counters });
+  }
+  return finished.toSorted((left, right) => left.partition - right.partition);
 }

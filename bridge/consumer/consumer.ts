@@ -11,7 +11,7 @@ import { BackOff, isRetryable, type Sleep } from "./back-off.ts";
 import type { ConsumerConfig } from "./consumer-config.ts";
 import { ConsumerMetrics } from "./consumer-metrics.ts";
 import type { ConsumerContext, ConsumerPorts } from "./consumer-ports.ts";
-import { type ConsumerState, type ConsumerStatus, partitionStatus } from "./consumer-status.ts";
+import { type ConsumerState, type ConsumerStatus, finishedOf, partitionStatus } from "./consumer-status.ts";
 import { cutBatch } from "./cut-batch.ts";
 import { DedupeKeyMaker } from "./dedupe-key.ts";
 import { DrainGoal } from "./drain-goal.ts";
@@ -136,6 +136,7 @@ class ConsumerLoop implements Consumer {
       partitions: this.#share.cursors.map((cursor) =>
         partitionStatus(cursor, this.#lags.get(cursor.partition), now()),
       ),
+      finished: finishedOf(this.#lake, stream.streamId, this.#share.cursors),
       leases: this.#leases.status(),
       window: this.#window,
       lastCommit: this.#lastCommit,

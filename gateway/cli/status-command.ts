@@ -149,8 +149,9 @@ function booksText({ books, consumer, roles }: GatewayStatus): string[] {
     lagBytes ?? "?",
     lagMs,
   ]);
+  const { finished } = consumer;
   const total = [
-    "all",
+    finished.length > 0 ? `all, with ${finished.length} finished` : "all",
     "",
     books.read,
     books.filed,

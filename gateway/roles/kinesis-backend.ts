@@ -64,8 +64,10 @@ export const kinesisBackend: StreamBackend = {
 async function openForAppending(context: RoleContext): Promise<AppendEnd> {
   const { config, logger } = context;
   const stream = await openStream(context, "append").catch(async (error: unknown) => {
-    if (!isMissing(error) || !config.kinesis.create) throw error;
+    if (!isMissing(error)) throw error;
+    // One that was lost is not to be mistaken for one that never was.
     checkKinesisStreamAgainstLake(null, await loadLakeState(config));
+    if (!config.kinesis.create) throw error;
     await createStream(config);
     logger.info({ event: "stream.kinesis.created" }, "created the stream");
     return await openStream(context, "append");
@@ -90,11 +92,14 @@ const patience = { pollMs: 200, polls: 50 };
 /** Of the time for shutting down, of which the consumer has half at least: handing over the partitions takes a moment, too. */
 const drainShare = 0.4;
 
+/** It checks as well: a shard of another stream, read to its end, would make that stream known to the lake. */
 async function openForReading(context: RoleContext): Promise<ReadEnd> {
   const { config } = context;
   const stream = await openOnceThere(() => openStream(context, "read"), patience);
-  const store = await openLakeStore(config, { access: "read" });
-  const record = await readKinesisStreamRecord(store, stream.streamId);
+  const record = await checkAgainstLake(config, stream.streamId).catch(async (error: unknown) => {
+    await stream.close();
+    throw error;
+  });
   return {
     stream,
     leases: await leasesOf(context, stream),

@@ -38,7 +38,9 @@ export function readBackends(
     faults.push(...uselessPassword("window", settings, "window.url is not set"));
   const window = settings.window.url === undefined ? windowBeside(stream) : sameLogin(ownWindow, stream);
   if (stream?.kind === "embedded" && !faulty.has("roles") && settings.roles.length < 2)
-    faults.push(splitEmbedded(settings));
+    faults.push(splitAlone(settings, "the embedded stream", "stream.url"));
+  if (stream?.kind === "kinesis" && window?.kind === "memory" && !faulty.has("roles"))
+    if (settings.roles.length < 2) faults.push(splitAlone(settings, "Kinesis without a Redis", "window.url"));
   return { backends: stream && window && faults.length === 0 ? { stream, window } : null, faults };
 }
 
@@ -125,11 +127,12 @@ function uselessPassword(section: Section, settings: Settings, because: string):
   });
 }
 
-function splitEmbedded(settings: Settings): ConfigFault {
+/** What they would share, topics and identities included, is in the data folder of each. */
+function splitAlone(settings: Settings, what: string, path: string): ConfigFault {
   return {
     path: "roles",
     value: settings.roles,
     expected: '["broker","consumer"]',
-    mend: "the embedded stream is for one gateway that runs both; set stream.url to a Redis to run them apart",
+    mend: `${what} is for one gateway that runs both; set ${path} to a Redis to run them apart`,
   };
 }

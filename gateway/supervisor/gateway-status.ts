@@ -30,7 +30,7 @@ export interface BrokerProcessStatus extends BrokerStatus, StreamStatus {
 
 export interface ConsumerProcessStatus extends ConsumerStatus, StreamStatus {}
 
-/** The books of all partitions together (G8), in messages. */
+/** The books of this consumer's partitions and of those that were read to their end together (G8), in messages. */
 export interface Books {
   readonly read: number;
   readonly filed: number;
@@ -131,7 +131,8 @@ export function booksOf(status: Processes): Books | null {
   if (!consumer) return null;
   const total = { read: 0, filed: 0, duplicates: 0, quarantined: 0, resent: 0, misrouted: 0, unaccounted: 0 };
   let isBalanced = !knowsOfLoss(status);
-  for (const { counters, unaccounted } of consumer.partitions) {
+  const finished = consumer.finished.map(({ counters }) => ({ counters, unaccounted: counters.unaccounted }));
+  for (const { counters, unaccounted } of [...consumer.partitions, ...finished]) {
     const { read, filed, duplicates, quarantined, resent, misrouted } = counters;
     total.read += read;
     total.filed += filed;

@@ -57,7 +57,12 @@ test("a gateway of its own: created, divided, under faults, its processes killed
     await assertExact(gateways, fleet, 4800);
     const [status] = await gateways.statuses();
     assert.equal(status?.broker?.kinesis?.openShards, 5);
-    assert.equal(status?.books?.isBalanced, true);
+    assert.deepEqual([status?.books?.isBalanced, status?.books?.filed], [true, 4800]);
+    assert.ok(
+      (status?.consumer?.finished.length ?? 0) > 0,
+      "shards that were read to their end stay in the books",
+    );
+    assert.match(await gateways.statusText(0), /all, with \d+ finished/);
     assert.match(await gateways.statusText(0), /Stream: kinesis:.*provisioned, 5 open shards, kept for 24 h/);
     assert.deepEqual(await gateways.stop(), [0]);
   } finally {
@@ -120,8 +125,19 @@ test("a stream that was deleted and created again stops the gateway, which names
     await assertExact(gateways, gateways.fleet({ rate: 200, durationS: 1 }), 200);
     const StreamName = new URL(url).pathname.slice(1);
     await admin.client.send(new DeleteStreamCommand({ StreamName }));
+    await gateways.mendCommand();
+    await gateways.stop();
+    const started = gateways.startAgain().catch(() => {});
+    assert.match(
+      await gateways.mendCommand(),
+      /tidegate stream new/,
+      "gone is not missing where the lake knows it",
+    );
+    await gateways.stop();
+    await started;
     await delay(1200);
     await admin.create(2);
+    void gateways.startAgain().catch(() => {});
     await gateways.follow(await gateways.mendCommand());
     const fleet = gateways.fleet({ rate: 200, durationS: 2 });
     await assertExact(gateways, fleet, 400);

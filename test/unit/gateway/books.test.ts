@@ -16,7 +16,7 @@ const counters = {
 const balanced = { counters, unaccounted: 0 };
 
 function statusWith(...partitions: { counters: typeof counters; unaccounted: number }[]): Status {
-  return { processes: [], broker: null, consumer: { partitions } } as unknown as Status;
+  return { processes: [], broker: null, consumer: { partitions, finished: [] } } as unknown as Status;
 }
 
 test("the books of all partitions are summed, and balance where each partition's do", () => {
@@ -56,11 +56,28 @@ test("books of a stream that is known to have lost something do not balance, wha
   const losses: Record<string, unknown>[] = [
     { broker: { redis: { held } } },
     { consumer: { ...consumer, redis: { held } } },
-    { consumer: { partitions: [{ ...balanced, halt: { code: "STREAM_GAP" } }] } },
+    { broker: { kinesis: { held } } },
+    { consumer: { ...consumer, kinesis: { held } } },
+    { consumer: { ...consumer, partitions: [{ ...balanced, halt: { code: "STREAM_GAP" } }] } },
     { processes: [{ role: "broker", refusal: { code: "STREAM_GAP" } }] },
   ];
   for (const loss of losses)
     assert.equal(booksOf({ ...whole, ...loss } as Status)?.isBalanced, false, JSON.stringify(loss));
   const passing = { broker: { redis: { held: { ...held, code: "REDIS_UNAVAILABLE" } } } };
   assert.equal(booksOf({ ...whole, ...passing } as unknown as Status)?.isBalanced, true);
+});
+
+test("partitions that were read to their end stay in the books, with what was given up in them", () => {
+  const books = (...finished: (typeof counters)[]) =>
+    booksOf({
+      processes: [],
+      broker: null,
+      consumer: { partitions: [balanced], finished: finished.map((each) => ({ counters: each })) },
+    } as unknown as Status);
+  assert.deepEqual([books(counters)?.read, books(counters)?.isBalanced], [40, true]);
+  assert.deepEqual(
+    [books({ ...counters, unaccounted: 2 })?.unaccounted, books({ ...counters, unaccounted: 2 })?.isBalanced],
+    [2, false],
+  );
+  assert.equal(books({ ...counters, read: 21 })?.isBalanced, false);
 });

@@ -131,6 +131,9 @@ describe("configuration", () => {
     assert.equal(config.consumer.maxBatchAgeMs, 60_000);
     const shared = load({ flags: { ...flags, "window.url": "redis://127.0.0.1:1/0" } }).config.backends;
     assert.equal(shared.window.kind, "redis");
+    const [split] = faultsOf({ flags: { "stream.url": "kinesis://eu-west-1/s", roles: "broker" } });
+    assert.match(split?.mend ?? "", /set window.url to a Redis/);
+    load({ flags: { "stream.url": "kinesis://eu-west-1/s", "window.url": "redis://h", roles: "broker" } });
   });
 
   test("a lake folder may be given as file:DIR and file:///DIR", () => {
