@@ -83,7 +83,9 @@ async function startAll(
   await endLeftChildren(options);
   refuseLeftStream(config);
   const token = ensureApiToken(data);
-  const lake = await awaited("lake", options, () => options.openLake(config, options));
+  const openLake = () => options.openLake(config, options);
+  // What is wrong with a folder of this machine is told at once.
+  const lake = await (config.folders.lake === null ? awaited("lake", options, openLake) : openLake());
   const { store, isNew } = await awaited("registry", options, () => options.openRegistry(options, lake));
   closers.push(() => store.close());
   await reconcile(options, store, lake, isNew);

@@ -303,7 +303,7 @@ describe("a data folder over time", { concurrency: false }, () => {
   test("configuration faults of all sources are reported at once, with exit code 2", async () => {
     const environment = { TIDEGATE_HTTP_PORT: "eighty", TIDEGATE_HTTP_PROT: "1" };
     for (const command of [["up"], ["config", "check"]]) {
-      const refused = await runCli([...command, "--stream", "kinesis://eu-west-1/s", "--json"], environment);
+      const refused = await runCli([...command, "--stream", "kafka://eu-west-1/s", "--json"], environment);
       assert.equal(refused.code, 2);
       assert.equal(errorOf(refused).code, "CONFIG_INVALID");
       for (const path of ["http.port", "TIDEGATE_HTTP_PROT", "stream.url"])
