@@ -90,6 +90,24 @@ describe("sharing out", () => {
     assert.ok((b.table?.rows.get(0)?.token ?? 0) > before, "with a higher token");
   });
 
+  test("processes that disagree on which partitions there are leave each other's alone, and share those that both know", async () => {
+    const a = new PuppetProcess(client, "a", { partitions: [0, 1, 2, 3] });
+    const b = new PuppetProcess(client, "b", { partitions: [2, 3, 70, 71] });
+    await a.ask("join");
+    await b.ask("join");
+    await settle([a, b]);
+    await settle([a, b]);
+    const owned = [...a.owned, ...b.owned];
+    assert.equal(new Set(owned).size, owned.length, "no partition has two owners");
+    assert.ok(a.owned.includes(0) && b.owned.includes(70), `${a.owned} and ${b.owned}`);
+    const agreed = [2, 3, 70, 71];
+    const later = new PuppetProcess(client, "a", { partitions: agreed });
+    await later.ask("join");
+    await settle([later, b]);
+    await settle([later, b]);
+    assert.deepEqual([...later.owned, ...b.owned].toSorted(), agreed.toSorted());
+  });
+
   test("any sequence of joins, deaths, departures and slow hand-overs ends balanced, with rising tokens", async () => {
     const step = fc.record({
       process: fc.nat({ max: 4 }),
@@ -102,7 +120,8 @@ describe("sharing out", () => {
         fc.integer({ min: 1, max: 9 }),
         fc.array(step, { maxLength: 40 }),
         async (count, steps) => {
-          const options = { streamId: `p${++stream}`, partitionCount: count, leaseMs: 60_000 };
+          const partitions = Array.from({ length: count }, (_, partition) => partition);
+          const options = { streamId: `p${++stream}`, partitions, leaseMs: 60_000 };
           const processes = new Map<string, PuppetProcess>();
           const tokens = new Map<number, number>();
           for (const { process, act } of steps) {
@@ -116,8 +135,7 @@ describe("sharing out", () => {
               processes.set(name, fresh);
               await fresh.ask("join");
             } else await found.ask("renew", act === "hand over" ? found.due : []);
-            for (const [partition, row] of processes.get(name)?.table?.rows.entries() ?? []) {
-              if (!row) continue;
+            for (const [partition, row] of processes.get(name)?.table?.rows ?? []) {
               assert.ok(row.token >= (tokens.get(partition) ?? 0), "tokens never fall");
               assert.ok(processes.has(row.owner), "owners are alive");
               tokens.set(partition, row.token);
