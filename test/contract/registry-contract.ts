@@ -94,6 +94,8 @@ export function registryContract(kind: string, open: () => Promise<RegistryUnder
       assert.deepEqual(await page(3), ["B2", "a", "b1"]);
       assert.deepEqual(await page(3, "b1"), ["b2", "b3"]);
       assert.deepEqual(await page(3, "b3"), []);
+      await store.removeDevice("b1");
+      assert.deepEqual(await page(9), ["B2", "a", "b2", "b3"]);
     });
 
     test("facts stay", async () => {

@@ -341,6 +341,25 @@ describe("a server in trouble", () => {
     await me.close({ isLeaving: true });
   });
 
+  test("its clock set back by an hour: tokens rise all the same, also after the process that had the highest", async () => {
+    const before = new PuppetProcess(client, "before");
+    const [row] = (await before.ask("join")).rows.values();
+    const highest = (row?.token ?? 0) + 3_600_000;
+    await client.hset(key, "token", String(highest));
+    await before.ask("leave");
+    const next = new PuppetProcess(client, "next");
+    const tokens = [...(await next.ask("join")).rows.values()].map(({ token }) => token);
+    assert.deepEqual(
+      tokens,
+      [1, 2, 3, 4].map((more) => highest + more),
+    );
+    await next.ask("leave");
+    const last = [...(await new PuppetProcess(client, "last").ask("join")).rows.values()].map(
+      ({ token }) => token,
+    );
+    assert.ok(Math.min(...last) > Math.max(...tokens), `${last} after ${tokens}`);
+  });
+
   test("its clock set forward: what others took meanwhile is shared out again", async () => {
     const a = await openTestLeases(server, { processName: "a" });
     const facts = JSON.parse((await client.hget(key, "m:a")) ?? "") as { e: number };

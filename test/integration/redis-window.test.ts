@@ -42,7 +42,7 @@ describe("the window in Redis", { concurrency: false }, () => {
     await server.destroy();
   });
 
-  const { apply, seed } = windowScripts({ mayExceedMemory: false });
+  const { apply, seed, forget } = windowScripts({ mayExceedMemory: false });
   const applyPart = (index: number, isLast: boolean, ids: readonly string[], token = "one") => {
     const args = ["p0", "p1", baseSeconds, token, index, isLast ? 1 : 0];
     const records = recordsOf(windowEntries(ids), 0, ids.length);
@@ -169,6 +169,28 @@ describe("the window in Redis", { concurrency: false }, () => {
     await assert.rejects(window.beginSeed(partition, "t"), isForeign);
     assert.equal(await client.hget(key, "field"), "mine");
     await client.del(key);
+  });
+
+  test("a window of another layout is not used, and seeded anew", async () => {
+    await start(window, ++partition);
+    await client.hset(windowKeyOf(partition), "v", "another");
+    assert.equal(await window.applied(partition, "p1"), null);
+    assert.equal(await window.lookup(partition, "p0", windowKeys("a")), null);
+    assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(["a"])), false);
+    await start(window, partition);
+    assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(["a"])), true);
+  });
+
+  test("a window that was rolled back meanwhile forgets nothing by the time of a commit that it lacks", async () => {
+    await start(window, ++partition);
+    await window.apply(partition, step("p0", "p1"), windowEntries(["a"]));
+    const isDue = 1;
+    const forgetBy = async (position: string) =>
+      client.eval(forget.source, 1, windowKeyOf(partition), position, baseSeconds + 90_000, isDue);
+    assert.deepEqual(await forgetBy("p2"), [0, 0]);
+    assert.equal(await knownCount(window, partition, "p1", ["a"]), 1);
+    await forgetBy("p1");
+    assert.equal(await knownCount(window, partition, "p1", ["a"]), 0);
   });
 
   test("a lost window is noticed", async () => {
