@@ -257,21 +257,28 @@ export class LakeCommitLog implements CommitLog {
  * or the store's own errors.
  */
 export async function openCommitLog(store: ObjectStore, options: CommitLogOptions): Promise<LakeCommitLog> {
-  let bytes = await store.get(LAKE_PATH);
-  if (bytes === null) {
-    for await (const object of store.list(`${COMMITS}/`))
-      throw new BridgeError(
-        "LAKE_DAMAGED",
-        `${LAKE_PATH} is missing in ${store.url} although ${object.path} exists. Restore it from a copy`,
-        { retryable: false, details: { path: LAKE_PATH } },
-      );
-    if (!options.create)
-      throw new BridgeError("LAKE_MISSING", `there is no lake in ${store.url}; \`tidegate up\` makes one`, {
-        retryable: false,
-      });
-    await store.putIfAbsent(LAKE_PATH, encodeJson({ format: LAKE_FORMAT, lakeId: randomUUID() }));
-    bytes = await store.get(LAKE_PATH);
-    assert(bytes !== null, "an object that was created is there");
-  }
+  const bytes = (await store.get(LAKE_PATH)) ?? (await makeLake(store, options));
   return new LakeCommitLog(store, parseLakeFile(bytes).lakeId, options);
+}
+
+/** The lake file where `openCommitLog` found none, be it another process that makes it. */
+async function makeLake(store: ObjectStore, { create }: CommitLogOptions): Promise<Uint8Array> {
+  for await (const object of store.list(`${COMMITS}/`)) {
+    // Whoever wrote this object had the lake file by then.
+    const made = await store.get(LAKE_PATH);
+    if (made !== null) return made;
+    throw new BridgeError(
+      "LAKE_DAMAGED",
+      `${LAKE_PATH} is missing in ${store.url} although ${object.path} exists. Restore it from a copy`,
+      { retryable: false, details: { path: LAKE_PATH } },
+    );
+  }
+  if (!create)
+    throw new BridgeError("LAKE_MISSING", `there is no lake in ${store.url}; \`tidegate up\` makes one`, {
+      retryable: false,
+    });
+  await store.putIfAbsent(LAKE_PATH, encodeJson({ format: LAKE_FORMAT, lakeId: randomUUID() }));
+  const bytes = await store.get(LAKE_PATH);
+  assert(bytes !== null, "an object that was created is there");
+  return bytes;
 }
