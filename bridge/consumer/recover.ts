@@ -2,7 +2,7 @@ import type { LakeState } from "../storage/commit-log.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import { finishedPartitions, inheritanceOf } from "./readable-partitions.ts";
-import { restoreWindow } from "./restore-window.ts";
+import { restoreWindows } from "./restore-windows.ts";
 import { trimCommitted } from "./trim-committed.ts";
 
 export interface Recovered {
@@ -26,7 +26,7 @@ export async function recover(
     cursor.rewind(lake.moves.get(cursor.key));
     cursor.inherit(inheritanceOf(context.stream, lake, cursor.partition));
   }
-  for (const cursor of cursors) if (!(await restoreWindow(context, cursor, lake))) return null;
+  if (!(await restoreWindows(context, cursors, lake))) return null;
   for (const cursor of cursors) await trimCommitted(context, cursor);
   for (const partition of finishedPartitions(context.stream, lake)) await context.window.forget(partition);
   return { lake, published };

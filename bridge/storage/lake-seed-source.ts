@@ -4,9 +4,7 @@ import { DeltaTable, decodePath } from "./delta/delta-table.ts";
 import type { LakeCommitLog } from "./lake-commit-log.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { readSeedRows, type SeedFiles } from "./parquet/seed-reader.ts";
-import type { SeedRows, SeedSource } from "./seed-source.ts";
-
-type SeedQuery = Parameters<SeedSource["rows"]>[0];
+import type { SeedPart, SeedQuery, SeedRows, SeedSource } from "./seed-source.ts";
 
 /** Paths of files to read, by topic id or QUARANTINE. */
 class FileSelection {
@@ -27,7 +25,7 @@ class FileSelection {
 }
 
 /**
- * Finds the files through the commit log: from the partition's last move back to the first one whose stream time is before the span.
+ * Finds the files through the commit log: from each partition's last move back to the first one whose stream time is before the span.
  * Entries are kept longer than any window by the clock, but a partition's stream time may have stood still for longer than that;
  * what the log has forgotten is looked for in the tables themselves, and so is what whole topics hold.
  */
@@ -43,9 +41,12 @@ class LakeSeedSource implements SeedSource {
   async *rows(query: SeedQuery): AsyncGenerator<SeedRows> {
     const state = await this.#commitLog.load();
     const files = new FileSelection();
-    const { sinceMs, wholeTopics } = query;
-    if (!(await this.#selectCommitted(state, query, files)))
+    const { wholeTopics } = query;
+    const forgotten = await this.#selectCommitted(state, query, files);
+    if (forgotten.length > 0) {
+      const sinceMs = Math.min(...forgotten.map((part) => part.sinceMs));
       await this.#selectLive(state, files, () => sinceMs);
+    }
     if (wholeTopics && wholeTopics.size > 0)
       await this.#selectLive(state, files, (key) =>
         key === QUARANTINE || wholeTopics.has(key) ? Number.NEGATIVE_INFINITY : null,
@@ -53,19 +54,29 @@ class LakeSeedSource implements SeedSource {
     yield* readSeedRows(this.#store, files.groups(), query);
   }
 
-  /** False where the log does not reach back far enough. */
-  async #selectCommitted(state: LakeState, query: SeedQuery, files: FileSelection): Promise<boolean> {
-    const key = partitionKey(query.streamId, query.partition);
-    let number = state.moves.get(key)?.commit ?? 0;
-    while (number > 0) {
+  /** Goes back through the entries of all parts together. Resolves with the parts for which the log does not reach back far enough. */
+  async #selectCommitted(state: LakeState, query: SeedQuery, files: FileSelection): Promise<SeedPart[]> {
+    const forgotten: SeedPart[] = [];
+    const partsByNext = new Map<number, SeedPart[]>();
+    const follow = (part: SeedPart, number = 0) => {
+      if (number > 0) partsByNext.set(number, [...(partsByNext.get(number) ?? []), part]);
+    };
+    for (const part of query.parts) follow(part, state.moves.get(keyOf(part))?.commit);
+    while (partsByNext.size > 0) {
+      const number = Math.max(...partsByNext.keys());
+      const parts = partsByNext.get(number) ?? [];
+      partsByNext.delete(number);
       const entry = await this.#commitLog.entry(number);
-      const move = entry?.moves[key];
-      if (!entry || !move) return false;
-      if (move.streamTimeMs < query.sinceMs) return true;
-      if (number <= query.upToCommit) selectEntry(entry, query, files);
-      number = move.previousCommit ?? 0;
+      for (const part of parts) {
+        const move = entry?.moves[keyOf(part)];
+        if (!entry || !move) forgotten.push(part);
+        else if (move.streamTimeMs >= part.sinceMs) {
+          if (number <= query.upToCommit) selectEntry(entry, part.sinceMs, files);
+          follow(part, move.previousCommit);
+        }
+      }
     }
-    return true;
+    return forgotten;
   }
 
   /** @param sinceOf Since when a table's rows are wanted; null = none. */
@@ -85,10 +96,13 @@ class LakeSeedSource implements SeedSource {
   }
 }
 
-function selectEntry(entry: CommitEntry, query: SeedQuery, files: FileSelection): void {
+function keyOf({ streamId, partition }: SeedPart): string {
+  return partitionKey(streamId, partition);
+}
+
+function selectEntry(entry: CommitEntry, sinceMs: number, files: FileSelection): void {
   for (const [key, { name, adds }] of Object.entries(entry.tables))
-    for (const { path, maxIngestMs } of adds)
-      if (maxIngestMs >= query.sinceMs) files.add(key, `${name}/${path}`);
+    for (const { path, maxIngestMs } of adds) if (maxIngestMs >= sinceMs) files.add(key, `${name}/${path}`);
 }
 
 /** By the file's statistics; a file without them may. */

@@ -3,6 +3,8 @@ import type { Position } from "../streams/stream-log.ts";
 /** The columns of filed and quarantined rows from which window ids are made again. */
 export interface SeedRows {
   readonly length: number;
+  /** Which of the query's parts each row is of: its index there. */
+  readonly parts: Uint32Array;
   /** Topic id that the rows count for (for quarantine rows: the topic they were meant for). */
   readonly topicId: string;
   readonly deviceIds: readonly string[];
@@ -15,19 +17,27 @@ export interface SeedRows {
   readonly idReused: readonly boolean[];
 }
 
-/** PORT: rows with an id that the lake holds for one partition of one stream. Reads committed files only. */
+/** Rows that one partition of one stream has brought. */
+export interface SeedPart {
+  readonly streamId: string;
+  readonly partition: number;
+  /** Rows with this ingest time and later. */
+  readonly sinceMs: number;
+}
+
+export interface SeedQuery {
+  /** Each partition once at most. */
+  readonly parts: readonly SeedPart[];
+  /** Of files in commit entries up to this one. */
+  readonly upToCommit: number;
+  /** Of these topics also older rows whose id has the length of the SDK's. */
+  readonly wholeTopics?: ReadonlySet<string>;
+}
+
+/** PORT: rows with an id that the lake holds. Reads committed files only, and each of them once, however many parts are asked for. */
 export interface SeedSource {
-  /**
-   * Rows with ingest time ≥ `sinceMs`, and of `wholeTopics` those of any time whose id has the length of the SDK's, of files in commit entries ≤ `upToCommit`,
-   * in chunks of bounded size, in no order. Rows of older files are found in the tables, as those show them.
-   */
-  rows(query: {
-    streamId: string;
-    partition: number;
-    sinceMs: number;
-    upToCommit: number;
-    wholeTopics?: ReadonlySet<string>;
-  }): AsyncIterable<SeedRows>;
+  /** In chunks of bounded size, in no order. Rows of files that the commit log has forgotten are found in the tables, as those show them. */
+  rows(query: SeedQuery): AsyncIterable<SeedRows>;
 }
 
 /** PORT: makes committed files visible in their tables. */

@@ -36,6 +36,16 @@ const readingChildrenAtOnce: BreakPorts = (ports) =>
 const seedingChildrenFromNothing: BreakPorts = (ports) =>
   withPartitions(ports, (map) => ({ ...map, takes: () => false }));
 
+const seedingWithRowsOfOthers: BreakPorts = (ports) => ({
+  ...ports,
+  seeds: {
+    async *rows(query) {
+      for await (const rows of ports.seeds.rows(query))
+        yield { ...rows, parts: rows.parts.map((part) => (part + 1) % query.parts.length) };
+    },
+  },
+});
+
 const inheritingNoMarks: BreakPorts = (ports) => {
   const { commitLog } = ports;
   return withCommitLog(ports, {
@@ -60,6 +70,11 @@ export const brokenDivisions: readonly BrokenVariant[] = [
     name: "windows of new partitions without the ids of those whose place they took",
     breaks: ["doubled"],
     options: { breakPorts: seedingChildrenFromNothing },
+  },
+  {
+    name: "windows seeded together with each other's rows",
+    breaks: ["doubled"],
+    options: { breakPorts: seedingWithRowsOfOthers },
   },
   {
     name: "new partitions without the marks of those whose place they took",

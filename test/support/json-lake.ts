@@ -2,7 +2,7 @@ import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
 import type { BatchWriter, QuarantineFacts, Row } from "../../bridge/storage/batch-writer.ts";
 import { type CommitLog, QUARANTINE, type TableAdds } from "../../bridge/storage/commit-log.ts";
 import type { ObjectStore } from "../../bridge/storage/object-store.ts";
-import type { SeedRows, SeedSource } from "../../bridge/storage/seed-source.ts";
+import type { SeedQuery, SeedRows, SeedSource } from "../../bridge/storage/seed-source.ts";
 
 /** A row as it stands in a simulated data file. */
 export interface FiledRow {
@@ -114,42 +114,41 @@ export class JsonSeedSource implements SeedSource {
     this.#commitLog = commitLog;
   }
 
-  async *rows(query: {
-    streamId: string;
-    partition: number;
-    sinceMs: number;
-    upToCommit: number;
-    wholeTopics?: ReadonlySet<string>;
-  }): AsyncGenerator<SeedRows> {
+  async *rows(query: SeedQuery): AsyncGenerator<SeedRows> {
+    const earliestMs = Math.min(...query.parts.map(({ sinceMs }) => sinceMs));
     for (let number = query.upToCommit; number > 0; number--) {
       const entry = await this.#commitLog.entry(number);
       if (entry === null) break;
       for (const { name, adds } of Object.values(entry.tables)) {
         for (const { path, maxIngestMs } of adds) {
-          if (maxIngestMs < query.sinceMs && !query.wholeTopics?.size) continue;
+          if (maxIngestMs < earliestMs && !query.wholeTopics?.size) continue;
           const bytes = await this.#store.get(`${name}/${path}`);
           if (bytes === null) throw new Error(`the committed file ${name}/${path} is missing`);
-          yield* chunksOf(
-            readRows(bytes).filter(
-              (row) =>
-                row.messageId !== null &&
-                row.streamId === query.streamId &&
-                row.partition === query.partition &&
-                (row.ingestTimeMs >= query.sinceMs ||
-                  (row.messageId.length === 32 && query.wholeTopics?.has(row.topicId))),
-            ),
-          );
+          yield* chunksOf(readRows(bytes), query);
         }
       }
     }
   }
 }
 
-function* chunksOf(rows: readonly FiledRow[]): Generator<SeedRows> {
+function partOfRow({ parts, wholeTopics }: SeedQuery, row: FiledRow): number {
+  if (row.messageId === null) return -1;
+  const isOfAnyTime = row.messageId.length === 32 && wholeTopics?.has(row.topicId);
+  return parts.findIndex(
+    ({ streamId, partition, sinceMs }) =>
+      row.streamId === streamId &&
+      row.partition === partition &&
+      (row.ingestTimeMs >= sinceMs || isOfAnyTime),
+  );
+}
+
+function* chunksOf(filed: readonly FiledRow[], query: SeedQuery): Generator<SeedRows> {
+  const rows = filed.filter((row) => partOfRow(query, row) >= 0);
   for (const topicId of new Set(rows.map((row) => row.topicId))) {
     const chunk = rows.filter((row) => row.topicId === topicId);
     yield {
       length: chunk.length,
+      parts: Uint32Array.from(chunk, (row) => partOfRow(query, row)),
       topicId,
       deviceIds: chunk.map((row) => row.deviceId),
       messageIds: chunk.map((row) => Buffer.from(row.messageId ?? "", "hex")),

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { DuckDBDataChunk } from "@duckdb/node-api";
 import { SDK_MESSAGE_ID_BYTES } from "../../../devices/protocol/message-id.ts";
 import type { LocalCopies, ObjectStore } from "../object-store.ts";
-import type { SeedRows } from "../seed-source.ts";
+import type { SeedPart, SeedQuery, SeedRows } from "../seed-source.ts";
 import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
 import { columnsPerPieced, PiecedColumn, piecedColumn } from "./seed-chunk.ts";
 
@@ -19,13 +19,11 @@ export interface SeedFiles {
   readonly paths: readonly string[];
 }
 
-export interface SeedFilter {
-  readonly streamId: string;
-  readonly partition: number;
-  readonly sinceMs: number;
-  /** Of these, rows of any time whose id has the length of the SDK's. */
-  readonly wholeTopics?: ReadonlySet<string>;
-}
+type SeedFilter = Pick<SeedQuery, "parts" | "wholeTopics">;
+
+/** Columns before those that only the quarantine has. */
+const firstColumns = 3 * columnsPerPieced;
+const topicColumn = firstColumns + 3;
 
 function seedQuery(files: SeedFiles, copies: LocalCopies, filter: SeedFilter): string {
   const locations = files.paths.map((path) => quoteText(copies.location(path)));
@@ -35,18 +33,26 @@ function seedQuery(files: SeedFiles, copies: LocalCopies, filter: SeedFilter): s
     piecedColumn("encode(_position)"),
     "payload_crc",
     "epoch_ms(ingest_time)::DOUBLE",
+    "part.number",
     ...(files.topicId === null ? ["topic_id", "reason = 'id-reused'"] : []),
   ];
+  const parts = filter.parts.map(partRow);
   return (
     `SELECT ${columns.join(", ")} FROM read_parquet([${locations.join(", ")}]) ` +
-    `WHERE _stream = ${quoteText(filter.streamId)} AND _partition = ${quoteText(String(filter.partition))} ` +
-    `AND ${wantedRows(files, filter)} AND message_id IS NOT NULL` +
+    `JOIN (VALUES ${parts.join(", ")}) part(stream, partition, since, number) ` +
+    "ON _stream = part.stream AND _partition = part.partition " +
+    `WHERE ${wantedRows(files, filter)} AND message_id IS NOT NULL` +
     (files.topicId === null ? " ORDER BY topic_id" : "")
   );
 }
 
-function wantedRows({ topicId }: SeedFiles, { sinceMs, wholeTopics }: SeedFilter): string {
-  const recent = `ingest_time >= make_timestamptz(${Math.floor(sinceMs)}::BIGINT * 1000)`;
+function partRow({ streamId, partition, sinceMs }: SeedPart, number: number): string {
+  const since = `make_timestamptz(${Math.floor(sinceMs)}::BIGINT * 1000)`;
+  return `(${quoteText(streamId)}, ${quoteText(String(partition))}, ${since}, ${number})`;
+}
+
+function wantedRows({ topicId }: SeedFiles, { wholeTopics }: SeedFilter): string {
+  const recent = "ingest_time >= part.since";
   const whole = [...(wholeTopics ?? [])].filter((topic) => topicId === null || topic === topicId);
   if (whole.length === 0) return recent;
   const ofTopics = topicId === null ? ` AND topic_id IN (${whole.map(quoteText).join(", ")})` : "";
@@ -93,7 +99,7 @@ async function* readGroup(duckdb: Duckdb, sql: string, topicId: string | null): 
 
 /** Quarantined rows come ordered by topic: each run of one topic becomes its own rows. */
 function* splitByTopic(chunk: DuckDBDataChunk): Generator<SeedRows> {
-  const topics = chunk.getColumnValues(3 * columnsPerPieced + 2);
+  const topics = chunk.getColumnValues(topicColumn);
   for (let start = 0; start < topics.length; ) {
     let end = start + 1;
     while (end < topics.length && topics[end] === topics[start]) end++;
@@ -110,16 +116,16 @@ function seedRows(
   const devices = new PiecedColumn(chunk, 0);
   const ids = new PiecedColumn(chunk, columnsPerPieced);
   const streamPositions = new PiecedColumn(chunk, 2 * columnsPerPieced);
-  const hashes = chunk.getColumnVector(3 * columnsPerPieced);
-  const times = chunk.getColumnVector(3 * columnsPerPieced + 1);
+  const hashes = chunk.getColumnVector(firstColumns);
+  const times = chunk.getColumnVector(firstColumns + 1);
+  const numbers = chunk.getColumnVector(firstColumns + 2);
   const reused =
-    chunk.columnCount > 3 * columnsPerPieced + 2
-      ? chunk.getColumnValues(3 * columnsPerPieced + 3).slice(start, end)
-      : undefined;
+    chunk.columnCount > topicColumn ? chunk.getColumnValues(topicColumn + 1).slice(start, end) : undefined;
   const length = end - start;
   const deviceIds = new Array<string>(length);
   const messageIds = new Array<Uint8Array>(length);
   const positions = new Array<string>(length);
+  const parts = new Uint32Array(length);
   const payloadHashes = new Uint32Array(length);
   const ingestTimesMs = new Float64Array(length);
   for (let row = 0; row < length; row++) {
@@ -127,8 +133,9 @@ function seedRows(
     messageIds[row] = Uint8Array.from(ids.bytes(start + row));
     positions[row] = streamPositions.bytes(start + row).toString("latin1");
     payloadHashes[row] = Number(hashes.getItem(start + row)) >>> 0;
+    parts[row] = Number(numbers.getItem(start + row));
     ingestTimesMs[row] = Number(times.getItem(start + row));
   }
   const idReused = reused?.map((value) => value === true) ?? new Array<boolean>(length).fill(false);
-  return { length, topicId, deviceIds, messageIds, payloadHashes, ingestTimesMs, positions, idReused };
+  return { length, parts, topicId, deviceIds, messageIds, payloadHashes, ingestTimesMs, positions, idReused };
 }

@@ -202,7 +202,7 @@ test("a checkpoint in S3 is read by whoever opens the table next, and vacuum tak
 test("windows are seeded from copies, which are gone afterwards", async () => {
   const seeds = createSeedSource({ store: lake.store, commitLog: lake.commitLog });
   const ids: string[] = [];
-  const query = { streamId: "stream-1", partition: 0, sinceMs: 0, upToCommit: 99 };
+  const query = { parts: [{ streamId: "stream-1", partition: 0, sinceMs: 0 }], upToCommit: 99 };
   for await (const rows of seeds.rows(query)) ids.push(...rows.deviceIds.slice(0, rows.length));
   assert.ok(ids.length > 0);
   assert.deepEqual(readdirSync(lake.store.stagingFolder), []);

@@ -45,8 +45,9 @@ async function seed(
 ): Promise<Seeded[]> {
   const seeds = createSeedSource(lake);
   const found: Seeded[] = [];
-  const all = { streamId: "stream-1", partition: 0, sinceMs: 0, upToCommit: 1e9, ...query };
-  for await (const rows of seeds.rows(all)) {
+  const { upToCommit = 1e9, wholeTopics, ...part } = query;
+  const parts = [{ streamId: "stream-1", partition: 0, sinceMs: 0, ...part }];
+  for await (const rows of seeds.rows({ parts, upToCommit, ...(wholeTopics && { wholeTopics }) })) {
     assert.ok(rows.length > 0 && rows.length <= 2048);
     for (let row = 0; row < rows.length; row++)
       found.push({
@@ -158,9 +159,7 @@ test("reading can be given up half way", () =>
   withLake(async (lake) => {
     await lake.commit(Array.from({ length: 9000 }, (_, number) => ({ row: makeRow(number) })));
     for await (const rows of createSeedSource(lake).rows({
-      streamId: "stream-1",
-      partition: 0,
-      sinceMs: 0,
+      parts: [{ streamId: "stream-1", partition: 0, sinceMs: 0 }],
       upToCommit: 1,
     })) {
       assert.ok(rows.length > 0);
@@ -186,4 +185,42 @@ test("of whole topics all rows with ids of the SDK's length come back, also from
     const wholeTopics = new Set(["topic-1"]);
     assert.deepEqual(await seed(lake, { sinceMs, wholeTopics }), expected([...old, ...recent]));
     assert.deepEqual(await seed(lake, { sinceMs }), expected(recent));
+  }));
+
+test("many partitions are read at once: each row says whose it is, since that partition's own time", () =>
+  withLake(async (lake) => {
+    const stream = (number: number): TestRow => ({ row: makeRow(number, { streamId: "another" }) });
+    const first: TestRow[] = [0, 1, 2, 3].map((number) => ({ row: makeRow(number) }));
+    await lake.commit([
+      ...first,
+      stream(4),
+      stream(5),
+      quarantined(6, "id-reused"),
+      quarantined(7, "schema"),
+    ]);
+    await lake.commit([8, 9].map((number): TestRow => ({ row: makeRow(number) })));
+    const sinceMs = makeRow(8).ingestTimeMs;
+    const parts = [
+      { streamId: "another", partition: 1, sinceMs: 0 },
+      { streamId: "stream-1", partition: 1, sinceMs },
+      { streamId: "stream-1", partition: 0, sinceMs: 0 },
+      { streamId: "stream-1", partition: 5, sinceMs: 0 },
+    ];
+    const found: string[] = [];
+    for await (const rows of createSeedSource(lake).rows({ parts, upToCommit: 2 }))
+      for (let row = 0; row < rows.length; row++)
+        found.push(`${rows.parts[row]} ${((rows.ingestTimesMs[row] ?? 0) - startMs) / 10}`);
+    const numberOf = (number: number) => (makeRow(number).ingestTimeMs - startMs) / 10;
+    const expectedRows = [
+      [0, 5],
+      [1, 9],
+      [2, 0],
+      [2, 2],
+      [2, 6],
+      [2, 8],
+    ] as const;
+    assert.deepEqual(
+      found.sort(),
+      expectedRows.map(([part, number]) => `${part} ${numberOf(number)}`).sort(),
+    );
   }));

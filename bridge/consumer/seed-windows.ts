@@ -1,0 +1,137 @@
+import { randomUUID } from "node:crypto";
+import { type LakeState, partitionOfKey } from "../storage/commit-log.ts";
+import type { SeedPart, SeedRows } from "../storage/seed-source.ts";
+import { END_POSITION } from "../streams/stream-log.ts";
+import type { ConsumerContext } from "./consumer-ports.ts";
+import { ExactIdColumns } from "./exact-id-columns.ts";
+import type { PartitionCursor } from "./partition-cursor.ts";
+import { joinedEntries, spanStart, windowEntriesOf } from "./window-entries.ts";
+
+/**
+ * Clears the windows of partitions and fills them from the lake's files, which are read once for all of them. False: somebody else
+ * worked on one of them meanwhile; the others are whole.
+ */
+export async function seedWindows(
+  context: ConsumerContext,
+  cursors: readonly PartitionCursor[],
+  lake: LakeState,
+): Promise<boolean> {
+  const startedAtMs = context.now();
+  const keys = [...lake.moves.keys()];
+  const seeds = cursors.map(
+    (cursor) => new WindowSeed(context, cursor, { wanted: partsOf(context, cursor, lake), startedAtMs }),
+  );
+  for (const seed of seeds) await seed.begin();
+  const parts = keys.flatMap((key) => longestSpan(seeds.flatMap(({ wanted }) => wanted.get(key) ?? [])));
+  const query = { parts, upToCommit: lake.number, wholeTopics: context.topics.exactTopicIds() };
+  if (parts.length > 0)
+    for await (const rows of context.seeds.rows(query)) {
+      await Promise.all(seeds.map((seed) => seed.add(rows, parts)));
+      if (seeds.every(({ isLost }) => isLost)) break;
+    }
+  let isWhole = true;
+  for (const seed of seeds) if (!(await seed.end())) isWhole = false;
+  return isWhole;
+}
+
+interface WantedPart extends SeedPart {
+  readonly key: string;
+  /** Only devices that are in this partition now. */
+  readonly isShared: boolean;
+}
+
+/** One window on its way to the lake's state. */
+class WindowSeed {
+  readonly wanted: ReadonlyMap<string, WantedPart>;
+  readonly #context: ConsumerContext;
+  readonly #cursor: PartitionCursor;
+  readonly #token = randomUUID();
+  readonly #startedAtMs: number;
+  #chunks = 0;
+  #ids = 0;
+  #isLost = false;
+
+  constructor(
+    context: ConsumerContext,
+    cursor: PartitionCursor,
+    options: { wanted: ReadonlyMap<string, WantedPart>; startedAtMs: number },
+  ) {
+    this.#context = context;
+    this.#cursor = cursor;
+    this.wanted = options.wanted;
+    this.#startedAtMs = options.startedAtMs;
+  }
+
+  /** Somebody else works on the window. */
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
+  async begin(): Promise<void> {
+    await this.#context.window.beginSeed(this.#cursor.partition, this.#token);
+  }
+
+  /** @param parts Those that `rows.parts` are of. */
+  async add(rows: SeedRows, parts: readonly WantedPart[]): Promise<void> {
+    if (this.#isLost) return;
+    const { partitions } = this.#context.stream;
+    const { partition, streamTimeMs } = this.#cursor;
+    const wantedByPart = parts.map(({ key }) => this.wanted.get(key));
+    const isWanted = (row: number) => {
+      const part = wantedByPart[rows.parts[row] as number];
+      if (part === undefined) return false;
+      return !part.isShared || partitions.takes(partition, rows.deviceIds[row] as string);
+    };
+    const exact = new ExactIdColumns();
+    const entries = joinedEntries(
+      [windowEntriesOf(this.#context, rows, { streamTimeMs, isWanted, exact })],
+      exact,
+    );
+    const count = Math.max(entries.length, entries.exact?.length ?? 0);
+    if (count === 0) return;
+    this.#ids += count;
+    this.#isLost = !(await this.#context.window.seed(partition, this.#token, this.#chunks++, entries));
+  }
+
+  /** False: the window is somebody else's, or not what was put into it. */
+  async end(): Promise<boolean> {
+    const { window, metrics, logger, now } = this.#context;
+    const { partition, committed: applied, streamTimeMs } = this.#cursor;
+    if (this.#isLost) return false;
+    const end = { chunks: this.#chunks, applied, streamTimeMs };
+    if (!(await window.endSeed(partition, this.#token, end))) return false;
+    metrics.windowRestored("seeded");
+    const fields = { partition, applied, ids: this.#ids, durationMs: now() - this.#startedAtMs };
+    logger.info({ event: "consumer.window.seeded", ...fields }, "the window was seeded from the lake");
+    return true;
+  }
+}
+
+/**
+ * Where the ids of a partition's window stand: in its own rows, and in those of other streams whose time reaches into its span: after a
+ * new stream was started, devices send again what the old one had taken. Of these, and of partitions of this stream that took no more
+ * (of which this one's ancestors are some), the devices that are in this partition now. Exact topics have no span: all their rows,
+ * whatever the stream.
+ */
+function partsOf(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+  lake: LakeState,
+): ReadonlyMap<string, WantedPart> {
+  const hasExact = context.topics.exactTopicIds().size > 0;
+  const wanted = new Map<string, WantedPart>();
+  for (const [key, move] of lake.moves) {
+    const sinceMs = spanStart(context, cursor.streamTimeMs || move.streamTimeMs);
+    const part = { ...partitionOfKey(key), key, sinceMs };
+    if (key === cursor.key) wanted.set(key, { ...part, isShared: false });
+    const isPast = move.streamTimeMs < sinceMs && !hasExact;
+    const isOfOthers = part.streamId === context.stream.streamId && move.to !== END_POSITION;
+    if (key !== cursor.key && !isPast && !isOfOthers) wanted.set(key, { ...part, isShared: true });
+  }
+  return wanted;
+}
+
+/** What several windows want of one partition; nothing where none does. */
+function longestSpan(parts: readonly WantedPart[]): WantedPart[] {
+  return parts.toSorted((left, right) => left.sinceMs - right.sinceMs).slice(0, 1);
+}

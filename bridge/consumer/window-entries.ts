@@ -1,0 +1,76 @@
+import type { SeedRows } from "../storage/seed-source.ts";
+import { DEDUP_KEY_BYTES, type WindowEntries } from "../window/dedup-window.ts";
+import type { ConsumerContext } from "./consumer-ports.ts";
+import { type ExactIdColumns, sequenceOfId } from "./exact-id-columns.ts";
+import { expiryOf } from "./file-messages.ts";
+
+/** Ingest time of the oldest row whose id may still be known: expiries are rounded up to whole seconds. */
+export function spanStart(context: ConsumerContext, streamTimeMs: number): number {
+  return streamTimeMs - context.topics.longestWindowMs() - 1000;
+}
+
+/** The ids of wanted rows that are still in their window at `streamTimeMs`; `exact` is given those of the SDK in exact topics, whatever their time. */
+export function windowEntriesOf(
+  context: ConsumerContext,
+  rows: SeedRows,
+  options: { streamTimeMs: number; isWanted: (row: number) => boolean; exact: ExactIdColumns },
+): WindowEntries {
+  const windowMs = windowOfTopic(context, rows.topicId);
+  const isExact = context.topics.exactTopicIds().has(rows.topicId);
+  const keys = Buffer.alloc(rows.length * DEDUP_KEY_BYTES);
+  const payloadHashes = new Uint32Array(rows.length);
+  const expiresAtSeconds = new Uint32Array(rows.length);
+  let length = 0;
+  for (let row = 0; row < rows.length; row++) {
+    const expiry = expiryOf(rows.ingestTimesMs[row] as number, windowMs);
+    const isLiving = expiry * 1000 > options.streamTimeMs;
+    if ((!isLiving && !isExact) || !options.isWanted(row)) continue;
+    const id = {
+      topicId: rows.topicId,
+      deviceId: rows.deviceIds[row] as string,
+      messageId: rows.messageIds[row] as Uint8Array,
+    };
+    const sequence = isExact && !rows.idReused[row] ? sequenceOfId(id.messageId) : null;
+    const ingestTimeMs = rows.ingestTimesMs[row] as number;
+    if (sequence !== null) options.exact.add(context.keys, { ...id, sequence, ingestTimeMs });
+    if (!isLiving) continue;
+    const payloadHash = rows.payloadHashes[row] as number;
+    const reused = rows.idReused[row] ? { reusedPayloadHash: payloadHash } : {};
+    context.keys.write(keys, length * DEDUP_KEY_BYTES, { ...id, ...reused });
+    payloadHashes[length] = payloadHash;
+    expiresAtSeconds[length] = expiry;
+    length += 1;
+  }
+  return {
+    length,
+    keys: keys.subarray(0, length * DEDUP_KEY_BYTES),
+    payloadHashes: payloadHashes.subarray(0, length),
+    expiresAtSeconds: expiresAtSeconds.subarray(0, length),
+  };
+}
+
+/** Rows do not say which version filed them: the longest window that any version of the topic has keeps every id long enough. */
+function windowOfTopic(context: ConsumerContext, topicId: string): number {
+  let longestMs: number | undefined;
+  for (let version = 1; ; version++) {
+    const topic = context.topics.version(topicId, version);
+    if (!topic) return longestMs ?? context.topics.longestWindowMs();
+    longestMs = Math.max(longestMs ?? 0, topic.dedupeWindowMs);
+  }
+}
+
+export function joinedEntries(chunks: readonly WindowEntries[], exactColumns: ExactIdColumns): WindowEntries {
+  const exact = exactColumns.ids();
+  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  const keys = new Uint8Array(length * DEDUP_KEY_BYTES);
+  const payloadHashes = new Uint32Array(length);
+  const expiresAtSeconds = new Uint32Array(length);
+  let start = 0;
+  for (const chunk of chunks) {
+    keys.set(chunk.keys, start * DEDUP_KEY_BYTES);
+    payloadHashes.set(chunk.payloadHashes, start);
+    expiresAtSeconds.set(chunk.expiresAtSeconds, start);
+    start += chunk.length;
+  }
+  return { length, keys, payloadHashes, expiresAtSeconds, ...(exact && { exact }) };
+}

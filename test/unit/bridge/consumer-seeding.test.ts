@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { DedupWindow } from "../../../bridge/window/dedup-window.ts";
+import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
+import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
+
+const partitionCount = 4;
+
+async function filedHarness(): Promise<ConsumerHarness> {
+  const harness = new ConsumerHarness({ partitionCount });
+  for (let commit = 0; commit < 3; commit++) {
+    for (let partition = 0; partition < partitionCount; partition++)
+      harness.append([json(`${commit}-${partition}`)], { partition });
+    await harness.drain();
+  }
+  return harness;
+}
+
+const dataFileReads = (harness: ConsumerHarness, reads: Map<string, number>) => {
+  harness.storeFault = (operation, path) => {
+    if (operation === "get" && /\/f\d+/.test(path)) reads.set(path, (reads.get(path) ?? 0) + 1);
+    return null;
+  };
+};
+
+test("lost windows of many partitions are made again from one reading of each file", async () => {
+  const harness = await filedHarness();
+  harness.window = createMemoryWindow({ maxBytes: 2 ** 26, partitionCount });
+  const reads = new Map<string, number>();
+  dataFileReads(harness, reads);
+  for (let partition = 0; partition < partitionCount; partition++)
+    harness.append(
+      [0, 1, 2].map((commit) => json(`${commit}-${partition}`)),
+      {
+        partition,
+        producerId: "0000000000000002",
+      },
+    );
+  await harness.drain();
+  assert.equal(reads.size, 3);
+  assert.deepEqual([...reads.values()], [1, 1, 1]);
+  for (let partition = 0; partition < partitionCount; partition++)
+    assert.deepEqual(
+      [harness.lastMove(partition)?.counters.filed, harness.lastMove(partition)?.counters.duplicates],
+      [3, 3],
+      "every window knows its own partition's ids",
+    );
+});
+
+test("a window that somebody else seeds meanwhile is left to him, and the others are kept", async () => {
+  const harness = await filedHarness();
+  const window = createMemoryWindow({ maxBytes: 2 ** 26, partitionCount });
+  const { seed } = window;
+  let isIntruded = false;
+  const intruded: DedupWindow["seed"] = async (partition, ...rest) => {
+    if (partition === 2 && !isIntruded) {
+      isIntruded = true;
+      await window.beginSeed(partition, "somebody else's");
+    }
+    return seed.call(window, partition, ...rest);
+  };
+  harness.window = Object.assign(window, { seed: intruded });
+  await harness.drain();
+  const seeded = harness.log.filter(({ event }) => event === "consumer.window.seeded").slice(partitionCount);
+  assert.deepEqual(
+    seeded.map(({ partition }) => partition),
+    [0, 1, 3, 2],
+  );
+});
