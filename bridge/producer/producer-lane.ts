@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
-import { CodedError } from "../../devices/protocol/coded-error.ts";
+import type { CodedError } from "../../devices/protocol/coded-error.ts";
 import { type BlockMessage, MAX_BLOCK_BYTES, PRODUCER_ID_BYTES } from "../block/block-format.ts";
 import type { StreamLog } from "../streams/stream-log.ts";
 import { deliverBlock } from "./deliver-block.ts";
+import { codeOf, FailureLog } from "./failure-log.ts";
 import { type AcceptedMessage, OpenBlock, type Settled } from "./open-block.ts";
 import type { ProducerClock } from "./producer-clock.ts";
 import type { ProducerConfig } from "./producer-config.ts";
@@ -13,8 +14,6 @@ import type { ProducerMetrics } from "./producer-metrics.ts";
 export const CLAIM_AFTER_IDLE_MS = 1000;
 /** G8: consumers forget a producer 24 h after they last saw it, so an idle one becomes a new one long before. */
 export const NEW_ID_AFTER_IDLE_MS = 3_600_000;
-/** A stream that refuses everything for one reason says so in the log this often, per partition. */
-const REPEATED_FAILURE_MS = 10_000;
 
 export interface LaneOptions {
   readonly partition: number;
@@ -74,11 +73,11 @@ export class ProducerLane {
   #heldSinceMs: number | null = null;
   #lastFailure: LaneStatus["lastFailure"] = null;
   /** What the log last said of blocks given up, and what it was not told since. */
-  #toldFailure: { readonly code: string; readonly atMs: number } | null = null;
-  #untoldMessages = 0;
+  readonly #failures: FailureLog;
 
   constructor(options: LaneOptions) {
     this.#options = options;
+    this.#failures = new FailureLog(options.logger, options.partition);
     this.#lastActiveAtMs = options.clock.now();
   }
 
@@ -218,12 +217,13 @@ export class ProducerLane {
         "the stream takes blocks again",
       );
     }
+    this.#failures.recovered(nowMs);
     metrics.appended({ messages: block.messageCount, bytes: sent.bytes, elapsedMs });
     this.#settle(block);
   }
 
   #giveUp(block: OpenBlock, sequence: number, failure: Error): void {
-    const { metrics } = this.#options;
+    const { metrics, clock } = this.#options;
     this.#noteFailure(failure);
     // Nobody sends for this partition any more: its last claim is not tried for ever.
     if (this.#isRetiring && block.messageCount === 0) this.#isTailUnclaimed = false;
@@ -231,32 +231,11 @@ export class ProducerLane {
     const followers = block.messageCount > 0 ? this.#waiting.splice(0) : [];
     const blocks = [block, ...followers];
     const messages = blocks.reduce((sum, each) => sum + each.messageCount, 0);
-    this.#tellFailure(failure, { sequence, messages });
+    this.#failures.failed(failure, { sequence, messages, atMs: clock.now() });
     for (const each of blocks) {
       metrics.failed(each.messageCount);
       this.#settle(each, failure);
     }
-  }
-
-  #tellFailure(failure: Error, { sequence, messages }: { sequence: number; messages: number }): void {
-    const { logger, partition, clock } = this.#options;
-    const code = codeOf(failure);
-    const told = this.#toldFailure;
-    const atMs = clock.now();
-    this.#untoldMessages += messages;
-    if (told?.code === code && atMs - told.atMs < REPEATED_FAILURE_MS && atMs >= told.atMs) return;
-    const fields = {
-      event: "producer.block.failed",
-      partition,
-      sequence,
-      code,
-      messages: this.#untoldMessages,
-    };
-    // A stack says nothing more of a failure that is known.
-    const cause = failure instanceof CodedError ? { reason: failure.message } : { err: failure };
-    logger.error({ ...fields, ...cause }, "gave up blocks: their messages are not acknowledged");
-    this.#toldFailure = { code, atMs };
-    this.#untoldMessages = 0;
   }
 
   #settle(block: OpenBlock, failure?: Error): void {
@@ -321,8 +300,4 @@ export class ProducerLane {
 
 function newProducerId(): string {
   return randomBytes(PRODUCER_ID_BYTES).toString("hex");
-}
-
-function codeOf(failure: Error): string {
-  return failure instanceof CodedError ? failure.code : "UNKNOWN";
 }

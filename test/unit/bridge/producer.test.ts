@@ -112,6 +112,36 @@ test("a stream that refuses everything is told of once in a while, with all that
   assert.equal(log.at(-1)?.["code"], "STREAM_CLOSED", "another reason is told at once");
 });
 
+test("reasons that alternate are told as rarely as one alone, and the rest once the stream takes blocks again", async () => {
+  const { clock, stream, registry, publish, log } = producerBench();
+  let refusals = 0;
+  stream.faults.beforeAppend = () => {
+    refusals += 1;
+    throw new BridgeError(refusals % 2 ? "STREAM_GAP" : "STREAM_CLOSED", "lost", { retryable: false });
+  };
+  for (let number = 1; number <= 40; number++) {
+    publish(number);
+    await clock.advance(100);
+  }
+  const told = () => log.filter(({ event }) => event === "producer.block.failed");
+  assert.deepEqual(
+    told().map(({ code, messages }) => [code, messages]),
+    [
+      ["STREAM_GAP", 1],
+      ["STREAM_CLOSED", 1],
+    ],
+  );
+  stream.faults.beforeAppend = undefined;
+  for (let number = 41; number <= 200; number++) {
+    publish(number);
+    await clock.advance(100);
+  }
+  const sum = told().reduce((total, { messages }) => total + Number(messages), 0);
+  assert.equal(told().length, 4);
+  assert.equal(sum, 40);
+  assert.equal(await counter(registry, "failed_messages_total"), 40);
+});
+
 test("a block whose answer was lost is in the stream twice, with one sequence", async () => {
   const { clock, stream, publish, settled, blocks } = producerBench();
   let answers = 0;
