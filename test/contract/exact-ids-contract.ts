@@ -111,6 +111,33 @@ export function exactIdsContract(name: string, open: () => Promise<DedupWindow>)
       ]);
     });
 
+    test("no sequence is cut short: those around each power of two, up to the largest one, are themselves", async () => {
+      const partition = await started();
+      const powers = [16, 24, 31, 32, 33, 40, 47].map((bits) => 2 ** bits);
+      const edges = [...powers, EXACT_SEQUENCE_MAX - 1];
+      const at = (...by: number[]) =>
+        edges.flatMap((edge) => of(`d${edge}`, "e")(...by.map((one) => edge + one)));
+      await apply(
+        partition,
+        0,
+        edges.flatMap((edge) => of(`d${edge}`, "e")(5)),
+      );
+      const ofLowBytesAlike = powers.flatMap((power) => of(`d${power}`, "e")(power + 5));
+      assert.ok(
+        !(await known(partition, 1, ofLowBytesAlike)).some(Boolean),
+        "a new one of the same low bytes",
+      );
+      await apply(partition, 1, at(-2));
+      const asked = at(-3, -2, -1, 0, 1);
+      const answers = (each: readonly boolean[]) => edges.flatMap(() => each);
+      assert.deepEqual(await known(partition, 2, asked), answers([false, true, false, false, false]));
+      await apply(partition, 2, at(0));
+      assert.deepEqual(await known(partition, 3, asked), answers([false, true, false, true, false]));
+      await apply(partition, 3, at(1));
+      assert.deepEqual(await known(partition, 4, asked), answers([false, true, false, true, true]));
+      assert.deepEqual(await known(partition, 4, at(1 - EXACT_SPAN, 2 - EXACT_SPAN)), answers([true, false]));
+    });
+
     test("they outlast any stream time, unlike the ids beside them", async () => {
       const partition = await started();
       const entries = windowEntries(["a"], { expiresAtSeconds: baseSeconds + 10 });
