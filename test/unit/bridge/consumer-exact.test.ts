@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { EXACT_SEQUENCE_MAX } from "../../../bridge/window/dedup-window.ts";
 import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
 import { encodeMessageId, SEQUENCE_SPAN } from "../../../devices/protocol/message-id.ts";
 import { encodeEnvelope } from "../../../devices/protocol/telemetry-envelope.ts";
@@ -76,6 +77,36 @@ describe("exact deduplication", () => {
     harness.append([1, 0, -1].map((by) => sdk(1000 - SEQUENCE_SPAN + by)));
     await harness.drain();
     assert.deepEqual(sequences(harness), [1000, 1000 - SEQUENCE_SPAN + 1]);
+  });
+
+  test("a message is new past 2^31, 2^32 and up to the largest sequence, and its resend is a duplicate", async () => {
+    const harness = newHarness();
+    const sent = [2 ** 31, 2 ** 32, 2 ** 40, EXACT_SEQUENCE_MAX - 1].flatMap((edge) => [
+      edge - 1,
+      edge,
+      edge + 1,
+    ]);
+    for (const sequence of [5, ...sent]) {
+      for (let sending = 0; sending < 2; sending++) {
+        harness.append([sdk(sequence)]);
+        harness.clock.nowMs += dayMs;
+        await harness.drain();
+      }
+    }
+    assert.deepEqual(sequences(harness), [5, ...sent]);
+  });
+
+  test("a sequence above the largest one is remembered for the window only", async () => {
+    const harness = newHarness();
+    for (const sequence of [EXACT_SEQUENCE_MAX + 1, EXACT_SEQUENCE_MAX + 6, 6]) {
+      harness.append([sdk(sequence), sdk(sequence)]);
+      harness.clock.nowMs += dayMs;
+      await harness.drain();
+    }
+    harness.append([sdk(EXACT_SEQUENCE_MAX + 1)]);
+    await harness.drain();
+    const filed = [1, 6].map((by) => EXACT_SEQUENCE_MAX + by);
+    assert.deepEqual(sequences(harness), [...filed, 6, EXACT_SEQUENCE_MAX + 1]);
   });
 
   test("the window is asked first: the same id with another payload is id-reused there, and a duplicate after it", async () => {
