@@ -33,7 +33,7 @@ export async function connectRedis(
   target: RedisTarget,
   options: RedisConnectionOptions,
 ): Promise<RedisClient> {
-  const where = `Redis at ${target.host}:${target.port}`;
+  const where = `Redis at ${target.host}:${target.port}${target.tls ? " over TLS" : ""}`;
   const client = target.isCluster ? clusterOf(target, options) : new Redis(serverOptions(target, options));
   let lastError: unknown = null;
   client.on("ready", () => troubles.delete(client));

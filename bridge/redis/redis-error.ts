@@ -8,7 +8,7 @@ const passing = /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY|NOREPLI
 
 /**
  * What a failed call to Redis means. REDIS_FULL (retryable): no memory or disk left. REDIS_DENIED: password or rights.
- * REDIS_KEY_TYPE: somebody else's key stands where ours should. Anything else, from a lost connection to a time-out, is
+ * REDIS_KEY_TYPE: somebody else's key stands where ours should. REDIS_UNSUPPORTED: it is no cluster, but was named as one. Anything else, from a lost connection to a time-out, is
  * REDIS_UNAVAILABLE (retryable): the outcome of the call is unknown.
  */
 export function redisError(cause: unknown, doing: string): BridgeError {
@@ -25,11 +25,20 @@ export function redisError(cause: unknown, doing: string): BridgeError {
       `${doing}: ${text}. Another application uses this name: give Tidegate a prefix of its own (?prefix=NAME in the URL)`,
       { retryable: false, cause },
     );
+  if (/cluster support disabled/i.test(text))
+    return new BridgeError(
+      "REDIS_UNSUPPORTED",
+      `${doing}: the server is no node of a cluster. Leave \`cluster=true\` out of its URL`,
+      { retryable: false, cause },
+    );
   return of("REDIS_UNAVAILABLE", true);
 }
 
 /** What the client library says of a server that is away is of no use to whoever reads it. */
 function textOf(cause: unknown): string {
+  // A cluster's own error only says that no node was of use.
+  if (cause instanceof Error && "lastNodeError" in cause && cause.lastNodeError)
+    return textOf(cause.lastNodeError);
   const text = cause instanceof Error ? cause.message : String(cause);
   if (/^Stream isn't writeable|^Connection is closed/.test(text))
     return "there is no connection to the server";

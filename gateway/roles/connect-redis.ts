@@ -21,7 +21,7 @@ export async function orMend<Result>(
     const variable = `TIDEGATE_${section.toUpperCase()}_PASSWORD`;
     throw new BridgeError(
       error.code,
-      `${error.message}. Correct the user name in ${section}.url and the password there, in ${section}.passwordFile or in the variable ${variable}`,
+      `${error.message.replace(/\.$/, "")}. Correct the user name in ${section}.url and the password there, in ${section}.passwordFile or in the variable ${variable}`,
       { retryable: false, cause: error },
     );
   }

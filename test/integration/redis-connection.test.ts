@@ -67,6 +67,29 @@ test("a wrong password, or none, is REDIS_DENIED", async () => {
   }
 });
 
+test("a server that is named as a cluster and is none is REDIS_UNSUPPORTED, and without its password REDIS_DENIED", async () => {
+  const server = await RedisServer.start();
+  const locked = await RedisServer.start({ requirepass: "secret" });
+  try {
+    const asCluster = (url: string) => connectRedis(parseRedisUrl(`${url}?cluster=true`), options);
+    await assert.rejects(asCluster(server.url), { code: "REDIS_UNSUPPORTED", message: /`cluster=true`/ });
+    await assert.rejects(asCluster(locked.url), { code: "REDIS_DENIED", message: /NOAUTH/ });
+  } finally {
+    await server.destroy();
+    await locked.destroy();
+  }
+});
+
+test("a server that does not speak TLS on the named port: the error says that TLS was tried", async () => {
+  const server = await RedisServer.start();
+  try {
+    const target = parseRedisUrl(server.url.replace("redis://", "rediss://"));
+    await assert.rejects(connectRedis(target, options), { code: "REDIS_UNAVAILABLE", message: /over TLS/ });
+  } finally {
+    await server.destroy();
+  }
+});
+
 test("a server older than 7.0 is REDIS_UNSUPPORTED", async () => {
   const old = createServer((socket) => {
     const info = "# Server\r\nredis_version:6.2.14\r\n";
