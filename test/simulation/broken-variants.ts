@@ -305,7 +305,11 @@ export const brokenVariants: readonly BrokenVariant[] = [
   {
     name: "applying without counting the parts",
     breaks: ["doubled"],
-    options: { windowFaults: () => ({ appliesUncounted: true }), disturbance: 0.05 },
+    options: {
+      windowFaults: () => ({ appliesUncounted: true }),
+      disturbance: 0.01,
+      midwayDisturbance: 0.4,
+    },
   },
   {
     name: "seeding without comparing the token",
@@ -315,7 +319,7 @@ export const brokenVariants: readonly BrokenVariant[] = [
   {
     name: "seeding without counting the chunks",
     breaks: ["doubled"],
-    options: { windowFaults: () => ({ seedsUncounted: true }), disturbance: 0.25 },
+    options: { windowFaults: () => ({ seedsUncounted: true }), midwayDisturbance: 0.2 },
   },
   { name: "one commit entry per table", breaks: ["lost"], options: { breakPorts: committingTableByTable } },
   {

@@ -36,6 +36,8 @@ export interface SimulationOptions {
   readonly windowFaults?: (clock: Clock) => WindowFaults;
   /** How often the window is lost, backed up or rolled back, per step; drawn from the seed where absent. */
   readonly disturbance?: number;
+  /** The same while somebody is in the middle of applying or seeding, where it hurts most. */
+  readonly midwayDisturbance?: number;
   readonly breakPorts?: BreakPorts;
   /** Devices with the SDK run ahead of their oldest unacknowledged message as far as they like. */
   readonly ignoresSpan?: boolean;
@@ -75,6 +77,7 @@ class Simulation {
   /** How many events come at once. */
   readonly #burst: number;
   readonly #disturbance: number;
+  readonly #midwayDisturbance: number;
   /** How often a process comes to believe that it owns other partitions, per step; 0 = each believes all the time that it owns all. */
   readonly #wanderlust: number;
   /** How often partitions are split and merged, per step. */
@@ -111,6 +114,7 @@ class Simulation {
     this.#disturbance = options.disturbance ?? (random.chance(0.7) ? 0.01 : 0.05);
     this.#wanderlust = random.chance(0.4) ? 0 : random.next() * 0.05;
     this.#division = random.chance(0.4) ? 0 : random.next() * 0.02;
+    this.#midwayDisturbance = options.midwayDisturbance ?? rate(0.2);
   }
 
   async live(): Promise<void> {
@@ -129,7 +133,7 @@ class Simulation {
         // What came in a burst is read late.
         if (this.#burst > 1) this.#world.clock.nowMs += random.below(60_000);
       }
-      if (this.#usesServer && random.chance(this.#disturbance)) this.#disturbWindow();
+      if (this.#usesServer) this.#disturbWindow();
       if (random.chance(this.#division)) this.#divide();
       await this.#scheduler.step();
     }
@@ -198,8 +202,13 @@ class Simulation {
 
   #disturbWindow(): void {
     const { window } = this.#world;
-    const dice = this.#random.next();
-    if (dice < 0.3) window.lose();
+    const random = this.#random;
+    const isHit = random.chance(this.#disturbance);
+    const isHitMidway = window.isPartWay && random.chance(this.#midwayDisturbance);
+    if (!isHit && !isHitMidway) return;
+    const dice = random.next();
+    // A window that is gone altogether has no middle.
+    if (isHit && dice < 0.3) window.lose();
     else if (dice < 0.65) window.backUp();
     else window.rollBack();
   }

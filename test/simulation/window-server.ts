@@ -69,6 +69,11 @@ export class WindowServer implements DedupWindow {
     this.#partitions = new Map();
   }
 
+  /** Whether somebody is in the middle of applying a commit, or of seeding. */
+  get isPartWay(): boolean {
+    return [...this.#partitions.values()].some(({ applying, token }) => applying !== null || token !== null);
+  }
+
   /** Remembers the present state for `rollBack`. */
   backUp(): void {
     this.#backup = copyOf(this.#partitions);
