@@ -152,6 +152,17 @@ test("entries that somebody else wrote are passed over, and do not stand in our 
   await stream.close();
 });
 
+test("entries that somebody else writes in the same ms take none of our places", async () => {
+  const { target, stream } = await newTestStream(server.url);
+  const [log] = partitionKeys(target.prefix, stream.streamId, 0);
+  const count = 200;
+  for (let number = 0; number < count; number++)
+    await Promise.all([admin.xadd(log, "*", "their", "data"), stream.append(0, block(number))]);
+  const values = Array.from({ length: count }, (_, number) => number);
+  assert.deepEqual(await readOverGaps(stream), { values, gaps: 0 });
+  await stream.close();
+});
+
 test("after FLUSHALL nothing is stored into thin air, and everybody is told", async () => {
   const losses: BridgeError[] = [];
   const { target, stream } = await newTestStream(server.url, { onLost: (error) => losses.push(error) });

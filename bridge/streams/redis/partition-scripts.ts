@@ -20,9 +20,13 @@ return 1`);
 
 /**
  * Appends blocks: ARGV[3…]. ARGV[1], ARGV[2] = number and ms of the newest entry that the caller was told of: a server that has not
- * got that far was rolled back, and stores nothing. Replies the ids, or why nothing was stored: gone, rolled-back, overtaken, retired ID.
+ * got that far was rolled back, and stores nothing. An entry that others wrote in this ms may have the id that is next: the following ms is
+ * free of it. Replies the ids, or why nothing was stored: gone, rolled-back, overtaken, retired ID.
  */
 export const appendBlocks = redisScript(`
+local function isOvertaken(added)
+  return added and added['err'] and string.find(added['err'], 'equal or smaller', 1, true)
+end
 local state = redis.call('HMGET', KEYS[2], 'lastNumber', 'lastMs', 'appendedBytes', 'retiredFor')
 if state[4] then return 'retired ' .. state[4] end
 if not (state[1] and state[2] and state[3]) then return 'gone' end
@@ -36,9 +40,14 @@ for i = 3, #ARGV do
   local id = string.format('%.0f-%.0f', ms, number + 1)
   local total = string.format('%.0f', bytes + #ARGV[i])
   local added = redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', id, 'a', total, 'b', ARGV[i])
+  if i == 3 and isOvertaken(added) then
+    ms = ms + 1
+    id = string.format('%.0f-%.0f', ms, number + 1)
+    added = redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', id, 'a', total, 'b', ARGV[i])
+  end
   if not added or added['err'] then
     if #ids > 0 then break end
-    if added and string.find(added['err'], 'equal or smaller', 1, true) then return 'overtaken' end
+    if isOvertaken(added) then return 'overtaken' end
     return added or 'gone'
   end
   number = number + 1
