@@ -67,7 +67,7 @@ export function partitionStatus(
   const isBehind = behindMs ? true : !cursor.isCaughtUp && highest !== null && highest !== position;
   return {
     partition,
-    state: halt === null ? "running" : halt.retryAtMs === null ? "stopped" : "waiting",
+    state: halt === null ? "running" : halt.code === "TOPIC_UNKNOWN" ? "waiting" : "stopped",
     halt: halt && { code: halt.code, message: halt.message, resume: halt.resume },
     position,
     committed,

@@ -2,8 +2,9 @@ import type { ProducerMark } from "../storage/commit-log.ts";
 import type { Position } from "../streams/stream-log.ts";
 
 /**
- * Why a partition is not read. STREAM_GAP, BLOCK_CORRUPT, BLOCK_FOREIGN: until an operator accepts the loss. BLOCK_VERSION: until the
- * consumer is upgraded. BLOCK_POISON: until either. TOPIC_UNKNOWN: until the topic catalog knows the version; tried again by itself.
+ * Why a partition is not read. STREAM_GAP, BLOCK_CORRUPT, BLOCK_FOREIGN: until an operator accepts the loss; a STREAM_GAP with nothing
+ * behind it is tried again by itself where the stream says that this may change. BLOCK_VERSION: until the consumer is upgraded.
+ * BLOCK_POISON: until either. TOPIC_UNKNOWN: until the topic catalog knows the version; tried again by itself.
  */
 export const haltCodes = [
   "STREAM_GAP",

@@ -10,6 +10,8 @@ import { type RefusedBlock, takeBlocks } from "./take-blocks.ts";
 
 /** How often an unknown topic version is looked for. */
 const TOPIC_RETRY_MS = 1000;
+/** How often a partition is looked at again that ends before its committed position, where the stream says that this may change. */
+const ENDED_RETRY_MS = 5000;
 
 /** `idle`: nothing to read; `progress`: the open batch holds more; `superseded`: recover before anything else. */
 export type ReadOutcome = "idle" | "progress" | "superseded";
@@ -23,7 +25,10 @@ export async function readPartition(
   const entries = await readEntries(context, cursor, limits.maxEntries);
   if ("code" in entries) return halt(context, cursor, entries);
   cursor.isCaughtUp = entries.length === 0;
-  if (cursor.isCaughtUp) return "idle";
+  if (cursor.isCaughtUp) {
+    cursor.halt = null;
+    return "idle";
+  }
   const from = cursor.position;
   const taken = takeBlocks(context, cursor, entries);
   if (taken.messages.length > 0) {
@@ -50,7 +55,9 @@ async function readEntries(
   const first = await readOrGap(context, cursor, { maxBytes, maxEntries: 1 });
   if (Array.isArray(first)) return first;
   const message = `the stream has lost blocks of partition ${partition} after ${position || "its start"}`;
-  return { code: "STREAM_GAP", message, position, resumeAfter: await resumePosition(context, cursor, first) };
+  const resumeAfter = await resumePosition(context, cursor, first);
+  const retry = first.retryable ? { retryInMs: ENDED_RETRY_MS } : {};
+  return { code: "STREAM_GAP", message, position, resumeAfter, ...retry };
 }
 
 async function readOrGap(
@@ -89,10 +96,11 @@ async function halt(
   if (code === "TOPIC_UNKNOWN") await context.topics.refresh();
   // To an owner that slept while another one committed and trimmed, the stream seems to have lost blocks.
   else if (await isSuperseded(context, cursor)) return "superseded";
-  const wasHalted = cursor.halt?.code === code;
   const survey = resumeAfter === null ? null : await surveyGap(context.stream, cursor, resumeAfter);
-  const retryAtMs = code === "TOPIC_UNKNOWN" ? context.now() + TOPIC_RETRY_MS : null;
+  const retryInMs = code === "TOPIC_UNKNOWN" ? TOPIC_RETRY_MS : refused.retryInMs;
+  const retryAtMs = retryInMs === undefined ? null : context.now() + retryInMs;
   const resume = resumeOf(cursor, refused);
+  const wasHalted = cursor.halt?.code === code && cursor.halt.resume === resume;
   cursor.halt = { code, message, position, resume, survey, retryAtMs } satisfies PartitionHalt;
   if (wasHalted) return "idle";
   const fields = { code, partition: cursor.partition, position, unaccounted: survey?.unaccounted, resume };

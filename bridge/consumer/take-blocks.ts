@@ -19,6 +19,8 @@ export interface RefusedBlock {
   readonly position: Position;
   /** Where an operator may let reading go on; null where nothing can be accepted. */
   readonly resumeAfter: Position | null;
+  /** When it may be read after all; absent where only an operator or a new version can change that. */
+  readonly retryInMs?: number;
 }
 
 export interface TakenBlocks {

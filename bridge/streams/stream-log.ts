@@ -48,7 +48,8 @@ export interface FixedPartitionState extends PartitionState {
  * - `read` resolves with entries strictly after `after`, in order, without holes; [] where there is none yet, or none fetched yet.
  *   The last one of a partition that takes no more is followed by an entry with `isEnd`.
  *   Where entries after `after` were trimmed or lost it rejects with STREAM_GAP and never skips; its `details.resumeAfter` is the
- *   position after which reading works again, should an operator accept the loss (absent where nothing is left to read).
+ *   position after which reading works again, should an operator accept the loss (absent where nothing is left to read). It is
+ *   retryable where the stream may still show `after` again, or something behind it, and can't take other entries for those.
  * - `trim` removes all entries up to and including a position; idempotent; unknown lower positions are no fault.
  * - All methods may run in parallel. After `close` all of them reject with STREAM_CLOSED.
  */

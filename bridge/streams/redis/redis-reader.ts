@@ -15,6 +15,8 @@ import {
 
 /** One call never asks for more: a server does nothing else meanwhile. */
 const callEntriesMax = 1024;
+const olderCopy =
+  "the stream never got that far, or lost it again: the server was restored from an older copy";
 const surveyLimits = { maxBytes: 1024 * 1024, maxEntries: 64 } as const;
 
 interface State {
@@ -58,7 +60,10 @@ export class RedisReader {
     if (run.length > 0 && from.number >= state.trimmed.number) return run;
     const why = faultBehind(from, state);
     if (why === null) return [];
-    throw gap(partition, after, why, await this.#resumeAfter(partition, from, state));
+    const resumeAfter = await this.#resumeAfter(partition, from, state);
+    throw gap(partition, after, why, resumeAfter, {
+      retryable: resumeAfter === undefined && why === olderCopy,
+    });
   }
 
   async trim(partition: number, upTo: Position): Promise<void> {
@@ -150,7 +155,7 @@ function faultBehind(from: EntryId, { last, trimmed, retiredFor }: State): strin
   if (from.number === last.number && from.ms === last.ms) {
     return retiredFor === null ? null : `the stream was closed when ${retiredFor} was started`;
   }
-  return "the stream never got that far, or lost it again: the server was restored from an older copy";
+  return olderCopy;
 }
 
 function decodeState(fields: readonly (Buffer | null)[]): State | null {
@@ -178,10 +183,11 @@ function gap(
   after: Position,
   why: string,
   resumeAfter: Position | undefined,
+  { retryable = false } = {},
 ): BridgeError {
   const text = `partition ${partition} cannot be read after "${after}": ${why}. Acknowledged messages may be missing`;
   return new BridgeError("STREAM_GAP", text, {
-    retryable: false,
+    retryable,
     details: { partition, after, ...(resumeAfter === undefined ? {} : { resumeAfter }) },
   });
 }

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { crc32 } from "node:zlib";
 import { Registry } from "prom-client";
 import type { Consumer } from "../../../bridge/consumer/consumer.ts";
+import { BridgeError } from "../../../bridge/errors.ts";
 import type { StreamLog } from "../../../bridge/streams/stream-log.ts";
 import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
 import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
@@ -97,6 +98,33 @@ describe("a lost block", () => {
     const [partition] = consumer.status().partitions;
     assert.equal(partition?.halt?.code, "STREAM_GAP");
     assert.match(partition?.halt?.resume ?? "", /tidegate stream new/);
+  });
+
+  test("at the end of a stream that says that it may change is looked at again: each new advice is told once", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")]);
+    await harness.drain();
+    const details: Record<string, string>[] = [{}, {}, { resumeAfter: "5" }];
+    let reads = 0;
+    harness.stream.faults.beforeRead = () => {
+      const fault = details[Math.floor(reads++ / 2)];
+      if (fault) throw new BridgeError("STREAM_GAP", "rolled back", { retryable: true, details: fault });
+    };
+    const advices = new Set<string>();
+    const consumer = await running(harness, (each) => {
+      const { state, halt } = each.status().partitions[0] ?? {};
+      if (halt) advices.add(`${state}: ${halt.resume.split(";")[0]}`);
+      return advices.size > 0 && !halt;
+    });
+    assert.deepEqual(
+      [...advices],
+      ["stopped: restore the stream from a copy", "stopped: tidegate stream accept-gap 0"],
+    );
+    assert.equal(harness.log.filter(({ event }) => event === "consumer.partition.halted").length, 2);
+    assert.equal(consumer.status().partitions[0]?.unaccounted, 0, "it was restored");
+    harness.append([json("b")]);
+    await harness.drain();
+    assert.deepEqual(harness.ids(), ["a", "b"]);
   });
 
   test("that was never acknowledged is no gap", async () => {
