@@ -244,6 +244,44 @@ describe("a registry that gateways share", () => {
     await soon("the replacement is noticed", () => doubts === 2);
     client.disconnect();
   });
+
+  test("a log with a hole or without its front, and another registry with the same numbers, put every identity in doubt", async () => {
+    const client = server.client();
+    const revoked = (number: number) => [`${number}-0`, "revoked", `d${number}`] as const;
+    const doubtful = {
+      hole: (facts: string, changes: string, known: number) =>
+        client
+          .multi()
+          .hincrby(facts, "changes", 3)
+          .xadd(changes, ...revoked(known + 1))
+          .xadd(changes, ...revoked(known + 3)),
+      front: (facts: string, changes: string, known: number) =>
+        client
+          .multi()
+          .hincrby(facts, "changes", 2)
+          .xadd(changes, ...revoked(known + 2)),
+      epoch: (facts: string) => client.multi().hset(facts, "epoch", "f".repeat(16)),
+    };
+    try {
+      for (const [what, change] of Object.entries(doubtful)) {
+        const prefix = newPrefix();
+        const [ours, theirs] = [await openShared(prefix), await openReader(prefix)];
+        const heard: string[] = [];
+        theirs.listen({
+          deviceRevoked: (name) => heard.push(name),
+          identitiesInDoubt: () => heard.push("doubt"),
+        });
+        await addDevice(ours, "d1");
+        await ours.removeDevice("d1");
+        await soon("the removal is told", () => heard.length === 1);
+        await change(`${prefix}:{registry}:facts`, `${prefix}:{registry}:changes`, 1).exec();
+        await soon(`the ${what} is noticed`, () => heard.length === 2);
+        assert.deepEqual(heard, ["d1", "doubt"]);
+      }
+    } finally {
+      client.disconnect();
+    }
+  });
 });
 
 describe("a registry whose Redis is away", () => {
