@@ -27,8 +27,14 @@ export function commandFlags({ configFile, data, streamUrl, lakeUrl }: SharedSet
 /** Other folders name commands without flags: they know neither data folder nor URLs. */
 export function completeCommands(text: string, flags: ReturnType<typeof commandFlags>): string {
   return text
-    .replaceAll(/tidegate stream new(?! --)/g, `tidegate stream new${flags.working}`)
-    .replaceAll(/tidegate stream accept-gap (\d+)\b(?! --)/g, `tidegate stream accept-gap $1${flags.asking}`);
+    .replaceAll(
+      /tidegate stream new( --create)?(?! --)/g,
+      (_, create = "") => `tidegate stream new${flags.working}${create}`,
+    )
+    .replaceAll(
+      /tidegate stream accept-gap (\d+)\b(?! --)/g,
+      (_, partition) => `tidegate stream accept-gap ${partition}${flags.asking}`,
+    );
 }
 
 /** For a POSIX shell. */

@@ -89,8 +89,12 @@ export function reasonsNotAcknowledging(
 }
 
 /** The same for a gateway that only files. */
-export function reasonsNotFiling(consumer: Pick<ConsumerProcessStatus, "redis"> | null): string[] {
+export function reasonsNotFiling(
+  consumer: Pick<ConsumerProcessStatus, "redis" | "kinesis"> | null,
+): string[] {
   if (!consumer) return ["consumer: it does not answer"];
+  const held = consumer.kinesis?.held;
+  if (held) return [`consumer: nothing is read: ${held.code}: ${held.message}`];
   return consumer.redis?.isConnected === false ? ["consumer: Redis does not answer"] : [];
 }
 

@@ -118,29 +118,30 @@ test("a stream that is missing is refused with what creates it", async () => {
   assert.deepEqual([wrong.code, errorOf(wrong).code], [2, "CONFIG_INVALID"]);
 });
 
-test("a stream that was deleted and created again stops the gateway, which names the command that goes on", async () => {
+test("a stream that was deleted, or deleted and created again, stops the gateway, which names the command that goes on", async () => {
   const { url, admin } = newStream();
   const gateways = await SharedGateways.start(1, ["--stream", url, "--create"], { environment });
+  const StreamName = new URL(url).pathname.slice(1);
+  const remove = () => admin.client.send(new DeleteStreamCommand({ StreamName }));
   try {
     await assertExact(gateways, gateways.fleet({ rate: 200, durationS: 1 }), 200);
-    const StreamName = new URL(url).pathname.slice(1);
-    await admin.client.send(new DeleteStreamCommand({ StreamName }));
+    await remove();
     await gateways.mendCommand();
     await gateways.stop();
     const started = gateways.startAgain().catch(() => {});
-    assert.match(
-      await gateways.mendCommand(),
-      /tidegate stream new/,
-      "gone is not missing where the lake knows it",
-    );
-    await gateways.stop();
+    const creates = await gateways.mendCommand();
+    assert.match(creates, /tidegate stream new .*--create/, "gone is not missing where the lake knows it");
+    await gateways.follow(creates);
     await started;
+    await assertExact(gateways, gateways.fleet({ rate: 200, durationS: 2 }), 400);
+    await delay(1200);
+    await remove();
     await delay(1200);
     await admin.create(2);
-    void gateways.startAgain().catch(() => {});
-    await gateways.follow(await gateways.mendCommand());
-    const fleet = gateways.fleet({ rate: 200, durationS: 2 });
-    await assertExact(gateways, fleet, 400);
+    const continues = await gateways.mendCommand();
+    assert.doesNotMatch(continues, /--create/, "it is there");
+    await gateways.follow(continues);
+    await assertExact(gateways, gateways.fleet({ rate: 200, durationS: 1 }), 200);
     assert.match(await gateways.statusText(0), /Given up at .* unknown|Given up at .*nobody knows/i);
   } finally {
     await gateways.destroy();

@@ -103,7 +103,7 @@ function missing({ streamName, region }: KinesisTarget): Meaning {
 
 function reasonOf(name: string, message: string, { endpoint }: KinesisTarget): string {
   if (name === "SyntaxError")
-    return `the answer is not one of Kinesis: something else answers at ${endpoint ?? "its address"}`;
+    return `the answer is not one of Kinesis: something else answers at ${endpoint ?? "its address"}. Correct the endpoint in the URL, or what answers in Kinesis' place: a proxy, a sign-in page`;
   const isPlain = name === "Error" || name === "TimeoutError" || message.startsWith(name);
   const sentence = message.replace(/\.$/, "");
   return isPlain ? sentence || name : `${name}: ${sentence}`;

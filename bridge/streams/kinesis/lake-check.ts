@@ -1,11 +1,11 @@
 import type { LakeState } from "../../storage/commit-log.ts";
 import { checkStreamOfLake, type KnownStream } from "../lake-check.ts";
+import { newStreamCommand } from "./new-stream-command.ts";
 
 const check = {
   place: "the stream in Kinesis",
   // Whatever stream it was: what is in there and not filed yet would be forgotten.
   isRival: () => true,
-  mend: "Name the lake's own stream in the URL; take an embedded one along with `tidegate migrate`; or, where the old one was deleted, give up what is missing and continue in this one with `tidegate stream new`",
 } as const;
 
 /**
@@ -15,5 +15,7 @@ const check = {
  * @throws BridgeError STREAM_GAP
  */
 export function checkKinesisStreamAgainstLake(stream: KnownStream | null, lake: LakeState): void {
-  checkStreamOfLake(stream, lake, check);
+  const command = stream ? newStreamCommand.there : newStreamCommand.missing;
+  const mend = `Name the lake's own stream in the URL; take an embedded one along with \`tidegate migrate\`; or, where the old one was deleted, give up what is missing and continue in this one with \`${command}\``;
+  checkStreamOfLake(stream, lake, { ...check, mend });
 }

@@ -5,6 +5,7 @@ import { type PartitionMap, rangePartitions } from "../partition-map.ts";
 import type { KinesisConfig } from "./kinesis-config.ts";
 import type { KinesisConnection } from "./kinesis-connection.ts";
 import { isPassing } from "./kinesis-error.ts";
+import { newStreamCommand } from "./new-stream-command.ts";
 import { type Shard, shardsOf } from "./shard.ts";
 import { descriptionOf, faultOf, type StreamDescription, warningsOf } from "./stream-description.ts";
 
@@ -32,6 +33,8 @@ export class StreamWatch {
   #description!: StreamDescription;
   #hold: BridgeError | null = null;
   #warned = "";
+  /** Why the stream can't be looked at, where that does not pass by itself. */
+  #lookFailure: string | null = null;
   #looking: Promise<void> | undefined;
   #next: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -79,6 +82,12 @@ export class StreamWatch {
   }
 
   warnings(): string[] {
+    const unseen =
+      this.#lookFailure === null ? [] : [`changes of the stream go unnoticed: ${this.#lookFailure}`];
+    return [...this.#settingsWarnings(), ...unseen];
+  }
+
+  #settingsWarnings(): string[] {
     const { config, connection } = this.#options;
     return warningsOf(this.#description, connection.target, config.retentionMinHours);
   }
@@ -134,11 +143,14 @@ export class StreamWatch {
       this.#note(description);
       if (description.status !== "CREATING" && !this.#hold)
         this.#adopt(shardsOf(await connection.listShards()));
+      this.#lookFailure = null;
     } catch (error) {
       if (error instanceof BridgeError && error.code === "STREAM_MISSING" && this.#description)
-        return this.#setHold(this.#gone("it is gone: it was deleted"));
-      if (this.#description && !(error instanceof BridgeError && error.code === "STREAM_CLOSED"))
+        return this.#setHold(this.#gone("it is gone: it was deleted", newStreamCommand.missing));
+      if (this.#description && !(error instanceof BridgeError && error.code === "STREAM_CLOSED")) {
+        if (error instanceof BridgeError && !isPassing(error)) this.#lookFailure = error.message;
         logger.warn({ event: "stream.kinesis.refresh.failed", err: error }, "the stream can't be looked at");
+      }
       throw error;
     }
   }
@@ -146,20 +158,21 @@ export class StreamWatch {
   #note(description: StreamDescription): void {
     const { connection, logger } = this.#options;
     if (this.#description && description.streamId !== this.#description.streamId) {
-      this.#setHold(this.#gone("it was deleted, and another one of its name was created"));
+      const why = "it was deleted, and another one of its name was created";
+      this.#setHold(this.#gone(why, newStreamCommand.there));
       return;
     }
     this.#description = description;
     this.#setHold(faultOf(description, connection.target));
-    const warnings = this.warnings();
+    const warnings = this.#settingsWarnings();
     if (warnings.join() === this.#warned) return;
     this.#warned = warnings.join();
     for (const warning of warnings) logger.warn({ event: "stream.kinesis.fault" }, warning);
   }
 
-  #gone(why: string): BridgeError {
+  #gone(why: string, command: string): BridgeError {
     const { streamName, region } = this.#options.connection.target;
-    const text = `the stream ${streamName} in ${region} is not what it was: ${why}. Acknowledged messages that were not filed are lost with it. Give them up with \`tidegate stream new\`, then start the gateways again`;
+    const text = `the stream ${streamName} in ${region} is not what it was: ${why}. Acknowledged messages that were not filed are lost with it. Give them up with \`${command}\`, then start the gateways again`;
     return new BridgeError("STREAM_GAP", text, { retryable: false });
   }
 

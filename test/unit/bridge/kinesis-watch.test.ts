@@ -119,10 +119,11 @@ test("a stream that is gone or another one holds everything, one that is there a
   answers.failure = new BridgeError("STREAM_MISSING", "there is none", { retryable: false });
   await watch.refresh();
   assert.equal(watch.hold()?.code, "STREAM_GAP");
+  assert.match(watch.hold()?.message ?? "", /with `tidegate stream new --create`/);
   answers.failure = null;
   answers.summary = { StreamCreationTimestamp: new Date(1_795_000_001_000) };
   await watch.refresh();
-  assert.match(watch.hold()?.message ?? "", /another one of its name/);
+  assert.match(watch.hold()?.message ?? "", /another one of its name.*with `tidegate stream new`/);
   answers.summary = {};
   await watch.refresh();
   assert.equal(watch.hold(), null);
@@ -139,5 +140,20 @@ test("a call that fails while it runs changes nothing, and is told to whoever as
   answers.failure = new BridgeError("KINESIS_THROTTLED", "slow down", { retryable: true });
   await assert.rejects(watch.refresh(), { code: "KINESIS_THROTTLED" });
   assert.deepEqual([open(watch), watch.hold()], [[0], null]);
+  watch.stop();
+});
+
+test("a look that is refused warns until one succeeds, one that fails in passing does not", async () => {
+  const { watch, answers } = watchOf();
+  await watch.start();
+  answers.failure = new BridgeError("KINESIS_UNAVAILABLE", "it is away", { retryable: true });
+  await assert.rejects(watch.refresh());
+  assert.deepEqual(watch.warnings(), []);
+  answers.failure = new BridgeError("KINESIS_DENIED", "ListShards is denied", { retryable: true });
+  await assert.rejects(watch.refresh(), { code: "KINESIS_DENIED" });
+  assert.deepEqual(watch.warnings(), ["changes of the stream go unnoticed: ListShards is denied"]);
+  answers.failure = null;
+  await watch.refresh();
+  assert.deepEqual(watch.warnings(), []);
   watch.stop();
 });

@@ -20,6 +20,16 @@ test("commands in texts are given the flags with which they mean this gateway, r
   assert.equal(completeCommands(complete, flags), complete);
 });
 
+test("a stream that is missing is created by the command that is shown, and a path may hold any character", () => {
+  const flags = commandFlags({ ...here, data: "/srv/$&", streamUrl: "kinesis://eu-central-1/fleet" });
+  const complete = completeCommands("Run `tidegate stream new --create`.", flags);
+  assert.equal(
+    complete,
+    "Run `tidegate stream new --data '/srv/$&' --stream kinesis://eu-central-1/fleet --create`.",
+  );
+  assert.equal(completeCommands(complete, flags), complete);
+});
+
 test("what the configuration file says is left to the file", () => {
   const flags = commandFlags({ ...here, configFile: "/etc/tidegate.toml", data: "/data" });
   assert.equal(flags.working, " --data /data --config /etc/tidegate.toml");

@@ -44,11 +44,16 @@ test("Redis that holds, is away or full, and a registry that can't be asked, are
   ]);
 });
 
-test("a gateway that only files is not ready while its Redis is away", () => {
+test("a gateway that only files is not ready while its Redis is away, or Kinesis can't be read", () => {
   type Consumer = NonNullable<Parameters<typeof reasonsNotFiling>[0]>;
-  const consumer = (isConnected: boolean) => ({ redis: { isConnected } }) as unknown as Consumer;
+  const consumer = (isConnected: boolean) =>
+    ({ redis: { isConnected }, kinesis: null }) as unknown as Consumer;
+  const kinesis = { held: { code: "STREAM_GAP", message: "it is gone" } } as unknown as Consumer["kinesis"];
+  assert.deepEqual(reasonsNotFiling({ redis: null, kinesis }), [
+    "consumer: nothing is read: STREAM_GAP: it is gone",
+  ]);
   assert.deepEqual(reasonsNotFiling(consumer(true)), []);
   assert.deepEqual(reasonsNotFiling(consumer(false)), ["consumer: Redis does not answer"]);
-  assert.deepEqual(reasonsNotFiling({ redis: null }), []);
+  assert.deepEqual(reasonsNotFiling({ redis: null, kinesis: null }), []);
   assert.deepEqual(reasonsNotFiling(null), ["consumer: it does not answer"]);
 });
