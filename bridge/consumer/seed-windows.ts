@@ -97,7 +97,6 @@ class WindowSeed {
   async end(): Promise<boolean> {
     const { window, metrics, logger, now } = this.#context;
     const { partition, committed: applied, streamTimeMs } = this.#cursor;
-    if (this.#isLost) return false;
     const end = { chunks: this.#chunks, applied, streamTimeMs };
     if (!(await window.endSeed(partition, this.#token, end))) return false;
     metrics.windowRestored("seeded");

@@ -73,8 +73,11 @@ export interface TestLake {
   readonly batch: BatchWriter;
   /** Another publisher, as another process would have it. */
   openPublisher(options?: Partial<TablePublisherOptions>): TablePublisher;
-  /** Writes the rows as one batch and commits it; publishes it too unless told otherwise. Moves partitions 0 and 1 of `stream-1`. */
-  commit(rows: readonly TestRow[], options?: { publish?: boolean; streamTimeMs?: number }): Promise<number>;
+  /** Writes the rows as one batch and commits it; publishes it too unless told otherwise. Moves partitions 0 and 1 of `stream-1`, or those named. */
+  commit(
+    rows: readonly TestRow[],
+    options?: { publish?: boolean; streamTimeMs?: number; moved?: readonly number[] },
+  ): Promise<number>;
   /** Commits a copy of the file that `commit` wrote last for the topic: much cheaper than writing one. */
   commitCopy(): Promise<number>;
   /** Commits files that `batch.write` returned, and publishes nothing. */
@@ -110,11 +113,15 @@ export async function openTestLake(
     });
   const publisher = openPublisher();
   let template: { tables: Record<string, TableAdds>; key: string } | undefined;
-  const append = async (tables: Record<string, TableAdds>, streamTimeMs: number): Promise<number> => {
+  const append = async (
+    tables: Record<string, TableAdds>,
+    streamTimeMs: number,
+    moved: readonly number[] = [0, 1],
+  ): Promise<number> => {
     const state = await commitLog.load();
     const number = state.number + 1;
     const moves = Object.fromEntries(
-      [0, 1].map((partition) => {
+      moved.map((partition) => {
         const key = partitionKey("stream-1", partition);
         return [key, moveTo(number, state.moves.get(key)?.to ?? "", streamTimeMs)];
       }),
@@ -140,7 +147,7 @@ export async function openTestLake(
       const streamTimeMs = options.streamTimeMs ?? Math.max(0, ...rows.map(({ row }) => row.ingestTimeMs));
       const key = Object.keys(tables).find((topicId) => topicId !== QUARANTINE);
       if (key) template = { tables, key };
-      const number = await append(tables, streamTimeMs);
+      const number = await append(tables, streamTimeMs, options.moved);
       if (options.publish ?? true) await publisher.publishPending();
       return number;
     },

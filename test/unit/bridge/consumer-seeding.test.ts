@@ -37,6 +37,12 @@ test("lost windows of many partitions are made again from one reading of each fi
       },
     );
   await harness.drain();
+  const seeded = harness.log.filter(({ event }) => event === "consumer.window.seeded").slice(partitionCount);
+  assert.deepEqual(
+    seeded.map(({ partition, ids }) => [partition, ids]),
+    Array.from({ length: partitionCount }, (_, partition) => [partition, 3]),
+    "none is given what belongs to another",
+  );
   assert.equal(reads.size, 3);
   assert.deepEqual([...reads.values()], [1, 1, 1]);
   for (let partition = 0; partition < partitionCount; partition++)

@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { createSeedSource } from "../../../bridge/storage/lake-seed-source.ts";
+import type { SeedPart } from "../../../bridge/storage/seed-source.ts";
 import {
   makeRow,
   makeTopic,
@@ -82,6 +83,20 @@ function quarantined(number: number, reason: string, topicId = "topic-1"): TestR
   return { row: makeRow(number), facts: { reason, detail: "d", topicId, topicVersion: 1 } };
 }
 
+/** [index of the part, number of the row] of every row, sorted. */
+async function numbersOf(lake: TestLake, parts: readonly SeedPart[]): Promise<number[][]> {
+  const found: number[][] = [];
+  for await (const rows of createSeedSource(lake).rows({ parts, upToCommit: 1e9 }))
+    for (let row = 0; row < rows.length; row++)
+      found.push([
+        rows.parts[row] as number,
+        ((rows.ingestTimesMs[row] ?? 0) - makeRow(0).ingestTimeMs) / 10,
+      ]);
+  return found.sort(
+    ([part = 0, number = 0], [otherPart = 0, other = 0]) => part - otherPart || number - other,
+  );
+}
+
 test("all rows with an id come back, from topics and quarantine, published or not, each partition its own", () =>
   withLake(async (lake) => {
     const one: TestRow[] = Array.from({ length: 5000 }, (_, number) => ({ row: makeRow(number) }));
@@ -133,26 +148,48 @@ test("only rows since the asked time, and files before it are not even opened", 
     await assert.rejects(seed(lake), { code: "PARQUET_FAILED" });
   }));
 
+/** Fills the commit log until it forgets all that is in it now. */
+async function pruneLog(lake: TestLake): Promise<void> {
+  for (let commit = 0; commit < 205; commit++) {
+    const { number } = await lake.commitLog.load();
+    const entry = {
+      format: 1,
+      number: number + 1,
+      commitId: `c${number}`,
+      committedAtMs: 1,
+      moves: {},
+      tables: {},
+    } as const;
+    await lake.commitLog.append(entry);
+  }
+  const { number } = await lake.commitLog.load();
+  assert.ok((await lake.commitLog.maintain({ publishedUpTo: number, retainMs: -1 })).pruned > 0);
+  assert.equal(await lake.commitLog.entry(1), null);
+}
+
 test("where the commit log has been pruned, the tables still give every id", () =>
   withLake(async (lake) => {
     const early: TestRow[] = [{ row: makeRow(0) }, { row: makeRow(2) }, quarantined(4, "id-reused")];
     await lake.commit(early);
-    for (let commit = 0; commit < 205; commit++) {
-      const { number } = await lake.commitLog.load();
-      const entry = {
-        format: 1,
-        number: number + 1,
-        commitId: `c${number}`,
-        committedAtMs: 1,
-        moves: {},
-        tables: {},
-      } as const;
-      await lake.commitLog.append(entry);
-    }
-    assert.ok((await lake.commitLog.maintain({ publishedUpTo: 206, retainMs: -1 })).pruned > 0);
-    assert.equal(await lake.commitLog.entry(1), null);
+    await pruneLog(lake);
     assert.deepEqual(await seed(lake), expected(early));
     assert.deepEqual(await seed(lake, { sinceMs: startMs + 10_000 }), []);
+  }));
+
+test("where it has been pruned, each partition's ids since its own time come from the tables", () =>
+  withLake(async (lake) => {
+    await lake.commit([{ row: makeRow(0) }, { row: makeRow(1) }]);
+    await lake.commit([{ row: makeRow(2000) }, { row: makeRow(2001) }]);
+    await pruneLog(lake);
+    const parts = [
+      { streamId: "stream-1", partition: 0, sinceMs: 0 },
+      { streamId: "stream-1", partition: 1, sinceMs: makeRow(1000).ingestTimeMs },
+    ];
+    assert.deepEqual(await numbersOf(lake, parts), [
+      [0, 0],
+      [0, 2000],
+      [1, 2001],
+    ]);
   }));
 
 test("reading can be given up half way", () =>
@@ -222,5 +259,33 @@ test("many partitions are read at once: each row says whose it is, since that pa
     assert.deepEqual(
       found.sort(),
       expectedRows.map(([part, number]) => `${part} ${numberOf(number)}`).sort(),
+    );
+  }));
+
+test("partitions that share some commits and not others are followed through each entry once", () =>
+  withLake(async (lake) => {
+    for (const numbers of [[0, 1], [2], [3], [4, 5]])
+      await lake.commit(
+        numbers.map((number): TestRow => ({ row: makeRow(number) })),
+        { moved: [...new Set(numbers.map((number) => number % 2))] },
+      );
+    const reads = new Map<number, number>();
+    const entry = lake.commitLog.entry.bind(lake.commitLog);
+    lake.commitLog.entry = (number) => {
+      reads.set(number, (reads.get(number) ?? 0) + 1);
+      return entry(number);
+    };
+    const parts = [0, 1].map((partition) => ({ streamId: "stream-1", partition, sinceMs: 0 }));
+    assert.deepEqual(await numbersOf(lake, parts), [
+      [0, 0],
+      [0, 2],
+      [0, 4],
+      [1, 1],
+      [1, 3],
+      [1, 5],
+    ]);
+    assert.deepEqual(
+      [1, 2, 3, 4].map((number) => reads.get(number)),
+      [1, 1, 1, 1],
     );
   }));
