@@ -2,7 +2,8 @@
  * Device → committed file: 10,000 devices at a sustained rate, then the audit. CPU is that of each kind of process as the system counts
  * it; memory is sampled each second and its slope taken over the second half of the run, when the dedupe window has reached its span.
  * Environment: RATE (messages per second, default 20000), DURATION (seconds, default 60), STREAM (embedded or redis, default embedded),
- * GATEWAYS (1 or more on redis, default 1).
+ * GATEWAYS (1 or more on redis, default 1), OUTAGE (seconds for which the stream's server is dead, from 40 s after the start; on redis,
+ * default 0).
  */
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -14,6 +15,10 @@ const rate = Number(process.env["RATE"] ?? 20_000);
 const durationS = Number(process.env["DURATION"] ?? 60);
 const stream = process.env["STREAM"] === "redis" ? "redis" : "embedded";
 const gateways = Number(process.env["GATEWAYS"] ?? 1);
+const outageS = Number(process.env["OUTAGE"] ?? 0);
+const outageAfterS = 40;
+/** What an outage has held up comes when it is over. */
+const patienceS = 120 + outageS;
 const dedupeWindowS = Math.max(1, Math.floor(durationS / 4));
 
 const system = await BenchSystem.start({ stream, gateways });
@@ -37,17 +42,28 @@ const fleet = {
   duration: durationS,
   "payload-bytes": 100,
   qos: 1,
+  drain: patienceS,
 };
 const flags = Object.entries(fleet).flatMap(([name, value]) => [`--${name}`, String(value)]);
 flags.push("--topic", topic.filter, "--ledger", ledger, "--mqtt", system.mqttUrls, "--json");
 const before = system.cpuSeconds();
 let isOver = false;
 const sampling = sample(Date.now(), () => isOver);
-const simulate = await runCli(["simulate", ...flags]);
+const outage = outageS > 0 ? delay(outageAfterS * 1_000).then(() => system.loseStreamServer(outageS)) : null;
+const [simulate] = await Promise.all([runCli(["simulate", ...flags]), outage]);
 isOver = true;
 await sampling;
 const lake = `file:${system.lakeFolder}`;
-const audit = await runCli(["audit", "--ledger", ledger, "--lake", lake, "--wait", "120", "--json"]);
+const audit = await runCli([
+  "audit",
+  "--ledger",
+  ledger,
+  "--lake",
+  lake,
+  "--wait",
+  String(patienceS),
+  "--json",
+]);
 const after = system.cpuSeconds();
 const fleetReport = simulate.json as Record<string, number>;
 const auditReport = audit.json as Record<string, number>;
@@ -92,6 +108,7 @@ const result = {
   offeredPerSecond: rate,
   achievedPerSecond: fleetReport["achievedRate"],
   durationS,
+  ...(outageS > 0 && { outageS }),
   dedupeWindowS,
   acked,
   ackMs: fleetReport["ackMs"],
@@ -102,6 +119,9 @@ const result = {
   },
   parquetBytesPerRow: Number((parquetBytes(system.lakeFolder) / (auditReport["stored"] ?? 1)).toFixed(1)),
   residentMiB: byPart((part) => Math.round((samples.at(-1)?.resident[part] ?? 0) / 2 ** 20)),
+  residentMiBMax: byPart((part) =>
+    Math.round(Math.max(...samples.map(({ resident }) => resident[part] ?? 0)) / 2 ** 20),
+  ),
   /** One row a minute: does it rise for ever, or settle? */
   residentMiBByMinute: byPart((part) =>
     byMinute(samples.map(({ atS, resident }) => ({ atS, value: resident[part] ?? 0 }))),

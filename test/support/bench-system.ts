@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { GatewayProcess } from "./gateway-process.ts";
 import { cpuSeconds, residentBytes } from "./process-usage.ts";
 import { RedisServer } from "./redis-server.ts";
@@ -46,7 +47,7 @@ export class BenchSystem {
     return this.gateways.map(({ mqttUrl }) => mqttUrl).join(",");
   }
 
-  /** CPU seconds used so far, of all processes of a kind together. */
+  /** CPU seconds used so far, of all processes of a kind together; of a server since it was started last. */
   cpuSeconds(): ByPart {
     return this.#sums(cpuSeconds);
   }
@@ -67,6 +68,15 @@ export class BenchSystem {
     return bytes;
   }
 
+  /** The stream's server is killed, stays away so long, and comes back on its folder. */
+  async loseStreamServer(seconds: number): Promise<void> {
+    const server = this.#servers.streamServer;
+    if (!server) throw new RangeError("only a stream on Redis has a server");
+    await server.kill();
+    await delay(seconds * 1_000);
+    await server.start();
+  }
+
   async destroy(): Promise<void> {
     for (const gateway of [...this.gateways].reverse()) await gateway.destroy();
     for (const server of Object.values(this.#servers)) await server.destroy();
@@ -77,7 +87,9 @@ export class BenchSystem {
       const pids = this.gateways.map((gateway) => gateway.childPid(role) as number);
       return [role, pids.reduce((sum, pid) => sum + measure(pid), 0)] as const;
     });
-    const ofServers = Object.entries(this.#servers).map(([part, { pid }]) => [part, measure(pid)] as const);
+    const ofServers = Object.entries(this.#servers).map(
+      ([part, server]) => [part, server.isRunning ? measure(server.pid) : 0] as const,
+    );
     return Object.fromEntries([...ofGateways, ...ofServers]);
   }
 }

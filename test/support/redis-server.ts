@@ -50,6 +50,11 @@ export class RedisServer {
     return pid;
   }
 
+  get isRunning(): boolean {
+    const child = this.#process;
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
   /** A plain client, for looking at the server and harming it. The caller disconnects it. */
   client(): Redis {
     const password = this.#settings["requirepass"];
@@ -80,7 +85,7 @@ export class RedisServer {
 
   async kill(): Promise<void> {
     const child = this.#process;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    if (!child || !this.isRunning) return;
     const exited = once(child, "exit");
     child.kill("SIGKILL");
     await exited;
