@@ -190,6 +190,7 @@ function windowText({ window }: NonNullable<GatewayStatus["consumer"]>): string[
   if (!window) return [];
   const span = `${Math.round(window.spanMs / 1_000)} s`;
   const short = window.isShort ? `  SHORT: duplicates are recognised for the last ${span} only` : "";
-  const epochs = window.epochs > 0 ? ` and ${window.epochs} epochs of devices (--dedupe exact)` : "";
+  const unit = window.epochs === 1 ? "epoch" : "epochs";
+  const epochs = window.epochs > 0 ? ` and ${window.epochs} ${unit} of devices (--dedupe exact)` : "";
   return [`Dedupe window: ${window.ids} ids${epochs} in ${window.bytes} bytes, spanning ${span}.${short}`];
 }

@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { DeviceClient } from "../../devices/index.ts";
 import { freePort } from "../support/free-port.ts";
-import { GatewayProcess } from "../support/gateway-process.ts";
+import { GatewayProcess, runCli } from "../support/gateway-process.ts";
 import { RedisServer } from "../support/redis-server.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-exact-"));
@@ -86,6 +86,8 @@ function resendsLongAfter(
       await delay(1_000);
       await sendAll(gateway, copyOf(3), 2 * count);
       await gateway.until("the window mode has third rows", filed(3));
+      const { stdout } = await runCli(["status", "--data", gateway.dataFolder]);
+      assert.match(stdout, /Dedupe window: \d+ ids and 1 epoch of devices \(--dedupe exact\) in \d+ bytes/);
     });
 
     test("exact mode is refused for json, with the reason", async () => {

@@ -3,7 +3,9 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
 import { openEmbeddedStream } from "../../bridge/streams/embedded/embedded-stream.ts";
+import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
 import { copyRegistry } from "../../gateway/migrate/copy-registry.ts";
 import { newDeviceRecord } from "../../gateway/registry/device-record.ts";
 import { LmdbRegistry } from "../../gateway/registry/lmdb-registry.ts";
@@ -12,6 +14,7 @@ import { type CliResult, GatewayProcess, runCli } from "../support/gateway-proce
 import { loseBlock, messageBlocksOf } from "../support/lose-block.ts";
 import { MemoryTopicArchive } from "../support/memory-topic-archive.ts";
 import { RedisServer } from "../support/redis-server.ts";
+import { silentLogger } from "../support/test-lake.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-migrate-"));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -102,6 +105,27 @@ describe("from the embedded stream to Redis", () => {
     const result = await gateway.cli("migrate", "--stream", server.url);
     assert.equal(errorCode(result), "STREAM_NOT_DRAINED", result.stderr);
     assert.ok(existsSync(folder));
+    await server.destroy();
+  });
+
+  test("a stream of another lake where ours should begin is not gone on with: MIGRATE_CONFLICT, and another prefix is", async () => {
+    const server = await RedisServer.start();
+    const gateway = await GatewayProcess.start({
+      dataFolder: join(root, "conflict"),
+      environment: fastBatches,
+    });
+    await publishAll(gateway, idsOf("d1", 3));
+    const count = "SELECT count(*) AS n FROM telemetry";
+    await gateway.until("they are filed", async () => (await gateway.query(count))[0]?.["n"] === 3);
+    await gateway.destroy();
+    const target = parseRedisUrl(server.url);
+    await createRedisStream({ target, partitionCount: 4, timeoutMs: 5_000, logger: silentLogger });
+    const refused = await gateway.cli("migrate", "--stream", server.url);
+    assert.equal(errorCode(refused), "MIGRATE_CONFLICT", refused.stderr);
+    assert.match(refused.stderr, /\?prefix=NAME/);
+    assert.ok(existsSync(join(gateway.dataFolder, "stream")));
+    const elsewhere = await gateway.cli("migrate", "--stream", `${server.url}?prefix=ours`);
+    assert.equal(elsewhere.code, 0, elsewhere.stderr);
     await server.destroy();
   });
 

@@ -8,7 +8,7 @@ import { GatewayError } from "../../../gateway/errors.ts";
 import { kinesisCallFaults, s3CallFaults } from "../../../gateway/prove/call-faults.ts";
 import { GatewayUnderTest, type StatusView } from "../../../gateway/prove/gateway-under-test.ts";
 import { type ProofEnd, proveResult } from "../../../gateway/prove/prove-result.ts";
-import { StrikeEvidence } from "../../../gateway/prove/strike-evidence.ts";
+import { hasWorkInFlight, StrikeEvidence } from "../../../gateway/prove/strike-evidence.ts";
 import { planStrikes, processTargets, strikePlan } from "../../../gateway/prove/strikes.ts";
 
 const partition = { openBytes: 0, unaccounted: 0, halt: null, counters: { duplicates: 3, resent: 2 } };
@@ -129,6 +129,29 @@ test("a proof holds only where everything does", () => {
     faults({ ...goodEnd(), statuses: [status(), gap] }),
     /STREAM_GAP.*4 acknowledged messages are unaccounted/,
   );
+});
+
+test("numbers that are missing, or books without a partition, prove nothing", () => {
+  const faults = (end: ProofEnd) => proveResult(run, new StrikeEvidence(), end).faults.join("; ");
+  const bare = faults({ ...goodEnd(), audit: { exitCode: 0, json: {} } });
+  for (const name of ["lost", "duplicated", "phantom", "altered"])
+    assert.match(bare, new RegExp(`${name}: NaN`));
+  assert.match(bare, /nothing was acknowledged/);
+  const empty = { ...status(), consumer: { ...consumer, partitions: [] } };
+  assert.match(faults({ ...goodEnd(), statuses: [empty] }), /books could not be read/);
+  assert.equal(faults({ ...goodEnd(), statuses: [status(), empty] }), "", "another gateway has them all");
+});
+
+test("a broker is at work while it holds messages, a consumer while it has read some; the others while either is", () => {
+  const brokers = status({ inFlight: 1 });
+  const consumers = status({ openBytes: 1 });
+  const at = (target: Parameters<typeof hasWorkInFlight>[0]) =>
+    [brokers, consumers, status()].map((view) => hasWorkInFlight(target, view));
+  assert.deepEqual(at("broker"), [true, false, false]);
+  assert.deepEqual(at("consumer"), [false, true, false]);
+  for (const target of ["supervisor", "stream-server", "window-server"] as const)
+    assert.deepEqual(at(target), [true, true, false]);
+  assert.equal(hasWorkInFlight("supervisor", { broker: null, consumer: null }), false);
 });
 
 test("an audit that says nothing is PROVE_AUDIT_FAILED", () => {
