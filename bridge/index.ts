@@ -98,6 +98,12 @@ export {
 export { checkRedisStreamAgainstLake } from "./streams/redis/lake-check.ts";
 export type { MemoryPressure } from "./streams/redis/memory-pressure.ts";
 export {
+  closeMovedRedisStream,
+  type RedisStreamSurvey,
+  surveyRedisStream,
+} from "./streams/redis/move-stream.ts";
+export { compareRedisPositions } from "./streams/redis/redis-position.ts";
+export {
   openRedisStream,
   type RedisStream,
   type RedisStreamOptions,

@@ -68,11 +68,13 @@ export const gatewayErrorCodes = [
   "REGISTRY_LAKE",
   /** The registry and the lake tell different stories about the same topic. */
   "REGISTRY_CONFLICT",
-  /** `migrate`: there is no embedded stream to migrate. */
+  /** `migrate`: there is no stream to migrate, or it was migrated before. */
   "MIGRATE_NOTHING",
+  /** `migrate`: gateways still run on the stream. */
+  "MIGRATE_IN_USE",
   /** `migrate`: the new registry knows an identity of the same name with another secret or rights. */
   "MIGRATE_CONFLICT",
-  /** `migrate`: some of the embedded stream can't be filed. */
+  /** `migrate`: some of the stream can't be filed. */
   "STREAM_NOT_DRAINED",
   /** The data folder holds an embedded stream, and the gateway is to run on another one. */
   "STREAM_NOT_MIGRATED",

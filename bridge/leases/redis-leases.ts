@@ -10,6 +10,7 @@ import { runScript } from "../redis/redis-script.ts";
 import type { RedisTarget } from "../redis/redis-url.ts";
 import { leaseScript } from "./lease-script.ts";
 import { type LeaseTable, parseLeaseTable } from "./lease-table.ts";
+import { leasesKey } from "./leases-key.ts";
 import { LeasesMetrics } from "./leases-metrics.ts";
 
 const renewalsPerLease = 5;
@@ -64,7 +65,7 @@ class RedisLeases implements PartitionLeases {
     this.#options = options;
     this.#offered = [...options.partitions];
     this.#metrics = new LeasesMetrics(options.registry);
-    this.#key = `${options.target.prefix}:{${options.streamId}}:leases`;
+    this.#key = leasesKey(options.target.prefix, options.streamId);
   }
 
   /** The first call, which may fail. */

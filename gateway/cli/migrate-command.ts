@@ -1,63 +1,84 @@
 import type { Command } from "commander";
+import type { Logger } from "pino";
 import type { GatewayConfig } from "../config.ts";
-import { GatewayError } from "../errors.ts";
+import type { MigrationSource } from "../migrate/migration-source.ts";
 import { shownUrl } from "../settings/secrets.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
+import type { CommandOutput } from "./command-output.ts";
 import { addBackendOptions, addDataOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
 import { ProgressBar } from "./progress-bar.ts";
 
-type Flags = ConfigFlags & { readonly json?: boolean };
+type Flags = ConfigFlags & { readonly from?: string; readonly json?: boolean };
 
 export function addMigrateCommand(program: Command, environment: CommandEnvironment): void {
   const command = addBackendOptions(
     addDataOptions(
       program
         .command("migrate")
-        .description("with the gateway stopped: move from the embedded stream to a shared one, same lake"),
+        .description("with the gateways stopped: move to another stream, same lake")
+        .option("--from <url>", "stream to leave: embedded: or redis://HOST:PORT/DB (default: embedded:)"),
     ),
   ).addHelpText(
     "after",
-    "\nFiles what the embedded stream still holds, and takes topics and identities along.\nExample: tidegate migrate --stream redis://127.0.0.1:6379/0\n",
+    "\nFiles what the old stream still holds, and takes topics and identities along.\nExamples: tidegate migrate --stream redis://127.0.0.1:6379/0\n          tidegate migrate --from redis://127.0.0.1:6379/0 --stream kinesis://eu-central-1/fleet --window redis://127.0.0.1:6379/0\n",
   );
   runAction<Flags>(command, environment, async ({ output, flags }) => {
     const { config: to } = loadCommandConfig(flags, environment.variables);
-    if (to.backends.stream.kind === "embedded")
-      throw new GatewayError(
-        "USAGE_INVALID",
-        "--stream must name the stream to move to, for example --stream redis://127.0.0.1:6379/0.",
-        { retryable: false },
-      );
-    const from = withEmbeddedStream(to);
+    const { sourceConfig } = await import("../migrate/source-config.ts");
+    const from = sourceConfig(to, flags.from ?? "embedded:");
     const { migrate } = await import("../migrate/migrate.ts");
     const { createProcessLogger } = await import("../process-logger.ts");
+    const logger = createProcessLogger("migrate", { ...to, log: { ...to.log, level: "warn" } });
     const bar = new ProgressBar("{bar} {text}");
-    const result = await migrate({
-      from,
-      to,
-      logger: createProcessLogger("migrate", { ...to, log: { ...to.log, level: "warn" } }),
-      onProgress: progressOf(bar),
-    }).finally(() => bar.stop());
+    const source = await sourceOf(from, to, { logger, onWaiting: noteOnce(output) });
+    const result = await migrate({ source, to, logger, onProgress: progressOf(bar, source.name) }).finally(
+      () => bar.stop(),
+    );
     const { messages, topics, devices, movedTo } = result;
+    const where =
+      movedTo === null ? `${source.name} is closed, and gone in a week` : `The old stream is in ${movedTo}`;
     output.result(
       result,
-      `Filed ${messages} messages that waited, copied ${topics} topic versions and ${devices} identities. The old stream is in ${movedTo}; nothing in it is needed any more.\nGo on with: tidegate up --stream ${shownUrl(to.stream.url)} (and the same --data, --lake and --window).`,
+      `Filed ${messages} messages that waited, copied ${topics} topic versions and ${devices} identities. ${capitalised(where)}; nothing in it is needed any more.\nGo on with: tidegate up --stream ${shownUrl(to.stream.url)} (and the same --data, --lake and --window).`,
     );
     return undefined;
   });
 }
 
-/** The same gateway as it was on the stream in its data folder. */
-function withEmbeddedStream(config: GatewayConfig): GatewayConfig {
-  const backends = { stream: { kind: "embedded" }, window: { kind: "memory" } } as const;
-  return { ...config, backends };
+async function sourceOf(
+  from: GatewayConfig,
+  to: GatewayConfig,
+  { logger, onWaiting }: { logger: Logger; onWaiting: (names: readonly string[]) => void },
+): Promise<MigrationSource> {
+  const { stream } = from.backends;
+  if (stream.kind === "redis") {
+    const { redisSource } = await import("../migrate/redis-source.ts");
+    const movedTo = shownUrl(to.stream.url);
+    return redisSource({ config: from, target: stream.redis, movedTo, logger, onWaiting });
+  }
+  const { embeddedSource } = await import("../migrate/embedded-source.ts");
+  return embeddedSource(from);
 }
 
-function progressOf(bar: ProgressBar): (lagBytes: number) => void {
+function noteOnce(output: CommandOutput): (names: readonly string[]) => void {
+  let noted = "";
+  return (names) => {
+    const text = `Waiting for ${names.join(", ")} to end.`;
+    if (text !== noted) output.note(text);
+    noted = text;
+  };
+}
+
+function progressOf(bar: ProgressBar, name: string): (lagBytes: number) => void {
   let mostBytes = 0;
   return (lagBytes) => {
     mostBytes = Math.max(mostBytes, lagBytes);
     if (lagBytes === 0) return;
-    const text = `${(lagBytes / 2 ** 20).toFixed(1)} MiB of the embedded stream to file`;
+    const text = `${(lagBytes / 2 ** 20).toFixed(1)} MiB of ${name} to file`;
     bar.show(mostBytes - lagBytes, mostBytes, { text });
   };
+}
+
+function capitalised(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }

@@ -1,6 +1,4 @@
-import { existsSync } from "node:fs";
 import type { Logger } from "pino";
-import { retireStream } from "../../bridge/index.ts";
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
 import type { RegistryStore } from "../registry/registry-store.ts";
@@ -12,11 +10,11 @@ import type { GatewayLake } from "../supervisor/gateway-stores.ts";
 import { killLeftChildren } from "../supervisor/process-record.ts";
 import { type CopiedRegistry, copyRegistry } from "./copy-registry.ts";
 import { drainStream } from "./drain-stream.ts";
+import type { MigrationSource } from "./migration-source.ts";
 
 export interface MigrateOptions {
-  /** The gateway as it is: with the embedded stream. */
-  readonly from: GatewayConfig;
-  /** The same data folder and lake, with the stream to go on with. */
+  readonly source: MigrationSource;
+  /** Data folder and lake of the source, with the stream to go on with. */
   readonly to: GatewayConfig;
   readonly logger: Logger;
   /** Bytes of the old stream that are not in the lake yet. */
@@ -26,36 +24,32 @@ export interface MigrateOptions {
 export interface Migration extends CopiedRegistry {
   /** Messages of the old stream that had not been filed. */
   readonly messages: number;
-  /** Where the old stream's folder is now. */
-  readonly movedTo: string;
+  /** Folder of the old stream now; null where it stays in its server for a week, closed. */
+  readonly movedTo: string | null;
 }
 
 /**
- * Takes a stopped gateway from its embedded stream to another one: what the stream holds is filed in the lake, topics and identities
- * are copied, and the new stream begins empty, so that nothing has to be read twice from two places. The windows of the new stream
- * are seeded from the lake, so that a resend of what the old stream took is a duplicate still. May be repeated after a failure.
+ * Takes stopped gateways from one stream to another: what the old one holds is filed in the lake, topics and identities are copied, and
+ * the new stream begins empty, so that nothing has to be read twice from two places. The windows of the new stream are seeded from the
+ * lake, so that a resend of what the old stream took is a duplicate still. May be repeated after a failure.
  */
 export async function migrate(options: MigrateOptions): Promise<Migration> {
-  const { from, to, logger } = options;
-  const { data, stream: folder } = from.folders;
-  if (!existsSync(folder))
-    throw new GatewayError(
-      "MIGRATE_NOTHING",
-      `There is no embedded stream in ${data}: it was migrated before, or --data names another folder.`,
-      { retryable: false },
-    );
+  const { source, to, logger } = options;
+  const { config: from } = source;
+  const { data } = from.folders;
   const lock = await DataFolderLock.acquire(data, { pid: process.pid, startedAt: new Date().toISOString() });
   try {
     await killLeftChildren(data);
+    await source.begin();
     const lake = await openGatewayLake(from, { logger });
     // First of all: what the new place can't be used for shows now.
     return await withRegistry(to, lake, logger, async (target) => {
       await makeTarget(to);
-      const { messages } = await drainStream(from, options);
-      const copied = await withRegistry(from, lake, logger, (source) =>
-        copyRegistry(source, target, lake.topics),
+      const { messages, ends } = await drainStream(source, options);
+      const copied = await withRegistry(from, lake, logger, (registry) =>
+        copyRegistry(registry, target, lake.topics),
       );
-      return { messages, ...copied, ...retireStream(folder) };
+      return { messages, ...copied, ...(await source.close(ends)) };
     });
   } finally {
     await lock.release();

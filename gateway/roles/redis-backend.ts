@@ -159,7 +159,12 @@ async function fitsLake(config: GatewayConfig): Promise<boolean> {
 const missing: ReadonlySet<string> = new Set(["STREAM_MISSING"]);
 
 /** A server that is away or refuses us says nothing of the stream, and what a newer version wrote may be in order. */
-const unfit: ReadonlySet<string> = new Set(["STREAM_MISSING", "STREAM_GAP", "STREAM_DAMAGED"]);
+const unfit: ReadonlySet<string> = new Set([
+  "STREAM_MISSING",
+  "STREAM_MOVED",
+  "STREAM_GAP",
+  "STREAM_DAMAGED",
+]);
 
 /** False where opening the stream, or the check of it, fails with one of the codes. */
 async function isSound(

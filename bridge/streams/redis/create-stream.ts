@@ -14,8 +14,8 @@ import { RedisReader } from "./redis-reader.ts";
 import { metaKey, partitionKeys } from "./stream-keys.ts";
 import { decodeRecord, encodeRecord, REDIS_STREAM_FORMAT, type RedisStreamRecord } from "./stream-record.ts";
 
-/** How long the keys of a stream that was replaced stay. */
-const retiredSeconds = 7 * 24 * 3600;
+/** How long the keys of a stream that was replaced or moved stay. */
+export const retiredSeconds = 7 * 24 * 3600;
 
 /** Sets the meta key to ARGV[2…] where its stream is ARGV[1] ("" = none), and replies what it is then. */
 const claimMeta = redisScript(`
@@ -145,6 +145,7 @@ function draftOf(options: CreateRedisStreamOptions, old: Old): RedisStreamRecord
     partitionCount: options.partitionCount,
     createdAtMs: (options.now ?? Date.now)(),
     startedAnew: options.startedAnew ?? false,
+    movedTo: null,
     ...old,
     isReady: false,
   };

@@ -111,6 +111,26 @@ if number > tonumber(state[1]) then return 0 end
 local id = string.format('%s-%.0f', ARGV[1], number)
 return #redis.call('XRANGE', KEYS[1], id, id)`);
 
+/**
+ * Closes a partition for the stream at ARGV[1], unless its newest entry is another one than that with ms ARGV[2] and number ARGV[3]; it
+ * disappears after ARGV[4] s. Replies 1 where it is closed.
+ */
+export const retirePartitionAt = redisScript(`
+local state = redis.call('HMGET', KEYS[2], 'lastMs', 'lastNumber')
+if state[1] ~= ARGV[2] or state[2] ~= ARGV[3] then return 0 end
+redis.call('HSET', KEYS[2], 'retiredFor', ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('EXPIRE', KEYS[2], ARGV[4])
+return 1`);
+
+/** Takes back that a partition was closed for the stream at ARGV[1]. */
+export const reopenPartition = redisScript(`
+if redis.call('HGET', KEYS[2], 'retiredFor') ~= ARGV[1] then return 0 end
+redis.call('HDEL', KEYS[2], 'retiredFor')
+redis.call('PERSIST', KEYS[1])
+redis.call('PERSIST', KEYS[2])
+return 1`);
+
 /** Closes a partition for the stream ARGV[1]; it disappears after ARGV[2] s. */
 export const retirePartition = redisScript(`
 if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end

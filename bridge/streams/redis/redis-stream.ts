@@ -62,8 +62,8 @@ export interface RedisStream extends FixedStreamLog {
 
 /**
  * Opens the stream of this Redis and prefix.
- * @throws BridgeError STREAM_MISSING (retryable: it may be created later), STREAM_GAP, STREAM_DAMAGED, STREAM_VERSION,
- * STREAM_PARTITIONS, REDIS_*
+ * @throws BridgeError STREAM_MISSING (retryable: it may be created later), STREAM_MOVED, STREAM_GAP, STREAM_DAMAGED,
+ * STREAM_VERSION, STREAM_PARTITIONS, REDIS_*
  */
 export async function openRedisStream(options: RedisStreamOptions): Promise<RedisStream> {
   const config: RedisConfig = { ...Value.Create(redisConfigSchema), ...configOf(options) };
@@ -77,6 +77,7 @@ export async function openRedisStream(options: RedisStreamOptions): Promise<Redi
       const text = `there is no stream at ${metaKey(target.prefix)}`;
       throw new BridgeError("STREAM_MISSING", text, { retryable: true });
     }
+    if (record.movedTo !== null) throw moved(record.movedTo, target.prefix);
     checkPartitionCount(record, options.partitionCount, target.prefix);
     const stream = new ServerStream({ options, config, record, client, connect: () => connect("wait") });
     await stream.start();
@@ -85,6 +86,11 @@ export async function openRedisStream(options: RedisStreamOptions): Promise<Redi
     client.disconnect();
     throw redisError(error, "opening the stream");
   }
+}
+
+function moved(movedTo: string, prefix: string): BridgeError {
+  const text = `the stream at ${metaKey(prefix)} was moved to ${movedTo}: start the gateway with --stream ${movedTo}, or begin another stream here with \`tidegate stream new\``;
+  return new BridgeError("STREAM_MOVED", text, { retryable: false });
 }
 
 function configOf(options: RedisStreamOptions): Partial<RedisConfig> {

@@ -8,6 +8,8 @@ export const REDIS_STREAM_FORMAT = 1;
 export interface RedisStreamRecord extends StreamRecord {
   /** False while its partitions are being created. */
   readonly isReady: boolean;
+  /** URL of the stream with which its lake goes on since everything in this one was filed; null = this one is in use. */
+  readonly movedTo: string | null;
 }
 
 export function encodeRecord(record: RedisStreamRecord): string[] {
@@ -21,6 +23,7 @@ export function encodeRecord(record: RedisStreamRecord): string[] {
     ["unreadBlocks", String(record.unread?.blocks ?? "")],
     ["unreadMessages", String(record.unread?.messages ?? "")],
     ["ready", record.isReady ? "1" : "0"],
+    ["movedTo", record.movedTo ?? ""],
   ].flat();
 }
 
@@ -51,6 +54,7 @@ export function decodeRecord(
     replaces: replaces === "" ? null : replaces,
     unread: decodeUnread(fields),
     isReady: fields["ready"] === "1",
+    movedTo: fields["movedTo"] || null,
   };
 }
 

@@ -1,0 +1,102 @@
+import type { Logger } from "pino";
+import { BridgeError } from "../../errors.ts";
+import { leaseMembers } from "../../leases/lease-members.ts";
+import { connectRedis, type RedisClient } from "../../redis/redis-connection.ts";
+import { redisError } from "../../redis/redis-error.ts";
+import { redisScript, runScript } from "../../redis/redis-script.ts";
+import type { RedisTarget } from "../../redis/redis-url.ts";
+import type { Position } from "../stream-log.ts";
+import { readRecord, retiredSeconds } from "./create-stream.ts";
+import { reopenPartition, retirePartitionAt } from "./partition-scripts.ts";
+import { entryOfPosition, noEntry } from "./redis-position.ts";
+import { RedisReader } from "./redis-reader.ts";
+import { metaKey, partitionKeys } from "./stream-keys.ts";
+
+export interface RedisStreamSite {
+  readonly target: RedisTarget;
+  readonly timeoutMs: number;
+  readonly logger: Logger;
+  readonly random?: () => number;
+}
+
+/** A stream that may be moved, as it is now. */
+export interface RedisStreamSurvey {
+  readonly streamId: string;
+  /** URL of the stream that took its place; null where none did. */
+  readonly movedTo: string | null;
+  /** Consumers that share it, also one that was killed less than a lease ago. */
+  readonly members: readonly string[];
+  /** By partition. */
+  readonly highest: readonly Position[];
+}
+
+/**
+ * Null where this Redis and prefix hold no stream.
+ * @throws BridgeError STREAM_GAP, STREAM_DAMAGED, STREAM_VERSION, REDIS_*
+ */
+export async function surveyRedisStream(site: RedisStreamSite): Promise<RedisStreamSurvey | null> {
+  return await withClient(site, async (client) => {
+    const { prefix } = site.target;
+    const record = await readRecord(client, prefix);
+    if (!record?.isReady) return null;
+    const { streamId, movedTo, partitionCount } = record;
+    const keys = Array.from({ length: partitionCount }, (_, partition) =>
+      partitionKeys(prefix, streamId, partition),
+    );
+    const reader = new RedisReader(client, keys);
+    const states = await Promise.all(keys.map((_, partition) => reader.partitionState(partition)));
+    const members = await leaseMembers(client, { prefix, streamId });
+    return { streamId, movedTo, members, highest: states.map(({ highest }) => highest) };
+  });
+}
+
+const markMoved = redisScript(`
+if redis.call('HGET', KEYS[1], 'streamId') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'movedTo', ARGV[2])
+return 1`);
+
+/**
+ * Closes a stream of which everything was taken elsewhere: nothing is appended to it any more, whoever has it open, and who opens it is
+ * told where it went. What it holds stays for 7 days. May be repeated after a failure.
+ * @throws BridgeError STREAM_IN_USE where something was appended since the survey: then the stream is as open as before. REDIS_*
+ */
+export async function closeMovedRedisStream(
+  site: RedisStreamSite,
+  { streamId, highest }: Pick<RedisStreamSurvey, "streamId" | "highest">,
+  movedTo: string,
+): Promise<void> {
+  await withClient(site, async (client) => {
+    const { prefix } = site.target;
+    const partitions = highest.map((position, partition) => ({
+      keys: partitionKeys(prefix, streamId, partition),
+      entry: entryOfPosition(position) ?? noEntry,
+    }));
+    for (const { keys, entry } of partitions) {
+      const args = [movedTo, entry.ms, entry.number, retiredSeconds];
+      if (Number(await runScript(client, retirePartitionAt, keys, args)) === 1) continue;
+      for (const each of partitions) await runScript(client, reopenPartition, each.keys, [movedTo]);
+      throw inUse(prefix);
+    }
+    if (Number(await runScript(client, markMoved, [metaKey(prefix)], [streamId, movedTo])) !== 1)
+      throw inUse(prefix);
+  });
+}
+
+function inUse(prefix: string): BridgeError {
+  const text = `somebody still uses the stream at ${metaKey(prefix)}: stop every gateway on it, then try again`;
+  return new BridgeError("STREAM_IN_USE", text, { retryable: true });
+}
+
+async function withClient<Result>(
+  { target, timeoutMs, logger, random = Math.random }: RedisStreamSite,
+  work: (client: RedisClient) => Promise<Result>,
+): Promise<Result> {
+  const client = await connectRedis(target, { name: "tidegate-stream-move", timeoutMs, logger, random });
+  try {
+    return await work(client);
+  } catch (error) {
+    throw redisError(error, `moving the stream at ${metaKey(target.prefix)}`);
+  } finally {
+    client.disconnect();
+  }
+}

@@ -1,0 +1,35 @@
+import { existsSync } from "node:fs";
+import { openEmbeddedStream, retireStream } from "../../bridge/index.ts";
+import type { GatewayConfig } from "../config.ts";
+import { GatewayError } from "../errors.ts";
+import type { MigrationSource } from "./migration-source.ts";
+
+/** The stream in a data folder, which the one who migrates has locked. */
+export function embeddedSource(config: GatewayConfig): MigrationSource {
+  const { data, stream: folder } = config.folders;
+  return {
+    name: "the embedded stream",
+    config,
+    begin: async () => {
+      if (existsSync(folder)) return;
+      throw new GatewayError(
+        "MIGRATE_NOTHING",
+        `There is no embedded stream in ${data}: it was migrated before, or --data names another folder. From a stream in Redis: --from redis://HOST:PORT/DB.`,
+        { retryable: false },
+      );
+    },
+    ends: async () => {
+      const stream = await openEmbeddedStream({ mode: "read", folder, maxBytes: config.stream.maxBytes });
+      try {
+        const { streamId, partitionCount } = stream;
+        const partitions = Array.from({ length: partitionCount }, (_, partition) => partition);
+        const states = await Promise.all(partitions.map((partition) => stream.partitionState(partition)));
+        const highest = states.map((state) => state.highest);
+        return { streamId, highest, comparePositions: stream.comparePositions.bind(stream) };
+      } finally {
+        await stream.close();
+      }
+    },
+    close: async () => retireStream(folder),
+  };
+}

@@ -1,0 +1,81 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+import {
+  closeMovedRedisStream,
+  compareRedisPositions,
+  type RedisStreamSurvey,
+  type RedisTarget,
+  surveyRedisStream,
+} from "../../bridge/index.ts";
+import type { GatewayConfig } from "../config.ts";
+import { GatewayError } from "../errors.ts";
+import { orMend } from "../roles/connect-redis.ts";
+import { shownUrl } from "../settings/secrets.ts";
+import { gatewayName } from "../supervisor/gateway-name.ts";
+import type { MigrationSource } from "./migration-source.ts";
+
+const pollMs = 250;
+/** A consumer that was killed is a member until its lease has run out. */
+const leasesWaited = 1.5;
+/** A consumer that shares its stream ends after a part of this; here it is alone, and files everything. */
+const drainMs = 24 * 3_600_000;
+
+export interface RedisSourceOptions {
+  /** Of a gateway on the stream. */
+  readonly config: GatewayConfig;
+  readonly target: RedisTarget;
+  /** URL of the stream to go on with, without secrets. */
+  readonly movedTo: string;
+  readonly logger: Logger;
+  /** Told of gateways that are waited for. */
+  readonly onWaiting: (names: readonly string[]) => void;
+}
+
+/** A stream in Redis, whose gateways were stopped. */
+export function redisSource({
+  config,
+  target,
+  movedTo,
+  logger,
+  onWaiting,
+}: RedisSourceOptions): MigrationSource {
+  const url = shownUrl(config.stream.url);
+  const site = { target, timeoutMs: config.redis.timeoutMs, logger };
+  const survey = async (): Promise<RedisStreamSurvey> => {
+    const found = await orMend("stream", () => surveyRedisStream(site));
+    if (found && found.movedTo === null) return found;
+    const why = found ? `was moved to ${found.movedTo} before` : "does not exist";
+    throw new GatewayError("MIGRATE_NOTHING", `The stream at ${url} ${why}: there is nothing to migrate.`, {
+      retryable: false,
+    });
+  };
+  return {
+    name: `the stream at ${url}`,
+    config: { ...config, shutdown: { ...config.shutdown, timeoutMs: drainMs } },
+    begin: async () => {
+      // The one of this data folder is known to be stopped.
+      const own = gatewayName(config.folders.data);
+      const deadlineMs = Date.now() + config.leases.leaseMs * leasesWaited;
+      for (;;) {
+        const others = (await survey()).members.filter((name) => name !== own);
+        if (others.length === 0) return;
+        if (Date.now() >= deadlineMs) throw inUse(url, others);
+        onWaiting(others);
+        await delay(pollMs);
+      }
+    },
+    ends: async () => ({ ...(await survey()), comparePositions: compareRedisPositions }),
+    close: async (ends) => {
+      await closeMovedRedisStream(site, ends, movedTo);
+      return { movedTo: null };
+    },
+  };
+}
+
+function inUse(url: string, names: readonly string[]): GatewayError {
+  return new GatewayError(
+    "MIGRATE_IN_USE",
+    `Gateways still run on ${url}: ${names.join(", ")}. Stop all of them, then migrate again.`,
+    { retryable: true, details: { gateways: names } },
+  );
+}

@@ -1,0 +1,158 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
+import { closeMovedRedisStream, surveyRedisStream } from "../../bridge/streams/redis/move-stream.ts";
+import { publishAll } from "../support/gateway-books.ts";
+import { errorOf, freePorts, GatewayProcess, runCli } from "../support/gateway-process.ts";
+import { KinesisUnderTest } from "../support/kinesis-stream.ts";
+import { RedisServer } from "../support/redis-server.ts";
+import { block, everything, newTestStream, openTestStream } from "../support/redis-stream.ts";
+import { silentLogger } from "../support/test-lake.ts";
+
+const root = mkdtempSync(join(tmpdir(), "tidegate-migrate-"));
+const lake = `file:${join(root, "lake")}`;
+const quickLeases = { TIDEGATE_LEASES_LEASE_MS: "2000" };
+const slowBatches = { ...quickLeases, TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "600000" };
+const fastBatches = { ...quickLeases, TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "300" };
+const count = "SELECT count(*) AS n, count(DISTINCT message_id) AS ids FROM telemetry";
+
+let redis: RedisServer;
+before(async () => {
+  redis = await RedisServer.start();
+});
+after(async () => {
+  await redis.destroy();
+  rmSync(root, { recursive: true, force: true });
+});
+
+const idsOf = (device: string, total: number) =>
+  Array.from({ length: total }, (_, index) => ({ device, id: `${device}-${index}` }));
+
+test("gateways on Redis go on in Kinesis: nothing is lost, resends stay duplicates, and the old stream is closed", async () => {
+  const kinesis = await KinesisUnderTest.start("kinesalite");
+  const window = await RedisServer.start();
+  const shared = ["--lake", lake];
+  const onRedis = [...shared, "--stream", redis.url];
+  const startOn = (name: string) =>
+    GatewayProcess.start({ dataFolder: join(root, name), flags: onRedis, environment: slowBatches });
+  const first = await startOn("first");
+  const second = await startOn("second");
+  try {
+    const topic = { name: "engine", filter: "plant/{device}/engine", format: "json" };
+    assert.equal((await first.api("POST", "/v1/topics", topic)).status, 201);
+    assert.equal((await first.api("POST", "/v1/devices", { name: "pump-7", role: "device" })).status, 201);
+    await publishAll(first, idsOf("d1", 100));
+    await publishAll(second, idsOf("d2", 100));
+    await first.destroy();
+
+    const stream = `kinesis://us-east-1/moved?endpoint=${kinesis.server.url}`;
+    const onKinesis = [...shared, "--stream", stream, "--window", window.url];
+    const migrate = () =>
+      runCli(
+        ["migrate", "--from", redis.url, ...onKinesis, "--create", "--data", first.dataFolder, "--json"],
+        quickLeases,
+      );
+    const inUse = await migrate();
+    assert.deepEqual([inUse.code, errorOf(inUse).code], [1, "MIGRATE_IN_USE"]);
+    assert.match(inUse.stderr, /Waiting for .* to end/);
+    await second.destroy();
+    const migrated = await migrate();
+    assert.equal(migrated.code, 0, migrated.stderr);
+    const { devices, movedTo } = migrated.json as Record<string, unknown>;
+    assert.deepEqual([devices, movedTo], [1, null]);
+    assert.equal(errorOf(await migrate()).code, "MIGRATE_NOTHING");
+
+    const late = await runCli(["up", ...freePorts, ...onRedis, "--data", second.dataFolder, "--json"]);
+    assert.match(late.stderr, /STREAM_MOVED.*was moved to kinesis:\/\/us-east-1\/moved/s);
+    const next = await GatewayProcess.start({
+      dataFolder: second.dataFolder,
+      flags: onKinesis,
+      environment: fastBatches,
+    });
+    try {
+      assert.equal((await next.api("GET", "/v1/topics/engine")).status, 200);
+      assert.equal((await next.api("GET", "/v1/devices")).status, 200);
+      await publishAll(next, idsOf("d1", 110));
+      await publishAll(next, idsOf("d2", 110));
+      const rows = async () => {
+        const { json, stderr } = await runCli(["query", count, ...shared, "--json"]);
+        return (json as { rows: Record<string, number>[] } | null)?.rows[0] ?? assert.fail(stderr);
+      };
+      await next.until("the new messages are filed", async () => ((await rows())["n"] ?? 0) >= 220);
+      assert.deepEqual(await rows(), { n: 220, ids: 220 });
+    } finally {
+      await next.stop();
+    }
+  } finally {
+    await first.destroy();
+    await second.destroy();
+    await window.destroy();
+    await kinesis.destroy();
+  }
+});
+
+describe("closing a stream that was moved", () => {
+  const movedTo = "kinesis://eu-central-1/fleet";
+
+  test("holds off whoever has it open, tells who opens it, and may be repeated", async () => {
+    const { target, stream } = await newTestStream(redis.url, { partitions: 2 });
+    await stream.append(0, block(1));
+    const site = { target, timeoutMs: 2_000, logger: silentLogger };
+    const survey = (await surveyRedisStream(site)) ?? assert.fail("it is there");
+    assert.deepEqual([survey.movedTo, survey.members], [null, []]);
+    await closeMovedRedisStream(site, survey, movedTo);
+    await closeMovedRedisStream(site, survey, movedTo);
+    await assert.rejects(stream.append(1, block(2)), { code: "STREAM_GAP", message: /closed.*fleet/ });
+    await assert.rejects(openTestStream(target), {
+      code: "STREAM_MOVED",
+      message: /--stream kinesis:\/\/eu-central-1\/fleet.*tidegate stream new/,
+    });
+    assert.equal((await surveyRedisStream(site))?.movedTo, movedTo);
+    await stream.close();
+  });
+
+  test("is refused where something was appended since, and leaves everything as it was", async () => {
+    const { target, stream } = await newTestStream(redis.url, { partitions: 3 });
+    const site = { target, timeoutMs: 2_000, logger: silentLogger };
+    const survey = (await surveyRedisStream(site)) ?? assert.fail("it is there");
+    await stream.append(1, block(1));
+    await assert.rejects(closeMovedRedisStream(site, survey, movedTo), { code: "STREAM_IN_USE" });
+    for (const partition of [0, 1, 2]) await stream.append(partition, block(2));
+    assert.equal((await stream.read(1, "", everything)).length, 2);
+    assert.equal((await surveyRedisStream(site))?.movedTo, null);
+    await stream.close();
+  });
+
+  test("where there is none there is nothing to survey", async () => {
+    const target = parseRedisUrl(`${redis.url}?prefix=nothing`);
+    assert.equal(await surveyRedisStream({ target, timeoutMs: 2_000, logger: silentLogger }), null);
+  });
+});
+
+test("what to leave and where to go is checked before anything is touched", async () => {
+  const cases: readonly (readonly [string[], RegExp])[] = [
+    [["--from", redis.url, "--stream", redis.url], /the same stream/],
+    [["--from", "kinesis://eu-central-1/a", "--stream", redis.url], /no way yet that leads from Kinesis/],
+    [["--from", "http://nowhere", "--stream", redis.url], /--from: expected/],
+    [["--from", redis.url], /--stream must name/],
+  ];
+  for (const [flags, text] of cases) {
+    const { code, stderr } = await runCli(["migrate", "--data", join(root, "none"), ...flags]);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, text);
+  }
+  const nothing = await runCli([
+    "migrate",
+    "--data",
+    join(root, "first"),
+    "--from",
+    `${redis.url}?prefix=nothing`,
+    "--stream",
+    redis.url,
+    "--json",
+  ]);
+  assert.deepEqual([nothing.code, errorOf(nothing).code], [1, "MIGRATE_NOTHING"]);
+});
