@@ -25,6 +25,8 @@ import { stateOrNull } from "./state-or-null.ts";
 
 /** Longest wait for new blocks before halted partitions and the stream's state are looked at again. */
 const IDLE_MAX_MS = 1000;
+/** Blocks that follow closely are read together: a call to stream and window costs as much as dozens of messages. */
+const GATHER_MS = 50;
 /** Age of a batch while the stream is short of room. Not less: others may be the ones that fill it, and a commit for each run of blocks helps nobody. */
 const PRESSED_BATCH_AGE_MS = 250;
 
@@ -318,7 +320,10 @@ class ConsumerLoop implements Consumer {
     const partitions = read.map(({ partition }) => partition);
     // Blocks that are not read here must not keep it awake.
     if (partitions.length === 0) await backOff.pause(waitMs);
-    else await backOff.until(stream.waitForAppend(waitMs, partitions));
+    else {
+      await backOff.until(stream.waitForAppend(waitMs, partitions));
+      await backOff.pause(GATHER_MS);
+    }
   }
 
   async #observe(): Promise<void> {
