@@ -43,10 +43,14 @@ export const bridgeErrorCodes = [
   "S3_NOT_S3",
   "S3_UNCONDITIONAL",
   "S3_REFUSED",
-  // lake: there is none; written by a newer Tidegate; a file of it does not hold what it must
+  // lake: there is none; written by a newer Tidegate; a file of it does not hold what it must; it goes on elsewhere; where it was to
+  // go is something; somebody commits while it is moved
   "LAKE_MISSING",
   "LAKE_VERSION",
   "LAKE_DAMAGED",
+  "LAKE_MOVED",
+  "LAKE_EXISTS",
+  "LAKE_IN_USE",
   // tables: the database engine refused; a topic version that is another in the lake; another writer changed a table in a way that our rows don't fit
   "PARQUET_FAILED",
   "TOPIC_CONFLICT",

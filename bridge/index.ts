@@ -47,6 +47,7 @@ export { createTablePublisher, type TablePublisherOptions } from "./storage/delt
 export { type CommitLogOptions, type LakeCommitLog, openCommitLog } from "./storage/lake-commit-log.ts";
 export { createSeedSource } from "./storage/lake-seed-source.ts";
 export { openLocalStore } from "./storage/local/local-store.ts";
+export { type MovedLake, type MoveProgress, moveLake } from "./storage/move-lake.ts";
 export type { CopyProgress, LocalCopies, ObjectStore } from "./storage/object-store.ts";
 export { createParquetBatchWriter, type ParquetBatchWriterOptions } from "./storage/parquet/batch-writer.ts";
 export type { QueryProgress } from "./storage/parquet/query-views.ts";

@@ -63,6 +63,15 @@ const addedFileSchema = Type.Object({
 const lakeCheck = TypeCompiler.Compile(
   Type.Object({ format: Type.Literal(LAKE_FORMAT), lakeId: Type.String({ minLength: 1 }) }),
 );
+const MOVED_FORMAT = 2;
+const movedSchema = Type.Object({
+  format: Type.Literal(MOVED_FORMAT),
+  number: Type.Integer({ minimum: 1 }),
+  commitId: Type.String({ minLength: 1 }),
+  /** Where the lake is now. */
+  movedTo: Type.String({ minLength: 1 }),
+});
+const movedCheck = TypeCompiler.Compile(movedSchema);
 const entryCheck = TypeCompiler.Compile(
   Type.Object({
     format: Type.Literal(LAKE_FORMAT),
@@ -119,6 +128,7 @@ export function parseLakeJson<Schema extends TSchema>(
   } catch (cause) {
     throw damaged(path, cause instanceof Error ? cause.message : "not JSON");
   }
+  refuseMoved(value);
   const format = typeof value === "object" && value !== null && "format" in value ? value.format : undefined;
   if (typeof format === "number" && format > LAKE_FORMAT)
     throw new BridgeError(
@@ -129,6 +139,23 @@ export function parseLakeJson<Schema extends TSchema>(
   if (check.Check(value)) return value;
   const fault = check.Errors(value).First();
   throw damaged(path, fault ? `${fault.path || "/"} ${fault.message}` : "unexpected content");
+}
+
+/** @throws BridgeError LAKE_MOVED where it is the entry that closes a log. */
+function refuseMoved(value: unknown): void {
+  if (!movedCheck.Check(value)) return;
+  const { number, movedTo } = value;
+  const text = `the lake was moved to ${movedTo}: go on with --lake ${movedTo}`;
+  throw new BridgeError("LAKE_MOVED", text, { retryable: false, details: { number, movedTo } });
+}
+
+/** The last entry of a log that goes on elsewhere. Its format is one that versions which don't know of it refuse. */
+export function encodeMovedEntry(entry: {
+  readonly number: number;
+  readonly commitId: string;
+  readonly movedTo: string;
+}): Uint8Array {
+  return encodeJson({ format: MOVED_FORMAT, ...entry } satisfies Static<typeof movedSchema>);
 }
 
 export function parseLakeFile(bytes: Uint8Array): { lakeId: string } {

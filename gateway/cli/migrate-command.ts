@@ -1,29 +1,37 @@
 import type { Command } from "commander";
 import type { Logger } from "pino";
 import type { GatewayConfig } from "../config.ts";
+import { GatewayError } from "../errors.ts";
 import type { MigrationSource } from "../migrate/migration-source.ts";
 import { shownUrl } from "../settings/secrets.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import type { CommandOutput } from "./command-output.ts";
 import { addBackendOptions, addDataOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
+import { migrateLake } from "./migrate-lake.ts";
 import { ProgressBar } from "./progress-bar.ts";
 
-type Flags = ConfigFlags & { readonly from?: string; readonly json?: boolean };
+type Flags = ConfigFlags & { readonly from?: string; readonly lakeTo?: string; readonly json?: boolean };
 
 export function addMigrateCommand(program: Command, environment: CommandEnvironment): void {
   const command = addBackendOptions(
     addDataOptions(
       program
         .command("migrate")
-        .description("with the gateways stopped: move to another stream, same lake")
-        .option("--from <url>", "stream to leave: embedded: or redis://HOST:PORT/DB (default: embedded:)"),
+        .description("with the gateways stopped: move to another stream, or the lake to another place")
+        .option("--from <url>", "stream to leave: embedded: or redis://HOST:PORT/DB (default: embedded:)")
+        .option("--lake-to <url>", "move the lake instead: file:DIR or s3://BUCKET/PREFIX"),
     ),
   ).addHelpText(
     "after",
-    "\nFiles what the old stream still holds, and takes topics and identities along.\nExamples: tidegate migrate --stream redis://127.0.0.1:6379/0\n          tidegate migrate --from redis://127.0.0.1:6379/0 --stream kinesis://eu-central-1/fleet --window redis://127.0.0.1:6379/0\n",
+    "\nFiles what the old stream still holds, and takes topics and identities along. With --lake-to the stream stays, and the lake is copied,\ncompared and closed where it was.\nExamples: tidegate migrate --stream redis://127.0.0.1:6379/0\n          tidegate migrate --from redis://127.0.0.1:6379/0 --stream kinesis://eu-central-1/fleet --window redis://127.0.0.1:6379/0\n          tidegate migrate --lake-to s3://my-bucket/telemetry\n",
   );
   runAction<Flags>(command, environment, async ({ output, flags }) => {
     const { config: to } = loadCommandConfig(flags, environment.variables);
+    if (flags.lakeTo !== undefined) {
+      if (flags.from !== undefined) throw oneAtATime();
+      await migrateLake(to, flags.lakeTo, output);
+      return undefined;
+    }
     const { sourceConfig } = await import("../migrate/source-config.ts");
     const from = sourceConfig(to, flags.from ?? "embedded:");
     const { migrate } = await import("../migrate/migrate.ts");
@@ -43,6 +51,11 @@ export function addMigrateCommand(program: Command, environment: CommandEnvironm
     );
     return undefined;
   });
+}
+
+function oneAtATime(): GatewayError {
+  const text = "--from and --lake-to: move the stream and the lake one after the other.";
+  return new GatewayError("USAGE_INVALID", text, { retryable: false });
 }
 
 async function sourceOf(

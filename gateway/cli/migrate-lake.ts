@@ -1,0 +1,40 @@
+import type { GatewayConfig } from "../config.ts";
+import { GatewayError } from "../errors.ts";
+import { type LakeTarget, lakeUrlOf, readLakeUrl } from "../settings/service-urls.ts";
+import type { CommandOutput } from "./command-output.ts";
+import { ProgressBar } from "./progress-bar.ts";
+
+/** `tidegate migrate --lake-to URL`. */
+export async function migrateLake(config: GatewayConfig, url: string, output: CommandOutput): Promise<void> {
+  const to = targetOf(url);
+  const { moveGatewayLake } = await import("../migrate/move-gateway-lake.ts");
+  const { createProcessLogger } = await import("../process-logger.ts");
+  const logger = createProcessLogger("migrate", { ...config, log: { ...config.log, level: "warn" } });
+  const bar = new ProgressBar("{bar} {text}");
+  const moved = await moveGatewayLake({
+    config,
+    to,
+    logger,
+    onProgress: ({ bytes, totalBytes, objects, totalObjects }) =>
+      bar.show(bytes, totalBytes, {
+        text: `${objects} of ${totalObjects} objects, ${mebibytes(totalBytes)}`,
+      }),
+  }).finally(() => bar.stop());
+  const { objects, bytes } = moved;
+  output.result(
+    { ...moved, lake: lakeUrlOf(to) },
+    `Copied and compared ${objects} objects, ${mebibytes(bytes)}. ${config.lakeUrl} is closed: nothing in it is needed any more.\nGo on with: --lake ${lakeUrlOf(to)} for every gateway (and the same --data, --stream and --window).`,
+  );
+}
+
+function targetOf(url: string): LakeTarget {
+  const reading = readLakeUrl(url);
+  if ("target" in reading) return reading.target;
+  throw new GatewayError("USAGE_INVALID", `--lake-to: expected ${reading.expected}; ${reading.mend}.`, {
+    retryable: false,
+  });
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
