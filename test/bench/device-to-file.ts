@@ -1,6 +1,7 @@
 /**
  * Device → committed file: 10,000 devices at a sustained rate, then the audit. CPU is that of each kind of process as the system counts
- * it; memory is sampled each second and its slope taken over the second half of the run, when the dedupe window has reached its span.
+ * it, over the whole run and (steady) over the second half of it; memory is sampled each second and its slope taken over the second half
+ * of the run, when the dedupe window has reached its span.
  * Environment: RATE (messages per second, default 20000), DURATION (seconds, default 60), STREAM (embedded or redis, default embedded),
  * GATEWAYS (1 or more on redis, default 1), OUTAGE (seconds for which the stream's server is dead, from 40 s after the start; on redis,
  * default 0).
@@ -25,12 +26,13 @@ const system = await BenchSystem.start({ stream, gateways });
 const topic = { name: "bench", filter: "bench/{device}/telemetry", format: "json" };
 await system.gateways[0]?.api("POST", "/v1/topics", { ...topic, dedupeWindowMs: dedupeWindowS * 1_000 });
 const ledger = join(system.lakeFolder, "..", "ledger");
-const samples: { atS: number; resident: ByPart; lagBytes: number }[] = [];
+const samples: { atS: number; resident: ByPart; cpu: ByPart; lagBytes: number }[] = [];
 
 async function sample(startedAtMs: number, isOver: () => boolean): Promise<void> {
   while (!isOver()) {
     const atS = Math.round((Date.now() - startedAtMs) / 1000);
-    samples.push({ atS, resident: system.residentBytes(), lagBytes: await system.lagBytes() });
+    const [resident, cpu] = [system.residentBytes(), system.cpuSeconds()];
+    samples.push({ atS, resident, cpu, lagBytes: await system.lagBytes() });
     await delay(1_000);
   }
 }
@@ -101,6 +103,18 @@ function byPart<Value>(value: (part: Part) => Value): Partial<Record<Part, Value
 
 const acked = fleetReport["acked"] ?? 0;
 const secondHalf = samples.slice(Math.floor(samples.length / 2));
+/** In the second half of the time in which messages came, when what a process does once in its life is over. */
+function steadyCpu(): Partial<Record<Part, number>> {
+  const [middle, end] = [0.5, 1].map((share) => samples.findLast(({ atS }) => atS <= share * durationS)) as [
+    (typeof samples)[number],
+    (typeof samples)[number],
+  ];
+  const messages = rate * (end.atS - middle.atS);
+  return byPart((part) =>
+    Number(((((end.cpu[part] ?? 0) - (middle.cpu[part] ?? 0)) * 1e6) / messages).toFixed(2)),
+  );
+}
+
 const result = {
   bench: "device-to-file",
   stream,
@@ -117,6 +131,7 @@ const result = {
     ...byPart((part) => Number(((((after[part] ?? 0) - (before[part] ?? 0)) * 1e6) / acked).toFixed(2))),
     generator: fleetReport["cpuUsPerMessage"],
   },
+  ...(outageS === 0 && { steadyCpuMicrosPerMessage: steadyCpu() }),
   parquetBytesPerRow: Number((parquetBytes(system.lakeFolder) / (auditReport["stored"] ?? 1)).toFixed(1)),
   residentMiB: byPart((part) => Math.round((samples.at(-1)?.resident[part] ?? 0) / 2 ** 20)),
   residentMiBMax: byPart((part) =>
