@@ -22,6 +22,7 @@ import { createProcessLogger } from "../process-logger.ts";
 import { keepReconciled } from "../registry/keep-reconciled.ts";
 import { LmdbRegistry } from "../registry/lmdb-registry.ts";
 import { RedisRegistry, type RedisRegistryOptions } from "../registry/redis/redis-registry.ts";
+import { takeRegistryAlong } from "../registry/take-registry-along.ts";
 import { gatewayName } from "../supervisor/gateway-name.ts";
 import type { StreamStatus } from "../supervisor/gateway-status.ts";
 import type { RoleContext } from "../supervisor/run-child.ts";
@@ -43,8 +44,13 @@ export const kinesisBackend: StreamBackend = {
     if (!redis) return { store: await LmdbRegistry.openForWriting(config.folders.registry), isNew: false };
     const options = await registryOptions(config, redis, { logger, random, now });
     const { registry, isNew } = await RedisRegistry.openForWriting(options, lake);
+    const parts = { config, registry, archive: lake.topics, logger, now };
+    const isTaken = await takeRegistryAlong(parts).catch(async (error: unknown) => {
+      await registry.close();
+      throw error;
+    });
     keepReconciled(registry, lake.topics, logger);
-    return { store: registry, isNew };
+    return { store: registry, isNew: isNew && !isTaken };
   },
   openRegistryForReading: async ({ config, logger }) => {
     const redis = redisOf(config);
