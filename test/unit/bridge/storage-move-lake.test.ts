@@ -115,6 +115,23 @@ test("what was committed during the copy is copied before the lake is closed, or
     assert.deepEqual(await contentOf(place), before);
   }));
 
+test("what is published or replaced during the copy arrives as it is in the end", () =>
+  withLake(async (lake) => {
+    const place = await newPlace();
+    const hint = "telemetry/_delta_log/_last_checkpoint";
+    const write = (version: number) => lake.store.put(hint, Buffer.from(JSON.stringify({ version })));
+    await write(10);
+    const importFile: ObjectStore["importFile"] = async (file, path) => {
+      await write(20);
+      await lake.store.put("telemetry/_delta_log/00000000000000000099.json", Buffer.from("{}"));
+      return place.importFile(file, path);
+    };
+    await moveLake({ from: lake.store, to: changed(place, { importFile }), movedTo });
+    const before = await contentOf(lake.store);
+    assert.ok(before.delete("_commits/00000000000000000004.json"), "it closes the log");
+    assert.deepEqual(await contentOf(place), before);
+  }));
+
 test("an object that did not arrive whole is found: the new place is no lake", () =>
   withLake(async (lake) => {
     const place = await newPlace();
