@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
+import { parseRedisUrl, type RedisTarget } from "../../bridge/redis/redis-url.ts";
 import { closeMovedRedisStream, surveyRedisStream } from "../../bridge/streams/redis/move-stream.ts";
+import { partitionKeys } from "../../bridge/streams/redis/stream-keys.ts";
 import { publishAll } from "../support/gateway-books.ts";
 import { errorOf, freePorts, GatewayProcess, runCli } from "../support/gateway-process.ts";
 import { KinesisUnderTest } from "../support/kinesis-stream.ts";
@@ -97,6 +98,23 @@ test("gateways on Redis go on in Kinesis: nothing is lost, resends stay duplicat
 describe("closing a stream that was moved", () => {
   const movedTo = "kinesis://eu-central-1/fleet";
 
+  /** Of logs and states, partition by partition: -1 = for ever, -2 = there is none. */
+  async function secondsLeft(
+    { prefix }: RedisTarget,
+    streamId: string,
+    partitions: number,
+  ): Promise<number[]> {
+    const client = redis.client();
+    try {
+      const keys = Array.from({ length: partitions }, (_, partition) =>
+        partitionKeys(prefix, streamId, partition),
+      );
+      return await Promise.all(keys.flat().map((key) => client.ttl(key)));
+    } finally {
+      client.disconnect();
+    }
+  }
+
   test("holds off whoever has it open, tells who opens it, and may be repeated", async () => {
     const { target, stream } = await newTestStream(redis.url, { partitions: 2 });
     await stream.append(0, block(1));
@@ -111,6 +129,8 @@ describe("closing a stream that was moved", () => {
       message: /--stream kinesis:\/\/eu-central-1\/fleet.*tidegate stream new/,
     });
     assert.equal((await surveyRedisStream(site))?.movedTo, movedTo);
+    for (const left of await secondsLeft(target, survey.streamId, 2))
+      assert.ok(left > 604_000 || left === -2);
     await stream.close();
   });
 
@@ -123,6 +143,7 @@ describe("closing a stream that was moved", () => {
     for (const partition of [0, 1, 2]) await stream.append(partition, block(2));
     assert.equal((await stream.read(1, "", everything)).length, 2);
     assert.equal((await surveyRedisStream(site))?.movedTo, null);
+    assert.deepEqual(await secondsLeft(target, survey.streamId, 3), [-1, -1, -1, -1, -1, -1], "for ever");
     await stream.close();
   });
 
