@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { type HttpFault, htmlAnswer } from "../../gateway/prove/servers/http-fault.ts";
+import {
+  accessDenied,
+  autoDistribution,
+  kinesisClockSkew,
+} from "../../gateway/prove/servers/kinesis-faults.ts";
+import { GatewayProcess } from "../support/gateway-process.ts";
+import { KinesisUnderTest } from "../support/kinesis-stream.ts";
+import { SharedGateways } from "../support/shared-gateways.ts";
+
+let kinesis: KinesisUnderTest;
+before(async () => {
+  kinesis = await KinesisUnderTest.start("kinesalite");
+});
+after(() => kinesis.destroy());
+
+const environment = { TIDEGATE_KINESIS_TIMEOUT_MS: "1000", TIDEGATE_KINESIS_SHARD_REFRESH_MS: "500" };
+const flagsOf = (name: string) => [
+  "--stream",
+  `kinesis://us-east-1/${name}?endpoint=${kinesis.proxy.url}`,
+  "--create",
+];
+
+test("a gateway that Kinesis refuses ends, and says which right, credential or setting is missing", async () => {
+  const home = mkdtempSync(join(tmpdir(), "tidegate-home-"));
+  const nobody = { HOME: home, AWS_ACCESS_KEY_ID: "", AWS_SECRET_ACCESS_KEY: "" };
+  const denied = accessDenied("ListShards");
+  const cases: readonly (readonly [HttpFault | null, Record<string, string>, RegExp])[] = [
+    [denied, {}, /can't start \(KINESIS_DENIED\).*Allow kinesis:ListShards/],
+    [autoDistribution(), {}, /can't start \(KINESIS_UNSUPPORTED\).*AUTO/],
+    [null, nobody, /can't start \(KINESIS_DENIED\).*AWS_ACCESS_KEY_ID/],
+  ];
+  for (const [fault, variables, message] of cases) {
+    const on = fault === denied ? "ListShards" : "DescribeStreamSummary";
+    const injected = fault && kinesis.proxy.inject(fault, { on: [on] });
+    const gateway = await GatewayProcess.start({
+      flags: flagsOf("refused"),
+      environment: { ...environment, ...variables },
+      waitUntilReady: false,
+    });
+    try {
+      assert.equal(await gateway.exited(), 1);
+      assert.match(gateway.output, message);
+    } finally {
+      injected?.remove();
+      await gateway.destroy();
+    }
+  }
+  rmSync(home, { recursive: true });
+});
+
+test("what answers in Kinesis' place, a clock that is wrong and a right that is taken away are told, and end by themselves", async () => {
+  const { proxy } = kinesis;
+  proxy.inject(kinesisClockSkew(3_600_000), { times: 1 });
+  const gateways = await SharedGateways.start(1, flagsOf("interrupted"), { environment });
+  const gateway = gateways.at(0);
+  try {
+    const fleet = gateways.fleet({ rate: 100, durationS: 6 });
+    await gateways.untilAcknowledged(50);
+    for (const [fault, reason] of [
+      [htmlAnswer(200), /something else answers at http/],
+      [accessDenied("PutRecords"), /Allow kinesis:PutRecords/],
+    ] as const) {
+      const injected = proxy.inject(fault, { on: ["PutRecords"] });
+      await gateway.until("it says why nothing is acknowledged", async () => {
+        const answer = await fetch(`${gateway.httpUrl}/readyz`);
+        return answer.status === 503 && reason.test(await answer.text());
+      });
+      injected.remove();
+      await gateway.until(
+        "it is ready",
+        async () => (await fetch(`${gateway.httpUrl}/readyz`)).status === 200,
+      );
+    }
+    const { json, stderr } = await fleet.ended;
+    const { acked, gaveUp } = json as Record<string, number>;
+    assert.deepEqual({ acked, gaveUp }, { acked: 600, gaveUp: 0 }, stderr);
+    const { stored, lost, duplicated } = await gateways.audit(fleet.ledger, 60);
+    assert.deepEqual([stored, lost, duplicated], [600, 0, 0]);
+  } finally {
+    proxy.heal();
+    await gateways.destroy();
+  }
+});
