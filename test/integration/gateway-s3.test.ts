@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { GatewayProcess, runCli } from "../support/gateway-process.ts";
@@ -190,9 +193,10 @@ test("a gateway that waits for S3 ends when it is told to", async (context) => {
   assert.equal(await gateway.stop(), 0);
 });
 
-test("a gateway that can't use its bucket says why at once", async () => {
+test("a gateway that can't use its bucket says why at once", async (context) => {
+  const data = mkdtempSync(join(tmpdir(), "tidegate-refused-"));
+  context.after(() => rmSync(data, { recursive: true }));
   const up = (lake: string) => {
-    const data = `/tmp/tidegate-never-${process.pid}`;
     return runCli(
       ["up", "--data", data, "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0", "--lake", lake],
       environment,
