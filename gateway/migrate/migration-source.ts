@@ -13,7 +13,7 @@ export interface StreamEnds {
  * PORT: the stream that a migration empties and closes. No gateway may run on it.
  *
  * - `begin` resolves once nobody uses the stream any more. It rejects with MIGRATE_NOTHING where there is none, or was moved before, and
- *   with MIGRATE_IN_USE where somebody does not end. The answer's `end` lets others use the data folder again.
+ *   with MIGRATE_IN_USE where somebody does not end.
  * - `close` is called when everything up to `ends` is in the lake. It rejects, and closes nothing, where more was appended since.
  */
 export interface MigrationSource {

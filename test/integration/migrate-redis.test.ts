@@ -95,6 +95,42 @@ test("gateways on Redis go on in Kinesis: nothing is lost, resends stay duplicat
   }
 });
 
+test("a stream that ends before what the lake has is not taken for one that is filed: STREAM_NOT_DRAINED", async () => {
+  const dataFolder = join(root, "older-copy");
+  const flags = ["--lake", `file:${join(root, "older-lake")}`, "--stream", `${redis.url}?prefix=older`];
+  const gateway = await GatewayProcess.start({ dataFolder, flags, environment: fastBatches });
+  await publishAll(gateway, idsOf("d1", 20));
+  const filed = async () => {
+    const { json } = await runCli(["query", count, ...flags.slice(0, 2), "--json"]);
+    return (json as { rows: Record<string, number>[] } | null)?.rows[0]?.["n"] === 20;
+  };
+  await gateway.until("they are filed", filed);
+  await gateway.stop();
+  const { streamId } = (await surveyRedisStream({
+    target: parseRedisUrl(`${redis.url}?prefix=older`),
+    timeoutMs: 2_000,
+    logger: silentLogger,
+  })) ?? { streamId: "" };
+  const client = redis.client();
+  for (let partition = 0; partition < 4; partition++) {
+    const [log, state] = partitionKeys("older", streamId, partition);
+    const begin = {
+      lastNumber: 0,
+      lastMs: 0,
+      appendedBytes: 0,
+      trimmedNumber: 0,
+      trimmedMs: 0,
+      trimmedBytes: 0,
+    };
+    await client.multi().xtrim(log, "MAXLEN", 0).hset(state, begin).exec();
+  }
+  client.disconnect();
+  const to = ["--stream", `${redis.url}?prefix=newer`, "--from", `${redis.url}?prefix=older`];
+  const where = [...flags.slice(0, 2), "--data", dataFolder, "--json"];
+  const refused = await runCli(["migrate", ...to, ...where], quickLeases);
+  assert.deepEqual([refused.code, errorOf(refused).code], [1, "STREAM_NOT_DRAINED"], refused.stderr);
+});
+
 describe("closing a stream that was moved", () => {
   const movedTo = "kinesis://eu-central-1/fleet";
 

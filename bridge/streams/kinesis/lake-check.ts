@@ -16,6 +16,6 @@ const check = {
  */
 export function checkKinesisStreamAgainstLake(stream: KnownStream | null, lake: LakeState): void {
   const command = stream ? newStreamCommand.there : newStreamCommand.missing;
-  const mend = `Name the lake's own stream in the URL; take an embedded one along with \`tidegate migrate\`; or, where the old one was deleted, give up what is missing and continue in this one with \`${command}\``;
+  const mend = `Name the lake's own stream in the URL; take an embedded one along with \`tidegate migrate\`, one in Redis with its \`--from\`; or, where the old one was deleted, give up what is missing and continue in this one with \`${command}\``;
   checkStreamOfLake(stream, lake, { ...check, mend });
 }
