@@ -85,6 +85,25 @@ export interface TestLake {
   close(): Promise<void>;
 }
 
+/** Fills the commit log until it forgets all that is in it now. */
+export async function forgetCommits({ commitLog }: Pick<TestLake, "commitLog">): Promise<void> {
+  for (let commit = 0; commit < 205; commit++) {
+    const { number } = await commitLog.load();
+    const entry = {
+      format: 1,
+      number: number + 1,
+      commitId: `c${number}`,
+      committedAtMs: 1,
+      moves: {},
+      tables: {},
+    } as const;
+    await commitLog.append(entry);
+  }
+  const { number } = await commitLog.load();
+  await commitLog.maintain({ publishedUpTo: number, retainMs: -1 });
+  if ((await commitLog.entry(1)) !== null) throw new Error("the log was not pruned");
+}
+
 export async function addRows(batch: BatchWriter, rows: readonly TestRow[]): Promise<void> {
   for (const { topic = makeTopic(), row, values = [], facts } of rows) {
     const added = facts ? batch.quarantine(row, facts) : batch.add(topic, row, values);

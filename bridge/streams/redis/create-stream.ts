@@ -1,8 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
 import { BridgeError } from "../../errors.ts";
-import { connectRedis, type RedisClient } from "../../redis/redis-connection.ts";
-import { redisError } from "../../redis/redis-error.ts";
+import type { RedisClient } from "../../redis/redis-connection.ts";
 import { redisScript, runScript } from "../../redis/redis-script.ts";
 import type { RedisTarget } from "../../redis/redis-url.ts";
 import type { LakeState } from "../../storage/commit-log.ts";
@@ -13,6 +12,7 @@ import { compareRedisPositions, entryOfPosition, noEntry } from "./redis-positio
 import { RedisReader } from "./redis-reader.ts";
 import { metaKey, partitionKeys } from "./stream-keys.ts";
 import { decodeRecord, encodeRecord, REDIS_STREAM_FORMAT, type RedisStreamRecord } from "./stream-record.ts";
+import { withClient } from "./with-client.ts";
 
 /** How long the keys of a stream that was replaced or moved stay. */
 export const retiredSeconds = 7 * 24 * 3600;
@@ -48,7 +48,7 @@ export interface CreateRedisStreamOptions {
  * @throws BridgeError STREAM_PARTITIONS, STREAM_DAMAGED, STREAM_VERSION, REDIS_*
  */
 export async function createRedisStream(options: CreateRedisStreamOptions): Promise<RedisStreamRecord> {
-  return await withClient(options, async (client) => {
+  return await withClient(options, "creating", async (client) => {
     const { prefix } = options.target;
     const draft = draftOf(options, { replaces: null, unread: options.startedAnew ? nothingUnread : null });
     const record = (await readRecord(client, prefix)) ?? (await claim(client, prefix, "", draft));
@@ -72,7 +72,7 @@ export async function startNewRedisStream(
     readonly loadLake: () => Promise<LakeState>;
   },
 ): Promise<{ streamId: string } & Old> {
-  return await withClient(options, async (client) => {
+  return await withClient(options, "creating", async (client) => {
     const { prefix } = options.target;
     const old = await readRecord(client, prefix);
     const replaces = old?.streamId ?? null;
@@ -185,20 +185,5 @@ async function retirePartitions(
   for (let partition = 0; partition < partitionCount; partition++) {
     const keys = partitionKeys(prefix, streamId, partition);
     await runScript(client, retirePartition, keys, [retiredFor, retiredSeconds]);
-  }
-}
-
-async function withClient<Result>(
-  options: CreateRedisStreamOptions,
-  work: (client: RedisClient) => Promise<Result>,
-): Promise<Result> {
-  const { target, timeoutMs, logger, random = Math.random } = options;
-  const client = await connectRedis(target, { name: "tidegate-stream-create", timeoutMs, logger, random });
-  try {
-    return await work(client);
-  } catch (error) {
-    throw redisError(error, `creating the stream at ${metaKey(target.prefix)}`);
-  } finally {
-    client.disconnect();
   }
 }

@@ -1,23 +1,13 @@
-import type { Logger } from "pino";
 import { BridgeError } from "../../errors.ts";
 import { leaseMembers } from "../../leases/lease-members.ts";
-import { connectRedis, type RedisClient } from "../../redis/redis-connection.ts";
-import { redisError } from "../../redis/redis-error.ts";
 import { redisScript, runScript } from "../../redis/redis-script.ts";
-import type { RedisTarget } from "../../redis/redis-url.ts";
 import type { Position } from "../stream-log.ts";
 import { readRecord, retiredSeconds } from "./create-stream.ts";
 import { reopenPartition, retirePartitionAt } from "./partition-scripts.ts";
 import { entryOfPosition, noEntry } from "./redis-position.ts";
 import { RedisReader } from "./redis-reader.ts";
 import { metaKey, partitionKeys } from "./stream-keys.ts";
-
-export interface RedisStreamSite {
-  readonly target: RedisTarget;
-  readonly timeoutMs: number;
-  readonly logger: Logger;
-  readonly random?: () => number;
-}
+import { type RedisStreamSite, withClient } from "./with-client.ts";
 
 /** A stream that may be moved, as it is now. */
 export interface RedisStreamSurvey {
@@ -35,7 +25,7 @@ export interface RedisStreamSurvey {
  * @throws BridgeError STREAM_GAP, STREAM_DAMAGED, STREAM_VERSION, REDIS_*
  */
 export async function surveyRedisStream(site: RedisStreamSite): Promise<RedisStreamSurvey | null> {
-  return await withClient(site, async (client) => {
+  return await withClient(site, "moving", async (client) => {
     const { prefix } = site.target;
     const record = await readRecord(client, prefix);
     if (!record?.isReady) return null;
@@ -65,7 +55,7 @@ export async function closeMovedRedisStream(
   { streamId, highest }: Pick<RedisStreamSurvey, "streamId" | "highest">,
   movedTo: string,
 ): Promise<void> {
-  await withClient(site, async (client) => {
+  await withClient(site, "moving", async (client) => {
     const { prefix } = site.target;
     const partitions = highest.map((position, partition) => ({
       keys: partitionKeys(prefix, streamId, partition),
@@ -85,18 +75,4 @@ export async function closeMovedRedisStream(
 function inUse(prefix: string): BridgeError {
   const text = `somebody still uses the stream at ${metaKey(prefix)}: stop every gateway on it, then try again`;
   return new BridgeError("STREAM_IN_USE", text, { retryable: true });
-}
-
-async function withClient<Result>(
-  { target, timeoutMs, logger, random = Math.random }: RedisStreamSite,
-  work: (client: RedisClient) => Promise<Result>,
-): Promise<Result> {
-  const client = await connectRedis(target, { name: "tidegate-stream-move", timeoutMs, logger, random });
-  try {
-    return await work(client);
-  } catch (error) {
-    throw redisError(error, `moving the stream at ${metaKey(target.prefix)}`);
-  } finally {
-    client.disconnect();
-  }
 }

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { createSeedSource } from "../../../bridge/storage/lake-seed-source.ts";
 import type { SeedPart } from "../../../bridge/storage/seed-source.ts";
 import {
+  forgetCommits,
   makeRow,
   makeTopic,
   openTestLake,
@@ -148,30 +149,11 @@ test("only rows since the asked time, and files before it are not even opened", 
     await assert.rejects(seed(lake), { code: "PARQUET_FAILED" });
   }));
 
-/** Fills the commit log until it forgets all that is in it now. */
-async function pruneLog(lake: TestLake): Promise<void> {
-  for (let commit = 0; commit < 205; commit++) {
-    const { number } = await lake.commitLog.load();
-    const entry = {
-      format: 1,
-      number: number + 1,
-      commitId: `c${number}`,
-      committedAtMs: 1,
-      moves: {},
-      tables: {},
-    } as const;
-    await lake.commitLog.append(entry);
-  }
-  const { number } = await lake.commitLog.load();
-  assert.ok((await lake.commitLog.maintain({ publishedUpTo: number, retainMs: -1 })).pruned > 0);
-  assert.equal(await lake.commitLog.entry(1), null);
-}
-
 test("where the commit log has been pruned, the tables still give every id", () =>
   withLake(async (lake) => {
     const early: TestRow[] = [{ row: makeRow(0) }, { row: makeRow(2) }, quarantined(4, "id-reused")];
     await lake.commit(early);
-    await pruneLog(lake);
+    await forgetCommits(lake);
     assert.deepEqual(await seed(lake), expected(early));
     assert.deepEqual(await seed(lake, { sinceMs: startMs + 10_000 }), []);
   }));
@@ -180,7 +162,7 @@ test("where it has been pruned, each partition's ids since its own time come fro
   withLake(async (lake) => {
     await lake.commit([{ row: makeRow(0) }, { row: makeRow(1) }]);
     await lake.commit([{ row: makeRow(2000) }, { row: makeRow(2001) }]);
-    await pruneLog(lake);
+    await forgetCommits(lake);
     const parts = [
       { streamId: "stream-1", partition: 0, sinceMs: 0 },
       { streamId: "stream-1", partition: 1, sinceMs: makeRow(1000).ingestTimeMs },

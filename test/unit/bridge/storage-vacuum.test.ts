@@ -3,7 +3,14 @@ import { existsSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { type VacuumOptions, vacuum } from "../../../bridge/storage/vacuum.ts";
-import { makeRow, makeTopic, openTestLake, silentLogger, type TestLake } from "../../support/test-lake.ts";
+import {
+  forgetCommits,
+  makeRow,
+  makeTopic,
+  openTestLake,
+  silentLogger,
+  type TestLake,
+} from "../../support/test-lake.ts";
 
 const hourMs = 3_600_000;
 const folder = "event_date=2026-11-22/event_hour=10";
@@ -74,25 +81,9 @@ test("files that a table replaced stay while a commit entry names them, and whil
         "telemetry/_delta_log/00000000000000000001.json",
         Buffer.from(JSON.stringify({ remove: { path: relative, deletionTimestamp, dataChange: false } })),
       );
-    const forget = async () => {
-      for (let commit = 0; commit < 201; commit++) {
-        const { number } = await lake.commitLog.load();
-        const entry = {
-          format: 1,
-          number: number + 1,
-          commitId: `c${number}`,
-          committedAtMs: 1,
-          moves: {},
-          tables: {},
-        } as const;
-        await lake.commitLog.append(entry);
-      }
-      await lake.commitLog.maintain({ publishedUpTo: 202, retainMs: -1 });
-      assert.equal(await lake.commitLog.entry(1), null);
-    };
     await remove(1);
     assert.equal((await run()).orphans, 0);
-    await forget();
+    await forgetCommits(lake);
     await remove(Date.now() - 7 * 24 * hourMs);
     assert.equal((await run()).orphans, 0);
     assert.ok(existsSync(path));
