@@ -4,6 +4,7 @@ import type { WindowStatus } from "../window/dedup-window.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import type { HaltCode } from "./partition-halt.ts";
 import type { LeasesStatus } from "./partition-leases.ts";
+import type { RetentionAlarm } from "./retention-alarm.ts";
 
 export type ConsumerState = "recovering" | "running" | "backing-off" | "stopped";
 
@@ -22,6 +23,10 @@ export interface PartitionStatus {
   readonly openBytes: number;
   /** Age of the last block read, ms; 0 where nothing more waits. */
   readonly lagMs: number;
+  /** For how long something may have waited that is in no table yet, ms; null where this process does not know. */
+  readonly unfiledMs: number | null;
+  /** That is more than half of the time for which the stream keeps it. */
+  readonly isEndangered: boolean;
   /** As committed: read = filed + duplicates + quarantined + resent + misrouted. */
   readonly counters: PartitionCounters;
   /** Acknowledged messages that were never read: accepted gaps, and at least what the open gap holds. */
@@ -59,7 +64,7 @@ export interface ConsumerStatus {
 export function partitionStatus(
   cursor: PartitionCursor,
   lag: PartitionState | undefined,
-  nowMs: number,
+  { nowMs, alarm }: { nowMs: number; alarm: Pick<RetentionAlarm, "unfiledMs" | "isEndangered"> },
 ): PartitionStatus {
   const { partition, halt, position, committed, streamTimeMs, openBytes, committedCounters } = cursor;
   const { highest = null, retainedBytes = 0, behindMs } = lag ?? {};
@@ -75,6 +80,8 @@ export function partitionStatus(
     lagBytes: isBehind ? unreadBytes : retainedBytes === null ? null : 0,
     openBytes,
     lagMs: isBehind ? (behindMs ?? (streamTimeMs > 0 ? Math.max(0, nowMs - streamTimeMs) : 0)) : 0,
+    unfiledMs: alarm.unfiledMs(cursor),
+    isEndangered: alarm.isEndangered(cursor),
     counters: committedCounters,
     unaccounted: committedCounters.unaccounted + (halt?.survey?.unaccounted ?? 0),
   };

@@ -4,24 +4,24 @@ import type { Registry } from "prom-client";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
 import { BridgeError } from "../errors.ts";
 import type { LakeState } from "../storage/commit-log.ts";
-import type { PartitionState } from "../streams/stream-log.ts";
 import type { WindowStatus } from "../window/dedup-window.ts";
 import { type AcceptedGap, acceptGap } from "./accept-gap.ts";
 import { BackOff, isRetryable, type Sleep } from "./back-off.ts";
 import type { ConsumerConfig } from "./consumer-config.ts";
 import { ConsumerMetrics } from "./consumer-metrics.ts";
 import type { ConsumerContext, ConsumerPorts } from "./consumer-ports.ts";
-import { type ConsumerState, type ConsumerStatus, finishedOf, partitionStatus } from "./consumer-status.ts";
+import { type ConsumerState, type ConsumerStatus, finishedOf } from "./consumer-status.ts";
 import { cutBatch } from "./cut-batch.ts";
 import { DedupeKeyMaker } from "./dedupe-key.ts";
 import { DrainGoal } from "./drain-goal.ts";
 import { MessageJudge } from "./judge-message.ts";
 import { ownEverything, type PartitionLeases } from "./partition-leases.ts";
+import { PartitionObserver } from "./partition-observer.ts";
 import { PartitionShare } from "./partition-share.ts";
 import { type AttemptStore, PoisonGuard } from "./poison-guard.ts";
 import { readPartition } from "./read-partition.ts";
 import { recover } from "./recover.ts";
-import { stateOrNull } from "./state-or-null.ts";
+import { RetentionAlarm } from "./retention-alarm.ts";
 
 /** Longest wait for new blocks before halted partitions and the stream's state are looked at again. */
 const IDLE_MAX_MS = 1000;
@@ -73,7 +73,8 @@ class ConsumerLoop implements Consumer {
   readonly #guard: PoisonGuard;
   readonly #leases: PartitionLeases;
   readonly #share: PartitionShare;
-  readonly #lags = new Map<number, PartitionState>();
+  readonly #alarm: RetentionAlarm;
+  readonly #observer: PartitionObserver;
   #requests: AcceptRequest[] = [];
   #state: ConsumerState = "recovering";
   #lake: LakeState | undefined;
@@ -91,7 +92,7 @@ class ConsumerLoop implements Consumer {
   #publishesRepaired = 0;
 
   constructor(options: ConsumerOptions) {
-    const { config, random } = options;
+    const { config, random, stream, logger, registry, now } = options;
     const sleep = options.sleep ?? sleepWithTimer;
     this.#context = {
       ...options,
@@ -103,8 +104,11 @@ class ConsumerLoop implements Consumer {
     this.#guard = new PoisonGuard(options.attempts, options.logger);
     this.#leases = options.leases ?? ownEverything();
     this.#leases.onChange(() => this.#context.backOff.wake());
-    options.stream.onPartitionsChange(() => this.#context.backOff.wake());
-    this.#share = new PartitionShare(this.#leases, options.stream);
+    stream.onPartitionsChange(() => this.#context.backOff.wake());
+    this.#share = new PartitionShare(this.#leases, stream);
+    const cursors = () => this.#share.cursors;
+    this.#alarm = new RetentionAlarm({ stream, cursors, logger, registry, now });
+    this.#observer = new PartitionObserver(this.#context, this.#alarm);
   }
 
   run(): Promise<void> {
@@ -130,14 +134,12 @@ class ConsumerLoop implements Consumer {
   }
 
   status(): ConsumerStatus {
-    const { stream, commitLog, now } = this.#context;
+    const { stream, commitLog } = this.#context;
     return {
       state: this.#state,
       lakeId: commitLog.lakeId,
       streamId: stream.streamId,
-      partitions: this.#share.cursors.map((cursor) =>
-        partitionStatus(cursor, this.#lags.get(cursor.partition), now()),
-      ),
+      partitions: this.#observer.status(this.#share.cursors),
       finished: finishedOf(this.#lake, stream.streamId, this.#share.cursors),
       leases: this.#leases.status(),
       window: this.#window,
@@ -152,6 +154,7 @@ class ConsumerLoop implements Consumer {
   async #loop(): Promise<void> {
     const { backOff } = this.#context;
     let isLeaving = false;
+    this.#alarm.start();
     try {
       while (!backOff.isStopping) {
         const end = await this.#sessionOrFailure();
@@ -166,6 +169,7 @@ class ConsumerLoop implements Consumer {
       isLeaving = true;
     } finally {
       this.#state = "stopped";
+      this.#alarm.stop();
       this.#refuseRequests();
       await this.#leases.close({ isLeaving });
     }
@@ -214,10 +218,7 @@ class ConsumerLoop implements Consumer {
   }
 
   #adopt(): void {
-    for (const partition of this.#share.adopt()) {
-      this.#lags.delete(partition);
-      this.#context.metrics.handedOver(partition);
-    }
+    for (const partition of this.#share.adopt()) this.#observer.handedOver(partition);
     this.#context.metrics.owned(this.#share.cursors.length);
   }
 
@@ -327,7 +328,7 @@ class ConsumerLoop implements Consumer {
   }
 
   async #observe(): Promise<void> {
-    const { stream, window, commitLog, metrics, logger, now } = this.#context;
+    const { window, commitLog, metrics, logger, now } = this.#context;
     this.#observedAtMs = now();
     if (this.#share.isOfferOld) this.#share.offer(await commitLog.load());
     const wasShort = this.#window?.isShort === true;
@@ -340,14 +341,7 @@ class ConsumerLoop implements Consumer {
         "ids are forgotten early: give the window more memory",
       );
     }
-    for (const cursor of this.#share.cursors) {
-      const state = await stateOrNull(stream, cursor.partition);
-      if (state) this.#lags.set(cursor.partition, state);
-      else this.#lags.delete(cursor.partition);
-      const { unaccounted, lagMs, lagBytes } = partitionStatus(cursor, state ?? undefined, now());
-      const isHalted = cursor.halt !== null;
-      metrics.partition(cursor.partition, { unaccounted, isHalted, lagMs, lagBytes });
-    }
+    await this.#observer.observe(this.#share.cursors);
   }
 
   async #giveUpBatch(): Promise<void> {

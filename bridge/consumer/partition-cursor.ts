@@ -6,7 +6,7 @@ import {
   type ProducerMark,
   partitionKey,
 } from "../storage/commit-log.ts";
-import { END_POSITION, type Position, START_POSITION } from "../streams/stream-log.ts";
+import { END_POSITION, type PartitionState, type Position, START_POSITION } from "../streams/stream-log.ts";
 import { BatchIds } from "./batch-ids.ts";
 import { inheritedMarks, livingMarks } from "./check-block.ts";
 import type { PartitionHalt } from "./partition-halt.ts";
@@ -38,6 +38,8 @@ export class PartitionCursor {
   openBlocks = 0;
   /** True where the last read found nothing more. */
   isCaughtUp = false;
+  /** Whatever was appended before is in the tables, ms since the epoch of the stream's clock; 0 = this process does not know yet. */
+  filedUpToMs = 0;
 
   constructor(streamId: string, partition: number) {
     this.partition = partition;
@@ -50,6 +52,18 @@ export class PartitionCursor {
 
   get isFinished(): boolean {
     return this.committed === END_POSITION;
+  }
+
+  /** Where nothing waits in the open batch, what the stream says tells up to when everything is filed. */
+  observe({ highest, behindMs, behindAtMs }: PartitionState, askedAtMs: number): void {
+    if (this.hasMoved) return;
+    if (behindMs !== undefined) this.filedUpTo((behindAtMs ?? askedAtMs) - behindMs);
+    else if (highest === this.committed) this.filedUpTo(askedAtMs);
+  }
+
+  /** @param atMs Entries that were appended before are filed. */
+  filedUpTo(atMs: number): void {
+    this.filedUpToMs = Math.max(this.filedUpToMs, atMs);
   }
 
   /** What it goes on from where it was never committed. */
@@ -80,6 +94,7 @@ export class PartitionCursor {
     assert.equal(move.to, this.position);
     this.committed = move.to;
     this.committedCounters = move.counters;
+    this.filedUpTo(move.streamTimeMs);
     this.producers = new Map(Object.entries(move.producers));
     this.ids = new BatchIds();
     this.openBytes = 0;

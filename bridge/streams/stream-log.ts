@@ -56,6 +56,8 @@ export interface FixedPartitionState extends PartitionState {
 export interface StreamLog {
   /** Random id stored in the stream when it was created; positions are bound to it. */
   readonly streamId: string;
+  /** How long entries are kept, filed or not, ms; absent where they are kept until they are trimmed. */
+  readonly retentionMs?: number;
   /** As far as this process knows: another object after each change. */
   readonly partitions: PartitionMap;
   /** Calls back after each change of `partitions`. */

@@ -111,8 +111,6 @@ function kinesisText(stream: string, kinesis: KinesisStreamStatus): string[] {
   const lines = [
     `Stream: ${stream}, ${kind}, ${openShards} open shards, kept for ${retentionMs / hourMs} h, encryption ${encryption}; ${Math.round(behindMs / 1000)} s behind`,
   ];
-  if (kinesis.isRetentionEndangered)
-    lines.push("  ! Reading is behind by more than half of that: what is not read in time is lost.");
   lines.push(...warnings.map((warning) => `  ! ${warning}`));
   if (held) lines.push(`  ! Nothing is acknowledged: ${held.message}`);
   return lines;
@@ -176,6 +174,7 @@ function booksText({ books, consumer, roles }: GatewayStatus): string[] {
     ...leasesText(consumer),
     ...halts,
     ...failureText(consumer),
+    ...retentionText(consumer),
     ...windowText(consumer),
   ];
 }
@@ -185,6 +184,17 @@ function failureText({ lastFailure, lastCommit }: NonNullable<GatewayStatus["con
   if (!lastFailure || lastFailure.atMs < (lastCommit?.atMs ?? 0)) return [];
   return [`  ! Nothing was filed since ${new Date(lastFailure.atMs).toISOString()}: ${lastFailure.message}`];
 }
+
+function retentionText({ partitions }: NonNullable<GatewayStatus["consumer"]>): string[] {
+  return partitions.flatMap(({ partition, isEndangered, unfiledMs }) =>
+    isEndangered
+      ? `  ! partition ${partition}: messages wait for up to ${hoursText(unfiledMs ?? 0)}, more than half of the time for which the stream keeps them: what is not filed in time is lost.`
+      : [],
+  );
+}
+
+const hoursText = (ms: number) =>
+  ms < hourMs ? `${Math.ceil(ms / 60_000)} min` : `${Math.round(ms / hourMs)} h`;
 
 function windowText({ window }: NonNullable<GatewayStatus["consumer"]>): string[] {
   if (!window) return [];

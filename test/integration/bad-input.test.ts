@@ -267,7 +267,7 @@ describe("bad input in a running gateway", { concurrency: false }, () => {
     await gateway.until("the live one is delivered", () => received.length > 0);
     assert.deepEqual(received, ["fleet/keeper/telemetry false"]);
     await client.endAsync();
-    assert.match(await metricsOf(gateway), /^tidegate_broker_retain_cleared_total\{process="broker"\} 1$/m);
+    assert.match(await gateway.metrics(), /^tidegate_broker_retain_cleared_total\{process="broker"\} 1$/m);
     await untilFiledAndTrimmed(gateway);
     const filed = (await storedIds(gateway)).filter((id) => /^(retained|live)$/.test(id));
     assert.deepEqual(filed, ["live", "retained"]);
@@ -287,8 +287,3 @@ describe("bad input in a running gateway", { concurrency: false }, () => {
     assert.deepEqual([books?.isBalanced, isReady], [true, true]);
   });
 });
-
-async function metricsOf(gateway: GatewayProcess): Promise<string> {
-  const headers = { authorization: `Bearer ${gateway.token}` };
-  return await (await fetch(`${gateway.httpUrl}/metrics`, { headers })).text();
-}

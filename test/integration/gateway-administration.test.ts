@@ -175,10 +175,7 @@ describe("administration of a running gateway", { concurrency: false }, () => {
   });
 
   test("metrics of all processes come in one page, labelled", async () => {
-    const response = await fetch(`${gateway.httpUrl}/metrics`, {
-      headers: { authorization: `Bearer ${gateway.token}` },
-    });
-    const text = await response.text();
+    const text = await gateway.metrics();
     for (const process of ["supervisor", "broker", "consumer"])
       assert.match(text, new RegExp(`process="${process}"`));
     assert.match(text, /tidegate_child_up\{child="broker",process="supervisor"\} 1/);

@@ -143,9 +143,7 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
   test("the password is in no output, no record, no status and no metrics", async () => {
     const record = readFileSync(join(a.dataFolder, "processes.json"), "utf8");
     const status = JSON.stringify(await statusOf(a));
-    const metrics = await (
-      await fetch(`${a.httpUrl}/metrics`, { headers: { authorization: `Bearer ${a.token}` } })
-    ).text();
+    const metrics = await a.metrics();
     assert.match(metrics, /tidegate_registry_up\{[^}]*process="broker"[^}]*\} 1/);
     for (const text of [a.output, b.output, record, status, metrics]) {
       assert.notEqual(text, "");

@@ -41,12 +41,7 @@ test("a password that is rotated under two gateways: they say so and hold, go on
   assert.deepEqual({ acked, gaveUp, unsent }, { acked: 2_400, gaveUp: 0, unsent: 0 });
   const { stored, lost, duplicated, phantom, altered } = await gateways.audit(fleet.ledger);
   assert.deepEqual([stored, lost, duplicated, phantom, altered], [2_400, 0, 0, 0, 0]);
-  const metrics = await Promise.all(
-    gateways.all.map(async ({ httpUrl, token }) => {
-      const answer = await fetch(`${httpUrl}/metrics`, { headers: { authorization: `Bearer ${token}` } });
-      return await answer.text();
-    }),
-  );
+  const metrics = await Promise.all(gateways.all.map((gateway) => gateway.metrics()));
   for (const text of [gateways.output, JSON.stringify(await gateways.statuses()), ...metrics]) {
     assert.notEqual(text, "");
     for (const password of [old, fresh]) assert.equal(text.includes(password), false);

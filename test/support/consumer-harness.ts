@@ -39,6 +39,8 @@ export class ConsumerHarness {
   /** Decides about each call of the store; see MemoryObjectStore. */
   storeFault: (operation: StoreOperation, path: string) => StoreFault = () => null;
   window: DedupWindow;
+  /** Where set, the stream says that it keeps entries no longer. */
+  retentionMs: number | undefined;
   waits = 0;
   readonly #producers = new Map<string, { sequence: number; acknowledged: number; messages: number }>();
 
@@ -132,7 +134,10 @@ export class ConsumerHarness {
     };
     const logger = this.#logger;
     return createConsumer({
-      stream: Object.assign(handle, { waitForAppend: tick }),
+      stream: Object.assign(handle, {
+        waitForAppend: tick,
+        ...(this.retentionMs !== undefined && { retentionMs: this.retentionMs }),
+      }),
       window: this.window,
       commitLog,
       publisher: createTablePublisher({

@@ -208,6 +208,12 @@ export class GatewayProcess {
     return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   }
 
+  /** What Prometheus would read. */
+  async metrics(): Promise<string> {
+    const headers = { authorization: `Bearer ${this.token}` };
+    return await (await fetch(`${this.httpUrl}/metrics`, { headers })).text();
+  }
+
   /** `tidegate ARGS --data FOLDER --json`, in this process. */
   cli(...args: string[]): Promise<CliResult> {
     return runCommand([...args, "--data", this.dataFolder, "--json"]);

@@ -46,11 +46,6 @@ export function createKinesisStreamMetrics(
     ({ behindMs }) => behindMs / 1000,
   );
   gauge("retention_seconds", "How long the stream keeps records.", ({ retentionMs }) => retentionMs / 1000);
-  gauge(
-    "retention_endangered",
-    "1 while reading is behind by more than half of that.",
-    ({ isRetentionEndangered }) => Number(isRetentionEndangered),
-  );
   gauge("held", "1 while nothing is appended.", ({ held }) => Number(held !== null));
   return {
     appended: (appendedBytes, count) => {

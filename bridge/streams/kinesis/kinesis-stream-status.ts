@@ -7,8 +7,6 @@ export interface KinesisStreamStatus {
   readonly openShards: number;
   /** By how much what was read last is older than the newest record, of the shard where that is the most; 0 where none is read. */
   readonly behindMs: number;
-  /** Reading is behind by more than half of the retention: what is not read in time is lost. */
-  readonly isRetentionEndangered: boolean;
   /** What somebody should look at. */
   readonly warnings: readonly string[];
   /** Why nothing is appended now; null = it is. */

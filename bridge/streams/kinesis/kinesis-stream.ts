@@ -13,9 +13,6 @@ import type { KinesisTarget } from "./kinesis-url.ts";
 import { compareSequenceNumbers } from "./sequence-number.ts";
 import { StreamWatch } from "./stream-watch.ts";
 
-/** Reading that is behind by more than this share of the retention is an alarm. */
-const endangeredShare = 0.5;
-
 export interface KinesisStreamOptions extends Partial<KinesisConfig> {
   readonly target: KinesisTarget;
   readonly mode: "append" | "read";
@@ -59,8 +56,6 @@ class ShardedStream implements KinesisStream {
   readonly #watch: StreamWatch;
   readonly #appender: KinesisAppender;
   readonly #reader: KinesisReader;
-  readonly #alarm: NodeJS.Timeout;
-  #wasEndangered = false;
   #closed: BridgeError | undefined;
 
   constructor(parts: {
@@ -85,7 +80,10 @@ class ShardedStream implements KinesisStream {
     });
     this.#reader = new KinesisReader({ ...shared, ...this.#readingListeners(metrics) });
     watch.onPartitionsChange(() => this.#reader.interrupt());
-    this.#alarm = setInterval(() => this.#noteEndangered(), config.shardRefreshMs).unref();
+  }
+
+  get retentionMs(): number {
+    return this.#watch.description.retentionMs;
   }
 
   get partitions(): PartitionMap {
@@ -135,7 +133,6 @@ class ShardedStream implements KinesisStream {
     const { region, streamName } = this.#options.target;
     const { mode, encryption, retentionMs } = this.#watch.description;
     const held = this.#watch.hold();
-    const behindMs = this.#reader.behindMs();
     return {
       region,
       streamName,
@@ -143,8 +140,7 @@ class ShardedStream implements KinesisStream {
       encryption,
       retentionMs,
       openShards: this.partitions.all.filter(({ isOpen }) => isOpen).length,
-      behindMs,
-      isRetentionEndangered: behindMs > retentionMs * endangeredShare,
+      behindMs: this.#reader.behindMs(),
       warnings: this.#watch.warnings(),
       held: held && { code: held.code, message: held.message },
     };
@@ -152,7 +148,6 @@ class ShardedStream implements KinesisStream {
 
   async close(): Promise<void> {
     this.#closed ??= new BridgeError("STREAM_CLOSED", "the stream was closed", { retryable: false });
-    clearInterval(this.#alarm);
     this.#watch.stop();
     this.#appender.close(this.#closed);
     this.#reader.close();
@@ -170,16 +165,6 @@ class ShardedStream implements KinesisStream {
         else logger.debug(fields, "a shard still can't be read");
       },
     };
-  }
-
-  #noteEndangered(): void {
-    const { isRetentionEndangered, behindMs, retentionMs } = this.status();
-    if (isRetentionEndangered && !this.#wasEndangered)
-      this.#options.logger.error(
-        { event: "stream.kinesis.retention.endangered", behindMs, retentionMs },
-        "reading is behind by more than half of the time that the stream keeps records: what is not read in time is lost. Raise the retention (IncreaseStreamRetentionPeriod), and mend what holds the consumer up",
-      );
-    this.#wasEndangered = isRetentionEndangered;
   }
 
   #checkOpen(): void {

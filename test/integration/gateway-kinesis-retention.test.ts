@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { retention } from "../../gateway/prove/servers/kinesis-faults.ts";
+import { KinesisUnderTest } from "../support/kinesis-stream.ts";
+import { S3TestServer } from "../support/s3-server.ts";
+import { SharedGateways } from "../support/shared-gateways.ts";
+
+/** Kinesis keeps records for a day at least; the alarm of one that keeps them for 12 s can be waited for. */
+const retentionHours = 12 / 3600;
+
+test("while the lake is away, the alarm says in time that Kinesis is about to forget what was acknowledged", async () => {
+  const kinesis = await KinesisUnderTest.start("kinesalite");
+  const s3 = await S3TestServer.start();
+  Object.assign(process.env, s3.environment);
+  kinesis.proxy.inject(retention(retentionHours), { on: ["DescribeStreamSummary"] });
+  const stream = `kinesis://us-east-1/retention?endpoint=${kinesis.proxy.url}`;
+  const gateways = await SharedGateways.start(1, ["--stream", stream, "--create"], {
+    lake: s3.url("lake"),
+    environment: {
+      TIDEGATE_S3_TIMEOUT_MS: "500",
+      TIDEGATE_S3_CONNECT_TIMEOUT_MS: "500",
+      TIDEGATE_KINESIS_SHARD_REFRESH_MS: "500",
+    },
+  });
+  const gateway = gateways.at(0);
+  const metric = async () =>
+    /^tidegate_consumer_retention_endangered\S* (\d)/m.exec(await gateway.metrics())?.[1];
+  try {
+    const fleet = gateways.fleet({ rate: 100, durationS: 15 });
+    await gateways.untilAcknowledged(100);
+    assert.equal(await metric(), "0");
+    s3.fault = () => "lose";
+    await gateway.until("the alarm is in the metrics", async () => (await metric()) === "1");
+    assert.match(await gateways.statusText(0), /messages wait for up to 1 min, more than half of the time/);
+    await gateway.until("the alarm is in the log", async () =>
+      gateway.output.includes("consumer.retention.endangered"),
+    );
+    s3.fault = () => "pass";
+    await gateway.until("the alarm is over", async () => (await metric()) === "0");
+    const { json, stderr } = await fleet.ended;
+    assert.equal((json as Record<string, number>)["acked"], 1500, stderr);
+    const { stored, lost, duplicated } = await gateways.audit(fleet.ledger, 60);
+    assert.deepEqual([stored, lost, duplicated], [1500, 0, 0]);
+    assert.doesNotMatch(await gateways.statusText(0), /more than half of the time/);
+  } finally {
+    s3.fault = () => "pass";
+    await gateways.destroy();
+    await kinesis.destroy();
+    await s3.close();
+  }
+});
