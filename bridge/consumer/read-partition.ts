@@ -118,7 +118,7 @@ function resumeOf(cursor: PartitionCursor, { code, resumeAfter }: RefusedBlock):
     case "BLOCK_VERSION":
       return "upgrade Tidegate and restart it";
     case "TOPIC_UNKNOWN":
-      return "resumes by itself once the topic version is in the lake's _topics folder";
+      return "resumes by itself once the topic version is in the lake's _topics folder. Where the stream was written for another lake, give this one a stream of its own";
     case "STREAM_GAP":
     case "BLOCK_POISON":
     case "BLOCK_CORRUPT":

@@ -8,6 +8,7 @@ import {
   accessDenied,
   autoDistribution,
   kinesisClockSkew,
+  otherRegion,
 } from "../../gateway/prove/servers/kinesis-faults.ts";
 import { GatewayProcess } from "../support/gateway-process.ts";
 import { KinesisUnderTest } from "../support/kinesis-stream.ts";
@@ -32,6 +33,7 @@ test("a gateway that Kinesis refuses ends, and says which right, credential or s
   const denied = accessDenied("ListShards");
   const cases: readonly (readonly [HttpFault | null, Record<string, string>, RegExp])[] = [
     [denied, {}, /can't start \(KINESIS_DENIED\).*Allow kinesis:ListShards/],
+    [otherRegion("us-east-1"), {}, /can't start \(KINESIS_DENIED\).*correct the region in the URL/],
     [autoDistribution(), {}, /can't start \(KINESIS_UNSUPPORTED\).*AUTO/],
     [null, nobody, /can't start \(KINESIS_DENIED\).*AWS_ACCESS_KEY_ID/],
   ];

@@ -19,6 +19,11 @@ const unknownKey: Meaning = {
   retryable: false,
   mend: "Give Tidegate valid credentials of the stream's account: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role of the machine; then restart it",
 };
+const foreignRegion: Meaning = {
+  code: "KINESIS_DENIED",
+  retryable: false,
+  mend: "What answers belongs to another region: correct the region in the URL, or the endpoint",
+};
 const encryption: Meaning = {
   code: "KINESIS_DENIED",
   retryable: false,
@@ -81,6 +86,8 @@ function meaningOf(
   // The SDK now signs with the server's time.
   if (isSkewCorrected(cause)) return unavailable;
   if (name === "InvalidSignatureException" && /expired|not yet current/i.test(message)) return skewed;
+  if (name === "InvalidSignatureException" && /scoped to/i.test(message)) return foreignRegion;
+  if (codeOf(cause) === "ENOTFOUND") return { ...unavailable, mend: unknownHost(target) };
   if (name === "AccessDeniedException") return denied(api);
   if (name === "ResourceNotFoundException") return missing(target);
   return meanings[name] ?? unavailable;
@@ -89,6 +96,15 @@ function meaningOf(
 function isSkewCorrected(cause: unknown): boolean {
   const { $metadata } = cause as { $metadata?: { clockSkewCorrected?: unknown } };
   return $metadata?.clockSkewCorrected === true;
+}
+
+function codeOf(cause: unknown): unknown {
+  return (cause as { code?: unknown } | null)?.code;
+}
+
+function unknownHost({ region, endpoint }: KinesisTarget): string {
+  const wrong = endpoint === undefined ? `there is no region ${region}` : `${endpoint} is wrong`;
+  return `Where this machine resolves other names, ${wrong}: correct the URL`;
 }
 
 function denied(api: string): Meaning {

@@ -47,6 +47,12 @@ export function accessDenied(operation: string): HttpFault {
   return errorBefore("accessDenied", kinesisError(400, "AccessDeniedException", message));
 }
 
+/** As the endpoint of another region answers. */
+export function otherRegion(region: string): HttpFault {
+  const message = `Credential should be scoped to a valid region, not '${region}'. `;
+  return errorBefore("otherRegion", kinesisError(400, "InvalidSignatureException", message));
+}
+
 export function resourceNotFound(): HttpFault {
   const message = "Stream under account 000000000000 not found.";
   return errorBefore("resourceNotFound", kinesisError(400, "ResourceNotFoundException", message));

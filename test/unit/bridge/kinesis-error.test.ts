@@ -52,6 +52,16 @@ test("what a person must mend is said: which right, which stream, which clock, w
     ["SyntaxError", /something else answers/],
   ];
   for (const [name, mend] of mends) assert.match(meaning(exception(name), "ListShards").message, mend);
+  const foreign = exception("InvalidSignatureException", "Credential should be scoped to a valid region");
+  assert.match(meaning(foreign).message, /correct the region in the URL/);
+  const unknown = exception("Error", "getaddrinfo ENOTFOUND kinesis.eu-cental-1.amazonaws.com", {
+    code: "ENOTFOUND",
+  });
+  assert.deepEqual([meaning(unknown).code, meaning(unknown).retryable], ["KINESIS_UNAVAILABLE", true]);
+  assert.match(meaning(unknown).message, /there is no region eu-central-1/);
+  const endpoint = "https://kinesis.example.invalid";
+  const elsewhere = kinesisError(unknown, "PutRecords", { ...target, endpoint });
+  assert.match(elsewhere.message, /kinesis\.example\.invalid is wrong/);
   const skewed = meaning(exception("InvalidSignatureException", "Signature expired: 20261123T010000Z"));
   assert.deepEqual([skewed.code, skewed.retryable], ["KINESIS_DENIED", false]);
   assert.match(skewed.message, /Set the clock/);
