@@ -1,9 +1,8 @@
-import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { GatewayError } from "../errors.ts";
 import type { DeviceView } from "../registry/devices.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, type ConfigFlags } from "./config-options.ts";
+import { readPasswordFile } from "./password-file.ts";
 import { textTable } from "./text-table.ts";
 
 interface DeviceFlags extends ConfigFlags {
@@ -32,7 +31,9 @@ function addAdd(devices: Command, environment: CommandEnvironment): void {
       name: args[0],
       ...(flags.role === undefined ? {} : { role: flags.role }),
       ...(flags.prefix === undefined ? {} : { topicPrefixes: flags.prefix }),
-      ...(flags.passwordFile === undefined ? {} : { password: readPassword(flags.passwordFile) }),
+      ...(flags.passwordFile === undefined
+        ? {}
+        : { password: readPasswordFile("--password-file", flags.passwordFile) }),
     };
     const answer = await apiOf(flags, environment).send<{ device: DeviceView; key: string | null }>({
       method: "POST",
@@ -88,19 +89,4 @@ function addRemove(devices: Command, environment: CommandEnvironment): void {
     output.result(answer, `Removed ${answer.removed}.`);
     return undefined;
   });
-}
-
-/** The first line, so that an editor's last line break does not count. */
-function readPassword(file: string): string {
-  try {
-    return readFileSync(file === "-" ? 0 : file, "utf8").split(/\r?\n/)[0] ?? "";
-  } catch (error) {
-    throw new GatewayError(
-      "USAGE_INVALID",
-      `--password-file: ${error instanceof Error ? error.message : error}.`,
-      {
-        retryable: false,
-      },
-    );
-  }
 }

@@ -8,9 +8,15 @@ import { type CommandEnvironment, runAction } from "./command-context.ts";
 import type { CommandOutput } from "./command-output.ts";
 import { addBackendOptions, addDataOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
 import { migrateLake } from "./migrate-lake.ts";
+import { readPasswordFile } from "./password-file.ts";
 import { ProgressBar } from "./progress-bar.ts";
 
-type Flags = ConfigFlags & { readonly from?: string; readonly lakeTo?: string; readonly json?: boolean };
+interface Flags extends ConfigFlags {
+  readonly from?: string;
+  readonly fromPasswordFile?: string;
+  readonly lakeTo?: string;
+  readonly json?: boolean;
+}
 
 export function addMigrateCommand(program: Command, environment: CommandEnvironment): void {
   const command = addBackendOptions(
@@ -19,6 +25,7 @@ export function addMigrateCommand(program: Command, environment: CommandEnvironm
         .command("migrate")
         .description("with the gateways stopped: move to another stream, or the lake to another place")
         .option("--from <url>", "stream to leave: embedded: or redis://HOST:PORT/DB (default: embedded:)")
+        .option("--from-password-file <file>", "password of the Redis to leave; - = stdin")
         .option("--lake-to <url>", "move the lake instead: file:DIR or s3://BUCKET/PREFIX"),
     ),
   ).addHelpText(
@@ -33,7 +40,9 @@ export function addMigrateCommand(program: Command, environment: CommandEnvironm
       return undefined;
     }
     const { sourceConfig } = await import("../migrate/source-config.ts");
-    const from = sourceConfig(to, flags.from ?? "embedded:");
+    const file = flags.fromPasswordFile;
+    const password = file === undefined ? undefined : readPasswordFile("--from-password-file", file);
+    const from = sourceConfig(to, flags.from ?? "embedded:", password);
     const { migrate } = await import("../migrate/migrate.ts");
     const { createProcessLogger } = await import("../process-logger.ts");
     const logger = createProcessLogger("migrate", { ...to, log: { ...to.log, level: "warn" } });

@@ -4,13 +4,14 @@ import { readStreamUrl, type StreamTarget } from "../settings/service-urls.ts";
 
 /**
  * The configuration of gateways on the stream at `url`, which now go to that of `to`. Ids are looked up in the files, so no window of
- * theirs is needed. A Redis that `to` names as well has the same login, unless the URL says another.
+ * theirs is needed. A Redis that `to` names as well has the same login, unless another one is said.
+ * @param password Of a Redis at `url`, where that does not hold it.
  * @throws GatewayError USAGE_INVALID
  */
-export function sourceConfig(to: GatewayConfig, url: string): GatewayConfig {
+export function sourceConfig(to: GatewayConfig, url: string, password?: string): GatewayConfig {
   const reading = readStreamUrl(url);
   if (!("target" in reading)) throw usageError(`--from: expected ${reading.expected}; ${reading.mend}.`);
-  const stream = withLogin(reading.target, to);
+  const stream = withLogin(withPassword(reading.target, password), to);
   const goesTo = to.backends.stream;
   if (goesTo.kind === "embedded")
     throw usageError(
@@ -21,6 +22,15 @@ export function sourceConfig(to: GatewayConfig, url: string): GatewayConfig {
   if (placeOf(stream) === placeOf(goesTo)) throw usageError("--from and --stream name the same stream.");
   const backends = { stream, window: { kind: "memory" } } as const;
   return { ...to, stream: { ...to.stream, url }, backends };
+}
+
+function withPassword(stream: StreamTarget, password: string | undefined): StreamTarget {
+  if (password === undefined) return stream;
+  if (stream.kind !== "redis")
+    throw usageError("--from-password-file: only a Redis has one; --from names none.");
+  if (stream.redis.password !== undefined)
+    throw usageError("--from and --from-password-file: say the password once.");
+  return { kind: "redis", redis: { ...stream.redis, password } };
 }
 
 function withLogin(stream: StreamTarget, to: GatewayConfig): StreamTarget {

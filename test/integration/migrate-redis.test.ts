@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -190,11 +190,19 @@ describe("closing a stream that was moved", () => {
 });
 
 test("what to leave and where to go is checked before anything is touched", async () => {
+  const passwordFile = ["--from-password-file", import.meta.filename];
+  const missingFile = ["--from-password-file", join(root, "no-such-file")];
   const cases: readonly (readonly [string[], RegExp])[] = [
     [["--from", redis.url, "--stream", redis.url], /the same stream/],
     [["--from", "kinesis://eu-central-1/a", "--stream", redis.url], /no way yet that leads from Kinesis/],
     [["--from", "http://nowhere", "--stream", redis.url], /--from: expected/],
     [["--from", redis.url], /--stream must name/],
+    [["--stream", redis.url, "--from-password-file", import.meta.filename], /only a Redis has one/],
+    [["--from", "redis://:a@127.0.0.1:1", "--stream", redis.url, ...passwordFile], /say the password once/],
+    [
+      ["--from", "redis://127.0.0.1:1", "--stream", redis.url, ...missingFile],
+      /--from-password-file: ENOENT/,
+    ],
   ];
   for (const [flags, text] of cases) {
     const { code, stderr } = await runCli(["migrate", "--data", join(root, "none"), ...flags]);
@@ -212,4 +220,22 @@ test("what to leave and where to go is checked before anything is touched", asyn
     "--json",
   ]);
   assert.deepEqual([nothing.code, errorOf(nothing).code], [1, "MIGRATE_NOTHING"]);
+});
+
+test("the password of the Redis to leave may come from a file", async () => {
+  const admin = redis.client();
+  await admin.call("ACL", ["SETUSER", "mover", "on", ">from-a-file", "~*", "&*", "+@all"]);
+  admin.disconnect();
+  const url = redis.url.replace("redis://", "redis://mover@");
+  const file = join(root, "password");
+  const migrate = async (password: string): Promise<string> => {
+    writeFileSync(file, `${password}\n`);
+    const from = ["--from", `${url}?prefix=nothing`, "--from-password-file", file];
+    const to = ["--stream", `${redis.url}?prefix=else`, "--data", join(root, "first")];
+    const result = await runCli(["migrate", ...from, ...to, "--json"]);
+    assert.equal(result.stdout.includes(password) || result.stderr.includes(password), false);
+    return errorOf(result).code;
+  };
+  assert.equal(await migrate("from-a-file"), "MIGRATE_NOTHING");
+  assert.equal(await migrate("something-else"), "REDIS_DENIED");
 });
