@@ -15,7 +15,7 @@ after(async () => {
 Object.assign(process.env, server.environment);
 const environment = { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "300" };
 
-test("a lake moves from disk to S3: the same lake goes on, resends stay duplicates, the audit is clean", async () => {
+test("a lake moves from disk to S3 and back: the same lake goes on, resends stay duplicates, the audit is clean", async () => {
   const dataFolder = join(root, "data");
   const ledger = join(root, "ledger");
   const lake = server.url("moved");
@@ -24,6 +24,13 @@ test("a lake moves from disk to S3: the same lake goes on, resends stay duplicat
     const where = ["--ledger", ledger, "--mqtt", gateway.mqttUrl, "--json"];
     const result = await runCli(["simulate", ...fleet, "--faults", "duplicate,poison", ...where]);
     assert.equal(result.code, 0, result.stderr);
+  };
+  const assertExact = async (url: string, expectedMin: number) => {
+    const audit = await runCli(["audit", "--ledger", ledger, "--lake", url, "--wait", "60", "--json"]);
+    assert.equal(audit.code, 0, audit.stderr);
+    const { stored, lost, duplicated } = audit.json as Record<string, number>;
+    assert.ok((stored ?? 0) > expectedMin, `${stored} stored`);
+    assert.deepEqual([lost, duplicated], [0, 0]);
   };
   const before = await GatewayProcess.start({ dataFolder, environment });
   await simulate(before);
@@ -49,13 +56,19 @@ test("a lake moves from disk to S3: the same lake goes on, resends stay duplicat
   const next = await GatewayProcess.start({ dataFolder, flags: ["--lake", lake], environment });
   try {
     await simulate(next);
-    const audit = await runCli(["audit", "--ledger", ledger, "--lake", lake, "--wait", "60", "--json"]);
-    assert.equal(audit.code, 0, audit.stderr);
-    const { stored, lost, duplicated } = audit.json as Record<string, number>;
-    assert.ok((stored ?? 0) > 1_900);
-    assert.deepEqual([lost, duplicated], [0, 0]);
+    await assertExact(lake, 1_900);
   } finally {
     await next.destroy();
+  }
+  const back = `file:${join(root, "back")}`;
+  const returned = await before.cli("migrate", "--lake", lake, "--lake-to", back);
+  assert.equal(returned.code, 0, returned.stderr);
+  const last = await GatewayProcess.start({ dataFolder, flags: ["--lake", back], environment });
+  try {
+    await simulate(last);
+    await assertExact(back, 2_850);
+  } finally {
+    await last.destroy();
   }
 });
 

@@ -9,6 +9,8 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { ListMultipartUploadsCommand } from "@aws-sdk/client-s3";
 import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
+import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
+import { moveLake } from "../../bridge/storage/move-lake.ts";
 import type { ObjectStore } from "../../bridge/storage/object-store.ts";
 import { openS3Store } from "../../bridge/storage/s3/open-s3-store.ts";
 import { parseS3Url } from "../../bridge/storage/s3/s3-url.ts";
@@ -17,6 +19,8 @@ import { createBucket, localS3Client } from "../../gateway/prove/servers/s3-admi
 import { makeEntry } from "../contract/commit-log-contract.ts";
 import { objectStoreContract } from "../contract/object-store-contract.ts";
 import { s3Config } from "../support/s3-store.ts";
+import { contentOf } from "../support/store-content.ts";
+import { makeRow, openTestLake } from "../support/test-lake.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "tidegate-radosgw-store-"));
 after(() => rm(folder, { recursive: true, force: true }));
@@ -75,6 +79,28 @@ test("on radosgw: of ten writers on one number exactly one commits, and everybod
       await log.load();
       assert.equal((await log.entry(number))?.commitId, entries[winner]?.commitId);
     }
+  }
+});
+
+test("on radosgw: a lake moves there from a disk and back, byte for byte, and each place that it left is closed", async () => {
+  const lake = await openTestLake();
+  try {
+    for (const number of [0, 1, 2]) await lake.commit([{ row: makeRow(number) }]);
+    await lake.store.put("telemetry/event_date=2026-01-01/big.parquet", Buffer.alloc(6 * 2 ** 20, 7));
+    const before = await contentOf(lake.store);
+    const { store: there } = await openFresh();
+    await moveLake({ from: lake.store, to: there, movedTo: "s3://lakes/there" });
+    for (const [path, content] of await contentOf(there))
+      if (!path.startsWith("_probe/")) assert.equal(content, before.get(path), path);
+    const back = await openLocalStore(join(folder, "back"));
+    const moved = await moveLake({ from: there, to: back, movedTo: "file:/back" });
+    assert.deepEqual([moved.lakeId, moved.objects], [lake.commitLog.lakeId, before.size - 1]);
+    assert.deepEqual(await contentOf(back), before);
+    for (const left of [lake.store, there])
+      await assert.rejects((await openCommitLog(left, { create: true })).load(), { code: "LAKE_MOVED" });
+    assert.equal((await (await openCommitLog(back, { create: false })).load()).number, 3);
+  } finally {
+    await lake.close();
   }
 });
 

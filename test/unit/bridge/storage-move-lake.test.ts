@@ -7,6 +7,7 @@ import { openCommitLog } from "../../../bridge/storage/lake-commit-log.ts";
 import { openLocalStore } from "../../../bridge/storage/local/local-store.ts";
 import { moveLake } from "../../../bridge/storage/move-lake.ts";
 import type { ObjectStore } from "../../../bridge/storage/object-store.ts";
+import { contentOf } from "../../support/store-content.ts";
 import { makeRow, openTestLake, type TestLake } from "../../support/test-lake.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-move-"));
@@ -26,13 +27,6 @@ async function withLake(work: (lake: TestLake) => Promise<void>): Promise<void> 
   } finally {
     await lake.close();
   }
-}
-
-async function contentOf(store: ObjectStore): Promise<Map<string, string>> {
-  const content = new Map<string, string>();
-  for await (const { path } of store.list(""))
-    content.set(path, Buffer.from((await store.get(path)) ?? []).toString("base64"));
-  return content;
 }
 
 /** The store, with one of its methods replaced. */
