@@ -2,11 +2,13 @@
  * Device → committed file: 10,000 devices at a sustained rate, then the audit. CPU is that of each kind of process as the system counts
  * it, over the whole run and (steady) over the second half of it; memory is sampled each second and its slope taken over the second half
  * of the run, when the dedupe window has reached its span.
- * Environment: RATE (messages per second, default 20000), DURATION (seconds, default 60), STREAM (embedded or redis, default embedded),
- * GATEWAYS (1 or more on redis, default 1), OUTAGE (seconds for which the stream's server is dead, from 40 s after the start; on redis,
- * default 0).
+ * Environment: RATE (messages per second, default 20000), DURATION (seconds, default 60), STREAM (embedded, redis or kinesis, default
+ * embedded), LAKE (file or s3, default file), GATEWAYS (1 or more on redis, default 1), OUTAGE and LAKE_OUTAGE (seconds for which the
+ * server of the stream, or of the lake, is dead, from 40 s after the start; default 0). Kinesis is kinesalite in memory, S3 is radosgw;
+ * for that see test/support/debian-packages.mjs.
  */
-import { readdirSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { BenchSystem, type ByPart, type Part } from "../support/bench-system.ts";
@@ -14,18 +16,21 @@ import { runCli } from "../support/gateway-process.ts";
 
 const rate = Number(process.env["RATE"] ?? 20_000);
 const durationS = Number(process.env["DURATION"] ?? 60);
-const stream = process.env["STREAM"] === "redis" ? "redis" : "embedded";
+const stream = oneOf("STREAM", ["embedded", "redis", "kinesis"]);
+const lake = oneOf("LAKE", ["file", "s3"]);
 const gateways = Number(process.env["GATEWAYS"] ?? 1);
 const outageS = Number(process.env["OUTAGE"] ?? 0);
+const lakeOutageS = Number(process.env["LAKE_OUTAGE"] ?? 0);
 const outageAfterS = 40;
 /** What an outage has held up comes when it is over. */
-const patienceS = 120 + outageS;
+const patienceS = 120 + outageS + lakeOutageS;
 const dedupeWindowS = Math.max(1, Math.floor(durationS / 4));
 
-const system = await BenchSystem.start({ stream, gateways });
+const system = await BenchSystem.start({ stream, lake, gateways });
 const topic = { name: "bench", filter: "bench/{device}/telemetry", format: "json" };
 await system.gateways[0]?.api("POST", "/v1/topics", { ...topic, dedupeWindowMs: dedupeWindowS * 1_000 });
-const ledger = join(system.lakeFolder, "..", "ledger");
+const folder = mkdtempSync(join(tmpdir(), "tidegate-bench-ledger-"));
+const ledger = join(folder, "ledger");
 const samples: { atS: number; resident: ByPart; cpu: ByPart; lagBytes: number }[] = [];
 
 async function sample(startedAtMs: number, isOver: () => boolean): Promise<void> {
@@ -51,17 +56,22 @@ flags.push("--topic", topic.filter, "--ledger", ledger, "--mqtt", system.mqttUrl
 const before = system.cpuSeconds();
 let isOver = false;
 const sampling = sample(Date.now(), () => isOver);
-const outage = outageS > 0 ? delay(outageAfterS * 1_000).then(() => system.loseStreamServer(outageS)) : null;
-const [simulate] = await Promise.all([runCli(["simulate", ...flags]), outage]);
+const outages = Object.entries({ streamServer: outageS, lakeServer: lakeOutageS }).map(
+  async ([part, seconds]) => {
+    if (seconds === 0) return;
+    await delay(outageAfterS * 1_000);
+    await system.loseServer(part as Part, seconds);
+  },
+);
+const [simulate] = await Promise.all([runCli(["simulate", ...flags]), ...outages]);
 isOver = true;
 await sampling;
-const lake = `file:${system.lakeFolder}`;
 const audit = await runCli([
   "audit",
   "--ledger",
   ledger,
   "--lake",
-  lake,
+  system.lakeUrl,
   "--wait",
   String(patienceS),
   "--json",
@@ -69,6 +79,10 @@ const audit = await runCli([
 const after = system.cpuSeconds();
 const fleetReport = simulate.json as Record<string, number>;
 const auditReport = audit.json as Record<string, number>;
+
+function oneOf<Name extends string>(variable: string, [first, ...others]: readonly [Name, ...Name[]]): Name {
+  return others.find((name) => name === process.env[variable]) ?? first;
+}
 
 function parquetBytes(folder: string): number {
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
@@ -118,11 +132,13 @@ function steadyCpu(): Partial<Record<Part, number>> {
 const result = {
   bench: "device-to-file",
   stream,
+  lake,
   gateways,
   offeredPerSecond: rate,
   achievedPerSecond: fleetReport["achievedRate"],
   durationS,
   ...(outageS > 0 && { outageS }),
+  ...(lakeOutageS > 0 && { lakeOutageS }),
   dedupeWindowS,
   acked,
   ackMs: fleetReport["ackMs"],
@@ -131,8 +147,10 @@ const result = {
     ...byPart((part) => Number(((((after[part] ?? 0) - (before[part] ?? 0)) * 1e6) / acked).toFixed(2))),
     generator: fleetReport["cpuUsPerMessage"],
   },
-  ...(outageS === 0 && { steadyCpuMicrosPerMessage: steadyCpu() }),
-  parquetBytesPerRow: Number((parquetBytes(system.lakeFolder) / (auditReport["stored"] ?? 1)).toFixed(1)),
+  ...(outageS + lakeOutageS === 0 && { steadyCpuMicrosPerMessage: steadyCpu() }),
+  ...(lake === "file" && {
+    parquetBytesPerRow: Number((parquetBytes(system.lakeFolder) / (auditReport["stored"] ?? 1)).toFixed(1)),
+  }),
   residentMiB: byPart((part) => Math.round((samples.at(-1)?.resident[part] ?? 0) / 2 ** 20)),
   residentMiBMax: byPart((part) =>
     Math.round(Math.max(...samples.map(({ resident }) => resident[part] ?? 0)) / 2 ** 20),
@@ -148,5 +166,6 @@ const result = {
   lastLagBytes: samples.at(-1)?.lagBytes,
 };
 await system.destroy();
+rmSync(folder, { recursive: true, force: true });
 process.stdout.write(`${JSON.stringify(result)}\n`);
 process.exitCode = audit.code === 0 ? 0 : 1;

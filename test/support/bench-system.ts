@@ -1,43 +1,58 @@
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { type BenchServer, benchKinesis, benchRedis, benchS3 } from "./bench-servers.ts";
 import { GatewayProcess } from "./gateway-process.ts";
 import { cpuSeconds, residentBytes } from "./process-usage.ts";
-import { RedisServer } from "./redis-server.ts";
 
 /** Kinds of processes of a system that is measured. */
-export type Part = "broker" | "consumer" | "streamServer" | "windowServer";
+export type Part = "broker" | "consumer" | "streamServer" | "windowServer" | "lakeServer";
 export type ByPart = Readonly<Partial<Record<Part, number>>>;
+
+export interface BenchSystemOptions {
+  /** `redis`: a server for the stream and one for the window. `kinesis`: six shards, the window in memory. */
+  readonly stream: "embedded" | "redis" | "kinesis";
+  readonly lake: "file" | "s3";
+  /** Several only on Redis. */
+  readonly gateways: number;
+}
+
+type Servers = Readonly<Partial<Record<Part, BenchServer>>>;
 
 /** Gateways on one lake, with the servers that they need, whose processes are measured. */
 export class BenchSystem {
   readonly gateways: readonly GatewayProcess[];
+  readonly lakeUrl: string;
+  /** Of a lake on the disk. */
   readonly lakeFolder: string;
-  readonly #servers: Readonly<Partial<Record<Part, RedisServer>>>;
+  readonly #servers: Servers;
 
-  private constructor(
-    gateways: readonly GatewayProcess[],
-    lakeFolder: string,
-    servers: Readonly<Partial<Record<Part, RedisServer>>>,
-  ) {
+  private constructor(gateways: readonly GatewayProcess[], lakeFolder: string, servers: Servers) {
     this.gateways = gateways;
     this.lakeFolder = lakeFolder;
+    this.lakeUrl = servers.lakeServer?.url ?? `file:${lakeFolder}`;
     this.#servers = servers;
   }
 
-  /** `redis`: a server for the stream and one for the window. Several gateways only there. */
-  static async start(options: { stream: "embedded" | "redis"; gateways: number }): Promise<BenchSystem> {
-    const isRedis = options.stream === "redis";
-    const servers = isRedis
-      ? { streamServer: await RedisServer.start(), windowServer: await RedisServer.start() }
-      : {};
-    const flags = isRedis
-      ? ["--stream", servers.streamServer?.url ?? "", "--window", servers.windowServer?.url ?? ""]
-      : [];
-    const environment = { TIDEGATE_LOG_LEVEL: "warn", TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "5000" };
+  static async start(options: BenchSystemOptions): Promise<BenchSystem> {
+    const servers = await startServers(options);
+    const { streamServer, windowServer, lakeServer } = servers;
+    const flags = [
+      ...(streamServer ? ["--stream", streamServer.url] : []),
+      ...(options.stream === "kinesis" ? ["--create"] : []),
+      ...(windowServer ? ["--window", windowServer.url] : []),
+      ...(lakeServer ? ["--lake", lakeServer.url] : []),
+    ];
+    // The lake's credentials come last: kinesalite takes any.
+    Object.assign(process.env, ...Object.values(servers).map(({ environment }) => environment));
+    const environment = {
+      TIDEGATE_LOG_LEVEL: "warn",
+      TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "5000",
+      ...(options.stream === "kinesis" && { TIDEGATE_STREAM_PARTITION_COUNT: "6" }),
+    };
     const first = await GatewayProcess.start({ flags, environment });
     const lakeFolder = join(first.dataFolder, "lake");
     const gateways = [first];
-    const shared = [...flags, "--lake", `file:${lakeFolder}`];
+    const shared = [...flags, ...(lakeServer ? [] : ["--lake", `file:${lakeFolder}`])];
     while (gateways.length < options.gateways)
       gateways.push(await GatewayProcess.start({ flags: shared, environment }));
     return new BenchSystem(gateways, lakeFolder, servers);
@@ -56,22 +71,25 @@ export class BenchSystem {
     return this.#sums(residentBytes);
   }
 
-  /** Bytes in the stream that are not in the lake; -1 where a gateway did not answer. */
+  /** Bytes in the stream that are not in the lake, 0 where it does not say; -1 where a gateway did not answer. */
   async lagBytes(): Promise<number> {
     let bytes = 0;
     for (const gateway of this.gateways) {
       const answer = await gateway.api("GET", "/v1/status").catch(() => null);
-      const consumer = answer?.body["consumer"] as { partitions: { lagBytes: number }[] } | null | undefined;
+      const consumer = answer?.body["consumer"] as
+        | { partitions: { lagBytes: number | null }[] }
+        | null
+        | undefined;
       if (!consumer) return -1;
-      for (const partition of consumer.partitions) bytes += partition.lagBytes;
+      for (const partition of consumer.partitions) bytes += partition.lagBytes ?? 0;
     }
     return bytes;
   }
 
-  /** The stream's server is killed, stays away so long, and comes back on its folder. */
-  async loseStreamServer(seconds: number): Promise<void> {
-    const server = this.#servers.streamServer;
-    if (!server) throw new RangeError("only a stream on Redis has a server");
+  /** It is killed, stays away so long, and comes back on what it had. */
+  async loseServer(part: Part, seconds: number): Promise<void> {
+    const server = this.#servers[part];
+    if (!server) throw new RangeError(`this system has no ${part}`);
     await server.kill();
     await delay(seconds * 1_000);
     await server.start();
@@ -83,13 +101,19 @@ export class BenchSystem {
   }
 
   #sums(measure: (pid: number) => number): ByPart {
-    const ofGateways = (["broker", "consumer"] as const).map((role) => {
-      const pids = this.gateways.map((gateway) => gateway.childPid(role) as number);
-      return [role, pids.reduce((sum, pid) => sum + measure(pid), 0)] as const;
-    });
-    const ofServers = Object.entries(this.#servers).map(
-      ([part, server]) => [part, server.isRunning ? measure(server.pid) : 0] as const,
+    const sum = (pids: readonly number[]) => pids.reduce((total, pid) => total + measure(pid), 0);
+    const ofGateways = (["broker", "consumer"] as const).map(
+      (role) => [role, sum(this.gateways.map((gateway) => gateway.childPid(role) as number))] as const,
     );
+    const ofServers = Object.entries(this.#servers).map(([part, server]) => [part, sum(server.pids())]);
     return Object.fromEntries([...ofGateways, ...ofServers]);
   }
+}
+
+async function startServers({ stream, lake }: BenchSystemOptions): Promise<Servers> {
+  return {
+    ...(stream === "redis" && { streamServer: await benchRedis(), windowServer: await benchRedis() }),
+    ...(stream === "kinesis" && { streamServer: await benchKinesis() }),
+    ...(lake === "s3" && { lakeServer: await benchS3() }),
+  };
 }

@@ -62,6 +62,11 @@ export class RadosgwCluster {
     return this.gateway.port;
   }
 
+  /** Of all its processes that run. */
+  get pids(): number[] {
+    return [this.gateway, ...this.#others].flatMap(({ pid }) => pid ?? []);
+  }
+
   /** Ends all of it at once; its objects are gone. */
   async close(): Promise<void> {
     for (const server of [this.gateway, ...this.#others]) await server.kill();

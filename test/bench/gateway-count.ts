@@ -1,0 +1,89 @@
+/**
+ * What a message costs with two gateways against one: both systems stand side by side, each on Redis servers of its own, and have the
+ * same fleet in turns, so that a machine that is faster in one minute than in the next favours neither. CPU is that of brokers,
+ * consumers and servers while messages come at the rate, from 10 s after the start of a turn on.
+ * Environment: RATE (messages per second, default 20000), TURNS (of each system, default 4), TURN (seconds, default 40).
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { BenchSystem, type ByPart, type Part } from "../support/bench-system.ts";
+import { runCli } from "../support/gateway-process.ts";
+
+const rate = Number(process.env["RATE"] ?? 20_000);
+const turns = Number(process.env["TURNS"] ?? 4);
+const turnS = Number(process.env["TURN"] ?? 40);
+const warmUpS = 10;
+const coolDownS = 2;
+
+interface Turn {
+  readonly byPart: ByPart;
+  readonly total: number;
+  readonly generator: number;
+  readonly acked: number;
+}
+
+async function takeTurn(system: BenchSystem): Promise<Turn> {
+  const load = { devices: 10_000, connections: 1_000, rate, duration: turnS, "payload-bytes": 100, qos: 1 };
+  const flags = Object.entries(load).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const ended = runCli(["simulate", ...flags, "--mqtt", system.mqttUrls, "--json"]);
+  await delay(warmUpS * 1000);
+  const before = { cpu: system.cpuSeconds(), atMs: performance.now() };
+  await delay((turnS - warmUpS - coolDownS) * 1000);
+  const after = { cpu: system.cpuSeconds(), atMs: performance.now() };
+  const messages = (rate * (after.atMs - before.atMs)) / 1000;
+  const parts = Object.keys(after.cpu) as Part[];
+  const micros = parts.map(
+    (part) => [part, (((after.cpu[part] ?? 0) - (before.cpu[part] ?? 0)) * 1e6) / messages] as const,
+  );
+  const { acked = 0, cpuUsPerMessage = 0 } = (await ended).json as Record<string, number>;
+  return {
+    byPart: Object.fromEntries(micros),
+    total: micros.reduce((sum, [, value]) => sum + value, 0),
+    generator: cpuUsPerMessage,
+    acked,
+  };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((left, right) => left - right);
+  const middle = Math.floor(sorted.length / 2);
+  const [low = 0, high = 0] = sorted.length % 2 ? [sorted[middle], sorted[middle]] : sorted.slice(middle - 1);
+  return (low + high) / 2;
+}
+
+const rounded = (value: number) => Number(value.toFixed(2));
+
+function summary(taken: readonly Turn[]) {
+  const parts = Object.keys(taken[0]?.byPart ?? {}) as Part[];
+  return {
+    totals: taken.map(({ total }) => rounded(total)),
+    median: rounded(median(taken.map(({ total }) => total))),
+    byPart: Object.fromEntries(
+      parts.map((part) => [part, rounded(median(taken.map(({ byPart }) => byPart[part] ?? 0)))]),
+    ),
+    generator: taken.map(({ generator }) => rounded(generator)),
+    acked: taken.map(({ acked }) => acked),
+  };
+}
+
+const [one, two] = [
+  await BenchSystem.start({ stream: "redis", lake: "file", gateways: 1 }),
+  await BenchSystem.start({ stream: "redis", lake: "file", gateways: 2 }),
+];
+const taken = { one: [] as Turn[], two: [] as Turn[] };
+for (let turn = 0; turn < turns; turn++) {
+  // First comes now the one, now the other.
+  const order = turn % 2 === 0 ? (["one", "two"] as const) : (["two", "one"] as const);
+  for (const which of order) taken[which].push(await takeTurn(which === "one" ? one : two));
+}
+await one.destroy();
+await two.destroy();
+const ratios = taken.one.map(({ total }, turn) => (taken.two[turn]?.total ?? 0) / total);
+const result = {
+  bench: "gateway-count",
+  offeredPerSecond: rate,
+  turnS,
+  cpuMicrosPerMessage: { oneGateway: summary(taken.one), twoGateways: summary(taken.two) },
+  twoOverOne: { turns: ratios.map(rounded), median: rounded(median(ratios)) },
+};
+process.stdout.write(`${JSON.stringify(result)}\n`);
+process.exitCode = [...taken.one, ...taken.two].every(({ acked }) => acked === rate * turnS) ? 0 : 1;
