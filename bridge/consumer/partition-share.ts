@@ -4,7 +4,7 @@ import type { PartitionMap } from "../streams/partition-map.ts";
 import type { StreamLog } from "../streams/stream-log.ts";
 import { PartitionCursor } from "./partition-cursor.ts";
 import type { PartitionLeases } from "./partition-leases.ts";
-import { readablePartitions } from "./readable-partitions.ts";
+import { inheritanceOf, readablePartitions } from "./readable-partitions.ts";
 
 /** The partitions that the consumer reads, and whether the leases still say so. */
 export class PartitionShare {
@@ -26,6 +26,9 @@ export class PartitionShare {
     this.#offeredOf = this.#stream.partitions;
     this.#isWaiting = waiting.length > 0;
     this.#leases.offer(readable);
+    // The lake may have named a partition before this process heard whose place it took.
+    for (const cursor of this.#cursors)
+      cursor.ancestors = inheritanceOf(this.#stream, lake, cursor.partition).ancestors;
   }
 
   /** True while there may be more to read than was offered: other processes read to the end of what some partitions wait for. */

@@ -77,10 +77,12 @@ class WindowSeed {
     const { partitions } = this.#context.stream;
     const { partition, streamTimeMs } = this.#cursor;
     const wantedByPart = parts.map(({ key }) => this.wanted.get(key));
+    // Where this process has not heard of the partition yet, ids of others' devices are too many, and too few would double messages.
+    const isKnown = partitions.all.some((each) => each.partition === partition);
     const isWanted = (row: number) => {
       const part = wantedByPart[rows.parts[row] as number];
       if (part === undefined) return false;
-      return !part.isShared || partitions.takes(partition, rows.deviceIds[row] as string);
+      return !part.isShared || !isKnown || partitions.takes(partition, rows.deviceIds[row] as string);
     };
     const exact = new ExactIdColumns();
     const entries = joinedEntries(

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { partitionKey } from "../../../bridge/storage/commit-log.ts";
 import { END_POSITION } from "../../../bridge/streams/stream-log.ts";
+import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
 import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
 
 function divisible(partitionCount = 1): ConsumerHarness {
@@ -158,4 +159,29 @@ test("a partition that the stream has forgotten before it was read to its end st
   await until(() => harness.ids().includes("b"));
   await consumer.stop({ drain: true });
   await run;
+});
+
+test("a process that has not heard of a division knows what a partition's devices sent before it, and soon whose place it took", async () => {
+  const harness = divisible();
+  const outdated = harness.stream.open();
+  const waitForAppend = async () => {
+    harness.clock.nowMs += 50;
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  harness.stream.split(0);
+  const [left = ""] = devicesOf(harness, [1]);
+  harness.append([from(left, "a")]);
+  harness.append([from(left, "b")], { partition: 1 });
+  await harness.drain();
+  // The window is lost, and whoever fills it again knows of partition 1 from the lake only.
+  harness.window = createMemoryWindow({ maxBytes: 2 ** 26, partitionCount: 1 });
+  harness.append([from(left, "a"), from(left, "c")], { partition: 1 });
+  // Says that a block of partition 0 was acknowledged that nobody has read.
+  const claim = { partition: 0, lastAcknowledgedSequence: 2, acknowledgedMessages: 2, landsIn: 1 };
+  harness.append([from(left, "d")], { ...claim, sequence: 3 });
+  assert.equal(outdated.partitions.all.length, 1);
+  const config = { readMaxEntries: 1, maxBatchBytes: 1 };
+  const consumer = await harness.drain({ stream: Object.assign(outdated, { waitForAppend }), config });
+  assert.deepEqual(harness.ids(), ["a", "b", "c"]);
+  assert.equal(consumer.status().partitions[0]?.halt?.code, "STREAM_GAP");
 });
