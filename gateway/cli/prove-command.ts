@@ -9,6 +9,7 @@ import {
   type ServerKind,
   type ServerKinds,
   type ServerTarget,
+  type StrikePlan,
   strikePlan,
 } from "../prove/strikes.ts";
 import { type CommandEnvironment, exitCodes, runAction } from "./command-context.ts";
@@ -73,7 +74,7 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
       rounds,
       seed,
       rate,
-      plan: flags.relaxed ? lossPlan(servers) : strikePlan({ servers, gateways: isShared(flags) ? 2 : 1 }),
+      plan: flags.relaxed ? lossPlan(servers) : planOf(flags, servers),
       servers,
       isRelaxed: flags.relaxed === true,
       flags: Object.entries(urls).flatMap(([name, url]) => (name === "lake" ? [] : [`--${name}`, url])),
@@ -112,6 +113,11 @@ function backendsOf(flags: ProveFlags): { servers: ServerKinds; urls: Record<str
 function isShared({ stream = "embedded:", window = "memory:" }: ProveFlags): boolean {
   if (stream.startsWith("kinesis:")) return window !== "memory:";
   return stream !== "embedded:";
+}
+
+function planOf(flags: ProveFlags, servers: ServerKinds): StrikePlan {
+  const registry = flags.stream?.startsWith("kinesis:") ? "window-server" : "stream-server";
+  return strikePlan({ servers, gateways: isShared(flags) ? 2 : 1, registry });
 }
 
 function usage(text: string): GatewayError {

@@ -75,11 +75,16 @@ const serverFaults: Readonly<Record<Exclude<ServerKind, "redis">, readonly (read
 };
 
 /**
- * Every process of every gateway, and the proof's own servers. Nothing is deleted from a stream's server: what it acknowledged would be
- * gone, which no gateway can mend.
+ * Every process of every gateway, and the proof's own servers. Nothing is deleted from the server on which gateways share topics and
+ * identities, and with it the stream where that is in Redis: what it acknowledged would be gone, which no gateway can mend.
  */
-export function strikePlan(system: { gateways: number; servers: ServerKinds }): StrikePlan {
-  const { gateways, servers } = system;
+export function strikePlan(system: {
+  gateways: number;
+  servers: ServerKinds;
+  /** Where topics and identities are: with the stream, but for one in Kinesis, which holds nothing else. */
+  registry: "stream-server" | "window-server";
+}): StrikePlan {
+  const { gateways, servers, registry } = system;
   const kinds = Object.entries(servers) as [ServerTarget, ServerKind][];
   const targets = [...processTargets, ...kinds.map(([target]) => target)];
   const decks = [blows("kill", targets), blows("pause", targets)];
@@ -88,7 +93,7 @@ export function strikePlan(system: { gateways: number; servers: ServerKinds }): 
     decks.push([
       ...blows("cut", redis),
       ...blows("silence", redis),
-      ...redis.map((target) => ({ fault: target === "stream-server" ? "full" : "flush", target }) as const),
+      ...redis.map((target) => ({ fault: target === registry ? "full" : "flush", target }) as const),
     ]);
   for (const [target, kind] of kinds)
     if (kind !== "redis")

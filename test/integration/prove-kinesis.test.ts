@@ -32,6 +32,16 @@ test("G1-G8 on Kinesis: calls fail in every way, shards are divided and united, 
   assert.equal(json.lost + json.duplicated + json.phantom + json.altered + json.unaccounted, 0);
 });
 
+test("the same with two gateways that share topics, leases and ids on a Redis", (context) => {
+  const seed = process.env["SEED"] ?? String(randomInt(2 ** 31));
+  context.diagnostic(`SEED=${seed}`);
+  const { status, json, stderr } = prove("--window", "redis:", "--rounds", "2", "--seed", seed);
+  assert.deepEqual(json?.faults, [], `SEED=${seed} ${stderr}`);
+  assert.equal(status, 0);
+  assert.ok(json.acked > 0);
+  assert.equal(json.lost + json.duplicated + json.phantom + json.altered + json.unaccounted, 0);
+});
+
 test("the audit finds what a Kinesis loses that reports failed entries as stored", (context) => {
   const { status, json, stderr } = prove("--relaxed", "--rounds", "2", "--seed", "1");
   context.diagnostic(`lost ${json?.lost} of ${json?.acked}; ${json?.faults?.[0] ?? stderr}`);

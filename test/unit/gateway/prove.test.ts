@@ -13,7 +13,8 @@ import { planStrikes, processTargets, strikePlan } from "../../../gateway/prove/
 
 const partition = { openBytes: 0, unaccounted: 0, halt: null, counters: { duplicates: 3, resent: 2 } };
 const consumer = { publishesRepaired: 0, replayedBatches: 0, partitions: [partition] };
-const alone = strikePlan({ gateways: 1, servers: {} });
+const registry = "stream-server";
+const alone = strikePlan({ gateways: 1, servers: {}, registry });
 const run = { seed: 1, rounds: 1, folder: "/proof" };
 
 function status(view: { inFlight?: number; openBytes?: number } = {}): StatusView {
@@ -61,7 +62,8 @@ test("a seed names one sequence of strikes, and every three rounds strike each p
 });
 
 test("with servers every kind of blow is dealt, to both gateways, and nothing is deleted from the stream", () => {
-  const plan = strikePlan({ gateways: 2, servers: { "stream-server": "redis", "window-server": "redis" } });
+  const servers = { "stream-server": "redis", "window-server": "redis" } as const;
+  const plan = strikePlan({ gateways: 2, servers, registry });
   const strikes = planStrikes(plan, 30, 7);
   assert.equal(strikes.length, 90);
   const kinds = new Set(strikes.map(({ fault, target }) => `${fault} ${target}`));
@@ -75,7 +77,7 @@ test("with servers every kind of blow is dealt, to both gateways, and nothing is
 
 test("an S3 server and a Kinesis are struck with every fault of their calls, and shards are divided and united as often", () => {
   const servers = { "stream-server": "kinesalite", "lake-server": "radosgw" } as const;
-  const strikes = planStrikes(strikePlan({ gateways: 2, servers }), 30, 3);
+  const strikes = planStrikes(strikePlan({ gateways: 2, servers, registry }), 30, 3);
   const of = (server: string) =>
     new Set(strikes.filter(({ target }) => target === server).map(({ fault }) => fault));
   const connections = ["kill", "pause", "cut", "silence", "down"];
@@ -89,11 +91,18 @@ test("an S3 server and a Kinesis are struck with every fault of their calls, and
   );
   const counts = ["split", "merge"].map((kind) => strikes.filter(({ fault }) => fault === kind).length);
   assert.deepEqual(counts, [15, 15]);
-  const soon = planStrikes(strikePlan({ gateways: 1, servers }), 2, 4);
+  const soon = planStrikes(strikePlan({ gateways: 1, servers, registry }), 2, 4);
   assert.deepEqual(
     ["split", "merge"].filter((kind) => !soon.some(({ fault }) => fault === kind)),
     [],
   );
+});
+
+test("where topics and identities are with the window, nothing is deleted there", () => {
+  const servers = { "stream-server": "kinesalite", "window-server": "redis" } as const;
+  const { decks } = strikePlan({ gateways: 2, servers, registry: "window-server" });
+  const faults = decks.flat().flatMap(({ fault, target }) => (target === "window-server" ? [fault] : []));
+  assert.deepEqual(faults.toSorted(), ["cut", "full", "kill", "pause", "silence"]);
 });
 
 test("a fault of calls counts where it struck one, whatever else was in flight", () => {
