@@ -4,6 +4,9 @@
  * consumers and servers while messages come at the rate, from 10 s after the start of a turn on.
  * Environment: RATE (messages per second, default 20000), TURNS (of each system, default 4), TURN (seconds, default 40).
  */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { BenchSystem, type ByPart, type Part } from "../support/bench-system.ts";
 import { runCli } from "../support/gateway-process.ts";
@@ -11,6 +14,9 @@ import { runCli } from "../support/gateway-process.ts";
 const rate = Number(process.env["RATE"] ?? 20_000);
 const turns = Number(process.env["TURNS"] ?? 4);
 const turnS = Number(process.env["TURN"] ?? 40);
+const topic = { name: "bench", filter: "bench/{device}/telemetry", format: "json", dedupeWindowMs: 15_000 };
+const folder = mkdtempSync(join(tmpdir(), "tidegate-bench-ledger-"));
+let ledgers = 0;
 const warmUpS = 10;
 const coolDownS = 2;
 
@@ -24,7 +30,9 @@ interface Turn {
 async function takeTurn(system: BenchSystem): Promise<Turn> {
   const load = { devices: 10_000, connections: 1_000, rate, duration: turnS, "payload-bytes": 100, qos: 1 };
   const flags = Object.entries(load).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const ended = runCli(["simulate", ...flags, "--mqtt", system.mqttUrls, "--json"]);
+  const ledger = join(folder, `ledger-${ledgers++}`);
+  const where = ["--topic", topic.filter, "--ledger", ledger, "--mqtt", system.mqttUrls];
+  const ended = runCli(["simulate", ...flags, ...where, "--json"]);
   await delay(warmUpS * 1000);
   const before = { cpu: system.cpuSeconds(), atMs: performance.now() };
   await delay((turnS - warmUpS - coolDownS) * 1000);
@@ -34,7 +42,9 @@ async function takeTurn(system: BenchSystem): Promise<Turn> {
   const micros = parts.map(
     (part) => [part, (((after.cpu[part] ?? 0) - (before.cpu[part] ?? 0)) * 1e6) / messages] as const,
   );
-  const { acked = 0, cpuUsPerMessage = 0 } = (await ended).json as Record<string, number>;
+  const { code, json, stderr } = await ended;
+  if (code !== 0) throw new Error(`the fleet failed: ${stderr}`);
+  const { acked = 0, cpuUsPerMessage = 0 } = json as Record<string, number>;
   return {
     byPart: Object.fromEntries(micros),
     total: micros.reduce((sum, [, value]) => sum + value, 0),
@@ -69,6 +79,7 @@ const [one, two] = [
   await BenchSystem.start({ stream: "redis", lake: "file", gateways: 1 }),
   await BenchSystem.start({ stream: "redis", lake: "file", gateways: 2 }),
 ];
+for (const system of [one, two]) await system.gateways[0]?.api("POST", "/v1/topics", topic);
 const taken = { one: [] as Turn[], two: [] as Turn[] };
 for (let turn = 0; turn < turns; turn++) {
   // First comes now the one, now the other.
@@ -77,6 +88,7 @@ for (let turn = 0; turn < turns; turn++) {
 }
 await one.destroy();
 await two.destroy();
+rmSync(folder, { recursive: true, force: true });
 const ratios = taken.one.map(({ total }, turn) => (taken.two[turn]?.total ?? 0) / total);
 const result = {
   bench: "gateway-count",
