@@ -26,7 +26,7 @@ const outageAfterS = 40;
 const patienceS = 120 + outageS + lakeOutageS;
 const dedupeWindowS = Math.max(1, Math.floor(durationS / 4));
 
-const system = await BenchSystem.start({ stream, lake, gateways });
+const system = await BenchSystem.start({ stream, lake, gateways, batchAgeMs: 5000 });
 const topic = { name: "bench", filter: "bench/{device}/telemetry", format: "json" };
 await system.gateways[0]?.api("POST", "/v1/topics", { ...topic, dedupeWindowMs: dedupeWindowS * 1_000 });
 const folder = mkdtempSync(join(tmpdir(), "tidegate-bench-ledger-"));

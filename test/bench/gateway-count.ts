@@ -1,8 +1,9 @@
 /**
  * What a message costs with two gateways against one: both systems stand side by side, each on Redis servers of its own, and have the
  * same fleet in turns, so that a machine that is faster in one minute than in the next favours neither. CPU is that of brokers,
- * consumers and servers while messages come at the rate, from 10 s after the start of a turn on.
- * Environment: RATE (messages per second, default 20000), TURNS (of each system, default 4), TURN (seconds, default 40).
+ * consumers and servers while messages come at the rate, from 10 s after the start of a turn on. Batches are as old as on any shared
+ * stream, 60 s, so that a turn should hold two of them.
+ * Environment: RATE (messages per second, default 20000), TURNS (of each system, default 2), TURN (seconds, default 130).
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,8 +13,8 @@ import { BenchSystem, type ByPart, type Part } from "../support/bench-system.ts"
 import { runCli } from "../support/gateway-process.ts";
 
 const rate = Number(process.env["RATE"] ?? 20_000);
-const turns = Number(process.env["TURNS"] ?? 4);
-const turnS = Number(process.env["TURN"] ?? 40);
+const turns = Number(process.env["TURNS"] ?? 2);
+const turnS = Number(process.env["TURN"] ?? 130);
 const topic = { name: "bench", filter: "bench/{device}/telemetry", format: "json", dedupeWindowMs: 15_000 };
 const folder = mkdtempSync(join(tmpdir(), "tidegate-bench-ledger-"));
 let ledgers = 0;
@@ -76,8 +77,8 @@ function summary(taken: readonly Turn[]) {
 }
 
 const [one, two] = [
-  await BenchSystem.start({ stream: "redis", lake: "file", gateways: 1 }),
-  await BenchSystem.start({ stream: "redis", lake: "file", gateways: 2 }),
+  await BenchSystem.start({ stream: "redis", lake: "file", gateways: 1, batchAgeMs: null }),
+  await BenchSystem.start({ stream: "redis", lake: "file", gateways: 2, batchAgeMs: null }),
 ];
 for (const system of [one, two]) await system.gateways[0]?.api("POST", "/v1/topics", topic);
 const taken = { one: [] as Turn[], two: [] as Turn[] };

@@ -3,8 +3,10 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { Redis } from "ioredis";
 import { connectRedis } from "../../bridge/redis/redis-connection.ts";
 import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
+import { shareWrites } from "../../bridge/redis/share-writes.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { silentLogger } from "../support/test-lake.ts";
 
@@ -117,6 +119,39 @@ test("a database that the server lacks is REDIS_URL_INVALID, and not database 0 
     (await connect(3)).disconnect();
     await assert.rejects(connect(4), { code: "REDIS_URL_INVALID", message: /no database 4/ });
   } finally {
+    await server.destroy();
+  }
+});
+
+test("calls that share their writes go out together at the end of the turn, also where the server is lost before", async () => {
+  const server = await RedisServer.start();
+  const client = await connectRedis(parseRedisUrl(server.url), options);
+  assert.ok(client instanceof Redis);
+  try {
+    const { stream } = client;
+    let written = 0;
+    const onWrite = (socket: { _writeGeneric?: unknown }) => {
+      const original = socket._writeGeneric as (...args: unknown[]) => void;
+      socket._writeGeneric = (...args: unknown[]) => {
+        written += 1;
+        original.apply(socket, args);
+      };
+    };
+    onWrite(stream as never);
+    const ping = () => {
+      shareWrites(client);
+      return client.ping();
+    };
+    assert.deepEqual(await Promise.all([ping(), ping(), ping()]), ["PONG", "PONG", "PONG"]);
+    assert.deepEqual([written, stream.writableCorked], [1, 0]);
+    await Promise.all([client.ping(), client.ping()]);
+    assert.equal(written, 3, "without it each call is a write");
+    const lost = [ping(), ping()];
+    stream.destroy();
+    for (const call of lost) await assert.rejects(call);
+    while ((await ping().catch(() => null)) !== "PONG") await delay(20);
+  } finally {
+    client.disconnect();
     await server.destroy();
   }
 });

@@ -14,6 +14,8 @@ export interface BenchSystemOptions {
   readonly lake: "file" | "s3";
   /** Several only on Redis. */
   readonly gateways: number;
+  /** Age of a batch; null = as a user has it who sets nothing. */
+  readonly batchAgeMs: number | null;
 }
 
 type Servers = Readonly<Partial<Record<Part, BenchServer>>>;
@@ -46,7 +48,7 @@ export class BenchSystem {
     Object.assign(process.env, ...Object.values(servers).map(({ environment }) => environment));
     const environment = {
       TIDEGATE_LOG_LEVEL: "warn",
-      TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "5000",
+      ...(options.batchAgeMs !== null && { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: String(options.batchAgeMs) }),
       ...(options.stream === "kinesis" && { TIDEGATE_STREAM_PARTITION_COUNT: "6" }),
     };
     const first = await GatewayProcess.start({ flags, environment });

@@ -2,6 +2,7 @@ import { BridgeError } from "../../errors.ts";
 import type { RedisClient } from "../../redis/redis-connection.ts";
 import { redisError } from "../../redis/redis-error.ts";
 import { runScript, runScriptReplicated } from "../../redis/redis-script.ts";
+import { shareWrites } from "../../redis/share-writes.ts";
 import type { Position } from "../stream-log.ts";
 import { appendBlocks } from "./partition-scripts.ts";
 import { type EntryId, entryOfPosition, noEntry } from "./redis-position.ts";
@@ -124,6 +125,7 @@ export class RedisAppender {
   async #send(lane: Lane, taken: readonly WaitingAppend[]): Promise<unknown> {
     const { client, replicas, timeoutMs } = this.#options;
     const args = [lane.newest.number, lane.newest.ms, ...taken.map(({ block }) => block)];
+    shareWrites(client);
     if (replicas === 0) return await runScript(client, appendBlocks, lane.keys, args);
     const waitMs = Math.ceil(timeoutMs / 2);
     const { reply, reached } = await runScriptReplicated(client, appendBlocks, lane.keys, args, {
