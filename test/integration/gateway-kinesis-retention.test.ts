@@ -5,8 +5,8 @@ import { KinesisUnderTest } from "../support/kinesis-stream.ts";
 import { S3TestServer } from "../support/s3-server.ts";
 import { SharedGateways } from "../support/shared-gateways.ts";
 
-/** Kinesis keeps records for a day at least; the alarm of one that keeps them for 12 s can be waited for. */
-const retentionHours = 12 / 3600;
+/** Kinesis keeps records for a day at least; the alarm of one that keeps them for 20 s can be waited for. */
+const retentionHours = 20 / 3600;
 
 test("while the lake is away, the alarm says in time that Kinesis is about to forget what was acknowledged", async () => {
   const kinesis = await KinesisUnderTest.start("kinesalite");
