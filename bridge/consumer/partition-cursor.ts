@@ -54,11 +54,15 @@ export class PartitionCursor {
     return this.committed === END_POSITION;
   }
 
-  /** Where nothing waits in the open batch, what the stream says tells up to when everything is filed. */
+  /**
+   * Where nothing waits in the open batch, what the stream says tells up to when everything is filed. One that tells only how far it was
+   * read counts blocks as read that were refused here, or whose batch was given up: then the last read must have found nothing more.
+   */
   observe({ highest, behindMs, behindAtMs }: PartitionState, askedAtMs: number): void {
     if (this.hasMoved) return;
-    if (behindMs !== undefined) this.filedUpTo((behindAtMs ?? askedAtMs) - behindMs);
-    else if (highest === this.committed) this.filedUpTo(askedAtMs);
+    if (behindMs === undefined) {
+      if (highest === this.committed) this.filedUpTo(askedAtMs);
+    } else if (this.isCaughtUp) this.filedUpTo((behindAtMs ?? askedAtMs) - behindMs);
   }
 
   /** @param atMs Entries that were appended before are filed. */

@@ -23,11 +23,12 @@ export class PartitionShare {
   /** Says which partitions there are to read. */
   offer(lake: LakeState): void {
     const { readable, waiting } = readablePartitions(this.#stream, lake);
+    const isDivided = this.#offeredOf !== this.#stream.partitions;
     this.#offeredOf = this.#stream.partitions;
     this.#isWaiting = waiting.length > 0;
     this.#leases.offer(readable);
     // The lake may have named a partition before this process heard whose place it took.
-    for (const cursor of this.#cursors)
+    for (const cursor of isDivided ? this.#cursors : [])
       cursor.ancestors = inheritanceOf(this.#stream, lake, cursor.partition).ancestors;
   }
 

@@ -71,7 +71,7 @@ function takeBlock(
     const fields = { partition: cursor.partition, position: entry.position, messages: header.messageCount };
     context.logger.warn({ event: `consumer.block.${verdict.kind}`, ...fields }, "dropped a block whole");
   }
-  if (!cursor.hasMoved) cursor.filedUpTo(entry.appendTimeMs);
+  if (!cursor.hasMoved) cursor.filedUpTo(Math.min(entry.appendTimeMs, context.now()));
   cursor.counters.read += header.messageCount;
   cursor.position = entry.position;
   cursor.streamTimeMs = streamTimeMs;

@@ -8,7 +8,7 @@ import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
 import { type CommitEntry, type Move, partitionKey } from "../../bridge/storage/commit-log.ts";
 import { createTablePublisher } from "../../bridge/storage/delta/table-publisher.ts";
 import { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import type { Position } from "../../bridge/streams/stream-log.ts";
+import { type PartitionState, type Position, START_POSITION } from "../../bridge/streams/stream-log.ts";
 import type { DedupWindow } from "../../bridge/window/dedup-window.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
 import { type FiledRow, JsonBatchWriter, JsonSeedSource, readRows } from "./json-lake.ts";
@@ -41,6 +41,8 @@ export class ConsumerHarness {
   window: DedupWindow;
   /** Where set, the stream says that it keeps entries no longer. */
   retentionMs: number | undefined;
+  /** The stream tells no more than Kinesis does: nothing is left to read, whether what was read is filed or not. */
+  tellsReadingOnly = false;
   waits = 0;
   readonly #producers = new Map<string, { sequence: number; acknowledged: number; messages: number }>();
 
@@ -137,6 +139,7 @@ export class ConsumerHarness {
       stream: Object.assign(handle, {
         waitForAppend: tick,
         ...(this.retentionMs !== undefined && { retentionMs: this.retentionMs }),
+        ...(this.tellsReadingOnly && { partitionState: async () => this.#readingState() }),
       }),
       window: this.window,
       commitLog,
@@ -167,6 +170,11 @@ export class ConsumerHarness {
       sleep: tick,
       ...ports,
     });
+  }
+
+  #readingState(): PartitionState {
+    const known = { highest: null, trimmedUpTo: START_POSITION, retainedBytes: null };
+    return { ...known, behindMs: 0, behindAtMs: this.clock.nowMs };
   }
 
   /** Reads, files and commits everything that is in the stream. */

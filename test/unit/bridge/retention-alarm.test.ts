@@ -90,6 +90,47 @@ describe("the consumer knows for how long something waits to be filed", () => {
     await run;
   });
 
+  for (const refused of ["everything", "writing"] as const)
+    test(`also where the stream only tells that all was read, and the lake refuses ${refused}`, async () => {
+      const harness = new ConsumerHarness();
+      harness.retentionMs = 24 * hourMs;
+      harness.tellsReadingOnly = true;
+      const consumer = harness.consumer({ config: { maxBatchAgeMs: 1000 } });
+      const run = consumer.run();
+      await until(() => first(consumer.status()).unfiledMs <= 2000);
+      harness.storeFault = (operation) =>
+        refused === "everything" || operation.startsWith("put") ? "before" : null;
+      harness.append([json("a")]);
+      await until(() => consumer.status().state === "backing-off");
+      harness.clock.nowMs += 13 * hourMs;
+      const waits = harness.waits;
+      await until(() => harness.waits > waits + 50);
+      assert.equal(first(consumer.status()).isEndangered, true);
+      harness.storeFault = () => null;
+      await until(() => harness.ids().length === 1);
+      await until(() => first(consumer.status()).unfiledMs <= 2000);
+      await consumer.stop({ drain: false });
+      await run;
+    });
+
+  test("a partition that stopped is endangered, where the stream only tells that all was read", async () => {
+    const harness = new ConsumerHarness();
+    harness.retentionMs = 24 * hourMs;
+    harness.tellsReadingOnly = true;
+    const consumer = harness.consumer();
+    const run = consumer.run();
+    harness.append([json("a")]);
+    await until(() => harness.commits().length === 1);
+    harness.stream.store(0, Uint8Array.of(1, 2, 3));
+    await until(() => consumer.status().partitions[0]?.state === "stopped");
+    harness.clock.nowMs += 13 * hourMs;
+    const waits = harness.waits;
+    await until(() => harness.waits > waits + 50);
+    assert.equal(first(consumer.status()).isEndangered, true);
+    await consumer.stop({ drain: false });
+    await run;
+  });
+
   test("a partition that stopped is endangered, and one that has nothing to read is not", async () => {
     const harness = new ConsumerHarness({ partitionCount: 2 });
     harness.retentionMs = 24 * hourMs;
