@@ -10,8 +10,11 @@ test("a read answers as many blocks as fit, whatever mix of sizes follows, and o
   const size = fc.oneof(fc.nat(20), fc.integer({ min: 1_000, max: 30_000 }));
   await fc.assert(
     fc.asyncProperty(
-      fc.array(size, { minLength: 1, maxLength: 60 }),
-      fc.array(fc.tuple(fc.nat(59), fc.nat(40_000), fc.integer({ min: 1, max: 70 })), { maxLength: 8 }),
+      fc.array(size, { minLength: 1, maxLength: 60, size: "max" }),
+      fc.array(fc.tuple(fc.nat(59), fc.nat(40_000), fc.integer({ min: 1, max: 70 })), {
+        maxLength: 8,
+        size: "max",
+      }),
       async (sizes, reads) => {
         await admin.flushall();
         const { stream } = await newTestStream(server.url);

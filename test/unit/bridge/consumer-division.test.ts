@@ -4,6 +4,7 @@ import { partitionKey } from "../../../bridge/storage/commit-log.ts";
 import { END_POSITION } from "../../../bridge/streams/stream-log.ts";
 import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
 import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
+import { MovingLeases } from "../../support/moving-leases.ts";
 
 function divisible(partitionCount = 1): ConsumerHarness {
   return new ConsumerHarness({ partitionCount, isDivisible: true });
@@ -181,7 +182,11 @@ test("a process that has not heard of a division knows what a partition's device
   harness.append([from(left, "d")], { ...claim, sequence: 3 });
   assert.equal(outdated.partitions.all.length, 1);
   const config = { readMaxEntries: 1, maxBatchBytes: 1 };
-  const consumer = await harness.drain({ stream: Object.assign(outdated, { waitForAppend }), config });
+  // No other lease makes it start over.
+  const leases = new MovingLeases(3);
+  leases.give([1]);
+  const stream = Object.assign(outdated, { waitForAppend });
+  const consumer = await harness.drain({ stream, config, leases });
   assert.deepEqual(harness.ids(), ["a", "b", "c"]);
   assert.equal(consumer.status().partitions[0]?.halt?.code, "STREAM_GAP");
 });

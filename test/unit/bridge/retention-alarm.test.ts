@@ -147,6 +147,23 @@ describe("the consumer knows for how long something waits to be filed", () => {
     await run;
   });
 
+  test("a commit moves it on, though the stream never runs dry", async () => {
+    const harness = new ConsumerHarness();
+    harness.retentionMs = 24 * hourMs;
+    harness.append([json("a")]);
+    harness.clock.nowMs += 20 * hourMs;
+    harness.append([json("b")]);
+    harness.stream.store(0, Uint8Array.of(1, 2, 3));
+    const consumer = harness.consumer({ config: { maxBatchAgeMs: 1000 } });
+    const run = consumer.run();
+    await until(() => harness.ids().length === 2);
+    await until(() => consumer.status().partitions[0]?.state === "stopped");
+    assert.equal(consumer.status().partitions[0]?.isEndangered, false);
+    assert.ok(first(consumer.status()).unfiledMs < hourMs);
+    await consumer.stop({ drain: false });
+    await run;
+  });
+
   test("what waits is as old as its entry, also where another process left it behind", async () => {
     const harness = new ConsumerHarness();
     harness.retentionMs = 24 * hourMs;
