@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { Cluster, Redis } from "ioredis";
 import type { Logger } from "pino";
 import { fullJitterDelayMs } from "../../devices/protocol/backoff.ts";
@@ -22,10 +24,12 @@ export interface RedisConnectionOptions {
 /** Flags of scripts (`#!lua flags=allow-oom`), CONFIG GET of several settings and ACLs on it came with 7.0. */
 const serverVersionMin = "7.0";
 const slotsRefreshInterval = 1_000;
+/** A cluster is given time for so many, the nodes of it being asked in random order. */
+const connectAttempts = 3;
 const reconnectDelay = { baseMs: 50, maxMs: 2_000 } as const;
 
 /**
- * Connects and waits until commands are taken. Afterwards it reconnects by itself for ever; meanwhile each call rejects at once: nothing
+ * Connects and waits until commands are taken, on a cluster by each node that is there. Afterwards it reconnects by itself for ever; meanwhile each call rejects at once: nothing
  * queues, and nothing that was sent is sent again by itself. Errors of the connection are logged, not thrown.
  * Throws REDIS_UNAVAILABLE (retryable), REDIS_DENIED, and REDIS_UNSUPPORTED where the server is too old or a replica.
  */
@@ -43,8 +47,10 @@ export async function connectRedis(
     options.logger.warn({ event: "redis.connection.failed", name: options.name, err: error }, where);
   });
   try {
-    await client.connect();
-    await checkServer(client, target);
+    await (client instanceof Cluster ? connectCluster(client, options.timeoutMs) : client.connect());
+    const nodes = mastersOf(client);
+    await Promise.all(nodes.map((node) => connectNode(node, options.timeoutMs)));
+    await checkServer(nodes.find(({ status }) => status === "ready") ?? client, target);
     if (client instanceof Redis) await checkDatabase(client, target.db, where);
     return client;
   } catch (error) {
@@ -126,6 +132,35 @@ function tlsOf({ host, caFile }: RedisTarget): { ca?: Buffer; servername?: strin
   };
 }
 
+/**
+ * `connect` of ioredis 6 never settles where the first node that it asks is away: the client connects anew then, and tells with an
+ * event.
+ */
+async function connectCluster(client: Cluster, timeoutMs: number): Promise<void> {
+  const ended = new AbortController();
+  const { signal } = ended;
+  const limitMs = timeoutMs * connectAttempts;
+  const late = delay(limitMs, undefined, { signal }).then(() => {
+    throw new Error(`the cluster was not ready within ${limitMs} ms`);
+  });
+  const ready = new Promise<void>((resolve) => void client.once("ready", resolve));
+  try {
+    await Promise.race([client.connect(), ready, late]);
+  } finally {
+    late.catch(() => {});
+    ended.abort();
+  }
+}
+
+/** A node that is away is left to the calls that need it. */
+async function connectNode(node: Redis, timeoutMs: number): Promise<void> {
+  if (node.status === "ready") return;
+  const ready = once(node, "ready", { signal: AbortSignal.timeout(timeoutMs) });
+  // A cluster connects to a node when something is to be sent there, and rejects that, since nothing queues.
+  if (node.status === "wait") node.connect().catch(() => {});
+  await ready.catch(() => {});
+}
+
 /** The client library goes on with database 0 where the server has no such one. */
 async function checkDatabase(client: Redis, db: number, where: string): Promise<void> {
   if (db === 0) return;
@@ -138,13 +173,13 @@ async function checkDatabase(client: Redis, db: number, where: string): Promise<
   }
 }
 
-async function checkServer(client: RedisClient, { host, port }: RedisTarget): Promise<void> {
-  const node = `${host}:${port}`;
+async function checkServer(client: RedisClient, target: RedisTarget): Promise<void> {
+  const node = `${target.host}:${target.port}`;
   const info = infoFields(await client.info("server", "replication"));
   const version = info.get("redis_version") ?? "unknown";
   const [major = 0] = version.split(".").map(Number);
   const old = `Redis at ${node} has version ${version}: Tidegate needs ${serverVersionMin} or newer`;
   // A cluster names its masters itself.
-  const fault = major < 7 ? old : client instanceof Redis ? replicaFault(info, node) : null;
+  const fault = major < 7 ? old : target.isCluster ? null : replicaFault(info, node);
   if (fault !== null) throw new BridgeError("REDIS_UNSUPPORTED", fault, { retryable: false });
 }

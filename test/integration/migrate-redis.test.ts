@@ -9,12 +9,12 @@ import { partitionKeys } from "../../bridge/streams/redis/stream-keys.ts";
 import { publishAll } from "../support/gateway-books.ts";
 import { errorOf, freePorts, GatewayProcess, runCli } from "../support/gateway-process.ts";
 import { KinesisUnderTest } from "../support/kinesis-stream.ts";
+import { RedisCluster } from "../support/redis-cluster.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { block, everything, newTestStream, openTestStream } from "../support/redis-stream.ts";
 import { silentLogger } from "../support/test-lake.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-migrate-"));
-const lake = `file:${join(root, "lake")}`;
 const quickLeases = { TIDEGATE_LEASES_LEASE_MS: "2000" };
 const slowBatches = { ...quickLeases, TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "600000" };
 const fastBatches = { ...quickLeases, TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "300" };
@@ -32,13 +32,13 @@ after(async () => {
 const idsOf = (device: string, total: number) =>
   Array.from({ length: total }, (_, index) => ({ device, id: `${device}-${index}` }));
 
-test("gateways on Redis go on in Kinesis: nothing is lost, resends stay duplicates, and the old stream is closed", async () => {
+async function goesOnInKinesis(from: string, folder: string): Promise<void> {
   const kinesis = await KinesisUnderTest.start("kinesalite");
   const window = await RedisServer.start();
-  const shared = ["--lake", lake];
-  const onRedis = [...shared, "--stream", redis.url];
+  const shared = ["--lake", `file:${join(folder, "lake")}`];
+  const onRedis = [...shared, "--stream", from];
   const startOn = (name: string) =>
-    GatewayProcess.start({ dataFolder: join(root, name), flags: onRedis, environment: slowBatches });
+    GatewayProcess.start({ dataFolder: join(folder, name), flags: onRedis, environment: slowBatches });
   const first = await startOn("first");
   const second = await startOn("second");
   try {
@@ -53,7 +53,7 @@ test("gateways on Redis go on in Kinesis: nothing is lost, resends stay duplicat
     const onKinesis = [...shared, "--stream", stream, "--window", window.url];
     const migrate = () =>
       runCli(
-        ["migrate", "--from", redis.url, ...onKinesis, "--create", "--data", first.dataFolder, "--json"],
+        ["migrate", "--from", from, ...onKinesis, "--create", "--data", first.dataFolder, "--json"],
         quickLeases,
       );
     const inUse = await migrate();
@@ -93,6 +93,16 @@ test("gateways on Redis go on in Kinesis: nothing is lost, resends stay duplicat
     await window.destroy();
     await kinesis.destroy();
   }
+}
+
+test("gateways on Redis go on in Kinesis: nothing is lost, resends stay duplicates, and the old stream is closed", async () => {
+  await goesOnInKinesis(redis.url, root);
+});
+
+test("so do gateways on a Redis Cluster", async (t) => {
+  const cluster = await RedisCluster.start();
+  t.after(() => cluster.destroy());
+  await goesOnInKinesis(cluster.url, mkdtempSync(join(root, "cluster-")));
 });
 
 test("a stream that ends before what the lake has is not taken for one that is filed: STREAM_NOT_DRAINED", async () => {

@@ -3,10 +3,9 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { Redis } from "ioredis";
 import { connectRedis } from "../../bridge/redis/redis-connection.ts";
 import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
-import { shareWrites } from "../../bridge/redis/share-writes.ts";
+import { RedisCluster } from "../support/redis-cluster.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { silentLogger } from "../support/test-lake.ts";
 
@@ -123,35 +122,24 @@ test("a database that the server lacks is REDIS_URL_INVALID, and not database 0 
   }
 });
 
-test("calls that share their writes go out together at the end of the turn, also where the server is lost before", async () => {
-  const server = await RedisServer.start();
-  const client = await connectRedis(parseRedisUrl(server.url), options);
-  assert.ok(client instanceof Redis);
-  try {
-    const { stream } = client;
-    let written = 0;
-    const onWrite = (socket: { _writeGeneric?: unknown }) => {
-      const original = socket._writeGeneric as (...args: unknown[]) => void;
-      socket._writeGeneric = (...args: unknown[]) => {
-        written += 1;
-        original.apply(socket, args);
-      };
-    };
-    onWrite(stream as never);
-    const ping = () => {
-      shareWrites(client);
-      return client.ping();
-    };
-    assert.deepEqual(await Promise.all([ping(), ping(), ping()]), ["PONG", "PONG", "PONG"]);
-    assert.deepEqual([written, stream.writableCorked], [1, 0]);
-    await Promise.all([client.ping(), client.ping()]);
-    assert.equal(written, 3, "without it each call is a write");
-    const lost = [ping(), ping()];
-    stream.destroy();
-    for (const call of lost) await assert.rejects(call);
-    while ((await ping().catch(() => null)) !== "PONG") await delay(20);
-  } finally {
+test("on a cluster calls for every node are taken at once, and a node that is away keeps nobody from the others", async (t) => {
+  const cluster = await RedisCluster.start();
+  t.after(() => cluster.destroy());
+  // So many that each node holds some.
+  const keys = Array.from({ length: 24 }, (_, index) => `key-${index}`);
+  const nodes = await Promise.all(keys.map((key) => cluster.nodeOf(key)));
+  assert.equal(new Set(nodes).size, 3);
+  const failedCalls = async () => {
+    const client = await connectRedis(parseRedisUrl(cluster.url), options);
+    const calls = await Promise.allSettled(keys.map((key) => client.incr(key)));
     client.disconnect();
-    await server.destroy();
-  }
+    return keys.filter((_, index) => calls[index]?.status === "rejected");
+  };
+  assert.deepEqual(await failedCalls(), []);
+  await cluster.servers[1]?.kill();
+  const onLost = keys.filter((_, index) => nodes[index] === 1);
+  // Which node is asked first is chance.
+  for (let time = 0; time < 10; time++) assert.deepEqual(await failedCalls(), onLost);
+  for (const server of cluster.servers) await server.kill();
+  await assert.rejects(failedCalls(), { code: "REDIS_UNAVAILABLE" });
 });
