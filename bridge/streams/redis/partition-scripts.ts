@@ -1,7 +1,7 @@
 import { redisScript } from "../../redis/redis-script.ts";
 
 /**
- * The Lua that reads and writes one partition. KEYS are its log (a stream) and its state (a hash). Each is one step of the server, so
+ * The Lua that reads and writes partitions. KEYS are a partition's log (a stream) and its state (a hash). Each is one step of the server, so
  * log and state always fit together; whatever does not fit was done by others.
  *
  * Fields of the state: lastNumber, lastMs = the newest entry ever; appendedBytes = bytes of all blocks ever appended;
@@ -19,44 +19,56 @@ redis.call('HSET', KEYS[2], 'lastNumber', 0, 'lastMs', 0, 'appendedBytes', 0,
 return 1`);
 
 /**
- * Appends blocks: ARGV[3…]. ARGV[1], ARGV[2] = number and ms of the newest entry that the caller was told of: a server that has not
- * got that far was rolled back, and stores nothing. An entry that others wrote in this ms may have the id that is next: the following ms is
- * free of it. Replies the ids, or why nothing was stored: gone, rolled-back, overtaken, retired ID.
+ * Appends blocks to one partition after another; KEYS are theirs, and of each ARGV has: number and ms of the newest entry that the caller
+ * was told of, how many blocks, the blocks. A server that has not got that far was rolled back, and stores nothing there. An entry that
+ * others wrote in this ms may have the id that is next: the following ms is free of it. Replies for each the ids, or why nothing was
+ * stored: gone, rolled-back, overtaken, retired ID, or the server's error, which is no other partition's.
  */
 export const appendBlocks = redisScript(`
 local function isOvertaken(added)
   return added and added['err'] and string.find(added['err'], 'equal or smaller', 1, true)
 end
-local state = redis.call('HMGET', KEYS[2], 'lastNumber', 'lastMs', 'appendedBytes', 'retiredFor')
-if state[4] then return 'retired ' .. state[4] end
-if not (state[1] and state[2] and state[3]) then return 'gone' end
-local number, lastMs, bytes = tonumber(state[1]), tonumber(state[2]), tonumber(state[3])
-local known = tonumber(ARGV[1])
-if number < known or (number == known and lastMs ~= tonumber(ARGV[2])) then return 'rolled-back' end
 local time = redis.call('TIME')
-local ms = math.max(time[1] * 1000 + math.floor(time[2] / 1000), lastMs)
-local ids = {}
-for i = 3, #ARGV do
-  local id = string.format('%.0f-%.0f', ms, number + 1)
-  local total = string.format('%.0f', bytes + #ARGV[i])
-  local added = redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', id, 'a', total, 'b', ARGV[i])
-  if i == 3 and isOvertaken(added) then
-    ms = ms + 1
-    id = string.format('%.0f-%.0f', ms, number + 1)
-    added = redis.pcall('XADD', KEYS[1], 'NOMKSTREAM', id, 'a', total, 'b', ARGV[i])
+local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
+local function append(log, key, first, last)
+  local state = redis.pcall('HMGET', key, 'lastNumber', 'lastMs', 'appendedBytes', 'retiredFor')
+  if state['err'] then return state end
+  if state[4] then return 'retired ' .. state[4] end
+  if not (state[1] and state[2] and state[3]) then return 'gone' end
+  local number, lastMs, bytes = tonumber(state[1]), tonumber(state[2]), tonumber(state[3])
+  local known = tonumber(ARGV[first])
+  if number < known or (number == known and lastMs ~= tonumber(ARGV[first + 1])) then return 'rolled-back' end
+  local ms = math.max(nowMs, lastMs)
+  local ids = {}
+  for i = first + 3, last do
+    local id = string.format('%.0f-%.0f', ms, number + 1)
+    local total = string.format('%.0f', bytes + #ARGV[i])
+    local added = redis.pcall('XADD', log, 'NOMKSTREAM', id, 'a', total, 'b', ARGV[i])
+    if #ids == 0 and isOvertaken(added) then
+      ms = ms + 1
+      id = string.format('%.0f-%.0f', ms, number + 1)
+      added = redis.pcall('XADD', log, 'NOMKSTREAM', id, 'a', total, 'b', ARGV[i])
+    end
+    if not added or added['err'] then
+      if #ids > 0 then break end
+      if isOvertaken(added) then return 'overtaken' end
+      return added or 'gone'
+    end
+    number = number + 1
+    bytes = bytes + #ARGV[i]
+    ids[#ids + 1] = id
   end
-  if not added or added['err'] then
-    if #ids > 0 then break end
-    if isOvertaken(added) then return 'overtaken' end
-    return added or 'gone'
-  end
-  number = number + 1
-  bytes = bytes + #ARGV[i]
-  ids[#ids + 1] = id
+  redis.call('HSET', key, 'lastNumber', string.format('%.0f', number), 'lastMs', string.format('%.0f', ms),
+    'appendedBytes', string.format('%.0f', bytes))
+  return ids
 end
-redis.call('HSET', KEYS[2], 'lastNumber', string.format('%.0f', number), 'lastMs', string.format('%.0f', ms),
-  'appendedBytes', string.format('%.0f', bytes))
-return ids`);
+local replies, first = {}, 1
+for i = 1, #KEYS, 2 do
+  local last = first + 2 + ARGV[first + 2]
+  replies[#replies + 1] = append(KEYS[i], KEYS[i + 1], first, last)
+  first = last + 1
+end
+return replies`);
 
 /**
  * Entries behind ARGV[1] ("-" or "(id"), at most ARGV[2] bytes of blocks (but one block always) and ARGV[3] entries. Replies the

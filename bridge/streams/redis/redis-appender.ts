@@ -1,22 +1,20 @@
 import { BridgeError } from "../../errors.ts";
 import type { RedisClient } from "../../redis/redis-connection.ts";
 import { redisError } from "../../redis/redis-error.ts";
-import { runScript, runScriptReplicated } from "../../redis/redis-script.ts";
-import { shareWrites } from "../../redis/share-writes.ts";
 import type { Position } from "../stream-log.ts";
-import { appendBlocks } from "./partition-scripts.ts";
+import { AppendCalls, callBytesMax } from "./append-calls.ts";
 import { type EntryId, entryOfPosition, noEntry } from "./redis-position.ts";
 
 /** What an operator can do about a server that lost what it confirmed. */
 export const lossMend =
   "Bring back the server's data; or stop the gateways, give up what is missing with `tidegate stream new`, and start them again";
 
-/** One call takes what waits, up to this. */
-const callBytesMax = 8 * 1024 * 1024;
+/** A partition sends no more at a time. */
 const callBlocksMax = 1000;
 
 export interface AppenderOptions {
   readonly client: RedisClient;
+  readonly isCluster: boolean;
   readonly keys: readonly (readonly [log: string, state: string])[];
   /** Replicas that must have a block before it counts. */
   readonly replicas: number;
@@ -40,7 +38,7 @@ interface WaitingAppend {
 
 interface Lane {
   readonly partition: number;
-  readonly keys: readonly string[];
+  readonly keys: readonly [log: string, state: string];
   waiting: WaitingAppend[];
   isBusy: boolean;
   /** The newest entry that the server told us of. */
@@ -48,16 +46,21 @@ interface Lane {
 }
 
 /**
- * Appends in call order, one call in flight per partition; partitions share round trips. A call whose outcome is unknown fails all
+ * Appends in call order, one call in flight per partition; partitions share calls. A call whose outcome is unknown fails all
  * that wait behind it, so that nothing overtakes a block that is sent again.
  */
 export class RedisAppender {
   readonly #options: AppenderOptions;
   readonly #lanes: readonly Lane[];
+  readonly #calls: AppendCalls;
+  readonly #waitMs: number;
   #closed: BridgeError | null = null;
 
   constructor(options: AppenderOptions) {
     this.#options = options;
+    const { client, isCluster, replicas, timeoutMs } = options;
+    this.#waitMs = Math.ceil(timeoutMs / 2);
+    this.#calls = new AppendCalls({ client, isCluster, replicas, waitMs: this.#waitMs });
     this.#lanes = options.keys.map((keys, partition) => ({
       partition,
       keys,
@@ -104,8 +107,7 @@ export class RedisAppender {
   async #appendOnce(lane: Lane, taken: WaitingAppend[]): Promise<void> {
     const startedAt = performance.now();
     try {
-      const reply = await this.#send(lane, taken);
-      const ids = idsOf(reply, lane.partition);
+      const ids = await this.#send(lane, taken);
       const bytes = taken.slice(0, ids.length).reduce((sum, { block }) => sum + block.length, 0);
       lane.newest = entryOfPosition(ids.at(-1) ?? "") ?? lane.newest;
       this.#options.onAppended(bytes, ids.length, performance.now() - startedAt);
@@ -122,18 +124,17 @@ export class RedisAppender {
     }
   }
 
-  async #send(lane: Lane, taken: readonly WaitingAppend[]): Promise<unknown> {
-    const { client, replicas, timeoutMs } = this.#options;
-    const args = [lane.newest.number, lane.newest.ms, ...taken.map(({ block }) => block)];
-    shareWrites(client);
-    if (replicas === 0) return await runScript(client, appendBlocks, lane.keys, args);
-    const waitMs = Math.ceil(timeoutMs / 2);
-    const { reply, reached } = await runScriptReplicated(client, appendBlocks, lane.keys, args, {
-      replicas,
-      waitMs,
-    });
-    if (!Array.isArray(reply) || reached >= replicas) return reply;
-    const text = `${reached} of ${replicas} replicas have confirmed a block within ${waitMs} ms`;
+  /** The ids of the blocks that were stored. */
+  async #send(
+    { partition, keys, newest }: Lane,
+    taken: readonly WaitingAppend[],
+  ): Promise<readonly string[]> {
+    const blocks = taken.map(({ block }) => block);
+    const { reply, reached } = await this.#calls.append({ keys, newest, blocks });
+    if (typeof reply === "string") throw refused(partition, reply);
+    const { replicas } = this.#options;
+    if (reached >= replicas) return reply;
+    const text = `${reached} of ${replicas} replicas have confirmed a block within ${this.#waitMs} ms`;
     throw new BridgeError("REDIS_UNAVAILABLE", text, { retryable: true });
   }
 }
@@ -147,11 +148,6 @@ function takeCall(waiting: WaitingAppend[]): WaitingAppend[] {
     count += 1;
   }
   return waiting.splice(0, count);
-}
-
-function idsOf(reply: unknown, partition: number): string[] {
-  if (Array.isArray(reply)) return reply.map(String);
-  throw refused(partition, String(reply));
 }
 
 function refused(partition: number, why: string): BridgeError {

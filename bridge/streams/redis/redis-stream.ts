@@ -136,6 +136,7 @@ class ServerStream implements RedisStream {
     const metrics = createRedisStreamMetrics(options.registry ?? new Registry(), () => this.#watch.status());
     this.#appender = new RedisAppender({
       client,
+      isCluster: target.isCluster,
       keys: this.#keys,
       replicas: config.replicas,
       newest: confirmedBefore(options.mark, record.streamId),

@@ -10,11 +10,12 @@ function appenderOn(answer: (call: number) => Promise<unknown>): {
 } {
   const calls: number[] = [];
   const client = {
-    // The script's name, how many keys, two keys, two numbers, then the blocks.
-    callBuffer: (_: string, args: readonly unknown[]) => answer(calls.push(args.length - 6)),
+    // The script's name, how many keys, two keys, three numbers, then the blocks.
+    callBuffer: async (_: string, args: readonly unknown[]) => [await answer(calls.push(args.length - 7))],
   } as unknown as RedisClient;
   const appender = new RedisAppender({
     client,
+    isCluster: false,
     keys: [["log", "state"]],
     replicas: 0,
     timeoutMs: 1000,
