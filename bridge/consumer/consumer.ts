@@ -19,14 +19,17 @@ import { ownEverything, type PartitionLeases } from "./partition-leases.ts";
 import { PartitionObserver } from "./partition-observer.ts";
 import { PartitionShare } from "./partition-share.ts";
 import { type AttemptStore, PoisonGuard } from "./poison-guard.ts";
-import { readPartition } from "./read-partition.ts";
+import { type ReadOutcome, readPartition } from "./read-partition.ts";
 import { recover } from "./recover.ts";
 import { RetentionAlarm } from "./retention-alarm.ts";
 
 /** Longest wait for new blocks before halted partitions and the stream's state are looked at again. */
 const IDLE_MAX_MS = 1000;
-/** Blocks that follow closely are read together: a call to stream and window costs as much as dozens of messages. */
-const GATHER_MS = 50;
+/**
+ * Blocks that follow one another closely are read together: a call to stream and window costs as much as dozens of messages, and so does
+ * waking up with cold caches. Batches are seconds old, so nobody waits for this.
+ */
+const GATHER_MS = 200;
 /** Age of a batch while the stream is short of room. Not less: others may be the ones that fill it, and a commit for each run of blocks helps nobody. */
 const PRESSED_BATCH_AGE_MS = 250;
 
@@ -213,7 +216,7 @@ class ConsumerLoop implements Consumer {
         if (!(await this.#cut())) return "superseded";
       if (!(await this.#serveRequests())) return "superseded";
       if (isDrained && this.#share.isCurrent) return "ended";
-      if (pass === "idle") await this.#idle();
+      if (pass !== "progress") await this.#rest(pass);
     }
   }
 
@@ -222,10 +225,10 @@ class ConsumerLoop implements Consumer {
     this.#context.metrics.owned(this.#share.cursors.length);
   }
 
-  /** One run of blocks from each partition, each time beginning with another one. */
-  async #pass(): Promise<"idle" | "progress" | "superseded"> {
+  /** One run of blocks from each partition, each time beginning with another one. Answers what the one with the most left does. */
+  async #pass(): Promise<ReadOutcome> {
     const { now, config } = this.#context;
-    let pass: "idle" | "progress" = "idle";
+    let pass: ReadOutcome = "idle";
     const { cursors } = this.#share;
     const first = ++this.#firstToRead % cursors.length || 0;
     for (const cursor of [...cursors.slice(first), ...cursors.slice(0, first)]) {
@@ -236,12 +239,12 @@ class ConsumerLoop implements Consumer {
       const outcome = await readPartition(this.#context, cursor, { maxEntries, beforeFiling });
       if (outcome === "superseded") return outcome;
       if (cursor.hasMoved) this.#openedAtMs ??= now();
-      if (outcome === "progress") pass = outcome;
+      if (outcome === "progress" || pass === "idle") pass = outcome;
     }
     return pass;
   }
 
-  async #isDrained(pass: "idle" | "progress"): Promise<boolean> {
+  async #isDrained(pass: ReadOutcome): Promise<boolean> {
     return this.#draining !== null && (await this.#draining.isReached(this.#share.cursors, pass === "idle"));
   }
 
@@ -310,21 +313,23 @@ class ConsumerLoop implements Consumer {
     }
   }
 
-  async #idle(): Promise<void> {
+  /** Until there may be more to read than a few blocks, or the batch is due. */
+  async #rest(pass: "idle" | "tail"): Promise<void> {
     const { stream, backOff, now } = this.#context;
     if (now() - this.#observedAtMs >= IDLE_MAX_MS) await this.#observe();
-    const dueInMs =
-      this.#openedAtMs === null ? IDLE_MAX_MS : this.#openedAtMs + this.#batchAgeMaxMs() - now();
-    if (dueInMs <= 0 || this.#requests.length > 0 || !this.#share.isCurrent) return;
-    const waitMs = Math.min(dueInMs, IDLE_MAX_MS);
+    const waitMs = Math.min(this.#dueInMs(), IDLE_MAX_MS);
+    if (waitMs <= 0 || this.#requests.length > 0 || !this.#share.isCurrent) return;
     const read = this.#share.cursors.filter(({ halt }) => halt === null);
     const partitions = read.map(({ partition }) => partition);
     // Blocks that are not read here must not keep it awake.
-    if (partitions.length === 0) await backOff.pause(waitMs);
-    else {
-      await backOff.until(stream.waitForAppend(waitMs, partitions));
-      await backOff.pause(GATHER_MS);
-    }
+    if (partitions.length === 0) return await backOff.pause(waitMs);
+    if (pass === "idle") await backOff.until(stream.waitForAppend(waitMs, partitions));
+    await backOff.pause(Math.min(Math.max(this.#dueInMs(), 0), GATHER_MS));
+  }
+
+  #dueInMs(): number {
+    if (this.#openedAtMs === null) return IDLE_MAX_MS;
+    return this.#openedAtMs + this.#batchAgeMaxMs() - this.#context.now();
   }
 
   async #observe(): Promise<void> {

@@ -13,8 +13,11 @@ const TOPIC_RETRY_MS = 1000;
 /** How often a partition is looked at again that ends before its committed position, where the stream says that this may change. */
 const ENDED_RETRY_MS = 5000;
 
-/** `idle`: nothing to read; `progress`: the open batch holds more; `superseded`: recover before anything else. */
-export type ReadOutcome = "idle" | "progress" | "superseded";
+/**
+ * `idle`: nothing to read; `tail`: the open batch holds more, all that there was; `progress`: so much more that there may be more to read;
+ * `superseded`: recover before anything else.
+ */
+export type ReadOutcome = "idle" | "tail" | "progress" | "superseded";
 
 /** Reads one run of blocks into the open batch. Halts the partition, and only this one, where it can't go on. */
 export async function readPartition(
@@ -22,8 +25,9 @@ export async function readPartition(
   cursor: PartitionCursor,
   limits: { readonly maxEntries: number; readonly beforeFiling: () => Promise<void> },
 ): Promise<ReadOutcome> {
-  const entries = await readEntries(context, cursor, limits.maxEntries);
-  if ("code" in entries) return halt(context, cursor, entries);
+  const run = await readRun(context, cursor, limits.maxEntries);
+  if ("code" in run) return halt(context, cursor, run);
+  const { entries, isTail } = run;
   cursor.isCaughtUp = entries.length === 0;
   if (cursor.isCaughtUp) {
     cursor.halt = null;
@@ -39,21 +43,31 @@ export async function readPartition(
   if (taken.refused) {
     if ((await halt(context, cursor, taken.refused)) === "superseded") return "superseded";
   } else cursor.halt = null;
-  return cursor.position === from ? "idle" : "progress";
+  if (cursor.position === from) return "idle";
+  return isTail ? "tail" : "progress";
 }
 
-async function readEntries(
+interface Run {
+  readonly entries: readonly StreamEntry[];
+  /** The read ended because there was no more, rather than at its limits: a block that does not fit is left for the next one. */
+  readonly isTail: boolean;
+}
+
+async function readRun(
   context: ConsumerContext,
   cursor: PartitionCursor,
   maxEntries: number,
-): Promise<StreamEntry[] | RefusedBlock> {
+): Promise<Run | RefusedBlock> {
   const { readMaxBytes: maxBytes } = context.config;
   const { partition, position } = cursor;
-  const whole = await readOrGap(context, cursor, { maxBytes, maxEntries });
-  if (Array.isArray(whole)) return whole;
+  const entries = await readOrGap(context, cursor, { maxBytes, maxEntries });
+  if (Array.isArray(entries)) {
+    const bytes = entries.reduce((sum, { block }) => sum + block.length, 0);
+    return { entries, isTail: entries.length < maxEntries && bytes < maxBytes / 2 };
+  }
   // The hole may lie further on: what stands before it is read one by one.
   const first = await readOrGap(context, cursor, { maxBytes, maxEntries: 1 });
-  if (Array.isArray(first)) return first;
+  if (Array.isArray(first)) return { entries: first, isTail: false };
   const message = `the stream has lost blocks of partition ${partition} after ${position || "its start"}`;
   const resumeAfter = await resumePosition(context, cursor, first);
   const retry = first.retryable ? { retryInMs: ENDED_RETRY_MS } : {};

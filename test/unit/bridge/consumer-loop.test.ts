@@ -74,6 +74,54 @@ test("partitions have their turns: a long one does not keep the others waiting",
   assert.deepEqual(new Set(first.map(({ partition }) => partition)), new Set([0, 1, 2]));
 });
 
+test("blocks that keep coming are read together, and are looked after meanwhile", async () => {
+  const harness = new ConsumerHarness();
+  const blockEveryMs = 5;
+  let [appended, reads, looks] = [0, 0, 0];
+  const append = () => harness.append([json(`m${appended++}`)]);
+  // So that no read finds nothing.
+  harness.stream.faults.beforeRead = async () => {
+    reads += 1;
+    append();
+  };
+  const handle = harness.stream.open();
+  const { partitionState } = handle;
+  const stream = Object.assign(handle, {
+    partitionState: (partition: number) => {
+      looks += 1;
+      return partitionState.call(handle, partition);
+    },
+  });
+  const sleep = async (delayMs: number) => {
+    for (let ms = 0; ms < delayMs; ms += blockEveryMs) append();
+    harness.clock.nowMs += delayMs;
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  const consumer = harness.consumer({ stream, sleep, config: { maxBatchAgeMs: hourMs } });
+  const run = consumer.run();
+  await until(() => reads >= 25);
+  assert.ok(appended / reads >= 40, `${appended} blocks in ${reads} reads`);
+  assert.ok(looks >= 4, `lag was looked at ${looks} times in 5 s`);
+  await consumer.stop({ drain: true });
+  await run;
+  assert.equal(new Set(harness.ids()).size, harness.ids().length);
+});
+
+test("what lags is read without a pause", async () => {
+  for (const config of [{ readMaxEntries: 10 }, { readMaxBytes: 1000 }]) {
+    const harness = new ConsumerHarness();
+    for (let block = 0; block < 100; block++) harness.append([json(`a${block}`)]);
+    const last = harness.append([json("last")]);
+    const consumer = harness.consumer({ config });
+    const run = consumer.run();
+    await until(() => consumer.status().partitions[0]?.position === last);
+    assert.ok(harness.waits <= 1, `${harness.waits} waits`);
+    await consumer.stop({ drain: true });
+    await run;
+    assert.equal(harness.ids().length, 101);
+  }
+});
+
 test("stopping without draining leaves the open batch to the next process", async () => {
   const harness = new ConsumerHarness();
   harness.append([json("a")]);
