@@ -29,7 +29,10 @@ const files = wanted.flatMap((suite) =>
 );
 const run = spawnSync(
   process.execPath,
-  ["--import", "tsx", "--test", "--test-concurrency=2", "--test-timeout=300000", ...nodeOptions, ...files],
+  [
+    ...["--import", "tsx", "--import", join(import.meta.dirname, "say-what-holds.mjs")],
+    ...["--test", "--test-concurrency=2", "--test-timeout=300000", ...nodeOptions, ...files],
+  ],
   { cwd: root, stdio: "inherit" },
 );
 process.exit(run.status ?? 1);
