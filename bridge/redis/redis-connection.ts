@@ -141,7 +141,7 @@ async function connectCluster(client: Cluster, timeoutMs: number): Promise<void>
   const { signal } = ended;
   const limitMs = timeoutMs * connectAttempts;
   const late = delay(limitMs, undefined, { signal }).then(() => {
-    throw new Error(`the cluster was not ready within ${limitMs} ms`);
+    throw new Error(`the cluster was not ready within ${limitMs} ms (CLUSTER INFO tells its state)`);
   });
   const ready = new Promise<void>((resolve) => void client.once("ready", resolve));
   try {

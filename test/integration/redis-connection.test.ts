@@ -140,6 +140,10 @@ test("on a cluster calls for every node are taken at once, and a node that is aw
   const onLost = keys.filter((_, index) => nodes[index] === 1);
   // Which node is asked first is chance.
   for (let time = 0; time < 10; time++) assert.deepEqual(await failedCalls(), onLost);
+  const admin = cluster.servers[0]?.client();
+  while (!/cluster_state:fail/.test(String(await admin?.call("cluster", "info")))) await delay(50);
+  admin?.disconnect();
+  await assert.rejects(failedCalls(), { code: "REDIS_UNAVAILABLE", message: /CLUSTER INFO/ });
   for (const server of cluster.servers) await server.kill();
   await assert.rejects(failedCalls(), { code: "REDIS_UNAVAILABLE" });
 });
