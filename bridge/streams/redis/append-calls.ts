@@ -32,7 +32,6 @@ export interface AppendReply {
 }
 
 interface WaitingAppend extends PartitionAppend {
-  readonly bytes: number;
   readonly resolve: (reply: AppendReply) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -52,8 +51,7 @@ export class AppendCalls {
   /** Rejects as the client does; whether blocks were stored is unknown then. */
   append(append: PartitionAppend): Promise<AppendReply> {
     return new Promise((resolve, reject) => {
-      const bytes = append.blocks.reduce((sum, block) => sum + block.length, 0);
-      const waiting = { ...append, bytes, resolve, reject };
+      const waiting = { ...append, resolve, reject };
       if (this.#options.isCluster) void this.#call([waiting]);
       // The next tick comes after all promises of this turn.
       else if (this.#waiting.push(waiting) === 1) process.nextTick(() => this.#flush());
@@ -100,8 +98,8 @@ export class AppendCalls {
 /** How many of them, from the first on, make a call. */
 function fitting(appends: readonly WaitingAppend[]): number {
   let bytes = 0;
-  const tooMany = appends.findIndex((append, index) => {
-    bytes += append.bytes;
+  const tooMany = appends.findIndex(({ blocks }, index) => {
+    for (const block of blocks) bytes += block.length;
     return index > 0 && bytes > callBytesMax;
   });
   return tooMany === -1 ? appends.length : tooMany;

@@ -65,7 +65,9 @@ end
 local replies, first = {}, 1
 for i = 1, #KEYS, 2 do
   local last = first + 2 + ARGV[first + 2]
-  replies[#replies + 1] = append(KEYS[i], KEYS[i + 1], first, last)
+  local isDone, reply = pcall(append, KEYS[i], KEYS[i + 1], first, last)
+  if not isDone then reply = {err = 'ERR ' .. tostring(reply)} end
+  replies[#replies + 1] = reply
   first = last + 1
 end
 return replies`);
