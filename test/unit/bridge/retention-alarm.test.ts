@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { pino } from "pino";
 import { Registry } from "prom-client";
+import type { Consumer } from "../../../bridge/consumer/consumer.ts";
 import type { ConsumerStatus } from "../../../bridge/consumer/consumer-status.ts";
 import { RetentionAlarm } from "../../../bridge/consumer/retention-alarm.ts";
 import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
@@ -113,10 +114,12 @@ describe("the consumer knows for how long something waits to be filed", () => {
       await run;
     });
 
-  test("a partition that stopped is endangered, where the stream only tells that all was read", async () => {
-    const harness = new ConsumerHarness();
+  /** Its first partition stopped 13 hours ago, behind a committed batch. */
+  async function withStoppedPartition(
+    harness: ConsumerHarness,
+    work: (consumer: Consumer) => Promise<void>,
+  ): Promise<void> {
     harness.retentionMs = 24 * hourMs;
-    harness.tellsReadingOnly = true;
     const consumer = harness.consumer();
     const run = consumer.run();
     harness.append([json("a")]);
@@ -124,27 +127,26 @@ describe("the consumer knows for how long something waits to be filed", () => {
     harness.stream.store(0, Uint8Array.of(1, 2, 3));
     await until(() => consumer.status().partitions[0]?.state === "stopped");
     harness.clock.nowMs += 13 * hourMs;
-    const waits = harness.waits;
-    await until(() => harness.waits > waits + 50);
+    await work(consumer);
     assert.equal(first(consumer.status()).isEndangered, true);
     await consumer.stop({ drain: false });
     await run;
+  }
+
+  test("a partition that stopped is endangered, where the stream only tells that all was read", async () => {
+    const harness = new ConsumerHarness();
+    harness.tellsReadingOnly = true;
+    await withStoppedPartition(harness, async () => {
+      const waits = harness.waits;
+      await until(() => harness.waits > waits + 50);
+    });
   });
 
   test("a partition that stopped is endangered, and one that has nothing to read is not", async () => {
     const harness = new ConsumerHarness({ partitionCount: 2 });
-    harness.retentionMs = 24 * hourMs;
-    const consumer = harness.consumer();
-    const run = consumer.run();
-    harness.append([json("a")]);
-    await until(() => harness.commits().length === 1);
-    harness.stream.store(0, Uint8Array.of(1, 2, 3));
-    await until(() => consumer.status().partitions[0]?.state === "stopped");
-    harness.clock.nowMs += 13 * hourMs;
-    await until(() => consumer.status().partitions[1]?.isEndangered === false);
-    assert.equal(first(consumer.status()).isEndangered, true);
-    await consumer.stop({ drain: false });
-    await run;
+    await withStoppedPartition(harness, (consumer) =>
+      until(() => consumer.status().partitions[1]?.isEndangered === false),
+    );
   });
 
   test("a commit moves it on, though the stream never runs dry", async () => {
