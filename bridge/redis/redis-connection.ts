@@ -29,8 +29,9 @@ const connectAttempts = 3;
 const reconnectDelay = { baseMs: 50, maxMs: 2_000 } as const;
 
 /**
- * Connects and waits until commands are taken, on a cluster by each node that is there. Afterwards it reconnects by itself for ever; meanwhile each call rejects at once: nothing
- * queues, and nothing that was sent is sent again by itself. Errors of the connection are logged, not thrown.
+ * Connects and waits until commands are taken, on a cluster by each node that is there; some time-outs long at most. Afterwards it
+ * reconnects by itself for ever; meanwhile each call rejects at once: nothing queues, and nothing that was sent is sent again by itself.
+ * Errors of the connection are logged, not thrown.
  * Throws REDIS_UNAVAILABLE (retryable), REDIS_DENIED, and REDIS_UNSUPPORTED where the server is too old or a replica.
  */
 export async function connectRedis(
