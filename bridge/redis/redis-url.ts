@@ -30,7 +30,7 @@ export function parseRedisUrl(text: string): RedisTarget {
     throw invalid("it is no Redis URL");
   const unknown = [...url.searchParams.keys()].find((name) => !parameters.includes(name));
   if (unknown !== undefined) throw invalid(`there is no parameter ${unknown} (${parameters.join(", ")})`);
-  const isCluster = url.searchParams.get("cluster") === "true";
+  const isCluster = isClusterOf(url);
   const db = databaseOf(url);
   if (isCluster && db !== 0) throw invalid("a Redis Cluster has only the database 0");
   return {
@@ -44,6 +44,12 @@ export function parseRedisUrl(text: string): RedisTarget {
     isCluster,
     prefix: prefixOf(url),
   };
+}
+
+function isClusterOf(url: URL): boolean {
+  const text = url.searchParams.get("cluster") ?? "false";
+  if (text !== "true" && text !== "false") throw invalid("cluster must be true or false");
+  return text === "true";
 }
 
 function databaseOf(url: URL): number {

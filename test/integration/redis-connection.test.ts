@@ -25,7 +25,14 @@ test("a Redis URL names server, database, credentials and prefix; what it can't 
     prefix: "plant-7",
   });
   assert.equal(parseRedisUrl("redis://example").port, 6379);
-  const faulty = ["redis:", "http://x", "redis://x/one", "redis://x?prefix={a}", "redis://x/1?cluster=true"];
+  const faulty = [
+    "redis:",
+    "http://x",
+    "redis://x/one",
+    "redis://x?prefix={a}",
+    "redis://x/1?cluster=true",
+    "redis://x?cluster=maybe",
+  ];
   for (const url of [...faulty, "redis://u:secret@x?what=1"])
     assert.throws(
       () => parseRedisUrl(url),
