@@ -31,6 +31,7 @@ const run = spawnSync(
   process.execPath,
   [
     ...["--import", "tsx", "--import", join(import.meta.dirname, "say-what-holds.mjs")],
+    `--test-reporter=${join(import.meta.dirname, "reporter.mjs")}`,
     ...["--test", "--test-concurrency=2", "--test-timeout=300000", ...nodeOptions, ...files],
   ],
   { cwd: root, stdio: "inherit" },
