@@ -23,7 +23,7 @@ export interface RedisConnectionOptions {
 
 /** Flags of scripts (`#!lua flags=allow-oom`), CONFIG GET of several settings and ACLs on it came with 7.0. */
 const serverVersionMin = "7.0";
-const slotsRefreshInterval = 1_000;
+const slotsRefreshMs = 1_000;
 /** A cluster is given time for so many, the nodes of it being asked in random order. */
 const connectAttempts = 3;
 const reconnectDelay = { baseMs: 50, maxMs: 2_000 } as const;
@@ -114,16 +114,29 @@ function serverOptions(target: RedisTarget, options: RedisConnectionOptions) {
 
 function clusterOf(target: RedisTarget, options: RedisConnectionOptions): Cluster {
   const redisOptions = serverOptions(target, options);
-  return new Cluster([{ host: target.host, port: target.port }], {
+  const client = new Cluster([{ host: target.host, port: target.port }], {
     redisOptions,
     lazyConnect: true,
     enableOfflineQueue: false,
     clusterRetryStrategy: redisOptions.retryStrategy,
     // Else it would send a call again whose outcome is unknown.
     retryDelayOnFailover: 0,
-    slotsRefreshInterval,
     slotsRefreshTimeout: options.timeoutMs,
   });
+  refreshSlots(client);
+  return client;
+}
+
+/**
+ * In place of `slotsRefreshInterval` of ioredis 6: where the client closes or connects anew while a refresh is under way, that sets its
+ * timer again, for ever and once more each time.
+ */
+function refreshSlots(client: Cluster): void {
+  const timer = setInterval(() => {
+    if (client.status === "ready") client.refreshSlotsCache();
+  }, slotsRefreshMs);
+  timer.unref();
+  client.once("end", () => clearInterval(timer));
 }
 
 function tlsOf({ host, caFile }: RedisTarget): { ca?: Buffer; servername?: string } {

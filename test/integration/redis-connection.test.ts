@@ -154,3 +154,21 @@ test("on a cluster calls for every node are taken at once, and a node that is aw
   for (const server of cluster.servers) await server.kill();
   await assert.rejects(failedCalls(), { code: "REDIS_UNAVAILABLE" });
 });
+
+test("a client of a cluster that is closed while it asks for the slots leaves nothing that keeps its process alive", async (t) => {
+  const cluster = await RedisCluster.start();
+  t.after(() => cluster.destroy());
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+  const before = timers();
+  const client = await connectRedis(parseRedisUrl(cluster.url), options);
+  for (const server of cluster.servers) server.pause();
+  // Longer than the pause between two looks at the slots; the one under way ends with its time-out.
+  await delay(1_500);
+  client.disconnect();
+  for (const server of cluster.servers) server.resume();
+  // Connections that are closing have timers of their own for a while.
+  for (let poll = 0; timers() > before; poll++) {
+    assert.ok(poll < 300, `${timers() - before} timers are left`);
+    await delay(100);
+  }
+});
