@@ -22,22 +22,25 @@ export interface ApiRequest {
 export class ApiClient {
   readonly #url: string;
   readonly #token: string;
-  /** Pid of the gateway that is at work on the data folder; null where it is another one's that is asked, or there is none. */
-  readonly #findPid: () => number | null;
+  /** Whose gateway is asked; null where TIDEGATE_API names one. */
+  readonly #dataFolder: string | null;
+  readonly #hasFolderToken: boolean;
 
-  private constructor(url: string, token: string, findPid: () => number | null) {
+  private constructor(url: string, token: string, dataFolder: string | null, hasFolderToken: boolean) {
     this.#url = url;
     this.#token = token;
-    this.#findPid = findPid;
+    this.#dataFolder = dataFolder;
+    this.#hasFolderToken = hasFolderToken;
   }
 
   static of(config: GatewayConfig, environment: Readonly<Record<string, string | undefined>>): ApiClient {
-    const named = environment["TIDEGATE_API"];
-    const address = readProcessRecord(config.folders.data)?.api ?? `${config.http.host}:${config.http.port}`;
-    const url = named ?? `http://${address}`;
-    const token = environment["TIDEGATE_TOKEN"] ?? readToken(config.folders.data);
-    const findPid = () => (named === undefined ? livingSupervisor(config.folders.data) : null);
-    return new ApiClient(url.replace(/\/+$/, ""), token, findPid);
+    const folder = config.folders.data;
+    const { TIDEGATE_API: namedUrl, TIDEGATE_TOKEN: namedToken } = environment;
+    const address = readProcessRecord(folder)?.api ?? `${config.http.host}:${config.http.port}`;
+    const url = namedUrl ?? `http://${address}`;
+    const token = namedToken ?? readToken(folder);
+    const asked = namedUrl === undefined ? folder : null;
+    return new ApiClient(url.replace(/\/+$/, ""), token, asked, namedToken === undefined);
   }
 
   /** The answer's body. Throws GATEWAY_NOT_RUNNING, or an error with the gateway's own code. */
@@ -49,26 +52,28 @@ export class ApiClient {
       init.body = JSON.stringify(request.body);
     }
     const response = await fetch(`${this.#url}${request.path}`, init).catch((cause: unknown) => {
-      throw this.#notRunning(cause);
+      throw this.#notRunning(`No gateway answers on ${this.#url}`, cause);
     });
     const body = (await response.json().catch(() => null)) as unknown;
     if (response.ok && body !== null) return body as Answer;
+    // The folder's own gateway takes the folder's token.
+    if (response.status === 401 && this.#dataFolder !== null && this.#hasFolderToken)
+      throw this.#notRunning(`What answers on ${this.#url} is another gateway`);
     throw answeredError(response.status, body, this.#url);
   }
 
-  #notRunning(cause: unknown): GatewayError {
-    const pid = this.#findPid();
-    if (pid !== null)
-      return new GatewayError(
-        "GATEWAY_NOT_RUNNING",
-        `The gateway (pid ${pid}) does not answer on ${this.#url} yet: it is starting, and its log says what it waits for, as a Redis that is away.`,
-        { retryable: true, cause, details: { pid } },
-      );
-    return new GatewayError(
-      "GATEWAY_NOT_RUNNING",
-      `No gateway answers on ${this.#url}: start it with \`tidegate up\`, or name its folder with --data.`,
-      { retryable: true, cause },
-    );
+  #notRunning(found: string, cause?: unknown): GatewayError {
+    const pid = this.#dataFolder === null ? null : livingSupervisor(this.#dataFolder);
+    const next =
+      pid === null
+        ? "start it with `tidegate up`, or name its folder with --data"
+        : `the gateway of this folder (pid ${pid}) is starting, and its log says what it waits for, as a Redis that is away`;
+    const details = pid === null ? {} : { pid };
+    return new GatewayError("GATEWAY_NOT_RUNNING", `${found}: ${next}.`, {
+      retryable: true,
+      cause,
+      details,
+    });
   }
 }
 

@@ -255,7 +255,10 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     );
     const asked = await runCli(["status", "--data", gateway.dataFolder, "--json"]);
     assert.equal(asked.code, 1);
-    assert.match(asked.stderr + asked.stdout, /pid \d+\) does not answer.* it is starting, and its log says/);
+    assert.match(
+      asked.stderr + asked.stdout,
+      /No gateway answers.*\(pid \d+\) is starting, and its log says/,
+    );
     assert.equal(await gateway.stop(), 0);
     const gone = await runCli(["status", "--data", gateway.dataFolder, "--json"]);
     assert.match(gone.stderr + gone.stdout, /No gateway answers/);

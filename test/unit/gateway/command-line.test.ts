@@ -6,12 +6,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { parse } from "smol-toml";
+import { ensureApiToken } from "../../../gateway/api/api-token.ts";
 import { runCommandLine } from "../../../gateway/cli/run-command-line.ts";
 import { textTable } from "../../../gateway/cli/text-table.ts";
 import { bannerText } from "../../../gateway/cli/up-banner.ts";
 import { loadConfig } from "../../../gateway/config.ts";
 import { textLine } from "../../../gateway/process-logger.ts";
 import { LmdbRegistry } from "../../../gateway/registry/lmdb-registry.ts";
+import { identifyProcess, type ProcessIdentity } from "../../../gateway/supervisor/process-identity.ts";
+import { writeProcessRecord } from "../../../gateway/supervisor/process-record.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tidegate-cli-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -89,6 +92,29 @@ describe("command line", () => {
     server.close();
     const gone = await run(["status", "--json"], { ...environment, TIDEGATE_API: "http://127.0.0.1:1" });
     assert.equal(JSON.parse(gone.stdout).error.code, "GATEWAY_NOT_RUNNING");
+  });
+
+  test("another gateway where the folder's own listened is named as such, not as a refused token", async (t) => {
+    const refusal = JSON.stringify({ code: "TOKEN_REFUSED", message: "The token is not this gateway's." });
+    const server = createServer((_request, response) => response.writeHead(401).end(refusal));
+    t.after(() => server.close());
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const data = mkdtempSync(join(folder, "data-"));
+    ensureApiToken(data);
+    const api = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const self = identifyProcess(process.pid) as ProcessIdentity;
+    const status = async (variables = {}) =>
+      JSON.parse((await run(["status", "--data", data, "--json"], variables)).stdout).error;
+    writeProcessRecord(data, { supervisor: { ...self, startTicks: "0" }, children: [], api });
+    const { code, message } = await status();
+    assert.equal(code, "GATEWAY_NOT_RUNNING");
+    assert.match(message, /another gateway: start it with/);
+    writeProcessRecord(data, { supervisor: self, children: [], api });
+    assert.match(
+      (await status()).message,
+      new RegExp(`another gateway: .*pid ${process.pid}\\) is starting`),
+    );
+    assert.equal((await status({ TIDEGATE_TOKEN: "mistyped" })).code, "TOKEN_REFUSED");
   });
 
   test("tables line up, and a stored value can't move the reader's cursor", () => {
