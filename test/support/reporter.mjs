@@ -10,12 +10,18 @@ export default async function* report(source) {
 
 async function* withFailures(source) {
   const failures = [];
+  /** What a file last wrote to stderr: one that does not end says there what holds it. */
+  const lastWords = new Map();
   for await (const event of source) {
     const { type, data } = event;
-    if (type === "test:fail" && !isFailedByChild(data)) failures.push(describe(data));
-    if (type === "test:stderr" && data.message.includes("still runs after"))
-      failures.push(data.message.trim());
-    if (type === "test:plan" && data.nesting === 0) yield* failures.slice(0, linesMax).map(diagnostic);
+    if (type === "test:stderr") lastWords.set(data.file, data.message);
+    if (type === "test:fail" && !isFailedByChild(data)) failures.push(data);
+    if (type === "test:plan" && data.nesting === 0)
+      for (const failure of failures.slice(0, linesMax))
+        yield {
+          type: "test:diagnostic",
+          data: { nesting: 0, message: `FAILED ${describe(failure, lastWords)}` },
+        };
     yield event;
   }
 }
@@ -25,12 +31,12 @@ function isFailedByChild({ details }) {
   return details.error?.failureType === "subtestsFailed";
 }
 
-function describe({ name, file, details }) {
+function describe({ name, file, details }, lastWords) {
   const reason = details.error?.cause?.message ?? details.error?.message ?? "no reason given";
-  const text = `${file ?? ""} > ${name} (${Math.round(details.duration_ms)} ms): ${reason}`;
-  return text.replace(/\s+/g, " ").slice(0, charactersMax);
-}
-
-function diagnostic(message) {
-  return { type: "test:diagnostic", data: { nesting: 0, message: `FAILED ${message}` } };
+  const isWholeFile = name === file;
+  const text = [
+    `${isWholeFile ? "" : `${file} > `}${name} (${Math.round(details.duration_ms)} ms): ${reason}`,
+    isWholeFile ? lastWords.get(file) : undefined,
+  ];
+  return text.join(" ").replace(/\s+/g, " ").trim().slice(0, charactersMax);
 }
