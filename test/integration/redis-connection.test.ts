@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { Cluster } from "ioredis";
 import { connectRedis } from "../../bridge/redis/redis-connection.ts";
 import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
 import { RedisCluster } from "../support/redis-cluster.ts";
@@ -153,6 +154,28 @@ test("on a cluster calls for every node are taken at once, and a node that is aw
   await assert.rejects(failedCalls(), { code: "REDIS_UNAVAILABLE", message: /CLUSTER INFO/ });
   for (const server of cluster.servers) await server.kill();
   await assert.rejects(failedCalls(), { code: "REDIS_UNAVAILABLE" });
+});
+
+test("a client of a cluster learns without a call where slots have gone", async (t) => {
+  const cluster = await RedisCluster.start();
+  t.after(() => cluster.destroy());
+  const client = await connectRedis(parseRedisUrl(cluster.url), options);
+  t.after(() => client.disconnect());
+  assert.ok(client instanceof Cluster);
+  const slot = 0;
+  const [from, to] = cluster.servers;
+  const masterOf = () => client.slots[slot]?.[0];
+  assert.equal(masterOf(), `127.0.0.1:${from?.port}`);
+  const admins = cluster.servers.map((server) => server.client());
+  t.after(() => {
+    for (const admin of admins) admin.disconnect();
+  });
+  const newOwner = String(await admins[1]?.call("cluster", "myid"));
+  for (const admin of admins) await admin.call("cluster", "setslot", slot, "node", newOwner);
+  for (let poll = 0; masterOf() !== `127.0.0.1:${to?.port}`; poll++) {
+    assert.ok(poll < 100, `slot ${slot} is still looked for at ${masterOf()}`);
+    await delay(100);
+  }
 });
 
 test("a client of a cluster that is closed while it asks for the slots leaves nothing that keeps its process alive", async (t) => {
