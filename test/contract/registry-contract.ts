@@ -109,7 +109,7 @@ export function registryContract(kind: string, open: () => Promise<RegistryUnder
 
 /** Resolves once the condition holds: what is polled for is there in a moment, and later on a machine that is busy. */
 export async function soon(what: string, condition: () => boolean): Promise<void> {
-  const deadlineMs = Date.now() + 30_000;
+  const deadlineMs = Date.now() + 10_000;
   while (!condition()) {
     assert.ok(Date.now() < deadlineMs, `waited in vain until ${what}`);
     await delay(10);

@@ -62,7 +62,7 @@ interface Place {
 async function connection(prefix: string, on: Place = server) {
   const logger = pino({ level: "silent" });
   const target = parseRedisUrl(on.url);
-  const client = await connectRedis(target, { name: "test", timeoutMs: 2_000, logger, random: Math.random });
+  const client = await connectRedis(target, { name: "test", timeoutMs: 500, logger, random: Math.random });
   return { client, prefix, logger, now: Date.now, pollMs: 50 };
 }
 

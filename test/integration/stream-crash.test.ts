@@ -33,6 +33,8 @@ test("kill -9 of the appender loses no acknowledged block, in any round", async 
       lines.push(...appender.lines);
       await checkAgainst(folder, lines);
     }
+    assert.ok(lines.length > rounds * 10, `${lines.length} lines`);
+    assert.ok(lines.some((line) => line.startsWith("trim")));
   });
 });
 

@@ -32,7 +32,7 @@ const run = spawnSync(
   [
     ...["--import", "tsx", "--import", join(import.meta.dirname, "say-what-holds.mjs")],
     `--test-reporter=${join(import.meta.dirname, "reporter.mjs")}`,
-    ...["--test", "--test-concurrency=2", "--test-timeout=600000", ...nodeOptions, ...files],
+    ...["--test", "--test-concurrency=2", "--test-timeout=300000", ...nodeOptions, ...files],
   ],
   { cwd: root, stdio: "inherit" },
 );

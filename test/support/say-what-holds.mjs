@@ -1,5 +1,5 @@
-// A test file whose tests are over but that does not end says what keeps it alive, before the runner gives it up at 600 s.
-const afterMs = 540_000;
+// A test file whose tests are over but that does not end says what keeps it alive, before the runner gives it up at 300 s.
+const afterMs = 240_000;
 
 function say() {
   const held = process.getActiveResourcesInfo().join(", ") || "nothing that Node.js knows of";

@@ -50,7 +50,7 @@ function supervised(
   child.start();
   const until = async (condition: () => boolean): Promise<void> => {
     for (let poll = 0; !condition(); poll++) {
-      assert.ok(poll < 2_400, `waited in vain in ${JSON.stringify(child.status)}`);
+      assert.ok(poll < 400, `waited in vain in ${JSON.stringify(child.status)}`);
       await delay(25);
     }
   };
