@@ -64,17 +64,20 @@ export class ApiClient {
 
   #notRunning(found: string, cause?: unknown): GatewayError {
     const pid = this.#dataFolder === null ? null : livingSupervisor(this.#dataFolder);
-    const next =
-      pid === null
-        ? "start it with `tidegate up`, or name its folder with --data"
-        : `the gateway of this folder (pid ${pid}) is starting, and its log says what it waits for, as a Redis that is away`;
     const details = pid === null ? {} : { pid };
-    return new GatewayError("GATEWAY_NOT_RUNNING", `${found}: ${next}.`, {
+    return new GatewayError("GATEWAY_NOT_RUNNING", `${found}: ${nextStep(this.#dataFolder, pid)}.`, {
       retryable: true,
       cause,
       details,
     });
   }
+}
+
+function nextStep(dataFolder: string | null, pid: number | null): string {
+  if (dataFolder === null) return "start it with `tidegate up`, or correct TIDEGATE_API";
+  if (pid === null)
+    return `start the one of ${dataFolder} with \`tidegate up\`, or name another folder with --data`;
+  return `the one of ${dataFolder} (pid ${pid}) is starting, and its log says what it waits for, as a Redis that is away`;
 }
 
 function livingSupervisor(dataFolder: string): number | null {

@@ -92,6 +92,7 @@ describe("command line", () => {
     server.close();
     const gone = await run(["status", "--json"], { ...environment, TIDEGATE_API: "http://127.0.0.1:1" });
     assert.equal(JSON.parse(gone.stdout).error.code, "GATEWAY_NOT_RUNNING");
+    assert.match(gone.stderr, /correct TIDEGATE_API/);
   });
 
   test("another gateway where the folder's own listened is named as such, not as a refused token", async (t) => {
@@ -108,7 +109,7 @@ describe("command line", () => {
     writeProcessRecord(data, { supervisor: { ...self, startTicks: "0" }, children: [], api });
     const { code, message } = await status();
     assert.equal(code, "GATEWAY_NOT_RUNNING");
-    assert.match(message, /another gateway: start it with/);
+    assert.match(message, /another gateway: start the one of .*data-.* with `tidegate up`/);
     writeProcessRecord(data, { supervisor: self, children: [], api });
     assert.match(
       (await status()).message,
