@@ -28,7 +28,7 @@ import {
 } from "./lake-format.ts";
 import type { ObjectStore } from "./object-store.ts";
 
-const entriesPerSnapshot = 100;
+const defaultEntriesPerSnapshot = 100;
 const snapshotsKept = 2;
 const snapshotAttemptsMax = 10;
 const appendAttemptsMax = 5;
@@ -36,12 +36,16 @@ const appendBackoff = { baseMs: 50, maxMs: 2000 };
 const cachedEntriesMax = 128;
 /** Entries asked for at a time where there may be many: over a network each answer takes its time. */
 const readAhead = 16;
-/** After a pause this long the loaded state may end below entries that were pruned since; entries live for at least 7 d. */
-const startOverAfterMs = 3_600_000;
+/** After a pause this long the loaded state may end below entries that were pruned since. */
+const startOverAfterMsMax = 3_600_000;
 
 export interface CommitLogOptions {
   /** True: a store without a lake becomes one. False: it is LAKE_MISSING. */
   readonly create: boolean;
+  /** Entries between two snapshots. Default 100. */
+  readonly entriesPerSnapshot?: number;
+  /** How long entries are kept at least, whichever process prunes them. Default 7 d. */
+  readonly retentionMs?: number;
   readonly now?: () => number;
   readonly random?: () => number;
   readonly sleep?: (delayMs: number) => Promise<unknown>;
@@ -55,7 +59,7 @@ export interface Maintenance {
 }
 
 /**
- * The commit log as objects: `_commits/lake.json`, one object per entry, and a snapshot of their sum every 100 entries.
+ * The commit log as objects: `_commits/lake.json`, one object per entry, and a snapshot of their sum every 100 entries (`entriesPerSnapshot`).
  * One object of this class has one state; calls are served one after another.
  */
 export class LakeCommitLog implements CommitLog {
@@ -64,6 +68,8 @@ export class LakeCommitLog implements CommitLog {
   readonly #now: () => number;
   readonly #random: () => number;
   readonly #sleep: (delayMs: number) => Promise<unknown>;
+  readonly #entriesPerSnapshot: number;
+  readonly #startOverAfterMs: number;
   readonly #entries = new Map<number, CommitEntry>();
   #state: LakeState | undefined;
   #snapshot: LakeSnapshot | undefined;
@@ -73,6 +79,11 @@ export class LakeCommitLog implements CommitLog {
   constructor(store: ObjectStore, lakeId: string, options: CommitLogOptions) {
     this.lakeId = lakeId;
     this.#store = store;
+    this.#entriesPerSnapshot = options.entriesPerSnapshot ?? defaultEntriesPerSnapshot;
+    this.#startOverAfterMs = Math.min(
+      startOverAfterMsMax,
+      (options.retentionMs ?? Number.POSITIVE_INFINITY) / 4,
+    );
     this.#now = options.now ?? Date.now;
     this.#random = options.random ?? Math.random;
     this.#sleep = options.sleep ?? ((delayMs) => delay(delayMs));
@@ -114,16 +125,16 @@ export class LakeCommitLog implements CommitLog {
   }
 
   /**
-   * Every 100 entries: writes a snapshot and deletes the entries that nobody needs any more. To be called after publishing.
+   * Every `entriesPerSnapshot` entries: writes a snapshot and deletes the entries that nobody needs any more. To be called after publishing.
    * Safe to race and to be killed in.
    */
   maintain(maintenance: Maintenance): Promise<{ pruned: number }> {
     return this.#inTurn(async () => {
       const state = this.#state ?? (await this.#load());
-      if (state.number - (this.#snapshot?.number ?? 0) < entriesPerSnapshot) return { pruned: 0 };
+      if (state.number - (this.#snapshot?.number ?? 0) < this.#entriesPerSnapshot) return { pruned: 0 };
       const last = this.#snapshot ?? (await this.#newestSnapshot());
       this.#snapshot = last;
-      if (state.number - (last?.number ?? 0) < entriesPerSnapshot) return { pruned: 0 };
+      if (state.number - (last?.number ?? 0) < this.#entriesPerSnapshot) return { pruned: 0 };
       const firstKept = await this.#firstKept(last?.firstKept ?? 1, state.number, maintenance);
       const snapshot = snapshotOfState(state, firstKept);
       await this.#store.putIfAbsent(snapshotPath(state.number), encodeJson(snapshot));
@@ -142,13 +153,13 @@ export class LakeCommitLog implements CommitLog {
    * it worth a listing, which would cost every commit as much as the commit itself.
    */
   async #wasPruned(number: number): Promise<boolean> {
-    if (Math.abs(this.#now() - this.#loadedAtMs) <= startOverAfterMs) return false;
+    if (Math.abs(this.#now() - this.#loadedAtMs) <= this.#startOverAfterMs) return false;
     return number < ((await this.#newestSnapshot())?.firstKept ?? 1);
   }
 
   async #load(): Promise<LakeState> {
     const now = this.#now();
-    if (!this.#state || Math.abs(now - this.#loadedAtMs) > startOverAfterMs) await this.#start();
+    if (!this.#state || Math.abs(now - this.#loadedAtMs) > this.#startOverAfterMs) await this.#start();
     else await this.#advance();
     this.#loadedAtMs = now;
     return this.#state ?? emptyLakeState;
@@ -222,7 +233,7 @@ export class LakeCommitLog implements CommitLog {
 
   /** The first entry that is young, unpublished or near the end. */
   async #firstKept(from: number, newest: number, { publishedUpTo, retainMs }: Maintenance): Promise<number> {
-    const limit = Math.min(publishedUpTo + 1, newest - entriesPerSnapshot + 1);
+    const limit = Math.min(publishedUpTo + 1, newest - this.#entriesPerSnapshot + 1);
     const oldestMs = this.#now() - retainMs;
     let firstKept = from;
     while (firstKept < limit) {

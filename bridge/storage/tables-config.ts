@@ -3,7 +3,9 @@ import { type Static, Type } from "@sinclair/typebox";
 const mib = 1024 ** 2;
 const dayMs = 86_400_000;
 
-/** Settings of the lake's writer; the fields are options of `createParquetBatchWriter` and `createTablePublisher`. */
+const minuteMs = 60_000;
+
+/** Settings of the lake's writer; the fields are options of `createParquetBatchWriter`, `openCommitLog` and `createTablePublisher`. */
 export const tablesConfigSchema = Type.Object(
   {
     memoryLimitBytes: Type.Integer({
@@ -21,9 +23,31 @@ export const tablesConfigSchema = Type.Object(
     }),
     logRetentionMs: Type.Integer({
       default: 30 * dayMs,
-      minimum: 0,
+      minimum: minuteMs,
       unit: "ms",
       description: "How long entries of a table's log are kept once a checkpoint replaces them (time travel)",
+    }),
+    checkpointEntries: Type.Integer({
+      default: 100,
+      minimum: 10,
+      maximum: 10_000,
+      unit: "entries",
+      description: "Entries of a table's log between two checkpoints",
+    }),
+    commitRetentionMs: Type.Integer({
+      default: 7 * dayMs,
+      minimum: minuteMs,
+      unit: "ms",
+      description:
+        "How long entries of the lake's commit log are kept; the longest dedupe window of a topic if that is longer",
+    }),
+    snapshotEntries: Type.Integer({
+      default: 100,
+      minimum: 10,
+      maximum: 10_000,
+      unit: "entries",
+      description:
+        "Entries of the lake's commit log between two snapshots; as many are kept however old they are",
     }),
   },
   { additionalProperties: false },

@@ -22,7 +22,12 @@ export async function startConsumer(context: RoleContext): Promise<RunningRole> 
   const end = await streamBackend(config).openForReading(context);
   const { stream, leases } = end;
   const store = await openLakeStore(config, { access: "write", logger, registry });
-  const commitLog = await openCommitLog(store, { create: false });
+  const { snapshotEntries, commitRetentionMs } = config.tables;
+  const commitLog = await openCommitLog(store, {
+    create: false,
+    entriesPerSnapshot: snapshotEntries,
+    retentionMs: commitRetentionMs,
+  });
   const topics = await openTopicCatalog(store);
   const window = await openWindow(context, { lakeId: commitLog.lakeId, stream });
   const consumer = createConsumer({

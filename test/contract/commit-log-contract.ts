@@ -217,6 +217,23 @@ export function commitLogContract(name: string, openStore: () => Promise<CommitL
       assert.equal((await (await open()).load()).number, 305);
     }));
 
+  test(`${name}: where entries are kept for a minute, snapshots come sooner, and a writer starts over after a quarter of it`, () =>
+    withLog(async (log, open) => {
+      const periods = { entriesPerSnapshot: 10, retentionMs: 60_000 };
+      let nowMs = Date.now();
+      await fill(log, 5, 1);
+      const sleeper = await open({ ...periods, now: () => nowMs });
+      await sleeper.load();
+      const other = await open({ ...periods, now: () => nowMs });
+      await fill(other, 30, nowMs);
+      assert.deepEqual(await other.maintain({ publishedUpTo: 35, retainMs: 60_000 }), { pruned: 5 });
+      nowMs += 61_000;
+      await fill(other, 10, nowMs);
+      assert.deepEqual(await other.maintain({ publishedUpTo: 45, retainMs: 60_000 }), { pruned: 30 });
+      assert.deepEqual(await sleeper.append(makeEntry(6)), { outcome: "taken" });
+      assert.equal((await sleeper.load()).number, 45);
+    }));
+
   test(`${name}: a commit lists nothing and asks for little`, () =>
     withLog(async (log, open, store) => {
       const calls: string[] = [];

@@ -207,6 +207,30 @@ test(
 );
 
 test(
+  "with shorter periods checkpoints come sooner and entries go sooner, and a publisher that slept longer reads again",
+  { skip },
+  () =>
+    withLake(async (lake, table) => {
+      let nowMs = Date.now();
+      const periods = { checkpointEntries: 10, logRetentionMs: 60_000, now: () => nowMs };
+      await lake.commit(rowsFrom(0, 1));
+      const sleeper = lake.openPublisher(periods);
+      await growTo(lake, 5, sleeper);
+      const active = lake.openPublisher(periods);
+      await growTo(lake, 15, active);
+      const minutesAgo = new Date(nowMs - 61_000);
+      for (const file of logFiles(table)) utimesSync(join(table, "_delta_log", file), minutesAgo, minutesAgo);
+      nowMs += 60_000;
+      await growTo(lake, 25, active);
+      assert.equal(entriesLeft(table)[0], 9);
+      await lake.commitCopy();
+      assert.deepEqual(await sleeper.publishPending(), { published: 1 });
+      assert.equal(readWithDeltaRs(table).rows, 26);
+      assert.equal(entriesLeft(table).at(-1), 25);
+    }),
+);
+
+test(
   "delta-rs appends, adds a column, checkpoints, compacts and deletes, and we go on beside it",
   { skip },
   () =>

@@ -21,8 +21,8 @@ import {
 } from "./delta-log.ts";
 
 /** After a pause this long the log may have been cleaned up beyond what was read of it. */
-const startOverAfterMs = 3_600_000;
-const entriesPerCheckpoint = 100;
+const startOverAfterMsMax = 3_600_000;
+const defaultEntriesPerCheckpoint = 100;
 /** Entries asked for at a time where there may be many: over a network each answer takes its time. */
 const readAhead = 16;
 
@@ -81,6 +81,13 @@ function applyEntry(state: DeltaState, actions: readonly DeltaAction[]): void {
   state.version++;
 }
 
+export interface DeltaTableOptions {
+  readonly now?: () => number;
+  readonly entriesPerCheckpoint?: number;
+  /** How long entries that a checkpoint replaces are kept, by whoever cleans the log. */
+  readonly logRetentionMs?: number;
+}
+
 /**
  * One Delta table, read incrementally: memory holds what changed since the last checkpoint, the rest stays in that file, so that
  * following a table costs the same however many files it has. Used by one caller at a time.
@@ -89,19 +96,26 @@ export class DeltaTable {
   readonly name: string;
   readonly #store: ObjectStore;
   readonly #now: () => number;
+  readonly #entriesPerCheckpoint: number;
+  readonly #startOverAfterMs: number;
   #state: DeltaState | undefined;
   #loadedAtMs = 0;
 
-  constructor(store: ObjectStore, name: string, now: () => number = Date.now) {
+  constructor(store: ObjectStore, name: string, options: DeltaTableOptions = {}) {
     this.#store = store;
     this.name = name;
-    this.#now = now;
+    this.#now = options.now ?? Date.now;
+    this.#entriesPerCheckpoint = options.entriesPerCheckpoint ?? defaultEntriesPerCheckpoint;
+    this.#startOverAfterMs = Math.min(
+      startOverAfterMsMax,
+      (options.logRetentionMs ?? Number.POSITIVE_INFINITY) / 4,
+    );
   }
 
   /** Reads what was written since. Rejects with LAKE_DAMAGED where the log has a hole or a file that can't be read. */
   async refresh(): Promise<Readonly<DeltaState>> {
     const now = this.#now();
-    const isFirst = this.#state === undefined || Math.abs(now - this.#loadedAtMs) > startOverAfterMs;
+    const isFirst = this.#state === undefined || Math.abs(now - this.#loadedAtMs) > this.#startOverAfterMs;
     const state = isFirst || !this.#state ? await this.#start() : this.#state;
     this.#state = undefined;
     await this.#advance(state, isFirst ? readAhead : 1);
@@ -125,7 +139,7 @@ export class DeltaTable {
   /** As of the last refresh or append. */
   isCheckpointDue(): boolean {
     const { version = -1, base } = this.#state ?? {};
-    return version - (base?.version ?? -1) >= entriesPerCheckpoint;
+    return version - (base?.version ?? -1) >= this.#entriesPerCheckpoint;
   }
 
   /** Live files, as of the last refresh. */

@@ -27,7 +27,8 @@ const racesMax = 50;
 /** Tables written at a time: over a network each entry waits for two answers. */
 const tablesAtOnce = 4;
 const dayMs = 86_400_000;
-const retainCommitsMs = 7 * dayMs;
+const defaultCommitRetentionMs = 7 * dayMs;
+const defaultLogRetentionMs = 30 * dayMs;
 
 export interface TablePublisherOptions {
   readonly store: ObjectStore;
@@ -38,6 +39,10 @@ export interface TablePublisherOptions {
   readonly now?: () => number;
   /** How long entries of a table's log are kept after a checkpoint has replaced them, for time travel. Default 30 d. */
   readonly logRetentionMs?: number;
+  /** Entries of a table's log between two checkpoints. Default 100. */
+  readonly checkpointEntries?: number;
+  /** How long entries of the commit log are kept, if no topic's window is longer. Default 7 d. */
+  readonly commitRetentionMs?: number;
 }
 
 /** What a topic id (or QUARANTINE) still has to show in the table of its name. */
@@ -85,7 +90,8 @@ class DeltaTablePublisher implements TablePublisher {
       );
     const published = (await tables.results()).reduce<number>((sum, written) => sum + written, 0);
     if (faults[0]) throw faults[0];
-    const retainMs = Math.max(retainCommitsMs, topics.longestWindowMs());
+    const { commitRetentionMs = defaultCommitRetentionMs } = this.#options;
+    const retainMs = Math.max(commitRetentionMs, topics.longestWindowMs());
     await commitLog.maintain({ publishedUpTo: state.number, retainMs });
     return { published };
   }
@@ -124,7 +130,12 @@ class DeltaTablePublisher implements TablePublisher {
   #tableNamed(name: string): DeltaTable {
     let table = this.#tables.get(name);
     if (!table) {
-      table = new DeltaTable(this.#options.store, name, this.#now);
+      const { store, checkpointEntries, logRetentionMs } = this.#options;
+      table = new DeltaTable(store, name, {
+        now: this.#now,
+        ...(checkpointEntries !== undefined && { entriesPerCheckpoint: checkpointEntries }),
+        ...(logRetentionMs !== undefined && { logRetentionMs }),
+      });
       this.#tables.set(name, table);
     }
     return table;
@@ -217,13 +228,13 @@ class DeltaTablePublisher implements TablePublisher {
 
   /** Rewriting the log's past can wait: a failure that may pass is told and tried again at the next entry. */
   async #maintain(table: DeltaTable): Promise<void> {
-    const { store, logger, logRetentionMs = 30 * dayMs } = this.#options;
+    const { store, logger, logRetentionMs = defaultLogRetentionMs } = this.#options;
     if (!table.isCheckpointDue()) return;
     const nowMs = this.#now();
     try {
       await writeCheckpoint(store, table, nowMs);
       this.#metrics.checkpointed();
-      if (nowMs - (this.#cleanedAtMs.get(table.name) ?? 0) < dayMs) return;
+      if (nowMs - (this.#cleanedAtMs.get(table.name) ?? 0) < Math.min(dayMs, logRetentionMs)) return;
       this.#cleanedAtMs.set(table.name, nowMs);
       const deleted = await cleanLog(store, table.name, { nowMs, retainMs: logRetentionMs });
       this.#metrics.deletedLogFiles(deleted);
