@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import { test } from "node:test";
+import { positionOf } from "../../bridge/streams/decimal-position.ts";
 import { type EmbeddedStream, openEmbeddedStream } from "../../bridge/streams/embedded/embedded-stream.ts";
 import { streamFile } from "../../bridge/streams/embedded/stream-file.ts";
 import { createEmbeddedStream } from "../../bridge/streams/embedded/stream-folder.ts";
 import { START_POSITION } from "../../bridge/streams/stream-log.ts";
-import { withStreamFolder } from "../support/stream-process.ts";
+import { bigCheckedBlock } from "../support/checked-block.ts";
+import { type StreamProcess, withStreamFolder } from "../support/stream-process.ts";
 
 const maxBytes = 256 * 1024 * 1024;
 const blockBytes = 20_000;
@@ -94,6 +96,58 @@ test("a former appender that wakes up stores nothing and ends", async () => {
     const entries = await stream.read(0, START_POSITION, { maxBytes, maxEntries: 10 });
     assert.equal(entries.length, 2);
     assert.deepEqual([...(entries[1]?.block ?? [])], [2]);
+    await stream.close();
+  });
+});
+
+test("a former appender that was paused on its way to a write of its own changes no byte that was confirmed since", async () => {
+  await withStreamFolder(async (folder, start) => {
+    await createEmbeddedStream({ folder, partitionCount: 1 });
+    const former = start("grow");
+    await former.waitForLines(/^ready/);
+    let sent = 0;
+    for (; !former.lines.some((line) => line.startsWith("stopping")) && sent < 50; sent++) {
+      former.send("append");
+      await former.waitForLines(new RegExp(`^(ack ${sent + 1}|stopping at .*)$`));
+    }
+    await former.stopped();
+
+    const stream = await openForAppend(folder);
+    const from = Number((await stream.partitionState(0)).highest) + 1;
+    const blocks = Array.from({ length: 60 }, (_, index) => bigCheckedBlock(0, from + index));
+    for (const block of blocks) await stream.append(0, block);
+    former.signal("SIGCONT");
+    await former.waitForLines(/^fatal STREAM_FLUSH_FAILED$/);
+
+    const entries = await stream.read(0, positionOf(from - 1), { maxBytes, maxEntries: 100 });
+    assert.equal(entries.length, blocks.length);
+    const changed = entries.filter(({ block }, index) => !Buffer.from(block).equals(blocks[index] ?? block));
+    assert.deepEqual(
+      changed.map(({ position }) => Number(position)),
+      [],
+    );
+    await stream.append(0, bigCheckedBlock(0, from + blocks.length));
+    await stream.close();
+  });
+});
+
+test("of creators that were paused before the stream got its name, each one has made the stream that is there, or none", async () => {
+  await withStreamFolder(async (folder, start) => {
+    const creators: StreamProcess[] = [];
+    for (let count = 0; count < 2; count++) {
+      const creator = start("create");
+      await creator.waitForLines(/^stopping at renameSync$/);
+      await creator.stopped();
+      creators.push(creator);
+    }
+    const said: string[] = [];
+    for (const creator of creators) {
+      creator.signal("SIGCONT");
+      said.push(...(await creator.waitForLines(/^(created|failed)/)));
+    }
+    const stream = await openForAppend(folder);
+    assert.deepEqual(said.toSorted(), [`created ${stream.streamId}`, "failed"]);
+    await stream.append(0, new Uint8Array(100));
     await stream.close();
   });
 });

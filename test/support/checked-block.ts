@@ -1,9 +1,18 @@
 import assert from "node:assert/strict";
 
+const bigBlockBytes = 200_000;
+
 /** A block of some size whose bytes follow from where it belongs. */
 export function checkedBlock(partition: number, number: number): Uint8Array {
-  const bytes = 50 + ((number * 7919 + partition * 104_729) % 30_000);
-  const block = Buffer.alloc(bytes, (partition * 31 + number) % 256);
+  return filledBlock(partition, number, 50 + ((number * 7919 + partition * 104_729) % 30_000));
+}
+
+export function bigCheckedBlock(partition: number, number: number): Uint8Array {
+  return filledBlock(partition, number, bigBlockBytes);
+}
+
+function filledBlock(partition: number, number: number, bytes: number): Uint8Array {
+  const block = Buffer.alloc(bytes, ((partition * 31 + number) % 255) + 1);
   block.writeUInt32LE(partition, 0);
   block.writeUInt32LE(number, 4);
   return block;

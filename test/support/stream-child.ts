@@ -4,7 +4,9 @@
  *   append   appends without end to all partitions, trims behind itself; prints `ack PARTITION NUMBER` once a block is durable and
  *            `trim PARTITION NUMBER` before it trims
  *   steps    appends one block for each line on stdin; prints `ack NUMBER` or the code of the error
+ *   grow     appends one block for each line on stdin, big ones that make the file grow; stops itself at its first own write to a file
  *   read     reads partition 0 without end; prints `read NUMBER` per block
+ *   create   creates the stream, stops itself where it first changes a file by itself; prints `created ID` or `failed`
  *   hold     takes a snapshot as a reader that breaks the rules would, prints `holding` and keeps it
  */
 import { writeSync } from "node:fs";
@@ -12,9 +14,11 @@ import { createInterface } from "node:readline";
 import { BridgeError } from "../../bridge/errors.ts";
 import { openEmbeddedStream } from "../../bridge/streams/embedded/embedded-stream.ts";
 import { openStreamDatabase } from "../../bridge/streams/embedded/stream-file.ts";
+import { createEmbeddedStream } from "../../bridge/streams/embedded/stream-folder.ts";
 import { stateKey } from "../../bridge/streams/embedded/stream-records.ts";
 import { START_POSITION, type StreamLog } from "../../bridge/streams/stream-log.ts";
-import { checkedBlock } from "./checked-block.ts";
+import { bigCheckedBlock, checkedBlock } from "./checked-block.ts";
+import { stopAtRawWrite } from "./stop-at-raw-write.ts";
 
 const maxBytes = 256 * 1024 * 1024;
 const keptBlocks = 150;
@@ -49,13 +53,14 @@ async function appendWithoutEnd(): Promise<void> {
   await Promise.all(lanes);
 }
 
-async function appendPerLine(): Promise<void> {
+async function appendPerLine(blockOf: typeof checkedBlock): Promise<void> {
   const stream = await openForAppend();
+  if (blockOf === bigCheckedBlock) await stopAtRawWrite();
   say("ready");
   for await (const _ of createInterface({ input: process.stdin })) {
     try {
       const next = Number((await stream.partitionState(0)).highest) + 1;
-      say(`ack ${Number(await stream.append(0, checkedBlock(0, next)))}`);
+      say(`ack ${Number(await stream.append(0, blockOf(0, next)))}`);
     } catch (error) {
       say(error instanceof BridgeError ? error.code : String(error));
     }
@@ -76,6 +81,15 @@ async function readWithoutEnd(): Promise<void> {
   }
 }
 
+async function create(): Promise<void> {
+  await stopAtRawWrite();
+  const outcome = await createEmbeddedStream({ folder, partitionCount: 1 }).then(
+    ({ streamId }) => `created ${streamId}`,
+    () => "failed",
+  );
+  say(outcome);
+}
+
 function holdSnapshot(): void {
   const database = openStreamDatabase(folder, { readOnly: true, mapBytes: maxBytes });
   database.useReadTransaction();
@@ -86,8 +100,10 @@ function holdSnapshot(): void {
 
 const modes: Record<string, () => Promise<void> | void> = {
   append: appendWithoutEnd,
-  steps: appendPerLine,
+  steps: () => appendPerLine(checkedBlock),
+  grow: () => appendPerLine(bigCheckedBlock),
   read: readWithoutEnd,
+  create,
   hold: holdSnapshot,
 };
 await modes[mode]?.();

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -31,6 +31,13 @@ export class StreamProcess {
       if (this.child.exitCode !== null || this.child.signalCode !== null || Date.now() > end)
         throw new Error(`no ${count} lines like ${pattern}; last: ${this.lines.slice(-3).join(" | ")}`);
     }
+  }
+
+  /** Resolves once a signal has stopped it. */
+  async stopped(): Promise<void> {
+    const isStopped = (): boolean => / T /.test(readFileSync(`/proc/${this.child.pid}/stat`, "utf8"));
+    for (const end = Date.now() + 30_000; !isStopped(); await sleep(2))
+      if (Date.now() > end) throw new Error("the process was not stopped");
   }
 
   send(line: string): void {

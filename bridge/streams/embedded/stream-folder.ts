@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { BridgeError } from "../../errors.ts";
 import type { LakeState } from "../../storage/commit-log.ts";
 import { compareDecimalPositions } from "../decimal-position.ts";
@@ -22,6 +22,7 @@ import {
 
 /** Enough to create or to look into a stream; whoever appends maps more. */
 const smallMapBytes = 16 * 1024 * 1024;
+const draftSuffix = ".creating";
 
 /**
  * Creates the stream of a folder that does not exist yet or is empty, whole or not at all: it is made beside it and renamed.
@@ -98,14 +99,23 @@ async function createStream(options: {
     replaces: options.replaces,
     unread: options.unread,
   };
-  const draft = `${folder}.creating`;
-  rmSync(draft, { recursive: true, force: true });
+  removeDrafts(folder);
+  // A name of its own: a creator that was paused must find neither its own draft in another's hands nor another's under its own name.
+  const draft = `${folder}${draftSuffix}-${randomBytes(4).toString("hex")}`;
   mkdirSync(draft, { recursive: true });
   await writeFirstRecords(draft, record);
   syncFolder(draft);
   renameSync(draft, folder);
   syncFolder(folder);
   return record;
+}
+
+/** What creators that were killed have left. */
+function removeDrafts(folder: string): void {
+  const above = dirname(folder);
+  const start = `${basename(folder)}${draftSuffix}`;
+  for (const name of existsSync(above) ? readdirSync(above) : [])
+    if (name.startsWith(start)) rmSync(join(above, name), { recursive: true, force: true });
 }
 
 async function writeFirstRecords(folder: string, record: StreamRecord): Promise<void> {
