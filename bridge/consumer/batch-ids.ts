@@ -8,7 +8,7 @@ const SLOTS_FIRST = 128;
 export class BatchIds {
   #length = 0;
   #keys = new Uint32Array((SLOTS_FIRST / 2) * KEY_WORDS);
-  #payloadHashes = new Uint32Array(SLOTS_FIRST / 2);
+  #contentHashes = new Uint32Array(SLOTS_FIRST / 2);
   #expiresAtSeconds = new Uint32Array(SLOTS_FIRST / 2);
   /** Row + 1, open addressing; 0 = empty. At most half full. */
   #slots = new Int32Array(SLOTS_FIRST);
@@ -24,8 +24,8 @@ export class BatchIds {
     return (this.#slots[this.#slotOf(keys, at)] as number) - 1;
   }
 
-  payloadHash(row: number): number {
-    return this.#payloadHashes[row] as number;
+  contentHash(row: number): number {
+    return this.#contentHashes[row] as number;
   }
 
   expiresAtSeconds(row: number): number {
@@ -33,7 +33,7 @@ export class BatchIds {
   }
 
   /** Adds the key at `keys[at]`, or renews it. */
-  set(keys: Uint32Array, at: number, payloadHash: number, expiresAtSeconds: number): void {
+  set(keys: Uint32Array, at: number, contentHash: number, expiresAtSeconds: number): void {
     let row = this.find(keys, at);
     if (row < 0) {
       if ((this.#length + 1) * 2 > this.#slots.length) this.#grow();
@@ -41,7 +41,7 @@ export class BatchIds {
       row = this.#append(keys, at);
       this.#slots[slot] = row + 1;
     }
-    this.#payloadHashes[row] = payloadHash;
+    this.#contentHashes[row] = contentHash;
     this.#expiresAtSeconds[row] = expiresAtSeconds;
   }
 
@@ -52,7 +52,7 @@ export class BatchIds {
     return {
       length,
       keys: new Uint8Array(this.#keys.buffer, 0, length * DEDUP_KEY_BYTES),
-      payloadHashes: this.#payloadHashes.subarray(0, length),
+      contentHashes: this.#contentHashes.subarray(0, length),
       expiresAtSeconds: this.#expiresAtSeconds.subarray(0, length),
       ...(exact && { exact }),
     };
@@ -86,7 +86,7 @@ export class BatchIds {
   #grow(): void {
     const slots = this.#slots.length * 2;
     this.#keys = grown(this.#keys, (slots / 2) * KEY_WORDS);
-    this.#payloadHashes = grown(this.#payloadHashes, slots / 2);
+    this.#contentHashes = grown(this.#contentHashes, slots / 2);
     this.#expiresAtSeconds = grown(this.#expiresAtSeconds, slots / 2);
     this.#slots = new Int32Array(slots);
     for (let row = 0; row < this.#length; row++)

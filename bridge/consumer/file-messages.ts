@@ -101,12 +101,12 @@ function decide(cursor: PartitionCursor, keyed: KeyedMessages, hits: WindowHits)
     const exact = exactOf[index] as number;
     const streamTimeMs = message.row.ingestTimeMs;
     if (row >= 0 && isLiving(ids.expiresAtSeconds(row), streamTimeMs))
-      verdicts[index] = sameOrReused(ids.payloadHash(row), message);
+      verdicts[index] = sameOrReused(ids.contentHash(row), message);
     else if (isLiving(hits.expiresAtSeconds[key] as number, streamTimeMs))
-      verdicts[index] = sameOrReused(hits.payloadHashes[key] as number, message);
+      verdicts[index] = sameOrReused(hits.contentHashes[key] as number, message);
     else if (exact >= 0 && (row >= 0 || hits.known[exact] === 1)) verdicts[index] = verdict.oldDuplicate;
     else {
-      ids.set(words, at, message.payloadHash, expirySeconds(message));
+      ids.set(words, at, message.contentHash, expirySeconds(message));
       if (exact >= 0) ids.exact.copy(keyed.exact, exact);
     }
   }
@@ -124,9 +124,9 @@ async function decideReused(
   const words = new Uint32Array(indexes.length * KEY_WORDS);
   const target = Buffer.from(words.buffer);
   for (const [key, index] of indexes.entries()) {
-    const { topic, row, payloadHash } = keyed.messages[index] as JudgedMessage;
+    const { topic, row, contentHash } = keyed.messages[index] as JudgedMessage;
     const id = { topicId: topic.topicId, deviceId: row.deviceId, messageId: row.messageId as Uint8Array };
-    context.keys.write(target, key * DEDUP_KEY_BYTES, { ...id, reusedPayloadHash: payloadHash });
+    context.keys.write(target, key * DEDUP_KEY_BYTES, { ...id, reusedContentHash: contentHash });
   }
   const hits = await context.window.lookup(cursor.partition, cursor.committed, target);
   if (hits === null) return "superseded";
@@ -137,7 +137,7 @@ async function decideReused(
     const inBatch = row >= 0 ? cursor.ids.expiresAtSeconds(row) : 0;
     const inWindow = hits.expiresAtSeconds[key] as number;
     if (isLiving(Math.max(inBatch, inWindow), message.row.ingestTimeMs)) verdicts[index] = verdict.duplicate;
-    else cursor.ids.set(words, at, message.payloadHash, expirySeconds(message));
+    else cursor.ids.set(words, at, message.contentHash, expirySeconds(message));
   }
   return "decided";
 }
@@ -159,8 +159,8 @@ function addRow(
   return context.batch.quarantine(row, { ...fault, topicId, topicVersion });
 }
 
-function sameOrReused(payloadHash: number, message: JudgedMessage): number {
-  return payloadHash === message.payloadHash ? verdict.duplicate : verdict.reused;
+function sameOrReused(contentHash: number, message: JudgedMessage): number {
+  return contentHash === message.contentHash ? verdict.duplicate : verdict.reused;
 }
 
 function isLiving(expiresAtSeconds: number, streamTimeMs: number): boolean {

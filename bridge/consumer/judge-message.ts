@@ -4,6 +4,7 @@ import { ProtocolError } from "../../devices/protocol/protocol-error.ts";
 import { decodeEnvelope, fieldFaultOf } from "../../devices/protocol/telemetry-envelope.ts";
 import type { BlockMessage } from "../block/block-format.ts";
 import type { ColumnValue, Row } from "../storage/batch-writer.ts";
+import { contentHash } from "../storage/content-hash.ts";
 import { sequenceOfId } from "./exact-id-columns.ts";
 import { isFileableTime, parseJson, readEventTime, readMessageId, valueAt } from "./json-message.ts";
 import { type ContentFault, contentFault } from "./quarantine-reason.ts";
@@ -28,8 +29,8 @@ export interface JudgedMessage {
   readonly topic: TopicVersion;
   readonly row: Row;
   readonly values: readonly ColumnValue[];
-  /** CRC-32 of `row.payload`, unsigned. */
-  readonly payloadHash: number;
+  /** Of `row`: what tells a resend from an id that was used again. */
+  readonly contentHash: number;
   /** Of an id that the SDK made, in a topic with exact deduplication; null = the topic's window alone decides. */
   readonly exactSequence: number | null;
   /** null = it belongs in its topic's table, unless it is a duplicate. */
@@ -66,7 +67,6 @@ export class MessageJudge {
     const content = readContent(message.payload, this.#plan(topic));
     const { eventTimeMs } = content;
     const ingestTimeMs = place.streamTimeMs;
-    const payloadHash = crc32(content.payload);
     const row: Row = {
       deviceId: message.deviceId,
       topicName: message.topicName,
@@ -75,14 +75,15 @@ export class MessageJudge {
       eventTimeOutside: eventTimeMs === null ? topic.format !== "raw" : isOutside(eventTimeMs, ingestTimeMs),
       ingestTimeMs,
       payload: content.payload,
-      payloadCrc: payloadHash | 0,
+      payloadCrc: crc32(content.payload) | 0,
       streamId: place.streamId,
       partition: place.partition,
       position: place.position,
       index,
     };
     const { values, fault } = content;
-    return { topic, row, values, payloadHash, exactSequence: exactSequenceOf(topic, content), fault };
+    const exactSequence = exactSequenceOf(topic, content);
+    return { topic, row, values, contentHash: contentHash(row), exactSequence, fault };
   }
 
   #plan(topic: TopicVersion): Plan {

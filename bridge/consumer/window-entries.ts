@@ -18,7 +18,7 @@ export function windowEntriesOf(
   const windowMs = windowOfTopic(context, rows.topicId);
   const isExact = context.topics.exactTopicIds().has(rows.topicId);
   const keys = Buffer.alloc(rows.length * DEDUP_KEY_BYTES);
-  const payloadHashes = new Uint32Array(rows.length);
+  const contentHashes = new Uint32Array(rows.length);
   const expiresAtSeconds = new Uint32Array(rows.length);
   let length = 0;
   for (let row = 0; row < rows.length; row++) {
@@ -34,17 +34,17 @@ export function windowEntriesOf(
     const ingestTimeMs = rows.ingestTimesMs[row] as number;
     if (sequence !== null) options.exact.add(context.keys, { ...id, sequence, ingestTimeMs });
     if (!isLiving) continue;
-    const payloadHash = rows.payloadHashes[row] as number;
-    const reused = rows.idReused[row] ? { reusedPayloadHash: payloadHash } : {};
+    const contentHash = rows.contentHashes[row] as number;
+    const reused = rows.idReused[row] ? { reusedContentHash: contentHash } : {};
     context.keys.write(keys, length * DEDUP_KEY_BYTES, { ...id, ...reused });
-    payloadHashes[length] = payloadHash;
+    contentHashes[length] = contentHash;
     expiresAtSeconds[length] = expiry;
     length += 1;
   }
   return {
     length,
     keys: keys.subarray(0, length * DEDUP_KEY_BYTES),
-    payloadHashes: payloadHashes.subarray(0, length),
+    contentHashes: contentHashes.subarray(0, length),
     expiresAtSeconds: expiresAtSeconds.subarray(0, length),
   };
 }
@@ -63,14 +63,14 @@ export function joinedEntries(chunks: readonly WindowEntries[], exactColumns: Ex
   const exact = exactColumns.ids();
   const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   const keys = new Uint8Array(length * DEDUP_KEY_BYTES);
-  const payloadHashes = new Uint32Array(length);
+  const contentHashes = new Uint32Array(length);
   const expiresAtSeconds = new Uint32Array(length);
   let start = 0;
   for (const chunk of chunks) {
     keys.set(chunk.keys, start * DEDUP_KEY_BYTES);
-    payloadHashes.set(chunk.payloadHashes, start);
+    contentHashes.set(chunk.contentHashes, start);
     expiresAtSeconds.set(chunk.expiresAtSeconds, start);
     start += chunk.length;
   }
-  return { length, keys, payloadHashes, expiresAtSeconds, ...(exact && { exact }) };
+  return { length, keys, contentHashes, expiresAtSeconds, ...(exact && { exact }) };
 }

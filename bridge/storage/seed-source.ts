@@ -9,11 +9,11 @@ export interface SeedRows {
   readonly topicId: string;
   readonly deviceIds: readonly string[];
   readonly messageIds: readonly Uint8Array[];
-  /** CRC-32 of the payload, unsigned. */
-  readonly payloadHashes: Uint32Array;
+  /** `contentHash` of each row. */
+  readonly contentHashes: Uint32Array;
   readonly ingestTimesMs: Float64Array;
   readonly positions: readonly Position[];
-  /** True where the row is quarantined as `id-reused`: its key also covers the payload hash. */
+  /** True where the row is quarantined as `id-reused`: its key also covers the content hash. */
   readonly idReused: readonly boolean[];
 }
 

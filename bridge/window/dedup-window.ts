@@ -36,8 +36,8 @@ export interface WindowEntries {
   readonly length: number;
   /** `length` × 12 bytes. */
   readonly keys: Uint8Array;
-  /** CRC-32 of the payload: the same id with another payload is an id that was used again, not a resend. */
-  readonly payloadHashes: Uint32Array;
+  /** Of what would be filed: the same id with another hash is an id that was used again, not a resend. */
+  readonly contentHashes: Uint32Array;
   /** Stream time, in whole seconds since the epoch, at which the id may be forgotten (message's stream time + the topic's window, rounded up). */
   readonly expiresAtSeconds: Uint32Array;
   /** Those of topics with exact deduplication. Their keys stand above as well, for the time that the topic's window lasts. */
@@ -46,7 +46,7 @@ export interface WindowEntries {
 
 /** One answer per asked key; `expiresAtSeconds` 0 = the id is unknown. */
 export interface WindowHits {
-  readonly payloadHashes: Uint32Array;
+  readonly contentHashes: Uint32Array;
   readonly expiresAtSeconds: Uint32Array;
   /** 1 = known, one answer per exact id that was asked for. */
   readonly known: Uint8Array;

@@ -78,7 +78,7 @@ function entriesAt(second: number): WindowEntries {
   return {
     length: applyIds,
     keys: randomFillSync(new Uint8Array(applyIds * DEDUP_KEY_BYTES)),
-    payloadHashes: new Uint32Array(applyIds),
+    contentHashes: new Uint32Array(applyIds),
     expiresAtSeconds: new Uint32Array(applyIds).fill(second + windowSeconds),
   };
 }
@@ -103,7 +103,7 @@ class Filling {
   }
 
   async pass(second: number, meter: Meter): Promise<void> {
-    const nothing = { length: 0, keys: new Uint8Array(0), payloadHashes: new Uint32Array(0) };
+    const nothing = { length: 0, keys: new Uint8Array(0), contentHashes: new Uint32Array(0) };
     await meter.measure(1, () => this.#move(second, { ...nothing, expiresAtSeconds: new Uint32Array(0) }));
   }
 
@@ -193,7 +193,7 @@ async function benchExact(open: () => Promise<Subject>, devices: number): Promis
   const subject = await open();
   const { window } = subject;
   await new Filling(window).start();
-  const noIds = { length: 0, keys: new Uint8Array(0), payloadHashes: new Uint32Array(0) };
+  const noIds = { length: 0, keys: new Uint8Array(0), contentHashes: new Uint32Array(0) };
   let steps = 0;
   const pass = async (sequence: number): Promise<object> => {
     const meter = new Meter(subject);

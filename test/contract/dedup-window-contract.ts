@@ -17,13 +17,13 @@ export function windowKeys(...ids: (string | number)[]): Buffer {
 
 export function windowEntries(
   ids: readonly (string | number)[],
-  options: { payloadHash?: number; expiresAtSeconds?: number } = {},
+  options: { contentHash?: number; expiresAtSeconds?: number } = {},
 ): WindowEntries {
-  const { payloadHash = 7, expiresAtSeconds = baseSeconds + hourSeconds } = options;
+  const { contentHash = 7, expiresAtSeconds = baseSeconds + hourSeconds } = options;
   return {
     length: ids.length,
     keys: windowKeys(...ids),
-    payloadHashes: new Uint32Array(ids.length).fill(payloadHash),
+    contentHashes: new Uint32Array(ids.length).fill(contentHash),
     expiresAtSeconds: new Uint32Array(ids.length).fill(expiresAtSeconds),
   };
 }
@@ -73,7 +73,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       await window.beginSeed(partition, "t1");
       assert.equal(await appliedOf(partition), null);
       assert.equal(
-        await window.seed(partition, "t1", 0, windowEntries(["a", "b"], { payloadHash: 11 })),
+        await window.seed(partition, "t1", 0, windowEntries(["a", "b"], { contentHash: 11 })),
         true,
       );
       assert.equal(await window.lookup(partition, "p9", windowKeys("a")), null, "no answer while seeding");
@@ -84,13 +84,13 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       assert.equal(await appliedOf(partition), "p9");
       const hits = await window.lookup(partition, "p9", windowKeys("b", "unknown", "a"));
       assert.deepEqual([...(hits?.expiresAtSeconds ?? [])], [baseSeconds + 3600, 0, baseSeconds + 3600]);
-      assert.deepEqual([hits?.payloadHashes[0], hits?.payloadHashes[2]], [11, 11]);
+      assert.deepEqual([hits?.contentHashes[0], hits?.contentHashes[2]], [11, 11]);
     });
 
-    test("payload hashes keep all 32 bits", async () => {
+    test("content hashes keep all 32 bits", async () => {
       const partition = await started();
-      await window.apply(partition, step("p0", "p1"), windowEntries(["a"], { payloadHash: 0xfedc_ba98 }));
-      assert.equal((await window.lookup(partition, "p1", windowKeys("a")))?.payloadHashes[0], 0xfedc_ba98);
+      await window.apply(partition, step("p0", "p1"), windowEntries(["a"], { contentHash: 0xfedc_ba98 }));
+      assert.equal((await window.lookup(partition, "p1", windowKeys("a")))?.contentHashes[0], 0xfedc_ba98);
     });
 
     test("apply adds the ids and moves the position, together", async () => {
@@ -218,14 +218,14 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
 
     test("an id that comes again has the later expiry, in whatever order", async () => {
       const partition = await started();
-      const early = { payloadHash: 1, expiresAtSeconds: baseSeconds + 100 };
-      const late = { payloadHash: 2, expiresAtSeconds: baseSeconds + 200 };
+      const early = { contentHash: 1, expiresAtSeconds: baseSeconds + 100 };
+      const late = { contentHash: 2, expiresAtSeconds: baseSeconds + 200 };
       await window.apply(partition, step("p0", "p1"), windowEntries(["a"], early));
       await window.apply(partition, step("p1", "p2"), windowEntries(["a", "b"], late));
       await window.apply(partition, step("p2", "p3"), windowEntries(["b"], early));
       const hits = await window.lookup(partition, "p3", windowKeys("a", "b"));
       assert.deepEqual([...(hits?.expiresAtSeconds ?? [])], [baseSeconds + 200, baseSeconds + 200]);
-      assert.deepEqual([...(hits?.payloadHashes ?? [])], [2, 2]);
+      assert.deepEqual([...(hits?.contentHashes ?? [])], [2, 2]);
     });
 
     test("expired ids are freed in the end, and no living one with them", async () => {

@@ -22,7 +22,7 @@ const pool = Array.from({ length: poolIds }, (_, id) => {
 interface Ids {
   readonly first: number;
   readonly count: number;
-  readonly payloadHash: number;
+  readonly contentHash: number;
   readonly livingSeconds: number;
 }
 
@@ -35,7 +35,7 @@ type Step =
 const ids: fc.Arbitrary<Ids> = fc.record({
   first: fc.nat(poolIds - 1),
   count: fc.oneof({ weight: 3, arbitrary: fc.nat(20) }, { weight: 1, arbitrary: fc.nat(2500) }),
-  payloadHash: fc.nat(),
+  contentHash: fc.nat(),
   livingSeconds: fc.integer({ min: -5, max: 900 }),
 });
 const position = fc.constantFrom(...positions);
@@ -49,7 +49,7 @@ const steps: fc.Arbitrary<Step>[] = [
   fc.record({ kind: fc.constant("endSeed"), token, chunks: fc.nat(2), applied: position, seconds }),
 ];
 
-function entriesOf({ first, count, payloadHash, livingSeconds }: Ids, nowSeconds: number): WindowEntries {
+function entriesOf({ first, count, contentHash, livingSeconds }: Ids, nowSeconds: number): WindowEntries {
   const keys = Buffer.concat(
     Array.from({ length: count }, (_, at) => pool[(first + at) % poolIds] as Buffer),
   );
@@ -57,7 +57,7 @@ function entriesOf({ first, count, payloadHash, livingSeconds }: Ids, nowSeconds
     { length: count },
     (_, at) => nowSeconds + livingSeconds + (at % 7),
   );
-  return { length: count, keys, payloadHashes: new Uint32Array(count).fill(payloadHash), expiresAtSeconds };
+  return { length: count, keys, contentHashes: new Uint32Array(count).fill(contentHash), expiresAtSeconds };
 }
 
 /** Runs one history on one window; what each step answered, and then what is living of the whole pool. */
@@ -96,7 +96,7 @@ class History {
     const isLiving = (expiry: number) => expiry > this.#nowSeconds;
     return {
       expiries: [...hits.expiresAtSeconds].map((expiry) => (isLiving(expiry) ? expiry : 0)),
-      payloadHashes: [...hits.payloadHashes].map((hash, index) =>
+      contentHashes: [...hits.contentHashes].map((hash, index) =>
         isLiving(hits.expiresAtSeconds[index] ?? 0) ? hash : 0,
       ),
     };

@@ -139,7 +139,7 @@ describe("the window in Redis", { concurrency: false }, () => {
     const [known, alike] = [Buffer.alloc(12), Buffer.alloc(12)];
     known[11] = 1;
     alike[10] = 1;
-    const entries = (key: Buffer) => ({ ...windowEntries(["a"], { payloadHash: 0 }), keys: key });
+    const entries = (key: Buffer) => ({ ...windowEntries(["a"], { contentHash: 0 }), keys: key });
     await window.apply(partition, step("p0", "p1"), entries(known));
     assert.deepEqual([...((await window.lookup(partition, "p1", alike))?.expiresAtSeconds ?? [])], [0]);
     await window.apply(partition, step("p1", "p2"), entries(alike));
@@ -171,9 +171,9 @@ describe("the window in Redis", { concurrency: false }, () => {
     await client.del(key);
   });
 
-  test("a window of another layout is not used, and seeded anew", async () => {
+  test("a window of another layout, that of version 0.1.0 among them, is not used and seeded again", async () => {
     await start(window, ++partition);
-    await client.hset(windowKeyOf(partition), "v", "another");
+    await client.hset(windowKeyOf(partition), "v", "1");
     assert.equal(await window.applied(partition, "p1"), null);
     assert.equal(await window.lookup(partition, "p0", windowKeys("a")), null);
     assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(["a"])), false);

@@ -97,7 +97,7 @@ const claimingExactBeforeCommit: BreakPorts = (ports, world) => {
     const { deviceId, messageId, ingestTimeMs } = row;
     const exact = new ExactIdColumns();
     exact.add(new DedupeKeyMaker(), { topicId, deviceId, messageId, sequence, ingestTimeMs });
-    const nothing = { length: 0, keys: new Uint8Array(0), payloadHashes: new Uint32Array(0) };
+    const nothing = { length: 0, keys: new Uint8Array(0), contentHashes: new Uint32Array(0) };
     const entries = { ...nothing, expiresAtSeconds: new Uint32Array(0) };
     const ids = exact.ids();
     if (ids) world.window.claim(row.partition, { ...entries, exact: ids });
@@ -138,7 +138,7 @@ function entryOf(row: Row, topicId: string) {
   return {
     length: 1,
     keys,
-    payloadHashes: Uint32Array.of(row.payloadCrc >>> 0),
+    contentHashes: Uint32Array.of(row.payloadCrc >>> 0),
     expiresAtSeconds: Uint32Array.of(Math.ceil(row.ingestTimeMs / 1000) + 15),
   };
 }
@@ -265,6 +265,17 @@ const countingDuplicatesAsFiled: BreakPorts = (ports) =>
     },
   });
 
+/** A rebuilt window keeps other hashes than messages have. */
+const seedingOtherHashes: BreakPorts = (ports) => ({
+  ...ports,
+  seeds: {
+    async *rows(query) {
+      for await (const rows of ports.seeds.rows(query))
+        yield { ...rows, contentHashes: rows.contentHashes.map(() => 7) };
+    },
+  },
+});
+
 const publishingNothing: BreakPorts = (ports) => ({
   ...ports,
   publisher: { publishPending: async () => ({ published: 0 }) },
@@ -320,6 +331,11 @@ export const brokenVariants: readonly BrokenVariant[] = [
     name: "seeding without counting the chunks",
     breaks: ["doubled"],
     options: { windowFaults: () => ({ seedsUncounted: true }), midwayDisturbance: 0.2 },
+  },
+  {
+    name: "seeding hashes that do not cover what was filed",
+    breaks: ["doubled"],
+    options: { breakPorts: seedingOtherHashes },
   },
   { name: "one commit entry per table", breaks: ["lost"], options: { breakPorts: committingTableByTable } },
   {

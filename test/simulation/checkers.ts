@@ -75,12 +75,24 @@ function checkDoubled(rows: readonly LakeRow[]): Violation[] {
     .filter((row) => row.messageId !== null && row.reason !== "id-reused")
     .toSorted(byPosition);
   for (const row of inOrder) {
-    const key = JSON.stringify([row.topicId, row.deviceId, row.messageId, row.payloadHash]);
+    const key = JSON.stringify([row.topicId, row.deviceId, row.messageId, ...contentOf(row)]);
     const untilMs = known.get(key) ?? 0;
     if (row.ingestTimeMs < untilMs) violations.push({ rule: "doubled", detail: `${key} at ${placeOf(row)}` });
     known.set(key, row.ingestTimeMs + (windowMs.get(row.topicId) ?? 0));
   }
   return violations;
+}
+
+/** What tells resends from ids that were used again. An event time that could not be read is filed as the ingest time. */
+function contentOf({
+  topicName,
+  eventTimeMs,
+  eventTimeOutside,
+  ingestTimeMs,
+  payloadCrc,
+}: LakeRow): unknown[] {
+  const isRead = !eventTimeOutside || eventTimeMs !== ingestTimeMs;
+  return [topicName, payloadCrc, isRead ? eventTimeMs : null];
 }
 
 /** G5: a device's rows of one table stand in the order in which they stood in the stream. */

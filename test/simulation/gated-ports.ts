@@ -102,7 +102,7 @@ function partOf(entries: WindowEntries, start: number, end: number): WindowEntri
   return {
     length: Math.max(0, Math.min(end, entries.length) - start),
     keys: entries.keys.slice(start * DEDUP_KEY_BYTES, end * DEDUP_KEY_BYTES),
-    payloadHashes: entries.payloadHashes.slice(start, end),
+    contentHashes: entries.contentHashes.slice(start, end),
     expiresAtSeconds: entries.expiresAtSeconds.slice(start, end),
     ...(exact && { exact: exactPartOf(exact, start, end) }),
   };

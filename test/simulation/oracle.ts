@@ -1,4 +1,4 @@
-import type { SentBlock, SentMessage } from "./sent-message.ts";
+import { type SentBlock, type SentMessage, topicNameOf } from "./sent-message.ts";
 
 export interface ExpectedRow {
   readonly partition: number;
@@ -27,7 +27,8 @@ export interface Expected {
 }
 
 interface Known {
-  readonly payload: string;
+  /** All that is filed but device, id and ingest time: the event time stands in the payload. */
+  readonly content: string;
   readonly expiresAtSeconds: number;
 }
 
@@ -94,7 +95,8 @@ function readPartition(
 
 /** "filed", "duplicates", or the reason for quarantine. */
 function fateOf(message: SentMessage, streamTimeMs: number, known: Map<string, Known>): string {
-  const { topic, deviceId, id, payload, fault } = message;
+  const { topic, deviceId, id, fault } = message;
+  const content = `${topicNameOf(message)} ${message.payload}`;
   if (id === null) return fault ?? "filed";
   const key = JSON.stringify([topic.topicId, deviceId, id]);
   const isExact = topic.dedupe === "exact";
@@ -103,13 +105,13 @@ function fateOf(message: SentMessage, streamTimeMs: number, known: Map<string, K
     : Math.ceil((streamTimeMs + topic.dedupeWindowMs) / 1000);
   const living = alive(known.get(key), streamTimeMs);
   if (!living) {
-    known.set(key, { payload, expiresAtSeconds });
+    known.set(key, { content, expiresAtSeconds });
     return fault ?? "filed";
   }
-  if (living.payload === payload) return "duplicates";
-  const reusedKey = JSON.stringify([topic.topicId, deviceId, id, payload]);
+  if (living.content === content) return "duplicates";
+  const reusedKey = JSON.stringify([topic.topicId, deviceId, id, content]);
   if (alive(known.get(reusedKey), streamTimeMs)) return "duplicates";
-  known.set(reusedKey, { payload, expiresAtSeconds });
+  known.set(reusedKey, { content, expiresAtSeconds });
   return "id-reused";
 }
 

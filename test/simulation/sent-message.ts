@@ -7,10 +7,16 @@ export interface SentMessage {
   /** null = the payload holds none. */
   readonly id: string | null;
   readonly payload: string;
+  /** Where absent, the device's ordinary one. */
+  readonly topicName?: string;
   /** Reason why it can't be filed, id-reused aside. */
   readonly fault: string | null;
   /** Of an exact topic. */
   readonly sdk?: { readonly epoch: number; readonly sequence: number };
+}
+
+export function topicNameOf({ topicName, deviceId }: SentMessage): string {
+  return topicName ?? `fleet/${deviceId}/telemetry`;
 }
 
 /** One entry that ever stood in the stream. */

@@ -11,7 +11,7 @@ import {
 import { type ExactId, ExactModel } from "../support/exact-model.ts";
 
 interface Known {
-  payloadHash: number;
+  contentHash: number;
   expiresAtSeconds: number;
 }
 
@@ -108,7 +108,7 @@ export class WindowServer implements DedupWindow {
     const isForgotten = (known: Known | undefined) =>
       known !== undefined && wallClockMs !== undefined && known.expiresAtSeconds * 1000 <= wallClockMs();
     return {
-      payloadHashes: Uint32Array.from(found, (known) => known?.payloadHash ?? 0),
+      contentHashes: Uint32Array.from(found, (known) => known?.contentHash ?? 0),
       expiresAtSeconds: Uint32Array.from(found, (known) =>
         isForgotten(known) ? 0 : (known?.expiresAtSeconds ?? 0),
       ),
@@ -191,7 +191,7 @@ export class WindowServer implements DedupWindow {
     for (const [index, key] of keyTexts(entries.keys).entries()) {
       const expiresAtSeconds = entries.expiresAtSeconds[index] ?? 0;
       if (expiresAtSeconds <= (window.ids.get(key)?.expiresAtSeconds ?? 0)) continue;
-      window.ids.set(key, { payloadHash: entries.payloadHashes[index] ?? 0, expiresAtSeconds });
+      window.ids.set(key, { contentHash: entries.contentHashes[index] ?? 0, expiresAtSeconds });
     }
   }
 

@@ -6,7 +6,7 @@ import { encodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
 import type { MemoryStream } from "../support/memory-stream.ts";
 import { SdkDevices } from "./sdk-devices.ts";
 import type { SeededRandom } from "./seeded-random.ts";
-import type { SentBlock, SentMessage } from "./sent-message.ts";
+import { type SentBlock, type SentMessage, topicNameOf } from "./sent-message.ts";
 
 /** How many there are at first. */
 export const partitionCount = 2;
@@ -174,6 +174,7 @@ export class Workload {
     const fresh = this.#freshMessage(deviceId, random.pick(jsonTopics));
     if (dice < 0.4 && recent.length > 0) {
       const used = random.pick(recent);
+      if (random.chance(0.3)) return { ...used, topicName: `fleet/${used.deviceId}/${random.below(3)}` };
       if (used.id !== null) return withId(used.deviceId, used.topic, used.id, this.#next());
     }
     if (dice < 0.43)
@@ -211,7 +212,7 @@ function withId(deviceId: string, of: TopicVersion, id: string, number: number):
 
 function blockMessage(message: SentMessage): BlockMessage {
   const { topic, deviceId } = message;
-  const topicName = `fleet/${deviceId}/telemetry`;
+  const topicName = topicNameOf(message);
   const { topicId, version: topicVersion } = topic;
   return { topicId, topicVersion, topicName, deviceId, qos: 1, payload: Buffer.from(bytesOf(message)) };
 }

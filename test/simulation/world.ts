@@ -1,5 +1,6 @@
 import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
 import { type CommitEntry, partitionOfKey } from "../../bridge/storage/commit-log.ts";
+import { contentHash } from "../../bridge/storage/content-hash.ts";
 import { type Position, START_POSITION } from "../../bridge/streams/stream-log.ts";
 import { readRows } from "../support/json-lake.ts";
 import { MemoryObjectStore } from "../support/memory-object-store.ts";
@@ -101,7 +102,7 @@ export class World implements WindowObserver {
           const object = this.store.objects.get(`${name}/${path}`);
           for (const row of object ? readRows(object.bytes) : []) {
             if (row.messageId === null) continue;
-            const reused = row.reason === "id-reused" ? { reusedPayloadHash: row.payloadHash } : {};
+            const reused = row.reason === "id-reused" ? { reusedContentHash: contentHash(row) } : {};
             const { topicId, deviceId } = row;
             const messageId = Buffer.from(row.messageId, "hex");
             keys.write(target, 0, { topicId, deviceId, messageId, ...reused });

@@ -1,6 +1,7 @@
 import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
 import type { BatchWriter, QuarantineFacts, Row } from "../../bridge/storage/batch-writer.ts";
 import { type CommitLog, QUARANTINE, type TableAdds } from "../../bridge/storage/commit-log.ts";
+import { contentHash } from "../../bridge/storage/content-hash.ts";
 import type { ObjectStore } from "../../bridge/storage/object-store.ts";
 import type { SeedQuery, SeedRows, SeedSource } from "../../bridge/storage/seed-source.ts";
 
@@ -10,7 +11,10 @@ export interface FiledRow {
   readonly deviceId: string;
   /** Hex; null where there is no id. */
   readonly messageId: string | null;
-  readonly payloadHash: number;
+  readonly topicName: string;
+  readonly eventTimeMs: number;
+  readonly eventTimeOutside: boolean;
+  readonly payloadCrc: number;
   readonly ingestTimeMs: number;
   readonly streamId: string;
   readonly partition: number;
@@ -94,7 +98,10 @@ function filedRow(row: Row, topicId: string, reason: string | null): FiledRow {
     topicId,
     deviceId: row.deviceId,
     messageId: row.messageId && Buffer.from(row.messageId).toString("hex"),
-    payloadHash: row.payloadCrc >>> 0,
+    topicName: row.topicName,
+    eventTimeMs: row.eventTimeMs,
+    eventTimeOutside: row.eventTimeOutside,
+    payloadCrc: row.payloadCrc,
     ingestTimeMs: row.ingestTimeMs,
     streamId: row.streamId,
     partition: row.partition,
@@ -152,7 +159,7 @@ function* chunksOf(filed: readonly FiledRow[], query: SeedQuery): Generator<Seed
       topicId,
       deviceIds: chunk.map((row) => row.deviceId),
       messageIds: chunk.map((row) => Buffer.from(row.messageId ?? "", "hex")),
-      payloadHashes: Uint32Array.from(chunk, (row) => row.payloadHash),
+      contentHashes: Uint32Array.from(chunk, contentHash),
       ingestTimesMs: Float64Array.from(chunk, (row) => row.ingestTimeMs),
       positions: chunk.map((row) => row.position),
       idReused: chunk.map((row) => row.reason === "id-reused"),

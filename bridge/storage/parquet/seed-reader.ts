@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { DuckDBDataChunk } from "@duckdb/node-api";
 import { SDK_MESSAGE_ID_BYTES } from "../../../devices/protocol/message-id.ts";
+import { contentHashOfColumns } from "../content-hash.ts";
 import type { LocalCopies, ObjectStore } from "../object-store.ts";
 import type { SeedPart, SeedQuery, SeedRows } from "../seed-source.ts";
 import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
@@ -22,8 +23,11 @@ export interface SeedFiles {
 type SeedFilter = Pick<SeedQuery, "parts" | "wholeTopics">;
 
 /** Columns before those that only the quarantine has. */
-const firstColumns = 3 * columnsPerPieced;
-const topicColumn = firstColumns + 3;
+const firstColumns = 4 * columnsPerPieced;
+const topicColumn = firstColumns + 4;
+/** null where no event time could be read: see `contentHash`. */
+const readEventTime =
+  "CASE WHEN event_time_outside AND event_time = ingest_time THEN NULL ELSE epoch_ms(event_time)::DOUBLE END";
 
 function seedQuery(files: SeedFiles, copies: LocalCopies, filter: SeedFilter): string {
   const locations = files.paths.map((path) => quoteText(copies.location(path)));
@@ -31,7 +35,9 @@ function seedQuery(files: SeedFiles, copies: LocalCopies, filter: SeedFilter): s
     piecedColumn("encode(device_id)"),
     piecedColumn("message_id"),
     piecedColumn("encode(_position)"),
+    piecedColumn("encode(topic)"),
     "payload_crc",
+    readEventTime,
     "epoch_ms(ingest_time)::DOUBLE",
     "part.number",
     ...(files.topicId === null ? ["topic_id", "reason = 'id-reused'"] : []),
@@ -116,9 +122,11 @@ function seedRows(
   const devices = new PiecedColumn(chunk, 0);
   const ids = new PiecedColumn(chunk, columnsPerPieced);
   const streamPositions = new PiecedColumn(chunk, 2 * columnsPerPieced);
-  const hashes = chunk.getColumnVector(firstColumns);
-  const times = chunk.getColumnVector(firstColumns + 1);
-  const numbers = chunk.getColumnVector(firstColumns + 2);
+  const topicNames = new PiecedColumn(chunk, 3 * columnsPerPieced);
+  const payloadCrcs = chunk.getColumnVector(firstColumns);
+  const eventTimes = chunk.getColumnVector(firstColumns + 1);
+  const times = chunk.getColumnVector(firstColumns + 2);
+  const numbers = chunk.getColumnVector(firstColumns + 3);
   const reused =
     chunk.columnCount > topicColumn ? chunk.getColumnValues(topicColumn + 1).slice(start, end) : undefined;
   const length = end - start;
@@ -126,16 +134,20 @@ function seedRows(
   const messageIds = new Array<Uint8Array>(length);
   const positions = new Array<string>(length);
   const parts = new Uint32Array(length);
-  const payloadHashes = new Uint32Array(length);
+  const contentHashes = new Uint32Array(length);
   const ingestTimesMs = new Float64Array(length);
   for (let row = 0; row < length; row++) {
     deviceIds[row] = devices.bytes(start + row).toString("utf8");
     messageIds[row] = Uint8Array.from(ids.bytes(start + row));
     positions[row] = streamPositions.bytes(start + row).toString("latin1");
-    payloadHashes[row] = Number(hashes.getItem(start + row)) >>> 0;
+    contentHashes[row] = contentHashOfColumns({
+      topicName: topicNames.bytes(start + row),
+      payloadCrc: Number(payloadCrcs.getItem(start + row)),
+      eventTimeMs: eventTimes.getItem(start + row) as number | null,
+    });
     parts[row] = Number(numbers.getItem(start + row));
     ingestTimesMs[row] = Number(times.getItem(start + row));
   }
   const idReused = reused?.map((value) => value === true) ?? new Array<boolean>(length).fill(false);
-  return { length, parts, topicId, deviceIds, messageIds, payloadHashes, ingestTimesMs, positions, idReused };
+  return { length, parts, topicId, deviceIds, messageIds, contentHashes, ingestTimesMs, positions, idReused };
 }

@@ -1,6 +1,6 @@
 import { DEDUP_KEY_BYTES, type WindowEntries, type WindowHits } from "../dedup-window.ts";
 
-/** A slot: three words of key, the payload hash, and the expiry, where 0 means that the slot is empty. */
+/** A slot: three words of key, the content hash, and the expiry, where 0 means that the slot is empty. */
 const SLOT_WORDS = 5;
 export const SLOT_BYTES = SLOT_WORDS * 4;
 const KEY_WORDS = DEDUP_KEY_BYTES / 4;
@@ -74,7 +74,7 @@ export class IdTable {
   find(keys: Uint8Array): Omit<WindowHits, "known"> {
     const words = keyWords(keys);
     const length = words.length / KEY_WORDS;
-    const payloadHashes = new Uint32Array(length);
+    const contentHashes = new Uint32Array(length);
     const expiresAtSeconds = new Uint32Array(length);
     for (let index = 0, at = 0; index < length; index++, at += KEY_WORDS) {
       const k0 = words[at] as number;
@@ -82,10 +82,10 @@ export class IdTable {
       const segment = this.#segments[k1 % SEGMENTS];
       if (!segment) continue;
       const slot = slotOf(segment, k0, k1, words[at + 2] as number);
-      payloadHashes[index] = segment.words[slot + 3] as number;
+      contentHashes[index] = segment.words[slot + 3] as number;
       expiresAtSeconds[index] = segment.words[slot + 4] as number;
     }
-    return { payloadHashes, expiresAtSeconds };
+    return { contentHashes, expiresAtSeconds };
   }
 
   /** Where an id is known already, the later expiry wins, so that the order of adding makes no difference. */
@@ -106,7 +106,7 @@ export class IdTable {
         segment.used += 1;
         this.#ids += 1;
       }
-      write(segment.words, slot, k0, k1, k2, entries.payloadHashes[index] as number, expiry);
+      write(segment.words, slot, k0, k1, k2, entries.contentHashes[index] as number, expiry);
     }
   }
 
@@ -205,13 +205,13 @@ function write(
   k0: number,
   k1: number,
   k2: number,
-  payloadHash: number,
+  contentHash: number,
   expiry: number,
 ): void {
   words[at] = k0;
   words[at + 1] = k1;
   words[at + 2] = k2;
-  words[at + 3] = payloadHash;
+  words[at + 3] = contentHash;
   words[at + 4] = expiry;
 }
 

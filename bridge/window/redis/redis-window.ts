@@ -83,7 +83,7 @@ class RedisWindow implements DedupWindow {
   ): Promise<WindowHits | null> {
     const length = keys.length / DEDUP_KEY_BYTES;
     const answer = {
-      payloadHashes: new Uint32Array(length),
+      contentHashes: new Uint32Array(length),
       expiresAtSeconds: new Uint32Array(length),
       known: new Uint8Array(exact?.length ?? 0),
     };

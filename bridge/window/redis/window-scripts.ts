@@ -1,7 +1,7 @@
 import { type RedisScript, redisScript } from "../../redis/redis-script.ts";
 import { EPOCH_BUCKETS_FIRST, epochReading, epochWriting } from "./epoch-scripts.ts";
 
-/** A record in a bucket: 12 bytes of key, payload hash, expiry in seconds; both as 32 bits, low byte first. */
+/** A record in a bucket: 12 bytes of key, content hash, expiry in seconds; both as 32 bits, low byte first. */
 export const RECORD_BYTES = 20;
 /** Ids per bucket, on average, at which buckets are split; merged below half of it. README has the measurements. */
 const bucketIds = 12;
@@ -18,7 +18,7 @@ export const STEP_BUCKETS = 512;
  * (s), p next bucket to look through for expired ids, w stream time (s) up to which that was done; d and n count epochs.
  * Fields of three bytes are buckets: records, sorted by expiry; those of four bytes hold epochs (`epoch-scripts.ts`). Linear hashing: bucket b splits into b and b + 2^k, one after the other.
  */
-export const LAYOUT = "1";
+export const LAYOUT = "2";
 
 const prelude = `
 local key = KEYS[1]
@@ -191,7 +191,7 @@ end
 
 /** Each runs on the one key of a partition. A script that writes changes nothing, and answers 0, unless its condition holds. */
 const sources = {
-  /** @param ARGV position, keys, exact ids. Hits: index (2 bytes), payload hash, expiry; a byte per exact id; null unless at the position. */
+  /** @param ARGV position, keys, exact ids. Hits: index (2 bytes), content hash, expiry; a byte per exact id; null unless at the position. */
   lookup: `#!lua flags=no-writes
 ${prelude}${epochReading}
 local state = redis.call('HMGET', key, 'v', 'a', 'b', 'c', 'd')

@@ -9,7 +9,7 @@ interface Id {
   topicId: string;
   deviceId: string;
   messageId: Uint8Array;
-  reusedPayloadHash?: number;
+  reusedContentHash?: number;
 }
 
 function keyOf(id: Id, maker = new DedupeKeyMaker()): string {
@@ -36,12 +36,12 @@ test("no two ids share a key, wherever their parts are cut", () => {
     topicId: fc.string({ maxLength: 3 }),
     deviceId: fc.string({ maxLength: 3 }),
     messageId: fc.uint8Array({ minLength: 1, maxLength: 8 }),
-    reusedPayloadHash: fc.integer({ min: 0, max: 3 }),
+    reusedContentHash: fc.integer({ min: 0, max: 3 }),
   });
   const maker = new DedupeKeyMaker();
   fc.assert(
     fc.property(id, id, fc.boolean(), (left, right, isReused) => {
-      const { reusedPayloadHash: _, ...plain } = left;
+      const { reusedContentHash: _, ...plain } = left;
       const first: Id = isReused ? left : plain;
       const same =
         JSON.stringify({ ...first, m: [...first.messageId] }) ===
@@ -77,14 +77,14 @@ test("the ids of a batch answer like a map, in the order of their first appearan
         model.set(id, { hash, expiry });
       }
       assert.equal(ids.length, model.size);
-      const { keys, payloadHashes, expiresAtSeconds, length } = ids.entries();
+      const { keys, contentHashes, expiresAtSeconds, length } = ids.entries();
       assert.deepEqual(
-        [keys.length, payloadHashes.length, expiresAtSeconds.length],
+        [keys.length, contentHashes.length, expiresAtSeconds.length],
         [length * 12, length, length],
       );
       for (const [row, [id, { hash, expiry }]] of [...model].entries()) {
         assert.equal(ids.find(words(id), 0), row);
-        assert.deepEqual([payloadHashes[row], expiresAtSeconds[row]], [hash, expiry]);
+        assert.deepEqual([contentHashes[row], expiresAtSeconds[row]], [hash, expiry]);
         assert.deepEqual([...keys.subarray(row * 12, row * 12 + 12)], [...new Uint8Array(words(id).buffer)]);
       }
       assert.equal(ids.find(words(9999), 0), -1);

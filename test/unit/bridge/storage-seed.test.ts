@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { contentHash } from "../../../bridge/storage/content-hash.ts";
 import { createSeedSource } from "../../../bridge/storage/lake-seed-source.ts";
 import type { SeedPart } from "../../../bridge/storage/seed-source.ts";
 import {
@@ -18,7 +19,7 @@ interface Seeded {
   readonly topicId: string;
   readonly device: string;
   readonly id: string;
-  readonly crc: number;
+  readonly hash: number;
   readonly ingestMs: number;
   readonly position: string;
   readonly reused: boolean;
@@ -56,7 +57,7 @@ async function seed(
         topicId: rows.topicId,
         device: rows.deviceIds[row] ?? "",
         id: Buffer.from(rows.messageIds[row] ?? []).toString("hex"),
-        crc: rows.payloadHashes[row] ?? -1,
+        hash: rows.contentHashes[row] ?? -1,
         ingestMs: rows.ingestTimesMs[row] ?? -1,
         position: rows.positions[row] ?? "",
         reused: rows.idReused[row] ?? false,
@@ -72,7 +73,7 @@ function expected(rows: readonly TestRow[], partition = 0): Seeded[] {
       topicId: facts?.topicId ?? topic.topicId,
       device: row.deviceId,
       id: Buffer.from(row.messageId ?? []).toString("hex"),
-      crc: row.payloadCrc >>> 0,
+      hash: contentHash(row),
       ingestMs: row.ingestTimeMs,
       position: row.position,
       reused: facts?.reason === "id-reused",
@@ -119,7 +120,7 @@ test("all rows with an id come back, from topics and quarantine, published or no
     assert.deepEqual(await seed(lake, { partition: 7 }), []);
   }));
 
-test("ids, device ids and positions of any length come back whole", () =>
+test("ids, device ids, positions and topic names of any length come back whole", () =>
   withLake(async (lake) => {
     const lengths = [0, 1, 11, 12, 13, 23, 24, 25, 36, 64];
     const rows: TestRow[] = lengths.map((length, index) => ({
@@ -128,9 +129,25 @@ test("ids, device ids and positions of any length come back whole", () =>
         messageId: Buffer.alloc(length, 200 + index),
         deviceId: index % 2 ? "ü".repeat(length) : "d".repeat(length),
         position: "7".repeat(length),
+        topicName: index % 2 ? "t".repeat(length) : "ö".repeat(length),
         payloadCrc: -index,
       }),
     }));
+    await lake.commit(rows);
+    assert.deepEqual(await seed(lake), expected(rows));
+  }));
+
+test("the hash of a row's content is the same from its file: any event time, and one that could not be read", () =>
+  withLake(async (lake) => {
+    const times = [-62_135_596_800_000, -1, 0, 1, 2 ** 32, 2 ** 41 + 1, 253_402_300_799_999];
+    const rows = times.map((eventTimeMs, index): TestRow => {
+      const row = makeRow(index * 2, { partition: 0, eventTimeMs, eventTimeOutside: true });
+      return { row };
+    });
+    const { ingestTimeMs } = makeRow(100);
+    const unread = { partition: 0, ingestTimeMs, eventTimeMs: ingestTimeMs };
+    rows.push({ row: makeRow(100, { ...unread, eventTimeOutside: true }) });
+    rows.push({ row: makeRow(102, { ...unread, eventTimeOutside: false }) });
     await lake.commit(rows);
     assert.deepEqual(await seed(lake), expected(rows));
   }));

@@ -11,7 +11,7 @@ interface Step {
   readonly ids: readonly number[];
   readonly elapsedSeconds: number;
   readonly windowSeconds: number;
-  readonly payloadHash: number;
+  readonly contentHash: number;
 }
 
 const stepsArbitrary = fc.array(
@@ -19,7 +19,7 @@ const stepsArbitrary = fc.array(
     ids: fc.array(fc.integer({ min: 0, max: 400 }), { maxLength: 120 }),
     elapsedSeconds: fc.integer({ min: 0, max: 90 }),
     windowSeconds: fc.integer({ min: 1, max: 300 }),
-    payloadHash: fc.integer({ min: 0, max: 0xffff_ffff }),
+    contentHash: fc.integer({ min: 0, max: 0xffff_ffff }),
   }),
   { minLength: 1, maxLength: 40 },
 );
@@ -35,11 +35,11 @@ test("the window answers like a map from id to expiry, for every id that has not
       for (const [index, step] of steps.entries()) {
         now += step.elapsedSeconds;
         const expiry = now + step.windowSeconds;
-        const entries = windowEntries(step.ids, { payloadHash: step.payloadHash, expiresAtSeconds: expiry });
+        const entries = windowEntries(step.ids, { contentHash: step.contentHash, expiresAtSeconds: expiry });
         const move = { from: String(index), to: String(index + 1), streamTimeMs: now * 1000 };
         assert.equal(await window.apply(0, move, entries), true);
         for (const id of step.ids) {
-          if (expiry > (model.get(id)?.expiry ?? 0)) model.set(id, { expiry, hash: step.payloadHash });
+          if (expiry > (model.get(id)?.expiry ?? 0)) model.set(id, { expiry, hash: step.contentHash });
         }
       }
       const ids = Array.from({ length: 402 }, (_, id) => id);
@@ -49,7 +49,7 @@ test("the window answers like a map from id to expiry, for every id that has not
         const expected = model.get(id);
         if (expected && expected.expiry > now) {
           assert.equal(hits.expiresAtSeconds[id], expected.expiry);
-          assert.equal(hits.payloadHashes[id], expected.hash);
+          assert.equal(hits.contentHashes[id], expected.hash);
         } else if (hits.expiresAtSeconds[id] !== 0) {
           assert.equal(hits.expiresAtSeconds[id], expected?.expiry, "what it still remembers is true");
         }
