@@ -44,7 +44,10 @@ export interface BrokerStatus {
   readonly inFlightMessages: number;
   readonly inFlightBytes: number;
   readonly pausedConnections: number;
+  /** PUBACK and PUBREC written for telemetry. */
   readonly acknowledged: number;
+  /** Those of them that repeat the PUBREC of a message that was appended before: all others stand for an append each. */
+  readonly repeated: number;
   /** By reason. */
   readonly refused: Readonly<Record<string, number>>;
   /** False while CONNECT is refused because the sink has no room. */
@@ -98,6 +101,7 @@ export class Broker {
       flushSoon: (session) => this.#flushSoon(session),
     };
     this.#admission = options.admission ?? alwaysOpen;
+    const receivedIds = new ReceivedIdsOfSessions({ sessionsMax: config.maxConnections });
     this.#hooks = new AedesHooks(context, {
       admission: this.#admission,
       authentication: new Authentication(devices, {
@@ -110,7 +114,7 @@ export class Broker {
         filters: config.plainFilters,
         publishers: config.plainPublishers,
       }),
-      receivedIds: new ReceivedIdsOfSessions({ sessionsMax: config.maxConnections }),
+      receivedIds,
       hasRoomForSession: (clientId) => queues.hasRoom(clientId),
     });
     const queues = new SessionQueues(
@@ -124,6 +128,7 @@ export class Broker {
         live,
         metrics: this.#metrics,
         maySubscribe: (client, filter) => this.#hooks.maySubscribe(client as AedesClient, filter),
+        isResumed: (clientId) => receivedIds.isResumed(clientId),
       },
     );
     this.#aedes = createIngestAedes(
@@ -191,6 +196,7 @@ export class Broker {
       inFlightBytes: this.#inFlightBytes(),
       pausedConnections: this.#paused.size,
       acknowledged: this.#metrics.acknowledged,
+      repeated: this.#metrics.repeated,
       refused: this.#metrics.refusals(),
       isOpen: this.#admission.isOpen,
     };

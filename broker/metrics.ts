@@ -8,6 +8,7 @@ export class BrokerMetrics {
   readonly #counts = new Map<RefusalReason, number>();
   received = { qos0: 0, qos1: 0, qos2: 0 };
   acknowledged = 0;
+  repeated = 0;
   retainCleared = 0;
   wills = 0;
   forwarded = 0;
@@ -35,6 +36,11 @@ export class BrokerMetrics {
     gauge("tidegate_broker_connections", "Connected clients", gauges.connections);
     gauge("tidegate_broker_in_flight_messages", "Messages held until they are durable", gauges.inFlight);
     counter("tidegate_broker_acknowledged_total", "PUBACK and PUBREC written", () => this.acknowledged);
+    counter(
+      "tidegate_broker_repeated_total",
+      "PUBREC written again for a message that was stored before; counted in acknowledged as well",
+      () => this.repeated,
+    );
     counter("tidegate_broker_retain_cleared_total", "Retain flags cleared", () => this.retainCleared);
     counter("tidegate_broker_wills_total", "Wills on telemetry topics", () => this.wills);
     counter("tidegate_broker_forwarded_total", "Durable messages given to subscribers", () => this.forwarded);

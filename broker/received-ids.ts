@@ -1,10 +1,18 @@
+import { createHash } from "node:crypto";
+
 /** A QoS 2 message between PUBLISH and PUBREL. Stored = it is durable: PUBREC was or is being written. */
 interface Receipt {
   readonly messageId: number;
+  /** Of its topic name and payload: tells the message from a later one under the same identifier. */
+  readonly contentHash: string;
   isStored: boolean;
 }
 
-/** Packet identifiers of QoS 2 messages of one session between PUBLISH and PUBREL [MQTT-4.3.3-2]. */
+/**
+ * Receipts of QoS 2 messages of one session between PUBLISH and PUBREL [MQTT-4.3.3-2]. An identifier alone does not say which message it
+ * is: a client that lost its state, or went on through another gateway, uses it again while the receipt is still here. DUP does not say
+ * it either. So a message is known only if its topic name and payload are.
+ */
 export class ReceivedIds {
   readonly #receipts = new Map<number, Receipt>();
 
@@ -18,9 +26,15 @@ export class ReceivedIds {
     return receipt.isStored ? "stored" : "held";
   }
 
+  /** The state of this very message; undefined if the identifier is free or is that of another message. */
+  stateOf(messageId: number, contentHash: string): "held" | "stored" | undefined {
+    const isSame = this.#receipts.get(messageId)?.contentHash === contentHash;
+    return isSame ? this.state(messageId) : undefined;
+  }
+
   /** Settle what it returns: the identifier may belong to another message by the time that this one is settled. */
-  hold(messageId: number): Receipt {
-    const receipt = { messageId, isStored: false };
+  hold(messageId: number, contentHash: string): Receipt {
+    const receipt = { messageId, contentHash, isStored: false };
     this.#receipts.set(messageId, receipt);
     return receipt;
   }
@@ -49,7 +63,7 @@ export class ReceivedIds {
  */
 export class ReceivedIdsOfSessions {
   readonly #sessionsMax: number;
-  readonly #sessions = new Map<string, ReceivedIds>();
+  readonly #sessions = new Map<string, { readonly ids: ReceivedIds; readonly isResumed: boolean }>();
 
   constructor(options: { sessionsMax: number }) {
     this.#sessionsMax = options.sessionsMax;
@@ -60,10 +74,20 @@ export class ReceivedIdsOfSessions {
     const known = this.#sessions.get(clientId);
     this.#sessions.delete(clientId);
     if (isClean) return new ReceivedIds();
-    const ids = known ?? new ReceivedIds();
-    this.#sessions.set(clientId, ids);
+    const ids = known?.ids ?? new ReceivedIds();
+    this.#sessions.set(clientId, { ids, isResumed: known !== undefined });
     const oldest = this.#sessions.keys().next().value;
     if (this.#sessions.size > this.#sessionsMax && oldest !== undefined) this.#sessions.delete(oldest);
     return ids;
   }
+
+  /** Whether the last `open` of this client found a session [MQTT-3.2.2-2]. */
+  isResumed(clientId: string): boolean {
+    return this.#sessions.get(clientId)?.isResumed ?? false;
+  }
+}
+
+/** SHA-256 over the topic name, which holds no U+0000 [MQTT-1.5.3-2], and the payload. */
+export function contentHashOf({ topic, payload }: { topic: string; payload: Uint8Array }): string {
+  return createHash("sha256").update(topic).update("\0").update(payload).digest("base64");
 }

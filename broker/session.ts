@@ -14,7 +14,7 @@ import type { LiveSubscribers } from "./live-subscribers.ts";
 import type { BrokerMetrics } from "./metrics.ts";
 import type { PacedCloses } from "./paced-closes.ts";
 import type { PublishSink } from "./publish-sink.ts";
-import type { ReceivedIds } from "./received-ids.ts";
+import { contentHashOf, type ReceivedIds } from "./received-ids.ts";
 import type { RefusalReason } from "./refusal.ts";
 import type { RefusalLog } from "./refusal-log.ts";
 import type { TopicRule } from "./topic-registry.ts";
@@ -50,6 +50,8 @@ export class Session {
   readonly #receivedIds: ReceivedIds;
   readonly #inFlight = new InFlight();
   readonly #acknowledgements = new AcknowledgementBuffer();
+  /** How many of them repeat the PUBREC of a message that was stored before. */
+  #repeats = 0;
   /** Since when it is not read. */
   #pausedAtMs: number | null = null;
   #isClosing = false;
@@ -91,10 +93,13 @@ export class Session {
   takePublish(packet: PublishPacket): boolean {
     if (this.#isClosing) return true;
     const nowMs = this.#context.now();
-    const known = packet.qos === 2 ? this.#receivedIds.state(packet.messageId as number) : undefined;
-    if (known !== undefined) return this.#repeatReceived(packet.messageId as number, known);
+    const contentHash = packet.qos === 2 ? contentHashOf(packet) : "";
+    const known = contentHash && this.#receivedIds.stateOf(packet.messageId as number, contentHash);
+    if (known) return this.#repeatReceived(packet.messageId as number, known);
     const verdict = this.#ingress.judge(packet, nowMs);
     if (verdict.kind === "plain") {
+      // From here on the identifier is that of a plain message, and its PUBREL Aedes' business.
+      if (packet.qos === 2) this.#receivedIds.release(packet.messageId as number);
       // Queues and the retained store keep it; as a view it would keep its whole read chunk.
       packet.payload = Buffer.from(packet.payload);
       return false;
@@ -102,7 +107,7 @@ export class Session {
     if (verdict.kind === "refused") return this.refuse(verdict.reason, { topic: packet.topic });
     if (packet.qos === 2 && this.#receivedIds.size >= UNRELEASED_MAX) return this.refuse("unreleased", {});
     refreshKeepAlive(this.client);
-    this.#hold(packet, verdict, nowMs);
+    this.#hold(packet, verdict, { nowMs, contentHash });
     return true;
   }
 
@@ -139,6 +144,8 @@ export class Session {
     if (count === 0 || this.client.closed) return;
     this.#acknowledgements.writeTo(this.client.conn);
     this.#context.metrics.acknowledged += count;
+    this.#context.metrics.repeated += this.#repeats;
+    this.#repeats = 0;
   }
 
   resumeIfRoom(): void {
@@ -200,12 +207,16 @@ export class Session {
     return intervalMs > 0 ? intervalMs / 1.5 / 2 : Infinity;
   }
 
-  #hold(packet: PublishPacket, verdict: Verdict & { kind: "telemetry" }, nowMs: number): void {
+  #hold(
+    packet: PublishPacket,
+    verdict: Verdict & { kind: "telemetry" },
+    { nowMs, contentHash }: { nowMs: number; contentHash: string },
+  ): void {
     const context = this.#context;
     const { qos } = packet;
     context.metrics.received[`qos${qos}`] += 1;
     this.#clearRetain(packet);
-    const receipt = qos === 2 ? this.#receivedIds.hold(packet.messageId as number) : null;
+    const receipt = qos === 2 ? this.#receivedIds.hold(packet.messageId as number, contentHash) : null;
     const held: HeldMessage = {
       messageId: packet.messageId ?? 0,
       qos,
@@ -253,6 +264,7 @@ export class Session {
   #repeatReceived(messageId: number, state: "held" | "stored"): true {
     refreshKeepAlive(this.client);
     if (state === "stored") {
+      this.#repeats += 1;
       this.#acknowledgements.add(messageId, 2);
       this.#context.flushSoon(this);
     }

@@ -10,6 +10,7 @@ import type { RefusalReason } from "../refusal.ts";
 import { Session, type SessionContext } from "../session.ts";
 import type { TopicRules } from "../topic-rules.ts";
 import type { AedesClient, ConnectPacket, PublishPacket } from "./aedes-client.ts";
+import { sessionMarker } from "./session-queues.ts";
 
 /** Topic filters of one client. */
 const SUBSCRIPTIONS_MAX = 1_000;
@@ -58,6 +59,10 @@ export class AedesHooks {
       authorizePublish: (client, packet, done) =>
         this.#authorizePublish(client as unknown as AedesClient | null, packet as PublishPacket, done),
       authorizeSubscribe: (client, subscription, done) => {
+        if (subscription === sessionMarker) {
+          done(null, null);
+          return;
+        }
         const isAllowed = this.#judgeSubscription(client as unknown as AedesClient, subscription.topic);
         if (!isAllowed) this.#refuse("subscription", client.id, { filter: subscription.topic });
         done(null, isAllowed ? subscription : null);

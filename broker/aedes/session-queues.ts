@@ -18,15 +18,21 @@ interface SessionSubscription {
   readonly clientId: string;
 }
 
+/** Stands for the subscriptions of a session that has none: Aedes announces only sessions with subscriptions in CONNACK. */
+export const sessionMarker = Object.freeze({ topic: "$session", qos: 0 });
+
 /** The methods of aedes-persistence 11 that are wrapped; all but the stream return promises. */
 interface Persistence {
   addSubscriptions(client: SessionClient, subscriptions: readonly { topic: string }[]): Promise<unknown>;
   removeSubscriptions(client: SessionClient, filters: readonly string[]): Promise<unknown>;
   cleanSubscriptions(client: SessionClient): Promise<unknown>;
+  subscriptionsByClient(client: SessionClient): Promise<readonly object[]>;
   outgoingEnqueueCombi(subscriptions: readonly SessionSubscription[], packet: QueuedPacket): Promise<unknown>;
   outgoingUpdate(client: SessionClient, packet: QueuedPacket): Promise<unknown>;
   outgoingClearMessageId(client: SessionClient, packet: QueuedPacket): Promise<QueuedPacket | undefined>;
   outgoingStream(client: SessionClient): Readable;
+  /** Also asked for PUBREL, which has no content. Rejects if there is none. */
+  incomingGetPacket(client: SessionClient, packet: Partial<QueuedPacket>): Promise<QueuedPacket>;
   storeRetained(packet: QueuedPacket): Promise<unknown>;
 }
 
@@ -59,6 +65,7 @@ export class SessionQueues {
   readonly #metrics: BrokerMetrics;
   readonly #bounds: SessionBounds;
   readonly #maySubscribe: (client: SessionClient, filter: string) => boolean;
+  readonly #isResumed: (clientId: string) => boolean;
   readonly #filters = new Map<string, Set<string>>();
   readonly #queues = new Map<string, Queue>();
   readonly #retained = new Set<string>();
@@ -70,15 +77,19 @@ export class SessionQueues {
       live: LiveSubscribers;
       metrics: BrokerMetrics;
       maySubscribe: (client: SessionClient, filter: string) => boolean;
+      /** Whether state of the client's session was kept from an earlier connection. */
+      isResumed: (clientId: string) => boolean;
     },
   ) {
     this.#live = parts.live;
     this.#metrics = parts.metrics;
     this.#maySubscribe = parts.maySubscribe;
+    this.#isResumed = parts.isResumed;
     this.#bounds = bounds;
     this.persistence = memoryPersistence();
     this.#wrapSubscriptions(this.persistence);
     this.#wrapQueues(this.persistence);
+    wrapReceived(this.persistence);
     this.#wrapRetained(this.persistence);
   }
 
@@ -91,6 +102,11 @@ export class SessionQueues {
     const add = persistence.addSubscriptions.bind(persistence);
     const remove = persistence.removeSubscriptions.bind(persistence);
     const clean = persistence.cleanSubscriptions.bind(persistence);
+    const ofClient = persistence.subscriptionsByClient.bind(persistence);
+    persistence.subscriptionsByClient = async (client) => {
+      const subscriptions = await ofClient(client);
+      return subscriptions.length === 0 && this.#isResumed(client.id) ? [sessionMarker] : subscriptions;
+    };
     // Aedes brings all subscriptions of a packet for each that was granted, the refused ones too: their messages would be queued.
     persistence.addSubscriptions = (client, subscriptions) => {
       const granted = subscriptions.filter(({ topic }) => this.#maySubscribe(client, topic));
@@ -186,4 +202,20 @@ export class SessionQueues {
     this.#bytes -= bytes;
     if (queue.messages <= 0) this.#queues.delete(clientId);
   }
+}
+
+/** A message under the identifier of another one that was never released is a new one: Aedes would answer it, and deliver it to nobody. */
+function wrapReceived(persistence: Persistence): void {
+  const received = persistence.incomingGetPacket.bind(persistence);
+  persistence.incomingGetPacket = async (client, packet) => {
+    const known = await received(client, packet);
+    const { topic, payload } = packet;
+    const isOther = topic !== undefined && (topic !== known.topic || !isEqual(payload, known.payload));
+    if (isOther) throw new Error("another message has this identifier");
+    return known;
+  };
+}
+
+function isEqual(left: Uint8Array | string = "", right: Uint8Array | string): boolean {
+  return Buffer.from(left).equals(Buffer.from(right));
 }

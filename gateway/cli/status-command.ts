@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { KinesisStreamStatus, RedisStreamStatus } from "../../bridge/index.ts";
-import type { GatewayStatus } from "../supervisor/gateway-status.ts";
+import { type GatewayStatus, unfoundedAcknowledgements } from "../supervisor/gateway-status.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, type ConfigFlags } from "./config-options.ts";
 import { givenUpText } from "./given-up-text.ts";
@@ -47,10 +47,14 @@ function brokerText({ broker, roles }: GatewayStatus): string[] {
   const refused = Object.entries(broker.refused)
     .filter(([, count]) => count > 0)
     .map(([reason, count]) => `${count} ${reason}`);
+  const again = broker.repeated > 0 ? ` (${broker.repeated} of them again)` : "";
   const lines = [
-    `MQTT: ${broker.connections} connections, ${broker.inFlightMessages} messages in flight, ${broker.acknowledged} acknowledged; refused: ${refused.join(", ") || "none"}`,
+    `MQTT: ${broker.connections} connections, ${broker.inFlightMessages} messages in flight, ${broker.acknowledged} acknowledged${again}; refused: ${refused.join(", ") || "none"}`,
   ];
   const { producer } = broker;
+  const unfounded = unfoundedAcknowledgements(broker);
+  if (unfounded > 0)
+    lines.push(`  ! ${unfounded} acknowledgements at least stand for no message in the stream.`);
   if (!broker.isOpen) lines.push("  ! The stream is so full that nobody more may connect.");
   if (broker.registry.trouble)
     lines.push(

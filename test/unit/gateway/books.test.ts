@@ -14,6 +14,7 @@ const counters = {
   unaccounted: 0,
 };
 const balanced = { counters, unaccounted: 0 };
+const idle = { acknowledged: 0, repeated: 0, producer: { totals: { appendedMessages: 0 } } };
 
 function statusWith(...partitions: { counters: typeof counters; unaccounted: number }[]): Status {
   return { processes: [], broker: null, consumer: { partitions, finished: [] } } as unknown as Status;
@@ -28,6 +29,7 @@ test("the books of all partitions are summed, and balance where each partition's
     resent: 6,
     misrouted: 4,
     unaccounted: 0,
+    unfounded: 0,
     isBalanced: true,
   });
   assert.equal(booksOf(statusWith())?.isBalanced, true);
@@ -49,21 +51,31 @@ test("books with acknowledged messages that were never read do not balance", () 
   assert.deepEqual([books?.unaccounted, books?.isBalanced], [3, false]);
 });
 
+test("books with an acknowledgement that no append stands for do not balance", () => {
+  const books = (acknowledged: number, repeated: number, appendedMessages: number) => {
+    const broker = { acknowledged, repeated, producer: { totals: { appendedMessages } } };
+    return booksOf({ ...statusWith(balanced), broker } as unknown as Status);
+  };
+  assert.deepEqual([books(3, 0, 2)?.unfounded, books(3, 0, 2)?.isBalanced], [1, false]);
+  assert.deepEqual([books(3, 1, 2)?.unfounded, books(3, 1, 2)?.isBalanced], [0, true]);
+  assert.equal(books(3, 0, 5)?.isBalanced, true, "QoS 0 and wills are appended and not acknowledged");
+});
+
 test("books of a stream that is known to have lost something do not balance, whatever was read", () => {
   const whole = statusWith(balanced);
   const { consumer } = whole;
   const held = { code: "STREAM_GAP", message: "" };
   const losses: Record<string, unknown>[] = [
-    { broker: { redis: { held } } },
+    { broker: { ...idle, redis: { held } } },
     { consumer: { ...consumer, redis: { held } } },
-    { broker: { kinesis: { held } } },
+    { broker: { ...idle, kinesis: { held } } },
     { consumer: { ...consumer, kinesis: { held } } },
     { consumer: { ...consumer, partitions: [{ ...balanced, halt: { code: "STREAM_GAP" } }] } },
     { processes: [{ role: "broker", refusal: { code: "STREAM_GAP" } }] },
   ];
   for (const loss of losses)
     assert.equal(booksOf({ ...whole, ...loss } as Status)?.isBalanced, false, JSON.stringify(loss));
-  const passing = { broker: { redis: { held: { ...held, code: "REDIS_UNAVAILABLE" } } } };
+  const passing = { broker: { ...idle, redis: { held: { ...held, code: "REDIS_UNAVAILABLE" } } } };
   assert.equal(booksOf({ ...whole, ...passing } as unknown as Status)?.isBalanced, true);
 });
 
