@@ -34,8 +34,7 @@ const snapshotAttemptsMax = 10;
 const appendAttemptsMax = 5;
 const appendBackoff = { baseMs: 50, maxMs: 2000 };
 const cachedEntriesMax = 128;
-/** Entries asked for at a time where there may be many: over a network each answer takes its time. */
-const readAhead = 16;
+const defaultReadAhead = 16;
 /** After a pause this long the loaded state may end below entries that were pruned since. */
 const startOverAfterMsMax = 3_600_000;
 
@@ -46,6 +45,8 @@ export interface CommitLogOptions {
   readonly entriesPerSnapshot?: number;
   /** How long entries are kept at least, whichever process prunes them. Default 7 d. */
   readonly retentionMs?: number;
+  /** Entries asked for at a time if there may be many: over a network each answer takes its time. Default 16. */
+  readonly readAhead?: number;
   readonly now?: () => number;
   readonly random?: () => number;
   readonly sleep?: (delayMs: number) => Promise<unknown>;
@@ -70,6 +71,7 @@ export class LakeCommitLog implements CommitLog {
   readonly #sleep: (delayMs: number) => Promise<unknown>;
   readonly #entriesPerSnapshot: number;
   readonly #startOverAfterMs: number;
+  readonly #readAhead: number;
   readonly #entries = new Map<number, CommitEntry>();
   #state: LakeState | undefined;
   #snapshot: LakeSnapshot | undefined;
@@ -84,6 +86,7 @@ export class LakeCommitLog implements CommitLog {
       startOverAfterMsMax,
       (options.retentionMs ?? Number.POSITIVE_INFINITY) / 4,
     );
+    this.#readAhead = options.readAhead ?? defaultReadAhead;
     this.#now = options.now ?? Date.now;
     this.#random = options.random ?? Math.random;
     this.#sleep = options.sleep ?? ((delayMs) => delay(delayMs));
@@ -169,7 +172,7 @@ export class LakeCommitLog implements CommitLog {
     this.#snapshot = await this.#newestSnapshot();
     this.#state = this.#snapshot ? stateOfSnapshot(this.#snapshot) : emptyLakeState;
     this.#entries.clear();
-    await this.#advance(readAhead);
+    await this.#advance(this.#readAhead);
     await this.#refuseHole();
   }
 

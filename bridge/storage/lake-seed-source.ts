@@ -1,7 +1,7 @@
-import { type CommitEntry, type LakeState, partitionKey, QUARANTINE } from "./commit-log.ts";
+import { type CommitEntry, type CommitLog, type LakeState, partitionKey, QUARANTINE } from "./commit-log.ts";
+import type { CheckpointFiles } from "./delta/checkpoint-files.ts";
 import type { AddAction } from "./delta/delta-actions.ts";
 import { DeltaTable, decodePath } from "./delta/delta-table.ts";
-import type { LakeCommitLog } from "./lake-commit-log.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { readSeedRows, type SeedFiles } from "./parquet/seed-reader.ts";
 import type { SeedPart, SeedQuery, SeedRows, SeedSource } from "./seed-source.ts";
@@ -31,11 +31,15 @@ class FileSelection {
  */
 class LakeSeedSource implements SeedSource {
   readonly #store: ObjectStore;
-  readonly #commitLog: LakeCommitLog;
+  readonly #commitLog: CommitLog;
+  readonly #checkpoints: CheckpointFiles | undefined;
+  readonly #readRows: typeof readSeedRows;
 
-  constructor(store: ObjectStore, commitLog: LakeCommitLog) {
-    this.#store = store;
-    this.#commitLog = commitLog;
+  constructor(options: SeedSourceOptions) {
+    this.#store = options.store;
+    this.#commitLog = options.commitLog;
+    this.#checkpoints = options.checkpoints;
+    this.#readRows = options.readRows ?? readSeedRows;
   }
 
   async *rows(query: SeedQuery): AsyncGenerator<SeedRows> {
@@ -51,7 +55,7 @@ class LakeSeedSource implements SeedSource {
       await this.#selectLive(state, files, (key) =>
         key === QUARANTINE || wholeTopics.has(key) ? Number.NEGATIVE_INFINITY : null,
       );
-    yield* readSeedRows(this.#store, files.groups(), query);
+    yield* this.#readRows(this.#store, files.groups(), query);
   }
 
   /** Goes back through the entries of all parts together. Resolves with the parts for which the log does not reach back far enough. */
@@ -88,7 +92,8 @@ class LakeSeedSource implements SeedSource {
     for (const [key, { name }] of state.tables) {
       const sinceMs = sinceOf(key);
       if (sinceMs === null) continue;
-      const table = new DeltaTable(this.#store, name);
+      const checkpoints = this.#checkpoints;
+      const table = new DeltaTable(this.#store, name, checkpoints && { checkpoints });
       await table.refresh();
       for (const add of await table.files())
         if (mayHoldRowsSince(add, sinceMs)) files.add(key, `${name}/${decodePath(add.path)}`);
@@ -112,6 +117,14 @@ function mayHoldRowsSince(add: AddAction, sinceMs: number): boolean {
   return latest === undefined || !(Date.parse(latest) + 1 < sinceMs);
 }
 
-export function createSeedSource(options: { store: ObjectStore; commitLog: LakeCommitLog }): SeedSource {
-  return new LakeSeedSource(options.store, options.commitLog);
+export interface SeedSourceOptions {
+  readonly store: ObjectStore;
+  readonly commitLog: CommitLog;
+  /** Default: checkpoints and data in Parquet files. */
+  readonly checkpoints?: CheckpointFiles;
+  readonly readRows?: typeof readSeedRows;
+}
+
+export function createSeedSource(options: SeedSourceOptions): SeedSource {
+  return new LakeSeedSource(options);
 }

@@ -6,7 +6,8 @@ import type { BatchWriter, Row } from "../../bridge/storage/batch-writer.ts";
 import type { CommitEntry, CommitLog, Move } from "../../bridge/storage/commit-log.ts";
 import { DEDUP_KEY_BYTES } from "../../bridge/window/dedup-window.ts";
 import type { BreakPorts, SimulationOptions } from "./run-simulation.ts";
-import type { Violation, World } from "./world.ts";
+import type { Violation } from "./violation.ts";
+import type { World } from "./world.ts";
 
 /** The protocol without one of its details. The checkers must find each of them out. */
 export interface BrokenVariant {

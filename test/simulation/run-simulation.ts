@@ -1,31 +1,14 @@
-import { pino } from "pino";
-import { Registry } from "prom-client";
 import { type Consumer, type ConsumerOptions, createConsumer } from "../../bridge/consumer/consumer.ts";
 import { ownEverything } from "../../bridge/consumer/partition-leases.ts";
-import type { TopicCatalog } from "../../bridge/consumer/topic-catalog.ts";
-import { createTablePublisher } from "../../bridge/storage/delta/table-publisher.ts";
-import { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
-import { JsonBatchWriter, JsonSeedSource } from "../support/json-lake.ts";
 import { checkLake } from "./checkers.ts";
-import { gatedStore, gatedStream, gatedWindow } from "./gated-ports.ts";
+import { ProcessFactory } from "./process-factory.ts";
 import { type Process, Scheduler } from "./scheduler.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import type { Violation } from "./violation.ts";
 import { WanderingLeases } from "./wandering-leases.ts";
 import type { WindowFaults } from "./window-server.ts";
-import { partitionCount, topics } from "./workload.ts";
-import { type Clock, type Violation, World } from "./world.ts";
+import { type Clock, World } from "./world.ts";
 
-const logger = pino({ level: "silent" });
-const lakeId = "lake";
-const catalog: TopicCatalog = {
-  version: (topicId, version) =>
-    version === 1 ? topics.find((topic) => topic.topicId === topicId) : undefined,
-  longestWindowMs: () => Math.max(...topics.map((topic) => topic.dedupeWindowMs)),
-  exactTopicIds: () =>
-    new Set(topics.filter(({ dedupe }) => dedupe === "exact").map(({ topicId }) => topicId)),
-  refresh: async () => {},
-};
 const drainStepsMax = 20_000;
 
 /** The ports of one consumer, as a broken variant may change them. */
@@ -72,6 +55,7 @@ class Simulation {
   readonly #world: World;
   readonly #scheduler: Scheduler;
   readonly #usesServer: boolean;
+  readonly #factory: ProcessFactory;
   readonly #eventsMax: number;
   readonly #processesMax: number;
   /** How many events come at once. */
@@ -86,7 +70,6 @@ class Simulation {
   #processes: { process: Process; consumer: Consumer; leases: WanderingLeases | null }[] = [];
   #started = 0;
   #ownerships = 0;
-  #files = 0;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -108,6 +91,12 @@ class Simulation {
       pause: rate(0.02),
     });
     this.#usesServer = options.windowFaults !== undefined || random.chance(0.7);
+    this.#factory = new ProcessFactory({
+      random,
+      scheduler: this.#scheduler,
+      world: this.#world,
+      usesServer: this.#usesServer,
+    });
     this.#eventsMax = 20 + random.below(60);
     this.#processesMax = 1 + random.below(3);
     this.#burst = random.chance(0.7) ? 1 : 2 + random.below(20);
@@ -166,7 +155,7 @@ class Simulation {
         processes: this.#started,
         ownerships: this.#ownerships,
         divisions: this.#divisions,
-        commits: this.#world.commits().length,
+        commits: this.#world.lake.commits.length,
         messages,
       },
     };
@@ -174,7 +163,7 @@ class Simulation {
 
   #start(leases: WanderingLeases | null): { consumer: Consumer; ended: Promise<void> } {
     const process: Process = { name: `c${++this.#started}`, isDead: false, pausedUntilStep: 0 };
-    const ports = { ...this.#ports(process), leases: leases ?? ownEverything() };
+    const ports = { ...this.#factory.open(process), leases: leases ?? ownEverything() };
     const consumer = createConsumer(this.#options.breakPorts?.(ports, this.#world) ?? ports);
     this.#processes.push({ process, consumer, leases });
     const ended = consumer.run().catch((error: unknown) => {
@@ -211,51 +200,5 @@ class Simulation {
     if (isHit && dice < 0.3) window.lose();
     else if (dice < 0.65) window.backUp();
     else window.rollBack();
-  }
-
-  #ports(process: Process): ConsumerOptions {
-    const random = this.#random;
-    const scheduler = this.#scheduler;
-    const world = this.#world;
-    const skewMs = random.below(20_000) - 10_000;
-    const now = () => world.clock.nowMs + skewMs;
-    const store = gatedStore(scheduler, process, world.store);
-    const sleep = (delayMs: number) =>
-      scheduler.call(process, `sleep ${delayMs}`, () => {
-        world.clock.nowMs += random.below(delayMs + 1);
-      });
-    const commitLog = new LakeCommitLog(store, lakeId, {
-      create: true,
-      now,
-      random: () => random.next(),
-      sleep,
-    });
-    const stream = gatedStream(scheduler, process, world.stream.open());
-    const window = this.#usesServer
-      ? world.window
-      : createMemoryWindow({ maxBytes: 64 * 1024 * 1024, partitionCount });
-    const registry = new Registry();
-    return {
-      stream,
-      window: gatedWindow(scheduler, process, window),
-      commitLog,
-      publisher: createTablePublisher({ store, commitLog, topics: catalog, logger, registry, now }),
-      batch: new JsonBatchWriter(store, () => `f${++this.#files}`),
-      seeds: new JsonSeedSource(store, commitLog),
-      topics: catalog,
-      trim: (partition, upTo) => stream.trim(partition, upTo),
-      config: {
-        maxBatchBytes: 100 * (1 + random.below(30)),
-        maxBatchAgeMs: random.below(3000),
-        readMaxBytes: 1024 * 1024,
-        readMaxEntries: 1 + random.below(4),
-        retryMaxMs: 1000,
-      },
-      logger,
-      registry,
-      now,
-      random: () => random.next(),
-      sleep,
-    };
   }
 }

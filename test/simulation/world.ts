@@ -1,11 +1,13 @@
 import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
-import { type CommitEntry, partitionOfKey } from "../../bridge/storage/commit-log.ts";
+import { partitionOfKey } from "../../bridge/storage/commit-log.ts";
 import { contentHash } from "../../bridge/storage/content-hash.ts";
 import { type Position, START_POSITION } from "../../bridge/streams/stream-log.ts";
 import { readRows } from "../support/json-lake.ts";
 import { MemoryObjectStore } from "../support/memory-object-store.ts";
 import { MemoryStream } from "../support/memory-stream.ts";
+import { LakeRecord } from "./lake-record.ts";
 import type { SeededRandom } from "./seeded-random.ts";
+import type { Violation } from "./violation.ts";
 import { type WindowFaults, type WindowObserver, WindowServer } from "./window-server.ts";
 import { partitionCount, Workload } from "./workload.ts";
 
@@ -14,25 +16,11 @@ export interface Clock {
   nowMs: number;
 }
 
-/** A rule of the protocol that was seen broken. */
-export interface Violation {
-  readonly rule:
-    | "lost"
-    | "doubled"
-    | "misfiled"
-    | "order"
-    | "books"
-    | "half-visible"
-    | "early-id"
-    | "stuck"
-    | "crashed";
-  readonly detail: string;
-}
-
 /** Everything that outlives processes: the stream, the lake, the window, and the record of what happened. */
 export class World implements WindowObserver {
   readonly clock: Clock;
-  readonly store = new MemoryObjectStore();
+  readonly lake = new LakeRecord((rule, detail) => this.#violate(rule, detail));
+  readonly store: MemoryObjectStore;
   readonly stream: MemoryStream;
   readonly window: WindowServer;
   readonly workload: Workload;
@@ -41,7 +29,6 @@ export class World implements WindowObserver {
   readonly #committed = new Map<number, Set<Position>>();
   readonly #committedKeys = new Set<string>();
   #seenCommits = 0;
-  readonly #commits: CommitEntry[] = [];
 
   constructor(options: {
     random: SeededRandom;
@@ -51,6 +38,10 @@ export class World implements WindowObserver {
   }) {
     const { random, clock, windowFaults, ignoresSpan } = options;
     this.clock = clock;
+    this.store = new MemoryObjectStore({
+      now: () => clock.nowMs,
+      observe: (change) => this.lake.changed(change),
+    });
     this.stream = new MemoryStream({
       partitionCount,
       streamId: "5".repeat(32),
@@ -59,16 +50,6 @@ export class World implements WindowObserver {
     });
     this.window = new WindowServer(this, windowFaults);
     this.workload = new Workload({ stream: this.stream, random, clock, ignoresSpan });
-  }
-
-  /** Entries of the commit log, straight from the objects. */
-  commits(): readonly CommitEntry[] {
-    const entries = this.#commits;
-    for (let number = entries.length + 1; ; number++) {
-      const object = this.store.objects.get(`_commits/${String(number).padStart(20, "0")}.json`);
-      if (!object) return entries;
-      entries.push(JSON.parse(Buffer.from(object.bytes).toString()) as CommitEntry);
-    }
   }
 
   /** G4: an id enters the window only after the commit that contains it. */
@@ -93,7 +74,7 @@ export class World implements WindowObserver {
   #learnCommits(): void {
     const keys = new DedupeKeyMaker();
     const target = Buffer.alloc(12);
-    for (const entry of this.commits().slice(this.#seenCommits)) {
+    for (const entry of this.lake.commits.slice(this.#seenCommits)) {
       this.#seenCommits += 1;
       for (const [key, move] of Object.entries(entry.moves))
         this.#committedOf(partitionOfKey(key).partition).add(move.to);

@@ -8,10 +8,11 @@ import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
 import { type CommitEntry, type Move, partitionKey } from "../../bridge/storage/commit-log.ts";
 import { createTablePublisher } from "../../bridge/storage/delta/table-publisher.ts";
 import { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
+import { createSeedSource } from "../../bridge/storage/lake-seed-source.ts";
 import { type PartitionState, type Position, START_POSITION } from "../../bridge/streams/stream-log.ts";
 import type { DedupWindow } from "../../bridge/window/dedup-window.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
-import { type FiledRow, JsonBatchWriter, JsonSeedSource, readRows } from "./json-lake.ts";
+import { type FiledRow, JsonBatchWriter, jsonCheckpoints, readJsonSeedRows, readRows } from "./json-lake.ts";
 import { MemoryObjectStore, type StoreFault, type StoreOperation } from "./memory-object-store.ts";
 import { MemoryStream } from "./memory-stream.ts";
 import { topicVersion } from "./topic-version.ts";
@@ -125,6 +126,7 @@ export class ConsumerHarness {
     };
     const commitLog = new LakeCommitLog(store, "lake", { create: true, now, random: () => 0.5, sleep: tick });
     const handle = this.stream.open();
+    const checkpoints = jsonCheckpoints(store);
     const catalog = {
       version: (topicId: string, version: number) => topics.get(`${topicId}/${version}`),
       longestWindowMs: () => Math.max(...[...topics.values()].map((topic) => topic.dedupeWindowMs)),
@@ -150,9 +152,10 @@ export class ConsumerHarness {
         logger,
         registry: new Registry(),
         now,
+        checkpoints,
       }),
       batch: new JsonBatchWriter(store, () => `f${this.store.objects.size}`),
-      seeds: new JsonSeedSource(store, commitLog),
+      seeds: createSeedSource({ store, commitLog, checkpoints, readRows: readJsonSeedRows }),
       topics: catalog,
       trim: (partition, upTo) => handle.trim(partition, upTo),
       config: {

@@ -1,9 +1,14 @@
 import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
+import { BridgeError } from "../../bridge/errors.ts";
 import type { BatchWriter, QuarantineFacts, Row } from "../../bridge/storage/batch-writer.ts";
-import { type CommitLog, QUARANTINE, type TableAdds } from "../../bridge/storage/commit-log.ts";
+import { QUARANTINE, type TableAdds } from "../../bridge/storage/commit-log.ts";
 import { contentHash } from "../../bridge/storage/content-hash.ts";
+import type { CheckpointContent, CheckpointFiles } from "../../bridge/storage/delta/checkpoint-files.ts";
+import { type DeltaAction, encodeActions, parseActions } from "../../bridge/storage/delta/delta-actions.ts";
+import { decodePath } from "../../bridge/storage/delta/delta-table.ts";
 import type { ObjectStore } from "../../bridge/storage/object-store.ts";
-import type { SeedQuery, SeedRows, SeedSource } from "../../bridge/storage/seed-source.ts";
+import type { SeedFiles } from "../../bridge/storage/parquet/seed-reader.ts";
+import type { SeedQuery, SeedRows } from "../../bridge/storage/seed-source.ts";
 
 /** A row as it stands in a simulated data file. */
 export interface FiledRow {
@@ -58,7 +63,7 @@ export class JsonBatchWriter implements BatchWriter {
   async write(): Promise<ReadonlyMap<string, TableAdds>> {
     const written = new Map<string, TableAdds>();
     for (const [key, { name, version, rows }] of this.#tables) {
-      const path = `event_date=1970-01-01/event_hour=0/${this.#nextFile()}.json`;
+      const path = `event_date=1970-01-01/event_hour=0/${this.#nextFile()}.parquet`;
       const bytes = Buffer.from(JSON.stringify(rows));
       await this.#store.put(`${name}/${path}`, bytes);
       const ingestTimes = rows.map((row) => row.ingestTimeMs);
@@ -111,34 +116,24 @@ function filedRow(row: Row, topicId: string, reason: string | null): FiledRow {
   };
 }
 
-/** Reads those objects back, through the commit log, in a shuffled order of chunks. */
-export class JsonSeedSource implements SeedSource {
-  readonly #store: ObjectStore;
-  readonly #commitLog: CommitLog;
-
-  constructor(store: ObjectStore, commitLog: CommitLog) {
-    this.#store = store;
-    this.#commitLog = commitLog;
-  }
-
-  async *rows(query: SeedQuery): AsyncGenerator<SeedRows> {
-    const earliestMs = Math.min(...query.parts.map(({ sinceMs }) => sinceMs));
-    for (let number = query.upToCommit; number > 0; number--) {
-      const entry = await this.#commitLog.entry(number);
-      if (entry === null) break;
-      for (const { name, adds } of Object.values(entry.tables)) {
-        for (const { path, maxIngestMs } of adds) {
-          if (maxIngestMs < earliestMs && !query.wholeTopics?.size) continue;
-          const bytes = await this.#store.get(`${name}/${path}`);
-          if (bytes === null) throw new Error(`the committed file ${name}/${path} is missing`);
-          yield* chunksOf(readRows(bytes), query);
-        }
-      }
+/** Reads those objects back: `readRows` of a seed source. */
+export async function* readJsonSeedRows(
+  store: ObjectStore,
+  groups: readonly SeedFiles[],
+  query: Pick<SeedQuery, "parts" | "wholeTopics">,
+): AsyncGenerator<SeedRows> {
+  for (const { paths } of groups)
+    for (const path of paths) {
+      const bytes = await store.get(path);
+      if (bytes === null)
+        throw new BridgeError("LAKE_DAMAGED", `${path} is missing in the lake although it is named there`, {
+          retryable: true,
+        });
+      yield* chunksOf(readRows(bytes), query);
     }
-  }
 }
 
-function partOfRow({ parts, wholeTopics }: SeedQuery, row: FiledRow): number {
+function partOfRow({ parts, wholeTopics }: Pick<SeedQuery, "parts" | "wholeTopics">, row: FiledRow): number {
   if (row.messageId === null) return -1;
   const isOfAnyTime = row.messageId.length === 32 && wholeTopics?.has(row.topicId);
   return parts.findIndex(
@@ -149,7 +144,10 @@ function partOfRow({ parts, wholeTopics }: SeedQuery, row: FiledRow): number {
   );
 }
 
-function* chunksOf(filed: readonly FiledRow[], query: SeedQuery): Generator<SeedRows> {
+function* chunksOf(
+  filed: readonly FiledRow[],
+  query: Pick<SeedQuery, "parts" | "wholeTopics">,
+): Generator<SeedRows> {
   const rows = filed.filter((row) => partOfRow(query, row) >= 0);
   for (const topicId of new Set(rows.map((row) => row.topicId))) {
     const chunk = rows.filter((row) => row.topicId === topicId);
@@ -165,4 +163,39 @@ function* chunksOf(filed: readonly FiledRow[], query: SeedQuery): Generator<Seed
       idReused: chunk.map((row) => row.reason === "id-reused"),
     };
   }
+}
+
+/** Checkpoints as lines of JSON: Parquet would cost the simulation most of its time. */
+export function jsonCheckpoints(store: ObjectStore): CheckpointFiles {
+  const read = async ([path = ""]: readonly string[]) =>
+    parseActions(path, (await store.get(path)) ?? missing(path));
+  return {
+    head: async (paths) => (await read(paths)).filter(({ add, remove }) => !add && !remove),
+    actions: async (paths, kind) => (await read(paths)).filter((action) => action[kind]),
+    write: async (path, content) => {
+      const carried =
+        content.previous.length > 0 ? (await read(content.previous)).filter(isCarried(content)) : [];
+      const actions = [...content.actions, ...carried];
+      const bytes = encodeActions(actions);
+      await store.put(path, bytes);
+      return {
+        bytes: bytes.length,
+        actions: actions.length,
+        addFiles: actions.filter(({ add }) => add).length,
+      };
+    },
+  };
+}
+
+function isCarried({ changedPaths, tombstonesSinceMs }: CheckpointContent): (action: DeltaAction) => boolean {
+  const changed = new Set(changedPaths);
+  return ({ add, remove }) => {
+    const path = add?.path ?? remove?.path;
+    if (path === undefined || changed.has(decodePath(path))) return false;
+    return !remove || (remove.deletionTimestamp ?? 0) >= tombstonesSinceMs;
+  };
+}
+
+function missing(path: string): never {
+  throw new BridgeError("LAKE_DAMAGED", `${path} is missing`, { retryable: true });
 }

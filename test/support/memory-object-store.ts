@@ -18,10 +18,19 @@ export type StoreOperation = "get" | "put" | "putIfAbsent" | "importFile" | "lis
  */
 export type StoreFault = null | "before" | "after" | Error;
 
+/** What a call has done to the objects; `bytes` of a deleted one are those that it had. */
+export interface StoreChange {
+  readonly operation: "created" | "replaced" | "deleted";
+  readonly path: string;
+  readonly bytes: Uint8Array;
+}
+
 export interface MemoryStoreOptions {
   /** Asked before each call. */
   readonly fault?: (operation: StoreOperation, path: string) => StoreFault | Promise<StoreFault>;
   readonly now?: () => number;
+  /** Told of each change, in order. */
+  readonly observe?: (change: StoreChange) => void;
   /** Objects that another opening of the same "bucket" shares; see `objects`. */
   readonly objects?: Map<string, { bytes: Uint8Array; modifiedAtMs: number }>;
 }
@@ -113,7 +122,9 @@ export class MemoryObjectStore implements ObjectStore {
 
   delete(path: string): Promise<void> {
     return this.#call("delete", path, () => {
+      const object = this.objects.get(path);
       this.objects.delete(path);
+      if (object) this.#options.observe?.({ operation: "deleted", path, bytes: object.bytes });
     });
   }
 
@@ -127,7 +138,9 @@ export class MemoryObjectStore implements ObjectStore {
 
   #set(path: string, bytes: Uint8Array): void {
     const modifiedAtMs = (this.#options.now ?? Date.now)();
+    const operation = this.objects.has(path) ? "replaced" : "created";
     this.objects.set(path, { bytes: Uint8Array.from(bytes), modifiedAtMs });
+    this.#options.observe?.({ operation, path, bytes });
   }
 
   async #call<Result>(operation: StoreOperation, path: string, work: () => Result): Promise<Result> {

@@ -1,6 +1,7 @@
 import { BridgeError } from "../../errors.ts";
 import type { ObjectStore } from "../object-store.ts";
-import { readCheckpointActions, readCheckpointHead } from "../parquet/checkpoint-reader.ts";
+import { parquetCheckpoints } from "../parquet/parquet-checkpoints.ts";
+import type { CheckpointFiles } from "./checkpoint-files.ts";
 import {
   type AddAction,
   type DeltaAction,
@@ -23,8 +24,7 @@ import {
 /** After a pause this long the log may have been cleaned up beyond what was read of it. */
 const startOverAfterMsMax = 3_600_000;
 const defaultEntriesPerCheckpoint = 100;
-/** Entries asked for at a time where there may be many: over a network each answer takes its time. */
-const readAhead = 16;
+const defaultReadAhead = 16;
 
 /** What the log entries after the checkpoint `base` changed; with it, the state of the table. */
 export interface DeltaState {
@@ -86,6 +86,10 @@ export interface DeltaTableOptions {
   readonly entriesPerCheckpoint?: number;
   /** How long entries that a checkpoint replaces are kept, by whoever cleans the log. */
   readonly logRetentionMs?: number;
+  /** Entries asked for at a time if there may be many: over a network each answer takes its time. Default 16. */
+  readonly readAhead?: number;
+  /** Default: Parquet files. */
+  readonly checkpoints?: CheckpointFiles;
 }
 
 /**
@@ -94,17 +98,21 @@ export interface DeltaTableOptions {
  */
 export class DeltaTable {
   readonly name: string;
+  readonly checkpoints: CheckpointFiles;
   readonly #store: ObjectStore;
   readonly #now: () => number;
   readonly #entriesPerCheckpoint: number;
   readonly #startOverAfterMs: number;
+  readonly #readAhead: number;
   #state: DeltaState | undefined;
   #loadedAtMs = 0;
 
   constructor(store: ObjectStore, name: string, options: DeltaTableOptions = {}) {
     this.#store = store;
     this.name = name;
+    this.checkpoints = options.checkpoints ?? parquetCheckpoints(store);
     this.#now = options.now ?? Date.now;
+    this.#readAhead = options.readAhead ?? defaultReadAhead;
     this.#entriesPerCheckpoint = options.entriesPerCheckpoint ?? defaultEntriesPerCheckpoint;
     this.#startOverAfterMs = Math.min(
       startOverAfterMsMax,
@@ -118,7 +126,7 @@ export class DeltaTable {
     const isFirst = this.#state === undefined || Math.abs(now - this.#loadedAtMs) > this.#startOverAfterMs;
     const state = isFirst || !this.#state ? await this.#start() : this.#state;
     this.#state = undefined;
-    await this.#advance(state, isFirst ? readAhead : 1);
+    await this.#advance(state, isFirst ? this.#readAhead : 1);
     if (isFirst) await refuseLogHole(this.#store, this.name, state.version);
     if (state.version >= 0 && !(state.protocol && state.metaData))
       throw damagedLog(logEntryPath(this.name, state.version), "no protocol or metadata up to here");
@@ -147,7 +155,7 @@ export class DeltaTable {
     const state = this.#state ?? (await this.refresh());
     const files = [...state.adds.values()];
     if (!state.base) return files;
-    for (const { add } of await readCheckpointActions(this.#store, state.base.paths, "add")) {
+    for (const { add } of await this.checkpoints.actions(state.base.paths, "add")) {
       const path = decodePath(add?.path ?? "");
       if (add && !state.adds.has(path) && !state.removes.has(path)) files.push(add);
     }
@@ -159,7 +167,7 @@ export class DeltaTable {
     const state = this.#state ?? (await this.refresh());
     const removes = [...state.removes.values()];
     if (!state.base) return removes;
-    for (const { remove } of await readCheckpointActions(this.#store, state.base.paths, "remove")) {
+    for (const { remove } of await this.checkpoints.actions(state.base.paths, "remove")) {
       const path = decodePath(remove?.path ?? "");
       if (remove && !state.adds.has(path) && !state.removes.has(path)) removes.push(remove);
     }
@@ -185,7 +193,7 @@ export class DeltaTable {
 
   async #head(base: CheckpointFile): Promise<DeltaAction[]> {
     try {
-      return await readCheckpointHead(this.#store, base.paths);
+      return await this.checkpoints.head(base.paths);
     } catch (error) {
       if (error instanceof BridgeError && error.code !== "PARQUET_FAILED") throw error;
       throw damagedLog(base.paths[0] ?? "checkpoint", error);

@@ -1,7 +1,6 @@
 import { deleteObjects } from "../delete-objects.ts";
 import { encodeJson } from "../lake-format.ts";
 import type { ObjectStore } from "../object-store.ts";
-import { writeCheckpointFile } from "../parquet/checkpoint-writer.ts";
 import type { DeltaAction } from "./delta-actions.ts";
 import { checkpointPath, lastCheckpointPath, logFolder } from "./delta-log.ts";
 import type { DeltaState, DeltaTable } from "./delta-table.ts";
@@ -13,14 +12,13 @@ const tombstoneRetentionMs = 7 * 86_400_000;
 export async function writeCheckpoint(store: ObjectStore, table: DeltaTable, nowMs: number): Promise<void> {
   const state = await table.refresh();
   const path = checkpointPath(table.name, state.version);
-  const written = await writeCheckpointFile(store, {
+  const written = await table.checkpoints.write(path, {
     previous: state.base?.paths ?? [],
     changedPaths: [...state.adds.keys(), ...state.removes.keys()],
     actions: checkpointActions(state, nowMs - tombstoneRetentionMs),
     tombstonesSinceMs: nowMs - tombstoneRetentionMs,
   });
-  const { bytes } = await store.importFile(written.localFile, path);
-  const { actions: size, addFiles: numOfAddFiles } = written;
+  const { actions: size, addFiles: numOfAddFiles, bytes } = written;
   const hint = { version: state.version, size, sizeInBytes: bytes, numOfAddFiles };
   await store.put(lastCheckpointPath(table.name), encodeJson(hint));
   table.rebase({ version: state.version, paths: [path] });

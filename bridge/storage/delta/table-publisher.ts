@@ -11,6 +11,7 @@ import type { ObjectStore } from "../object-store.ts";
 import type { TablePublisher } from "../seed-source.ts";
 import { StorageMetrics } from "../storage-metrics.ts";
 import { baseColumns, mergeColumns, quarantineColumns, type TableColumn } from "../table-columns.ts";
+import type { CheckpointFiles } from "./checkpoint-files.ts";
 import type { DeltaAction } from "./delta-actions.ts";
 import {
   checkProtocol,
@@ -43,6 +44,8 @@ export interface TablePublisherOptions {
   readonly checkpointEntries?: number;
   /** How long entries of the commit log are kept, if no topic's window is longer. Default 7 d. */
   readonly commitRetentionMs?: number;
+  readonly checkpoints?: CheckpointFiles;
+  readonly readAhead?: number;
 }
 
 /** What a topic id (or QUARANTINE) still has to show in the table of its name. */
@@ -130,11 +133,13 @@ class DeltaTablePublisher implements TablePublisher {
   #tableNamed(name: string): DeltaTable {
     let table = this.#tables.get(name);
     if (!table) {
-      const { store, checkpointEntries, logRetentionMs } = this.#options;
+      const { store, checkpointEntries, logRetentionMs, checkpoints, readAhead } = this.#options;
       table = new DeltaTable(store, name, {
         now: this.#now,
         ...(checkpointEntries !== undefined && { entriesPerCheckpoint: checkpointEntries }),
         ...(logRetentionMs !== undefined && { logRetentionMs }),
+        ...(checkpoints && { checkpoints }),
+        ...(readAhead !== undefined && { readAhead }),
       });
       this.#tables.set(name, table);
     }

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { DeltaAction } from "../delta/delta-actions.ts";
+import type { CheckpointContent, WrittenCheckpoint } from "../delta/checkpoint-files.ts";
 import type { ObjectStore } from "../object-store.ts";
 import { checkpointKinds, withCheckpointDatabase } from "./checkpoint-reader.ts";
 import { type Duckdb, quoteText } from "./duckdb.ts";
@@ -50,25 +50,10 @@ function structType(kind: string): string {
   return `STRUCT(${(checkpointColumns[kind] ?? []).map(([name, type]) => `"${name}" ${type}`).join(", ")})`;
 }
 
-export interface CheckpointContent {
-  /** Paths of the checkpoint before, whose file actions are carried over unless their decoded path is in `changedPaths`. */
-  readonly previous: readonly string[];
-  readonly changedPaths: readonly string[];
-  /** Everything else: protocol, metadata, txns, and file actions since the checkpoint before. */
-  readonly actions: readonly DeltaAction[];
-  /** Tombstones older than this are dropped, ms since the epoch. */
-  readonly tombstonesSinceMs: number;
-}
-
-export interface WrittenCheckpoint {
-  readonly localFile: string;
-  readonly actions: number;
-  readonly addFiles: number;
-}
-
-/** Writes a checkpoint into the staging folder; file actions of the one before never pass through this process's heap. */
+/** See `CheckpointFiles`. */
 export async function writeCheckpointFile(
   store: ObjectStore,
+  path: string,
   content: CheckpointContent,
 ): Promise<WrittenCheckpoint> {
   const localFile = join(store.stagingFolder, `${randomUUID()}.checkpoint.parquet`);
@@ -80,14 +65,16 @@ export async function writeCheckpointFile(
       changedFile,
       content.changedPaths.map((path) => `${JSON.stringify({ path })}\n`).join(""),
     );
-    return await withCheckpointDatabase(store, content.previous, async (duckdb, previous) => {
+    const counted = await withCheckpointDatabase(store, content.previous, async (duckdb, previous) => {
       await copyCheckpoint(duckdb, previous, content, { localFile, actionsFile, changedFile });
-      const counted = await duckdb.connection.runAndReadAll(
+      const result = await duckdb.connection.runAndReadAll(
         `SELECT count(*), count("add") FROM read_parquet(${quoteText(localFile)})`,
       );
-      const [actions, addFiles] = counted.getRows()[0] ?? [];
-      return { localFile, actions: Number(actions), addFiles: Number(addFiles) };
+      const [actions, addFiles] = result.getRows()[0] ?? [];
+      return { actions: Number(actions), addFiles: Number(addFiles) };
     });
+    const { bytes } = await store.importFile(localFile, path);
+    return { ...counted, bytes };
   } catch (error) {
     await rm(localFile, { force: true });
     throw error;

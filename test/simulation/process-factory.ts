@@ -1,0 +1,134 @@
+import { pino } from "pino";
+import { Registry } from "prom-client";
+import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
+import type { TopicCatalog } from "../../bridge/consumer/topic-catalog.ts";
+import { createTablePublisher } from "../../bridge/storage/delta/table-publisher.ts";
+import { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
+import { createSeedSource } from "../../bridge/storage/lake-seed-source.ts";
+import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
+import { JsonBatchWriter, jsonCheckpoints, readJsonSeedRows } from "../support/json-lake.ts";
+import { gatedStore, gatedStream, gatedWindow } from "./gated-ports.ts";
+import type { Process, Scheduler } from "./scheduler.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+import { partitionCount, topics } from "./workload.ts";
+import type { World } from "./world.ts";
+
+const logger = pino({ level: "silent" });
+const lakeId = "lake";
+/** Each entry that is asked for is a step: more at once would only make runs longer. */
+const readAhead = 2;
+const catalog: TopicCatalog = {
+  version: (topicId, version) =>
+    version === 1 ? topics.find((topic) => topic.topicId === topicId) : undefined,
+  longestWindowMs: () => Math.max(...topics.map((topic) => topic.dedupeWindowMs)),
+  exactTopicIds: () =>
+    new Set(topics.filter(({ dedupe }) => dedupe === "exact").map(({ topicId }) => topicId)),
+  refresh: async () => {},
+};
+
+/** How often the lake's logs are summed up, and for how long they keep what that replaces: the same settings for all processes of a run. */
+interface LakePeriods {
+  readonly entriesPerSnapshot: number;
+  readonly commitRetentionMs: number;
+  readonly checkpointEntries: number;
+  readonly logRetentionMs: number;
+}
+
+export interface ProcessFactoryOptions {
+  readonly random: SeededRandom;
+  readonly scheduler: Scheduler;
+  readonly world: World;
+  /** The window is on a server, which outlives processes. */
+  readonly usesServer: boolean;
+}
+
+/** Makes the ports of one process after another, each with a clock and settings of its own. */
+export class ProcessFactory {
+  readonly #options: ProcessFactoryOptions;
+  readonly #periods: LakePeriods;
+  #files = 0;
+
+  constructor(options: ProcessFactoryOptions) {
+    this.#options = options;
+    this.#periods = {
+      entriesPerSnapshot: 100,
+      commitRetentionMs: 14_400_000,
+      checkpointEntries: 100,
+      logRetentionMs: 14_400_000,
+    };
+  }
+
+  open(process: Process): ConsumerOptions {
+    const { random, scheduler, world, usesServer } = this.#options;
+    const skewMs = random.below(20_000) - 10_000;
+    const now = () => world.clock.nowMs + skewMs;
+    const sleep = (delayMs: number) =>
+      scheduler.call(process, `sleep ${delayMs}`, () => {
+        world.clock.nowMs += random.below(delayMs + 1);
+      });
+    const stream = gatedStream(scheduler, process, world.stream.open());
+    const window = usesServer
+      ? world.window
+      : createMemoryWindow({ maxBytes: 64 * 1024 * 1024, partitionCount });
+    return {
+      stream,
+      window: gatedWindow(scheduler, process, window),
+      ...this.#lakePorts(process, { now, sleep }),
+      topics: catalog,
+      trim: (partition, upTo) => stream.trim(partition, upTo),
+      config: {
+        maxBatchBytes: 100 * (1 + random.below(30)),
+        maxBatchAgeMs: random.below(3000),
+        readMaxBytes: 1024 * 1024,
+        readMaxEntries: 1 + random.below(4),
+        retryMaxMs: 1000,
+      },
+      logger,
+      registry: new Registry(),
+      now,
+      random: () => random.next(),
+      sleep,
+    };
+  }
+
+  #lakePorts(
+    process: Process,
+    { now, sleep }: { now: () => number; sleep: (delayMs: number) => Promise<void> },
+  ): Pick<ConsumerOptions, "commitLog" | "publisher" | "batch" | "seeds"> {
+    const { random, scheduler, world } = this.#options;
+    const { entriesPerSnapshot, commitRetentionMs, checkpointEntries, logRetentionMs } = this.#periods;
+    const store = gatedStore(scheduler, process, world.store);
+    const checkpoints = jsonCheckpoints(store);
+    const commitLog = new LakeCommitLog(store, lakeId, {
+      create: true,
+      entriesPerSnapshot,
+      retentionMs: commitRetentionMs,
+      readAhead,
+      now,
+      random: () => random.next(),
+      sleep,
+    });
+    return {
+      commitLog,
+      publisher: createTablePublisher({
+        store,
+        commitLog,
+        topics: catalog,
+        logger,
+        registry: new Registry(),
+        now,
+        checkpoints,
+        checkpointEntries,
+        logRetentionMs,
+        commitRetentionMs,
+        readAhead,
+      }),
+      batch: new JsonBatchWriter(store, () => uuidOf(++this.#files)),
+      seeds: createSeedSource({ store, commitLog, checkpoints, readRows: readJsonSeedRows }),
+    };
+  }
+}
+
+function uuidOf(number: number): string {
+  return `00000000-0000-4000-8000-${number.toString(16).padStart(12, "0")}`;
+}

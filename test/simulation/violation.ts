@@ -1,0 +1,18 @@
+/** A rule of the protocol that was seen broken. */
+export interface Violation {
+  readonly rule:
+    | "lost"
+    | "doubled"
+    | "misfiled"
+    | "order"
+    | "books"
+    | "half-visible"
+    /** A committed file is gone. */
+    | "missing"
+    /** A log of the lake can't be read, or says something else than what was written. */
+    | "torn"
+    | "early-id"
+    | "stuck"
+    | "crashed";
+  readonly detail: string;
+}
