@@ -1,15 +1,17 @@
 import { crc32 } from "node:zlib";
-import type { ValidateFunction } from "ajv";
 import { ProtocolError } from "../../devices/protocol/protocol-error.ts";
 import { decodeEnvelope, fieldFaultOf } from "../../devices/protocol/telemetry-envelope.ts";
 import type { BlockMessage } from "../block/block-format.ts";
 import type { ColumnValue, Row } from "../storage/batch-writer.ts";
 import { contentHash } from "../storage/content-hash.ts";
+import { readColumns } from "./column-values.ts";
 import { sequenceOfId } from "./exact-id-columns.ts";
-import { isFileableTime, parseJson, readEventTime, readMessageId, valueAt } from "./json-message.ts";
+import { type Instant, isInstantMs } from "./instant.ts";
+import { JsonDocument, parseJson } from "./json-document.ts";
+import { type JsonPath, jsonPath, readEventTime, readMessageId } from "./json-message.ts";
+import { PayloadSchema } from "./payload-schema.ts";
 import { type ContentFault, contentFault } from "./quarantine-reason.ts";
 import type { TopicVersion } from "./topic-catalog.ts";
-import { compileSchema, readColumns } from "./typed-columns.ts";
 
 const dayMs = 86_400_000;
 /** Event times outside [stream time − 7 d, stream time + 1 h] are filed under their ingest time, with a flag. */
@@ -40,7 +42,7 @@ export interface JudgedMessage {
 interface Content {
   messageId: Uint8Array | null;
   /** null = unreadable, or the format has none. */
-  eventTimeMs: number | null;
+  eventTime: Instant | null;
   payload: Uint8Array;
   /** What the envelope says beside its id. */
   sequence: bigint | number | null;
@@ -51,9 +53,9 @@ interface Content {
 /** A topic version made ready: its paths split, its schema compiled. */
 interface Plan {
   readonly topic: TopicVersion;
-  readonly idPath: readonly string[];
-  readonly timePath: readonly string[];
-  readonly validate: ValidateFunction | null;
+  readonly idPath: JsonPath;
+  readonly timePath: JsonPath;
+  readonly schema: PayloadSchema | null;
   readonly schemaFault: ContentFault | null;
 }
 
@@ -65,14 +67,16 @@ export class MessageJudge {
 
   judge(message: BlockMessage, index: number, topic: TopicVersion, place: Place): JudgedMessage {
     const content = readContent(message.payload, this.#plan(topic));
-    const { eventTimeMs } = content;
     const ingestTimeMs = place.streamTimeMs;
+    const { ms: eventTimeMs, micros: eventTimeMicros } = content.eventTime ?? { ms: ingestTimeMs, micros: 0 };
     const row: Row = {
       deviceId: message.deviceId,
       topicName: message.topicName,
       messageId: content.messageId,
-      eventTimeMs: eventTimeMs ?? ingestTimeMs,
-      eventTimeOutside: eventTimeMs === null ? topic.format !== "raw" : isOutside(eventTimeMs, ingestTimeMs),
+      eventTimeMs,
+      eventTimeMicros,
+      eventTimeOutside:
+        content.eventTime === null ? topic.format !== "raw" : isOutside(eventTimeMs, ingestTimeMs),
       ingestTimeMs,
       payload: content.payload,
       payloadCrc: crc32(content.payload) | 0,
@@ -96,13 +100,13 @@ export class MessageJudge {
 }
 
 function planOf(topic: TopicVersion): Plan {
-  const paths = { idPath: topic.idPath.split("."), timePath: topic.timePath.split(".") };
-  if (topic.schema === null) return { topic, ...paths, validate: null, schemaFault: null };
+  const paths = { idPath: jsonPath(topic.idPath), timePath: jsonPath(topic.timePath) };
+  if (topic.schema === null) return { topic, ...paths, schema: null, schemaFault: null };
   try {
-    return { topic, ...paths, validate: compileSchema(topic.schema), schemaFault: null };
+    return { topic, ...paths, schema: new PayloadSchema(topic.schema), schemaFault: null };
   } catch (error) {
     const why = error instanceof Error ? error.message : "the topic's JSON Schema can't be used";
-    return { topic, ...paths, validate: null, schemaFault: contentFault("schema-unusable", why) };
+    return { topic, ...paths, schema: null, schemaFault: contentFault("schema-unusable", why) };
   }
 }
 
@@ -123,7 +127,7 @@ function isOutside(eventTimeMs: number, streamTimeMs: number): boolean {
 function readContent(payload: Uint8Array, plan: Plan): Content {
   const content = {
     messageId: null,
-    eventTimeMs: null,
+    eventTime: null,
     payload,
     sequence: null,
     values: noValues,
@@ -142,16 +146,15 @@ function readContent(payload: Uint8Array, plan: Plan): Content {
 }
 
 function readJsonMessage(content: Content, plan: Plan): Content {
-  const parsed = parseJson(content.payload);
-  if ("fault" in parsed) return failed(content, parsed.fault);
-  const { value } = parsed;
-  const messageId = readMessageId(valueAt(value, plan.idPath), plan.topic.idPath);
+  const document = parseJson(content.payload);
+  if (!(document instanceof JsonDocument)) return failed(content, document);
+  const messageId = readMessageId(document, plan.idPath);
   if (!(messageId instanceof Uint8Array)) return failed(content, messageId);
   content.messageId = messageId;
-  const eventTimeMs = readEventTime(valueAt(value, plan.timePath), plan.topic.timePath);
-  if (typeof eventTimeMs !== "number") return failed(content, eventTimeMs);
-  content.eventTimeMs = eventTimeMs;
-  return plan.topic.schema === null ? content : readValues(content, plan, value);
+  const eventTime = readEventTime(document, plan.timePath);
+  if ("reason" in eventTime) return failed(content, eventTime);
+  content.eventTime = eventTime;
+  return plan.topic.schema === null ? content : readValues(content, plan, document);
 }
 
 function readEnvelopeMessage(content: Content, plan: Plan): Content {
@@ -160,12 +163,12 @@ function readEnvelopeMessage(content: Content, plan: Plan): Content {
     content.messageId = envelope.messageId;
     content.sequence = envelope.sequence ?? null;
     content.payload = envelope.payload;
-    if (!isFileableTime(envelope.eventTimeMs))
+    if (!isInstantMs(envelope.eventTimeMs))
       return failed(
         content,
         contentFault("event-time-unreadable", "event_time_ms is outside the years 1 to 9999"),
       );
-    content.eventTimeMs = envelope.eventTimeMs;
+    content.eventTime = { ms: envelope.eventTimeMs, micros: 0 };
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
     const field = fieldFaultOf(error);
@@ -179,18 +182,15 @@ function readEnvelopeMessage(content: Content, plan: Plan): Content {
 /** A topic with a schema says that its payloads are JSON, also inside an envelope and for `raw`. */
 function readSchema(content: Content, plan: Plan): Content {
   if (plan.topic.schema === null) return content;
-  const parsed = parseJson(content.payload);
-  return "fault" in parsed ? failed(content, parsed.fault) : readValues(content, plan, parsed.value);
+  const document = parseJson(content.payload);
+  return document instanceof JsonDocument ? readValues(content, plan, document) : failed(content, document);
 }
 
-function readValues(content: Content, plan: Plan, value: unknown): Content {
+function readValues(content: Content, plan: Plan, document: JsonDocument): Content {
   if (plan.schemaFault) return failed(content, plan.schemaFault);
-  if (plan.validate && !plan.validate(value)) {
-    const first = plan.validate.errors?.[0];
-    const where = first?.instancePath ? `${first.instancePath} ` : "";
-    return failed(content, contentFault("schema-violated", `${where}${first?.message ?? "does not fit"}`));
-  }
-  const values = readColumns(value, plan.topic.columns);
+  const violation = plan.schema?.violationOf(document);
+  if (violation) return failed(content, contentFault("schema-violated", violation));
+  const values = readColumns(document, plan.topic.columns);
   if (typeof values === "string") return failed(content, contentFault("schema-violated", values));
   content.values = values;
   return content;

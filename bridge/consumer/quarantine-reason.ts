@@ -6,9 +6,9 @@ export const quarantineReasons = [
   "id-missing",
   // More than 64 bytes.
   "id-too-long",
-  // Empty; or not a string or whole number of at most 2^53 − 1; or text that UTF-8 can't carry.
+  // Empty; or neither a string nor a whole number; or text that UTF-8 can't carry.
   "id-unreadable",
-  // Outside the years 1 to 9999; json: also nothing at the time path, or neither ms since the epoch nor ISO 8601 with a zone.
+  // Outside the years 1 to 9999; json: also nothing at the time path, or neither ms since the epoch nor an RFC 3339 time.
   "event-time-unreadable",
   // The payload does not satisfy the topic version's JSON Schema, or a value does not fit its typed column.
   "schema-violated",

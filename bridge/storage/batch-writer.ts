@@ -1,7 +1,7 @@
 import type { TopicVersion } from "../consumer/topic-catalog.ts";
 import type { TableAdds } from "./commit-log.ts";
 
-/** Value of a typed column: timestamp = ms since the epoch. */
+/** Value of a typed column: long, and timestamp in µs since the epoch, as a bigint where a number is not exact. */
 export type ColumnValue = boolean | number | bigint | string | null;
 
 /** One row on its way into a table. */
@@ -11,6 +11,8 @@ export interface Row {
   /** null for raw topics and for quarantined messages without a readable id. */
   readonly messageId: Uint8Array | null;
   readonly eventTimeMs: number;
+  /** µs after eventTimeMs: 0 to 999. */
+  readonly eventTimeMicros: number;
   readonly eventTimeOutside: boolean;
   /** The block's stream time. */
   readonly ingestTimeMs: number;

@@ -70,6 +70,7 @@ function makeBlock(block: number): Row[] {
       topicName: topicNames[device] as string,
       messageId: payload.subarray(7, 7 + names.idBytes),
       eventTimeMs,
+      eventTimeMicros: 0,
       eventTimeOutside: false,
       ingestTimeMs: startMs + Math.floor((block * blockRows * 1000) / rate) + 20,
       payload,

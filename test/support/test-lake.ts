@@ -44,6 +44,7 @@ export function makeRow(number: number, fields: Partial<Row> = {}): Row {
     topicName: `fleet/device-${number % 7}/telemetry`,
     messageId: Buffer.from(`message-${number}`),
     eventTimeMs: startMs + number * 10,
+    eventTimeMicros: 0,
     eventTimeOutside: false,
     ingestTimeMs: startMs + number * 10 + 500,
     payload: Buffer.from(JSON.stringify({ id: `message-${number}`, value: number })),

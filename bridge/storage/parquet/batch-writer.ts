@@ -115,7 +115,7 @@ class ParquetBatchWriter implements BatchWriter {
     facts: QuarantineFacts | null,
   ): void | Promise<void> {
     if (this.#duckdb === undefined) return this.#open().then(() => this.#stage(topic, row, values, facts));
-    assert(Number.isSafeInteger(row.eventTimeMs), "event times are whole milliseconds");
+    assert(Number.isSafeInteger(row.eventTimeMs), "event times are whole milliseconds and microseconds");
     const table = this.#tableOf(topic);
     const staging = this.#stagingOf(table, topic);
     const bytes = rowBytes(row);

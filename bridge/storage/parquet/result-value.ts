@@ -38,9 +38,10 @@ function bytesText(bytes: Uint8Array): string {
 }
 
 function isoTime(micros: bigint): string {
-  const time = new Date(Number(micros / 1000n));
-  if (Number.isNaN(time.getTime())) return String(micros);
+  // Division cuts towards 0, and times before 1970 are negative.
   const rest = ((micros % 1000n) + 1000n) % 1000n;
+  const time = new Date(Number((micros - rest) / 1000n));
+  if (Number.isNaN(time.getTime())) return String(micros);
   const iso = time.toISOString();
   return rest === 0n ? iso : iso.replace("Z", `${String(rest).padStart(3, "0")}Z`);
 }

@@ -25,9 +25,10 @@ type SeedFilter = Pick<SeedQuery, "parts" | "wholeTopics">;
 /** Columns before those that only the quarantine has. */
 const firstColumns = 4 * columnsPerPieced;
 const topicColumn = firstColumns + 4;
+/** Whole ms, rounded down: `epoch_ms` cuts towards 0. */
+const eventMs = "(epoch_us(event_time) // 1000 - (epoch_us(event_time) % 1000 < 0)::BIGINT)";
 /** null where no event time could be read: see `contentHash`. */
-const readEventTime =
-  "CASE WHEN event_time_outside AND event_time = ingest_time THEN NULL ELSE epoch_ms(event_time)::DOUBLE END";
+const readEventTime = `CASE WHEN event_time_outside AND event_time = ingest_time THEN NULL ELSE ${eventMs}::DOUBLE END`;
 
 function seedQuery(files: SeedFiles, copies: LocalCopies, filter: SeedFilter): string {
   const locations = files.paths.map((path) => quoteText(copies.location(path)));

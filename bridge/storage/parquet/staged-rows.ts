@@ -55,6 +55,7 @@ const rowColumns: readonly StagedColumn[] = [
   { name: "topic", type: "string" },
   { name: "message_id", type: "bytes" },
   { name: "event_ms", type: "milliseconds" },
+  { name: "event_micros", type: "integer" },
   { name: "payload", type: "bytes" },
   { name: "payload_crc", type: "integer" },
   { name: "event_time_outside", type: "boolean" },
@@ -75,7 +76,7 @@ const stagedTypes: Record<ColumnType, StagedType> = {
   long: "long",
   double: "double",
   string: "string",
-  timestamp: "milliseconds",
+  timestamp: "long",
 };
 
 function vectors(chunk: DuckDBDataChunk): DuckDBVector[] {
@@ -91,18 +92,20 @@ function fillRows(chunk: DuckDBDataChunk, rows: readonly StagedRow[]): void {
   const topic = chunk.getColumnVector(1) as DuckDBVarCharVector;
   const messageId = chunk.getColumnVector(2) as DuckDBBlobVector;
   const eventMs = chunk.getColumnVector(3) as DuckDBDoubleVector;
-  const payload = chunk.getColumnVector(4) as DuckDBBlobVector;
-  const payloadCrc = chunk.getColumnVector(5) as DuckDBIntegerVector;
-  const outside = chunk.getColumnVector(6) as DuckDBBooleanVector;
-  const block = chunk.getColumnVector(7) as DuckDBIntegerVector;
-  const index = chunk.getColumnVector(8) as DuckDBIntegerVector;
-  const file = chunk.getColumnVector(9) as DuckDBIntegerVector;
+  const eventMicros = chunk.getColumnVector(4) as DuckDBIntegerVector;
+  const payload = chunk.getColumnVector(5) as DuckDBBlobVector;
+  const payloadCrc = chunk.getColumnVector(6) as DuckDBIntegerVector;
+  const outside = chunk.getColumnVector(7) as DuckDBBooleanVector;
+  const block = chunk.getColumnVector(8) as DuckDBIntegerVector;
+  const index = chunk.getColumnVector(9) as DuckDBIntegerVector;
+  const file = chunk.getColumnVector(10) as DuckDBIntegerVector;
   for (let at = 0; at < rows.length; at++) {
     const { row, blockNumber, fileNumber } = rows[at] as StagedRow;
     deviceId.setItem(at, row.deviceId);
     topic.setItem(at, row.topicName);
     messageId.setItem(at, row.messageId === null ? null : blob(row.messageId));
     eventMs.setItem(at, row.eventTimeMs);
+    eventMicros.setItem(at, row.eventTimeMicros);
     payload.setItem(at, blob(row.payload));
     payloadCrc.setItem(at, row.payloadCrc);
     outside.setItem(at, row.eventTimeOutside);

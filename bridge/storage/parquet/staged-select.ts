@@ -17,13 +17,9 @@ const sqlTypes: Record<ColumnType, string> = {
   timestamp: "TIMESTAMPTZ",
 };
 
-function timestamp(column: string): string {
-  return `make_timestamptz(${column}::BIGINT * 1000)`;
-}
-
 const baseExpressions: Readonly<Record<string, string>> = {
-  event_time: timestamp("r.event_ms"),
-  ingest_time: timestamp("b.ingest_ms"),
+  event_time: "make_timestamptz(r.event_ms::BIGINT * 1000 + r.event_micros)",
+  ingest_time: "make_timestamptz(b.ingest_ms::BIGINT * 1000)",
   _stream: "b.stream",
   _partition: "b.partition",
   _position: "b.position",
@@ -34,7 +30,7 @@ function typedExpression(column: TypedColumn, source: StagedSource): string {
   if (index < 0) return `NULL::${sqlTypes[column.type]}`;
   const staged = `r.${typedColumnName(index)}`;
   if (source.columns[index]?.type === column.type)
-    return column.type === "timestamp" ? timestamp(staged) : staged;
+    return column.type === "timestamp" ? `make_timestamptz(${staged})` : staged;
   return `TRY_CAST(${staged} AS ${sqlTypes[column.type]})`;
 }
 

@@ -70,6 +70,14 @@ test("rows come with column names, types, and values that JSON can hold", async 
   ]);
 });
 
+test("times are shown to the microsecond, also before 1970", async () => {
+  const times = ["1969-12-31 23:59:59.999999", "1970-01-01 00:00:00.000001", "9999-12-31 23:59:59.999999"];
+  const columns = times.map((time) => `TIMESTAMPTZ '${time}+00'`);
+  assert.deepEqual((await query(`SELECT ${columns.join(", ")}`)).rows, [
+    ["1969-12-31T23:59:59.999999Z", "1970-01-01T00:00:00.000001Z", "9999-12-31T23:59:59.999999Z"],
+  ]);
+});
+
 test("a topic without rows, and an unused quarantine, are empty tables with their columns", async () => {
   assert.deepEqual(await query("SELECT device_id, x, event_date, event_hour FROM never_used"), {
     columns: ["device_id", "x", "event_date", "event_hour"],

@@ -141,7 +141,8 @@ test("the hash of a row's content is the same from its file: any event time, and
   withLake(async (lake) => {
     const times = [-62_135_596_800_000, -1, 0, 1, 2 ** 32, 2 ** 41 + 1, 253_402_300_799_999];
     const rows = times.map((eventTimeMs, index): TestRow => {
-      const row = makeRow(index * 2, { partition: 0, eventTimeMs, eventTimeOutside: true });
+      const time = { eventTimeMs, eventTimeMicros: (index * 333) % 1000, eventTimeOutside: true };
+      const row = makeRow(index * 2, { partition: 0, ...time });
       return { row };
     });
     const { ingestTimeMs } = makeRow(100);

@@ -1,0 +1,104 @@
+import { Ajv, type KeywordDefinition, type Options, str, type ValidateFunction } from "ajv";
+import { BridgeError } from "../errors.ts";
+import { readInstant } from "./instant.ts";
+import type { JsonDocument } from "./json-document.ts";
+import { wholeNumberOf } from "./json-numbers.ts";
+
+type Schema = Readonly<Record<string, unknown>>;
+
+/** A topic's JSON Schema, compiled. */
+export class PayloadSchema {
+  readonly #schema: Schema;
+  readonly #validate: ValidateFunction;
+  #validateExactly: ValidateFunction | undefined;
+
+  /** @throws BridgeError TOPIC_SCHEMA_INVALID. */
+  constructor(schema: Schema) {
+    this.#schema = schema;
+    this.#validate = compile(newAjv(), schema);
+  }
+
+  /** What breaks the schema, after the JSON pointer of where it stands; null if nothing does. */
+  violationOf(document: JsonDocument): string | null {
+    const validate = document.hasLongNumbers ? this.#exact() : this.#validate;
+    if (validate.call(document, document.value)) return null;
+    const first = validate.errors?.[0];
+    const where = first?.instancePath ? `${first.instancePath} ` : "";
+    return `${where}${first?.message ?? "does not fit"}`;
+  }
+
+  /** The same with numbers as they were sent. */
+  #exact(): ValidateFunction {
+    // The schema was found valid, and the schema of schemas has bounds of its own, which are no business of the document.
+    this.#validateExactly ??= compile(withExactBounds(newAjv({ validateSchema: false })), this.#schema);
+    return this.#validateExactly;
+  }
+}
+
+function newAjv(options: Options = {}): Ajv {
+  // Formats are annotations here but for date-time, which makes a typed column. One instance each: `$id`s may repeat across versions.
+  return new Ajv({
+    ...options,
+    strict: false,
+    logger: false,
+    passContext: true,
+    formats: { "date-time": (text: string) => readInstant(text) !== null },
+  });
+}
+
+function compile(ajv: Ajv, schema: Schema): ValidateFunction {
+  // Its verdict would be a promise.
+  if (schema["$async"] !== undefined) throw invalidSchema("$async is not allowed");
+  try {
+    return ajv.compile(schema);
+  } catch (cause) {
+    throw invalidSchema(cause instanceof Error ? cause.message : "it does not compile", cause);
+  }
+}
+
+export function invalidSchema(why: string, cause?: unknown): BridgeError {
+  return new BridgeError("TOPIC_SCHEMA_INVALID", `the topic's JSON Schema can't be used: ${why}`, {
+    retryable: false,
+    cause,
+  });
+}
+
+/** What a number must be, compared with a schema's limit: a bigint where its double may be another number. */
+const bounds: Readonly<
+  Record<string, readonly [text: string, holds: (value: number | bigint, limit: number) => boolean]>
+> = {
+  maximum: ["<=", (value, limit) => value <= limit],
+  minimum: [">=", (value, limit) => value >= limit],
+  exclusiveMaximum: ["<", (value, limit) => value < limit],
+  exclusiveMinimum: [">", (value, limit) => value > limit],
+  multipleOf: ["multiple of", isMultiple],
+};
+
+function isMultiple(value: number | bigint, of: number): boolean {
+  if (typeof value === "bigint" && Number.isInteger(of)) return value % BigInt(of) === 0n;
+  return Number.isInteger(Number(value) / of);
+}
+
+/** Ajv's own keywords see the double. */
+function withExactBounds(ajv: Ajv): Ajv {
+  for (const [keyword, [text, holds]] of Object.entries(bounds)) {
+    const definition: KeywordDefinition = {
+      keyword,
+      type: "number",
+      schemaType: "number",
+      error: { message: ({ schemaCode }) => str`must be ${text} ${schemaCode}` },
+      validate(this: JsonDocument, limit: number, value: number, _schema, at) {
+        return holds(exactValue(this, value, at?.instancePath ?? ""), limit);
+      },
+    };
+    ajv.removeKeyword(keyword).addKeyword(definition);
+  }
+  return ajv;
+}
+
+function exactValue(document: JsonDocument, value: number, pointer: string): number | bigint {
+  if (!Number.isInteger(value)) return value;
+  const path = pointer.split("/").slice(1);
+  const names = path.map((name) => name.replaceAll("~1", "/").replaceAll("~0", "~"));
+  return wholeNumberOf(document.numberText(names)) ?? value;
+}
