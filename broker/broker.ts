@@ -5,7 +5,7 @@ import { type Admission, alwaysOpen } from "./admission.ts";
 import { type AedesClient, checkAedesVersion } from "./aedes/aedes-client.ts";
 import { AedesHooks } from "./aedes/aedes-hooks.ts";
 import { createIngestAedes } from "./aedes/ingest-aedes.ts";
-import { SessionQueues } from "./aedes/session-queues.ts";
+import { type SessionBounds, SessionQueues } from "./aedes/session-queues.ts";
 import { Authentication, checkAnonymousListener } from "./authentication.ts";
 import type { BrokerConfig } from "./config.ts";
 import { Connection } from "./connection.ts";
@@ -50,6 +50,8 @@ export interface BrokerStatus {
   readonly repeated: number;
   /** By reason. */
   readonly refused: Readonly<Record<string, number>>;
+  /** PUBLISH packets that were read and not taken, since their connection had ended or was being ended. */
+  readonly untaken: number;
   /** False while CONNECT is refused because the sink has no room. */
   readonly isOpen: boolean;
 }
@@ -104,12 +106,7 @@ export class Broker {
     const receivedIds = new ReceivedIdsOfSessions({ sessionsMax: config.maxConnections });
     this.#hooks = new AedesHooks(context, {
       admission: this.#admission,
-      authentication: new Authentication(devices, {
-        anonymous: config.anonymous,
-        timeoutMs: config.authenticationTimeoutMs,
-        runningMax: config.authenticationsMax,
-        waitingMax: config.authenticationsWaitingMax,
-      }),
+      authentication: authenticationOf(devices, config),
       rules: new TopicRules(options.topics, {
         filters: config.plainFilters,
         publishers: config.plainPublishers,
@@ -117,25 +114,19 @@ export class Broker {
       receivedIds,
       hasRoomForSession: (clientId) => queues.hasRoom(clientId),
     });
-    const queues = new SessionQueues(
-      {
-        messagesMax: config.sessionQueueMax,
-        bytesMax: config.sessionsQueueMaxBytes,
-        sessionsMax: config.maxConnections,
-        retainedMax: RETAINED_MAX,
-      },
-      {
-        live,
-        metrics: this.#metrics,
-        maySubscribe: (client, filter) => this.#hooks.maySubscribe(client as AedesClient, filter),
-        isResumed: (clientId) => receivedIds.isResumed(clientId),
-      },
-    );
+    const queues = new SessionQueues(sessionBoundsOf(config), {
+      live,
+      metrics: this.#metrics,
+      maySubscribe: (client, filter) => this.#hooks.maySubscribe(client as AedesClient, filter),
+      isResumed: (clientId) => receivedIds.isResumed(clientId),
+    });
     this.#aedes = createIngestAedes(
       {
         // 0 = no limit: with one, a subscriber that stops reading halts the delivery to all others.
         concurrency: 0,
         connectTimeout: config.connectTimeoutMs,
+        // Of MQTT 3.1 only, and refused without a word to us: ours holds for both versions.
+        maxClientsIdLength: config.clientIdMaxBytes,
         drainTimeout: config.drainTimeoutMs,
         persistence: queues.persistence,
         ...this.#hooks.handlers(),
@@ -198,6 +189,7 @@ export class Broker {
       acknowledged: this.#metrics.acknowledged,
       repeated: this.#metrics.repeated,
       refused: this.#metrics.refusals(),
+      untaken: this.#metrics.untaken,
       isOpen: this.#admission.isOpen,
     };
   }
@@ -207,11 +199,13 @@ export class Broker {
       config: this.#config,
       session: (connected) => this.#hooks.sessionOf(connected),
       refuse: (refused, reason, fields) => this.#refuse(refused, reason, fields),
+      publishWill: (will) => this.#aedes.publish({ cmd: "publish", dup: false, ...will }, ignoreDelivery),
+      leave: (left, { topic, qos }) => this.#refusals.untaken(whoIs(left), { topic, qos }),
     });
   }
 
   #refuse(client: AedesClient, reason: RefusalReason, fields: Record<string, unknown>): void {
-    this.#refusals.refuse(reason, client.id ?? client.conn.remoteAddress ?? "", fields);
+    this.#refusals.refuse(reason, whoIs(client), fields);
     client.close();
   }
 
@@ -239,6 +233,28 @@ export class Broker {
     }
     this.#dirty.clear();
   }
+}
+
+function whoIs(client: AedesClient): string {
+  return client.id ?? client.conn.remoteAddress ?? "";
+}
+
+function authenticationOf(devices: DeviceRegistry, config: BrokerConfig): Authentication {
+  return new Authentication(devices, {
+    anonymous: config.anonymous,
+    timeoutMs: config.authenticationTimeoutMs,
+    runningMax: config.authenticationsMax,
+    waitingMax: config.authenticationsWaitingMax,
+  });
+}
+
+function sessionBoundsOf(config: BrokerConfig): SessionBounds {
+  return {
+    messagesMax: config.sessionQueueMax,
+    bytesMax: config.sessionsQueueMaxBytes,
+    sessionsMax: config.maxConnections,
+    retainedMax: RETAINED_MAX,
+  };
 }
 
 /** A failed delivery is the subscriber's: Aedes closes it. */

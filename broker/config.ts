@@ -38,11 +38,11 @@ export const brokerConfigSchema = Type.Object({
     1_000_000,
     "Checks that may wait; more are told to come back later",
   ),
-  connectPacketMaxBytes: bytes(8_192, 65_536, "Largest packet before CONNECT was accepted"),
+  connectPacketMaxBytes: bytes(8_192, 65_536, "Largest CONNECT, by the length that it declares"),
   packetMaxBytes: bytes(
     1_048_576,
     8_388_608,
-    "Largest packet afterwards; the largest topic payload fits with room for its name",
+    "Largest packet of any other kind, likewise; the largest topic payload fits with room for its name",
   ),
   clientIdMaxBytes: bytes(256, 65_535, "Longest client id"),
   inFlightMax: count(1_024, 65_535, "Unacknowledged messages of one connection before it is read no further"),

@@ -3,55 +3,98 @@ import {
   type AedesClient,
   forgetConnectPacket,
   guardPacketSize,
+  holdReading,
   interceptPackets,
+  judgedEvent,
   type MqttPacket,
+  type PublishPacket,
+  parseUnread,
+  type Will,
 } from "./aedes/aedes-client.ts";
 import type { BrokerConfig } from "./config.ts";
 import { packetFault } from "./packet-fault.ts";
 import type { RefusalReason } from "./refusal.ts";
 import type { Session } from "./session.ts";
 
-/** Packets that a client may send behind CONNECT without waiting for CONNACK. */
-const EARLY_PACKETS_MAX = 1_000;
-
 export interface ConnectionOptions {
   readonly config: BrokerConfig;
   readonly session: (client: AedesClient) => Session | undefined;
   readonly refuse: (client: AedesClient, reason: RefusalReason, fields: Record<string, unknown>) => void;
+  /** Publishes a will that is no telemetry. */
+  readonly publishWill: (will: Will) => void;
+  /** Told of a PUBLISH that was read and is not taken, since its connection has ended or is being ended. */
+  readonly leave: (client: AedesClient, packet: PublishPacket) => void;
 }
 
 /**
- * Stands between a client's parser and Aedes: telemetry goes to the session, everything else to Aedes. Packets that come before CONNACK
- * wait here, so that Aedes' own publish path, which acknowledges before anything is stored, never sees a telemetry message.
+ * Stands between a client's parser and Aedes: telemetry goes to the session, everything else to Aedes. Nothing that comes after CONNECT
+ * is read before CONNACK is out: Aedes' own publish path, which acknowledges before anything is stored, never sees a telemetry message,
+ * and a client that has gone by then has still sent what it has sent.
  */
 export class Connection {
   readonly #client: AedesClient;
   readonly #options: ConnectionOptions;
   readonly #pass: (packet: MqttPacket) => void;
-  #early: MqttPacket[] | null = [];
   #hasConnect = false;
+  #readOn: () => void = () => {};
   #session: Session | undefined;
+  #will: Will | undefined;
+  /** It is known whether CONNECT is accepted. */
+  #isJudged = false;
+  /** Its peer ended it before CONNACK was out. What it had sent is taken once it is known to be who it says. */
+  #isOrphan = false;
+  /** DISCONNECT came: nothing may follow it [MQTT-3.14.4-2]. */
+  #isDisconnected = false;
+  /** Where a packet begins in what follows can't be told. */
+  #isUnreadable = false;
 
   constructor(client: AedesClient, options: ConnectionOptions) {
     this.#client = client;
     this.#options = options;
-    const { config } = options;
     guardPacketSize(
       client,
-      () => (this.#session ? config.packetMaxBytes : config.connectPacketMaxBytes),
-      (bytes) => this.#refuse("packet-too-large", { bytes }),
+      () => this.#packetMaxBytes(),
+      (bytes) => {
+        this.#isUnreadable = true;
+        this.#refuse("packet-too-large", { bytes });
+      },
     );
     this.#pass = interceptPackets(client, {
       take: (packet, parsedBytes) => this.#take(packet, parsedBytes),
       broken: (fault) => {
+        this.#isUnreadable = true;
         if (!client.closed) this.#refuse("malformed", { fault: fault.message });
       },
     });
     client.once("connected", () => this.#connected());
+    client.once(judgedEvent, () => {
+      this.#isJudged = true;
+      if (this.#isOrphan) this.#takeOrphan();
+    });
+    // Before Aedes hears of it and closes the client.
+    client.conn.prependOnceListener("end", () => this.#endedByPeer());
+    client.conn.prependOnceListener("error", () => this.#endedByPeer());
+    // Whatever ended it: what had been read by then is counted.
+    client.conn.once("close", () => {
+      if (!this.#isOrphan) this.#parseUnread();
+    });
+  }
+
+  #packetMaxBytes(): number {
+    const { packetMaxBytes, connectPacketMaxBytes } = this.#options.config;
+    return this.#hasConnect ? packetMaxBytes : connectPacketMaxBytes;
   }
 
   #take(packet: MqttPacket, parsedBytes: number): void {
-    if (this.#client.closed) return;
+    if ((this.#client.closed && !this.#isOrphan) || this.#isDisconnected) {
+      this.#leave(packet);
+      return;
+    }
+    const bytes = packet.length ?? 0;
+    if (bytes > this.#packetMaxBytes()) {
+      this.#refuse("packet-too-large", { bytes });
+      return;
+    }
     if (!this.#hasConnect) {
       this.#takeConnect(packet, parsedBytes);
       return;
@@ -59,31 +102,59 @@ export class Connection {
     const fault = packetFault(packet, parsedBytes);
     if (fault) this.#refuse("malformed", { packet: packet.cmd, fault });
     else if (this.#session) this.#dispatch(packet, this.#session);
-    else if ((this.#early?.length ?? 0) < EARLY_PACKETS_MAX) this.#early?.push(packet);
-    else this.#refuse("early-packets", {});
+    else this.#leave(packet);
   }
 
   /** [MQTT-3.1.0-1] CONNECT comes first; nothing of it may be left over. */
   #takeConnect(packet: MqttPacket, parsedBytes: number): void {
-    this.#hasConnect = packet.cmd === "connect";
-    if (this.#hasConnect && parsedBytes === packet.length) this.#pass(packet);
-    else this.#refuse("malformed", { packet: packet.cmd });
+    if (packet.cmd !== "connect" || parsedBytes !== packet.length) {
+      this.#refuse("malformed", { packet: packet.cmd });
+      return;
+    }
+    this.#hasConnect = true;
+    this.#will = packet.will;
+    this.#readOn = holdReading(this.#client);
+    this.#pass(packet);
   }
 
   #connected(): void {
     this.#session = this.#options.session(this.#client);
     this.#session?.begin();
+    this.#will = undefined;
     forgetConnectPacket(this.#client);
-    const early = this.#early ?? [];
-    this.#early = null;
-    for (const packet of early)
-      if (this.#session && !this.#client.closed) this.#dispatch(packet, this.#session);
+    this.#readOn();
+    this.#session?.startReading();
+  }
+
+  /** What had been read from it by then is taken, although nobody is left to acknowledge it to. */
+  #endedByPeer(): void {
+    if (this.#session) {
+      this.#parseUnread();
+      return;
+    }
+    this.#isOrphan = this.#hasConnect && !this.#client.closed;
+    if (this.#isJudged) this.#takeOrphan();
+  }
+
+  /** Aedes does the rest if it has come so far that it keeps the will. */
+  #takeOrphan(): void {
+    const isWillKept = this.#client.will !== null;
+    this.#session = this.#options.session(this.#client);
+    this.#parseUnread();
+    this.#isOrphan = false;
+    const isWillDue = this.#session && this.#will && !isWillKept && !this.#isDisconnected;
+    if (isWillDue && this.#will && this.#session?.takeWill(this.#will) === "plain")
+      this.#options.publishWill(this.#will);
+  }
+
+  #parseUnread(): void {
+    if (this.#hasConnect && !this.#isUnreadable) parseUnread(this.#client);
   }
 
   #dispatch(packet: MqttPacket, session: Session): void {
     switch (packet.cmd) {
       case "publish":
-        if (session.takePublish(packet)) return;
+        if (this.#takePublish(packet, session)) return;
         break;
       case "pubrel":
         if (session.takePubrel(packet.messageId)) return;
@@ -92,13 +163,34 @@ export class Connection {
         // Granted QoS 1 at most [MQTT-3.9.3]: outbound QoS 2 of the in-memory sessions is not reliable.
         for (const subscription of packet.subscriptions) subscription.qos = Math.min(subscription.qos, 1);
         break;
+      case "disconnect":
+        this.#isDisconnected = true;
+        this.#client._disconnected = true;
+        break;
       default:
         break;
     }
-    this.#pass(packet);
+    // Aedes takes nothing from a client that was gone before it was connected.
+    if (this.#client.connected) this.#pass(packet);
+  }
+
+  /** False: it is Aedes' to handle. */
+  #takePublish(packet: PublishPacket, session: Session): boolean {
+    if (!session.isClosing) {
+      if (session.takePublish(packet)) return true;
+      if (this.#client.connected) return false;
+    }
+    this.#leave(packet);
+    return true;
+  }
+
+  /** The connection has ended, or is being ended: nobody takes the packet any more. */
+  #leave(packet: MqttPacket): void {
+    if (packet.cmd === "publish") this.#options.leave(this.#client, packet);
   }
 
   #refuse(reason: RefusalReason, fields: Record<string, unknown>): void {
+    this.#isOrphan = false;
     this.#options.refuse(this.#client, reason, fields);
   }
 }

@@ -1,5 +1,6 @@
 import { checkTopicName } from "../devices/protocol/topic-filter.ts";
 import type { Identity } from "./device-registry.ts";
+import type { IngressPublish } from "./publish-sink.ts";
 import { RateLimit } from "./rate-limit.ts";
 import type { RefusalReason } from "./refusal.ts";
 import type { TopicRule } from "./topic-registry.ts";
@@ -91,4 +92,12 @@ export class Ingress {
     this.#rates.set(rule.topicId, limit);
     return limit;
   }
+}
+
+/** What the sink gets of a message that was judged to be telemetry. */
+export function ingressPublish(
+  { topic, qos, payload }: { topic: string; qos: 0 | 1 | 2; payload: Uint8Array },
+  { rule, deviceId }: { rule: TopicRule; deviceId: string },
+): IngressPublish {
+  return { topicId: rule.topicId, topicVersion: rule.version, topicName: topic, deviceId, qos, payload };
 }

@@ -9,6 +9,7 @@ export class BrokerMetrics {
   received = { qos0: 0, qos1: 0, qos2: 0 };
   acknowledged = 0;
   repeated = 0;
+  untaken = 0;
   retainCleared = 0;
   wills = 0;
   forwarded = 0;
@@ -40,6 +41,11 @@ export class BrokerMetrics {
       "tidegate_broker_repeated_total",
       "PUBREC written again for a message that was stored before; counted in acknowledged as well",
       () => this.repeated,
+    );
+    counter(
+      "tidegate_broker_untaken_total",
+      "PUBLISH packets that were read and not taken, since their connection had ended or was being ended",
+      () => this.untaken,
     );
     counter("tidegate_broker_retain_cleared_total", "Retain flags cleared", () => this.retainCleared);
     counter("tidegate_broker_wills_total", "Wills on telemetry topics", () => this.wills);

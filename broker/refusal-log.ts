@@ -21,13 +21,27 @@ export class RefusalLog {
 
   refuse(reason: RefusalReason, who: string, fields: Readonly<Record<string, unknown>> = {}): void {
     this.#metrics.refuse(reason);
+    this.#log(who, { event: "broker.refused", reason, client: who, ...fields }, "refused");
+  }
+
+  /** A PUBLISH that was read and not taken: what ended its connection is told apart. */
+  untaken(who: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#metrics.untaken += 1;
+    this.#log(
+      who,
+      { event: "broker.untaken", client: who, ...fields },
+      "not taken: its connection has ended",
+    );
+  }
+
+  #log(who: string, fields: Readonly<Record<string, unknown>>, text: string): void {
     const now = this.#now();
     const last = this.#loggedAtMs.get(who);
     if (last !== undefined && now - last < loggedEveryMs) return;
     if (this.#loggedAtMs.size >= rememberedMax) this.#forget(now);
     if (this.#loggedAtMs.size >= rememberedMax) return;
     this.#loggedAtMs.set(who, now);
-    this.#logger.warn({ event: "broker.refused", reason, client: who, ...fields }, "refused");
+    this.#logger.warn(fields, text);
   }
 
   #forget(now: number): void {

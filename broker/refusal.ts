@@ -23,8 +23,6 @@ export const refusalReasons = [
   "packet-too-large",
   /** Against the MQTT standard in another way. */
   "malformed",
-  /** Too many packets before CONNACK. */
-  "early-packets",
   /** CONNECT: client id missing, too long, or with characters that are not allowed. */
   "client-id-invalid",
   /** CONNECT: the client id belongs to another identity. */

@@ -5,11 +5,12 @@ import {
   pauseReading,
   refreshKeepAlive,
   resumeReading,
+  type Will,
 } from "./aedes/aedes-client.ts";
 import type { BrokerConfig } from "./config.ts";
 import type { Identity } from "./device-registry.ts";
 import { type HeldMessage, InFlight } from "./in-flight.ts";
-import type { Ingress, Verdict } from "./ingress.ts";
+import { type Ingress, ingressPublish, type Verdict } from "./ingress.ts";
 import type { LiveSubscribers } from "./live-subscribers.ts";
 import type { BrokerMetrics } from "./metrics.ts";
 import type { PacedCloses } from "./paced-closes.ts";
@@ -17,7 +18,6 @@ import type { PublishSink } from "./publish-sink.ts";
 import { contentHashOf, type ReceivedIds } from "./received-ids.ts";
 import type { RefusalReason } from "./refusal.ts";
 import type { RefusalLog } from "./refusal-log.ts";
-import type { TopicRule } from "./topic-registry.ts";
 
 /** QoS 2 messages of a session between PUBLISH and PUBREL. A client that never sends PUBREL would pile them up. */
 const UNRELEASED_MAX = 8_192;
@@ -112,7 +112,7 @@ export class Session {
   }
 
   /** A will, at the end of its connection: filed like a message, acknowledged by nobody. */
-  takeWill(packet: PublishPacket, done: (error?: Error) => void): Verdict["kind"] {
+  takeWill(packet: Will, done: (error?: Error) => void = () => {}): Verdict["kind"] {
     const verdict = this.#ingress.judge(packet, this.#context.now());
     if (verdict.kind === "refused") this.#refused(verdict.reason, { topic: packet.topic, will: true });
     if (verdict.kind !== "telemetry") return verdict.kind;
@@ -169,6 +169,12 @@ export class Session {
     this.#context.pacedCloses.add(() => this.client.close());
   }
 
+  /** Its identity was removed: nothing more of it is taken. */
+  revoke(): void {
+    this.#isClosing = true;
+    this.client.close();
+  }
+
   /** Always true: the packet is dealt with. */
   refuse(reason: RefusalReason, fields: Readonly<Record<string, unknown>>): true {
     if (this.#isClosing) return true;
@@ -178,6 +184,11 @@ export class Session {
     this.flush();
     this.client.close();
     return true;
+  }
+
+  /** CONNACK is out: what waited behind CONNECT is read, unless reading was stopped meanwhile. */
+  startReading(): void {
+    if (this.#pausedAtMs === null) resumeReading(this.client);
   }
 
   stopReading(): void {
@@ -272,7 +283,7 @@ export class Session {
   }
 
   /** A retained telemetry message would be given to each new subscriber for ever. */
-  #clearRetain(packet: PublishPacket): void {
+  #clearRetain(packet: { retain: boolean }): void {
     if (!packet.retain) return;
     packet.retain = false;
     this.#context.metrics.retainCleared += 1;
@@ -284,15 +295,4 @@ export class Session {
       identity: this.identity?.name ?? null,
     });
   }
-}
-
-function ingressPublish(packet: PublishPacket, verdict: { rule: TopicRule; deviceId: string }) {
-  return {
-    topicId: verdict.rule.topicId,
-    topicVersion: verdict.rule.version,
-    topicName: packet.topic,
-    deviceId: verdict.deviceId,
-    qos: packet.qos,
-    payload: packet.payload,
-  };
 }

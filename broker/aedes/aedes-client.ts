@@ -27,7 +27,14 @@ export interface ConnectPacket {
   readonly keepalive: number;
   readonly username?: string;
   readonly password?: Buffer;
-  readonly will?: { readonly topic: string; payload: Buffer; readonly qos: number };
+  readonly will?: Will;
+}
+
+export interface Will {
+  readonly topic: string;
+  payload: Buffer;
+  readonly qos: 0 | 1 | 2;
+  retain: boolean;
 }
 
 export interface SubscribePacket {
@@ -64,6 +71,8 @@ export interface PacketParser extends EventEmitter {
   readonly packet: { readonly length?: number };
   /** While a packet is told of: how many of its bytes its fields took. A PUBLISH's payload is not counted. */
   readonly _pos: number;
+  /** What it was given and has not parsed; while a packet is told of, what comes after it. */
+  readonly _list: { readonly length: number; slice(): Buffer; consume(bytes: number): void };
   /** The CONNECT packet, password included, which the parser keeps for its protocol version. */
   settings: object;
 }
@@ -82,11 +91,18 @@ export interface AedesClient extends EventEmitter {
   /** Milliseconds, 1.5 × keep alive; negative where the client has none. */
   readonly _keepaliveInterval: number;
   _parsingBatch: number;
+  /** Set from the authentication to the end; null before, and if the client has none. */
+  readonly will: object | null;
+  /** Whether DISCONNECT came: then the will is not published [MQTT-3.14.4-3]. */
+  _disconnected: boolean;
   readonly _paused?: boolean;
   pause(): void;
   resume(): void;
   close(done?: () => void): void;
 }
+
+/** An event of a client besides those of Aedes: it is known whether its CONNECT is accepted. Also told if the client has gone by then. */
+export const judgedEvent = "judged";
 
 /** Throws AEDES_UNSUPPORTED where another version than the pinned one is installed. */
 export function checkAedesVersion(aedes: object): void {
@@ -101,7 +117,8 @@ export function checkAedesVersion(aedes: object): void {
 
 /**
  * Puts `take` in front of Aedes' own handling of each packet of a client; calling the returned function hands a packet on to Aedes.
- * `broken` is told, before Aedes closes the connection, that the parser could make nothing of what came.
+ * `take` also gets what is parsed after the client was closed: Aedes would not hear of it. `broken` is told, before Aedes closes the
+ * connection, that the parser could make nothing of what came.
  */
 export function interceptPackets(
   client: AedesClient,
@@ -113,8 +130,12 @@ export function interceptPackets(
   const parser = client._parser;
   const [original] = parser.listeners("packet") as PacketListener[];
   if (!original) throw new TypeError("Aedes listens for packets from the start");
-  parser.removeListener("packet", original);
-  parser.on("packet", (packet: MqttPacket) => take(packet, parser._pos));
+  const emit = parser.emit.bind(parser);
+  parser.emit = (event, ...values) => {
+    if (event !== "packet") return emit(event, ...values);
+    take(values[0] as MqttPacket, parser._pos);
+    return true;
+  };
   parser.prependListener("error", broken);
   return (packet) => original.call(parser, packet);
 }
@@ -136,6 +157,28 @@ export function guardPacketSize(
     if (declared > limit() && !client.closed) tooLarge(declared);
     return rest;
   };
+}
+
+/**
+ * Called while the parser tells of a packet: the rest of what was read goes back into the socket, and nothing is read from it until the
+ * returned function is called. Node reads ahead up to the socket's high-water mark, and tells of an orderly end only after what came
+ * before it was read.
+ */
+export function holdReading(client: AedesClient): () => void {
+  const { conn, _parser } = client;
+  client.pause();
+  // Aedes reads on when it has written CONNACK, which is before it says that the client is connected.
+  client.resume = () => {};
+  const rest = _parser._list.slice();
+  _parser._list.consume(rest.length);
+  if (rest.length > 0) conn.unshift(rest);
+  return () => Reflect.deleteProperty(client, "resume");
+}
+
+/** Parses what was read from the socket and waits in it, also if the socket was destroyed since. */
+export function parseUnread({ conn, _parser }: AedesClient): void {
+  for (let chunk = conn.read() as Buffer | null; chunk !== null; chunk = conn.read() as Buffer | null)
+    _parser.parse(chunk);
 }
 
 /** Stops reading from the client's socket; TCP then slows it down. */

@@ -9,7 +9,7 @@ import type { ReceivedIdsOfSessions } from "../received-ids.ts";
 import type { RefusalReason } from "../refusal.ts";
 import { Session, type SessionContext } from "../session.ts";
 import type { TopicRules } from "../topic-rules.ts";
-import type { AedesClient, ConnectPacket, PublishPacket } from "./aedes-client.ts";
+import { type AedesClient, type ConnectPacket, judgedEvent, type PublishPacket } from "./aedes-client.ts";
 import { sessionMarker } from "./session-queues.ts";
 
 /** Topic filters of one client. */
@@ -37,7 +37,10 @@ const returnCodes = { identifierRejected: 2, serverUnavailable: 3, notAuthorized
 export class AedesHooks {
   readonly #context: SessionContext;
   readonly #parts: HookParts;
-  readonly #sessions = new Map<AedesClient, Session>();
+  /** Aedes asks about a client's will some time after its connection has ended. */
+  readonly #sessions = new WeakMap<AedesClient, Session>();
+  /** Of connections that have not ended. */
+  readonly #open = new Set<Session>();
   readonly #checks = new Set<{ readonly name: string | undefined; isOutdated: boolean }>();
 
   constructor(context: SessionContext, parts: HookParts) {
@@ -77,12 +80,10 @@ export class AedesHooks {
     aedes.on("clientError", (client, error) => {
       const session = this.#sessions.get(client as unknown as AedesClient);
       if (isDrainTimeout(error)) session?.refuse("slow-subscriber", { unreadBytes: session.unreadBytes });
-      this.#forget(client as unknown as AedesClient);
     });
     aedes.on("connectionError", (stranger, error) => {
       const client = stranger as unknown as AedesClient;
       if (isConnectTimeout(error)) this.#refuse("connect-timeout", address(client), {});
-      this.#forget(client);
     });
   }
 
@@ -93,17 +94,17 @@ export class AedesHooks {
 
   /** One of each connection. */
   identities(): Identity[] {
-    return [...this.#sessions.values()].flatMap(({ identity }) => identity ?? []);
+    return [...this.#open].flatMap(({ identity }) => identity ?? []);
   }
 
   /** Closes the connections of an identity that was removed or changed. */
   revoke(name: string): void {
-    for (const [client, session] of this.#sessions) if (session.identity?.name === name) client.close();
+    for (const session of this.#open) if (session.identity?.name === name) session.revoke();
     for (const check of this.#checks) if (check.name === name) check.isOutdated = true;
   }
 
   stopReading(): void {
-    for (const session of this.#sessions.values()) session.stopReading();
+    for (const session of this.#open) session.stopReading();
   }
 
   #preConnect(
@@ -120,6 +121,7 @@ export class AedesHooks {
       return;
     }
     this.#refuse(fault.reason, packet.clientId.slice(0, 256) || address(client), {});
+    client.emit(judgedEvent);
     endWith(client.conn, fault.connack, () => done(new Error(fault.reason), false));
   }
 
@@ -130,16 +132,18 @@ export class AedesHooks {
   ): Promise<void> {
     const clientId = client.id ?? "";
     const answer = await this.#identify(credentials);
-    if (client.closed) return;
     const isOwn = answer.outcome === "identified" && ownsClientId(answer.identity, clientId);
     if (answer.outcome === "identified" && isOwn) {
-      this.#open(client, answer.identity);
-      done(null, true);
+      this.#begin(client, answer.identity);
+      client.emit(judgedEvent);
+      if (!client.closed) done(null, true);
       return;
     }
     const reason = answer.outcome === "refused" ? answer.reason : "client-id-foreign";
     this.#refuse(reason, clientId || address(client), { name: credentials.name ?? null });
+    client.emit(judgedEvent);
     const returnCode = connackCode(reason);
+    if (client.closed) return;
     done(Object.assign(new Error(reason), { returnCode }) as unknown as AuthenticateError, null);
   }
 
@@ -155,12 +159,16 @@ export class AedesHooks {
     return check.isOutdated ? { outcome: "refused", reason: "authentication-busy" } : answer;
   }
 
-  #open(client: AedesClient, identity: Identity | null): void {
+  /** Also of a client that has gone meanwhile: what it sent before is taken. */
+  #begin(client: AedesClient, identity: Identity | null): void {
     const clientId = client.id ?? "";
     const ingress = new Ingress(this.#parts.rules, { identity, clientId });
     const receivedIds = this.#parts.receivedIds.open(clientId, client.clean);
-    this.#sessions.set(client, new Session(this.#context, client, { identity, ingress, receivedIds }));
-    client.conn.once("close", () => this.#forget(client));
+    const session = new Session(this.#context, client, { identity, ingress, receivedIds });
+    this.#sessions.set(client, session);
+    if (client.closed) return;
+    this.#open.add(session);
+    client.conn.once("close", () => this.#open.delete(session));
   }
 
   #judgeSubscription(client: AedesClient, filter: string): boolean {
@@ -193,11 +201,6 @@ export class AedesHooks {
       session.refuse("slow-subscriber", { unreadBytes: session.unreadBytes });
     // Also to one that was cut: nothing is written any more, and a persistent session keeps the message.
     return true;
-  }
-
-  #forget(client: AedesClient): void {
-    // Aedes asks about the will after the connection has ended.
-    setImmediate(() => this.#sessions.delete(client));
   }
 
   #refuse(reason: RefusalReason, who: string, fields: Record<string, unknown>): void {

@@ -6,7 +6,9 @@ import {
   AEDES_VERSION,
   type AedesClient,
   checkAedesVersion,
+  holdReading,
   interceptPackets,
+  resumeReading,
 } from "../../broker/aedes/aedes-client.ts";
 import { BrokerError } from "../../broker/index.ts";
 
@@ -22,6 +24,8 @@ test("Aedes has the internals that the acknowledgement path is built on", async 
   assert.equal(client._parsingBatch, 1);
   assert.equal(client._keepaliveTimer, null);
   assert.equal(client._keepaliveInterval, -1);
+  assert.equal(client._parser._list.length, 0);
+  assert.deepEqual([client.will, client._disconnected], [null, false]);
   client.pause();
   assert.equal(client._paused, true);
   client.resume();
@@ -48,6 +52,36 @@ test("the parser tells of a packet with the place where its fields ended, and re
     ["puback", 3, 2],
   ]);
   client.close();
+  await new Promise<void>((resolve) => aedes.close(resolve));
+});
+
+test("what comes behind a packet can be held back, and goes on whole, while Aedes believes that it reads", async () => {
+  const aedes = await Aedes.createBroker();
+  const [clientSide, serverSide] = duplexPair();
+  const client = aedes.handle(serverSide as never) as unknown as AedesClient;
+  const seen: string[] = [];
+  let readOn = () => {};
+  interceptPackets(client, {
+    take: (packet) => {
+      seen.push(packet.cmd);
+      if (seen.length === 1) readOn = holdReading(client);
+    },
+    broken: (fault) => seen.push(fault.message),
+  });
+  const ping = [0xc0, 0];
+  clientSide.write(Buffer.from([...ping, ...ping, ...ping]));
+  await new Promise((resolve) => setImmediate(resolve));
+  client.resume();
+  clientSide.write(Buffer.from(ping));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([seen.length, client._parser._list.length], [1, 0]);
+  readOn();
+  resumeReading(client);
+  assert.equal(seen.length, 4);
+  client.close();
+  // Aedes has stopped to listen by now.
+  client._parser.parse(Buffer.from(ping));
+  assert.equal(seen.length, 5);
   await new Promise<void>((resolve) => aedes.close(resolve));
 });
 

@@ -38,6 +38,21 @@ test("every refusal is counted by its reason, and each client's logged once a mi
   assert.match(await registry.metrics(), /tidegate_broker_refused_total\{reason="unknown-topic"\} 5/);
 });
 
+test("a message that was read and not taken is counted, and told unless its client's refusal was just told", async () => {
+  const { log, lines, registry } = refusalLog();
+  log.refuse("credentials", "dev1");
+  log.untaken("dev1", { topic: "t", qos: 0 });
+  log.untaken("dev2", { topic: "t", qos: 0 });
+  assert.deepEqual(
+    lines.map((line) => [line.client, (line as { event?: string }).event]),
+    [
+      ["dev1", "broker.refused"],
+      ["dev2", "broker.untaken"],
+    ],
+  );
+  assert.match(await registry.metrics(), /tidegate_broker_untaken_total 2/);
+});
+
 test("a crowd of clients fills neither the memory nor the log: beyond 10,000 a minute only the counters tell", () => {
   const { log, lines, metrics, clock } = refusalLog();
   for (let client = 0; client < 12_000; client++) log.refuse("credentials", `client${client}`);
