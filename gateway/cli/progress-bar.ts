@@ -18,6 +18,13 @@ export class ProgressBar {
     this.#bar.update(done, texts);
   }
 
+  /** Writes lines above the bar. */
+  above(write: () => void): void {
+    // The bar's line is drawn anew by its next update.
+    if (this.#isStarted) process.stderr.write("\r\u001b[K");
+    write();
+  }
+
   stop(): void {
     if (this.#isStarted) this.#bar.stop();
   }

@@ -6,10 +6,12 @@ import { apiTokenFile } from "../api/api-token.ts";
 import { GatewayError } from "../errors.ts";
 import { identifyProcess, isSameProcess, type ProcessIdentity } from "../supervisor/process-identity.ts";
 import { readProcessRecord } from "../supervisor/process-record.ts";
+import type { GatewayClock } from "./gateway-clock.ts";
 import type { ProcessTarget } from "./strikes.ts";
 
 const pollMs = 50;
 const requestTimeoutMs = 1_500;
+const changeTimeoutMs = 15_000;
 const readyTimeoutMs = 90_000;
 /** A reason that names the command which gives something up. */
 const waitsForPerson = /tidegate stream (new|accept-gap)/;
@@ -24,13 +26,17 @@ export interface StatusView {
   readonly consumer: {
     readonly publishesRepaired: number;
     readonly replayedBatches: number;
-    readonly partitions: readonly {
-      readonly openBytes: number;
-      readonly unaccounted: number;
-      readonly halt: { readonly code: string } | null;
-      readonly counters: { readonly duplicates: number; readonly resent: number };
-    }[];
+    readonly partitions: readonly PartitionView[];
   } | null;
+}
+
+export interface PartitionView {
+  readonly openBytes: number;
+  readonly lagBytes: number | null;
+  readonly lagMs: number;
+  readonly unaccounted: number;
+  readonly halt: { readonly code: string } | null;
+  readonly counters: { readonly read: number; readonly duplicates: number; readonly resent: number };
 }
 
 export interface GatewayOptions {
@@ -43,6 +49,8 @@ export interface GatewayOptions {
   /** Further flags of `tidegate up`. */
   readonly flags: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
+  /** By which its processes go. */
+  readonly clock: GatewayClock;
 }
 
 /** A real gateway in processes of its own, that can be struck. */
@@ -54,15 +62,27 @@ export class GatewayUnderTest {
     this.#options = options;
   }
 
+  get clock(): GatewayClock {
+    return this.#options.clock;
+  }
+
+  get mqttUrl(): string {
+    return `mqtt://127.0.0.1:${this.#options.mqttPort}`;
+  }
+
+  get folder(): string {
+    return this.#options.folder;
+  }
+
   /** Starts a supervisor and resolves once it is ready for publishes. Throws PROVE_GATEWAY_FAILED. */
   async start(): Promise<void> {
-    const { program, folder, mqttPort, httpPort, logFile, flags, environment } = this.#options;
+    const { program, folder, mqttPort, httpPort, logFile, flags, environment, clock } = this.#options;
     const log = openSync(logFile, "a");
     const addresses = ["--mqtt", `127.0.0.1:${mqttPort}`, "--http", `127.0.0.1:${httpPort}`];
     this.#supervisor = spawn(
       process.execPath,
-      [...process.execArgv, program, "up", "--data", folder, ...addresses, ...flags],
-      { stdio: ["ignore", log, log], env: { ...process.env, ...environment } },
+      [...process.execArgv, ...clock.execArgv, program, "up", "--data", folder, ...addresses, ...flags],
+      { stdio: ["ignore", log, log], env: { ...process.env, ...environment, ...clock.environment } },
     );
     await this.ready();
   }
@@ -136,11 +156,22 @@ export class GatewayUnderTest {
     this.#supervisor?.kill("SIGKILL");
   }
 
-  async #get(path: string): Promise<Response> {
+  /** Of the HTTP API; it may take as long as an admin's change does. Rejects where nobody answers. */
+  request(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<Response> {
+    const content = body === undefined ? {} : { body: JSON.stringify(body) };
+    return this.#fetch(path, { method, ...content, signal: AbortSignal.timeout(changeTimeoutMs) });
+  }
+
+  #get(path: string): Promise<Response> {
+    return this.#fetch(path, { signal: AbortSignal.timeout(requestTimeoutMs) });
+  }
+
+  async #fetch(path: string, init: RequestInit): Promise<Response> {
     const token = readFileSync(apiTokenFile(this.#options.folder), "utf8").trim();
-    return await fetch(`http://127.0.0.1:${this.#options.httpPort}${path}`, {
-      headers: { authorization: `Bearer ${token}` },
-      signal: AbortSignal.timeout(requestTimeoutMs),
-    });
+    const headers = {
+      authorization: `Bearer ${token}`,
+      ...(init.body ? { "content-type": "application/json" } : {}),
+    };
+    return await fetch(`http://127.0.0.1:${this.#options.httpPort}${path}`, { ...init, headers });
   }
 }

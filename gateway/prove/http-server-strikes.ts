@@ -1,9 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CallFault } from "./call-faults.ts";
-import type { StrikeEffect } from "./server-under-test.ts";
 import type { HttpFaultProxy, InjectedFault } from "./servers/http-fault-proxy.ts";
 import type { ServerProcess } from "./servers/server-process.ts";
-import type { Strike } from "./strikes.ts";
+import type { Strike, StrikeEffect } from "./strikes.ts";
 
 /** A fault that no call has met yet goes on for so much longer. */
 const patienceMs = 10_000;

@@ -1,12 +1,12 @@
 import { kinesisCallFaults } from "./call-faults.ts";
 import { strikeHttpServer } from "./http-server-strikes.ts";
-import type { ServerUnderTest, StrikeEffect } from "./server-under-test.ts";
+import type { ServerUnderTest } from "./server-under-test.ts";
 import { startKinesalite } from "./servers/kinesalite.ts";
 import { KinesisAdmin, localKinesisClient } from "./servers/kinesis-admin.ts";
 import { KinesisFaultProxy } from "./servers/kinesis-fault-proxy.ts";
 import { byChance, swallowEntries } from "./servers/put-records-faults.ts";
 import type { ServerProcess } from "./servers/server-process.ts";
-import type { Strike } from "./strikes.ts";
+import type { Strike, StrikeEffect } from "./strikes.ts";
 
 const streamName = "prove";
 const shardCount = 3;

@@ -2,6 +2,8 @@ import { GatewayError } from "../errors.ts";
 import type { StatusView } from "./gateway-under-test.ts";
 import type { SimulatorResult } from "./simulator-process.ts";
 import type { StrikeCounts, StrikeEvidence } from "./strike-evidence.ts";
+import type { DealtStrike } from "./striker.ts";
+import { clockFaults, tableFaults, topicFaults } from "./strikes.ts";
 
 export interface ProveResult {
   readonly seed: number;
@@ -24,6 +26,13 @@ export interface ProveResult {
   readonly flushes: StrikeCounts;
   readonly fills: StrikeCounts;
   readonly readOnlys: StrikeCounts;
+  /** Of a gateway's wall clock, forward, back, and for a moment. */
+  readonly clockSteps: StrikeCounts;
+  /** Entries of another writer in the tables' logs. */
+  readonly foreignCommits: StrikeCounts;
+  readonly topicChanges: StrikeCounts;
+  readonly backlogs: StrikeCounts;
+  readonly copies: StrikeCounts;
   /** Of the stream's shards. */
   readonly splits: StrikeCounts;
   readonly merges: StrikeCounts;
@@ -35,10 +44,14 @@ export interface ProveResult {
   readonly duplicatesDropped: number;
   readonly publishesRepaired: number;
   readonly durationMs: number;
+  /** Each strike that was dealt, in order. */
+  readonly strikes: readonly DealtStrike[];
   /** What does not hold; empty = proved. */
   readonly faults: readonly string[];
   /** Kept where something does not hold. */
   readonly folder: string | null;
+  /** Where this stands as JSON. */
+  readonly file: string;
 }
 
 /** How everything ended. */
@@ -56,10 +69,10 @@ export interface ProofEnd {
 
 /** Throws PROVE_AUDIT_FAILED where the audit said nothing. */
 export function proveResult(
-  run: { seed: number; rounds: number; folder: string },
+  run: { seed: number; rounds: number; folder: string; strikes: readonly DealtStrike[] },
   evidence: StrikeEvidence,
   end: ProofEnd,
-): ProveResult {
+): Omit<ProveResult, "file"> {
   if (!end.audit.json)
     throw new GatewayError(
       "PROVE_AUDIT_FAILED",
@@ -89,6 +102,11 @@ export function proveResult(
     flushes: evidence.strikes("flush"),
     fills: evidence.strikes("full"),
     readOnlys: evidence.strikes("read-only"),
+    clockSteps: evidence.strikes(...clockFaults),
+    foreignCommits: evidence.strikes(...tableFaults),
+    topicChanges: evidence.strikes(...topicFaults),
+    backlogs: evidence.strikes("backlog"),
+    copies: evidence.strikes("copy"),
     splits: evidence.strikes("split"),
     merges: evidence.strikes("merge"),
     calls: evidence.calls,
@@ -97,6 +115,7 @@ export function proveResult(
     duplicatesDropped: sum(partitions.map(({ counters }) => counters.duplicates + counters.resent)),
     publishesRepaired,
     durationMs: end.durationMs,
+    strikes: run.strikes,
     faults: faultsOf(evidence, end),
     folder: run.folder,
   };
@@ -119,7 +138,7 @@ function faultsOf(evidence: StrikeEvidence, end: ProofEnd): string[] {
   }
   for (const exitCode of end.exitCodes)
     if (exitCode !== 0) faults.push(`the gateway stopped with exit code ${exitCode}`);
-  return [...faults, ...evidence.missed.map((kind) => `no ${kind} struck work in flight`)];
+  return [...faults, ...evidence.harms, ...evidence.missed.map((kind) => `no ${kind} struck work in flight`)];
 }
 
 /** Of all gateways: each shows those that are its own. */

@@ -1,21 +1,16 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { GatewayError } from "../errors.ts";
-import { isSameProcess } from "../supervisor/process-identity.ts";
-import type { GatewayUnderTest, StatusView } from "./gateway-under-test.ts";
+import type { StatusView } from "./gateway-under-test.ts";
+import { dedupeWindowMs, fleetFilter, proofTopics } from "./proof-topics.ts";
 import { type ProveResult, proveResult } from "./prove-result.ts";
 import { SimulatorProcess, type SimulatorResult } from "./simulator-process.ts";
-import { hasWorkInFlight, isProcessTarget, StrikeEvidence } from "./strike-evidence.ts";
-import {
-  type Blow,
-  type ProcessTarget,
-  planStrikes,
-  type ServerKinds,
-  type Strike,
-  type StrikePlan,
-} from "./strikes.ts";
+import { StrikeEvidence } from "./strike-evidence.ts";
+import { planStrikes, type StrikePlan } from "./strike-plan.ts";
+import { type DealtStrike, Striker } from "./striker.ts";
+import type { ServerKinds, Strike } from "./strikes.ts";
 import { SystemUnderTest } from "./system-under-test.ts";
 
 export interface ProveOptions {
@@ -30,11 +25,15 @@ export interface ProveOptions {
   readonly isRelaxed: boolean;
   readonly flags: readonly string[];
   readonly lakeUrl: string | undefined;
+  /** For how long consumers stand still where a strike makes a backlog. */
+  readonly backlogMs: number;
+  /** File for the result as JSON; undefined = one in the temporary folder. */
+  readonly outFile: string | undefined;
   readonly onProgress: (done: number, total: number, strike: Strike | null) => void;
+  /** Told of each strike after it was dealt. */
+  readonly onStrike: (strike: DealtStrike) => void;
 }
 
-const inFlightTimeoutMs = 5_000;
-const statusPollMs = 25;
 const settleMs = 2_000;
 /** The audit is over as soon as all is filed: only a loss takes all of this. Windows are seeded anew after every kill and split. */
 const auditWaitS = 600;
@@ -42,7 +41,22 @@ const drainMs = 90_000;
 /** Where nothing more is acknowledged, or filed. */
 const stoppedDrainMs = 3_000;
 const stoppedAuditWaitS = 15;
-const roundSecondsMax = 60;
+const roundSecondsMax = 120;
+
+/** Bytes of memory for each id of a dedupe window, at most. */
+const windowBytesPerId = 40;
+
+/** Periods of days in a proof of minutes: logs are pruned, checkpoints replace entries, and the window forgets. */
+function periodsOf(rate: number): Readonly<Record<string, string>> {
+  const windowBytes = Math.max(1024 ** 2, Math.ceil((rate * windowBytesPerId * dedupeWindowMs) / 1000));
+  return {
+    TIDEGATE_TABLES_CHECKPOINT_ENTRIES: "20",
+    TIDEGATE_TABLES_SNAPSHOT_ENTRIES: "20",
+    TIDEGATE_TABLES_COMMIT_RETENTION_MS: "60000",
+    TIDEGATE_TABLES_LOG_RETENTION_MS: "60000",
+    TIDEGATE_WINDOW_MAX_BYTES: String(windowBytes),
+  };
+}
 
 /**
  * Starts gateways in a temporary folder and a fleet that publishes to them, strikes their every process and server in an order that
@@ -50,14 +64,25 @@ const roundSecondsMax = 60;
  */
 export async function prove(options: ProveOptions): Promise<ProveResult> {
   const folder = await mkdtemp(join(tmpdir(), "tidegate-prove-"));
-  const { plan } = options;
-  const system = await SystemUnderTest.create({ ...options, folder, gateways: plan.gateways });
+  const { plan, rate } = options;
+  const settings = periodsOf(rate);
+  const gateways = plan.gateways;
+  const system = await SystemUnderTest.create({
+    ...options,
+    folder,
+    gateways,
+    settings,
+    topics: proofTopics,
+  });
   const proof = new Proof(options, { folder, system });
+  const file = options.outFile ?? `${folder}.json`;
   try {
-    const result = await proof.run();
+    const result = { ...(await proof.run()), file };
     if (result.faults.length > 0) await system.keep(folder);
     else await rm(folder, { recursive: true, force: true });
-    return result.faults.length > 0 ? result : { ...result, folder: null };
+    const kept = result.faults.length > 0 ? result : { ...result, folder: null };
+    await writeFile(file, `${JSON.stringify(kept, null, 2)}\n`);
+    return kept;
   } finally {
     await proof.close();
   }
@@ -68,6 +93,7 @@ class Proof {
   readonly #folder: string;
   readonly #system: SystemUnderTest;
   readonly #evidence = new StrikeEvidence();
+  readonly #dealt: DealtStrike[] = [];
   #fleet: SimulatorProcess | undefined;
   #audit: SimulatorProcess | undefined;
 
@@ -77,13 +103,14 @@ class Proof {
     this.#system = setting.system;
   }
 
-  async run(): Promise<ProveResult> {
+  async run(): Promise<Omit<ProveResult, "file">> {
     const startedAtMs = Date.now();
     const { plan, rounds, seed, onProgress } = this.#options;
     await this.#system.start();
     this.#fleet = this.#startFleet();
     const strikes = planStrikes(plan, rounds, seed);
     const failure = await this.#strikeAll(strikes).catch(gatewayFailure);
+    await this.#system.setClocksRight();
     onProgress(strikes.length, strikes.length, null);
     const fleet = await this.#fleet.finish(failure ? stoppedDrainMs : drainMs);
     const hasStopped = failure !== null || hasHalt(await this.#system.statuses());
@@ -92,13 +119,17 @@ class Proof {
     this.#observe(statuses);
     const exitCodes = await this.#system.stop();
     const end = { fleet, audit, statuses, exitCodes, failure, durationMs: Date.now() - startedAtMs };
-    return proveResult({ seed, rounds, folder: this.#folder }, this.#evidence, end);
+    return proveResult({ seed, rounds, folder: this.#folder, strikes: this.#dealt }, this.#evidence, end);
   }
 
   async #strikeAll(strikes: readonly Strike[]): Promise<null> {
+    const striker = new Striker(this.#system, this.#evidence, (dealt) => {
+      this.#dealt.push(dealt);
+      this.#options.onStrike(dealt);
+    });
     for (const [index, strike] of strikes.entries()) {
       this.#options.onProgress(index, strikes.length, strike);
-      await this.#strike(strike);
+      await striker.strike(strike);
     }
     await this.#system.ready();
     await delay(settleMs);
@@ -124,49 +155,8 @@ class Proof {
     const args = Object.entries(fleet).flatMap(([name, value]) => [`--${name}`, String(value)]);
     args.push("--payload-bytes", "100", "--ledger", join(this.#folder, "ledger"));
     args.push("--mqtt", this.#system.mqttUrls.join(","), "--faults", "disconnect,duplicate,poison");
+    args.push("--topic", fleetFilter);
     return new SimulatorProcess(program, ["simulate", ...args], { logFile: join(this.#folder, "fleet.log") });
-  }
-
-  async #strike(strike: Strike): Promise<void> {
-    await this.#system.ready();
-    await delay(strike.delayMs);
-    const { target } = strike;
-    const gateway = this.#system.gateways[strike.gateway] as GatewayUnderTest;
-    const before = await this.#awaitWorkInFlight(strike, gateway);
-    if (strike.isAtCommit) await this.#system.nextCommit(inFlightTimeoutMs);
-    if (!isProcessTarget(target)) {
-      const effect = await this.#system.server(target).strike(strike);
-      this.#evidence.struck(strike, before, effect);
-    } else if (await this.#strikeProcess(strike, target, gateway)) this.#evidence.struck(strike, before);
-  }
-
-  /** False where the process is not there now. */
-  async #strikeProcess(strike: Strike, target: ProcessTarget, gateway: GatewayUnderTest): Promise<boolean> {
-    const victim = gateway.processOf(target);
-    if (!victim) return false;
-    const orphan = strike.orphan && gateway.processOf(strike.orphan);
-    if (orphan) process.kill(orphan.pid, "SIGSTOP");
-    process.kill(victim.pid, strike.fault === "kill" ? "SIGKILL" : "SIGSTOP");
-    if (strike.fault === "pause") {
-      await delay(strike.pauseMs);
-      if (isSameProcess(victim)) process.kill(victim.pid, "SIGCONT");
-    } else if (target === "supervisor") {
-      await gateway.replaceSupervisor(strike.absenceMs);
-      // The successor has killed it by now; if not, it goes on, and the audit sees what it does.
-      if (orphan && isSameProcess(orphan)) process.kill(orphan.pid, "SIGCONT");
-    }
-    return true;
-  }
-
-  /** The status just before the blow, with work in flight where that comes about in time. */
-  async #awaitWorkInFlight({ target }: Blow, gateway: GatewayUnderTest): Promise<StatusView | null> {
-    const deadlineMs = Date.now() + inFlightTimeoutMs;
-    for (;;) {
-      const status = await gateway.status();
-      this.#evidence.observed(status, gateway.processOf("consumer")?.pid);
-      if (Date.now() >= deadlineMs || (status && hasWorkInFlight(target, status))) return status;
-      await delay(statusPollMs);
-    }
   }
 
   #observe(statuses: readonly (StatusView | null)[]): void {

@@ -7,14 +7,15 @@ import { GetObjectCommand, paginateListObjectsV2, type S3Client } from "@aws-sdk
 import { GatewayError } from "../errors.ts";
 import { s3CallFaults } from "./call-faults.ts";
 import { spoil, strikeHttpServer } from "./http-server-strikes.ts";
-import type { ServerUnderTest, StrikeEffect } from "./server-under-test.ts";
+import { type LakeAccess, openLakeAccess } from "./lake-access.ts";
+import type { ServerUnderTest } from "./server-under-test.ts";
 import type { HttpFault } from "./servers/http-fault.ts";
 import { RadosgwCluster } from "./servers/radosgw-cluster.ts";
 import { programOnPath } from "./servers/required-program.ts";
 import { createBucket, localS3Client } from "./servers/s3-admin.ts";
 import { S3FaultProxy } from "./servers/s3-fault-proxy.ts";
 import { makeReadOnly } from "./servers/s3-faults.ts";
-import type { Strike } from "./strikes.ts";
+import type { Strike, StrikeEffect } from "./strikes.ts";
 
 const bucket = "prove";
 const prefix = "lake";
@@ -65,6 +66,13 @@ export class S3UnderTest implements ServerUnderTest {
     if (strike.fault === "read-only") return spoil(makeReadOnly(this.#proxy), strike.pauseMs);
     const parts = { server: this.#cluster.gateway, proxy: this.#proxy };
     return strikeHttpServer(parts, s3CallFaults, strike);
+  }
+
+  /** Past the proxy, which spoils calls. */
+  access(): LakeAccess {
+    const target = { bucket, prefix, endpoint: this.#cluster.url, region: "us-east-1", isPathStyle: true };
+    const client = localS3Client(this.#cluster.url, this.#cluster.credentials);
+    return openLakeAccess({ kind: "s3", s3: target }, client);
   }
 
   /** Resolves as soon as the next entry of the lake's commit log is there, or after `timeoutMs`. */

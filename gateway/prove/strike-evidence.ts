@@ -1,6 +1,5 @@
 import type { StatusView } from "./gateway-under-test.ts";
-import type { StrikeEffect } from "./server-under-test.ts";
-import { type Blow, type Fault, faults, isCallFault, type ProcessTarget, type Target } from "./strikes.ts";
+import { type Blow, type Fault, faults, isCallFault, type StrikeEffect, type Target } from "./strikes.ts";
 
 /** How often each target was struck. */
 export type StrikeCounts = Readonly<Partial<Record<Target, number>>>;
@@ -9,8 +8,8 @@ export type StrikeCounts = Readonly<Partial<Record<Target, number>>>;
 export function hasWorkInFlight(target: Target, status: StatusView): boolean {
   const inBroker = (status.broker?.inFlightMessages ?? 0) > 0;
   const inConsumer = status.consumer?.partitions.some(({ openBytes }) => openBytes > 0) ?? false;
-  if (target === "broker") return inBroker;
-  if (target === "consumer") return inConsumer;
+  if (target === "broker" || target === "topics") return inBroker;
+  if (target === "consumer" || target === "tables") return inConsumer;
   return inBroker || inConsumer;
 }
 
@@ -23,21 +22,31 @@ interface Tally {
 /** What the strikes did, from outside the gateways. */
 export class StrikeEvidence {
   readonly #tallies = new Map<Fault, Map<Target, Tally>>();
+  readonly #harms: string[] = [];
   /** By process, since each counts from its own start. */
   readonly #repaired = new Map<number, number>();
   readonly #replayed = new Map<number, number>();
 
-  /** @param before What the struck gateway said just before; null where nobody answered. */
-  struck({ fault, target }: Blow, before: StatusView | null, effect: StrikeEffect | null = null): void {
+  /**
+   * @param before What the struck gateway said just before; null where nobody answered.
+   * Returns whether the strike met work in flight.
+   */
+  struck({ fault, target }: Blow, before: StatusView | null, effect: StrikeEffect | null = null): boolean {
     const ofFault = this.#tallies.get(fault) ?? new Map<Target, Tally>();
     this.#tallies.set(fault, ofFault);
     const tally = ofFault.get(target) ?? { struck: 0, inFlight: 0, calls: 0 };
     ofFault.set(target, tally);
     tally.struck += 1;
     tally.calls += effect?.calls ?? 0;
-    // A call that was struck was in flight.
-    const isInFlight = effect ? effect.calls > 0 : before !== null && hasWorkInFlight(target, before);
+    if (effect?.harm !== undefined) this.#harms.push(effect.harm);
+    const isInFlight = metWork(target, before, effect);
     if (isInFlight) tally.inFlight += 1;
+    return isInFlight;
+  }
+
+  /** What the gateways did in answer to strikes and must not do. */
+  get harms(): readonly string[] {
+    return this.#harms;
   }
 
   observed(status: StatusView | null, consumerPid: number | undefined): void {
@@ -55,8 +64,13 @@ export class StrikeEvidence {
     return sum(this.#replayed);
   }
 
-  strikes(fault: Fault): StrikeCounts {
-    return this.#counts(fault, ({ struck }) => struck);
+  /** Of these faults together. */
+  strikes(...of: readonly Fault[]): StrikeCounts {
+    const total: Partial<Record<Target, number>> = {};
+    for (const fault of of)
+      for (const [target, { struck }] of this.#tallies.get(fault) ?? [])
+        total[target] = (total[target] ?? 0) + struck;
+    return total;
   }
 
   /** How many calls to each server met each of the faults that strike calls. */
@@ -90,8 +104,10 @@ export class StrikeEvidence {
   }
 }
 
-export function isProcessTarget(target: Target): target is ProcessTarget {
-  return !target.endsWith("-server");
+/** A call that was struck was in flight, whatever else was. */
+function metWork(target: Target, before: StatusView | null, effect: StrikeEffect | null): boolean {
+  if (effect?.calls !== undefined) return effect.calls > 0;
+  return effect?.isInFlight ?? (before !== null && hasWorkInFlight(target, before));
 }
 
 function sum(values: ReadonlyMap<number, number>): number {

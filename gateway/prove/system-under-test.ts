@@ -1,12 +1,29 @@
 import { join } from "node:path";
+import { loadConfig } from "../config.ts";
+import type { TopicInput } from "../registry/topic-definition.ts";
+import type { LakeTarget } from "../settings/service-urls.ts";
+import { Backlog } from "./backlog.ts";
+import { DataFolderCopy } from "./data-folder-copy.ts";
+import { ForeignWriter } from "./foreign-writer.ts";
 import { freePort } from "./free-port.ts";
+import { GatewayClock, type WrongTime } from "./gateway-clock.ts";
 import { GatewayUnderTest, type StatusView } from "./gateway-under-test.ts";
 import { KinesisUnderTest } from "./kinesis-under-test.ts";
+import { type LakeAccess, openLakeAccess } from "./lake-access.ts";
 import { nextCommit } from "./next-commit.ts";
 import { RedisUnderTest } from "./redis-under-test.ts";
 import { S3UnderTest } from "./s3-under-test.ts";
+import { seededRandom } from "./seeded-random.ts";
 import type { ServerUnderTest } from "./server-under-test.ts";
-import { type ServerKind, type ServerKinds, type ServerTarget, seededRandom } from "./strikes.ts";
+import {
+  isServerTarget,
+  type PartTarget,
+  type ServerKind,
+  type ServerKinds,
+  type ServerTarget,
+  type Strikable,
+} from "./strikes.ts";
+import { TopicAdmin } from "./topic-admin.ts";
 
 /** What a proof runs, beside the fleet. */
 export interface SystemOptions {
@@ -22,29 +39,30 @@ export interface SystemOptions {
   readonly isRelaxed: boolean;
   /** Further flags of `tidegate up`: `--stream`, `--window`. */
   readonly flags: readonly string[];
+  /** Settings of the gateways, as variables of the environment. */
+  readonly settings: Readonly<Record<string, string>>;
+  readonly topics: ProofTopics;
+  readonly backlogMs: number;
 }
 
-/** A batch a few times a second: strikes then fall into commits and publishes, not only between them. */
-const batchAgeMs = 250;
-/** Short, so that pauses outlast it and partitions move. */
-const leaseMs = 3_000;
-
-/** Real gateways, and the servers that they use, in processes of their own that can be struck. */
+/** Real gateways, the servers that they use, in processes of their own, and what else of them can be struck. */
 export class SystemUnderTest {
   readonly gateways: readonly GatewayUnderTest[];
   readonly mqttUrls: readonly string[];
   readonly lakeUrl: string;
+  readonly lake: LakeAccess;
   readonly #servers: ReadonlyMap<ServerTarget, ServerUnderTest>;
+  readonly #parts: Parts;
+  readonly #topics: ProofTopics;
 
-  private constructor(
-    gateways: readonly GatewayUnderTest[],
-    mqttUrls: readonly string[],
-    { servers, lakeUrl }: Backends,
-  ) {
+  private constructor(options: SystemOptions, gateways: readonly GatewayUnderTest[], backends: Backends) {
     this.gateways = gateways;
-    this.mqttUrls = mqttUrls;
-    this.lakeUrl = lakeUrl;
-    this.#servers = servers;
+    this.mqttUrls = gateways.map(({ mqttUrl }) => mqttUrl);
+    this.lakeUrl = backends.lakeUrl;
+    this.lake = accessTo(backends);
+    this.#servers = backends.servers;
+    this.#topics = options.topics;
+    this.#parts = partsOf(options, { gateways, lake: this.lake, backends });
   }
 
   /** Starts the servers, not yet the gateways. Throws PROVE_SERVER_FAILED. */
@@ -52,30 +70,39 @@ export class SystemUnderTest {
     const servers = await startServers(options);
     const lakeUrl =
       servers.get("lake-server")?.url ?? options.lakeUrl ?? `file:${join(options.folder, "lake")}`;
+    const backends = { servers, lakeUrl };
     const gateways: GatewayUnderTest[] = [];
-    const mqttUrls: string[] = [];
     for (let index = 0; index < options.gateways; index++) {
-      const mqttPort = await freePort();
-      mqttUrls.push(`mqtt://127.0.0.1:${mqttPort}`);
-      const place = { index, mqttPort, httpPort: await freePort() };
-      gateways.push(gatewayOf(options, { servers, lakeUrl }, place));
+      const name = index === 0 ? "gateway" : `gateway-${index + 1}`;
+      const data = join(options.folder, index === 0 ? "data" : `data-${index + 1}`);
+      gateways.push(await gatewayOn(options, backends, { data, name, lakeUrl }));
     }
-    return new SystemUnderTest(gateways, mqttUrls, { servers, lakeUrl });
+    return new SystemUnderTest(options, gateways, backends);
   }
 
-  /** Starts the gateways, one after another: the first makes lake, stream and demo topics. */
+  /** Starts the gateways, one after another: the first makes lake and stream. Then the topics, for the fleet. */
   async start(): Promise<void> {
     for (const gateway of this.gateways) await gateway.start();
+    for (const topic of this.#topics.standing) await this.#parts.topics.create(topic);
   }
 
   async ready(): Promise<void> {
     for (const gateway of this.gateways) await gateway.ready();
   }
 
-  server(target: ServerTarget): ServerUnderTest {
+  /** What a strike hits that is no process. */
+  part(target: PartTarget | ServerTarget, gateway: number): Strikable {
+    if (target === "clock") return (this.gateways[gateway] as GatewayUnderTest).clock;
+    if (!isServerTarget(target)) return this.#parts[target];
     const server = this.#servers.get(target);
     if (!server) throw new TypeError(`this proof has no ${target}`);
     return server;
+  }
+
+  /** Sets all clocks right. Resolves with when some clock was not, since the start. */
+  async setClocksRight(): Promise<WrongTime[]> {
+    for (const { clock } of this.gateways) await clock.set(0);
+    return this.gateways.flatMap(({ clock }) => clock.wrong);
   }
 
   /** Of processes that use the servers. */
@@ -111,8 +138,68 @@ export class SystemUnderTest {
   /** Ends everything at once. */
   async close(): Promise<void> {
     for (const gateway of this.gateways) gateway.kill();
+    this.lake.close();
     for (const server of this.#servers.values()) await server.close();
   }
+}
+
+type Parts = Readonly<Record<Exclude<PartTarget, "clock" | "topics">, Strikable>> & {
+  readonly topics: TopicAdmin;
+};
+
+function partsOf(
+  options: SystemOptions,
+  {
+    gateways,
+    lake,
+    backends,
+  }: { gateways: readonly GatewayUnderTest[]; lake: LakeAccess; backends: Backends },
+): Parts {
+  const { topics, folder, backlogMs } = options;
+  const lakeFolder = copiedLakeFolder(options, backends);
+  const tables = [...topics.standing, ...topics.specific].map(({ name }) => name);
+  let copies = 0;
+  return {
+    consumers: new Backlog(gateways, backlogMs),
+    tables: new ForeignWriter({ lake, tables: [...tables, "_quarantine"] }),
+    topics: new TopicAdmin({ gateways, specific: topics.specific }),
+    "data-folder": new DataFolderCopy({
+      gateways,
+      folder,
+      lakeFolder,
+      gatewayOn: (data, copiedLake) =>
+        gatewayOn(options, backends, {
+          data,
+          name: `copy-${++copies}`,
+          lakeUrl: copiedLake === null ? backends.lakeUrl : `file:${copiedLake}`,
+        }),
+    }),
+  };
+}
+
+/** Gateways on Redis share the lake, a copy as well; any other stream has one owner, whose copy gets a lake of its own. */
+function copiedLakeFolder({ gateways }: SystemOptions, { lakeUrl }: Backends): string | null {
+  return gateways === 1 && lakeUrl.startsWith("file:") ? lakeUrl.slice("file:".length) : null;
+}
+
+function accessTo({ servers, lakeUrl }: Backends): LakeAccess {
+  const server = servers.get("lake-server");
+  if (server instanceof S3UnderTest) return server.access();
+  return openLakeAccess(lakeTargetOf(lakeUrl));
+}
+
+/** The URL was checked before. */
+export function lakeTargetOf(lakeUrl: string): LakeTarget {
+  const flags = { "lake.url": { text: lakeUrl, flag: "--lake" } };
+  return loadConfig({ flags, environment: {}, file: null }).config.lakeTarget;
+}
+
+/** Topics of a proof. */
+export interface ProofTopics {
+  /** There for the whole run. */
+  readonly standing: readonly TopicInput[];
+  /** Come, change and go; each takes names of one that stands. */
+  readonly specific: readonly TopicInput[];
 }
 
 interface Backends {
@@ -160,20 +247,24 @@ function environmentOf(
   return Object.assign({}, ...[...servers.values()].map(({ environment }) => environment));
 }
 
-function gatewayOf(
-  { program, folder, gateways, isRelaxed, flags }: SystemOptions,
-  { servers, lakeUrl }: Backends,
-  { index, mqttPort, httpPort }: { index: number; mqttPort: number; httpPort: number },
-): GatewayUnderTest {
+/** Beside the proof's settings: a batch a few times a second, so that strikes fall into commits and publishes, not only between them. */
+const batchAgeMs = 250;
+/** Short, so that pauses outlast it and partitions move. */
+const leaseMs = 3_000;
+
+async function gatewayOn(
+  { program, folder, gateways, isRelaxed, flags, settings }: SystemOptions,
+  { servers }: Backends,
+  { data, name, lakeUrl }: { data: string; name: string; lakeUrl: string },
+): Promise<GatewayUnderTest> {
   const urls = [...servers].flatMap(([target, server]) =>
     target === "lake-server" ? [] : [`--${target.replace("-server", "")}`, server.url],
   );
-  const name = index === 0 ? "gateway" : `gateway-${index + 1}`;
   return new GatewayUnderTest({
     program,
-    folder: join(folder, index === 0 ? "data" : `data-${index + 1}`),
-    mqttPort,
-    httpPort,
+    folder: data,
+    mqttPort: await freePort(),
+    httpPort: await freePort(),
     logFile: join(folder, `${name}.log`),
     flags: [...urls, ...flags, "--lake", lakeUrl],
     environment: {
@@ -181,6 +272,8 @@ function gatewayOf(
       TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: String(batchAgeMs),
       ...(gateways > 1 ? { TIDEGATE_LEASES_LEASE_MS: String(leaseMs) } : {}),
       ...(isRelaxed ? { TIDEGATE_REDIS_DURABILITY: "relaxed" } : {}),
+      ...settings,
     },
+    clock: new GatewayClock(join(folder, `${name}.clock`)),
   });
 }

@@ -10,6 +10,7 @@ import {
   ListShardsCommand,
   PutRecordsCommand,
 } from "@aws-sdk/client-kinesis";
+import { seededRandom } from "../../gateway/prove/seeded-random.ts";
 import {
   HeldCalls,
   htmlAnswer,
@@ -46,7 +47,6 @@ import {
   misrouteEntries,
   withHashKeys,
 } from "../../gateway/prove/servers/put-records-faults.ts";
-import { seededRandom } from "../../gateway/prove/strikes.ts";
 import { until } from "../support/redis-stream.ts";
 
 const upperHalf = 2n ** 127n;

@@ -6,16 +6,22 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { GatewayError } from "../../../gateway/errors.ts";
 import { kinesisCallFaults, s3CallFaults } from "../../../gateway/prove/call-faults.ts";
+import { GatewayClock } from "../../../gateway/prove/gateway-clock.ts";
 import { GatewayUnderTest, type StatusView } from "../../../gateway/prove/gateway-under-test.ts";
 import { type ProofEnd, proveResult } from "../../../gateway/prove/prove-result.ts";
 import { hasWorkInFlight, StrikeEvidence } from "../../../gateway/prove/strike-evidence.ts";
-import { planStrikes, processTargets, strikePlan } from "../../../gateway/prove/strikes.ts";
+import { onlyBlows, planStrikes, type StruckSystem, strikePlan } from "../../../gateway/prove/strike-plan.ts";
+import { type DealtStrike, strikeLine } from "../../../gateway/prove/striker.ts";
+import { processTargets } from "../../../gateway/prove/strikes.ts";
 
-const partition = { openBytes: 0, unaccounted: 0, halt: null, counters: { duplicates: 3, resent: 2 } };
+const counters = { read: 9, duplicates: 3, resent: 2 };
+const partition = { openBytes: 0, lagBytes: 0, lagMs: 0, unaccounted: 0, halt: null, counters };
 const consumer = { publishesRepaired: 0, replayedBatches: 0, partitions: [partition] };
 const registry = "stream-server";
-const alone = strikePlan({ gateways: 1, servers: {}, registry });
-const run = { seed: 1, rounds: 1, folder: "/proof" };
+const planOf = (system: Partial<StruckSystem>) =>
+  strikePlan({ gateways: 1, servers: {}, registry, isCopied: true, ...system });
+const alone = planOf({});
+const run = { seed: 1, rounds: 1, folder: "/proof", strikes: [] };
 
 function status(view: { inFlight?: number; openBytes?: number } = {}): StatusView {
   const partitions = [{ ...partition, openBytes: view.openBytes ?? 0 }];
@@ -63,12 +69,12 @@ test("a seed names one sequence of strikes, and every three rounds strike each p
 
 test("with servers every kind of blow is dealt, to both gateways, and nothing is deleted from the stream", () => {
   const servers = { "stream-server": "redis", "window-server": "redis" } as const;
-  const plan = strikePlan({ gateways: 2, servers, registry });
+  const plan = planOf({ gateways: 2, servers });
   const strikes = planStrikes(plan, 30, 7);
-  assert.equal(strikes.length, 90);
+  assert.equal(strikes.length, 180);
   const kinds = new Set(strikes.map(({ fault, target }) => `${fault} ${target}`));
   const dealt = plan.decks.flat().map(({ fault, target }) => `${fault} ${target}`);
-  assert.deepEqual([...kinds].sort(), dealt.sort());
+  assert.deepEqual([...kinds].sort(), [...new Set(dealt)].sort());
   assert.ok(!kinds.has("flush stream-server"));
   assert.deepEqual([...new Set(strikes.map(({ gateway }) => gateway))].sort(), [0, 1]);
   const killed = strikes.filter(({ fault, target }) => fault === "kill" && target === "stream-server");
@@ -77,7 +83,7 @@ test("with servers every kind of blow is dealt, to both gateways, and nothing is
 
 test("an S3 server and a Kinesis are struck with every fault of their calls, and shards are divided and united as often", () => {
   const servers = { "stream-server": "kinesalite", "lake-server": "radosgw" } as const;
-  const strikes = planStrikes(strikePlan({ gateways: 2, servers, registry }), 30, 3);
+  const strikes = planStrikes(planOf({ gateways: 2, servers }), 30, 3);
   const of = (server: string) =>
     new Set(strikes.filter(({ target }) => target === server).map(({ fault }) => fault));
   const connections = ["kill", "pause", "cut", "silence", "down"];
@@ -91,16 +97,93 @@ test("an S3 server and a Kinesis are struck with every fault of their calls, and
   );
   const counts = ["split", "merge"].map((kind) => strikes.filter(({ fault }) => fault === kind).length);
   assert.deepEqual(counts, [15, 15]);
-  const soon = planStrikes(strikePlan({ gateways: 1, servers, registry }), 2, 4);
+  const soon = planStrikes(planOf({ servers }), 2, 4);
   assert.deepEqual(
     ["split", "merge"].filter((kind) => !soon.some(({ fault }) => fault === kind)),
     [],
   );
 });
 
+test("30 rounds set clocks, write to tables and change topics, copy the data folder, and make two or three backlogs", () => {
+  const strikes = planStrikes(alone, 30, 5);
+  const counts = new Map<string, number>();
+  for (const { fault } of strikes) counts.set(fault, (counts.get(fault) ?? 0) + 1);
+  const of = (...faults: string[]) => faults.map((fault) => counts.get(fault) ?? 0);
+  assert.deepEqual(of("step-forward", "step-back", "spike"), [10, 10, 10]);
+  assert.deepEqual(of("foreign-append", "foreign-metadata", "foreign-rewrite"), [10, 10, 10]);
+  const rare = of("create", "change", "delete", "copy", "backlog");
+  assert.ok(rare.every((count) => count >= 2) && (rare.at(-1) ?? 0) <= 3, String(rare));
+  const uncopied = planStrikes(planOf({ isCopied: false }), 30, 5);
+  assert.ok(!uncopied.some(({ fault }) => fault === "copy"));
+});
+
+test("a proof can be limited to kinds of strikes, by fault, by target, or by both", () => {
+  const kinds = (...names: string[]) =>
+    new Set(
+      onlyBlows(alone, names)
+        .decks.flat()
+        .map(({ fault, target }) => `${fault} ${target}`),
+    );
+  assert.deepEqual(
+    kinds("kill broker", "clock"),
+    new Set(["kill broker", "step-forward clock", "step-back clock", "spike clock"]),
+  );
+  assert.deepEqual(kinds("pause"), new Set(["pause broker", "pause consumer", "pause supervisor"]));
+  assert.equal(onlyBlows(alone, ["flush"]).decks.length, 0);
+});
+
+test("what was struck may say itself whether work was in flight, and what the gateways did that they must not", () => {
+  const evidence = new StrikeEvidence();
+  const busy = status({ inFlight: 5, openBytes: 5 });
+  assert.equal(
+    evidence.struck({ fault: "backlog", target: "consumers" }, busy, { isInFlight: false }),
+    false,
+  );
+  assert.deepEqual(evidence.missed, ["backlog consumers"]);
+  assert.equal(evidence.struck({ fault: "backlog", target: "consumers" }, null, { isInFlight: true }), true);
+  assert.equal(
+    evidence.struck({ fault: "copy", target: "data-folder" }, busy, { harm: "it killed the original" }),
+    true,
+  );
+  evidence.struck({ fault: "spike", target: "clock" }, busy);
+  evidence.struck({ fault: "step-back", target: "clock" }, busy);
+  const { faults, clockSteps, copies } = proveResult(run, evidence, goodEnd());
+  assert.deepEqual(faults, ["it killed the original"]);
+  assert.deepEqual([clockSteps, copies], [{ clock: 2 }, { "data-folder": 1 }]);
+});
+
+test("each strike is a line: when, in which round, what, whom, and whether it met work in flight", () => {
+  const dealt: DealtStrike = {
+    atMs: Date.UTC(2026, 10, 28, 1, 2, 3, 45),
+    round: 2,
+    fault: "step-forward",
+    target: "clock",
+    gateway: 1,
+    isAtCommit: true,
+    wasInFlight: true,
+    detail: "from +0 s to +2 h",
+  };
+  assert.equal(
+    strikeLine(dealt, { rounds: 30, gateways: 2 }),
+    "01:02:03.045 round 2/30: step-forward clock of gateway 2 · from +0 s to +2 h · at a commit · work in flight",
+  );
+  const quiet = {
+    ...dealt,
+    fault: "kill",
+    target: "stream-server",
+    isAtCommit: false,
+    wasInFlight: false,
+    detail: "",
+  } as const;
+  assert.equal(
+    strikeLine(quiet, { rounds: 3, gateways: 2 }),
+    "01:02:03.045 round 2/3: kill stream-server · NO work in flight",
+  );
+});
+
 test("where topics and identities are with the window, nothing is deleted there", () => {
   const servers = { "stream-server": "kinesalite", "window-server": "redis" } as const;
-  const { decks } = strikePlan({ gateways: 2, servers, registry: "window-server" });
+  const { decks } = planOf({ gateways: 2, servers, registry: "window-server" });
   const faults = decks.flat().flatMap(({ fault, target }) => (target === "window-server" ? [fault] : []));
   assert.deepEqual(faults.toSorted(), ["cut", "full", "kill", "pause", "silence"]);
 });
@@ -158,7 +241,8 @@ test("a broker is at work while it holds messages, a consumer while it has read 
     [brokers, consumers, status()].map((view) => hasWorkInFlight(target, view));
   assert.deepEqual(at("broker"), [true, false, false]);
   assert.deepEqual(at("consumer"), [false, true, false]);
-  for (const target of ["supervisor", "stream-server", "window-server"] as const)
+  assert.deepEqual([at("topics"), at("tables")], [at("broker"), at("consumer")]);
+  for (const target of ["supervisor", "stream-server", "window-server", "clock", "data-folder"] as const)
     assert.deepEqual(at(target), [true, true, false]);
   assert.equal(hasWorkInFlight("supervisor", { broker: null, consumer: null }), false);
 });
@@ -194,7 +278,8 @@ test("a gateway that ends instead of starting is PROVE_GATEWAY_FAILED, with its 
   const program = join(folder, "ends.mjs");
   await writeFile(program, "process.exit(3);");
   const logFile = join(folder, "gateway.log");
-  const options = { program, folder, mqttPort: 1, httpPort: 1, logFile, flags: [], environment: {} };
+  const clock = new GatewayClock(join(folder, "clock"));
+  const options = { program, folder, mqttPort: 1, httpPort: 1, logFile, flags: [], environment: {}, clock };
   await assert.rejects(
     new GatewayUnderTest(options).start(),
     (error) =>

@@ -1,0 +1,50 @@
+import type { ProveResult } from "../prove/prove-result.ts";
+
+/** What a proof came to, for people. */
+export function proveText(result: ProveResult): string {
+  const counts = (values: Readonly<Partial<Record<string, number>>>) =>
+    Object.entries(values)
+      .map(([name, count]) => `${count} ${name}`)
+      .join(", ");
+  const verdict =
+    result.faults.length === 0
+      ? "Proved: every acknowledged message is in the files exactly once."
+      : `NOT proved: ${result.faults.join("; ")}. Logs, ledger and lake are kept in ${result.folder}`;
+  return [
+    `seed ${result.seed}, ${result.rounds} rounds, ${Math.round(result.durationMs / 1000)} s; as JSON: ${result.file}`,
+    ...struckKinds.map((kind) => [kind, counts(result[kind])] as const).flatMap(lineOfKind),
+    ...lineOfKind(["calls", callCounts(result)]),
+    `acknowledged ${result.acked}, stored ${result.stored}, quarantined ${result.quarantined}`,
+    `lost ${result.lost}, duplicated ${result.duplicated}, phantom ${result.phantom}, altered ${result.altered}, unaccounted ${result.unaccounted}`,
+    `replayed batches ${result.replayedBatches}, duplicates dropped ${result.duplicatesDropped}, publishes repaired ${result.publishesRepaired}`,
+    verdict,
+  ].join("\n");
+}
+
+const struckKinds = [
+  "kills",
+  "pauses",
+  "cuts",
+  "silences",
+  "downs",
+  "flushes",
+  "fills",
+  "readOnlys",
+  "clockSteps",
+  "foreignCommits",
+  "topicChanges",
+  "backlogs",
+  "copies",
+  "splits",
+  "merges",
+] as const;
+
+function callCounts({ calls }: ProveResult): string {
+  return Object.entries(calls)
+    .map(([fault, counts]) => `${Object.values(counts).reduce((sum, count) => sum + count, 0)} ${fault}`)
+    .join(", ");
+}
+
+function lineOfKind([kind, counts]: readonly [kind: string, counts: string]): string[] {
+  return counts === "" ? [] : [`${kind}: ${counts}`];
+}

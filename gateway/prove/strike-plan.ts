@@ -1,0 +1,135 @@
+import { kinesisCallFaults, s3CallFaults } from "./call-faults.ts";
+import { seededRandom, shuffled } from "./seeded-random.ts";
+import {
+  type Blow,
+  clockFaults,
+  type Fault,
+  processTargets,
+  type ServerKind,
+  type ServerKinds,
+  type ServerTarget,
+  type Strike,
+  type Target,
+  tableFaults,
+  topicFaults,
+} from "./strikes.ts";
+
+/** What a proof strikes: each round deals one blow from each deck. */
+export interface StrikePlan {
+  readonly decks: readonly (readonly Blow[])[];
+  readonly gateways: number;
+}
+
+function blows(fault: Fault, targets: readonly Target[]): Blow[] {
+  return targets.map((target) => ({ fault, target }));
+}
+
+function at(target: Target, faults: readonly Fault[]): Blow[] {
+  return faults.map((fault) => ({ fault, target }));
+}
+
+/** Beside kills and pauses: a deck a line. */
+const serverDecks: Readonly<Record<Exclude<ServerKind, "redis">, readonly (readonly Fault[])[]>> = {
+  kinesalite: [["cut", "silence", "down"], ["split", "merge"], Object.keys(kinesisCallFaults) as Fault[]],
+  radosgw: [["cut", "silence", "down", "read-only"], Object.keys(s3CallFaults) as Fault[]],
+};
+
+export interface StruckSystem {
+  readonly gateways: number;
+  readonly servers: ServerKinds;
+  /** Where topics and identities are: with the stream, but for one in Kinesis, which holds nothing else. */
+  readonly registry: "stream-server" | "window-server";
+  /** False where a copy of a data folder would be a second owner of the stream and the lake. */
+  readonly isCopied: boolean;
+}
+
+/**
+ * Every process of every gateway, the proof's own servers, and the parts. Nothing is deleted from the server on which gateways share
+ * topics and identities, and with it the stream where that is in Redis: what it acknowledged would be gone, which no gateway can mend.
+ */
+export function strikePlan({ gateways, servers, registry, isCopied }: StruckSystem): StrikePlan {
+  const kinds = Object.entries(servers) as [ServerTarget, ServerKind][];
+  const targets = [...processTargets, ...kinds.map(([target]) => target)];
+  const decks = [blows("kill", targets), blows("pause", targets), ...partDecks(isCopied)];
+  const redis = kinds.flatMap(([target, kind]) => (kind === "redis" ? [target] : []));
+  if (redis.length > 0)
+    decks.push([
+      ...blows("cut", redis),
+      ...blows("silence", redis),
+      ...redis.map((target) => ({ fault: target === registry ? "full" : "flush", target }) as const),
+    ]);
+  for (const [target, kind] of kinds)
+    if (kind !== "redis") for (const deck of serverDecks[kind]) decks.push(at(target, deck));
+  return { decks, gateways };
+}
+
+/** A backlog takes minutes: one among many blows. */
+const blowsPerBacklog = 12;
+
+function partDecks(isCopied: boolean): Blow[][] {
+  const administration = [...at("topics", topicFaults), ...(isCopied ? at("data-folder", ["copy"]) : [])];
+  const repeated = Array.from(
+    { length: blowsPerBacklog },
+    (_, index) => administration[index % administration.length] as Blow,
+  );
+  return [
+    at("clock", clockFaults),
+    at("tables", tableFaults),
+    [...repeated, { fault: "backlog", target: "consumers" }],
+  ];
+}
+
+/** The plan without the kinds of blows that are not among `names`: each is a fault (`kill`), a target (`clock`), or both (`kill broker`). */
+export function onlyBlows({ decks, gateways }: StrikePlan, names: readonly string[]): StrikePlan {
+  const isWanted = ({ fault, target }: Blow) =>
+    [fault, target, `${fault} ${target}`].some((name) => names.includes(name));
+  return { decks: decks.map((deck) => deck.filter(isWanted)).filter((deck) => deck.length > 0), gateways };
+}
+
+/** For servers that may lose what they confirmed: what shows that they do. A relaxed Kinesis loses entries without any strike. */
+export function lossPlan(servers: ServerKinds): StrikePlan {
+  const targets = Object.keys(servers) as ServerTarget[];
+  const redis = targets.filter((target) => servers[target] === "redis");
+  const kinesis = targets.filter((target) => servers[target] === "kinesalite");
+  const decks = [blows("kill", redis), blows("split", kinesis)];
+  return { decks: decks.filter((deck) => deck.length > 0), gateways: 1 };
+}
+
+const delayMsMax = 1500;
+const pauseMsMax = 2500;
+const absenceMsMax = 800;
+
+/**
+ * The strikes of a proof, one from each deck a round. A deck is shuffled again only once it is used up, so that 30 rounds
+ * without servers give each process 10 kills and 10 pauses, in an order and at moments that only the seed decides.
+ */
+export function planStrikes(plan: StrikePlan, rounds: number, seed: number): Strike[] {
+  const random = seededRandom(seed);
+  const left: Blow[][] = plan.decks.map(() => []);
+  const strikes: Strike[] = [];
+  for (let round = 1; round <= rounds; round++)
+    for (const index of shuffled([...plan.decks.keys()], random)) {
+      if (left[index]?.length === 0) left[index] = shuffled(plan.decks[index] as readonly Blow[], random);
+      strikes.push(strikeOf(left[index]?.pop() as Blow, { round, gateways: plan.gateways, random }));
+    }
+  return strikes;
+}
+
+function strikeOf(
+  blow: Blow,
+  { round, gateways, random }: { round: number; gateways: number; random: () => number },
+): Strike {
+  const { fault, target } = blow;
+  const orphan = ([null, "broker", "consumer"] as const)[Math.floor(random() * 3)] ?? null;
+  return {
+    ...blow,
+    round,
+    gateway: Math.floor(random() * gateways),
+    isAtCommit: random() < 0.5 && target !== "broker",
+    orphan: target === "supervisor" && fault === "kill" ? orphan : null,
+    delayMs: Math.floor(random() * delayMsMax),
+    pauseMs: 200 + Math.floor(random() * pauseMsMax),
+    absenceMs: Math.floor(random() * absenceMsMax),
+    amount: random(),
+  };
+}

@@ -1,0 +1,101 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { isSameProcess } from "../supervisor/process-identity.ts";
+import type { GatewayUnderTest, StatusView } from "./gateway-under-test.ts";
+import { hasWorkInFlight, type StrikeEvidence } from "./strike-evidence.ts";
+import { type Blow, isProcessTarget, type ProcessTarget, type Strike, type StrikeEffect } from "./strikes.ts";
+import type { SystemUnderTest } from "./system-under-test.ts";
+
+/** A strike that was dealt. */
+export interface DealtStrike extends Blow {
+  readonly atMs: number;
+  readonly round: number;
+  readonly gateway: number;
+  readonly isAtCommit: boolean;
+  /** True: it met work in flight. */
+  readonly wasInFlight: boolean;
+  readonly detail: string;
+}
+
+const inFlightTimeoutMs = 5_000;
+const statusPollMs = 25;
+
+/** Deals strikes, each when the system is ready and has work in flight, where that comes about in time. */
+export class Striker {
+  readonly #system: SystemUnderTest;
+  readonly #evidence: StrikeEvidence;
+  readonly #onDealt: (strike: DealtStrike) => void;
+
+  constructor(system: SystemUnderTest, evidence: StrikeEvidence, onDealt: (strike: DealtStrike) => void) {
+    this.#system = system;
+    this.#evidence = evidence;
+    this.#onDealt = onDealt;
+  }
+
+  async strike(strike: Strike): Promise<void> {
+    await this.#system.ready();
+    await delay(strike.delayMs);
+    const { target, fault, round, gateway: number, isAtCommit } = strike;
+    const gateway = this.#system.gateways[number] as GatewayUnderTest;
+    const before = await this.#awaitWorkInFlight(strike, gateway);
+    if (isAtCommit) await this.#system.nextCommit(inFlightTimeoutMs);
+    const atMs = Date.now();
+    const effect = isProcessTarget(target)
+      ? await this.#strikeProcess(strike, target, gateway)
+      : await this.#system.part(target, number).strike(strike);
+    if (effect === "absent") return;
+    const wasInFlight = this.#evidence.struck(strike, before, effect);
+    const detail = effect?.detail ?? "";
+    this.#onDealt({ atMs, round, fault, target, gateway: number, isAtCommit, wasInFlight, detail });
+  }
+
+  /** `absent` where the process is not there now. */
+  async #strikeProcess(
+    strike: Strike,
+    target: ProcessTarget,
+    gateway: GatewayUnderTest,
+  ): Promise<StrikeEffect | null | "absent"> {
+    const victim = gateway.processOf(target);
+    if (!victim) return "absent";
+    const orphan = strike.orphan && gateway.processOf(strike.orphan);
+    if (orphan) process.kill(orphan.pid, "SIGSTOP");
+    process.kill(victim.pid, strike.fault === "kill" ? "SIGKILL" : "SIGSTOP");
+    if (strike.fault === "pause") {
+      await delay(strike.pauseMs);
+      if (isSameProcess(victim)) process.kill(victim.pid, "SIGCONT");
+    } else if (target === "supervisor") {
+      await gateway.replaceSupervisor(strike.absenceMs);
+      // The successor has killed it by now; if not, it goes on, and the audit sees what it does.
+      if (orphan && isSameProcess(orphan)) process.kill(orphan.pid, "SIGCONT");
+    }
+    return null;
+  }
+
+  /** The status just before the blow, with work in flight where that comes about in time. */
+  async #awaitWorkInFlight({ target }: Blow, gateway: GatewayUnderTest): Promise<StatusView | null> {
+    const deadlineMs = performance.now() + inFlightTimeoutMs;
+    for (;;) {
+      const status = await gateway.status();
+      this.#evidence.observed(status, gateway.processOf("consumer")?.pid);
+      if (performance.now() >= deadlineMs || (status && hasWorkInFlight(target, status))) return status;
+      await delay(statusPollMs);
+    }
+  }
+}
+
+/** A line for people: when, in which round, what, whom, and whether that had work in flight. */
+export function strikeLine(
+  strike: DealtStrike,
+  { rounds, gateways }: { rounds: number; gateways: number },
+): string {
+  const time = new Date(strike.atMs).toISOString().slice(11, 23);
+  const isOfGateway =
+    isProcessTarget(strike.target) || strike.target === "clock" || strike.target === "data-folder";
+  const whose = gateways > 1 && isOfGateway ? ` of gateway ${strike.gateway + 1}` : "";
+  const parts = [
+    `${time} round ${strike.round}/${rounds}: ${strike.fault} ${strike.target}${whose}`,
+    ...(strike.detail === "" ? [] : [strike.detail]),
+    ...(strike.isAtCommit ? ["at a commit"] : []),
+    strike.wasInFlight ? "work in flight" : "NO work in flight",
+  ];
+  return parts.join(" · ");
+}
