@@ -9,6 +9,7 @@ import type { ConsumerConfig } from "./consumer-config.ts";
 import type { ConsumerMetrics } from "./consumer-metrics.ts";
 import type { DedupeKeyMaker } from "./dedupe-key.ts";
 import type { MessageJudge } from "./judge-message.ts";
+import type { NameReadings } from "./name-readings.ts";
 import type { TopicCatalog } from "./topic-catalog.ts";
 
 /** The outside world of a consumer. */
@@ -36,6 +37,7 @@ export interface ConsumerContext extends ConsumerPorts {
   readonly config: ConsumerConfig;
   readonly metrics: ConsumerMetrics;
   readonly judge: MessageJudge;
+  readonly readings: NameReadings;
   readonly keys: DedupeKeyMaker;
   readonly backOff: BackOff;
 }

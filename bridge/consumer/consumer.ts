@@ -15,6 +15,7 @@ import { cutBatch } from "./cut-batch.ts";
 import { DedupeKeyMaker } from "./dedupe-key.ts";
 import { DrainGoal } from "./drain-goal.ts";
 import { MessageJudge } from "./judge-message.ts";
+import { NameReadings } from "./name-readings.ts";
 import { ownEverything, type PartitionLeases } from "./partition-leases.ts";
 import { PartitionObserver } from "./partition-observer.ts";
 import { PartitionShare } from "./partition-share.ts";
@@ -101,6 +102,7 @@ class ConsumerLoop implements Consumer {
       ...options,
       metrics: new ConsumerMetrics(options.registry),
       judge: new MessageJudge(),
+      readings: new NameReadings(options.topics),
       keys: new DedupeKeyMaker(),
       backOff: new BackOff({ maxMs: config.retryMaxMs, random, sleep }),
     };

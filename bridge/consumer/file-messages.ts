@@ -1,32 +1,19 @@
 import { DEDUP_KEY_BYTES, type WindowHits } from "../window/dedup-window.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
-import { ExactIdColumns } from "./exact-id-columns.ts";
 import type { JudgedMessage } from "./judge-message.ts";
+import { KEY_WORDS, type KeyedMessages, type OtherKey, withKeys } from "./keyed-messages.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import { type ContentFault, contentFault } from "./quarantine-reason.ts";
 
-const KEY_WORDS = DEDUP_KEY_BYTES / 4;
-
 /**
- * What becomes of a message. `reused`: its id was filed with another payload, and what becomes of that id with this one is open.
- * `oldDuplicate`: one that only the exact mode still knows; of those no payload hash is kept.
+ * What becomes of a message. `reused`: its id was filed with other content, and what becomes of that id with this one is open;
+ * `quarantine`: it goes there as such. `oldDuplicate`: one that only the exact mode still knows; of those no content hash is kept.
  */
-const verdict = { file: 0, duplicate: 1, reused: 2, oldDuplicate: 3 } as const;
-
-interface KeyedMessages {
-  readonly messages: readonly JudgedMessage[];
-  /** Index of the message's key, or -1 where it has no id. */
-  readonly keyOf: Int32Array;
-  /** Index of the message's exact id, or -1. */
-  readonly exactOf: Int32Array;
-  readonly exact: ExactIdColumns;
-  readonly words: Uint32Array;
-  readonly bytes: Uint8Array;
-}
+const verdict = { file: 0, duplicate: 1, reused: 2, oldDuplicate: 3, quarantine: 4 } as const;
 
 const reusedFault = contentFault(
   "id-reused",
-  "this device sent the id with another payload before, within the topic's dedupe window",
+  "this device sent the id with other content before (payload, event time or topic name), within the topic's dedupe window",
 );
 
 /**
@@ -39,7 +26,7 @@ export async function fileMessages(
   cursor: PartitionCursor,
   messages: readonly JudgedMessage[],
 ): Promise<"filed" | "superseded"> {
-  const keyed = withKeys(context, messages);
+  const keyed = withKeys(context.keys, messages);
   const hits = await context.window.lookup(
     cursor.partition,
     cursor.committed,
@@ -60,7 +47,8 @@ export async function fileMessages(
       cursor.counters.duplicates += 1;
       continue;
     }
-    const fault = outcome === verdict.reused ? reusedFault : message.fault;
+    const isReused = outcome === verdict.reused || outcome === verdict.quarantine;
+    const fault = isReused ? reusedFault : message.fault;
     // Awaited only where the writer asks for it: an await per message would cost more than the message.
     const added = addRow(context, cursor, message, fault);
     if (added) await added;
@@ -69,48 +57,80 @@ export async function fileMessages(
   return "filed";
 }
 
-function withKeys(context: ConsumerContext, messages: readonly JudgedMessage[]): KeyedMessages {
-  const keyOf = new Int32Array(messages.length).fill(-1);
-  const exactOf = new Int32Array(messages.length).fill(-1);
-  const exact = new ExactIdColumns();
-  const words = new Uint32Array(messages.length * KEY_WORDS);
-  const target = Buffer.from(words.buffer);
-  let count = 0;
-  for (const [index, { topic, row, exactSequence }] of messages.entries()) {
-    const { deviceId, messageId, ingestTimeMs } = row;
-    if (messageId === null) continue;
-    const id = { topicId: topic.topicId, deviceId, messageId };
-    context.keys.write(target, count * DEDUP_KEY_BYTES, id);
-    keyOf[index] = count++;
-    if (exactSequence !== null)
-      exactOf[index] = exact.add(context.keys, { ...id, sequence: exactSequence, ingestTimeMs });
-  }
-  return { messages, keyOf, exactOf, exact, words, bytes: target.subarray(0, count * DEDUP_KEY_BYTES) };
-}
-
 /** Messages of the same id within the batch see each other: what is filed enters the batch's ids at once. */
 function decide(cursor: PartitionCursor, keyed: KeyedMessages, hits: WindowHits): Uint8Array {
-  const { messages, keyOf, exactOf, words } = keyed;
-  const { ids } = cursor;
+  const { messages, othersOf } = keyed;
   const verdicts = new Uint8Array(messages.length);
   for (const [index, message] of messages.entries()) {
-    const key = keyOf[index] as number;
-    if (key < 0) continue;
-    const at = key * KEY_WORDS;
-    const row = ids.find(words, at);
-    const exact = exactOf[index] as number;
-    const streamTimeMs = message.row.ingestTimeMs;
-    if (row >= 0 && isLiving(ids.expiresAtSeconds(row), streamTimeMs))
-      verdicts[index] = sameOrReused(ids.contentHash(row), message);
-    else if (isLiving(hits.expiresAtSeconds[key] as number, streamTimeMs))
-      verdicts[index] = sameOrReused(hits.contentHashes[key] as number, message);
-    else if (exact >= 0 && (row >= 0 || hits.known[exact] === 1)) verdicts[index] = verdict.oldDuplicate;
-    else {
-      ids.set(words, at, message.contentHash, expirySeconds(message));
-      if (exact >= 0) ids.exact.copy(keyed.exact, exact);
-    }
+    const own = ownVerdict(cursor, keyed, hits, index);
+    const others = othersOf[index];
+    if (others === undefined || own === verdict.duplicate || own === verdict.oldDuplicate)
+      verdicts[index] = own;
+    else verdicts[index] = verdictOfAll(cursor, keyed, hits, { own, others, index });
+    if (verdicts[index] === verdict.file) remember(cursor, keyed, index, message);
   }
   return verdicts;
+}
+
+function remember(
+  cursor: PartitionCursor,
+  keyed: KeyedMessages,
+  index: number,
+  message: JudgedMessage,
+): void {
+  const key = keyed.keyOf[index] as number;
+  if (key < 0) return;
+  cursor.ids.set(keyed.words, key * KEY_WORDS, message.contentHash, expirySeconds(message));
+  const exact = keyed.exactOf[index] as number;
+  if (exact >= 0) cursor.ids.exact.copy(keyed.exact, exact);
+}
+
+/** `own`, unless another topic has filed the same; an id that was used again is decided at once, so that resends to other topics see it. */
+function verdictOfAll(
+  cursor: PartitionCursor,
+  keyed: KeyedMessages,
+  hits: WindowHits,
+  { own, others, index }: { own: number; others: readonly OtherKey[]; index: number },
+): number {
+  const message = keyed.messages[index] as JudgedMessage;
+  const reused = keyed.reusedKeyOf[index];
+  const asReused = own === verdict.reused && reused !== undefined;
+  const asked = asReused ? [...others, { key: reused, contentHash: message.contentHash }] : others;
+  if (asked.some((other) => isFiled(cursor, keyed, hits, { other, message }))) return verdict.duplicate;
+  if (!asReused) return own;
+  cursor.ids.set(keyed.words, reused * KEY_WORDS, message.contentHash, expirySeconds(message));
+  return verdict.quarantine;
+}
+
+/** By what its own topic has filed. */
+function ownVerdict(cursor: PartitionCursor, keyed: KeyedMessages, hits: WindowHits, index: number): number {
+  const key = keyed.keyOf[index] as number;
+  if (key < 0) return verdict.file;
+  const message = keyed.messages[index] as JudgedMessage;
+  const { ids } = cursor;
+  const row = ids.find(keyed.words, key * KEY_WORDS);
+  const streamTimeMs = message.row.ingestTimeMs;
+  if (row >= 0 && isLiving(ids.expiresAtSeconds(row), streamTimeMs))
+    return sameOrReused(ids.contentHash(row), message);
+  if (isLiving(hits.expiresAtSeconds[key] as number, streamTimeMs))
+    return sameOrReused(hits.contentHashes[key] as number, message);
+  const exact = keyed.exactOf[index] as number;
+  return exact >= 0 && (row >= 0 || hits.known[exact] === 1) ? verdict.oldDuplicate : verdict.file;
+}
+
+/** Whether the same content is filed under that key. */
+function isFiled(
+  { ids }: PartitionCursor,
+  { words }: KeyedMessages,
+  hits: WindowHits,
+  { other: { key, contentHash }, message }: { other: OtherKey; message: JudgedMessage },
+): boolean {
+  const streamTimeMs = message.row.ingestTimeMs;
+  const row = ids.find(words, key * KEY_WORDS);
+  if (row >= 0 && isLiving(ids.expiresAtSeconds(row), streamTimeMs))
+    return ids.contentHash(row) === contentHash;
+  const isKnown = isLiving(hits.expiresAtSeconds[key] as number, streamTimeMs);
+  return isKnown && hits.contentHashes[key] === contentHash;
 }
 
 /** An id with another payload has a key of its own, so that resends of that message are duplicates. */

@@ -37,6 +37,15 @@ export interface JudgedMessage {
   readonly exactSequence: number | null;
   /** null = it belongs in its topic's table, unless it is a duplicate. */
   readonly fault: ContentFault | null;
+  /** Under what else a first copy of it may be known: see `withOtherReadings`. */
+  readonly others: readonly OtherReading[];
+}
+
+/** What another topic, or another version of this one, would have made of a message. */
+export interface OtherReading {
+  readonly topicId: string;
+  readonly messageId: Uint8Array;
+  readonly contentHash: number;
 }
 
 interface Content {
@@ -60,6 +69,7 @@ interface Plan {
 }
 
 const noValues: readonly ColumnValue[] = [];
+const noOthers: readonly OtherReading[] = [];
 
 /** Decodes messages and judges their content, each by exactly the topic version that its block names. Never throws for content. */
 export class MessageJudge {
@@ -87,7 +97,7 @@ export class MessageJudge {
     };
     const { values, fault } = content;
     const exactSequence = exactSequenceOf(topic, content);
-    return { topic, row, values, contentHash: contentHash(row), exactSequence, fault };
+    return { topic, row, values, contentHash: contentHash(row), exactSequence, fault, others: noOthers };
   }
 
   #plan(topic: TopicVersion): Plan {

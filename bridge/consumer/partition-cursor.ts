@@ -30,6 +30,9 @@ export class PartitionCursor {
   /** Partitions whose place it took, and those whose place these took: all of them were read to their end. */
   ancestors: ReadonlySet<number> = new Set();
   counters: Counting = { ...noCounters };
+  /** How many topic versions were known when the last message was read, and the stream time when that or the topic of a name changed. */
+  topicsSeen = -1;
+  topicsChangedAtMs = 0;
   ids = new BatchIds();
   /** Why it is not read; null = it is. */
   halt: PartitionHalt | null = null;

@@ -39,6 +39,7 @@ export async function readPartition(
     await limits.beforeFiling();
     const outcome = await fileMessages(context, cursor, taken.messages);
     if (outcome === "superseded") return outcome;
+    await context.readings.refreshIfBehind(context.now());
   }
   if (taken.refused) {
     if ((await halt(context, cursor, taken.refused)) === "superseded") return "superseded";

@@ -5,6 +5,7 @@ import type { Position, StreamEntry } from "../streams/stream-log.ts";
 import { checkBlock, markAfterBlock, markKey } from "./check-block.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import type { JudgedMessage } from "./judge-message.ts";
+import { withOtherReadings } from "./other-readings.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import type { HaltCode } from "./partition-halt.ts";
 import type { TopicVersion } from "./topic-catalog.ts";
@@ -125,7 +126,8 @@ function judgeMessages(
       const text = `topic ${message.topicId} version ${message.topicVersion} is not known yet`;
       return { code: "TOPIC_UNKNOWN", message: text, position, resumeAfter: null };
     }
-    messages.push(context.judge.judge(message, index, topic, place));
+    const judged = context.judge.judge(message, index, topic, place);
+    messages.push(withOtherReadings(context, cursor, judged, { message, index, place }));
   }
   return null;
 }

@@ -20,6 +20,10 @@ export interface TopicVersion {
   /** JSON Schema that the payload must satisfy; null = any. Its flat scalar properties are `columns`. */
   readonly schema: Readonly<Record<string, unknown>> | null;
   readonly columns: readonly TypedColumn[];
+  /** Topic names that it takes, unless a more specific filter takes them. Absent only in tests. */
+  readonly filter?: string;
+  /** True for the version that stopped acceptance. */
+  readonly deleted?: boolean;
   readonly dedupeWindowMs: number;
   /** For ids of the SDK; absent = "window". "exact", for `envelope` alone: without any limit of time, see `ExactIds`. */
   readonly dedupe?: "window" | "exact";
@@ -29,6 +33,10 @@ export interface TopicVersion {
 export interface TopicCatalog {
   /** undefined where it isn't known yet. */
   version(topicId: string, version: number): TopicVersion | undefined;
+  /** All versions of all topics, in no order. */
+  definitions(): readonly TopicVersion[];
+  /** How many these are. */
+  readonly size: number;
   /** The longest dedupe window that any version of any topic ever had: how far back seeding looks. */
   longestWindowMs(): number;
   /** Topics of which any version is exact: of these, seeding reads all rows. */

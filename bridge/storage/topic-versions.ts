@@ -29,6 +29,8 @@ const topicVersionSchema = Type.Object({
       ]),
     }),
   ),
+  filter: Type.Optional(Type.String()),
+  deleted: Type.Optional(Type.Boolean()),
   dedupeWindowMs: Type.Number({ minimum: 0 }),
   dedupe: Type.Optional(Type.Union([Type.Literal("window"), Type.Literal("exact")])),
 });
@@ -38,7 +40,6 @@ const topicVersionCheck = TypeCompiler.Compile(topicVersionSchema);
 export type TopicDefinition = TopicVersion & Readonly<Record<string, unknown>>;
 
 export interface LakeTopicCatalog extends TopicCatalog {
-  /** All versions of all topics, in no order. */
   definitions(): readonly TopicDefinition[];
 }
 
@@ -82,16 +83,20 @@ class StoredTopicCatalog implements LakeTopicCatalog {
     return this.#byPath.get(topicVersionPath(topicId, version));
   }
 
+  definitions(): readonly TopicDefinition[] {
+    return [...this.#byPath.values()];
+  }
+
+  get size(): number {
+    return this.#byPath.size;
+  }
+
   longestWindowMs(): number {
     return this.#longestWindowMs;
   }
 
   exactTopicIds(): ReadonlySet<string> {
     return this.#exactTopicIds;
-  }
-
-  definitions(): readonly TopicDefinition[] {
-    return [...this.#byPath.values()];
   }
 
   async refresh(): Promise<void> {

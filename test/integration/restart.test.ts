@@ -12,7 +12,7 @@ const ids = (prefix: string, count: number) =>
   Array.from({ length: count }, (_, index) => `${prefix}${index}`);
 const fromFleet = (all: readonly string[]) => all.map((id, index) => ({ device: `d${index % 9}`, id }));
 
-test("a data folder that was killed with unread records comes back whole: rows, topics, keys, and what is a resend", async (t) => {
+test("a data folder that was killed with unread records comes back whole: rows, topics, keys, and what is a resend, also of a deleted topic", async (t) => {
   const gateway = await GatewayProcess.start({ environment: fastBatches });
   t.after(() => gateway.destroy());
   await gateway.cli("topics", "create", "engine", "--filter", "plant/{device}/engine", "--format", "json");
@@ -47,6 +47,20 @@ test("a data folder that was killed with unread records comes back whole: rows, 
   await untilFiledAndTrimmed(gateway);
   assert.deepEqual(await gateway.query("SELECT device_id FROM engine"), [{ device_id: "press-7" }]);
   assert.equal((await statusOf(gateway)).broker?.refused["payload-too-large"], 1);
+
+  // The names of a deleted topic fall to another one; what a device sends again then is still a resend.
+  await gateway.cli("topics", "create", "plant", "--filter", "plant/{device}/#", "--format", "json");
+  await gateway.cli("topics", "delete", "engine");
+  await gateway.stop();
+  await gateway.start();
+  const again = await connectClient(gateway.mqttUrl, device);
+  for (const id of ["1", "2"])
+    await again.publishAsync("plant/press-7/engine", `{"id":"${id}","ts":"2026-11-22T12:00:00Z"}`, {
+      qos: 1,
+    });
+  await again.endAsync();
+  await untilFiledAndTrimmed(gateway);
+  assert.deepEqual(await gateway.query("SELECT decode(message_id) AS id FROM plant"), [{ id: "2" }]);
 });
 
 test("TERM in the middle of a stream of publishes: all that is acknowledged is filed, the rest is sent again to the next one", async (t) => {

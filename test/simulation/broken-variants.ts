@@ -277,6 +277,24 @@ const seedingOtherHashes: BreakPorts = (ports) => ({
   },
 });
 
+/** Who took names from whom is not known: ids are looked up under the message's own topic alone. */
+const forgettingFormerTopics: BreakPorts = (ports) => {
+  const { topics } = ports;
+  return {
+    ...ports,
+    topics: {
+      version: (topicId, version) => topics.version(topicId, version),
+      definitions: () => [],
+      get size() {
+        return topics.size;
+      },
+      longestWindowMs: () => topics.longestWindowMs(),
+      exactTopicIds: () => topics.exactTopicIds(),
+      refresh: () => topics.refresh(),
+    },
+  };
+};
+
 const publishingNothing: BreakPorts = (ports) => ({
   ...ports,
   publisher: { publishPending: async () => ({ published: 0 }) },
@@ -337,6 +355,11 @@ export const brokenVariants: readonly BrokenVariant[] = [
     name: "seeding hashes that do not cover what was filed",
     breaks: ["doubled"],
     options: { breakPorts: seedingOtherHashes },
+  },
+  {
+    name: "look-ups under a message's own topic alone after names went to another",
+    breaks: ["doubled"],
+    options: { breakPorts: forgettingFormerTopics },
   },
   { name: "one commit entry per table", breaks: ["lost"], options: { breakPorts: committingTableByTable } },
   {

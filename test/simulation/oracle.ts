@@ -1,3 +1,4 @@
+import { movingTopicIds } from "./moving-topics.ts";
 import { type SentBlock, type SentMessage, topicNameOf } from "./sent-message.ts";
 
 export interface ExpectedRow {
@@ -104,6 +105,8 @@ function fateOf(message: SentMessage, streamTimeMs: number, known: Map<string, K
     ? Number.POSITIVE_INFINITY
     : Math.ceil((streamTimeMs + topic.dedupeWindowMs) / 1000);
   const living = alive(known.get(key), streamTimeMs);
+  if (living?.content !== content && isFiledElsewhere(message, content, { streamTimeMs, known }))
+    return "duplicates";
   if (!living) {
     known.set(key, { content, expiresAtSeconds });
     return fault ?? "filed";
@@ -113,6 +116,21 @@ function fateOf(message: SentMessage, streamTimeMs: number, known: Map<string, K
   if (alive(known.get(reusedKey), streamTimeMs)) return "duplicates";
   known.set(reusedKey, { content, expiresAtSeconds });
   return "id-reused";
+}
+
+/** Whether another topic, to which the name belonged before or will belong, has the same message. */
+function isFiledElsewhere(
+  { topic, deviceId, id }: SentMessage,
+  content: string,
+  { streamTimeMs, known }: { streamTimeMs: number; known: Map<string, Known> },
+): boolean {
+  if (!movingTopicIds.includes(topic.topicId)) return false;
+  return movingTopicIds.some((topicId) => {
+    if (topicId === topic.topicId) return false;
+    const plain = alive(known.get(JSON.stringify([topicId, deviceId, id])), streamTimeMs);
+    const reused = alive(known.get(JSON.stringify([topicId, deviceId, id, content])), streamTimeMs);
+    return plain?.content === content || reused !== undefined;
+  });
 }
 
 function alive(known: Known | undefined, streamTimeMs: number): Known | undefined {

@@ -8,23 +8,16 @@ import { createSeedSource } from "../../bridge/storage/lake-seed-source.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
 import { JsonBatchWriter, jsonCheckpoints, readJsonSeedRows } from "../support/json-lake.ts";
 import { gatedStore, gatedStream, gatedWindow } from "./gated-ports.ts";
+import { KnownTopics } from "./known-topics.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
 import type { SeededRandom } from "./seeded-random.ts";
-import { partitionCount, topics } from "./workload.ts";
+import { partitionCount } from "./workload.ts";
 import type { World } from "./world.ts";
 
 const logger = pino({ level: "silent" });
 const lakeId = "lake";
 /** Each entry that is asked for is a step: more at once would only make runs longer. */
 const readAhead = 2;
-const catalog: TopicCatalog = {
-  version: (topicId, version) =>
-    version === 1 ? topics.find((topic) => topic.topicId === topicId) : undefined,
-  longestWindowMs: () => Math.max(...topics.map((topic) => topic.dedupeWindowMs)),
-  exactTopicIds: () =>
-    new Set(topics.filter(({ dedupe }) => dedupe === "exact").map(({ topicId }) => topicId)),
-  refresh: async () => {},
-};
 
 /** How often the lake's logs are summed up, and for how long they keep what that replaces: the same settings for all processes of a run. */
 interface LakePeriods {
@@ -70,11 +63,15 @@ export class ProcessFactory {
     const window = usesServer
       ? world.window
       : createMemoryWindow({ maxBytes: 64 * 1024 * 1024, partitionCount });
+    const topics = new KnownTopics({
+      all: () => world.workload.topics,
+      ask: (effect) => scheduler.call(process, "refresh topics", effect),
+    });
     return {
       stream,
       window: gatedWindow(scheduler, process, window),
-      ...this.#lakePorts(process, { now, sleep }),
-      topics: catalog,
+      ...this.#lakePorts(process, { topics, now, sleep }),
+      topics,
       trim: (partition, upTo) => stream.trim(partition, upTo),
       config: {
         maxBatchBytes: 100 * (1 + random.below(30)),
@@ -93,9 +90,10 @@ export class ProcessFactory {
 
   #lakePorts(
     process: Process,
-    { now, sleep }: { now: () => number; sleep: (delayMs: number) => Promise<void> },
+    ports: { topics: TopicCatalog; now: () => number; sleep: (delayMs: number) => Promise<void> },
   ): Pick<ConsumerOptions, "commitLog" | "publisher" | "batch" | "seeds"> {
     const { random, scheduler, world } = this.#options;
+    const { topics, now, sleep } = ports;
     const { entriesPerSnapshot, commitRetentionMs, checkpointEntries, logRetentionMs } = this.#periods;
     const store = gatedStore(scheduler, process, world.store);
     const checkpoints = jsonCheckpoints(store);
@@ -113,7 +111,7 @@ export class ProcessFactory {
       publisher: createTablePublisher({
         store,
         commitLog,
-        topics: catalog,
+        topics,
         logger,
         registry: new Registry(),
         now,

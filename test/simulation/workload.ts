@@ -4,6 +4,7 @@ import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
 import { encodeMessageId } from "../../devices/protocol/message-id.ts";
 import { encodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
 import type { MemoryStream } from "../support/memory-stream.ts";
+import { MovingTopics, movingTopicIds } from "./moving-topics.ts";
 import { SdkDevices } from "./sdk-devices.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { type SentBlock, type SentMessage, topicNameOf } from "./sent-message.ts";
@@ -31,7 +32,8 @@ const exactTopic: TopicVersion = {
   timePath: "",
   dedupe: "exact",
 };
-export const topics: readonly TopicVersion[] = [...jsonTopics, exactTopic];
+/** Those that never change. */
+export const fixedTopics: readonly TopicVersion[] = [...jsonTopics, exactTopic];
 
 interface Producer {
   readonly id: string;
@@ -50,6 +52,7 @@ export class Workload {
   readonly #clock: { nowMs: number };
   readonly #producers: Producer[] = [];
   #recent: SentMessage[] = [];
+  readonly #moving: MovingTopics;
   readonly #sdkDevices: SdkDevices;
   #count = 0;
 
@@ -63,7 +66,13 @@ export class Workload {
     this.#random = options.random;
     this.#clock = options.clock;
     this.#sdkDevices = new SdkDevices({ ...options, topic: exactTopic });
+    this.#moving = new MovingTopics(options.random);
     this.#learnPartitions();
+  }
+
+  /** Every topic version that was made so far. */
+  get topics(): readonly TopicVersion[] {
+    return [...fixedTopics, ...this.#moving.versions];
   }
 
   /** Splits an open partition, or merges two neighbours; what was under way to them lands in what took their place. */
@@ -112,6 +121,7 @@ export class Workload {
     else if (dice < 0.72) this.#resendBlock(partition);
     else if (dice < 0.77) this.#append(partition, [], true);
     else if (dice < 0.82) this.#producers[partition] = this.#freshProducer();
+    else if (dice < 0.87) this.#moving.change();
     else if (dice < 0.95) this.#clock.nowMs += random.below(3000);
     else this.#clock.nowMs += random.below(80_000);
   }
@@ -169,13 +179,17 @@ export class Workload {
     }
     const recent = this.#recent.filter((message) => isHere(message.deviceId));
     const dice = random.next();
-    if (dice < 0.35 && recent.length > 0) return random.pick(recent);
+    if (dice < 0.35 && recent.length > 0) return this.#judged(random.pick(recent));
     const deviceId = this.#deviceOf(partition, isHere);
     const fresh = this.#freshMessage(deviceId, random.pick(jsonTopics));
+    if (random.chance(0.3)) return this.#judged({ ...fresh, topicName: this.#moving.nameOf(deviceId) });
     if (dice < 0.4 && recent.length > 0) {
       const used = random.pick(recent);
-      if (random.chance(0.3)) return { ...used, topicName: `fleet/${used.deviceId}/${random.below(3)}` };
-      if (used.id !== null) return withId(used.deviceId, used.topic, used.id, this.#next());
+      if (random.chance(0.3) && !isMoving(used))
+        return { ...used, topicName: `fleet/${used.deviceId}/${random.below(3)}` };
+      const { topicName } = used;
+      const other = used.id === null ? null : withId(used.deviceId, used.topic, used.id, this.#next());
+      if (other) return topicName === undefined ? other : this.#judged({ ...other, topicName });
     }
     if (dice < 0.43)
       return { ...fresh, id: null, payload: `{"ts":1,"n":${this.#next()}}`, fault: "id-missing" };
@@ -186,6 +200,12 @@ export class Workload {
       return { ...fresh, payload, fault: "event-time-unreadable" };
     }
     return fresh;
+  }
+
+  /** As the broker judges it now that takes it. */
+  #judged(message: SentMessage): SentMessage {
+    const isPlant = message.topicName?.startsWith("plant/");
+    return isPlant ? { ...message, topic: this.#moving.topicOf(topicNameOf(message)) } : message;
   }
 
   #deviceOf(partition: number, isHere: (deviceId: string) => boolean): string {
@@ -204,6 +224,10 @@ export class Workload {
     this.#count += 1;
     return this.#count;
   }
+}
+
+function isMoving({ topic: { topicId } }: SentMessage): boolean {
+  return movingTopicIds.includes(topicId);
 }
 
 function withId(deviceId: string, of: TopicVersion, id: string, number: number): SentMessage {

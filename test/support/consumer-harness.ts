@@ -129,6 +129,10 @@ export class ConsumerHarness {
     const checkpoints = jsonCheckpoints(store);
     const catalog = {
       version: (topicId: string, version: number) => topics.get(`${topicId}/${version}`),
+      definitions: () => [...topics.values()],
+      get size() {
+        return topics.size;
+      },
       longestWindowMs: () => Math.max(...[...topics.values()].map((topic) => topic.dedupeWindowMs)),
       exactTopicIds: () =>
         new Set(
