@@ -4,7 +4,7 @@ import type { Row } from "./batch-writer.ts";
 /** What of a row the hash covers; the files have all of it. */
 export type HashedContent = Pick<
   Row,
-  "topicName" | "eventTimeMs" | "eventTimeOutside" | "ingestTimeMs" | "payloadCrc"
+  "topicName" | "eventTimeMs" | "eventTimeMicros" | "eventTimeOutside" | "ingestTimeMs" | "payloadCrc"
 >;
 
 /**
@@ -15,7 +15,7 @@ export type HashedContent = Pick<
  */
 export function contentHash(row: HashedContent): number {
   const named = crc32(row.topicName, row.payloadCrc >>> 0);
-  return isEventTimeUnreadable(row) ? named : withEventTime(named, row.eventTimeMs);
+  return isEventTimeUnreadable(row) ? named : withEventTime(named, row.eventTimeMs, row.eventTimeMicros);
 }
 
 /** The same for columns of a file. */
@@ -24,20 +24,21 @@ export function contentHashOfColumns(columns: {
   readonly payloadCrc: number;
   /** null = flagged as outside, and equal to the ingest time. */
   readonly eventTimeMs: number | null;
+  /** Since then: 0 to 999. */
+  readonly eventTimeMicros: number;
 }): number {
-  const { topicName, payloadCrc, eventTimeMs } = columns;
+  const { topicName, payloadCrc, eventTimeMs, eventTimeMicros } = columns;
   const named = crc32(topicName, payloadCrc >>> 0);
-  return eventTimeMs === null ? named : withEventTime(named, eventTimeMs);
+  return eventTimeMs === null ? named : withEventTime(named, eventTimeMs, eventTimeMicros);
 }
 
-function isEventTimeUnreadable({ eventTimeMs, eventTimeOutside, ingestTimeMs }: HashedContent): boolean {
-  return eventTimeOutside && eventTimeMs === ingestTimeMs;
+function isEventTimeUnreadable(row: HashedContent): boolean {
+  return row.eventTimeOutside && row.eventTimeMs === row.ingestTimeMs && row.eventTimeMicros === 0;
 }
 
-/** Both halves are mixed in by steps that can be undone: times that differ in one half alone never meet. */
-function withEventTime(hash: number, eventTimeMs: number): number {
-  const high = Math.floor(eventTimeMs / 2 ** 32);
-  return mixed(mixed(hash, high), eventTimeMs >>> 0);
+/** Each part is mixed in by a step that can be undone: times that differ in one part alone never meet. */
+function withEventTime(hash: number, ms: number, micros: number): number {
+  return mixed(mixed(mixed(hash, Math.floor(ms / 2 ** 32)), ms >>> 0), micros);
 }
 
 /** Murmur3's finalizer. */

@@ -86,15 +86,10 @@ function checkDoubled(world: World, rows: readonly LakeRow[]): Violation[] {
 }
 
 /** What tells resends from ids that were used again. An event time that could not be read is filed as the ingest time. */
-function contentOf({
-  topicName,
-  eventTimeMs,
-  eventTimeOutside,
-  ingestTimeMs,
-  payloadCrc,
-}: LakeRow): unknown[] {
-  const isRead = !eventTimeOutside || eventTimeMs !== ingestTimeMs;
-  return [topicName, payloadCrc, isRead ? eventTimeMs : null];
+function contentOf(row: LakeRow): unknown[] {
+  const { topicName, eventTimeMs, eventTimeMicros, payloadCrc } = row;
+  const isRead = !row.eventTimeOutside || eventTimeMs !== row.ingestTimeMs || eventTimeMicros > 0;
+  return [topicName, payloadCrc, ...(isRead ? [eventTimeMs, eventTimeMicros] : [])];
 }
 
 /** G5: a device's rows of one table stand in the order in which they stood in the stream. */

@@ -18,6 +18,7 @@ export interface FiledRow {
   readonly messageId: string | null;
   readonly topicName: string;
   readonly eventTimeMs: number;
+  readonly eventTimeMicros: number;
   readonly eventTimeOutside: boolean;
   readonly payloadCrc: number;
   readonly ingestTimeMs: number;
@@ -105,6 +106,7 @@ function filedRow(row: Row, topicId: string, reason: string | null): FiledRow {
     messageId: row.messageId && Buffer.from(row.messageId).toString("hex"),
     topicName: row.topicName,
     eventTimeMs: row.eventTimeMs,
+    eventTimeMicros: row.eventTimeMicros,
     eventTimeOutside: row.eventTimeOutside,
     payloadCrc: row.payloadCrc,
     ingestTimeMs: row.ingestTimeMs,

@@ -24,9 +24,10 @@ type SeedFilter = Pick<SeedQuery, "parts" | "wholeTopics">;
 
 /** Columns before those that only the quarantine has. */
 const firstColumns = 4 * columnsPerPieced;
-const topicColumn = firstColumns + 4;
+const topicColumn = firstColumns + 5;
 /** Whole ms, rounded down: `epoch_ms` cuts towards 0. */
 const eventMs = "(epoch_us(event_time) // 1000 - (epoch_us(event_time) % 1000 < 0)::BIGINT)";
+const microsOfEvent = "((epoch_us(event_time) % 1000 + 1000) % 1000)::INTEGER";
 /** null where no event time could be read: see `contentHash`. */
 const readEventTime = `CASE WHEN event_time_outside AND event_time = ingest_time THEN NULL ELSE ${eventMs}::DOUBLE END`;
 
@@ -39,6 +40,7 @@ function seedQuery(files: SeedFiles, copies: LocalCopies, filter: SeedFilter): s
     piecedColumn("encode(topic)"),
     "payload_crc",
     readEventTime,
+    microsOfEvent,
     "epoch_ms(ingest_time)::DOUBLE",
     "part.number",
     ...(files.topicId === null ? ["topic_id", "reason = 'id-reused'"] : []),
@@ -126,8 +128,9 @@ function seedRows(
   const topicNames = new PiecedColumn(chunk, 3 * columnsPerPieced);
   const payloadCrcs = chunk.getColumnVector(firstColumns);
   const eventTimes = chunk.getColumnVector(firstColumns + 1);
-  const times = chunk.getColumnVector(firstColumns + 2);
-  const numbers = chunk.getColumnVector(firstColumns + 3);
+  const eventMicros = chunk.getColumnVector(firstColumns + 2);
+  const times = chunk.getColumnVector(firstColumns + 3);
+  const numbers = chunk.getColumnVector(firstColumns + 4);
   const reused =
     chunk.columnCount > topicColumn ? chunk.getColumnValues(topicColumn + 1).slice(start, end) : undefined;
   const length = end - start;
@@ -145,6 +148,7 @@ function seedRows(
       topicName: topicNames.bytes(start + row),
       payloadCrc: Number(payloadCrcs.getItem(start + row)),
       eventTimeMs: eventTimes.getItem(start + row) as number | null,
+      eventTimeMicros: Number(eventMicros.getItem(start + row)),
     });
     parts[row] = Number(numbers.getItem(start + row));
     ingestTimesMs[row] = Number(times.getItem(start + row));

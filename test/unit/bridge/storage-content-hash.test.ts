@@ -7,6 +7,7 @@ const time = fc.integer({ min: -62_135_596_800_000, max: 253_402_300_799_999 });
 const content = fc.record({
   topicName: fc.string({ minLength: 1 }),
   eventTimeMs: time,
+  eventTimeMicros: fc.nat(999),
   eventTimeOutside: fc.boolean(),
   ingestTimeMs: time,
   payloadCrc: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
@@ -20,6 +21,7 @@ test("another topic name, event time or payload is another content; the ingest t
       const others: Partial<HashedContent>[] = [
         { topicName: `${row.topicName}x` },
         { eventTimeMs: row.eventTimeMs + by },
+        { eventTimeMicros: (row.eventTimeMicros + 1 + (by % 999)) % 1000 },
         { payloadCrc: (row.payloadCrc + by) | 0 },
       ];
       for (const other of others) assert.notEqual(contentHash({ ...row, ...other }), hash);
@@ -32,7 +34,13 @@ test("an event time that could not be read stands for any ingest time, and for n
   fc.assert(
     fc.property(content, time, (row, later) => {
       const unread = (ms: number) =>
-        contentHash({ ...row, eventTimeMs: ms, ingestTimeMs: ms, eventTimeOutside: true });
+        contentHash({
+          ...row,
+          eventTimeMs: ms,
+          eventTimeMicros: 0,
+          ingestTimeMs: ms,
+          eventTimeOutside: true,
+        });
       assert.equal(unread(row.ingestTimeMs), unread(later));
       assert.notEqual(contentHash({ ...row, eventTimeOutside: false }), unread(later));
     }),
