@@ -121,7 +121,7 @@ test("a table is read alike by delta-rs, by SQL over its log, and by our query",
 test("typed columns added later: older rows are null, in every reader", { skip }, () =>
   withLake(async (lake, table) => {
     await lake.commit(rowsFrom(0, 10));
-    await lake.commit(rowsFrom(10, 5, { topic: second, values: [2n ** 60n, "ü", startMs, true] }));
+    await lake.commit(rowsFrom(10, 5, { topic: second, values: [2n ** 60n, "ü", startMs * 1000, true] }));
     const view = readWithDeltaRs(table, { rows: 15 });
     const { level, note, seen, on } = view.schema;
     assert.deepEqual([level, note, seen, on], ["long", "string", "timestamp", "boolean"]);

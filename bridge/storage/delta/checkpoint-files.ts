@@ -6,6 +6,8 @@ export interface CheckpointContent {
   readonly changedPaths: readonly string[];
   /** Everything else: protocol, metadata, txns, and file actions since the checkpoint before. */
   readonly actions: readonly DeltaAction[];
+  /** What statistics of files are about: the table's columns but for partitions and structures. */
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
   /** Tombstones older than this are dropped, ms since the epoch. */
   readonly tombstonesSinceMs: number;
 }

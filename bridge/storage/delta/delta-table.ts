@@ -33,6 +33,8 @@ export interface DeltaState {
   base: CheckpointFile | null;
   protocol: ProtocolAction | undefined;
   metaData: MetaDataAction | undefined;
+  /** Entries after `base` changed the table's columns. */
+  hasNewSchema: boolean;
   readonly txns: Map<string, TxnAction>;
   /** By decoded path. */
   readonly adds: Map<string, AddAction>;
@@ -45,6 +47,7 @@ function emptyState(base: CheckpointFile | null): DeltaState {
     base,
     protocol: undefined,
     metaData: undefined,
+    hasNewSchema: false,
     txns: new Map(),
     adds: new Map(),
     removes: new Map(),
@@ -62,7 +65,11 @@ export function decodePath(path: string): string {
 
 function applyAction(state: DeltaState, action: DeltaAction): void {
   if (action.protocol) state.protocol = action.protocol;
-  if (action.metaData) state.metaData = action.metaData;
+  if (action.metaData) {
+    const { metaData: former } = state;
+    state.hasNewSchema ||= former !== undefined && former.schemaString !== action.metaData.schemaString;
+    state.metaData = action.metaData;
+  }
   if (action.txn) state.txns.set(action.txn.appId, action.txn);
   if (action.add) {
     const path = decodePath(action.add.path);
@@ -144,10 +151,10 @@ export class DeltaTable {
     return outcome;
   }
 
-  /** As of the last refresh or append. */
+  /** As of the last refresh or append. A checkpoint completes the statistics of files that lack the new columns. */
   isCheckpointDue(): boolean {
-    const { version = -1, base } = this.#state ?? {};
-    return version - (base?.version ?? -1) >= this.#entriesPerCheckpoint;
+    const { version = -1, base, hasNewSchema } = this.#state ?? {};
+    return hasNewSchema || version - (base?.version ?? -1) >= this.#entriesPerCheckpoint;
   }
 
   /** Live files, as of the last refresh. */
@@ -178,6 +185,7 @@ export class DeltaTable {
   rebase(base: CheckpointFile): void {
     if (!this.#state || this.#state.version !== base.version) return;
     this.#state.base = base;
+    this.#state.hasNewSchema = false;
     this.#state.adds.clear();
     this.#state.removes.clear();
   }

@@ -1,6 +1,7 @@
 import { deleteObjects } from "../delete-objects.ts";
 import { encodeJson } from "../lake-format.ts";
 import type { ObjectStore } from "../object-store.ts";
+import { plainColumns } from "./absent-columns.ts";
 import type { DeltaAction } from "./delta-actions.ts";
 import { checkpointPath, lastCheckpointPath, logFolder } from "./delta-log.ts";
 import type { DeltaState, DeltaTable } from "./delta-table.ts";
@@ -16,6 +17,7 @@ export async function writeCheckpoint(store: ObjectStore, table: DeltaTable, now
     previous: state.base?.paths ?? [],
     changedPaths: [...state.adds.keys(), ...state.removes.keys()],
     actions: checkpointActions(state, nowMs - tombstoneRetentionMs),
+    columns: state.metaData ? plainColumns(table.name, state.metaData) : [],
     tombstonesSinceMs: nowMs - tombstoneRetentionMs,
   });
   const { actions: size, addFiles: numOfAddFiles, bytes } = written;

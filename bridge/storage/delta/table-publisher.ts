@@ -11,6 +11,7 @@ import type { ObjectStore } from "../object-store.ts";
 import type { TablePublisher } from "../seed-source.ts";
 import { StorageMetrics } from "../storage-metrics.ts";
 import { baseColumns, mergeColumns, quarantineColumns, type TableColumn } from "../table-columns.ts";
+import { plainColumns, withAbsentColumns } from "./absent-columns.ts";
 import type { CheckpointFiles } from "./checkpoint-files.ts";
 import type { DeltaAction } from "./delta-actions.ts";
 import {
@@ -193,16 +194,20 @@ class DeltaTablePublisher implements TablePublisher {
     const { name, target } = entry;
     const actions: DeltaAction[] = [{ commitInfo: commitInfo(nowMs) }];
     const columns = await this.#columnsOf(entry.pending);
-    if (state.protocol && state.metaData) {
+    let { metaData } = state;
+    if (state.protocol && metaData) {
       checkProtocol(name, state.protocol, "write");
-      const metaData = extendMetaData(name, state.metaData, columns);
-      if (metaData) actions.push({ metaData });
+      const extended = extendMetaData(name, metaData, columns);
+      if (extended) actions.push({ metaData: extended });
+      metaData = extended ?? metaData;
     } else {
       actions.push({ protocol: { minReaderVersion: READER_VERSION, minWriterVersion: WRITER_VERSION } });
-      actions.push({ metaData: newMetaData(name, columns, nowMs) });
+      metaData = newMetaData(name, columns, nowMs);
+      actions.push({ metaData });
     }
     actions.push({ txn: { appId: this.#appId, version: target, lastUpdated: nowMs } });
-    for (const add of entry.adds) actions.push({ add: addAction(add) });
+    const tableColumns = plainColumns(name, metaData);
+    for (const add of entry.adds) actions.push({ add: addAction(add, tableColumns) });
     return actions;
   }
 
@@ -267,14 +272,14 @@ function commitInfo(nowMs: number): Readonly<Record<string, unknown>> {
   };
 }
 
-function addAction(file: AddedFile) {
+function addAction(file: AddedFile, columns: readonly { name: string }[]) {
   return {
     path: file.path,
     partitionValues: { event_date: file.eventDate, event_hour: String(file.eventHour) },
     size: file.bytes,
     modificationTime: file.modifiedAtMs,
     dataChange: true,
-    stats: file.stats,
+    stats: withAbsentColumns(file.stats, file.rows, columns),
   };
 }
 

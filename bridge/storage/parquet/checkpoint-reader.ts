@@ -6,19 +6,20 @@ import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duck
 
 const memoryLimitBytes = 256 * 1024 * 1024;
 
-/** Opens a database for one checkpoint, and closes it after `work`, which is given the SQL that reads the files of `paths`. */
+/** Opens a database for one checkpoint, and closes it after `work`, which is given the SQL that reads the files of `paths`, and where they are. */
 export async function withCheckpointDatabase<Result>(
   store: ObjectStore,
   paths: readonly string[],
-  work: (duckdb: Duckdb, source: string) => Promise<Result>,
+  work: (duckdb: Duckdb, source: string, files: readonly string[]) => Promise<Result>,
 ): Promise<Result> {
   const spillFolder = join(store.stagingFolder, `spill-${randomUUID()}`);
   const copies = await store.localCopies(paths);
   try {
     const duckdb = await openDuckdb({ memoryLimitBytes, spillFolder, threads: 1 });
     try {
-      const locations = paths.map((path) => quoteText(copies.location(path)));
-      return await work(duckdb, `read_parquet([${locations.join(", ")}], union_by_name = true)`);
+      const files = paths.map((path) => copies.location(path));
+      const source = `read_parquet([${files.map(quoteText).join(", ")}], union_by_name = true)`;
+      return await work(duckdb, source, files);
     } finally {
       await duckdb.close();
     }

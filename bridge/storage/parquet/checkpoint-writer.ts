@@ -4,7 +4,11 @@ import { join } from "node:path";
 import type { CheckpointContent, WrittenCheckpoint } from "../delta/checkpoint-files.ts";
 import type { ObjectStore } from "../object-store.ts";
 import { checkpointKinds, withCheckpointDatabase } from "./checkpoint-reader.ts";
+import { withCompleteStatistics } from "./complete-statistics.ts";
 import { type Duckdb, quoteText } from "./duckdb.ts";
+
+/** Key of a checkpoint's metadata: the columns for which the statistics of all its files are complete. */
+const completeKey = "tidegate.completeStatistics";
 
 const textMap = "MAP(VARCHAR, VARCHAR)";
 /** Columns of a checkpoint (PROTOCOL.md, "Checkpoint Schema"). */
@@ -65,14 +69,19 @@ export async function writeCheckpointFile(
       changedFile,
       content.changedPaths.map((path) => `${JSON.stringify({ path })}\n`).join(""),
     );
-    const counted = await withCheckpointDatabase(store, content.previous, async (duckdb, previous) => {
-      await copyCheckpoint(duckdb, previous, content, { localFile, actionsFile, changedFile });
-      const result = await duckdb.connection.runAndReadAll(
-        `SELECT count(*), count("add") FROM read_parquet(${quoteText(localFile)})`,
-      );
-      const [actions, addFiles] = result.getRows()[0] ?? [];
-      return { actions: Number(actions), addFiles: Number(addFiles) };
-    });
+    const counted = await withCheckpointDatabase(
+      store,
+      content.previous,
+      async (duckdb, previous, previousFiles) => {
+        const files = { localFile, actionsFile, changedFile, previousFiles };
+        await copyCheckpoint(duckdb, previous, content, files);
+        const result = await duckdb.connection.runAndReadAll(
+          `SELECT count(*), count("add") FROM read_parquet(${quoteText(localFile)})`,
+        );
+        const [actions, addFiles] = result.getRows()[0] ?? [];
+        return { actions: Number(actions), addFiles: Number(addFiles) };
+      },
+    );
     const { bytes } = await store.importFile(localFile, path);
     return { ...counted, bytes };
   } catch (error) {
@@ -88,18 +97,35 @@ async function copyCheckpoint(
   duckdb: Duckdb,
   previous: string,
   content: CheckpointContent,
-  files: { localFile: string; actionsFile: string; changedFile: string },
+  files: { localFile: string; actionsFile: string; changedFile: string; previousFiles: readonly string[] },
 ): Promise<void> {
   const kinds = Object.keys(checkpointColumns);
   const jsonColumns = kinds.map((kind) => `"${kind}": '${structType(kind)}'`).join(", ");
-  const selects = [
+  const added =
     `SELECT ${kinds.map((kind) => `"${kind}"`).join(", ")} FROM ` +
-      `read_json(${quoteText(files.actionsFile)}, format = 'newline_delimited', columns = {${jsonColumns}})`,
-  ];
-  if (content.previous.length > 0) selects.push(await selectPrevious(duckdb, previous, content, files));
+    `read_json(${quoteText(files.actionsFile)}, format = 'newline_delimited', columns = {${jsonColumns}})`;
+  const addFields = (checkpointColumns["add"] ?? []).map(([name]) => name);
+  const complete = (select: string) => withCompleteStatistics(select, addFields, content.columns);
+  const columnsText = JSON.stringify(content.columns);
+  const selects = [complete(added)];
+  if (content.previous.length > 0) {
+    const carried = await selectPrevious(duckdb, previous, content, files);
+    const isComplete = (await completeColumns(duckdb, files.previousFiles)) === columnsText;
+    selects.push(isComplete ? carried : complete(carried));
+  }
   await duckdb.connection.run(
-    `COPY (${selects.join(" UNION ALL ")}) TO ${quoteText(files.localFile)} (FORMAT parquet, COMPRESSION snappy)`,
+    `COPY (${selects.join(" UNION ALL ")}) TO ${quoteText(files.localFile)} ` +
+      `(FORMAT parquet, COMPRESSION snappy, KV_METADATA {${quoteText(completeKey)}: ${quoteText(columnsText)}})`,
   );
+}
+
+/** What `completeKey` says of a checkpoint; null for those of other writers and versions. */
+async function completeColumns({ connection }: Duckdb, files: readonly string[]): Promise<string | null> {
+  if (files.length !== 1) return null;
+  const result = await connection.runAndReadAll(
+    `SELECT decode(value) FROM parquet_kv_metadata(${quoteText(files[0] ?? "")}) WHERE decode(key) = ${quoteText(completeKey)}`,
+  );
+  return (result.getRows()[0]?.[0] as string | undefined) ?? null;
 }
 
 async function selectPrevious(

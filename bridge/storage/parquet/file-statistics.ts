@@ -4,11 +4,11 @@ import type { TableColumn } from "../table-columns.ts";
 
 /** Delta's writers cut statistics of text at 32 characters; readers only need bounds. */
 const textCharactersMax = 32;
-/** Sorts after every character, so that a cut upper bound is still one. */
-const highestCharacter = "\u{10ffff}";
+const highestCharacter = 0x10ffff;
+const lastBeforeSurrogates = 0xd7ff;
+const firstAfterSurrogates = 0xe000;
 
-/** Columns whose bounds no query can use. */
-const withoutBounds = new Set(["payload_crc", "_index", "event_time_outside"]);
+type Bound = "min" | "max";
 
 /** What DuckDB's COPY says about one column of the file (RETURN_STATS); absent where it does not know. */
 interface ColumnFacts {
@@ -37,59 +37,88 @@ export function columnFacts(statistics: DuckDBValue): ReadonlyMap<string, Column
   return facts;
 }
 
-function cutText(text: string, bound: "min" | "max"): string {
+/** The text, or one of at most 32 characters that is not above (not below) it; undefined where there is none. */
+function textBound(text: string, bound: Bound): string | undefined {
   const characters = [...text];
   if (characters.length <= textCharactersMax) return text;
-  const start = characters.slice(0, textCharactersMax).join("");
-  return bound === "min" ? start : start + highestCharacter;
+  const start = characters.slice(0, textCharactersMax);
+  return bound === "min" ? start.join("") : textAfter(start);
 }
 
-/** `2026-11-22 01:02:03.456+00` → `2026-11-22T01:02:03.456Z`; undefined for years that need more than four digits. */
-function isoTimestamp(text: string): string | undefined {
-  const [, date, time, fraction = ""] = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(\.\d+)?\+00$/.exec(text) ?? [];
+/** The smallest text above each one that begins with these characters. Texts are compared by code points, as their UTF-8 is. */
+function textAfter(characters: readonly string[]): string | undefined {
+  for (let at = characters.length - 1; at >= 0; at--) {
+    const code = characters[at]?.codePointAt(0) ?? highestCharacter;
+    if (code === highestCharacter) continue;
+    const next = code === lastBeforeSurrogates ? firstAfterSurrogates : code + 1;
+    return characters.slice(0, at).join("") + String.fromCodePoint(next);
+  }
+  return undefined;
+}
+
+/**
+ * `2026-11-22 01:02:03.456789+00` → `2026-11-22T01:02:03.456Z`, or `…457Z` as an upper bound: readers expect milliseconds. undefined for
+ * years that need more than four digits.
+ */
+function timestampBound(text: string, bound: Bound): string | undefined {
+  const [, date, time, fraction = ""] =
+    /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d+))?\+00$/.exec(text) ?? [];
   if (date === undefined) return undefined;
-  return `${date}T${time}.${fraction.slice(1, 4).padEnd(3, "0")}Z`;
+  const cut = `${date}T${time}.${fraction.slice(0, 3).padEnd(3, "0")}Z`;
+  if (bound === "min" || /^0*$/.test(fraction.slice(3))) return cut;
+  const next = new Date(Date.parse(cut) + 1).toISOString();
+  // In the last millisecond of 9999 there is no next one.
+  return next.startsWith("+") ? `${date}T${time}.${fraction.padEnd(6, "0")}Z` : next;
 }
 
 /** A bound as JSON text, or undefined where it can't be given. */
-function boundJson(column: TableColumn, facts: ColumnFacts, bound: "min" | "max"): string | undefined {
+function boundJson(type: TableColumn["type"], facts: ColumnFacts, bound: Bound): string | undefined {
   const text = facts[bound];
-  if (text === undefined || withoutBounds.has(column.name)) return undefined;
-  switch (column.type) {
+  if (text === undefined) return undefined;
+  switch (type) {
     case "string":
-      return JSON.stringify(cutText(text, bound));
-    case "timestamp": {
-      const time = isoTimestamp(text);
-      return time === undefined ? undefined : JSON.stringify(time);
-    }
+      return JSON.stringify(textBound(text, bound));
+    case "timestamp":
+      return JSON.stringify(timestampBound(text, bound));
     case "long":
     case "integer":
       return text;
     case "double":
       return facts.hasNan || !Number.isFinite(Number(text)) ? undefined : String(Number(text));
+    case "boolean":
+      return text === "1" || text === "true" ? "true" : "false";
     default:
       return undefined;
   }
 }
 
-/** The Delta `stats` text of a file: row count, bounds and null counts. Longs keep all their digits, so it is put together by hand. */
+/**
+ * The Delta `stats` text of a file: row count, null counts, and bounds of every column but the binary ones. delta-rs finds no row by a
+ * column that has a null count and no bounds, so a file with such a column gets the row count alone. Longs keep all their digits, so it is
+ * put together by hand.
+ */
 export function deltaStatistics(
   rows: number,
   columns: readonly TableColumn[],
   facts: ReadonlyMap<string, ColumnFacts>,
 ): string {
-  const bounds = (bound: "min" | "max") =>
-    columns.flatMap((column) => {
-      const known = facts.get(column.name);
-      const json = known && boundJson(column, known, bound);
-      return json === undefined ? [] : [`${JSON.stringify(column.name)}:${json}`];
-    });
-  const nulls = columns.flatMap(({ name }) => {
+  const members = { minValues: [] as string[], maxValues: [] as string[], nullCount: [] as string[] };
+  for (const { name, type } of columns) {
     const known = facts.get(name);
-    return known ? [`${JSON.stringify(name)}:${known.nullCount}`] : [];
-  });
-  return (
-    `{"numRecords":${rows},"minValues":{${bounds("min").join(",")}},` +
-    `"maxValues":{${bounds("max").join(",")}},"nullCount":{${nulls.join(",")}}}`
-  );
+    if (!known) return rowCountAlone(rows);
+    const key = JSON.stringify(name);
+    members.nullCount.push(`${key}:${known.nullCount}`);
+    if (type === "binary" || known.nullCount === rows) continue;
+    const min = boundJson(type, known, "min");
+    const max = boundJson(type, known, "max");
+    if (min === undefined || max === undefined) return rowCountAlone(rows);
+    members.minValues.push(`${key}:${min}`);
+    members.maxValues.push(`${key}:${max}`);
+  }
+  const objects = Object.entries(members).map(([name, list]) => `"${name}":{${list.join(",")}}`);
+  return `{"numRecords":${rows},${objects.join(",")}}`;
+}
+
+function rowCountAlone(rows: number): string {
+  return `{"numRecords":${rows}}`;
 }
