@@ -21,6 +21,9 @@ except ImportError as error:
 def plain(value):
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, int) and abs(value) >= 2**53:
+        # JSON.parse would round it.
+        return str(value)
     if hasattr(value, "isoformat"):
         return value.isoformat()
     return value
