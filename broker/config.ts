@@ -55,7 +55,8 @@ export const brokerConfigSchema = Type.Object({
   closesPerSecond: count(2_000, 1_000_000, "Pace at which connections are closed when the stream fails"),
   plainFilters: Type.Array(Type.String({ minLength: 1 }), {
     default: ["cmd/#"],
-    description: "MQTT filters of ordinary publish/subscribe beside the topics, such as commands to devices",
+    description:
+      "MQTT filters of ordinary publish/subscribe beside the topics, such as commands to devices; where filters overlap, the more specific one has the names, and the topic if neither is",
   }),
   plainPublishers: Type.Array(Type.String({ minLength: 1 }), {
     default: [],

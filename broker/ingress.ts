@@ -64,9 +64,10 @@ export class Ingress {
     const isBroken = topicName.includes("\ufffd") || topicName.split("/").length > TOPIC_LEVELS_MAX;
     if (isBroken || checkTopicName(topicName) !== null) return refused("topic-name-invalid");
     if (topicName.startsWith("$")) return refused("not-authorized");
-    const match = this.#rules.match(topicName);
-    if (match) return this.#judgeTelemetry(topicName, match.value, match.captures["device"]);
-    if (!this.#rules.isPlain(topicName)) return refused("unknown-topic");
+    const owner = this.#rules.ownerOf(topicName);
+    if (owner.kind === "none") return refused("unknown-topic");
+    if (owner.kind === "topic")
+      return this.#judgeTelemetry(topicName, owner.match.value, owner.match.captures["device"]);
     return this.#rules.mayPublishPlain(this.#identity) ? { kind: "plain" } : refused("not-authorized");
   }
 

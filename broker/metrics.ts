@@ -10,6 +10,7 @@ export class BrokerMetrics {
   acknowledged = 0;
   repeated = 0;
   untaken = 0;
+  plain = 0;
   retainCleared = 0;
   wills = 0;
   forwarded = 0;
@@ -46,6 +47,11 @@ export class BrokerMetrics {
       "tidegate_broker_untaken_total",
       "PUBLISH packets that were read and not taken, since their connection had ended or was being ended",
       () => this.untaken,
+    );
+    counter(
+      "tidegate_broker_plain_total",
+      "Messages of ordinary publish/subscribe (mqtt.plainFilters), which no table gets",
+      () => this.plain,
     );
     counter("tidegate_broker_retain_cleared_total", "Retain flags cleared", () => this.retainCleared);
     counter("tidegate_broker_wills_total", "Wills on telemetry topics", () => this.wills);

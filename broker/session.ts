@@ -102,6 +102,7 @@ export class Session {
       if (packet.qos === 2) this.#receivedIds.release(packet.messageId as number);
       // Queues and the retained store keep it; as a view it would keep its whole read chunk.
       packet.payload = Buffer.from(packet.payload);
+      this.#context.metrics.plain += 1;
       return false;
     }
     if (verdict.kind === "refused") return this.refuse(verdict.reason, { topic: packet.topic });

@@ -18,6 +18,11 @@ export interface TopicRule {
 export interface TopicRegistry {
   /** All topics that accept publishes now. */
   topics(): readonly TopicRule[];
-  /** Called after each change; the broker rebuilds its matcher from `topics()`. */
+  /**
+   * The filters of all topics that there are or were: those of deleted topics, and of earlier versions, as well. Ordinary
+   * publish/subscribe does not get their names (see `topic-rules.ts`).
+   */
+  allFilters(): readonly string[];
+  /** Called after each change; the broker then asks both again. */
   onChange(listener: () => void): void;
 }

@@ -1,4 +1,6 @@
 import {
+  compareSpecificity,
+  filterCovers,
   filtersOverlap,
   parseSubscriptionFilter,
   parseTopicFilter,
@@ -13,14 +15,29 @@ interface FilteredRule {
   readonly rule: TopicRule;
 }
 
-/** The topics in force, compiled, and who may do what on them and on the plain filters. */
+export type Owner =
+  | { readonly kind: "topic"; readonly match: TopicMatch<TopicRule> }
+  | { readonly kind: "plain" }
+  /** No filter matches, or that of a deleted topic. */
+  | { readonly kind: "none" };
+
+/**
+ * The topics in force, compiled, and who may do what on them and on the plain filters.
+ *
+ * Topics and plain filters have one precedence: a name belongs to the most specific filter that matches it, and to the topic where both
+ * are equally specific (the registry refuses to create such a pair). So a topic `#` leaves `cmd/…` to the plain filter `cmd/#`, and
+ * `fleet/{device}/telemetry` is taken from a plain filter `fleet/#`. A topic that was deleted, or whose filter was changed, leaves its
+ * names to nobody: ordinary publish/subscribe would acknowledge what devices go on sending, and file it nowhere. Only a plain filter
+ * that is at least as specific has them then, since whoever wrote it meant these names.
+ */
 export class TopicRules {
   readonly #registry: TopicRegistry;
   readonly #plainFilters: readonly TopicFilter[];
   readonly #plainPublishers: readonly string[];
   #rules: FilteredRule[] = [];
-  #matcher = new TopicMatcher<TopicRule>([]);
-  #plain: TopicMatcher<true>;
+  #matcher = new TopicMatcher<TopicRule | "plain">([]);
+  /** Without the topics in force: which plain names are left over. */
+  #leftOver = new TopicMatcher<"plain" | "closed">([]);
   /** Rises with each change; decisions made under an older one are void. */
   generation = 0;
 
@@ -28,17 +45,15 @@ export class TopicRules {
     this.#registry = registry;
     this.#plainFilters = plain.filters.map(parseTopicFilter);
     this.#plainPublishers = plain.publishers;
-    this.#plain = new TopicMatcher(this.#plainFilters.map((filter) => [filter, true]));
     this.#rebuild();
     registry.onChange(() => this.#rebuild());
   }
 
-  match(topicName: string): TopicMatch<TopicRule> | null {
-    return this.#matcher.match(topicName);
-  }
-
-  isPlain(topicName: string): boolean {
-    return this.#plain.match(topicName) !== null;
+  ownerOf(topicName: string): Owner {
+    const match = this.#matcher.match(topicName);
+    if (!match) return { kind: "none" };
+    if (match.value !== "plain") return { kind: "topic", match: { ...match, value: match.value } };
+    return { kind: this.#leftOver.match(topicName)?.value === "plain" ? "plain" : "none" };
   }
 
   mayPublishPlain(identity: Identity | null): boolean {
@@ -50,7 +65,7 @@ export class TopicRules {
     if (text.startsWith("$")) return false;
     if (identity === null) return true;
     const filter = parseSubscriptionFilter(text);
-    const rules = this.#rules.filter((candidate) => filtersOverlap(candidate.filter, filter));
+    const rules = this.#rules.filter((candidate) => this.#mayOwn(candidate.filter, filter));
     if (!rules.every(({ rule }) => isNamed(identity.name, rule.subscribers))) return false;
     const plain = this.#plainFilters.filter((candidate) => filtersOverlap(candidate, filter));
     if (plain.length === 0) return rules.length > 0;
@@ -61,13 +76,26 @@ export class TopicRules {
   mayReceive(identity: Identity | null, topicName: string): boolean {
     if (topicName.startsWith("$")) return false;
     if (identity === null) return true;
-    const rule = this.match(topicName)?.value;
-    return rule === undefined || isNamed(identity.name, rule.subscribers);
+    const owner = this.ownerOf(topicName);
+    return owner.kind !== "topic" || isNamed(identity.name, owner.match.value.subscribers);
+  }
+
+  /** False where none of the names that `asked` matches can be the topic's: a plain filter has them all. */
+  #mayOwn(topic: TopicFilter, asked: TopicFilter): boolean {
+    const isPlain = this.#plainFilters.some(
+      (plain) => compareSpecificity(plain, topic) > 0 && filterCovers(plain, asked),
+    );
+    return !isPlain && filtersOverlap(topic, asked);
   }
 
   #rebuild(): void {
     this.#rules = this.#registry.topics().map((rule) => ({ filter: parseTopicFilter(rule.filter), rule }));
-    this.#matcher = new TopicMatcher(this.#rules.map(({ filter, rule }) => [filter, rule]));
+    const plain = this.#plainFilters.map((filter) => [filter, "plain"] as const);
+    const topics = this.#rules.map(({ filter, rule }) => [filter, rule] as const);
+    const closed = this.#registry.allFilters().map((text) => [parseTopicFilter(text), "closed"] as const);
+    // Of equally specific filters the first one counts.
+    this.#matcher = new TopicMatcher<TopicRule | "plain">([...topics, ...plain]);
+    this.#leftOver = new TopicMatcher<"plain" | "closed">([...plain, ...closed]);
     this.generation += 1;
   }
 }

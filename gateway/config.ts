@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { ProtocolError } from "../devices/protocol/protocol-error.ts";
+import { parseTopicFilter } from "../devices/protocol/topic-filter.ts";
 import { GatewayError } from "./errors.ts";
 import { type Backends, readBackends, settleDefaults } from "./settings/backends.ts";
 import { commandFlags } from "./settings/command-flags.ts";
@@ -111,6 +113,8 @@ function meaningFaults(settings: Settings, faulty: ReadonlySet<string>): ConfigF
       expected: "no key, unless s3.encryption is aws:kms",
       mend: 'set s3.encryption = "aws:kms" as well, or remove the key',
     });
+  if (!faulty.has("mqtt.plainFilters"))
+    faults.push(...settings.mqtt.plainFilters.flatMap((filter) => plainFilterFault(filter)));
   if (!faulty.has("mqtt.host") && settings.mqtt.anonymous === true && !isLoopback(settings.mqtt.host))
     faults.push({
       path: "mqtt.host",
@@ -126,6 +130,17 @@ function meaningFaults(settings: Settings, faulty: ReadonlySet<string>): ConfigF
       mend: "set http.allowRemote = true as well (TIDEGATE_HTTP_ALLOW_REMOTE), with TLS in front, if it really shall be reachable",
     });
   return faults;
+}
+
+function plainFilterFault(filter: string): ConfigFault[] {
+  try {
+    parseTopicFilter(filter);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    const expected = "MQTT filters such as cmd/#";
+    return [{ path: "mqtt.plainFilters", value: filter, expected, mend: error.message }];
+  }
 }
 
 export function isLoopback(host: string): boolean {

@@ -146,6 +146,27 @@ function levelsOverlap(a: FilterLevel, b: FilterLevel, index: number): boolean {
   return !(other.kind === "named" && literal.text === "");
 }
 
+/** True only if `outer` matches every topic name that `inner` matches. */
+export function filterCovers(outer: TopicFilter, inner: TopicFilter): boolean {
+  for (let index = 0; ; index += 1) {
+    const a = outer.levels[index];
+    const b = inner.levels[index];
+    if (a && b?.kind === "literal" && index === 0 && b.text.startsWith("$") && a.kind !== "literal")
+      return false;
+    if (a?.kind === "rest") return true;
+    if (!a || !b) return !a && !b;
+    if (!levelCovers(a, b)) return false;
+  }
+}
+
+function levelCovers(outer: FilterLevel, inner: FilterLevel): boolean {
+  if (inner.kind === "rest") return false;
+  if (outer.kind === "one") return true;
+  if (inner.kind === "literal")
+    return outer.kind === "literal" ? outer.text === inner.text : inner.text !== "";
+  return outer.kind === "named" && inner.kind === "named";
+}
+
 /**
  * 1 where `left` is more specific, -1 where `right` is, 0 where neither: level by level, literal > end of the filter > {named} or + > #.
  * Two filters that overlap and compare as 0 are ambiguous. Sort with `(a, b) => compareSpecificity(b, a)` for most specific first.

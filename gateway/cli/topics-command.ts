@@ -33,7 +33,10 @@ export function addTopicsCommand(program: Command, environment: CommandEnvironme
 
 function addDefinitionOptions(command: Command): Command {
   return addDataOptions(command)
-    .option("--filter <filter>", "MQTT filter with named levels, e.g. 'plant/{device}/engine'")
+    .option(
+      "--filter <filter>",
+      "MQTT filter with named levels, e.g. 'plant/{device}/engine'; of overlapping filters, mqtt.plainFilters included, the most specific one has the names",
+    )
     .option("--format <format>", "envelope, json or raw")
     .option("--id-path <path>", "json: where the message id stands (default: id)")
     .option("--time-path <path>", "json: where the event time stands (default: ts)")

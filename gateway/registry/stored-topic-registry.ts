@@ -4,9 +4,11 @@ import { latestTopics, type RegistryStore } from "./registry-store.ts";
 /** The broker's view of the topics, kept in memory and made anew when the registry says that they changed. */
 export class StoredTopicRegistry implements TopicRegistry {
   readonly #listeners: (() => void)[] = [];
+  readonly #store: Pick<RegistryStore, "allTopics">;
   #topics: readonly TopicRule[];
 
   constructor(store: Pick<RegistryStore, "allTopics" | "listen">) {
+    this.#store = store;
     this.#topics = rulesOf(store);
     store.listen({
       topicsChanged: () => {
@@ -18,6 +20,10 @@ export class StoredTopicRegistry implements TopicRegistry {
 
   topics(): readonly TopicRule[] {
     return this.#topics;
+  }
+
+  allFilters(): readonly string[] {
+    return [...new Set(this.#store.allTopics().map(({ filter }) => filter))];
   }
 
   onChange(listener: () => void): void {

@@ -13,6 +13,8 @@ export interface TopicsOptions {
   readonly now: () => number;
   /** Largest MQTT packet that the broker takes. */
   readonly packetMaxBytes: number;
+  /** Of ordinary publish/subscribe beside the topics: they have one precedence with them (`broker/topic-rules.ts`). */
+  readonly plainFilters: readonly string[];
   /** Resolves once the broker judges by the change, or can't be waited for any longer. */
   readonly changed: () => Promise<void>;
 }
@@ -137,12 +139,10 @@ export class Topics {
   #refuseAmbiguity(definition: TopicDefinition): void {
     const others = this.list({ deleted: false }).filter((other) => other.name !== definition.name);
     const rival = others.find((other) => isAmbiguous(definition.filter, other.filter));
-    if (rival)
-      throw new GatewayError(
-        "TOPIC_AMBIGUOUS",
-        `The filter ${definition.filter} and ${rival.filter} of the topic ${rival.name} match the same topic names, and neither is more specific: use a literal level where the other has a wildcard, or another path.`,
-        { retryable: false, details: { rival: rival.name } },
-      );
+    if (rival) throw ambiguous(definition.filter, `${rival.filter} of the topic ${rival.name}`, rival.name);
+    const plain = this.#options.plainFilters.find((filter) => isAmbiguous(definition.filter, filter));
+    if (plain !== undefined)
+      throw ambiguous(definition.filter, `${plain} of the setting mqtt.plainFilters`, plain);
   }
 
   /** @param decide Says by the topics as they are what shall be stored (`created`) or what is there already; asked again where another admin was faster. */
@@ -235,6 +235,14 @@ function liveOf(versions: readonly TopicRecord[]): TopicRecord | null {
 function definitionOf(record: TopicRecord): TopicDefinition {
   const { topicId: _id, version: _version, createdAtMs: _created, deleted: _deleted, ...definition } = record;
   return definition;
+}
+
+function ambiguous(filter: string, other: string, rival: string): GatewayError {
+  return new GatewayError(
+    "TOPIC_AMBIGUOUS",
+    `The filter ${filter} and ${other} match the same topic names, and neither is more specific: use a literal level where the other has a wildcard, or another path.`,
+    { retryable: false, details: { rival } },
+  );
 }
 
 function unknownTopic(name: string): GatewayError {

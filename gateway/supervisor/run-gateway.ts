@@ -9,6 +9,7 @@ import { GatewayError } from "../errors.ts";
 import { createGatewayMetrics } from "../metrics.ts";
 import { demoTopics } from "../registry/demo-topics.ts";
 import { Devices } from "../registry/devices.ts";
+import { plainOverlaps } from "../registry/plain-overlaps.ts";
 import { reconcileTopics } from "../registry/reconcile-topics.ts";
 import type { RegistryStore } from "../registry/registry-store.ts";
 import type { TopicArchive } from "../registry/topic-archive.ts";
@@ -93,6 +94,7 @@ async function startAll(
   const supervisor = new Supervisor({ ...options, metrics });
   const { topics, devices } = administration({ ...options, store, archive: lake.topics, supervisor });
   await createDemoTopics({ config, store, topics, now });
+  tellOfPlainOverlaps(options, topics);
   const services = createServices({
     ...options,
     startedAtMs: now(),
@@ -220,10 +222,23 @@ function administration(parts: {
     topics: new Topics({
       ...parts,
       packetMaxBytes: parts.config.mqtt.packetMaxBytes,
+      plainFilters: parts.config.mqtt.plainFilters,
       changed: () => tell("topicsChanged", null),
     }),
     devices: new Devices({ ...parts, revoked: (name) => tell("deviceRevoked", name) }),
   };
+}
+
+/** Topics that are there already stay in force whatever `mqtt.plainFilters` says now. */
+function tellOfPlainOverlaps({ config, logger }: GatewayOptions, topics: Topics): void {
+  for (const overlap of plainOverlaps(topics.list({ deleted: false }), config.mqtt.plainFilters)) {
+    const { topic, filter, plainFilter, owner } = overlap;
+    const text =
+      owner === "topic"
+        ? `mqtt.plainFilters names ${plainFilter}, which is no more specific than ${filter} of the topic ${topic}: the topic has the names that both match`
+        : `mqtt.plainFilters names ${plainFilter}, which has some of the names that ${filter} of the topic ${topic} matches: messages on them are filed nowhere`;
+    logger.warn({ event: "topics.plain-overlap", ...overlap }, text);
+  }
 }
 
 async function createDemoTopics(parts: {

@@ -90,7 +90,14 @@ registryContract("redis cluster", async () => {
 });
 
 function administration(store: RegistryStore, archive: MemoryTopicArchive): Topics {
-  return new Topics({ store, archive, now: () => 1, packetMaxBytes: 262_144, changed: async () => {} });
+  return new Topics({
+    store,
+    archive,
+    now: () => 1,
+    packetMaxBytes: 262_144,
+    plainFilters: [],
+    changed: async () => {},
+  });
 }
 
 async function addDevice(store: RegistryStore, name: string): Promise<void> {

@@ -19,7 +19,13 @@ describe("administration of a running gateway", { concurrency: false }, () => {
   let gateway: GatewayProcess;
   before(async () => {
     gateway = await GatewayProcess.start({
-      environment: { ...fastBatches, TIDEGATE_MQTT_ANONYMOUS: "false" },
+      environment: {
+        ...fastBatches,
+        TIDEGATE_MQTT_ANONYMOUS: "false",
+        // Everybody may publish below plant/ without a topic, and a deleted topic's names are not part of that.
+        TIDEGATE_MQTT_PLAIN_FILTERS: "cmd/#,plant/#",
+        TIDEGATE_MQTT_PLAIN_PUBLISHERS: "*",
+      },
     });
   });
   after(() => gateway.destroy());
@@ -139,6 +145,7 @@ describe("administration of a running gateway", { concurrency: false }, () => {
       [["topics", "create", "x", "--filter", "a/#/b", "--format", "raw"], 2, "TOPIC_INVALID"],
       [["topics", "create", "x", "--format", "raw"], 2, "USAGE_INVALID"],
       [["topics", "create", "x", "--filter", "fleet/+/telemetry", "--format", "raw"], 1, "TOPIC_AMBIGUOUS"],
+      [["topics", "create", "x", "--filter", "plant/#", "--format", "raw"], 1, "TOPIC_AMBIGUOUS"],
       [["topics", "create", "x", "--filter", "x", "--format", "raw", "--rate", "abc"], 2, "USAGE_INVALID"],
       [["topics", "show", "nothing"], 1, "TOPIC_UNKNOWN"],
       [["topics", "delete", "telemetry", "--purge"], 1, "TOPIC_PURGE_UNSAFE"],

@@ -31,7 +31,8 @@ export function topicRule(rule: Partial<TopicRule> = {}): TopicRule {
 
 export class TestTopics implements TopicRegistry {
   rules: TopicRule[];
-  #changed: () => void = () => {};
+  readonly #filters = new Set<string>();
+  readonly #listeners: (() => void)[] = [];
 
   constructor(rules: TopicRule[] = [topicRule()]) {
     this.rules = rules;
@@ -41,13 +42,20 @@ export class TestTopics implements TopicRegistry {
     return this.rules;
   }
 
-  onChange(listener: () => void): void {
-    this.#changed = listener;
+  allFilters(): readonly string[] {
+    for (const { filter } of this.rules) this.#filters.add(filter);
+    return [...this.#filters];
   }
 
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Filters that are missing from now on are those of deleted topics. */
   replace(rules: TopicRule[]): void {
+    this.allFilters();
     this.rules = rules;
-    this.#changed();
+    for (const listener of this.#listeners) listener();
   }
 }
 

@@ -5,6 +5,7 @@ import { ProtocolError } from "../../../devices/protocol/protocol-error.ts";
 import {
   checkTopicName,
   compareSpecificity,
+  filterCovers,
   filtersOverlap,
   matchTopicFilter,
   parseSubscriptionFilter,
@@ -58,6 +59,39 @@ test("a filter matches what §4.7 says, and captures its named levels", () => {
       const reference = referencePattern(text).exec(name);
       const captures = matchTopicFilter(parseTopicFilter(text), name);
       assert.deepEqual(captures, reference && { ...reference.groups });
+    }),
+    { numRuns: 3000 },
+  );
+});
+
+test("a filter covers another one only if it matches whatever that one matches", () => {
+  const covers = (outer: string, inner: string) =>
+    filterCovers(parseTopicFilter(outer), parseTopicFilter(inner));
+  for (const [outer, inner] of [
+    ["#", "a/b"],
+    ["a/#", "a"],
+    ["a/#", "a/+/{x}/#"],
+    ["a/+", "a/{x}"],
+    ["a/{x}", "a/b"],
+    ["+/b", "a/b"],
+  ] as const)
+    assert.equal(covers(outer, inner), true, `${outer} covers ${inner}`);
+  for (const [outer, inner] of [
+    ["a", "a/#"],
+    ["a/b", "a/+"],
+    ["a/{x}", "a/+"],
+    ["a/{x}", "a/"],
+    ["a/+", "a/#"],
+    ["+/x", "a/#"],
+    ["#", "$SYS/a"],
+    ["+/a", "$SYS/a"],
+    ["a/b", "a/b/c"],
+  ] as const)
+    assert.equal(covers(outer, inner), false, `${outer} does not cover ${inner}`);
+  fc.assert(
+    fc.property(filterText, filterText, fc.constantFrom(...allNames), (outer, inner, name) => {
+      const [a, b] = [parseTopicFilter(outer), parseTopicFilter(inner)];
+      if (filterCovers(a, b) && matchTopicFilter(b, name)) assert.ok(matchTopicFilter(a, name));
     }),
     { numRuns: 3000 },
   );

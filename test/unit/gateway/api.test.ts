@@ -26,6 +26,7 @@ const services: ApiServices = {
     archive: new MemoryTopicArchive(),
     now: () => 7,
     packetMaxBytes: 262_144,
+    plainFilters: [],
     changed: async () => {},
   }),
   devices: new Devices({ store, now: () => 7, revoked: async () => {} }),

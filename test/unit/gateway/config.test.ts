@@ -76,6 +76,7 @@ describe("configuration", () => {
       TIDEGATE_SHUTDOWN_TIMEOUT_MS: "abc",
       TIDEGATE_LOG_LEVL: "info",
       TIDEGATE_STREAM_URL: "kinesis://eu-west-1",
+      TIDEGATE_MQTT_PLAIN_FILTERS: "cmd/#,a#",
     };
     const faults = faultsOf({
       flags: { "lake.url": "s3://id:topsecret@bucket/prefix", data: "" },
@@ -89,6 +90,7 @@ describe("configuration", () => {
       "http.port",
       "http.prot",
       "lake.url",
+      "mqtt.plainFilters",
       "shutdown.timeoutMs",
       "stream.url",
       "topics.demo",
@@ -99,6 +101,8 @@ describe("configuration", () => {
     assert.match(byPath.get("http.prot")?.mend ?? "", /did you mean http\.port/);
     assert.match(byPath.get("TIDEGATE_LOG_LEVL")?.mend ?? "", /did you mean TIDEGATE_LOG_LEVEL/);
     assert.match(byPath.get("shutdown.timeoutMs")?.mend ?? "", /TIDEGATE_SHUTDOWN_TIMEOUT_MS/);
+    assert.equal(byPath.get("mqtt.plainFilters")?.value, "a#");
+    assert.match(byPath.get("mqtt.plainFilters")?.mend ?? "", /MQTT-4\.7\.1-2/);
     assert.match(byPath.get("stream.url")?.mend ?? "", /it names no stream. Write kinesis:/);
     assert.match(byPath.get("lake.url")?.mend ?? "", /credentials don't belong into it.*AWS_PROFILE/);
     assert.doesNotMatch(JSON.stringify(faults), /topsecret/);

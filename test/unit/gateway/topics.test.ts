@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { LmdbRegistry } from "../../../gateway/registry/lmdb-registry.ts";
+import { plainOverlaps } from "../../../gateway/registry/plain-overlaps.ts";
 import { reconcileTopics } from "../../../gateway/registry/reconcile-topics.ts";
 import { latestTopics } from "../../../gateway/registry/registry-store.ts";
 import { StoredTopicRegistry } from "../../../gateway/registry/stored-topic-registry.ts";
@@ -31,11 +32,12 @@ async function newRegistry() {
   const changed = async (): Promise<void> => {
     changes++;
   };
-  const topics = new Topics({ store, archive, now: () => 1_000, packetMaxBytes, changed });
+  const topics = new Topics({ store, archive, now: () => 1_000, packetMaxBytes, plainFilters, changed });
   return { store, archive, topics, changes: () => changes };
 }
 
 const packetMaxBytes = 262_144;
+const plainFilters = ["cmd/#", "cmd/+/urgent"];
 const engine: TopicInput = { name: "engine", filter: "plant/{device}/engine", format: "json" };
 const schemaOf = (properties: Record<string, unknown>) => ({ type: "object", properties });
 
@@ -239,6 +241,53 @@ describe("topics", () => {
   });
 });
 
+describe("topics and plain filters", () => {
+  const raw = (name: string, filter: string) => ({ name, filter, format: "raw" }) as const;
+
+  test("a topic that is as specific as a plain filter is refused, created or changed; one that is more or less so is not", async () => {
+    const { topics } = await newRegistry();
+    for (const filter of ["cmd/#", "cmd/{device}/urgent", "cmd/+/urgent"])
+      await assert.rejects(topics.create(raw("rival", filter)), {
+        code: "TOPIC_AMBIGUOUS",
+        message: /setting mqtt\.plainFilters/,
+      });
+    await topics.create(raw("catch_all", "#"));
+    await topics.create(raw("answers", "cmd/{device}/answer"));
+    await topics.create(raw("elsewhere", "{a}/urgent"));
+    await assert.rejects(topics.update(raw("answers", "cmd/{device}/urgent")), { code: "TOPIC_AMBIGUOUS" });
+  });
+
+  test("the broker is told of the filters of deleted topics and of earlier versions", async () => {
+    const { topics, store } = await newRegistry();
+    await topics.create(raw("gone", "gone/{device}"));
+    await topics.create(raw("moved", "from/{device}"));
+    await topics.update(raw("moved", "to/{device}"));
+    await topics.delete("gone", { purge: false });
+    const registry = new StoredTopicRegistry(store);
+    assert.deepEqual(
+      registry.topics().map(({ filter }) => filter),
+      ["to/{device}"],
+    );
+    assert.deepEqual([...registry.allFilters()].sort(), ["from/{device}", "gone/{device}", "to/{device}"]);
+  });
+
+  test("overlaps that are there already are told, with who has the names", () => {
+    const topics = [
+      raw("wide", "#"),
+      raw("same", "cmd/{device}/urgent"),
+      raw("narrow", "cmd/{device}/answer"),
+    ];
+    assert.deepEqual(
+      plainOverlaps(topics, plainFilters).map(({ topic, plainFilter, owner }) => [topic, plainFilter, owner]),
+      [
+        ["wide", "cmd/#", "plain"],
+        ["wide", "cmd/+/urgent", "plain"],
+        ["same", "cmd/+/urgent", "topic"],
+      ],
+    );
+  });
+});
+
 describe("registry and lake", () => {
   test("an empty registry takes the lake's topics over, deleted ones as deleted", async () => {
     const { topics, archive } = await newRegistry();
@@ -252,6 +301,7 @@ describe("registry and lake", () => {
       archive,
       now: () => 2_000,
       packetMaxBytes,
+      plainFilters,
       changed: async () => {},
     });
     assert.deepEqual(restored.list({ deleted: true }), topics.list({ deleted: true }));
