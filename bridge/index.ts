@@ -120,7 +120,7 @@ export {
   type StreamEntry,
   type StreamLog,
 } from "./streams/stream-log.ts";
-export { checkStreamMark, keepStreamMark, readStreamMark, type StreamMark } from "./streams/stream-mark.ts";
+export { checkStreamMarks, keepStreamMark, readStreamMarks, type StreamMark } from "./streams/stream-mark.ts";
 export { replacementOf, type StreamReplacement, type UnreadRecords } from "./streams/stream-replacement.ts";
 export type { DedupWindow, WindowStatus } from "./window/dedup-window.ts";
 export { createMemoryWindow, type MemoryWindowOptions } from "./window/memory/memory-window.ts";

@@ -1,10 +1,13 @@
-import { open, readFile, rename } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { join, parse } from "node:path";
 import { type Static, Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import type { Logger } from "pino";
 import { BridgeError } from "../errors.ts";
 import type { FixedStreamLog, Position } from "./stream-log.ts";
 
+const draftSuffix = ".new";
 const markSchema = Type.Object({ streamId: Type.String(), highest: Type.Array(Type.String()) });
 
 /**
@@ -13,26 +16,43 @@ const markSchema = Type.Object({ streamId: Type.String(), highest: Type.Array(Ty
  */
 export type StreamMark = Readonly<Static<typeof markSchema>>;
 
-/** null where there is none that can be read: it is a check more, not a record. */
-export async function readStreamMark(file: string): Promise<StreamMark | null> {
-  try {
-    const value: unknown = JSON.parse(await readFile(file, "utf8"));
-    return Value.Check(markSchema, value) ? value : null;
-  } catch {
-    return null;
+type MarkedStream = Pick<FixedStreamLog, "streamId" | "comparePositions">;
+
+/**
+ * The marks of all writers: each has a file of its own, `mark.json` being kept in `mark.ID.json`. A stream never goes back, so all of them
+ * hold, and a writer that was paused and goes on after another one has taken over makes none of them weaker. What can't be read counts
+ * as none: a mark is a check more, not a record.
+ */
+export async function readStreamMarks(file: string): Promise<StreamMark[]> {
+  const files = await markFiles(file).catch(() => []);
+  const marks = await Promise.all(files.map(readMark));
+  return marks.filter((mark) => mark !== null);
+}
+
+/** The highest positions that were marked of a stream; null where it never was. */
+export function markOfStream(
+  marks: readonly StreamMark[],
+  { streamId, comparePositions }: MarkedStream,
+): StreamMark | null {
+  const highest: Position[] = [];
+  const own = marks.filter((mark) => mark.streamId === streamId);
+  for (const [partition, position] of own.flatMap((mark) => [...mark.highest.entries()])) {
+    const known = highest[partition];
+    if (known === undefined || comparePositions(position, known) > 0) highest[partition] = position;
   }
+  return own.length === 0 ? null : { streamId, highest };
 }
 
 /**
  * For streams that have no check of their own.
  * @throws BridgeError STREAM_GAP
  */
-export async function checkStreamMark(
-  mark: StreamMark | null,
-  stream: Pick<FixedStreamLog, "streamId" | "partitionCount" | "partitionState" | "comparePositions">,
+export async function checkStreamMarks(
+  marks: readonly StreamMark[],
+  stream: MarkedStream & Pick<FixedStreamLog, "partitionCount" | "partitionState">,
 ): Promise<void> {
-  if (mark?.streamId !== stream.streamId) return;
-  for (const [partition, marked] of mark.highest.slice(0, stream.partitionCount).entries()) {
+  const highestMarked = markOfStream(marks, stream)?.highest ?? [];
+  for (const [partition, marked] of highestMarked.slice(0, stream.partitionCount).entries()) {
     const { highest } = await stream.partitionState(partition);
     if (stream.comparePositions(highest, marked) >= 0) continue;
     throw new BridgeError(
@@ -45,7 +65,7 @@ export async function checkStreamMark(
 
 /**
  * Marks every `intervalMs` how far the stream is. A mark that can't be written is tried again; it only makes a later check coarser.
- * The answer's `stop` writes the last one.
+ * The first one replaces those that others have left: the stream was checked against them. The answer's `stop` writes the last one.
  */
 export function keepStreamMark(options: {
   readonly file: string;
@@ -56,6 +76,8 @@ export function keepStreamMark(options: {
   readonly logger: Logger;
 }): { stop(): Promise<void> } {
   const { file, streamId, highest, intervalMs, logger } = options;
+  const own = markFileOf(file, randomUUID().slice(0, 8));
+  const former = markFiles(file).catch(() => []);
   let written = "";
   let last: Promise<void> = Promise.resolve();
   const timer = setInterval(() => {
@@ -72,7 +94,8 @@ export function keepStreamMark(options: {
     try {
       const text = JSON.stringify({ streamId, highest: [...(await highest())] } satisfies StreamMark);
       if (text === written) return;
-      await replaceFile(file, text);
+      await replaceFile(own, text);
+      if (written === "") await removeFiles(await former);
       written = text;
     } catch (error) {
       logger.warn({ event: "stream.mark.failed", err: error }, "how far the stream is was not marked");
@@ -80,13 +103,42 @@ export function keepStreamMark(options: {
   }
 }
 
+async function readMark(file: string): Promise<StreamMark | null> {
+  try {
+    const value: unknown = JSON.parse(await readFile(file, "utf8"));
+    return Value.Check(markSchema, value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+/** `id` null = that of version 0.1.0, where all writers had one file. */
+function markFileOf(file: string, id: string | null): string {
+  const { dir, name, ext } = parse(file);
+  return join(dir, id === null ? `${name}${ext}` : `${name}.${id}${ext}`);
+}
+
+async function markFiles(file: string): Promise<string[]> {
+  const { dir, name, ext } = parse(file);
+  const rest = (other: string): string => (other.startsWith(name) ? other.slice(name.length) : "?");
+  const isMark = (other: string): boolean => /^(\.[0-9a-f]{8})?$/.test(rest(other).replace(ext, ""));
+  return (await readdir(dir))
+    .filter((other) => other.endsWith(ext) && isMark(other))
+    .map((other) => join(dir, other));
+}
+
+async function removeFiles(files: readonly string[]): Promise<void> {
+  for (const file of files.flatMap((each) => [each, `${each}${draftSuffix}`]))
+    await rm(file, { force: true });
+}
+
 async function replaceFile(file: string, text: string): Promise<void> {
-  const handle = await open(`${file}.new`, "w");
+  const handle = await open(`${file}${draftSuffix}`, "w");
   try {
     await handle.writeFile(text);
     await handle.datasync();
   } finally {
     await handle.close();
   }
-  await rename(`${file}.new`, file);
+  await rename(`${file}${draftSuffix}`, file);
 }

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import {
   BridgeError,
   checkStreamAgainstLake,
-  checkStreamMark,
+  checkStreamMarks,
   createEmbeddedStream,
   type EmbeddedStream,
   type LakeState,
@@ -19,7 +19,7 @@ import type { RoleContext } from "../supervisor/run-child.ts";
 import { loadLakeState } from "./lake.ts";
 import { openOnceThere } from "./open-once-there.ts";
 import type { AppendEnd, ReadEnd, StreamBackend } from "./stream-backend.ts";
-import { keepMark, loadMark } from "./stream-mark-file.ts";
+import { keepMark, loadMarks } from "./stream-mark-file.ts";
 
 /** Stream and registry in the data folder, for the processes of one gateway. The broker trims, as the one writer. */
 export const embeddedBackend: StreamBackend = {
@@ -42,12 +42,12 @@ export const embeddedBackend: StreamBackend = {
   startNew: async (config) => {
     const { folders, stream } = config;
     const lake = await loadLakeState(config);
-    const mark = await loadMark(config);
+    const marks = await loadMarks(config);
     return await startNewStream({
       folder: folders.stream,
       partitionCount: stream.partitionCount,
       lake,
-      mark,
+      marks,
     });
   },
 };
@@ -56,7 +56,7 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
   const lake = await loadLakeState(context.config);
   const stream = await openOrCreate(context, lake);
   await checkStreamAgainstLake(stream, lake);
-  await checkStreamMark(await loadMark(context.config), stream);
+  await checkStreamMarks(await loadMarks(context.config), stream);
   const mark = keepMark(context, stream.streamId, () => highestOf(stream));
   for (let partition = 0; partition < stream.partitionCount; partition++) {
     const move = lake.moves.get(partitionKey(stream.streamId, partition));
@@ -148,7 +148,7 @@ async function fitsLake(config: GatewayConfig): Promise<boolean> {
     const stream = await openEmbeddedStream({ mode: "read", folder: config.folders.stream, maxBytes });
     try {
       await checkStreamAgainstLake(stream, lake);
-      await checkStreamMark(await loadMark(config), stream);
+      await checkStreamMarks(await loadMarks(config), stream);
       return true;
     } finally {
       await stream.close();

@@ -22,7 +22,7 @@ import { connectRegistry, orMend } from "./connect-redis.ts";
 import { loadLakeState } from "./lake.ts";
 import { openOnceThere } from "./open-once-there.ts";
 import type { AppendEnd, ReadEnd, StreamBackend } from "./stream-backend.ts";
-import { keepMark, loadMark } from "./stream-mark-file.ts";
+import { keepMark, loadMarks } from "./stream-mark-file.ts";
 
 /** Stream and registry on a Redis that any number of gateways share; consumers divide the partitions by leases and trim themselves. */
 export const redisBackend: StreamBackend = {
@@ -44,8 +44,8 @@ export const redisBackend: StreamBackend = {
     await orMend("stream", () => createRedisStream({ ...creationOf(config), startedAnew: true }));
   },
   startNew: async (config) => {
-    const mark = await loadMark(config);
-    const options = { ...creationOf(config), mark, loadLake: () => loadLakeState(config) };
+    const marks = await loadMarks(config);
+    const options = { ...creationOf(config), marks, loadLake: () => loadLakeState(config) };
     const started = await orMend("stream", () => startNewRedisStream(options));
     return { ...started, movedTo: null };
   },
@@ -57,7 +57,7 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
     ...config.redis,
     target: targetOf(config),
     partitionCount: config.stream.partitionCount,
-    mark: await loadMark(config),
+    marks: await loadMarks(config),
     logger,
     registry,
     onLost: (error: BridgeError) =>
@@ -173,8 +173,8 @@ async function isSound(
   check: (stream: RedisStream) => Promise<void>,
 ): Promise<boolean> {
   const logger = createProcessLogger("stream", config);
-  const mark = await loadMark(config);
-  const options = { ...config.redis, target: targetOf(config), mode: "read", mark, logger } as const;
+  const marks = await loadMarks(config);
+  const options = { ...config.redis, target: targetOf(config), mode: "read", marks, logger } as const;
   try {
     const stream = await orMend("stream", () => openRedisStream(options));
     try {

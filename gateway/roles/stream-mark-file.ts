@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { keepStreamMark, readStreamMark, type StreamMark } from "../../bridge/index.ts";
+import { keepStreamMark, readStreamMarks, type StreamMark } from "../../bridge/index.ts";
 import type { GatewayConfig } from "../config.ts";
 import type { RoleContext } from "../supervisor/run-child.ts";
 
@@ -9,9 +9,9 @@ function markFile({ folders }: GatewayConfig): string {
   return join(folders.data, "stream-mark.json");
 }
 
-/** How far the stream was when this gateway's broker last saw it. */
-export function loadMark(config: GatewayConfig): Promise<StreamMark | null> {
-  return readStreamMark(markFile(config));
+/** How far the stream was when this gateway's brokers last saw it. */
+export function loadMarks(config: GatewayConfig): Promise<readonly StreamMark[]> {
+  return readStreamMarks(markFile(config));
 }
 
 export function keepMark(

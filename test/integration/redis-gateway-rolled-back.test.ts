@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { cpSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { readStreamMarks } from "../../bridge/index.ts";
 import { publishAll, statusOf, untilRefused } from "../support/gateway-books.ts";
 import { GatewayProcess, runShellCommand } from "../support/gateway-process.ts";
 import { RedisServer } from "../support/redis-server.ts";
@@ -31,10 +32,10 @@ test("a Redis restored, while no gateway ran, from a copy that holds all that wa
   await gateway.start();
   await publishAll(gateway, [{ device: "d1", id: "b" }]);
   await gateway.until("what was confirmed is marked", async () => {
-    const mark = JSON.parse(readFileSync(join(gateway.dataFolder, "stream-mark.json"), "utf8"));
+    const [mark] = await readStreamMarks(join(gateway.dataFolder, "stream-mark.json"));
     const { consumer } = await statusOf(gateway);
     const newest = consumer?.partitions.map(({ position }) => position).filter((position) => position !== "");
-    return newest?.every((position) => (mark.highest as string[]).includes(position)) === true;
+    return newest?.every((position) => mark?.highest.includes(position)) === true;
   });
   await killed();
   rmSync(files, { recursive: true });

@@ -3,6 +3,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { readStreamMarks } from "../../bridge/index.ts";
 import {
   publishAll,
   statusOf,
@@ -141,7 +142,7 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
     await publishAll(gateway, fromD1("b"));
     const markFile = join(dataFolder, "stream-mark.json");
     await gateway.until("the stream was marked", async () => {
-      const { highest } = JSON.parse(readFileSync(markFile, "utf8")) as { highest: string[] };
+      const highest = (await readStreamMarks(markFile))[0]?.highest ?? [];
       const { consumer } = await statusOf(gateway);
       return (
         consumer?.partitions.every(({ partition, position }) => highest[partition] === position) === true

@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { BridgeError } from "../../errors.ts";
 import type { LakeState } from "../../storage/commit-log.ts";
 import { compareDecimalPositions } from "../decimal-position.ts";
-import { checkStreamMark, type StreamMark } from "../stream-mark.ts";
+import { checkStreamMarks, type StreamMark } from "../stream-mark.ts";
 import type { StreamRecord } from "../stream-record.ts";
 import { type CountedStream, countUnread, nothingUnread, type UnreadRecords } from "../stream-replacement.ts";
 import { openStreamDatabase, type StreamDatabase, syncFolder } from "./stream-file.ts";
@@ -44,17 +44,17 @@ export async function createEmbeddedStream(options: {
  * The operator's way on after a loss: moves the folder aside (its name gets the old stream id) and creates a new stream, marked so
  * that `checkStreamAgainstLake` lets it pass although the lake knows others. Nothing may have the stream open.
  * Blocks of the old stream that were not filed stay in the folder that was moved; no consumer reads them any more. How many they are
- * is counted first, and is unknown where the old one lacks what `mark` says it held.
+ * is counted first, and is unknown where the old one lacks what `marks` say it held.
  */
 export async function startNewStream(options: {
   folder: string;
   partitionCount: number;
   lake: LakeState;
-  mark?: StreamMark | null;
+  marks?: readonly StreamMark[];
   now?: () => number;
 }): Promise<{ streamId: string; movedTo: string | null } & Old> {
   const folder = resolve(options.folder);
-  const { replaces, unread } = await oldStreamIn(folder, options.lake, options.mark ?? null);
+  const { replaces, unread } = await oldStreamIn(folder, options.lake, options.marks ?? []);
   const movedTo = existsSync(folder) ? freeName(`${folder}.${replaces ?? "unreadable"}`) : null;
   if (movedTo) renameSync(folder, movedTo);
   const { streamId } = await createStream({ ...options, startedAnew: true, replaces, unread });
@@ -135,7 +135,7 @@ async function writeFirstRecords(folder: string, record: StreamRecord): Promise<
 type Old = Pick<StreamRecord, "replaces" | "unread">;
 
 /** The stream in a folder, and what of it the lake lacks; nulls where nothing readable stands there. */
-async function oldStreamIn(folder: string, lake: LakeState, mark: StreamMark | null): Promise<Old> {
+async function oldStreamIn(folder: string, lake: LakeState, marks: readonly StreamMark[]): Promise<Old> {
   if (!existsSync(folder)) return { replaces: null, unread: null };
   let database: StreamDatabase | undefined;
   let replaces: string | null = null;
@@ -151,7 +151,7 @@ async function oldStreamIn(folder: string, lake: LakeState, mark: StreamMark | n
       partitionState: async (partition) => reader.partitionState(partition),
       comparePositions: compareDecimalPositions,
     } satisfies CountedStream;
-    await checkStreamMark(mark, stream);
+    await checkStreamMarks(marks, stream);
     return { replaces, unread: await countUnread(stream, lake) };
   } catch {
     return { replaces, unread: null };

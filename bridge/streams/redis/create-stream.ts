@@ -5,7 +5,7 @@ import type { RedisClient } from "../../redis/redis-connection.ts";
 import { redisScript, runScript } from "../../redis/redis-script.ts";
 import type { RedisTarget } from "../../redis/redis-url.ts";
 import type { LakeState } from "../../storage/commit-log.ts";
-import type { StreamMark } from "../stream-mark.ts";
+import { markOfStream, type StreamMark } from "../stream-mark.ts";
 import { countUnread, nothingUnread } from "../stream-replacement.ts";
 import { createPartition, holdsEntry, retirePartition } from "./partition-scripts.ts";
 import { compareRedisPositions, entryOfPosition, noEntry } from "./redis-position.ts";
@@ -63,12 +63,12 @@ export async function createRedisStream(options: CreateRedisStreamOptions): Prom
 /**
  * The operator's way on after a loss: closes the stream that is there, so that a process that still has it open can append no more, and
  * creates another. Blocks of the old one that were not filed stay for 7 days; no consumer reads them any more. How many they are is
- * counted when nobody can append more, and is unknown where the old one lacks what `mark` says was confirmed.
+ * counted when nobody can append more, and is unknown where the old one lacks what `marks` say was confirmed.
  * @returns The new stream, the id of the one it replaced, and what is given up (null = unknown).
  */
 export async function startNewRedisStream(
   options: Omit<CreateRedisStreamOptions, "startedAnew"> & {
-    readonly mark?: StreamMark | null;
+    readonly marks?: readonly StreamMark[];
     readonly loadLake: () => Promise<LakeState>;
   },
 ): Promise<{ streamId: string } & Old> {
@@ -80,7 +80,7 @@ export async function startNewRedisStream(
     await createPartitions(client, prefix, draft);
     // Closed first: between the two steps nothing is acknowledged, and doing it again goes on.
     if (old) await retirePartitions(client, prefix, old, draft.streamId);
-    const isWhole = old !== null && (await holdsMarked(client, prefix, old, options.mark));
+    const isWhole = old !== null && (await holdsMarked(client, prefix, old, options.marks ?? []));
     const unread = isWhole
       ? await countUnread(partitionsOf(client, prefix, old), await options.loadLake())
       : null;
@@ -125,10 +125,10 @@ async function holdsMarked(
   client: RedisClient,
   prefix: string,
   { streamId, partitionCount }: RedisStreamRecord,
-  mark: StreamMark | null | undefined,
+  marks: readonly StreamMark[],
 ): Promise<boolean> {
-  if (mark?.streamId !== streamId) return true;
-  for (const [partition, position] of mark.highest.slice(0, partitionCount).entries()) {
+  const mark = markOfStream(marks, { streamId, comparePositions: compareRedisPositions });
+  for (const [partition, position] of (mark?.highest ?? []).slice(0, partitionCount).entries()) {
     const { ms, number } = entryOfPosition(position) ?? noEntry;
     const keys = partitionKeys(prefix, streamId, partition);
     if (Number(await runScript(client, holdsEntry, keys, [ms, number])) !== 1) return false;

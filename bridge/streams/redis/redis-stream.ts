@@ -9,7 +9,7 @@ import { runScript } from "../../redis/redis-script.ts";
 import type { RedisTarget } from "../../redis/redis-url.ts";
 import { fixedPartitions, type PartitionMap } from "../partition-map.ts";
 import type { FixedPartitionState, FixedStreamLog, Position, StreamEntry } from "../stream-log.ts";
-import type { StreamMark } from "../stream-mark.ts";
+import { markOfStream, type StreamMark } from "../stream-mark.ts";
 import { AppendWaiter } from "./append-waiter.ts";
 import { checkPartitionCount, readRecord } from "./create-stream.ts";
 import type { MemoryPressure } from "./memory-pressure.ts";
@@ -35,7 +35,7 @@ export interface RedisStreamOptions extends Partial<RedisConfig> {
   /** Where given, the stream must have that many. */
   readonly partitionCount?: number;
   /** What was confirmed to this process's predecessors. `append`: STREAM_GAP where the servers lack it. */
-  readonly mark?: StreamMark | null;
+  readonly marks?: readonly StreamMark[];
   readonly logger: Logger;
   /** Where given, it learns of appends and of the servers' state. */
   readonly registry?: Registry;
@@ -54,7 +54,7 @@ export interface RedisStreamStatus extends WatchStatus {
 /** The stream of a Redis server or Redis Cluster; any number of processes append, read and trim. */
 export interface RedisStream extends FixedStreamLog {
   readonly record: RedisStreamRecord;
-  /** By partition, the newest entry that was confirmed to this process or, by the mark, to its predecessors. */
+  /** By partition, the newest entry that was confirmed to this process or, by the marks, to its predecessors. */
   confirmed(): Position[];
   pressure(): MemoryPressure;
   status(): RedisStreamStatus;
@@ -139,7 +139,7 @@ class ServerStream implements RedisStream {
       isCluster: target.isCluster,
       keys: this.#keys,
       replicas: config.replicas,
-      newest: confirmedBefore(options.mark, record.streamId),
+      newest: confirmedBefore(options.marks ?? [], record.streamId),
       timeoutMs: config.timeoutMs,
       settled: () => this.#watch.settled(),
       hold: (partition) => this.#watch.hold(partition),
@@ -260,9 +260,9 @@ class ServerStream implements RedisStream {
   }
 }
 
-function confirmedBefore(mark: StreamMark | null | undefined, streamId: string): EntryId[] {
-  if (mark?.streamId !== streamId) return [];
-  return mark.highest.map((position) => entryOfPosition(position) ?? noEntry);
+function confirmedBefore(marks: readonly StreamMark[], streamId: string): EntryId[] {
+  const mark = markOfStream(marks, { streamId, comparePositions: compareRedisPositions });
+  return (mark?.highest ?? []).map((position) => entryOfPosition(position) ?? noEntry);
 }
 
 function loss(partition: number | null, why: string): Loss {

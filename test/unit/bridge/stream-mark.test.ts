@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { checkStreamMark, keepStreamMark, readStreamMark } from "../../../bridge/streams/stream-mark.ts";
+import { checkStreamMarks, keepStreamMark, readStreamMarks } from "../../../bridge/streams/stream-mark.ts";
 import { MemoryStream } from "../../support/memory-stream.ts";
 import { silentLogger } from "../../support/test-lake.ts";
 
@@ -19,9 +19,16 @@ async function streamOf(blocks: number, streamId?: string) {
   return Object.assign(stream, streamId === undefined ? {} : { streamId });
 }
 
-function keep(file: string, stream: Awaited<ReturnType<typeof streamOf>>, intervalMs: number) {
+/** @param pause Awaited between the look at the stream and the mark. */
+function keep(
+  file: string,
+  stream: Awaited<ReturnType<typeof streamOf>>,
+  intervalMs: number,
+  pause: Promise<void> = Promise.resolve(),
+) {
   const highest = async () => {
     const states = await Promise.all([0, 1].map((partition) => stream.partitionState(partition)));
+    await pause;
     return states.map((state) => state.highest);
   };
   return keepStreamMark({ file, streamId: stream.streamId, highest, intervalMs, logger: silentLogger });
@@ -30,34 +37,68 @@ function keep(file: string, stream: Awaited<ReturnType<typeof streamOf>>, interv
 test("a stream that ends before its mark is STREAM_GAP, with what to do; one that went on is in order", async () => {
   const file = join(root, "mark.json");
   const stream = await streamOf(3, "s1");
-  await checkStreamMark(await readStreamMark(file), stream);
+  await checkStreamMarks(await readStreamMarks(file), stream);
   await keep(file, stream, never).stop();
-  const mark = await readStreamMark(file);
-  await checkStreamMark(mark, stream);
-  await checkStreamMark(mark, await streamOf(4, "s1"));
-  await assert.rejects(checkStreamMark(mark, await streamOf(2, "s1")), {
+  const mark = await readStreamMarks(file);
+  await checkStreamMarks(mark, stream);
+  await checkStreamMarks(mark, await streamOf(4, "s1"));
+  await assert.rejects(checkStreamMarks(mark, await streamOf(2, "s1")), {
     code: "STREAM_GAP",
     message: /partition 1 .* `tidegate stream new`/,
   });
-  await checkStreamMark(mark, await streamOf(0, "another stream"));
+  await checkStreamMarks(mark, await streamOf(0, "another stream"));
 });
 
 test("marks follow the stream by themselves, and only when it has moved", async () => {
   const file = join(root, "follows.json");
   const stream = await streamOf(1);
   const mark = keep(file, stream, 5);
-  while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 5));
-  const first = readFileSync(file, "utf8");
+  const marked = async () => (await readStreamMarks(file))[0]?.highest[0];
+  while ((await marked()) === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  const first = await marked();
   const position = await stream.append(0, block);
   await mark.stop();
-  assert.notEqual(readFileSync(file, "utf8"), first);
-  assert.equal((await readStreamMark(file))?.highest[0], position);
+  assert.notEqual(first, position);
+  assert.equal(await marked(), position);
+});
+
+test("a writer that was paused, and goes on after another one has taken over, makes the mark no weaker", async () => {
+  const file = join(root, "succession.json");
+  const stream = await streamOf(1, "s1");
+  let resume = (): void => {};
+  const pause = new Promise<void>((resolve) => {
+    resume = resolve;
+  });
+  const former = keep(file, stream, never, pause).stop();
+  await stream.append(1, block);
+  await keep(file, stream, never).stop();
+  resume();
+  await former;
+  await assert.rejects(checkStreamMarks(await readStreamMarks(file), await streamOf(1, "s1")), {
+    code: "STREAM_GAP",
+  });
+
+  await keep(file, await streamOf(2, "s1"), never).stop();
+  assert.equal(readdirSync(root).filter((name) => name.startsWith("succession")).length, 1);
+});
+
+test("a mark of version 0.1.0 holds until there is a newer one", async () => {
+  const file = join(root, "earlier.json");
+  const stream = await streamOf(3, "s1");
+  const { highest } = await stream.partitionState(1);
+  writeFileSync(file, JSON.stringify({ streamId: "s1", highest: ["", highest] }));
+  await assert.rejects(checkStreamMarks(await readStreamMarks(file), await streamOf(2, "s1")), {
+    code: "STREAM_GAP",
+  });
+  await keep(file, stream, never).stop();
+  assert.ok(!existsSync(file));
+  assert.equal((await readStreamMarks(file))[0]?.highest[1], highest);
 });
 
 test("a mark that can't be read counts as none, and one that can't be written stops nothing", async () => {
   const file = join(root, "torn.json");
   writeFileSync(file, '{"streamId":');
-  assert.equal(await readStreamMark(file), null);
-  await checkStreamMark(null, await streamOf(0));
+  assert.deepEqual(await readStreamMarks(file), []);
+  await checkStreamMarks([], await streamOf(0));
   await keep(join(root, "missing", "mark.json"), await streamOf(1), never).stop();
 });
