@@ -22,6 +22,8 @@ export const gatewayErrorCodes = [
   "ROLE_ELSEWHERE",
   /** No gateway answers where one was expected. */
   "GATEWAY_NOT_RUNNING",
+  /** The request is for the gateway of another data folder. */
+  "GATEWAY_OTHER",
   /** The bearer token is missing or wrong. */
   "TOKEN_REFUSED",
   /** The gateway's answer to an API call can't be understood. */

@@ -18,6 +18,8 @@ export type ApiError = Static<typeof apiErrorSchema>;
 
 const statusOfCode: Readonly<Record<string, number>> = {
   TOKEN_REFUSED: 401,
+  // Misdirected Request [RFC 9110, 15.5.20].
+  GATEWAY_OTHER: 421,
   REQUEST_INVALID: 400,
   REQUEST_TOO_LARGE: 413,
   ROUTE_UNKNOWN: 404,

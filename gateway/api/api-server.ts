@@ -5,9 +5,11 @@ import fastify, { type FastifyInstance, type RouteOptions } from "fastify";
 import type { Logger } from "pino";
 import type { Counter } from "prom-client";
 import { GatewayError } from "../errors.ts";
+import type { FileIdentity } from "../supervisor/folder-identity.ts";
 import { apiErrorSchema, installErrorAnswers } from "./api-errors.ts";
 import type { ApiServices } from "./api-services.ts";
 import { isRightToken } from "./api-token.ts";
+import { askedFolderHeader, askedFolderText } from "./asked-folder.ts";
 import { addDeviceRoutes } from "./device-routes.ts";
 import { addOperationRoutes, addQuarantineRoutes } from "./operation-routes.ts";
 import { addTopicRoutes } from "./topic-routes.ts";
@@ -22,6 +24,8 @@ declare module "fastify" {
 export interface ApiOptions {
   readonly services: ApiServices;
   readonly token: string;
+  /** The data folder; null where it has no identity. */
+  readonly folder: FileIdentity | null;
   readonly bodyMaxBytes: number;
   readonly version: string;
   readonly logger: Logger;
@@ -45,6 +49,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
         "The request needs the header `Authorization: Bearer TOKEN`; the token is in the file api-token of the data folder.",
         { retryable: false },
       );
+    checkAskedFolder(request.headers[askedFolderHeader], options.folder);
   });
   app.addHook("onResponse", async (request, reply) => {
     const route = request.routeOptions.url ?? "unknown";
@@ -64,6 +69,15 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   addQuarantineRoutes(app, options.services);
   await app.ready();
   return app;
+}
+
+function checkAskedFolder(asked: string | string[] | undefined, folder: FileIdentity | null): void {
+  if (asked === undefined || folder === null || asked === askedFolderText(folder)) return;
+  throw new GatewayError(
+    "GATEWAY_OTHER",
+    "The request is for the gateway of another data folder, perhaps of a copy of this gateway's folder.",
+    { retryable: false },
+  );
 }
 
 /** What holds for every route of the description: errors look alike, and open routes need no token. */

@@ -1,12 +1,16 @@
 import { readFileSync } from "node:fs";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
 import { apiTokenFile } from "../api/api-token.ts";
+import { askedFolderHeader, askedFolderText } from "../api/asked-folder.ts";
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import { identifyFile } from "../supervisor/folder-identity.ts";
 import { isSameProcess } from "../supervisor/process-identity.ts";
 import { readProcessRecord } from "../supervisor/process-record.ts";
 
 const timeoutMs = 60_000;
+/** Of GATEWAY_OTHER. */
+const misdirected = 421;
 
 /** An error that the running gateway answered with. */
 export class ApiAnswerError extends CodedError {}
@@ -46,6 +50,8 @@ export class ApiClient {
   /** The answer's body. Throws GATEWAY_NOT_RUNNING, or an error with the gateway's own code. */
   async send<Answer>(request: ApiRequest): Promise<Answer> {
     const headers: Record<string, string> = { authorization: `Bearer ${this.#token}` };
+    const folder = this.#dataFolder === null ? null : identifyFile(this.#dataFolder);
+    if (folder) headers[askedFolderHeader] = askedFolderText(folder);
     const init: RequestInit = { method: request.method, headers, signal: AbortSignal.timeout(timeoutMs) };
     if (request.body !== undefined) {
       headers["content-type"] = "application/json";
@@ -57,7 +63,8 @@ export class ApiClient {
     const body = (await response.json().catch(() => null)) as unknown;
     if (response.ok && body !== null) return body as Answer;
     // The folder's own gateway takes the folder's token.
-    if (response.status === 401 && this.#dataFolder !== null && this.#hasFolderToken)
+    const isOther = response.status === misdirected || (response.status === 401 && this.#hasFolderToken);
+    if (isOther && this.#dataFolder !== null)
       throw this.#notRunning(`What answers on ${this.#url} is another gateway`);
     throw answeredError(response.status, body, this.#url);
   }

@@ -5,7 +5,7 @@ import { GatewayError } from "../errors.ts";
 import type { NewStream } from "../roles/stream-backend.ts";
 import { shownUrl } from "../settings/secrets.ts";
 import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
-import { killLeftChildren } from "../supervisor/process-record.ts";
+import { killLeftChildren } from "../supervisor/left-children.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
 import { addBackendOptions, addDataOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
 import { givenUpText } from "./given-up-text.ts";

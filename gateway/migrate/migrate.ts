@@ -7,7 +7,7 @@ import { streamBackend } from "../roles/stream-backends.ts";
 import { shownUrl } from "../settings/secrets.ts";
 import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
 import type { GatewayLake } from "../supervisor/gateway-stores.ts";
-import { killLeftChildren } from "../supervisor/process-record.ts";
+import { killLeftChildren } from "../supervisor/left-children.ts";
 import { type CopiedRegistry, copyRegistry } from "./copy-registry.ts";
 import { drainStream } from "./drain-stream.ts";
 import type { MigrationSource } from "./migration-source.ts";

@@ -4,7 +4,7 @@ import type { GatewayConfig } from "../config.ts";
 import { openLakeStore } from "../roles/lake-store.ts";
 import { type LakeTarget, lakeUrlOf } from "../settings/service-urls.ts";
 import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
-import { killLeftChildren } from "../supervisor/process-record.ts";
+import { killLeftChildren } from "../supervisor/left-children.ts";
 
 export interface MoveGatewayLakeOptions {
   readonly config: GatewayConfig;

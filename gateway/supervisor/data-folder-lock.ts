@@ -33,6 +33,11 @@ export class DataFolderLock {
     this.#directory = directory;
   }
 
+  /** Of the open folder, until the lock is released. */
+  get descriptor(): number {
+    return this.#directory;
+  }
+
   /** Throws DATA_FOLDER_LOCKED, with the owner's pid where it answers, or DATA_FOLDER_UNUSABLE. */
   static async acquire(folder: string, owner: LockOwner): Promise<DataFolderLock> {
     const directory = openDirectory(folder);

@@ -1,21 +1,40 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { identifyFile } from "./folder-identity.ts";
 
 const fileName = "gateway-id";
 const idBytes = 4;
 
 /**
  * What this gateway is called among those that share a Redis: its machine, and an id that its data folder keeps over restarts.
- * Two on one machine differ by the id, folders that were copied to another machine by its name.
+ * Two on one machine differ by the id, folders that were copied to another machine by its name. A copy on the same machine gets another
+ * id: with that of the original it would take over the original's leases for good.
  */
 export function gatewayName(dataFolder: string): string {
+  return `${hostname()}/${idOf(dataFolder)}`;
+}
+
+/** The file holds the id, and the folder that it belongs to; version 0.1.0 wrote the id alone. */
+function idOf(dataFolder: string): string {
   const file = join(dataFolder, fileName);
+  const folder = identifyFile(dataFolder);
+  const place = folder === null ? "" : `${folder.device}:${folder.inode}`;
+  const [known = "", itsPlace = ""] = textOf(file).split("\n");
+  const isOurs = known !== "" && (itsPlace === "" || itsPlace === place);
+  if (isOurs && itsPlace === place) return known;
+  const id = isOurs ? known : randomBytes(idBytes).toString("hex");
+  writeFileSync(`${file}.new`, `${id}\n${place}\n`);
+  renameSync(`${file}.new`, file);
+  return id;
+}
+
+function textOf(file: string): string {
   try {
-    writeFileSync(file, `${randomBytes(idBytes).toString("hex")}\n`, { flag: "wx" });
+    return readFileSync(file, "utf8");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw error;
   }
-  return `${hostname()}/${readFileSync(file, "utf8").trim()}`;
 }

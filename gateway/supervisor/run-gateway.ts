@@ -18,10 +18,12 @@ import { largestPayloadBytes, Topics } from "../registry/topics.ts";
 import { shownUrl } from "../settings/secrets.ts";
 import { prepareDataFolder } from "./data-folder.ts";
 import { DataFolderLock } from "./data-folder-lock.ts";
+import { identifyFile } from "./folder-identity.ts";
 import { createServices } from "./gateway-services.ts";
 import type { GatewayLake, OpenedRegistry, RegistryOptions } from "./gateway-stores.ts";
+import { killLeftChildren } from "./left-children.ts";
 import { identifyProcess } from "./process-identity.ts";
-import { killLeftChildren, writeProcessRecord } from "./process-record.ts";
+import { readForeignRecord, writeProcessRecord } from "./process-record.ts";
 import { Supervisor } from "./supervisor.ts";
 
 export interface GatewayOptions {
@@ -91,7 +93,7 @@ async function startAll(
   closers.push(() => store.close());
   await reconcile(options, store, lake, isNew);
   const metrics = createGatewayMetrics();
-  const supervisor = new Supervisor({ ...options, metrics });
+  const supervisor = new Supervisor({ ...options, metrics, folderDescriptor: lock.descriptor });
   const { topics, devices } = administration({ ...options, store, archive: lake.topics, supervisor });
   await createDemoTopics({ config, store, topics, now });
   tellOfPlainOverlaps(options, topics);
@@ -109,6 +111,7 @@ async function startAll(
   const api = await createApi({
     services,
     token,
+    folder: identifyFile(data),
     bodyMaxBytes,
     version,
     logger,
@@ -135,8 +138,20 @@ function refuseLeftStream({ backends, folders, stream }: GatewayConfig): void {
 }
 
 async function endLeftChildren({ config, logger }: GatewayOptions): Promise<void> {
-  for (const { role, pid } of await killLeftChildren(config.folders.data))
+  const copied = readForeignRecord(config.folders.data);
+  if (copied)
+    logger.info(
+      { event: "folder.copied", host: copied.host, supervisor: copied.supervisor.pid },
+      "this data folder is a copy, or came from another disk: the gateway that its processes.json names is left alone",
+    );
+  const { killed, spared } = await killLeftChildren(config.folders.data);
+  for (const { role, pid } of killed)
     logger.warn({ event: "child.left", role, pid }, "ended a process of an earlier gateway");
+  for (const { role, pid } of spared)
+    logger.warn(
+      { event: "child.spared", role, pid },
+      "left a process alone that has nothing of this folder open",
+    );
   // Commands can then tell a gateway that is still waiting for its server from none.
   const supervisor = identifyProcess(process.pid);
   if (supervisor) writeProcessRecord(config.folders.data, { supervisor, children: [], api: null });

@@ -40,6 +40,8 @@ export interface SupervisedChildOptions {
   readonly config: GatewayConfig;
   /** The program that is forked with the role as its argument. */
   readonly program: string;
+  /** An open folder that the child holds open for its life; what it is put on record with. */
+  readonly folderDescriptor: number;
   readonly logger: Logger;
   readonly random: () => number;
   readonly now: () => number;
@@ -108,13 +110,16 @@ export class SupervisedChild {
   }
 
   start(): void {
-    const { role, program, logger } = this.#options;
+    const { role, program, folderDescriptor, logger } = this.#options;
     this.#setState("starting");
     this.#hasRefused = false;
     let child: ChildProcess;
     try {
       // Only the supervisor speaks on stdout; what children print goes where the logs go.
-      child = fork(program, [role], { stdio: ["ignore", 2, 2, "ipc"], serialization: "advanced" });
+      child = fork(program, [role], {
+        stdio: ["ignore", 2, 2, "ipc", folderDescriptor],
+        serialization: "advanced",
+      });
     } catch (error) {
       logger.error({ event: "child.error", role, err: error }, `${role} can't be started`);
       this.#startLater(null);

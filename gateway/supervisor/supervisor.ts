@@ -14,6 +14,8 @@ export interface SupervisorOptions {
   readonly program: string;
   readonly logger: Logger;
   readonly metrics: GatewayMetrics;
+  /** The open data folder, which children hold open as well: see `killLeftChildren`. */
+  readonly folderDescriptor: number;
   readonly random: () => number;
   readonly now: () => number;
 }
@@ -94,11 +96,12 @@ export class Supervisor {
   }
 
   #child(role: RoleName): SupervisedChild {
-    const { config, program, logger, random, now } = this.#options;
+    const { config, program, folderDescriptor, logger, random, now } = this.#options;
     return new SupervisedChild({
       role,
       config,
       program,
+      folderDescriptor,
       logger,
       random,
       now,

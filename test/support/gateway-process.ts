@@ -58,12 +58,14 @@ export function errorOf({ json }: CliResult): { code: string; message: string } 
   return (json as { error: { code: string; message: string } }).error;
 }
 
-/** Runs `tidegate ARGS` in a process of its own, to its end. */
+/** Runs `tidegate ARGS` in a process of its own, to its end; by way of `wrapper`, a command that runs another one. */
 export async function runCli(
   args: readonly string[],
   environment: Record<string, string> = {},
+  wrapper: readonly string[] = [],
 ): Promise<CliResult> {
-  return await collect(process.execPath, [...program, ...args], environment);
+  const [file = process.execPath, ...rest] = [...wrapper, process.execPath];
+  return await collect(file, [...rest, ...program, ...args], environment);
 }
 
 /** Runs a command line as somebody types it into a shell. */

@@ -11,6 +11,7 @@ import { createGatewayMetrics } from "../../../gateway/metrics.ts";
 import { Devices } from "../../../gateway/registry/devices.ts";
 import { LmdbRegistry } from "../../../gateway/registry/lmdb-registry.ts";
 import { Topics } from "../../../gateway/registry/topics.ts";
+import { identifyFile } from "../../../gateway/supervisor/folder-identity.ts";
 import { ChildError } from "../../../gateway/supervisor/supervised-child.ts";
 import { MemoryTopicArchive } from "../../support/memory-topic-archive.ts";
 
@@ -50,6 +51,7 @@ const services: ApiServices = {
 const api = await createApi({
   services,
   token,
+  folder: identifyFile(folder),
   bodyMaxBytes: 2_048,
   version: "1.2.3",
   logger: pino({ level: "silent" }),
@@ -89,6 +91,17 @@ describe("HTTP API", () => {
       }
     for (const url of ["/livez", "/openapi.json"])
       assert.equal((await api.inject({ method: "GET", url })).statusCode, 200, url);
+  });
+
+  test("a request for the gateway of another folder is refused, though a copy of a folder holds the same token", async () => {
+    const place = identifyFile(folder);
+    assert.ok(place);
+    const own = { "tidegate-folder": `${place.device}:${place.inode}` };
+    assert.equal((await call("GET", "/v1/topics", undefined, own)).status, 200);
+    for (const other of [`${place.device}:1`, `1:${place.inode}`, ""]) {
+      const { status, body } = await call("GET", "/v1/topics", undefined, { "tidegate-folder": other });
+      assert.deepEqual([status, body.code], [421, "GATEWAY_OTHER"], other);
+    }
   });
 
   test("readiness is a status code with reasons", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -116,6 +116,30 @@ describe("command line", () => {
       new RegExp(`another gateway: .*pid ${process.pid}\\) is starting`),
     );
     assert.equal((await status({ TIDEGATE_TOKEN: "mistyped" })).code, "TOKEN_REFUSED");
+  });
+
+  test("a command for a copied folder is not taken by the original's gateway, whose token and address the copy holds", async (t) => {
+    const asked: (string | undefined)[] = [];
+    const server = createServer((request, response) => {
+      asked.push(String(request.headers["tidegate-folder"]));
+      response.writeHead(421).end(JSON.stringify({ code: "GATEWAY_OTHER", message: "For another folder." }));
+    });
+    t.after(() => server.close());
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const original = mkdtempSync(join(folder, "data-"));
+    ensureApiToken(original);
+    const self = identifyProcess(process.pid) as ProcessIdentity;
+    writeProcessRecord(original, { supervisor: self, children: [], api: "127.0.0.1:1" });
+    const copy = join(folder, "copy");
+    cpSync(original, copy, { recursive: true });
+    const variables = { TIDEGATE_HTTP_PORT: String(port) };
+    const { stdout } = await run(["status", "--data", copy, "--json"], variables);
+    const { code, message } = JSON.parse(stdout).error;
+    assert.equal(code, "GATEWAY_NOT_RUNNING");
+    assert.match(message, /another gateway: start the one of .*copy with `tidegate up`/);
+    const { dev, ino } = statSync(copy, { bigint: true });
+    assert.deepEqual(new Set(asked), new Set([`${dev}:${ino}`]));
   });
 
   test("tables line up, and a stored value can't move the reader's cursor", () => {

@@ -7,8 +7,6 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { prepareDataFolder } from "../../../gateway/supervisor/data-folder.ts";
 import { DataFolderLock } from "../../../gateway/supervisor/data-folder-lock.ts";
-import { identifyProcess, isSameProcess } from "../../../gateway/supervisor/process-identity.ts";
-import { killLeftChildren, writeProcessRecord } from "../../../gateway/supervisor/process-record.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-lock-"));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -147,37 +145,5 @@ describe("data folder", () => {
     const folder = newFolder();
     chmodSync(folder, 0o500);
     assert.throws(() => prepareDataFolder(folder), { code: "DATA_FOLDER_UNUSABLE" });
-  });
-});
-
-describe("left children", () => {
-  test("a recorded process that still exists is killed, also when a signal has stopped it", async () => {
-    const folder = newFolder();
-    const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" });
-    await once(child, "spawn");
-    const ended = once(child, "exit");
-    const identity = identifyProcess(child.pid as number);
-    assert.ok(identity);
-    child.kill("SIGSTOP");
-    const self = identifyProcess(process.pid);
-    assert.ok(self && isSameProcess(self));
-    writeProcessRecord(folder, { supervisor: self, children: [{ ...identity, role: "broker" }], api: null });
-    const left = await killLeftChildren(folder);
-    assert.deepEqual(
-      left.map(({ pid, role }) => ({ pid, role })),
-      [{ pid: child.pid, role: "broker" }],
-    );
-    assert.equal((await ended)[1], "SIGKILL");
-    assert.equal(isSameProcess(identity), false);
-  });
-
-  test("a process that only has the pid of a recorded one is left alone", async () => {
-    const folder = newFolder();
-    const self = identifyProcess(process.pid);
-    assert.ok(self);
-    const another = { ...self, startTicks: String(Number(self.startTicks) - 1), role: "broker" };
-    writeProcessRecord(folder, { supervisor: self, children: [another], api: null });
-    assert.deepEqual(await killLeftChildren(folder), []);
-    assert.deepEqual(await killLeftChildren(newFolder()), [], "no record, nothing to do");
   });
 });

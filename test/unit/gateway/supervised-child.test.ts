@@ -1,17 +1,22 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import pino from "pino";
 import type { GatewayConfig } from "../../../gateway/config.ts";
+import { holdsOpen, identifyFile } from "../../../gateway/supervisor/folder-identity.ts";
 import type { FromChild } from "../../../gateway/supervisor/messages.ts";
 import { identifyProcess, type ProcessIdentity } from "../../../gateway/supervisor/process-identity.ts";
 import { SupervisedChild } from "../../../gateway/supervisor/supervised-child.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tidegate-child-"));
-after(() => rmSync(folder, { recursive: true, force: true }));
+const folderDescriptor = openSync(folder, "r");
+after(() => {
+  closeSync(folderDescriptor);
+  rmSync(folder, { recursive: true, force: true });
+});
 
 /** A program that runs `onMessage` for each message from its supervisor. */
 function childProgram(name: string, onMessage: string): string {
@@ -36,6 +41,7 @@ function supervised(
     role: "broker",
     config: {} as GatewayConfig,
     program,
+    folderDescriptor,
     logger: pino({ level: "silent" }),
     random: () => 0,
     now: Date.now,
@@ -69,6 +75,8 @@ describe("supervised child", () => {
     await until(() => child.status.state === "ready");
     const pid = child.status.pid as number;
     assert.deepEqual(identities, [identifyProcess(pid)]);
+    const place = identifyFile(folder);
+    assert.ok(place && holdsOpen(pid, [place]) === "held", "it has its folder open");
     process.kill(pid, "SIGKILL");
     await until(() => child.status.state === "ready" && child.status.pid !== pid);
     assert.equal(child.status.restarts, 1);

@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  closeSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, type TestContext, test } from "node:test";
+import { killLeftChildren } from "../../../gateway/supervisor/left-children.ts";
+import {
+  identifyProcess,
+  isSameProcess,
+  type ProcessIdentity,
+} from "../../../gateway/supervisor/process-identity.ts";
+import {
+  readForeignRecord,
+  readProcessRecord,
+  writeProcessRecord,
+} from "../../../gateway/supervisor/process-record.ts";
+
+const root = mkdtempSync(join(tmpdir(), "tidegate-left-"));
+after(() => rmSync(root, { recursive: true, force: true }));
+
+function newFolder(): string {
+  return mkdtempSync(join(root, "data-"));
+}
+
+interface Left {
+  readonly child: ChildProcess;
+  readonly identity: ProcessIdentity;
+}
+
+/** A stopped process that has `held` open, as a child of a gateway has its data folder. */
+async function stoppedProcess(t: TestContext, held: string): Promise<Left> {
+  const descriptor = openSync(held, "r");
+  const child = spawn("sleep", ["600"], { stdio: ["ignore", "ignore", "ignore", descriptor] });
+  t.after(() => child.kill("SIGKILL"));
+  await once(child, "spawn");
+  closeSync(descriptor);
+  child.kill("SIGSTOP");
+  const identity = identifyProcess(child.pid ?? 0);
+  assert.ok(identity);
+  return { child, identity };
+}
+
+function record(folder: string, { identity }: Left): void {
+  writeProcessRecord(folder, {
+    supervisor: { ...identity, startTicks: "0" },
+    children: [{ ...identity, role: "broker" }],
+    api: "127.0.0.1:8080",
+  });
+}
+
+/** As version 0.1.0 wrote it. */
+function recordWithoutPlace(folder: string, left: Left): void {
+  record(folder, left);
+  const file = join(folder, "processes.json");
+  const { folder: _folder, host: _host, ...rest } = JSON.parse(readFileSync(file, "utf8"));
+  writeFileSync(file, JSON.stringify(rest));
+}
+
+async function assertKilled(folder: string, { child, identity }: Left): Promise<void> {
+  const ended = once(child, "exit");
+  const { killed, spared } = await killLeftChildren(folder);
+  assert.deepEqual(killed, [{ ...identity, role: "broker" }]);
+  assert.deepEqual(spared, []);
+  assert.equal((await ended)[1], "SIGKILL");
+}
+
+describe("left children", () => {
+  test("a stopped child of this folder is killed, also after the folder got another name", async (t) => {
+    const folder = newFolder();
+    const left = await stoppedProcess(t, folder);
+    record(folder, left);
+    const moved = join(root, "moved");
+    renameSync(folder, moved);
+    await assertKilled(moved, left);
+  });
+
+  test("the child of the original is no child of a copy", async (t) => {
+    const folder = newFolder();
+    const left = await stoppedProcess(t, folder);
+    record(folder, left);
+    const copy = join(root, "copy");
+    cpSync(folder, copy, { recursive: true });
+    assert.deepEqual(await killLeftChildren(copy), { killed: [], spared: [] });
+    assert.ok(isSameProcess(left.identity));
+    assert.equal(readProcessRecord(copy), null, "nor is its API that of the copy");
+    assert.equal(readForeignRecord(copy)?.children[0]?.pid, left.identity.pid);
+    assert.equal(readForeignRecord(folder), null);
+    await assertKilled(folder, left);
+  });
+
+  test("a folder that is reached through a bind mount is the same folder", async (t) => {
+    const folder = newFolder();
+    const left = await stoppedProcess(t, folder);
+    record(folder, left);
+    const mounted = newFolder();
+    try {
+      execFileSync("mount", ["--bind", folder, mounted], { stdio: "ignore" });
+    } catch {
+      return t.skip("mounting is not permitted here");
+    }
+    t.after(() => execFileSync("umount", [mounted]));
+    await assertKilled(mounted, left);
+  });
+
+  test("a process that has the very pid and start time on record, but nothing of the folder open, is left alone", async (t) => {
+    const folder = newFolder();
+    const stranger = await stoppedProcess(t, root);
+    record(folder, stranger);
+    const spared = [{ ...stranger.identity, role: "broker" }];
+    assert.deepEqual(await killLeftChildren(folder), { killed: [], spared });
+    assert.ok(isSameProcess(stranger.identity));
+  });
+
+  test("a process that only has the pid of a recorded one is left alone", async (t) => {
+    const folder = newFolder();
+    const later = await stoppedProcess(t, folder);
+    const { identity } = later;
+    record(folder, {
+      ...later,
+      identity: { ...identity, startTicks: String(Number(identity.startTicks) - 1) },
+    });
+    assert.deepEqual(await killLeftChildren(folder), { killed: [], spared: [] });
+    record(folder, { ...later, identity: { ...identity, bootId: "another" } });
+    assert.deepEqual(await killLeftChildren(folder), { killed: [], spared: [] });
+    assert.ok(isSameProcess(identity));
+    assert.deepEqual(await killLeftChildren(newFolder()), { killed: [], spared: [] }, "no record");
+  });
+
+  for (const part of ["stream", "registry"])
+    test(`a child of version 0.1.0 is known by the ${part} that it has open, and its original survives a copy`, async (t) => {
+      const folder = newFolder();
+      mkdirSync(join(folder, part));
+      writeFileSync(join(folder, part, "data.mdb"), "");
+      const left = await stoppedProcess(t, join(folder, part, "data.mdb"));
+      recordWithoutPlace(folder, left);
+      const copy = join(root, `copy-${part}`);
+      cpSync(folder, copy, { recursive: true });
+      const { killed, spared } = await killLeftChildren(copy);
+      assert.deepEqual([killed.length, spared.length], [0, 1]);
+      await assertKilled(folder, left);
+    });
+
+  test("a child that this user may not look at is named, and neither killed nor passed over", async (t) => {
+    if (process.getuid?.() !== 0) return t.skip("only root can become somebody else");
+    const folder = newFolder();
+    const left = await stoppedProcess(t, folder);
+    record(folder, left);
+    execFileSync("chmod", ["-R", "a+rwX", root]);
+    const modulePath = join(import.meta.dirname, "../../../gateway/supervisor/left-children.ts");
+    const script = `
+      import { killLeftChildren } from ${JSON.stringify(modulePath)};
+      process.setgroups([]); process.setgid(65534); process.setuid(65534);
+      const error = await killLeftChildren(${JSON.stringify(folder)}).catch((error) => error);
+      console.log(error.code, error.message);`;
+    const said = execFileSync(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], {
+      encoding: "utf8",
+    });
+    assert.match(
+      said,
+      new RegExp(`DATA_FOLDER_LOCKED .*process ${left.identity.pid}.*kill -9 ${left.identity.pid}`),
+    );
+    assert.ok(isSameProcess(left.identity));
+  });
+});
