@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import { DeviceError } from "../errors.ts";
+import { makeFolderDurably } from "../protocol/durable-folder.ts";
 import { encodeMessageId } from "../protocol/message-id.ts";
 import { removeTemporaryFiles } from "./durable-file.ts";
 import { FolderLock } from "./folder-lock.ts";
@@ -89,7 +89,7 @@ export class Outbox {
     const { folder } = options;
     let lock: FolderLock | null = null;
     try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
+      makeFolderDurably(folder, { mode: 0o700 });
       lock = await FolderLock.acquire(folder);
       await removeTemporaryFiles(folder);
       const segments = await SegmentList.recover(folder);

@@ -1,5 +1,6 @@
-import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolderDurably } from "../protocol/durable-folder.ts";
 import { removeTemporaryFiles, writeFileDurably } from "./durable-file.ts";
 
 export interface RejectedMessage {
@@ -35,7 +36,7 @@ export class RejectedStore {
   }
 
   static async open(folder: string, limits: RejectedStoreLimits): Promise<RejectedStore> {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    makeFolderDurably(folder, { mode: 0o700 });
     await removeTemporaryFiles(folder);
     return new RejectedStore(folder, limits);
   }

@@ -1,6 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { chmodSync, closeSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { syncEntry } from "../../devices/protocol/durable-folder.ts";
 import { GatewayError } from "../errors.ts";
 
 const fileName = "api-token";
@@ -21,6 +22,7 @@ export function ensureApiToken(dataFolder: string): string {
     } finally {
       closeSync(handle);
     }
+    syncEntry(dataFolder);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }

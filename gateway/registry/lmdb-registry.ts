@@ -1,5 +1,6 @@
-import { mkdirSync, statfsSync } from "node:fs";
+import { statfsSync } from "node:fs";
 import { type Database, open, type RootDatabase } from "lmdb";
+import { makeFolderDurably, syncEntry } from "../../devices/protocol/durable-folder.ts";
 import { GatewayError } from "../errors.ts";
 import type { DeviceRecord } from "./device-record.ts";
 import {
@@ -41,12 +42,14 @@ export class LmdbRegistry implements RegistryStore {
 
   /** Makes the registry where there is none. Throws REGISTRY_VERSION, DISK_FULL. Every change throws DISK_FULL as well. */
   static async openForWriting(folder: string): Promise<LmdbRegistry> {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolderDurably(folder, { mode: 0o700 });
     checkSpace(folder);
     const root = open({ path: folder, maxReaders, maxDbs: 8 });
     root.readerCheck();
     const store = new LmdbRegistry(folder, root);
     const found = await store.fact(formatFact);
+    // lmdb flushes what is in its file, not the file's name.
+    syncEntry(folder);
     if (found === undefined) await store.setFact(formatFact, format);
     else if (found !== format) {
       await store.close();

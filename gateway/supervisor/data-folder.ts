@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { accessSync, constants, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { accessSync, constants, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolderDurably } from "../../devices/protocol/durable-folder.ts";
 import { GatewayError } from "../errors.ts";
 
 /** The lake may be elsewhere, and speaks for itself. */
@@ -10,7 +11,7 @@ const parts = ["registry", "stream"];
 export function prepareDataFolder(folder: string): void {
   const probe = join(folder, `.probe-${randomUUID()}`);
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolderDurably(folder);
     writeFileSync(probe, "probe");
     rmSync(probe);
     for (const part of parts) checkPart(join(folder, part));

@@ -9,6 +9,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { makeFolderDurably, syncEntry } from "../../devices/protocol/durable-folder.ts";
 import { SimulatorError } from "../errors.ts";
 import { totalMessages } from "../scenario/scenario.ts";
 import { endFrame, frameKind, horizonFrame, IndexListFrame } from "./ledger-frame.ts";
@@ -30,7 +31,7 @@ export function runFolders(ledgerFolder: string): string[] {
 /** Throws LEDGER_EXISTS where the folder holds a run already and `append` is false; makes the folder. */
 export function prepareLedgerFolder(ledgerFolder: string, append: boolean): void {
   try {
-    mkdirSync(ledgerFolder, { recursive: true });
+    makeFolderDurably(ledgerFolder);
   } catch (error) {
     throw writeFailed(ledgerFolder, error);
   }
@@ -74,6 +75,8 @@ export class LedgerWriter {
       const head = join(folder, headerFile);
       writeFileSync(`${head}.new`, headerText(header), { flush: true });
       renameSync(`${head}.new`, head);
+      syncEntry(folder);
+      syncEntry(ledgerFolder);
     } catch (error) {
       throw writeFailed(folder, error);
     }

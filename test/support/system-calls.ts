@@ -48,8 +48,23 @@ export class SystemCalls {
     const closed = once(this.#strace, "close");
     this.#strace.kill("SIGINT");
     await closed;
-    return callsOf(readFileSync(this.#file, "utf8").split("\n"));
+    return tracedCalls(this.#file);
   }
+}
+
+/**
+ * A command that runs another one under strace, with all processes and threads that this one starts; null where strace is not there or not
+ * permitted. The process that is started this way is the other command's, not strace's.
+ */
+export function traced(file: string, calls: string): string[] | null {
+  const command = ["strace", "-D", "-f", "--seccomp-bpf", "-yy", "-s", "16384", "-e", "signal=none"];
+  if (spawnSync("strace", ["-f", "-o", "/dev/null", "true"]).status !== 0) return null;
+  return [...command, "-e", `trace=${calls}`, "-o", file];
+}
+
+/** What a trace holds, in the order in which the calls began. */
+export function tracedCalls(file: string): TracedCall[] {
+  return callsOf(readFileSync(file, "utf8").split("\n"));
 }
 
 function callsOf(lines: readonly string[]): TracedCall[] {

@@ -13,6 +13,9 @@ const fullCodes = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"]);
 /** Node's codes for `link` where the file system can't do that. */
 const linklessCodes = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
 
+/** Node's codes for a folder that this user may not open. */
+const deniedCodes = new Set(["EACCES", "EPERM"]);
+
 function isOfLink(error: unknown): boolean {
   return error instanceof Error && "syscall" in error && error.syscall === "link";
 }
@@ -184,12 +187,21 @@ class LocalStore implements ObjectStore {
     this.#durableFolders.add(folder);
   }
 
-  /** Folders above the lake are made where they are missing, and left alone where they exist. */
+  /**
+   * Folders above the lake are made where they are missing, from the top, each flushed before the next. Of those that exist the lowest one
+   * may lack its flush: its maker may have died. It is flushed if this user may open the folder above it.
+   */
   async #ensureFolderAboveRoot(folder: string): Promise<void> {
-    if ((await absentAsNull(this.#files.readFolder(folder))) !== null) return;
-    await this.#ensureFolderAboveRoot(dirname(folder));
+    const above = dirname(folder);
+    if ((await absentAsNull(this.#files.stat(folder))) !== null) {
+      await this.#flush(above).catch((error: unknown) => {
+        if (!deniedCodes.has(errorCode(error))) throw error;
+      });
+      return;
+    }
+    await this.#ensureFolderAboveRoot(above);
     await this.#makeFolder(folder);
-    await this.#flush(dirname(folder));
+    await this.#flush(above);
   }
 
   async #makeFolder(folder: string): Promise<void> {

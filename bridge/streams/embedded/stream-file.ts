@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { open, type RootDatabase } from "lmdb";
+import { syncEntry } from "../../../devices/protocol/durable-folder.ts";
 import { BridgeError } from "../../errors.ts";
 
 export type StreamDatabase = RootDatabase<Buffer, Buffer>;
@@ -117,14 +118,7 @@ function metaPage(
 
 /** Makes a new folder and what stands in it survive a power cut. */
 export function syncFolder(folder: string): void {
-  for (const path of [streamFile(folder), folder, dirname(folder)]) {
-    const descriptor = openSync(path, "r");
-    try {
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-  }
+  for (const path of [streamFile(folder), folder, dirname(folder)]) syncEntry(path);
 }
 
 export function damaged(folder: string, why: string): BridgeError {

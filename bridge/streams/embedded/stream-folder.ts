@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { makeFolderDurably } from "../../../devices/protocol/durable-folder.ts";
 import { BridgeError } from "../../errors.ts";
 import type { LakeState } from "../../storage/commit-log.ts";
 import { compareDecimalPositions } from "../decimal-position.ts";
@@ -102,7 +103,7 @@ async function createStream(options: {
   removeDrafts(folder);
   // A name of its own: a creator that was paused must find neither its own draft in another's hands nor another's under its own name.
   const draft = `${folder}${draftSuffix}-${randomBytes(4).toString("hex")}`;
-  mkdirSync(draft, { recursive: true });
+  makeFolderDurably(draft);
   await writeFirstRecords(draft, record);
   syncFolder(draft);
   renameSync(draft, folder);

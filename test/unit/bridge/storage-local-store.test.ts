@@ -164,6 +164,18 @@ test("an object that a killed process left unflushed is durable once another pro
   }
 });
 
+test("folders above the lake that a killed process made are durable once another process has stored something", async () => {
+  const deep = "/new/levels/above/lake";
+  for (let calls = 1; calls < 20; calls++) {
+    const disk = new FakeDisk();
+    await openLocalStore(deep, disk.process({ diesAtCall: calls })).catch(() => null);
+    const store = await openLocalStore(deep, disk.process());
+    await store.putIfAbsent("object", Buffer.from("x"));
+    const after = await openLocalStore(deep, disk.cutPower(() => 0.9).process());
+    assert.deepEqual(await after.get("object"), Buffer.from("x"), `killed at call ${calls}`);
+  }
+});
+
 test("a failed flush is fatal: STORE_FLUSH_FAILED, not retryable, and every later call too", async () => {
   for (const target of ["file", "folder"]) {
     let isBroken = false;
