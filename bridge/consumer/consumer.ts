@@ -21,6 +21,7 @@ import { PartitionObserver } from "./partition-observer.ts";
 import { PartitionShare } from "./partition-share.ts";
 import { type AttemptStore, PoisonGuard } from "./poison-guard.ts";
 import { type ReadOutcome, readPartition } from "./read-partition.ts";
+import { recordPartitions } from "./record-partitions.ts";
 import { recover } from "./recover.ts";
 import { RetentionAlarm } from "./retention-alarm.ts";
 
@@ -198,7 +199,7 @@ class ConsumerLoop implements Consumer {
   /** From recovery until something makes another one necessary. */
   async #session(): Promise<SessionEnd> {
     this.#state = "recovering";
-    this.#share.offer(await this.#context.commitLog.load());
+    this.#share.offer(await recordPartitions(this.#context));
     this.#adopt();
     const recovered = await recover(this.#context, this.#share.cursors);
     if (!recovered) return "superseded";
@@ -335,9 +336,9 @@ class ConsumerLoop implements Consumer {
   }
 
   async #observe(): Promise<void> {
-    const { window, commitLog, metrics, logger, now } = this.#context;
+    const { window, metrics, logger, now } = this.#context;
     this.#observedAtMs = now();
-    if (this.#share.isOfferOld) this.#share.offer(await commitLog.load());
+    if (this.#share.isOfferOld) this.#share.offer(await recordPartitions(this.#context));
     const wasShort = this.#window?.isShort === true;
     this.#window = await window.status();
     metrics.window(this.#window);

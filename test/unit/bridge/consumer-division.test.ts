@@ -1,13 +1,40 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { partitionKey } from "../../../bridge/storage/commit-log.ts";
+import type { Consumer } from "../../../bridge/consumer/consumer.ts";
+import { unknownPartitions } from "../../../bridge/consumer/record-partitions.ts";
+import { noCounters, partitionKey } from "../../../bridge/storage/commit-log.ts";
+import { emptyLakeState } from "../../../bridge/storage/lake-format.ts";
 import { END_POSITION } from "../../../bridge/streams/stream-log.ts";
 import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
 import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
 import { MovingLeases } from "../../support/moving-leases.ts";
 
+/** As in Kinesis: partitions are divided, and forgotten in time. */
 function divisible(partitionCount = 1): ConsumerHarness {
-  return new ConsumerHarness({ partitionCount, isDivisible: true });
+  const harness = new ConsumerHarness({ partitionCount, isDivisible: true });
+  harness.retentionMs = 24 * 3_600_000;
+  return harness;
+}
+
+async function until(consumer: Consumer, isReached: () => boolean): Promise<void> {
+  for (let turns = 0; !isReached(); turns++) {
+    assert.ok(turns < 2000, `never reached: ${JSON.stringify(consumer.status())}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Accepts the loss of each partition in turn, once it alone is read and has halted, then drains. */
+async function acceptLosses(harness: ConsumerHarness, partitions: readonly number[]): Promise<void> {
+  harness.registry.clear();
+  const consumer = harness.consumer();
+  const run = consumer.run();
+  for (const lost of partitions) {
+    const halted = () => consumer.status().partitions.filter(({ halt }) => halt?.code === "STREAM_GAP");
+    await until(consumer, () => halted().some(({ partition }) => partition === lost));
+    assert.equal((await consumer.acceptGap(lost)).to, END_POSITION);
+  }
+  await consumer.stop({ drain: true });
+  await run;
 }
 
 const from = (deviceId: string, id: string) => ({ ...json(id), deviceId });
@@ -143,13 +170,7 @@ test("a partition that the stream has forgotten before it was read to its end st
   harness.registry.clear();
   const consumer = harness.consumer();
   const run = consumer.run();
-  const until = async (isReached: () => boolean) => {
-    for (let turns = 0; !isReached(); turns++) {
-      assert.ok(turns < 2000, `never reached: ${JSON.stringify(consumer.status())}`);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  };
-  await until(() => consumer.status().partitions[0]?.halt?.code === "STREAM_GAP");
+  await until(consumer, () => consumer.status().partitions[0]?.halt?.code === "STREAM_GAP");
   assert.deepEqual(
     consumer.status().partitions.map(({ partition }) => partition),
     [0],
@@ -157,9 +178,111 @@ test("a partition that the stream has forgotten before it was read to its end st
   assert.deepEqual(harness.ids(), ["a"]);
   const accepted = await consumer.acceptGap(0);
   assert.equal(accepted.to, END_POSITION);
-  await until(() => harness.ids().includes("b"));
+  await until(consumer, () => harness.ids().includes("b"));
   await consumer.stop({ drain: true });
   await run;
+});
+
+test("a partition that was forgotten before anything of it was read stops as well, though no commit has moved it", async () => {
+  const harness = divisible();
+  await harness.drain();
+  harness.append([json("lost")]);
+  harness.stream.split(0);
+  harness.stream.forget(0);
+  const [device = ""] = devicesOf(harness, [1]);
+  harness.append([from(device, "b")], { partition: 1 });
+  const { partitions } = (await harness.drain()).status();
+  assert.deepEqual(
+    partitions.map(({ partition, halt }) => [partition, halt?.code, halt?.resume]),
+    [[0, "STREAM_GAP", "tidegate stream accept-gap 0"]],
+  );
+  assert.deepEqual(harness.ids(), []);
+  await acceptLosses(harness, [0]);
+  assert.deepEqual(harness.ids(), ["b"]);
+});
+
+test("so does one that was both made and forgotten while nobody read", async () => {
+  const harness = divisible(2);
+  harness.append([json("a")], { partition: 1 });
+  await harness.drain();
+  harness.stream.split(0);
+  harness.append([json("lost")], { partition: 2 });
+  harness.stream.split(2);
+  const [device = ""] = devicesOf(harness, [4]);
+  harness.append([from(device, "b")], { partition: 4 });
+  harness.stream.forget(0);
+  harness.stream.forget(2);
+  const { partitions } = (await harness.drain()).status();
+  assert.deepEqual(
+    partitions.map(({ partition, halt }) => [partition, halt?.code]),
+    [
+      [0, "STREAM_GAP"],
+      [1, undefined],
+      [2, "STREAM_GAP"],
+    ],
+  );
+  await acceptLosses(harness, [0, 2]);
+  assert.deepEqual(harness.ids().toSorted(), ["a", "b"]);
+});
+
+test("a lake that begins with a stream which was divided, and has forgotten parents, misses nothing", async () => {
+  const harness = divisible(2);
+  harness.stream.split(0);
+  harness.stream.forget(0);
+  harness.stream.split(3);
+  harness.stream.forget(3);
+  const [first = "", second = ""] = devicesOf(harness, [2, 4]);
+  harness.append([from(first, "a")], { partition: 2 });
+  await harness.drain();
+  harness.append([from(second, "b")], { partition: 4 });
+  const { partitions } = (await harness.drain()).status();
+  assert.deepEqual(
+    partitions.map(({ partition, halt }) => [partition, halt]),
+    [1, 2, 4, 5].map((partition) => [partition, null]),
+  );
+  assert.deepEqual(harness.ids(), ["a", "b"]);
+});
+
+test("a merged partition waits for the parent that was forgotten unread, and two consumers agree on it", async () => {
+  const harness = divisible(2);
+  await harness.drain();
+  harness.append([json("a")], { partition: 0 });
+  harness.append([json("lost")], { partition: 1 });
+  harness.stream.merge(0, 1);
+  const [device = ""] = devicesOf(harness, [2]);
+  harness.append([from(device, "b")], { partition: 2 });
+  harness.stream.forget(1);
+  const leases = [new MovingLeases(3), new MovingLeases(3)];
+  leases[0]?.give([0]);
+  leases[1]?.give([1]);
+  const [read, halted] = [
+    await harness.drain({ leases: leases[0] as MovingLeases }),
+    await harness.drain({ leases: leases[1] as MovingLeases }),
+  ];
+  assert.equal(read.status().partitions[0]?.halt, null);
+  assert.equal(halted.status().partitions[0]?.halt?.code, "STREAM_GAP");
+  assert.deepEqual(harness.ids(), ["a"]);
+  await acceptLosses(harness, [1]);
+  assert.deepEqual(harness.ids(), ["a", "b"]);
+});
+
+test("a lake of version 0.1.0, which knows only what it has read of, is not taken for one that missed something", () => {
+  const { stream } = divisible(2);
+  stream.split(0);
+  stream.forget(0);
+  stream.split(3);
+  stream.forget(3);
+  const { streamId, partitions } = stream;
+  const unknown = (read: readonly number[]) => {
+    const moved = { from: "", to: "1", streamTimeMs: 1, producers: {}, counters: noCounters };
+    const moves = new Map(read.map((partition) => [partitionKey(streamId, partition), moved]));
+    return unknownPartitions({ streamId, partitions }, { ...emptyLakeState, moves });
+  };
+  assert.deepEqual(unknown([]), [1, 2, 4, 5]);
+  assert.deepEqual(unknown([1, 2, 4]), [5]);
+  assert.deepEqual(unknown([4]), [1, 2, 5]);
+  assert.deepEqual(unknown([5, 2]), [1, 4]);
+  assert.deepEqual(unknown([1]), [2, 3, 4, 5], "the children of 3 are new to the lake, and so was 3");
 });
 
 test("a process that has not heard of a division knows what a partition's devices sent before it, and soon whose place it took", async () => {

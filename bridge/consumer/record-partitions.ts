@@ -1,0 +1,68 @@
+import {
+  type LakeState,
+  type Move,
+  noCounters,
+  partitionKey,
+  partitionOfKey,
+} from "../storage/commit-log.ts";
+import { START_POSITION, type StreamLog } from "../streams/stream-log.ts";
+import { commitBatch } from "./commit-batch.ts";
+import type { ConsumerContext } from "./consumer-ports.ts";
+
+/** Rivals that commit in between are seen; who meets more of them than this leaves the rest for the next look. */
+const attemptsMax = 5;
+
+const unread: Move = {
+  from: START_POSITION,
+  to: START_POSITION,
+  streamTimeMs: 0,
+  producers: {},
+  counters: noCounters,
+};
+
+/**
+ * The lake's state, once it knows every partition of a stream that forgets them in time, read or not. Without that, one that is forgotten
+ * before anything of it was read would count as read to its end: `readablePartitions` finds a loss only in what the lake knows.
+ */
+export async function recordPartitions(context: ConsumerContext): Promise<LakeState> {
+  const { stream, commitLog, now } = context;
+  let lake = await commitLog.load();
+  if (stream.retentionMs === undefined) return lake;
+  for (let attempt = 0; attempt < attemptsMax; attempt++) {
+    const unknown = unknownPartitions(stream, lake);
+    if (unknown.length === 0) return lake;
+    const moves = Object.fromEntries(
+      unknown.map((partition) => [partitionKey(stream.streamId, partition), unread]),
+    );
+    const batch = { moves, tables: new Map(), openedAtMs: now(), isStanding: () => false };
+    const committed = await commitBatch(context, batch);
+    lake = committed.outcome === "committed" ? committed.lake : await commitLog.load();
+  }
+  return lake;
+}
+
+/**
+ * Partitions that the lake does not know: those that the stream shows, and those that it has forgotten since the lake began with it. When a
+ * lake begins, it gets to know all that there are, and numbers only rise. So a parent that neither of them knows was forgotten before if its
+ * number is below all that the lake knows, or if the lake knows a child of it; otherwise it came and went while nobody looked.
+ */
+export function unknownPartitions(
+  { streamId, partitions }: Pick<StreamLog, "streamId" | "partitions">,
+  lake: LakeState,
+): number[] {
+  const inLake = new Set(
+    [...lake.moves.keys()]
+      .map(partitionOfKey)
+      .flatMap((of) => (of.streamId === streamId ? [of.partition] : [])),
+  );
+  const lowest = Math.min(...inLake);
+  const fresh = partitions.all.filter(({ partition }) => !inLake.has(partition));
+  const parentsOfKnown = new Set(
+    partitions.all.flatMap(({ partition, parents }) => (inLake.has(partition) ? parents : [])),
+  );
+  const missed = fresh
+    .flatMap(({ parents }) => parents)
+    .filter((parent) => parent > lowest && !inLake.has(parent) && !parentsOfKnown.has(parent));
+  const all = new Set([...fresh.map(({ partition }) => partition), ...missed]);
+  return [...all].toSorted((left, right) => left - right);
+}
