@@ -8,6 +8,8 @@ export const gatewayErrorCodes = [
   "USAGE_INVALID",
   /** Another gateway runs on this data folder. */
   "DATA_FOLDER_LOCKED",
+  /** The data folder is a copy, and would share with its original what one gateway alone may use. */
+  "FOLDER_COPIED",
   /** The data folder can't be created, read or written. */
   "DATA_FOLDER_UNUSABLE",
   /** The data folder's disk has no room for a change of the registry; the same call works once it has. */

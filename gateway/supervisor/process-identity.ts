@@ -21,7 +21,8 @@ function startTicksOf(pid: number): string | null {
   }
 }
 
-function bootId(): string {
+/** Random id of this machine's boot; "" where it has none. */
+export function bootId(): string {
   try {
     return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
   } catch {

@@ -2,7 +2,7 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { type FileIdentity, identifyFile, isSameFile } from "./folder-identity.ts";
-import type { ProcessIdentity } from "./process-identity.ts";
+import { bootId, type ProcessIdentity } from "./process-identity.ts";
 
 /** Who was last at work on a data folder. */
 export interface GatewayProcesses {
@@ -50,7 +50,9 @@ function readAnyRecord(folder: string): ProcessRecord | null {
   }
 }
 
-function isOfAnotherFolder({ folder: written }: ProcessRecord, folder: string): boolean {
+/** Devices may be numbered anew by a boot, inodes are not. */
+function isOfAnotherFolder({ folder: written, supervisor }: ProcessRecord, folder: string): boolean {
   const own = identifyFile(folder);
-  return written !== undefined && written !== null && own !== null && !isSameFile(written, own);
+  if (!written || !own) return false;
+  return supervisor.bootId === bootId() ? !isSameFile(written, own) : written.inode !== own.inode;
 }

@@ -24,6 +24,7 @@ import type { GatewayLake, OpenedRegistry, RegistryOptions } from "./gateway-sto
 import { killLeftChildren } from "./left-children.ts";
 import { identifyProcess } from "./process-identity.ts";
 import { readForeignRecord, writeProcessRecord } from "./process-record.ts";
+import { refuseSharingCopy } from "./shared-copy.ts";
 import { Supervisor } from "./supervisor.ts";
 
 export interface GatewayOptions {
@@ -79,10 +80,11 @@ async function startAll(
 ): Promise<RunningGateway> {
   const { config, now } = options;
   const { data } = config.folders;
-  prepareDataFolder(data);
+  prepareDataFolder(data, { holdsDatabases: holdsDatabases(config) });
   const owner = { pid: process.pid, startedAt: new Date(now()).toISOString() };
   const lock = await DataFolderLock.acquire(data, owner);
   closers.push(() => lock.release());
+  refuseSharingCopy(config);
   await endLeftChildren(options);
   refuseLeftStream(config);
   const token = ensureApiToken(data);
@@ -125,6 +127,11 @@ async function startAll(
     return isComplete;
   };
   return { ready: supervisor.start(apiAddress), supervisor, apiAddress, lakeUrl: lake.url, stop };
+}
+
+/** The stream, or the registry, which is where gateways share it: on a Redis. */
+function holdsDatabases({ backends: { stream, window } }: GatewayConfig): boolean {
+  return stream.kind === "embedded" || (stream.kind === "kinesis" && window.kind !== "redis");
 }
 
 /** What an embedded stream still holds would be filed by nobody. */

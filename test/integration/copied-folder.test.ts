@@ -72,14 +72,23 @@ test("a gateway on a copy of a running gateway's folder leaves that one alone, a
   assert.equal(await copy.stop(), 0);
 });
 
-test("a folder that was renamed, or is reached from another PID namespace, still has its one gateway", async (t) => {
+test("a copy may not share the original's lake; a folder that was renamed, or is reached from another PID namespace, has one gateway", async (t) => {
   const root = newRoot(t);
-  const gateway = await GatewayProcess.start({ dataFolder: join(root, "data"), environment });
+  const flags = ["--lake", `file:${join(root, "lake")}`];
+  const gateway = await GatewayProcess.start({ dataFolder: join(root, "data"), environment, flags });
   t.after(() => gateway.destroy());
   const before = childrenOf(gateway);
+  execFileSync("cp", ["-a", gateway.dataFolder, join(root, "copy")]);
+  const shared = await runCli(["up", "--data", join(root, "copy"), ...flags, ...freePorts, "--json"]);
+  assert.equal(
+    errorOf(shared).code,
+    "FOLDER_COPIED",
+    "the lake would take the copy's stream for the original's",
+  );
+
   const renamed = join(root, "renamed");
   renameSync(gateway.dataFolder, renamed);
-  const up = ["up", "--data", renamed, ...freePorts, "--json"];
+  const up = ["up", "--data", renamed, ...flags, ...freePorts, "--json"];
   const isLocked = (result: CliResult): void => {
     assert.equal(result.code, 1, result.stderr);
     assert.equal(errorOf(result).code, "DATA_FOLDER_LOCKED");

@@ -19,7 +19,7 @@ const bytes = Buffer.from("x");
 
 const makers: Record<string, () => Promise<unknown>> = {
   "data folder": async () => {
-    prepareDataFolder(folder);
+    prepareDataFolder(folder, { holdsDatabases: true });
     ensureApiToken(folder);
   },
   registry: async () => (await LmdbRegistry.openForWriting(folder)).setFact("fact", 1),

@@ -134,16 +134,35 @@ describe("data folder lock", () => {
 });
 
 describe("data folder", () => {
+  test("databases on a file system that other hosts may mount are refused, with what may be there", () => {
+    const folder = newFolder();
+    for (const [type, name] of [
+      [0x6969, "NFS"],
+      [0xff534d42, "CIFS"],
+      [0x00c36400, "CephFS"],
+    ] as const) {
+      const fileSystemType = () => type;
+      assert.throws(() => prepareDataFolder(folder, { holdsDatabases: true, fileSystemType }), {
+        code: "DATA_FOLDER_UNUSABLE",
+        message: new RegExp(`is on ${name}, .*--data; .*--lake file:`),
+      });
+      prepareDataFolder(folder, { holdsDatabases: false, fileSystemType });
+    }
+    prepareDataFolder(folder, { holdsDatabases: true });
+  });
+
   test("one that can't be made or written is refused with what to do", () => {
     const file = join(root, "a-file");
     writeFileSync(file, "");
-    assert.throws(() => prepareDataFolder(join(file, "data")), {
+    assert.throws(() => prepareDataFolder(join(file, "data"), { holdsDatabases: true }), {
       code: "DATA_FOLDER_UNUSABLE",
       message: /--data/,
     });
     if (process.getuid?.() === 0) return;
     const folder = newFolder();
     chmodSync(folder, 0o500);
-    assert.throws(() => prepareDataFolder(folder), { code: "DATA_FOLDER_UNUSABLE" });
+    assert.throws(() => prepareDataFolder(folder, { holdsDatabases: true }), {
+      code: "DATA_FOLDER_UNUSABLE",
+    });
   });
 });
