@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { identifyFile } from "./folder-identity.ts";
+import { type FileIdentity, identifyFile, isSameOverBoots } from "./folder-identity.ts";
 
 const fileName = "gateway-id";
 const idBytes = 4;
@@ -16,18 +16,28 @@ export function gatewayName(dataFolder: string): string {
   return `${hostname()}/${idOf(dataFolder)}`;
 }
 
-/** The file holds the id, and the folder that it belongs to; version 0.1.0 wrote the id alone. */
+/** The file holds the id, and on a second line the folder that it belongs to; version 0.1.0 wrote the id alone. */
 function idOf(dataFolder: string): string {
   const file = join(dataFolder, fileName);
   const folder = identifyFile(dataFolder);
-  const place = folder === null ? "" : `${folder.device}:${folder.inode}`;
-  const [known = "", itsPlace = ""] = textOf(file).split("\n");
-  const isOurs = known !== "" && (itsPlace === "" || itsPlace === place);
-  if (isOurs && itsPlace === place) return known;
+  const [known = "", line = ""] = textOf(file).split("\n");
+  const owner = ownerOf(line);
+  const isOurs = known !== "" && (owner === null || folder === null || isSameOverBoots(owner, folder));
   const id = isOurs ? known : randomBytes(idBytes).toString("hex");
-  writeFileSync(`${file}.new`, `${id}\n${place}\n`);
-  renameSync(`${file}.new`, file);
+  const text = `${id}\n${JSON.stringify(folder)}\n`;
+  if (text !== textOf(file)) {
+    writeFileSync(`${file}.new`, text);
+    renameSync(`${file}.new`, file);
+  }
   return id;
+}
+
+function ownerOf(line: string): FileIdentity | null {
+  try {
+    return JSON.parse(line) as FileIdentity | null;
+  } catch {
+    return null;
+  }
 }
 
 function textOf(file: string): string {

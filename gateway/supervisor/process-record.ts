@@ -1,7 +1,7 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { type FileIdentity, identifyFile, isSameFile } from "./folder-identity.ts";
+import { type FileIdentity, identifyFile, isSameFile, isSameOverBoots } from "./folder-identity.ts";
 import { bootId, type ProcessIdentity } from "./process-identity.ts";
 
 /** Who was last at work on a data folder. */
@@ -50,9 +50,8 @@ function readAnyRecord(folder: string): ProcessRecord | null {
   }
 }
 
-/** Devices may be numbered anew by a boot, inodes are not. */
 function isOfAnotherFolder({ folder: written, supervisor }: ProcessRecord, folder: string): boolean {
   const own = identifyFile(folder);
   if (!written || !own) return false;
-  return supervisor.bootId === bootId() ? !isSameFile(written, own) : written.inode !== own.inode;
+  return !(isSameOverBoots(written, own) && (supervisor.bootId !== bootId() || isSameFile(written, own)));
 }

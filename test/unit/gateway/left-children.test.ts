@@ -100,6 +100,31 @@ describe("left children", () => {
     await assertKilled(folder, left);
   });
 
+  test("over boots a folder is told from a copy by its inode and when that was made, not by the number of its device", async (t) => {
+    const folder = newFolder();
+    const left = await stoppedProcess(t, folder);
+    const file = join(folder, "processes.json");
+    // A folder that was made within the clock's last tick looks like one whose making can't be told.
+    const bornAt = () => JSON.parse(readFileSync(file, "utf8")).folder.born;
+    record(folder, left);
+    for (let again = 0; again < 1000 && bornAt() === null; again++) record(folder, left);
+    if (bornAt() === null) return t.skip("the file system does not say when a folder was made");
+    const written = JSON.parse(readFileSync(file, "utf8"));
+    const earlier = { ...written, supervisor: { ...written.supervisor, bootId: "another" } };
+    const { device, inode, born } = written.folder;
+    for (const [place, isSame] of [
+      [{ device: "0", inode, born }, true],
+      [{ device: "0", inode, born: null }, true],
+      [{ device, inode, born: "1" }, false],
+      [{ device, inode: "2", born }, false],
+    ] as const) {
+      writeFileSync(file, JSON.stringify({ ...earlier, folder: place }));
+      assert.equal(readProcessRecord(folder) !== null, isSame, JSON.stringify(place));
+    }
+    writeFileSync(file, JSON.stringify({ ...written, folder: { device: "0", inode, born } }));
+    assert.equal(readProcessRecord(folder), null, "another disk of the same boot");
+  });
+
   test("a folder that is reached through a bind mount is the same folder", async (t) => {
     const folder = newFolder();
     const left = await stoppedProcess(t, folder);
