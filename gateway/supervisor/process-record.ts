@@ -2,6 +2,7 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { type FileIdentity, identifyFile, isSameFile, isSameOverBoots } from "./folder-identity.ts";
+import type { GatewayPlaces } from "./gateway-places.ts";
 import { bootId, type ProcessIdentity } from "./process-identity.ts";
 
 /** Who was last at work on a data folder. */
@@ -10,9 +11,10 @@ export interface GatewayProcesses {
   readonly children: readonly (ProcessIdentity & { readonly role: string })[];
   /** Where the HTTP API listens, once it does. */
   readonly api: string | null;
+  readonly uses?: GatewayPlaces;
 }
 
-/** `processes.json` of a data folder. Version 0.1.0 wrote no more than the processes. */
+/** `processes.json` of a data folder. Version 0.1.0 wrote no more than processes and address. */
 export interface ProcessRecord extends GatewayProcesses {
   /** The folder that it was written for: a copy of that one holds the record too, but it says nothing of the copy. */
   readonly folder?: FileIdentity | null;

@@ -19,6 +19,7 @@ import { shownUrl } from "../settings/secrets.ts";
 import { prepareDataFolder } from "./data-folder.ts";
 import { DataFolderLock } from "./data-folder-lock.ts";
 import { identifyFile } from "./folder-identity.ts";
+import { placesOf } from "./gateway-places.ts";
 import { createServices } from "./gateway-services.ts";
 import type { GatewayLake, OpenedRegistry, RegistryOptions } from "./gateway-stores.ts";
 import { killLeftChildren } from "./left-children.ts";
@@ -161,7 +162,8 @@ async function endLeftChildren({ config, logger }: GatewayOptions): Promise<void
     );
   // Commands can then tell a gateway that is still waiting for its server from none.
   const supervisor = identifyProcess(process.pid);
-  if (supervisor) writeProcessRecord(config.folders.data, { supervisor, children: [], api: null });
+  const uses = placesOf(config);
+  if (supervisor) writeProcessRecord(config.folders.data, { supervisor, children: [], api: null, uses });
 }
 
 const retryMs = 2_000;

@@ -1,10 +1,10 @@
-import { relative } from "node:path";
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
 import { shownUrl } from "../settings/secrets.ts";
+import { type GatewayPlaces, isSameLake, placesOf } from "./gateway-places.ts";
 import { readForeignRecord } from "./process-record.ts";
 
-type Places = Pick<GatewayConfig, "folders" | "backends" | "stream" | "window" | "lakeUrl">;
+type Places = Pick<GatewayConfig, "folders" | "backends" | "stream" | "window" | "lakeTarget" | "lakeUrl">;
 
 /**
  * Refuses a copied data folder that would share with its original what one of them alone may use: the two have the same stream id and the
@@ -14,7 +14,7 @@ type Places = Pick<GatewayConfig, "folders" | "backends" | "stream" | "window" |
 export function refuseSharingCopy(config: Places): void {
   const { data } = config.folders;
   const record = readForeignRecord(data);
-  const shared = record && sharedWithOriginal(config);
+  const shared = record?.uses && sharedWith(record.uses, config);
   if (!record || !shared) return;
   const { supervisor, host } = record;
   throw new GatewayError(
@@ -25,18 +25,19 @@ export function refuseSharingCopy(config: Places): void {
 }
 
 /** What two gateways would use as if each was alone, and how the copy gets its own; null = nothing. */
-function sharedWithOriginal({ folders, backends, stream, window, lakeUrl }: Places): string | null {
-  const hasOwnLake = folders.lake !== null && !relative(folders.data, folders.lake).startsWith("..");
-  const { kind } = backends.stream;
-  const isWindowShared = backends.window.kind === "redis";
-  const shownWindow = shownUrl(window.url ?? "");
-  if (kind === "embedded" && !hasOwnLake)
-    return `The lake ${shownUrl(lakeUrl)} takes its embedded stream for the original's, so what either acknowledges could be lost. Give the copy a lake of its own with --lake, or copy the lake too.`;
-  if (kind === "embedded" && isWindowShared)
-    return `The dedupe window ${shownWindow} is the original's, which would lose messages that the copy has seen. Give the copy a window of its own: --window memory:, or another ?prefix=NAME.`;
-  if (kind === "redis" && hasOwnLake)
-    return `The stream ${shownUrl(stream.url)} belongs to the lake of the original, which would lack what the copy files. Give the copy a stream of its own (--stream embedded:, or another ?prefix=NAME), or name the original's lake with --lake.`;
-  if (kind === "kinesis" && isWindowShared && hasOwnLake)
-    return `The window ${shownWindow} belongs to the lake of the original, with the leases of its partitions: that lake would lack what the copy files. Give the copy a window of its own: --window memory:, or another ?prefix=NAME.`;
+function sharedWith(original: GatewayPlaces, config: Places): string | null {
+  const own = placesOf(config);
+  const sharesLake = isSameLake(original.lake, own.lake);
+  const sharesStream = own.stream !== null && own.stream === original.stream;
+  const sharesWindow = own.window !== null && own.window === original.window;
+  const window = shownUrl(config.window.url ?? "");
+  if (own.stream === null && sharesLake)
+    return `The lake ${shownUrl(config.lakeUrl)} takes its embedded stream for the original's, so what either acknowledges could be lost. Give the copy a lake of its own with --lake, as a copy of that one.`;
+  if (own.stream === null && sharesWindow)
+    return `The dedupe window ${window} is the original's, which would lose messages that the copy has seen. Give the copy a window of its own: --window memory:, or another ?prefix=NAME.`;
+  if (config.backends.stream.kind === "redis" && sharesStream && !sharesLake)
+    return `The stream ${shownUrl(config.stream.url)} belongs to the lake of the original, which would lack what the copy files. Give the copy a stream of its own (another ?prefix=NAME), or name the original's lake with --lake.`;
+  if (sharesStream && sharesWindow && !sharesLake)
+    return `The window ${window} belongs to the lake of the original, with the leases of its partitions: that lake would lack what the copy files. Give the copy a window of its own: --window memory:, or another ?prefix=NAME.`;
   return null;
 }

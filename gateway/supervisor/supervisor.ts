@@ -3,6 +3,7 @@ import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
 import type { GatewayMetrics } from "../metrics.ts";
 import { completeCommands } from "../settings/command-flags.ts";
+import { placesOf } from "./gateway-places.ts";
 import { type CommittedPositions, type FromChild, type RoleName, roleNames } from "./messages.ts";
 import { identifyProcess, type ProcessIdentity } from "./process-identity.ts";
 import { writeProcessRecord } from "./process-record.ts";
@@ -160,10 +161,12 @@ export class Supervisor {
 
   #record(): void {
     const children = [...this.#identities].map(([role, identity]) => ({ ...identity, role }));
-    writeProcessRecord(this.#options.config.folders.data, {
+    const { config } = this.#options;
+    writeProcessRecord(config.folders.data, {
       supervisor: this.#self,
       children,
       api: this.#apiAddress,
+      uses: placesOf(config),
     });
   }
 }

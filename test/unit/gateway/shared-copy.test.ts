@@ -4,44 +4,79 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { type GatewayConfig, loadConfig } from "../../../gateway/config.ts";
+import { placesOf } from "../../../gateway/supervisor/gateway-places.ts";
 import { identifyProcess } from "../../../gateway/supervisor/process-identity.ts";
 import { writeProcessRecord } from "../../../gateway/supervisor/process-record.ts";
 import { refuseSharingCopy } from "../../../gateway/supervisor/shared-copy.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-shared-copy-"));
 after(() => rmSync(root, { recursive: true, force: true }));
-
-const original = join(root, "data");
-mkdirSync(original);
 const supervisor = identifyProcess(process.pid);
 assert.ok(supervisor);
-writeProcessRecord(original, { supervisor, children: [], api: null });
-const copy = join(root, "copy");
-cpSync(original, copy, { recursive: true });
 
-function configOf(data: string, settings: Readonly<Record<string, string>>): GatewayConfig {
+type Settings = Readonly<Record<string, string>>;
+
+function configOf(data: string, settings: Settings): GatewayConfig {
   const all = Object.entries({ data, ...settings });
   const flags = Object.fromEntries(all.map(([path, text]) => [path, { text, flag: `--${path}` }]));
   return loadConfig({ flags, environment: {}, file: null }).config;
 }
 
+/** The folder of a gateway that runs with these settings, and a copy of it, lake included where that is inside. */
+function copied(settings: Settings): { original: string; copy: string } {
+  const place = mkdtempSync(join(root, "case-"));
+  const original = join(place, "data");
+  mkdirSync(join(original, "lake"), { recursive: true });
+  const uses = placesOf(configOf(original, settings));
+  writeProcessRecord(original, { supervisor: supervisor ?? assert.fail(), children: [], api: null, uses });
+  const copy = join(place, "copy");
+  cpSync(original, copy, { recursive: true });
+  return { original, copy };
+}
+
 const redis = "redis://127.0.0.1:6379/0";
+const otherPrefix = `${redis}?prefix=drill`;
 const kinesis = "kinesis://eu-central-1/telemetry";
 const bucket = "s3://bucket/lake?region=eu-central-1";
-const outside = `file:${join(root, "lake")}`;
+const outside = join(root, "lake");
+mkdirSync(outside);
+const otherOutside = join(root, "copied lake");
+mkdirSync(otherOutside);
 
-for (const [what, settings, mend] of [
-  ["embedded stream, lake in a bucket", { "lake.url": bucket }, "--lake"],
-  ["embedded stream, lake beside the folder", { "lake.url": outside }, "--lake"],
-  ["embedded stream, window on a Redis", { "window.url": redis }, "--window memory:"],
-  ["stream on a Redis, lake in the folder", { "stream.url": redis }, "--stream embedded:"],
-  [
-    "Kinesis, window on a Redis, lake in the folder",
-    { "stream.url": kinesis, "window.url": redis },
-    "--window",
-  ],
+for (const { what, settings, mend, instead } of [
+  {
+    what: "embedded stream, lake in a bucket",
+    settings: { "lake.url": bucket },
+    mend: "--lake",
+    instead: { "lake.url": "s3://bucket/drill?region=eu-central-1" },
+  },
+  {
+    what: "embedded stream, lake beside the folder",
+    settings: { "lake.url": `file:${outside}` },
+    mend: "--lake",
+    instead: { "lake.url": `file:${otherOutside}` },
+  },
+  {
+    what: "embedded stream, window on a Redis",
+    settings: { "window.url": redis },
+    mend: "--window memory:",
+    instead: { "window.url": otherPrefix },
+  },
+  {
+    what: "stream on a Redis, lake in the folder",
+    settings: { "stream.url": redis },
+    mend: "?prefix=NAME",
+    instead: { "stream.url": otherPrefix },
+  },
+  {
+    what: "Kinesis, window on a Redis, lake in the folder",
+    settings: { "stream.url": kinesis, "window.url": redis },
+    mend: "--window memory:",
+    instead: { "stream.url": kinesis },
+  },
 ] as const)
-  test(`a copy is refused, and told what it lacks: ${what}`, () => {
+  test(`a copy is refused, told what it lacks, and starts once it has it: ${what}`, () => {
+    const { original, copy } = copied(settings);
     refuseSharingCopy(configOf(original, settings));
     assert.throws(
       () => refuseSharingCopy(configOf(copy, settings)),
@@ -55,6 +90,9 @@ for (const [what, settings, mend] of [
         return true;
       },
     );
+    refuseSharingCopy(configOf(copy, instead));
+    rmSync(join(copy, "processes.json"));
+    refuseSharingCopy(configOf(copy, settings));
   });
 
 for (const [what, settings] of [
@@ -63,9 +101,4 @@ for (const [what, settings] of [
   ["one more consumer of Kinesis with the same lake", { "stream.url": kinesis, "lake.url": bucket }],
   ["a lake of its own that reads Kinesis", { "stream.url": kinesis }],
 ] as const)
-  test(`a copy may start: ${what}`, () => refuseSharingCopy(configOf(copy, settings)));
-
-test("once its record is removed a copy counts as the original", () => {
-  rmSync(join(copy, "processes.json"));
-  refuseSharingCopy(configOf(copy, { "lake.url": bucket }));
-});
+  test(`a copy may start: ${what}`, () => refuseSharingCopy(configOf(copied(settings).copy, settings)));
