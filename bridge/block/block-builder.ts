@@ -91,9 +91,12 @@ export class BlockBuilder {
     buffer.writeUIntLE(seal.sequence, at.sequence, 6);
     buffer.writeUIntLE(seal.lastAcknowledgedSequence, at.lastAcknowledgedSequence, 6);
     buffer.writeUIntLE(seal.acknowledgedMessages, at.acknowledgedMessages, 6);
-    buffer.writeUIntLE(seal.baseTimeMs, at.baseTimeMs, 6);
+    buffer.writeUIntLE(seal.time.wallMs, at.wallMs, 6);
     buffer.writeUInt32LE(this.#messageCount, at.messageCount);
     buffer.writeUInt32LE(end + CHECKSUM_BYTES, at.blockBytes);
+    buffer.write(seal.time.bootId, at.bootId, "hex");
+    buffer.writeUIntLE(seal.time.stampMs, at.stampMs, 6);
+    buffer.writeUIntLE(seal.time.acknowledgedAtMs, at.acknowledgedAtMs, 6);
     buffer.writeUInt32LE(crc32(buffer.subarray(0, end)), end);
     return buffer.subarray(0, end + CHECKSUM_BYTES);
   }

@@ -6,8 +6,11 @@ import {
   BLOCK_VERSION,
   type BlockHeader,
   type BlockMessage,
+  type BlockTime,
+  BOOT_ID_BYTES,
   CHECKSUM_BYTES,
-  EMPTY_BLOCK_BYTES,
+  FIRST_HEADER_BYTES,
+  FIRST_VERSION,
   HEADER_BYTES,
   PRODUCER_ID_BYTES,
   STREAM_ID_BYTES,
@@ -34,7 +37,7 @@ interface Route {
 export function decodeBlock(bytes: Uint8Array): DecodedBlock {
   const block = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const header = readHeader(block);
-  const reader = new MessageReader(block, block.length - CHECKSUM_BYTES);
+  const reader = new MessageReader(block, headerBytes(header.version), block.length - CHECKSUM_BYTES);
   const messages: BlockMessage[] = [];
   for (let index = 0; index < header.messageCount; index++) messages.push(reader.next());
   reader.expectEnd();
@@ -47,13 +50,14 @@ export function decodeBlockHeader(bytes: Uint8Array): BlockHeader {
 }
 
 function readHeader(block: Buffer): BlockHeader {
-  if (block.length < EMPTY_BLOCK_BYTES) throw corrupt(`${block.length} bytes are too few`);
+  if (block.length < FIRST_HEADER_BYTES + CHECKSUM_BYTES) throw corrupt(`${block.length} bytes are too few`);
   if (block.readUInt32LE(at.magic) !== BLOCK_MAGIC) throw corrupt("it does not start like one");
   const end = block.length - CHECKSUM_BYTES;
   if (crc32(block.subarray(0, end)) !== block.readUInt32LE(end)) throw corrupt("the checksum differs");
   const version = block.readUInt8(at.version);
-  if (version !== BLOCK_VERSION) throw unknownVersion(version);
-  if (block.readUInt32LE(at.blockBytes) !== block.length) throw corrupt("its length differs");
+  if (version !== BLOCK_VERSION && version !== FIRST_VERSION) throw unknownVersion(version);
+  if (block.readUInt32LE(at.blockBytes) !== block.length || end < headerBytes(version))
+    throw corrupt("its length differs");
   return {
     version,
     streamId: block.toString("hex", at.streamId, at.streamId + STREAM_ID_BYTES),
@@ -62,21 +66,35 @@ function readHeader(block: Buffer): BlockHeader {
     sequence: block.readUIntLE(at.sequence, 6),
     lastAcknowledgedSequence: block.readUIntLE(at.lastAcknowledgedSequence, 6),
     acknowledgedMessages: block.readUIntLE(at.acknowledgedMessages, 6),
-    baseTimeMs: block.readUIntLE(at.baseTimeMs, 6),
     messageCount: block.readUInt32LE(at.messageCount),
+    time: version === FIRST_VERSION ? null : readTime(block),
   };
+}
+
+function readTime(block: Buffer): BlockTime {
+  return {
+    wallMs: block.readUIntLE(at.wallMs, 6),
+    bootId: block.toString("hex", at.bootId, at.bootId + BOOT_ID_BYTES),
+    stampMs: block.readUIntLE(at.stampMs, 6),
+    acknowledgedAtMs: block.readUIntLE(at.acknowledgedAtMs, 6),
+  };
+}
+
+function headerBytes(version: number): number {
+  return version === FIRST_VERSION ? FIRST_HEADER_BYTES : HEADER_BYTES;
 }
 
 /** Reads messages one by one. Never beyond `end`, and allocates only what the bytes before it can fill. */
 class MessageReader {
   readonly #block: Buffer;
   readonly #end: number;
-  #position = HEADER_BYTES;
+  #position: number;
   readonly #routes: Route[] = [];
   readonly #devices: string[] = [];
 
-  constructor(block: Buffer, end: number) {
+  constructor(block: Buffer, start: number, end: number) {
     this.#block = block;
+    this.#position = start;
     this.#end = end;
   }
 

@@ -9,6 +9,7 @@ const firstAttemptMinMs = 1000;
 export interface Delivery {
   /** Appends the block; called again with the same bytes after a failure. */
   readonly append: () => Promise<unknown>;
+  /** By `clock.elapsedMs`. */
   readonly deadlineAtMs: number;
   /** Null = one attempt only. */
   readonly backOff: { readonly baseMs: number; readonly maxMs: number } | null;
@@ -25,15 +26,15 @@ export interface Delivery {
 export async function deliverBlock(delivery: Delivery): Promise<Error | null> {
   const { clock, deadlineAtMs, backOff } = delivery;
   for (let attempt = 0; ; attempt++) {
-    const leftMs = Math.max(deadlineAtMs - clock.now(), attempt === 0 ? firstAttemptMinMs : 0);
+    const leftMs = Math.max(deadlineAtMs - clock.elapsedMs(), attempt === 0 ? firstAttemptMinMs : 0);
     const failure = await within(leftMs, clock, delivery.append);
     if (failure === null) return null;
     if (!(failure instanceof CodedError && failure.retryable)) return asError(failure);
-    if (!backOff || clock.now() >= deadlineAtMs) return givenUp(failure, attempt + 1);
+    if (!backOff || clock.elapsedMs() >= deadlineAtMs) return givenUp(failure, attempt + 1);
     delivery.onRetry(failure, attempt);
     const delayMs = fullJitterDelayMs(attempt, backOff, delivery.random);
-    await pause(Math.min(delayMs, deadlineAtMs - clock.now()), clock);
-    if (clock.now() >= deadlineAtMs) return givenUp(failure, attempt + 1);
+    await pause(Math.min(delayMs, deadlineAtMs - clock.elapsedMs()), clock);
+    if (clock.elapsedMs() >= deadlineAtMs) return givenUp(failure, attempt + 1);
   }
 }
 

@@ -57,9 +57,8 @@ export class FailureLog {
   }
 }
 
-/** Also where the clock was set back. */
 function isOld({ atMs }: Told, nowMs: number): boolean {
-  return nowMs - atMs >= REPEATED_FAILURE_MS || nowMs < atMs;
+  return nowMs - atMs >= REPEATED_FAILURE_MS;
 }
 
 export function codeOf(failure: Error): string {

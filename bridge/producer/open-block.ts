@@ -18,7 +18,7 @@ const noSeal: BlockSeal = {
   sequence: 0,
   lastAcknowledgedSequence: 0,
   acknowledgedMessages: 0,
-  baseTimeMs: 0,
+  time: { wallMs: 0, bootId: "0".repeat(16), stampMs: 0, acknowledgedAtMs: 0 },
 };
 
 /** Memory that an accepted message takes besides its texts and payload: its callback and its share of the block. */
@@ -31,6 +31,7 @@ export function inFlightBytesOf(message: BlockMessage): number {
 
 /** A block that still takes messages, with whom to tell about each. */
 export class OpenBlock {
+  /** By the producer's boot clock. */
   readonly openedAtMs: number;
   readonly #builder: BlockBuilder;
   readonly #settled: Settled[] = [];

@@ -1,10 +1,10 @@
-import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
 import type { CodedError } from "../../devices/protocol/coded-error.ts";
-import { type BlockMessage, MAX_BLOCK_BYTES, PRODUCER_ID_BYTES } from "../block/block-format.ts";
+import { type BlockMessage, MAX_BLOCK_BYTES } from "../block/block-format.ts";
 import type { StreamLog } from "../streams/stream-log.ts";
 import { deliverBlock } from "./deliver-block.ts";
 import { codeOf, FailureLog } from "./failure-log.ts";
+import { LaneIdentity } from "./lane-identity.ts";
 import { type AcceptedMessage, OpenBlock, type Settled } from "./open-block.ts";
 import type { ProducerClock } from "./producer-clock.ts";
 import type { ProducerConfig } from "./producer-config.ts";
@@ -12,8 +12,6 @@ import type { ProducerMetrics } from "./producer-metrics.ts";
 
 /** G8: the tail of an idle producer is claimed this long after its last acknowledgement. */
 export const CLAIM_AFTER_IDLE_MS = 1000;
-/** G8: consumers forget a producer 24 h after they last saw it, so an idle one becomes a new one long before. */
-export const NEW_ID_AFTER_IDLE_MS = 3_600_000;
 
 export interface LaneOptions {
   readonly partition: number;
@@ -42,8 +40,9 @@ export interface LaneStatus {
   readonly lastAcknowledgedSequence: number;
   readonly acknowledgedMessages: number;
   readonly waitingBlocks: number;
-  /** Since when the stream has not taken the block in flight, ms since the epoch; null while it takes them. */
+  /** Since when the stream has not taken the block in flight, ms since the epoch, and for how long; null while it takes them. */
   readonly heldSinceMs: number | null;
+  readonly heldForMs: number | null;
   readonly lastFailure: { readonly code: string; readonly message: string; readonly atMs: number } | null;
 }
 
@@ -60,17 +59,11 @@ export class ProducerLane {
   /** Blocks that wait, oldest first; the last one takes messages. */
   #waiting: OpenBlock[] = [];
   #inFlight: OpenBlock | undefined;
-  #producerId = newProducerId();
-  #lastSequence = 0;
-  #lastAcknowledgedSequence = 0;
-  #acknowledgedMessages = 0;
-  #lastActiveAtMs: number;
-  /** True while no block in the stream says yet that the last messages were acknowledged. */
-  #isTailUnclaimed = false;
+  readonly #identity: LaneIdentity;
   #cancelClaim: (() => void) | undefined;
   #isClosed = false;
   #isRetiring = false;
-  #heldSinceMs: number | null = null;
+  #held: { readonly sinceMs: number; readonly atMs: number } | null = null;
   #lastFailure: LaneStatus["lastFailure"] = null;
   /** What the log last said of blocks given up, and what it was not told since. */
   readonly #failures: FailureLog;
@@ -78,7 +71,9 @@ export class ProducerLane {
   constructor(options: LaneOptions) {
     this.#options = options;
     this.#failures = new FailureLog(options.logger, options.partition);
-    this.#lastActiveAtMs = options.clock.now();
+    const { partition, clock, stream } = options;
+    const onUnclaimed = (messages: number) => this.#leaveUnclaimed(messages);
+    this.#identity = new LaneIdentity({ partition, clock, streamId: stream.streamId, onUnclaimed });
   }
 
   /** The message must fit into an empty block. */
@@ -104,7 +99,7 @@ export class ProducerLane {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.flush();
-    if (this.#isTailUnclaimed) {
+    if (this.#identity.isTailUnclaimed) {
       this.#openBlock();
       await this.flush();
     }
@@ -122,18 +117,19 @@ export class ProducerLane {
   status(): LaneStatus {
     return {
       partition: this.#options.partition,
-      producerId: this.#producerId,
-      lastSequence: this.#lastSequence,
-      lastAcknowledgedSequence: this.#lastAcknowledgedSequence,
-      acknowledgedMessages: this.#acknowledgedMessages,
+      producerId: this.#identity.producerId,
+      lastSequence: this.#identity.lastSequence,
+      lastAcknowledgedSequence: this.#identity.lastAcknowledgedSequence,
+      acknowledgedMessages: this.#identity.acknowledgedMessages,
       waitingBlocks: this.#waiting.length + (this.#inFlight ? 1 : 0),
-      heldSinceMs: this.#heldSinceMs,
+      heldSinceMs: this.#held?.sinceMs ?? null,
+      heldForMs: this.#held && this.#options.clock.elapsedMs() - this.#held.atMs,
       lastFailure: this.#lastFailure,
     };
   }
 
   #openBlock(): OpenBlock {
-    const block = new OpenBlock({ maxBytes: MAX_BLOCK_BYTES, openedAtMs: this.#options.clock.now() });
+    const block = new OpenBlock({ maxBytes: MAX_BLOCK_BYTES, openedAtMs: this.#options.clock.elapsedMs() });
     this.#waiting.push(block);
     return block;
   }
@@ -151,19 +147,10 @@ export class ProducerLane {
 
   async #send(block: OpenBlock): Promise<void> {
     const { stream, partition, config, clock, random } = this.#options;
-    this.#renewIfLongIdle();
-    this.#lastSequence += 1;
-    const sequence = this.#lastSequence;
-    const bytes = block.seal({
-      streamId: stream.streamId,
-      producerId: this.#producerId,
-      partition,
-      sequence,
-      lastAcknowledgedSequence: this.#lastAcknowledgedSequence,
-      acknowledgedMessages: this.#acknowledgedMessages,
-      baseTimeMs: block.openedAtMs,
-    });
-    const startedAtMs = clock.now();
+    const seal = this.#identity.seal();
+    const { sequence } = seal;
+    const bytes = block.seal(seal);
+    const startedAtMs = clock.elapsedMs();
     const failure = await deliverBlock({
       append: () => stream.append(partition, bytes),
       deadlineAtMs: block.openedAtMs + config.deadlineMs,
@@ -182,7 +169,7 @@ export class ProducerLane {
     if (isReplaced) {
       this.#isRetiring = true;
       // Wherever it landed, it claims what was acknowledged before it.
-      this.#isTailUnclaimed = false;
+      this.#identity.letTailGo();
       this.#handOver([block]);
       return;
     }
@@ -196,7 +183,7 @@ export class ProducerLane {
   #handOver(failed: readonly OpenBlock[]): void {
     const blocks = [...failed, ...this.#waiting.splice(0)];
     this.#options.handOver(blocks.flatMap((block) => block.handOver()));
-    if (this.#isTailUnclaimed) {
+    if (this.#identity.isTailUnclaimed) {
       this.#openBlock().isDue = true;
       this.#sendIfReady();
     } else this.#options.whenRetired();
@@ -204,14 +191,11 @@ export class ProducerLane {
 
   #acknowledge(block: OpenBlock, sequence: number, sent: { bytes: number; startedAtMs: number }): void {
     const { clock, metrics, logger, partition } = this.#options;
-    const nowMs = clock.now();
+    const nowMs = clock.elapsedMs();
     const elapsedMs = nowMs - sent.startedAtMs;
-    this.#lastAcknowledgedSequence = sequence;
-    this.#acknowledgedMessages += block.messageCount;
-    this.#lastActiveAtMs = nowMs;
-    this.#isTailUnclaimed = block.messageCount > 0;
-    if (this.#heldSinceMs !== null) {
-      this.#heldSinceMs = null;
+    this.#identity.acknowledged(block.messageCount);
+    if (this.#held) {
+      this.#held = null;
       logger.info(
         { event: "producer.append.recovered", partition, sequence, elapsedMs },
         "the stream takes blocks again",
@@ -226,12 +210,12 @@ export class ProducerLane {
     const { metrics, clock } = this.#options;
     this.#noteFailure(failure);
     // Nobody sends for this partition any more: its last claim is not tried for ever.
-    if (this.#isRetiring && block.messageCount === 0) this.#isTailUnclaimed = false;
+    if (this.#isRetiring && block.messageCount === 0) this.#identity.letTailGo();
     // The messages behind it go too; an empty block has none to be overtaken.
     const followers = block.messageCount > 0 ? this.#waiting.splice(0) : [];
     const blocks = [block, ...followers];
     const messages = blocks.reduce((sum, each) => sum + each.messageCount, 0);
-    this.#failures.failed(failure, { sequence, messages, atMs: clock.now() });
+    this.#failures.failed(failure, { sequence, messages, atMs: clock.elapsedMs() });
     for (const each of blocks) {
       metrics.failed(each.messageCount);
       this.#settle(each, failure);
@@ -254,9 +238,9 @@ export class ProducerLane {
     metrics.retried(error.code);
     this.#noteFailure(error);
     const fields = { event: "producer.append.failed", partition, code: error.code, ...block, err: error };
-    if (this.#heldSinceMs === null) logger.warn(fields, "the stream does not take a block: holding it");
+    if (!this.#held) logger.warn(fields, "the stream does not take a block: holding it");
     else logger.debug(fields, "the stream still does not take the block");
-    this.#heldSinceMs ??= clock.now();
+    this.#held ??= { sinceMs: clock.now(), atMs: clock.elapsedMs() };
   }
 
   #noteFailure(failure: Error): void {
@@ -267,19 +251,18 @@ export class ProducerLane {
     };
   }
 
-  /** A tail that no block claims yet keeps its id: only that producer's next block can claim it. */
-  #renewIfLongIdle(): void {
-    const nowMs = this.#options.clock.now();
-    if (nowMs - this.#lastActiveAtMs < NEW_ID_AFTER_IDLE_MS || this.#isTailUnclaimed) return;
-    this.#producerId = newProducerId();
-    this.#lastSequence = 0;
-    this.#lastAcknowledgedSequence = 0;
-    this.#acknowledgedMessages = 0;
+  #leaveUnclaimed(messages: number): void {
+    const { metrics, logger, partition } = this.#options;
+    metrics.leftUnclaimed(messages);
+    logger.warn(
+      { event: "producer.tail.unclaimed", partition, messages },
+      "the stream took nothing for so long that consumers may have forgotten this producer: it goes on under a new id, and no block claims its last acknowledged messages",
+    );
   }
 
   /** One timer at a time: under load it finds the lane busy once a second and starts again. */
   #armClaim(delayMs = CLAIM_AFTER_IDLE_MS): void {
-    if (this.#cancelClaim || this.#isClosed || this.#isRetiring || !this.#isTailUnclaimed) return;
+    if (this.#cancelClaim || this.#isClosed || this.#isRetiring || !this.#identity.isTailUnclaimed) return;
     this.#cancelClaim = this.#options.clock.after(delayMs, () => {
       this.#cancelClaim = undefined;
       this.#claimTail();
@@ -287,17 +270,13 @@ export class ProducerLane {
   }
 
   #claimTail(): void {
-    if (!this.#isTailUnclaimed || this.#isClosed) return;
-    const idleMs = this.#options.clock.now() - this.#lastActiveAtMs;
+    if (!this.#identity.isTailUnclaimed || this.#isClosed) return;
+    const { idleMs } = this.#identity;
     if (this.#inFlight || this.#waiting.length > 0) this.#armClaim();
-    else if (idleMs >= 0 && idleMs < CLAIM_AFTER_IDLE_MS) this.#armClaim(CLAIM_AFTER_IDLE_MS - idleMs);
+    else if (idleMs < CLAIM_AFTER_IDLE_MS) this.#armClaim(CLAIM_AFTER_IDLE_MS - idleMs);
     else {
       this.#openBlock().isDue = true;
       this.#sendIfReady();
     }
   }
-}
-
-function newProducerId(): string {
-  return randomBytes(PRODUCER_ID_BYTES).toString("hex");
 }

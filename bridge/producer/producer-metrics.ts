@@ -12,6 +12,8 @@ export interface ProducerTotals {
   readonly failedMessages: number;
   /** Taken to other partitions, since theirs took no more. */
   readonly reroutedMessages: number;
+  /** Acknowledged messages that no block claims, since the lane had to take a new id. */
+  readonly unclaimedMessages: number;
   readonly droppedQos0: number;
   readonly refusedMessages: number;
 }
@@ -25,6 +27,7 @@ export class ProducerMetrics {
   readonly #failedBlocks: Counter;
   readonly #failedMessages: Counter;
   readonly #rerouted: Counter;
+  readonly #unclaimed: Counter;
   readonly #droppedQos0: Counter;
   readonly #refused: Counter<"reason">;
   readonly #inFlightBytes: Gauge;
@@ -37,6 +40,7 @@ export class ProducerMetrics {
     failedBlocks: 0,
     failedMessages: 0,
     reroutedMessages: 0,
+    unclaimedMessages: 0,
     droppedQos0: 0,
     refusedMessages: 0,
   };
@@ -60,6 +64,12 @@ export class ProducerMetrics {
     );
     this.#rerouted = new Counter(
       named("rerouted_messages_total", "Accepted messages taken to another partition: theirs took no more."),
+    );
+    this.#unclaimed = new Counter(
+      named(
+        "unclaimed_messages_total",
+        "Acknowledged messages that no block claims: a partition took nothing for half a day, and its producer a new id.",
+      ),
     );
     this.#droppedQos0 = new Counter(
       named("dropped_qos0_total", "QoS 0 messages dropped because the in-flight budget was full."),
@@ -97,6 +107,12 @@ export class ProducerMetrics {
     this.#rerouted.inc(messages);
     const { reroutedMessages } = this.#totals;
     this.#totals = { ...this.#totals, reroutedMessages: reroutedMessages + messages };
+  }
+
+  leftUnclaimed(messages: number): void {
+    this.#unclaimed.inc(messages);
+    const { unclaimedMessages } = this.#totals;
+    this.#totals = { ...this.#totals, unclaimedMessages: unclaimedMessages + messages };
   }
 
   retried(code: string): void {

@@ -78,7 +78,7 @@ class BlockProducer implements Producer {
   constructor(options: ProducerOptions) {
     const { stream, config } = options;
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
+    this.#clock = options.clock ?? systemClock();
     this.#budget = new InFlightBudget(config.inFlightMaxBytes);
     this.#hardLimitBytes = config.inFlightMaxBytes * hardLimitFactor;
     this.#metrics = new ProducerMetrics(options.registry);

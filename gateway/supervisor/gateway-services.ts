@@ -96,9 +96,7 @@ interface ChildStatuses {
 function readinessOf(supervisor: Supervisor, { broker, consumer }: ChildStatuses): Readiness {
   const processes = supervisor.readiness();
   if (!processes.isReady && !broker) return processes;
-  const working = supervisor.child("broker")
-    ? reasonsNotAcknowledging(broker, Date.now())
-    : reasonsNotFiling(consumer);
+  const working = supervisor.child("broker") ? reasonsNotAcknowledging(broker) : reasonsNotFiling(consumer);
   const reasons = [...processes.reasons, ...working];
   return { isReady: reasons.length === 0, reasons };
 }

@@ -73,7 +73,6 @@ const heldMs = 5_000;
 /** Why a broker that runs can't acknowledge now; null = it does not answer. */
 export function reasonsNotAcknowledging(
   broker: Pick<BrokerProcessStatus, "producer" | "redis" | "kinesis" | "registry" | "isOpen"> | null,
-  nowMs: number,
 ): string[] {
   if (!broker) return ["broker: it does not answer"];
   const { lanes } = broker.producer;
@@ -83,7 +82,7 @@ export function reasonsNotAcknowledging(
     ...registryReasons(broker.registry),
   ];
   if (!broker.isOpen) reasons.push("broker: the stream is so full that nobody more may connect");
-  const held = lanes.filter(({ heldSinceMs }) => heldSinceMs !== null && nowMs - heldSinceMs >= heldMs);
+  const held = lanes.filter(({ heldForMs }) => heldForMs !== null && heldForMs >= heldMs);
   const causes = new Set(held.map(({ lastFailure }) => lastFailure?.message ?? "the stream takes nothing"));
   const known = (broker.redis ?? broker.kinesis)?.held?.message;
   const waiting = [...causes].filter((cause) => cause !== known);

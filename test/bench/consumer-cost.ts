@@ -23,6 +23,7 @@ import { createParquetBatchWriter } from "../../bridge/storage/parquet/batch-wri
 import { openTopicCatalog, writeTopicVersion } from "../../bridge/storage/topic-versions.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
 import { encodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
+import { blockTime } from "../support/block-time.ts";
 import { MemoryStream } from "../support/memory-stream.ts";
 
 const messages = Number(process.env["MESSAGES"] ?? 1_000_000);
@@ -58,6 +59,9 @@ function payloadOf(format: Format, number: number): Uint8Array {
   return encodeEnvelope({ messageId, eventTimeMs: ts, contentType: "", payload });
 }
 
+/** Wall clock of the first block. */
+const filledAtMs = 1_700_000_000_000;
+
 function fill(stream: MemoryStream, format: Format): void {
   const { topicId } = topicOf(format);
   const sequences = Array.from({ length: partitionCount }, () => 0);
@@ -84,7 +88,7 @@ function fill(stream: MemoryStream, format: Format): void {
       sequence,
       lastAcknowledgedSequence: sequence - 1,
       acknowledgedMessages: (sequence - 1) * perBlock,
-      baseTimeMs: 0,
+      time: blockTime(filledAtMs + block, { acknowledgedAtMs: blockTime(filledAtMs + block).stampMs }),
     };
     sequences[partition] = sequence;
     stream.store(partition, encodeBlock(seal, batch, MAX_BLOCK_BYTES));

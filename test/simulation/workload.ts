@@ -3,6 +3,7 @@ import { type BlockMessage, type BlockSeal, MAX_BLOCK_BYTES } from "../../bridge
 import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
 import { encodeMessageId } from "../../devices/protocol/message-id.ts";
 import { encodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
+import { blockTime } from "../support/block-time.ts";
 import type { MemoryStream } from "../support/memory-stream.ts";
 import { MovingTopics, movingTopicIds } from "./moving-topics.ts";
 import { SdkDevices } from "./sdk-devices.ts";
@@ -141,7 +142,7 @@ export class Workload {
       sequence: producer.sequence,
       lastAcknowledgedSequence: producer.lastAcknowledgedSequence,
       acknowledgedMessages: producer.acknowledgedMessages,
-      baseTimeMs: this.#clock.nowMs,
+      time: blockTime(this.#clock.nowMs),
     };
     producer.lastBlock = { seal, messages };
     this.#store(partition, seal, messages);

@@ -12,6 +12,7 @@ import { createSeedSource } from "../../bridge/storage/lake-seed-source.ts";
 import { type PartitionState, type Position, START_POSITION } from "../../bridge/streams/stream-log.ts";
 import type { DedupWindow } from "../../bridge/window/dedup-window.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
+import { blockTime } from "./block-time.ts";
 import { type FiledRow, JsonBatchWriter, jsonCheckpoints, readJsonSeedRows, readRows } from "./json-lake.ts";
 import { MemoryObjectStore, type StoreFault, type StoreOperation } from "./memory-object-store.ts";
 import { MemoryStream } from "./memory-stream.ts";
@@ -93,7 +94,7 @@ export class ConsumerHarness {
       sequence: producer.sequence + 1,
       lastAcknowledgedSequence: producer.acknowledged,
       acknowledgedMessages: producer.messages,
-      baseTimeMs: this.clock.nowMs,
+      time: blockTime(this.clock.nowMs),
       ...sealed,
     };
     const { sequence } = seal;

@@ -16,6 +16,7 @@ import { runQuery } from "../../bridge/storage/parquet/run-query.ts";
 import { openTopicCatalog, writeTopicVersion } from "../../bridge/storage/topic-versions.ts";
 import type { Position, StreamLog } from "../../bridge/streams/stream-log.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
+import { blockTime } from "./block-time.ts";
 import { topicVersion } from "./topic-version.ts";
 
 const mib = 1024 * 1024;
@@ -69,12 +70,12 @@ export async function newLakeFolder(): Promise<string> {
 export class LakePipeline {
   readonly folder: string;
   readonly stream: StreamLog;
-  readonly #producers: { sequence: number; messages: number }[];
+  readonly #producers: { sequence: number; messages: number; acknowledgedAtMs: number }[];
 
   protected constructor(folder: string, stream: StreamLog) {
     this.folder = folder;
     this.stream = stream;
-    this.#producers = stream.partitions.all.map(() => ({ sequence: 0, messages: 0 }));
+    this.#producers = stream.partitions.all.map(() => ({ sequence: 0, messages: 0, acknowledgedAtMs: 0 }));
   }
 
   /** On a stream that the caller opens, with a folder for what it needs; closing the pipeline closes it. */
@@ -94,11 +95,13 @@ export class LakePipeline {
       sequence: producer.sequence + 1,
       lastAcknowledgedSequence: producer.sequence,
       acknowledgedMessages: producer.messages,
-      baseTimeMs: Date.now(),
+      time: blockTime(Date.now(), { acknowledgedAtMs: producer.acknowledgedAtMs }),
     };
     producer.sequence += 1;
     producer.messages += messages.length;
-    return this.stream.append(partition, encodeBlock(seal, messages, MAX_BLOCK_BYTES));
+    const position = await this.stream.append(partition, encodeBlock(seal, messages, MAX_BLOCK_BYTES));
+    producer.acknowledgedAtMs = blockTime(Date.now() + 1).stampMs;
+    return position;
   }
 
   /** Runs a consumer until everything is filed. */

@@ -1,18 +1,33 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 
-/** A clock that stands still until a test moves it. */
+/** A machine's clocks, which stand still until a test moves them: a wall clock, a boot clock, and timers by the latter. */
 export class ManualClock {
-  #nowMs: number;
+  readonly bootId = "00000000000000b1";
+  #wallMs: number;
+  #elapsedMs = 50_000_000;
   #timers: { dueAtMs: number; callback: () => void }[] = [];
 
   constructor(nowMs = 1_795_000_000_000) {
-    this.#nowMs = nowMs;
+    this.#wallMs = nowMs - this.#elapsedMs;
   }
 
-  readonly now = (): number => this.#nowMs;
+  readonly now = (): number => this.#wallMs + this.#elapsedMs;
+
+  readonly elapsedMs = (): number => this.#elapsedMs;
+
+  /** Sets the wall clock forward, or back. */
+  step(byMs: number): void {
+    this.#wallMs += byMs;
+  }
+
+  /** The process is stopped for this long: timers that came due meanwhile fire after it, all at once. */
+  async sleep(forMs: number): Promise<void> {
+    this.#elapsedMs += forMs;
+    await this.advance(0);
+  }
 
   readonly after = (delayMs: number, callback: () => void): (() => void) => {
-    const timer = { dueAtMs: this.#nowMs + Math.max(0, delayMs), callback };
+    const timer = { dueAtMs: this.#elapsedMs + Math.max(0, delayMs), callback };
     this.#timers.push(timer);
     return () => {
       this.#timers = this.#timers.filter((each) => each !== timer);
@@ -25,7 +40,7 @@ export class ManualClock {
 
   /** Moves on step by step, so that each timer fires at its own time and what it starts may settle first. */
   async advance(byMs: number): Promise<void> {
-    const untilMs = this.#nowMs + byMs;
+    const untilMs = this.#elapsedMs + byMs;
     await nextTurn();
     for (;;) {
       const next = this.#timers
@@ -33,10 +48,10 @@ export class ManualClock {
         .sort((left, right) => left.dueAtMs - right.dueAtMs)[0];
       if (!next) break;
       this.#timers = this.#timers.filter((each) => each !== next);
-      this.#nowMs = Math.max(this.#nowMs, next.dueAtMs);
+      this.#elapsedMs = Math.max(this.#elapsedMs, next.dueAtMs);
       next.callback();
       await nextTurn();
     }
-    this.#nowMs = untilMs;
+    this.#elapsedMs = untilMs;
   }
 }

@@ -49,7 +49,7 @@ export const seal = {
   sequence: 1,
   lastAcknowledgedSequence: 0,
   acknowledgedMessages: 0,
-  baseTimeMs: 0,
+  time: { wallMs: 0, bootId: "0".repeat(16), stampMs: 0, acknowledgedAtMs: 0 },
 };
 
 /** Accepts as fast as the producer takes messages; resolves once all of them are durable. */

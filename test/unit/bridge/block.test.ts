@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { BlockBuilder, encodeBlock } from "../../../bridge/block/block-builder.ts";
 import {
   at,
+  BLOCK_TIME_MAX_MS,
   type BlockMessage,
   type BlockSeal,
   EMPTY_BLOCK_BYTES,
@@ -14,6 +15,7 @@ import {
 } from "../../../bridge/block/block-format.ts";
 import { decodeBlock, decodeBlockHeader } from "../../../bridge/block/decode-block.ts";
 import { BridgeError } from "../../../bridge/errors.ts";
+import { firstVersionOf } from "../../support/first-version-block.ts";
 
 const seal: BlockSeal = {
   streamId: "00112233445566778899aabbccddeeff",
@@ -22,7 +24,12 @@ const seal: BlockSeal = {
   sequence: 7,
   lastAcknowledgedSequence: 6,
   acknowledgedMessages: 1234,
-  baseTimeMs: 1_795_000_000_000,
+  time: {
+    wallMs: 1_795_000_000_000,
+    bootId: "fedcba9876543210",
+    stampMs: 86_400_000,
+    acknowledgedAtMs: 86_399_000,
+  },
 };
 
 const word = fc.oneof(
@@ -45,6 +52,7 @@ const message: fc.Arbitrary<BlockMessage> = fc
     payload: fc.uint8Array({ maxLength: 300 }),
   })
   .map(({ name, ...rest }) => ({ ...rest, topicName: name.replaceAll("{device}", rest.deviceId) }));
+const timeMs = fc.integer({ min: 0, max: BLOCK_TIME_MAX_MS });
 const sealOf: fc.Arbitrary<BlockSeal> = fc.record({
   streamId: hex(32),
   producerId: hex(16),
@@ -52,7 +60,10 @@ const sealOf: fc.Arbitrary<BlockSeal> = fc.record({
   sequence: fc.integer({ min: 1, max: 2 ** 48 - 1 }),
   lastAcknowledgedSequence: fc.integer({ min: 0, max: 2 ** 48 - 1 }),
   acknowledgedMessages: fc.integer({ min: 0, max: 2 ** 48 - 1 }),
-  baseTimeMs: fc.integer({ min: 0, max: 2 ** 48 - 1 }),
+  time: fc.record(
+    { wallMs: timeMs, bootId: hex(16), stampMs: timeMs, acknowledgedAtMs: timeMs },
+    { noNullPrototype: true },
+  ),
 });
 
 function hex(length: number): fc.Arbitrary<string> {
@@ -76,7 +87,7 @@ test("what goes into a block comes out of it, in order", () => {
     fc.property(sealOf, fc.array(message, { maxLength: 60 }), (header, messages) => {
       const block = encodeBlock(header, messages, MAX_BLOCK_BYTES);
       const decoded = decodeBlock(block);
-      assert.deepEqual(decoded.header, { ...header, version: 1, messageCount: messages.length });
+      assert.deepEqual(decoded.header, { ...header, version: 2, messageCount: messages.length });
       assert.deepEqual(decodeBlockHeader(block), decoded.header);
       assert.deepEqual(
         decoded.messages.map((each) => ({ ...each, payload: Uint8Array.from(each.payload) })),
@@ -85,6 +96,30 @@ test("what goes into a block comes out of it, in order", () => {
     }),
     { numRuns: 400 },
   );
+});
+
+test("a block of version 1 is read as before, without clocks", () => {
+  fc.assert(
+    fc.property(sealOf, fc.array(message, { maxLength: 20 }), (header, messages) => {
+      const block = firstVersionOf(encodeBlock(header, messages, MAX_BLOCK_BYTES));
+      const decoded = decodeBlock(block);
+      const { time: _, ...rest } = header;
+      assert.deepEqual(decoded.header, { ...rest, time: null, version: 1, messageCount: messages.length });
+      assert.deepEqual(
+        decoded.messages.map((each) => ({ ...each, payload: Uint8Array.from(each.payload) })),
+        messages,
+      );
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("a block that is too short for its version's header is BLOCK_CORRUPT", () => {
+  const first = firstVersionOf(encodeBlock(seal, [], MAX_BLOCK_BYTES));
+  assert.equal(decodeBlock(first).messages.length, 0);
+  const second = forged(first, (bytes) => bytes.writeUInt8(2, at.version));
+  assert.throws(() => decodeBlock(second), isCode("BLOCK_CORRUPT"));
+  assert.throws(() => decodeBlockHeader(second), isCode("BLOCK_CORRUPT"));
 });
 
 test("an open block never exceeds its cap, and a refused message changes nothing", () => {
@@ -199,6 +234,6 @@ test("counts and lengths that lie are refused", () => {
 });
 
 test("an intact block of a newer version is BLOCK_VERSION", () => {
-  const newer = forged(encodeBlock(seal, [], MAX_BLOCK_BYTES), (bytes) => bytes.writeUInt8(2, at.version));
+  const newer = forged(encodeBlock(seal, [], MAX_BLOCK_BYTES), (bytes) => bytes.writeUInt8(3, at.version));
   assert.throws(() => decodeBlock(newer), isCode("BLOCK_VERSION"));
 });

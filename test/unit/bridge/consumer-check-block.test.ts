@@ -20,8 +20,8 @@ function header(changes: Partial<BlockHeader>): BlockHeader {
     sequence: 5,
     lastAcknowledgedSequence: 4,
     acknowledgedMessages: 40,
-    baseTimeMs: 0,
     messageCount: 10,
+    time: null,
     ...changes,
   };
 }

@@ -243,7 +243,7 @@ test("a block of a newer version stops the partition, and there is nothing to ac
   const harness = new ConsumerHarness();
   harness.append([json("a")]);
   const block = Buffer.from(harness.stream.entries(0)[0]?.block ?? []);
-  block[4] = 2;
+  block[4] = 9;
   block.writeUInt32LE(crc32(block.subarray(0, -4)), block.length - 4);
   const newer = new ConsumerHarness();
   newer.stream.store(0, block);

@@ -254,32 +254,6 @@ test("a claim that fails holds nobody up and is tried again", async () => {
   assert.deepEqual(blocks().map(numbersIn), [[1], [2], []]);
 });
 
-test("a producer that was idle for an hour takes a new id, unless its tail is unclaimed", async () => {
-  const { clock, stream, publish, blocks } = producerBench();
-  publish(1);
-  await clock.advance(3_590_000);
-  publish(2);
-  await clock.advance(3_602_000);
-  publish(3);
-  await clock.advance(5);
-  stream.faults.beforeAppend = () => {
-    throw full;
-  };
-  await clock.advance(2 * 3_600_000);
-  stream.faults.beforeAppend = undefined;
-  publish(4);
-  await clock.advance(5);
-  const withMessages = blocks().filter((block) => block.messages.length > 0);
-  const ids = withMessages.map((block) => block.header.producerId);
-  assert.equal(ids[0], ids[1]);
-  assert.notEqual(ids[1], ids[2]);
-  assert.equal(ids[2], ids[3]);
-  assert.deepEqual(
-    withMessages.map(({ header }) => header.lastAcknowledgedSequence),
-    [0, 2, 0, 1],
-  );
-});
-
 test("a full producer drops QoS 0, tells when it has room again, and refuses all beyond twice its budget", async () => {
   const { clock, stream, producer, registry, publish, settled } = producerBench({
     inFlightMaxBytes: 1024 * 1024,

@@ -4,6 +4,7 @@ import { BlockBuilder } from "../../../bridge/block/block-builder.ts";
 import { BridgeError } from "../../../bridge/errors.ts";
 import type { StreamLog } from "../../../bridge/streams/stream-log.ts";
 import { countUnread, nothingUnread, replacementOf } from "../../../bridge/streams/stream-replacement.ts";
+import { blockTime } from "../../support/block-time.ts";
 import { lakeWith } from "../../support/lake-state.ts";
 import { MemoryStream } from "../../support/memory-stream.ts";
 
@@ -25,7 +26,8 @@ async function append(
       qos: 1,
       payload: Buffer.from("x"),
     });
-  const seal = { lastAcknowledgedSequence: at.sequence - 1, acknowledgedMessages: 0, baseTimeMs: 0 };
+  const time = blockTime(1_800_000_000_000);
+  const seal = { lastAcknowledgedSequence: at.sequence - 1, acknowledgedMessages: 0, time };
   return await stream.append(
     at.partition,
     builder.seal({ streamId: stream.streamId, producerId, ...at, ...seal }),
