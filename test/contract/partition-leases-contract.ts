@@ -1,17 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import type { PartitionLeases } from "../../bridge/consumer/partition-leases.ts";
+import { until } from "../support/until.ts";
 
 export const contractPartitions: readonly number[] = [0, 1, 2, 3, 4];
-const waitMs = 30_000;
-
-/** Polls in real time: what gives leases may be another process. */
-export async function eventually(isReached: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (const endMs = performance.now() + waitMs; performance.now() < endMs; await delay(10))
-    if (await isReached()) return;
-  assert.fail(`never: ${what}`);
-}
 
 /** What each implementation promises to a process that is alone. `open` gives a stream of its own each time. */
 export function partitionLeasesContract(name: string, open: () => Promise<PartitionLeases>): void {
@@ -22,7 +14,7 @@ export function partitionLeasesContract(name: string, open: () => Promise<Partit
   describe(`PartitionLeases: ${name}`, () => {
     test("a process that is alone holds every partition, and the table says so", async () => {
       const leases = await open();
-      await eventually(() => heldBy(leases).length === contractPartitions.length, "all are held");
+      await until("all are held", () => heldBy(leases).length === contractPartitions.length);
       const { processName, processes, partitions, failure } = leases.status();
       assert.deepEqual(processes, [processName]);
       assert.deepEqual(
@@ -40,7 +32,7 @@ export function partitionLeasesContract(name: string, open: () => Promise<Partit
       leases.onChange(() => {});
       await leases.release(all);
       await leases.release(all);
-      await eventually(() => heldBy(leases).length === contractPartitions.length, "all are held again");
+      await until("all are held again", () => heldBy(leases).length === contractPartitions.length);
       await leases.close({ isLeaving: true });
     });
 
@@ -52,7 +44,7 @@ export function partitionLeasesContract(name: string, open: () => Promise<Partit
         heldBy(leases).every((partition) => [1, 3, 70].includes(partition)),
         "at once",
       );
-      await eventually(() => heldBy(leases).length === 3, "all that is offered");
+      await until("all that is offered", () => heldBy(leases).length === 3);
       assert.deepEqual(
         leases.status().partitions.map(({ partition }) => partition),
         [1, 3, 70],
@@ -60,7 +52,7 @@ export function partitionLeasesContract(name: string, open: () => Promise<Partit
       leases.offer([]);
       assert.deepEqual(heldBy(leases), []);
       leases.offer(all);
-      await eventually(() => heldBy(leases).length === contractPartitions.length, "all again");
+      await until("all again", () => heldBy(leases).length === contractPartitions.length);
       await leases.close({ isLeaving: true });
     });
 

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { newDeviceRecord } from "../../gateway/registry/device-record.ts";
 import { latestTopics, type RegistryStore } from "../../gateway/registry/registry-store.ts";
 import { defineTopic, type TopicRecord } from "../../gateway/registry/topic-definition.ts";
@@ -105,13 +104,4 @@ export function registryContract(kind: string, open: () => Promise<RegistryUnder
       assert.deepEqual(await (await reopen()).fact("started"), { atMs: 1 });
     });
   });
-}
-
-/** Resolves once the condition holds: what is polled for is there in a moment, and later on a machine that is busy. */
-export async function soon(what: string, condition: () => boolean): Promise<void> {
-  const deadlineMs = Date.now() + 10_000;
-  while (!condition()) {
-    assert.ok(Date.now() < deadlineMs, `waited in vain until ${what}`);
-    await delay(10);
-  }
 }

@@ -15,7 +15,8 @@ import { Topics } from "../../gateway/registry/topics.ts";
 import { MemoryTopicArchive } from "../support/memory-topic-archive.ts";
 import { RedisCluster } from "../support/redis-cluster.ts";
 import { RedisServer } from "../support/redis-server.ts";
-import { registryContract, soon, topicRecord } from "./registry-contract.ts";
+import { until } from "../support/until.ts";
+import { registryContract, topicRecord } from "./registry-contract.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-registry-"));
 const stores: RegistryStore[] = [];
@@ -62,7 +63,7 @@ interface Place {
 async function connection(prefix: string, on: Place = server) {
   const logger = pino({ level: "silent" });
   const target = parseRedisUrl(on.url);
-  const client = await connectRedis(target, { name: "test", timeoutMs: 500, logger, random: Math.random });
+  const client = await connectRedis(target, { name: "test", timeoutMs: 5_000, logger, random: Math.random });
   return { client, prefix, logger, now: Date.now, pollMs: 50 };
 }
 
@@ -119,10 +120,10 @@ describe("a registry that gateways share", () => {
       filter: "engine/{device}",
       format: "json",
     });
-    await soon("the topic is known", () => theirs.allTopics().length === 1);
+    await until("the topic is known", () => theirs.allTopics().length === 1);
     await addDevice(ours, "d1");
     await ours.removeDevice("d1");
-    await soon("the removal is told", () => heard.includes("revoked d1"));
+    await until("the removal is told", () => heard.includes("revoked d1"));
     assert.deepEqual(heard, ["topics", "revoked d1"]);
   });
 
@@ -219,7 +220,7 @@ describe("a registry that gateways share", () => {
     await topics.create({ name: "old", filter: "old/{d}", format: "raw" });
     const { topic } = await topics.create({ name: "new", filter: "new/{d}", format: "raw" });
     // A loss is told by numbers that go back behind what is known.
-    await soon("both are known", () => store.allTopics().length === 2);
+    await until("both are known", () => store.allTopics().length === 2);
     const client = server.client();
     await client
       .multi()
@@ -230,7 +231,7 @@ describe("a registry that gateways share", () => {
     const count = setInterval(async () => {
       kept = await client.hlen(`${prefix}:{registry}:topics`);
     }, 20);
-    await soon("the topic is back", () => kept === 2).finally(() => clearInterval(count));
+    await until("the topic is back", () => kept === 2).finally(() => clearInterval(count));
     client.disconnect();
     assert.equal((await openReader(prefix)).allTopics().length, 2);
   });
@@ -245,10 +246,10 @@ describe("a registry that gateways share", () => {
     const client = server.client();
     const changes = `${prefix}:{registry}:changes`;
     await client.multi().hincrby(`${prefix}:{registry}:facts`, "changes", 2).del(changes).exec();
-    await soon("the cut is noticed", () => doubts === 1);
+    await until("the cut is noticed", () => doubts === 1);
     await client.del(`${prefix}:{registry}:facts`);
     await openShared(prefix);
-    await soon("the replacement is noticed", () => doubts === 2);
+    await until("the replacement is noticed", () => doubts === 2);
     client.disconnect();
   });
 
@@ -280,9 +281,9 @@ describe("a registry that gateways share", () => {
         });
         await addDevice(ours, "d1");
         await ours.removeDevice("d1");
-        await soon("the removal is told", () => heard.length === 1);
+        await until("the removal is told", () => heard.length === 1);
         await change(`${prefix}:{registry}:facts`, `${prefix}:{registry}:changes`, 1).exec();
-        await soon(`the ${what} is noticed`, () => heard.length === 2);
+        await until(`the ${what} is noticed`, () => heard.length === 2);
         assert.deepEqual(heard, ["d1", "doubt"]);
       }
     } finally {
@@ -304,16 +305,16 @@ describe("a registry whose Redis is away", () => {
         format: "raw",
       });
       await addDevice(ours, "d1");
-      await soon("the topic is known", () => theirs.allTopics().length === 1);
+      await until("the topic is known", () => theirs.allTopics().length === 1);
       await own.kill();
-      await soon("the trouble shows", () => theirs.status().trouble?.code === "REDIS_UNAVAILABLE");
+      await until("the trouble shows", () => theirs.status().trouble?.code === "REDIS_UNAVAILABLE");
       assert.equal(theirs.allTopics().length, 1);
       await assert.rejects(theirs.device("d1"), { code: "REDIS_UNAVAILABLE", retryable: true });
       await own.start();
       const admin = await openShared("p", own);
       assert.equal((await admin.device("d1"))?.name, "d1");
       await admin.removeDevice("d1");
-      await soon("the removal is told", () => revoked.length > 0);
+      await until("the removal is told", () => revoked.length > 0);
       assert.deepEqual(revoked, ["d1"]);
       assert.equal(theirs.status().trouble, null);
     } finally {
@@ -334,7 +335,7 @@ describe("a registry whose Redis is away", () => {
       const client = own.client();
       await client.flushall();
       client.disconnect();
-      await soon("the loss shows", () => store.status().trouble?.code === "REGISTRY_LOST");
+      await until("the loss shows", () => store.status().trouble?.code === "REGISTRY_LOST");
       assert.equal(store.allTopics().length, 1);
       await assert.rejects(store.device("d1"), { code: "REGISTRY_LOST", retryable: true });
       await assert.rejects(addDevice(store, "d2"), { code: "REGISTRY_LOST" });

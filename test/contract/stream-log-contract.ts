@@ -8,6 +8,7 @@ import {
   type StreamEntry,
   type StreamLog,
 } from "../../bridge/streams/stream-log.ts";
+import { longestWaitMs } from "../support/until.ts";
 
 /** One stream under test. Handles opened from it share what it holds. */
 export interface StreamUnderTest {
@@ -43,7 +44,6 @@ function contents(entries: readonly StreamEntry[]): number[][] {
 }
 
 const fewAtOnce = { maxBytes: 64, maxEntries: 3 };
-const readAheadMaxMs = 20_000;
 
 /** `count` entries, which must be all that there are. Those of a stream that reads ahead may take a moment. */
 async function readAll(
@@ -54,7 +54,7 @@ async function readAll(
   limits = fewAtOnce,
 ): Promise<StreamEntry[]> {
   const entries: StreamEntry[] = [];
-  const deadlineMs = Date.now() + readAheadMaxMs;
+  const deadlineMs = Date.now() + longestWaitMs;
   for (;;) {
     const from = entries.at(-1)?.position ?? after;
     const more = await stream.read(partition, from, limits);

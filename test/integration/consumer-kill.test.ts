@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { EmbeddedPipeline, pipelinePartitions } from "../support/embedded-pipeline.ts";
 import { numbered } from "../support/lake-pipeline.ts";
+import { programArguments } from "../support/programs.ts";
 
-const script = join(import.meta.dirname, "..", "support", "consumer-child.ts");
+const program = programArguments("test/support/consumer-child.ts");
 const kills = 5;
 const blockMessages = 50;
 
 /** Runs the consumer in a process of its own; kills it a little after it committed once. */
 async function runAndKill(pipeline: EmbeddedPipeline, afterCommitMs: number): Promise<number> {
-  const child = spawn(process.execPath, ["--import", "tsx", script, pipeline.folder], {
+  const child = spawn(process.execPath, [...program, pipeline.folder], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const closed = once(child, "close");

@@ -11,12 +11,13 @@ import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
 import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
 import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
 import { openRedisStream } from "../../bridge/streams/redis/redis-stream.ts";
-import { eventually } from "../contract/partition-leases-contract.ts";
 import { EmbeddedPipeline } from "../support/embedded-pipeline.ts";
 import { LakePipeline, numbered } from "../support/lake-pipeline.ts";
+import { programArguments } from "../support/programs.ts";
 import { RedisServer } from "../support/redis-server.ts";
+import { until } from "../support/until.ts";
 
-const script = join(import.meta.dirname, "..", "support", "consumer-child.ts");
+const program = programArguments("test/support/consumer-child.ts");
 const partitionCount = 6;
 const leaseMs = 1500;
 const blockMessages = 20;
@@ -36,7 +37,7 @@ class ConsumerProcess {
   readonly #child: ChildProcess;
 
   constructor(pipeline: LakePipeline, lease: readonly string[] = []) {
-    const child = spawn(process.execPath, ["--import", "tsx", script, pipeline.folder, ...lease], {
+    const child = spawn(process.execPath, [...program, pipeline.folder, ...lease], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     this.#child = child;
@@ -128,7 +129,7 @@ for (const backend of backends)
       new ConsumerProcess(pipeline, [server.url, name, String(leaseMs), ...backend.more]);
     const timed = async (what: string, isReached: () => boolean) => {
       const startedAtMs = performance.now();
-      await eventually(isReached, what);
+      await until(what, isReached);
       context.diagnostic(`${what}: ${Math.round(performance.now() - startedAtMs)} ms (lease ${leaseMs} ms)`);
     };
     const sharedBy = (processes: readonly ConsumerProcess[]) => () =>
@@ -140,7 +141,7 @@ for (const backend of backends)
       const [a, b, c] = ["a", "b", "c"].map(start) as [ConsumerProcess, ConsumerProcess, ConsumerProcess];
       processes.push(a, b, c);
       await timed("three started and shared the partitions", sharedBy([a, b, c]));
-      await eventually(() => [a, b, c].every(({ commits }) => commits > 0), "each of them commits");
+      await until("each of them commits", () => [a, b, c].every(({ commits }) => commits > 0));
 
       await a.end("SIGKILL");
       await timed("kill -9 of one: taken over by two", sharedBy([b, c]));
@@ -181,7 +182,7 @@ test("two processes that believe that they own everything file every message onc
   const both = [new ConsumerProcess(pipeline), new ConsumerProcess(pipeline)];
   try {
     const sum = (field: "commits" | "replayed") => both.reduce((total, each) => total + each[field], 0);
-    await eventually(() => sum("commits") >= 10, "they commit");
+    await until("they commit", () => sum("commits") >= 10);
     const messages = await stopPublishing();
     for (const each of both) await each.end("SIGTERM");
     await assertExactlyOnce(pipeline, messages);

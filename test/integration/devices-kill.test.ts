@@ -8,11 +8,12 @@ import { DeviceClient } from "../../devices/index.ts";
 import { decodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
 import { withFolder } from "../support/devices/power-cut.ts";
 import { TestBroker } from "../support/devices/test-broker.ts";
+import { programArguments } from "../support/programs.ts";
 
-const script = join(import.meta.dirname, "../support/devices/publishing-process.ts");
+const program = programArguments("test/support/devices/publishing-process.ts");
 
 function startPublisher(url: string, folder: string, name: string): ChildProcess {
-  return spawn(process.execPath, ["--import", "tsx", script, url, folder, name], {
+  return spawn(process.execPath, [...program, url, folder, name], {
     stdio: ["pipe", "pipe", "inherit"],
   });
 }

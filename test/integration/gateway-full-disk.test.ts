@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { appendFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
+import { statusOf } from "../support/gateway-books.ts";
 import { GatewayProcess } from "../support/gateway-process.ts";
 import { connectClient, publishDemo } from "../support/mqtt-publisher.ts";
 import { mountSmallDisk } from "../support/small-disk.ts";
@@ -36,8 +36,10 @@ test("a full disk stops acknowledgements, ends nothing, loses nothing, and is ov
 
   const ballast = join(disk.path, "ballast");
   fillDisk(ballast);
-  // The space budget looks at the disk once a second.
-  await delay(1_500);
+  await gateway.until("the stream's budget has seen it", async () => {
+    const space = (await statusOf(gateway)).broker?.space;
+    return space ? space.diskFreeBytes <= space.diskReserveBytes : false;
+  });
   await assert.rejects(
     publishDemo(client, [{ device: "d1", id: "during" }]),
     /closed before all was acknowledged/,

@@ -9,6 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { freePort } from "../support/free-port.ts";
 import { errorOf, freePorts, GatewayProcess, isAlive, runCli } from "../support/gateway-process.ts";
 import { connectClient, publishDemo } from "../support/mqtt-publisher.ts";
+import { until } from "../support/until.ts";
 
 interface StatusBody {
   readonly isReady: boolean;
@@ -94,8 +95,7 @@ describe("supervision", { concurrency: false }, () => {
     const children = [pidOf(gateway, "broker"), pidOf(gateway, "consumer")];
     gateway.signal("SIGKILL");
     await gateway.exited();
-    for (let attempt = 0; attempt < 200 && children.some(isAlive); attempt++) await delay(25);
-    assert.deepEqual(children.map(isAlive), [false, false]);
+    await until("both have ended", () => !children.some(isAlive));
 
     await gateway.start();
     assert.equal(gateway.token, token);
@@ -198,8 +198,7 @@ describe("supervision", { concurrency: false }, () => {
     await gateway.until("the broker has ended", () => gateway.childPid("broker") === null);
     gateway.signal("SIGTERM");
     assert.notEqual(await gateway.exited(), 0);
-    for (let attempt = 0; attempt < 200 && isAlive(consumer); attempt++) await delay(25);
-    assert.equal(isAlive(consumer), false);
+    await until("the consumer has ended", () => !isAlive(consumer));
   });
 
   test("a drain that takes too long is given up with 1, and finished by the next start", async (t) => {

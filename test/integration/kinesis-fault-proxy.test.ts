@@ -47,7 +47,7 @@ import {
   misrouteEntries,
   withHashKeys,
 } from "../../gateway/prove/servers/put-records-faults.ts";
-import { until } from "../support/redis-stream.ts";
+import { until } from "../support/until.ts";
 
 const upperHalf = 2n ** 127n;
 const folder = await mkdtemp(join(tmpdir(), "tidegate-kinesis-faults-"));
@@ -308,7 +308,7 @@ test("down refuses connections, silence answers nothing, and both pass", async (
   await proxy.up();
   assert.equal(proxy.port, port);
   assert.equal(typeof (await code()), "number");
-  const silence = proxy.silence(100);
+  const silence = proxy.silence(2_000);
   assert.match(String(await code()), /ECONNRESET|UND_ERR_SOCKET/);
   await silence;
   assert.equal(typeof (await code()), "number");

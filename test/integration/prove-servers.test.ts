@@ -52,7 +52,7 @@ test("a cut resets the connections, and the next ones work", async () => {
 
 test("in silence connections are taken and stay open, and nothing passes until they are reset", async () => {
   await echoThrough(async (proxy, client) => {
-    const silence = proxy.silence(200);
+    const silence = proxy.silence(2_000);
     let heard = "";
     client.on("data", (bytes) => {
       heard += String(bytes);

@@ -53,11 +53,12 @@ describe("settings changed under two gateways and a fleet", { concurrency: false
   test("a policy that may evict the window stops nothing, is told in the log, and an evicted window costs no duplicate", async () => {
     const [, admin] = admins as [Redis, Redis];
     await admin.config("SET", "maxmemory-policy", "allkeys-lru");
-    await gateways
-      .at(0)
-      .until("it is told", () =>
-        gateways.all.some(({ output }) => /window.*maxmemory-policy allkeys-lru/.test(output)),
-      );
+    // It is looked at while ids are added, and the fleet may have ended.
+    let probes = 0;
+    await gateways.at(0).until("it is told", async () => {
+      await publishAll(gateways.at(0), [{ device: "probe", id: `policy-${probes++}` }]);
+      return gateways.all.some(({ output }) => /window.*maxmemory-policy allkeys-lru/.test(output));
+    });
     for (const key of await admin.keys("*ids")) await admin.unlink(key);
     for (const gateway of gateways.all)
       await publishAll(gateway, [{ device: "probe", id: `window-${gateway.pid}` }]);

@@ -4,10 +4,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
 import type { Redis } from "ioredis";
 import { BridgeError } from "../../bridge/errors.ts";
-import { eventually } from "../contract/partition-leases-contract.ts";
 import { FaultProxy } from "../support/fault-proxy.ts";
 import { openTestLeases, PuppetProcess, testLeaseMs } from "../support/lease-processes.ts";
 import { RedisServer } from "../support/redis-server.ts";
+import { until } from "../support/until.ts";
 
 const key = "tidegate:{stream}:leases";
 let server: RedisServer;
@@ -168,16 +168,16 @@ describe("processes that join, leave, die and sleep", () => {
     a.onChange(() => {
       calls += 1;
     });
-    await eventually(() => [...a.held().values()].some(({ isDue }) => isDue), "a is to hand over");
+    await until("a is to hand over", () => [...a.held().values()].some(({ isDue }) => isDue));
     assert.ok(calls > 0);
     assert.deepEqual(heldBy(b), [], "not before they were handed over");
     await a.release([2, 3]);
     assert.deepEqual(heldBy(a), [0, 1]);
-    await eventually(() => heldBy(b).length === 2, "b has its part");
+    await until("b has its part", () => heldBy(b).length === 2);
     assert.deepEqual(owners(b), ["a", "a", "b", "b"]);
     assert.deepEqual(b.status().processes, ["a", "b"]);
     await a.close({ isLeaving: true });
-    await eventually(() => heldBy(b).length === 4, "b has all");
+    await until("b has all", () => heldBy(b).length === 4);
     await b.close({ isLeaving: true });
   });
 
@@ -198,7 +198,7 @@ describe("processes that join, leave, die and sleep", () => {
     const me = await openTestLeases(server);
     assert.deepEqual(heldBy(me), []);
     assert.deepEqual(owners(me), ["dead", "dead", "dead", "dead"]);
-    await eventually(() => heldBy(me).length === 4, "all are taken over");
+    await until("all are taken over", () => heldBy(me).length === 4);
     assert.ok((me.held().get(0)?.token ?? 0) > token);
     await me.close({ isLeaving: true });
   });
@@ -207,10 +207,10 @@ describe("processes that join, leave, die and sleep", () => {
     const stuck = new PuppetProcess(client, "a-stuck");
     await stuck.ask("join");
     const me = await openTestLeases(server);
-    await eventually(async () => {
+    await until("its surplus is taken over", async () => {
       await stuck.ask("renew");
       return heldBy(me).length === 2;
-    }, "its surplus is taken over");
+    });
     assert.deepEqual(heldBy(me), [2, 3]);
     assert.deepEqual(stuck.owned, [0, 1]);
     await me.close({ isLeaving: true });
@@ -235,7 +235,7 @@ describe("processes that join, leave, die and sleep", () => {
     const restarted = await openTestLeases(server, { processName: "failed" });
     assert.ok(heldBy(restarted).length >= 2, "it inherits");
     await restarted.close({ isLeaving: false });
-    await eventually(() => heldBy(other).length === 4, "taken over in the end");
+    await until("taken over in the end", () => heldBy(other).length === 4);
     await other.close({ isLeaving: true });
   });
 
@@ -245,16 +245,16 @@ describe("processes that join, leave, die and sleep", () => {
     const other = await openTestLeases(server, { processName: "other" });
     try {
       for (const act of ["hold", "swallow-replies"] as const) {
-        await eventually(async () => {
+        await until("both have their part", async () => {
           for (const each of [cut, other]) await each.release(dueOf(each));
           return heldBy(cut).length === 2 && heldBy(other).length === 2;
-        }, "both have their part");
+        });
         proxy.set(act);
-        await eventually(() => {
+        await until("taken over", () => {
           const both = heldBy(cut).filter((partition) => other.held().has(partition));
           assert.deepEqual(both, [], "never two owners");
           return heldBy(other).length === 4;
-        }, "taken over");
+        });
         proxy.set("pass");
         proxy.cut();
       }
@@ -271,7 +271,7 @@ describe("processes that join, leave, die and sleep", () => {
     const young = await openTestLeases(server, { processName: "twin" });
     assert.deepEqual(heldBy(young), [0, 1, 2, 3]);
     assert.ok((young.held().get(0)?.token ?? 0) > before);
-    await eventually(() => old.status().failure?.code === "LEASES_REPLACED", "it is told");
+    await until("it is told", () => old.status().failure?.code === "LEASES_REPLACED");
     assert.deepEqual(heldBy(old), []);
     assert.match(old.status().failure?.message ?? "", /another process has joined as twin/);
     await old.close({ isLeaving: true });
@@ -285,7 +285,7 @@ describe("a server in trouble", () => {
     const a = await openTestLeases(server, { processName: "a" });
     const before = a.held().get(3)?.token ?? 0;
     await client.flushall();
-    await eventually(() => (a.held().get(3)?.token ?? 0) > before, "it owns them anew");
+    await until("it owns them anew", () => (a.held().get(3)?.token ?? 0) > before);
     assert.deepEqual(heldBy(a), [0, 1, 2, 3]);
     await a.close({ isLeaving: true });
   });
@@ -294,10 +294,10 @@ describe("a server in trouble", () => {
     const me = await openTestLeases(server);
     await server.kill();
     assert.equal(heldBy(me).length, 4, "an outage shorter than a lease is not felt");
-    await eventually(() => heldBy(me).length === 0, "the lease ran out");
-    await eventually(() => me.status().failure?.code === "REDIS_UNAVAILABLE", "the failure is told");
+    await until("the lease ran out", () => heldBy(me).length === 0);
+    await until("the failure is told", () => me.status().failure?.code === "REDIS_UNAVAILABLE");
     await server.start();
-    await eventually(() => heldBy(me).length === 4, "it owns them again");
+    await until("it owns them again", () => heldBy(me).length === 4);
     assert.equal(me.status().failure, null);
     await me.close({ isLeaving: true });
   });
@@ -337,7 +337,7 @@ describe("a server in trouble", () => {
     await client.hset(key, "m:dead", JSON.stringify(facts));
     const me = await openTestLeases(server);
     assert.deepEqual(heldBy(me), []);
-    await eventually(() => heldBy(me).length === 4, "taken over");
+    await until("taken over", () => heldBy(me).length === 4);
     await me.close({ isLeaving: true });
   });
 
@@ -368,9 +368,9 @@ describe("a server in trouble", () => {
     const b = new PuppetProcess(client, "b");
     await b.ask("join");
     assert.deepEqual(b.owned, [0, 1, 2, 3]);
-    await eventually(() => heldBy(a).length === 0, "a learns it");
+    await until("a learns it", () => heldBy(a).length === 0);
     await b.ask("renew", (await b.ask("renew")) && b.due);
-    await eventually(() => heldBy(a).length === 2, "a has its part again");
+    await until("a has its part again", () => heldBy(a).length === 2);
     await a.close({ isLeaving: true });
   });
 

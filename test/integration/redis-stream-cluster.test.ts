@@ -9,8 +9,8 @@ import {
   everything,
   newTestStream,
   openTestStream,
-  until,
 } from "../support/redis-stream.ts";
+import { until } from "../support/until.ts";
 
 const partitions = 12;
 let cluster: RedisCluster;

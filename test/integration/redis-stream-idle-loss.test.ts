@@ -6,8 +6,9 @@ import { startNewRedisStream } from "../../bridge/streams/redis/create-stream.ts
 import { partitionKeys } from "../../bridge/streams/redis/stream-keys.ts";
 import { lakeWith } from "../support/lake-state.ts";
 import { RedisServer } from "../support/redis-server.ts";
-import { block, newTestStream, startStreamServer, timeoutMs, until } from "../support/redis-stream.ts";
+import { block, newTestStream, startStreamServer, timeoutMs } from "../support/redis-stream.ts";
 import { silentLogger } from "../support/test-lake.ts";
+import { until } from "../support/until.ts";
 
 // Losses that are found by looking, since nothing is appended that would meet them.
 

@@ -8,8 +8,9 @@ import { nextPressure, worstPressure } from "../../bridge/streams/redis/memory-p
 import type { RedisStream } from "../../bridge/streams/redis/redis-stream.ts";
 import type { Position } from "../../bridge/streams/stream-log.ts";
 import { RedisServer } from "../support/redis-server.ts";
-import { block, everything, newTestStream, startStreamServer, until } from "../support/redis-stream.ts";
+import { block, everything, newTestStream, startStreamServer } from "../support/redis-stream.ts";
 import { mountSmallDisk } from "../support/small-disk.ts";
+import { until } from "../support/until.ts";
 
 const mib = 1024 * 1024;
 const bigBlock = new Uint8Array(mib / 4);

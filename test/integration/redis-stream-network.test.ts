@@ -10,8 +10,8 @@ import {
   everything,
   newTestStream,
   openTestStream,
-  until,
 } from "../support/redis-stream.ts";
+import { until } from "../support/until.ts";
 
 let server: RedisServer;
 let proxy: FaultProxy;

@@ -13,9 +13,9 @@ import {
   openTestStream,
   startStreamServer,
   timeoutMs,
-  until,
 } from "../support/redis-stream.ts";
 import { silentLogger } from "../support/test-lake.ts";
+import { until } from "../support/until.ts";
 
 const { server, admin } = await startStreamServer({ "repl-diskless-sync-delay": "0" });
 

@@ -8,6 +8,7 @@ import { windowScripts } from "../../bridge/window/redis/window-scripts.ts";
 import { windowEntries, windowKeys } from "../contract/dedup-window-contract.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { openTestWindow, windowKeyOf } from "../support/redis-windows.ts";
+import { longestWaitMs } from "../support/until.ts";
 
 const baseMs = 1_700_000_000_000;
 const baseSeconds = baseMs / 1000;
@@ -240,14 +241,13 @@ async function ownServer(context: TestContext, settings: Readonly<Record<string,
 
 /** Calls fail until the connection stands again. */
 async function untilAnswered<Result>(call: () => Promise<Result>): Promise<Result> {
-  for (let attempt = 0; attempt < 100; attempt++) {
+  for (const endMs = performance.now() + longestWaitMs; ; )
     try {
       return await call();
-    } catch {
+    } catch (error) {
+      if (performance.now() > endMs) throw error;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-  }
-  throw new Error("the server was not reached again");
 }
 
 for (const [kept, settings] of [

@@ -35,7 +35,7 @@ import {
   wrongRegion,
 } from "../../gateway/prove/servers/s3-faults.ts";
 import { s3rverCredentials, startS3rver } from "../../gateway/prove/servers/s3rver.ts";
-import { until } from "../support/redis-stream.ts";
+import { until } from "../support/until.ts";
 
 const Bucket = "lake";
 const folder = await mkdtemp(join(tmpdir(), "tidegate-s3-faults-"));

@@ -18,6 +18,7 @@ import { RadosgwCluster } from "../../gateway/prove/servers/radosgw-cluster.ts";
 import { createBucket, localS3Client } from "../../gateway/prove/servers/s3-admin.ts";
 import { makeEntry } from "../contract/commit-log-contract.ts";
 import { objectStoreContract } from "../contract/object-store-contract.ts";
+import { programArguments } from "../support/programs.ts";
 import { s3Config } from "../support/s3-store.ts";
 import { contentOf } from "../support/store-content.ts";
 import { makeRow, openTestLake } from "../support/test-lake.ts";
@@ -160,8 +161,8 @@ async function uploadsBelow(prefix: string): Promise<number> {
 
 /** A process that imports a large file over and over. */
 function uploader(prefix: string, file: string): ChildProcess {
-  const program = join(import.meta.dirname, "..", "support", "upload-child.ts");
-  return spawn(process.execPath, ["--import", "tsx", program, url(prefix), join(folder, "child"), file], {
+  const program = programArguments("test/support/upload-child.ts");
+  return spawn(process.execPath, [...program, url(prefix), join(folder, "child"), file], {
     stdio: ["ignore", "pipe", "inherit"],
   });
 }

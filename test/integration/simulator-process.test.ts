@@ -10,9 +10,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Aedes } from "aedes";
 import { openLedger, type RunLedger } from "../../simulator/ledger/ledger-reader.ts";
 import type { RunReport } from "../../simulator/report/report.ts";
+import { programArguments } from "../support/programs.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-simulator-"));
-const program = join(import.meta.dirname, "../../simulator/main.ts");
+const program = programArguments("simulator/main.ts");
 const children = new Set<ChildProcess>();
 after(() => {
   for (const child of children) child.kill("SIGKILL");
@@ -51,7 +52,7 @@ interface Started {
 
 /** The simulator as a process; `shell` is run before it, in the same shell. */
 function start(args: readonly string[], shell = ":"): Started {
-  const command = [process.execPath, "--import", "tsx", program, "simulate", ...args];
+  const command = [process.execPath, ...program, "simulate", ...args];
   const child = spawn("sh", ["-c", `${shell}; exec "$@"`, "sh", ...command], {
     stdio: ["ignore", "pipe", "pipe"],
   });

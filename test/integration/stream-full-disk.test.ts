@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { decodeBlock } from "../../bridge/block/decode-block.ts";
@@ -12,6 +11,7 @@ import type { ReadDisk } from "../../bridge/streams/embedded/space-budget.ts";
 import { createEmbeddedStream } from "../../bridge/streams/embedded/stream-folder.ts";
 import { type Position, START_POSITION } from "../../bridge/streams/stream-log.ts";
 import { mountSmallDisk } from "../support/small-disk.ts";
+import { until } from "../support/until.ts";
 
 const diskBytes = 16 * 1024 * 1024;
 const payloadBytes = 1000;
@@ -68,11 +68,6 @@ async function readAll(stream: EmbeddedStream, positions: Position[], into: Set<
       if (entries.length === 0) break;
     }
   }
-}
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  for (const end = Date.now() + 30_000; !isSo(); await sleep(10))
-    assert.ok(Date.now() < end, `waited too long: ${what}`);
 }
 
 async function untilHeld(producer: Producer): Promise<void> {

@@ -1,29 +1,17 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { runCommandLine } from "../../gateway/cli/run-command-line.ts";
 import { freePort } from "./free-port.ts";
+import { compiledGateway, gatewayArguments } from "./programs.ts";
 import { type ProgramResult, runProgram } from "./run-program.ts";
+import { longestWaitMs } from "./until.ts";
 
 const root = join(import.meta.dirname, "..", "..");
-const compiledMain = join(root, "dist", "gateway", "main.js");
-const sourceFolders = ["devices", "broker", "bridge", "simulator", "gateway"];
-const readyTimeoutMs = 60_000;
-
-/** The arguments that run the command line: compiled where that is newer than every source, else the sources through tsx. */
-function programArguments(): string[] {
-  const compiledAtMs = existsSync(compiledMain) ? statSync(compiledMain).mtimeMs : 0;
-  const isFresh = sourceFolders.every((folder) =>
-    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-      .filter((file) => file.endsWith(".ts"))
-      .every((file) => statSync(join(root, folder, file)).mtimeMs < compiledAtMs),
-  );
-  return isFresh ? [compiledMain] : ["--import", "tsx", join(root, "gateway", "main.ts")];
-}
-const program = programArguments();
+const program = gatewayArguments();
 
 export interface CliResult extends ProgramResult {
   /** The last line of stdout as JSON, where it is. */
@@ -45,7 +33,7 @@ export async function runCommand(args: readonly string[]): Promise<CliResult> {
     },
     variables: {},
     version: "test",
-    program: compiledMain,
+    program: compiledGateway,
   });
   return { code, stdout, stderr, json: lastJson(stdout) };
 }
@@ -180,7 +168,7 @@ export class GatewayProcess {
   async until(
     what: string,
     condition: () => Promise<boolean> | boolean,
-    timeoutMs = readyTimeoutMs,
+    timeoutMs = longestWaitMs,
   ): Promise<void> {
     const deadlineMs = Date.now() + timeoutMs;
     while (Date.now() < deadlineMs) {

@@ -1,8 +1,13 @@
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
+import { longestWaitMs } from "./until.ts";
 
 /** A connected MQTT client that does not come back by itself, so that a test sees what happened to it. */
 export async function connectClient(url: string, options: IClientOptions = {}): Promise<MqttClient> {
-  return await mqtt.connectAsync(url, { reconnectPeriod: 0, connectTimeout: 10_000, ...options }, false);
+  return await mqtt.connectAsync(
+    url,
+    { reconnectPeriod: 0, connectTimeout: longestWaitMs, ...options },
+    false,
+  );
 }
 
 /** Resolves when the connection ends. */

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import mqttPacket, { type Packet } from "mqtt-packet";
+import { longestWaitMs } from "./until.ts";
 
 /** An MQTT client of single packets: sends what no well-behaved client would, and keeps what comes back. */
 export class RawMqtt {
@@ -70,7 +71,7 @@ export class RawMqtt {
   }
 
   /** Resolves once it holds; fails after `timeoutMs`. */
-  async until(condition: () => boolean, timeoutMs = 5_000): Promise<void> {
+  async until(condition: () => boolean, timeoutMs = longestWaitMs): Promise<void> {
     const endMs = Date.now() + timeoutMs;
     while (!condition()) {
       if (Date.now() > endMs) throw new Error(`not within ${timeoutMs} ms: ${condition}`);
@@ -78,7 +79,7 @@ export class RawMqtt {
     }
   }
 
-  closed(timeoutMs = 5_000): Promise<void> {
+  closed(timeoutMs = longestWaitMs): Promise<void> {
     return this.until(() => this.isClosed, timeoutMs);
   }
 

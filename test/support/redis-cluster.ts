@@ -1,12 +1,10 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { freePort } from "./free-port.ts";
 import { RedisServer } from "./redis-server.ts";
+import { until } from "./until.ts";
 
 const slots = 16_384;
 const nodes = 3;
-const pollMs = 50;
-const polls = 400;
 
 /** A real Redis Cluster on 127.0.0.1: three masters that share the slots. */
 export class RedisCluster {
@@ -75,14 +73,12 @@ export class RedisCluster {
     }
     for (const [index, { port }] of this.servers.entries())
       if (index > 0) await this.#at(0).call("cluster", "meet", "127.0.0.1", port, busPorts[index] ?? 0);
-    for (let poll = 0; poll < polls; poll++) {
+    await until("the Redis Cluster has formed", async () => {
       const states = await Promise.all(
         this.#clients.map(async (client) => String(await client.call("cluster", "info"))),
       );
-      if (states.every((text) => /cluster_state:ok/.test(text) && /cluster_known_nodes:3/.test(text))) return;
-      await delay(pollMs);
-    }
-    throw new Error("the Redis Cluster did not form");
+      return states.every((text) => /cluster_state:ok/.test(text) && /cluster_known_nodes:3/.test(text));
+    });
   }
 
   #at(index: number): Redis {

@@ -7,9 +7,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { durableRedis } from "../../gateway/prove/durable-redis.ts";
 import { freePort } from "./free-port.ts";
+import { longestWaitMs } from "./until.ts";
 
 const startAttempts = 3;
-const startPolls = 200;
 const pollMs = 25;
 
 /** A real redis-server on 127.0.0.1 with a folder of its own, that can be killed, paused and started again. */
@@ -75,7 +75,7 @@ export class RedisServer {
       args.flatMap(([name, value]) => [`--${name}`, ...(value === "" ? [""] : value.split(" "))]),
       { stdio: "ignore" },
     );
-    for (let poll = 0; poll < startPolls; poll++) {
+    for (const endMs = performance.now() + longestWaitMs; performance.now() < endMs; ) {
       if (this.#process.exitCode !== null) break;
       if (await this.#answers()) return;
       await delay(pollMs);

@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import { after } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { parseRedisUrl, type RedisTarget } from "../../bridge/redis/redis-url.ts";
 import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
@@ -14,8 +13,6 @@ import { silentLogger } from "./test-lake.ts";
 
 export const timeoutMs = 1000;
 export const everything = { maxBytes: Number.MAX_SAFE_INTEGER, maxEntries: 10_000 } as const;
-const waitPolls = 400;
-const waitMs = 25;
 
 export function block(...bytes: number[]): Uint8Array {
   return Uint8Array.from(bytes);
@@ -74,13 +71,4 @@ export async function newTestStream(
   const target = freshTarget(url);
   await createRedisStream({ target, partitionCount: partitions, timeoutMs, logger: silentLogger });
   return { target, stream: await openTestStream(target, rest) };
-}
-
-/** Waits until something is so; fails after 10 s. */
-export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (let poll = 0; poll < waitPolls; poll++) {
-    if (await isSo()) return;
-    await delay(waitMs);
-  }
-  throw new Error(`it never came to pass: ${what}`);
 }

@@ -1,12 +1,10 @@
 import { once } from "node:events";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { FaultProxy } from "./fault-proxy.ts";
 import { RedisServer } from "./redis-server.ts";
+import { until } from "./until.ts";
 
 const settings = { "repl-diskless-sync-delay": "0" };
-const pollMs = 25;
-const polls = 400;
 
 /** A real primary and its replica, and the address under which clients reach whichever of them takes writes. */
 export class ReplicatedRedis {
@@ -70,12 +68,10 @@ export class ReplicatedRedis {
 
   /** Resolves once the replica has everything. */
   async untilFollowed(): Promise<void> {
-    for (let poll = 0; poll < polls; poll++) {
+    await until("the replica follows its primary", async () => {
       const report = await ask(this.#replica, (client) => client.info("replication"));
-      if (/master_link_status:up/.test(report)) return;
-      await delay(pollMs);
-    }
-    throw new Error("the replica does not follow its primary");
+      return /master_link_status:up/.test(report);
+    });
   }
 
   async destroy(): Promise<void> {

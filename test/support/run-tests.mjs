@@ -1,39 +1,26 @@
-// Runs the test files of the named suites (default: all of them) under node:test with tsx.
-// Usage: node test/support/run-tests.mjs [tidy|unit|contract|integration|simulation ...] [-- node options]
-import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
+// Runs test files, or all of the named suites (default: of all suites).
+// Usage: node test/support/run-tests.mjs [tidy|unit|contract|integration|simulation|test/….test.ts ...] [-- node options]
+import { existsSync } from "node:fs";
+import { register } from "tsx/esm/api";
 import { ensureDebianPackages } from "./debian-packages.mjs";
 
-const root = join(import.meta.dirname, "..", "..");
+register();
+const { filesOf, runTests, suites: known } = await import("./test-run.ts");
 const separator = process.argv.indexOf("--");
 const end = separator < 0 ? process.argv.length : separator;
-const suites = process.argv.slice(2, end);
+const named = process.argv.slice(2, end);
 const nodeOptions = separator < 0 ? [] : process.argv.slice(separator + 1);
-const known = ["tidy", "unit", "contract", "simulation", "integration"];
-const unknown = suites.filter((suite) => !known.includes(suite));
+const unknown = named.filter(
+  (name) => !known.includes(name) && !(name.endsWith(".test.ts") && existsSync(name)),
+);
 if (unknown.length > 0) {
-  process.stderr.write(`unknown suite ${unknown.join(", ")}: expected ${known.join(", ")}\n`);
+  process.stderr.write(`unknown ${unknown.join(", ")}: expected a test file or ${known.join(", ")}\n`);
   process.exit(2);
 }
 
-const wanted = suites.length === 0 ? known : suites;
-ensureDebianPackages(wanted);
-const files = wanted.flatMap((suite) =>
-  suite === "tidy"
-    ? [join("test", "tidy.test.ts")]
-    : readdirSync(join(root, "test", suite), { recursive: true })
-        .filter((file) => file.endsWith(".test.ts"))
-        .sort()
-        .map((file) => join("test", suite, file)),
+const wanted = named.length === 0 ? known : named;
+ensureDebianPackages(wanted.map((name) => known.find((suite) => name.startsWith(`test/${suite}/`)) ?? name));
+process.exitCode = await runTests(
+  wanted.flatMap((name) => (known.includes(name) ? filesOf(name) : [name])),
+  nodeOptions,
 );
-const run = spawnSync(
-  process.execPath,
-  [
-    ...["--import", "tsx", "--import", join(import.meta.dirname, "say-what-holds.mjs")],
-    `--test-reporter=${join(import.meta.dirname, "reporter.mjs")}`,
-    ...["--test", "--test-concurrency=2", "--test-timeout=300000", ...nodeOptions, ...files],
-  ],
-  { cwd: root, stdio: "inherit" },
-);
-process.exit(run.status ?? 1);

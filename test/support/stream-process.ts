@@ -4,8 +4,10 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { programArguments } from "./programs.ts";
+import { longestWaitMs } from "./until.ts";
 
-const script = join(import.meta.dirname, "stream-child.ts");
+const program = programArguments("test/support/stream-child.ts");
 
 /** A running `stream-child.ts` with the whole lines it has printed. */
 export class StreamProcess {
@@ -14,7 +16,7 @@ export class StreamProcess {
   #rest = "";
 
   constructor(mode: string, folder: string, wrapper: readonly string[] = []) {
-    const command = [...wrapper, process.execPath, "--import", "tsx", script, mode, folder];
+    const command = [...wrapper, process.execPath, ...program, mode, folder];
     this.child = spawn(command[0] ?? "", command.slice(1), { stdio: ["pipe", "pipe", "inherit"] });
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       const lines = (this.#rest + text).split("\n");
@@ -23,9 +25,9 @@ export class StreamProcess {
     });
   }
 
-  /** Waits until that many lines match; rejects once the process has ended or after half a minute. */
+  /** Waits until that many lines match; rejects once the process has ended, or after the longest wait. */
   async waitForLines(pattern: RegExp, count = 1): Promise<string[]> {
-    for (const end = Date.now() + 30_000; ; await sleep(2)) {
+    for (const end = Date.now() + longestWaitMs; ; await sleep(2)) {
       const found = this.lines.filter((line) => pattern.test(line));
       if (found.length >= count) return found;
       if (this.child.exitCode !== null || this.child.signalCode !== null || Date.now() > end)
@@ -36,7 +38,7 @@ export class StreamProcess {
   /** Resolves once a signal has stopped it. */
   async stopped(): Promise<void> {
     const isStopped = (): boolean => / T /.test(readFileSync(`/proc/${this.child.pid}/stat`, "utf8"));
-    for (const end = Date.now() + 30_000; !isStopped(); await sleep(2))
+    for (const end = Date.now() + longestWaitMs; !isStopped(); await sleep(2))
       if (Date.now() > end) throw new Error("the process was not stopped");
   }
 

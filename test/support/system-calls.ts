@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { longestWaitMs } from "./until.ts";
 
 /** A system call as strace saw it begin or end; a call during which no other thread did anything begins and ends on one line. */
 export interface TracedCall {
@@ -35,7 +36,7 @@ export class SystemCalls {
     strace.stderr.on("data", (chunk) => {
       said += chunk;
     });
-    for (const end = Date.now() + 10_000; !said.includes("attached"); await sleep(20)) {
+    for (const end = Date.now() + longestWaitMs; !said.includes("attached"); await sleep(20)) {
       if (strace.exitCode === null && Date.now() < end) continue;
       strace.kill("SIGKILL");
       return { reason: `strace can't be attached here: ${said.trim()}` };

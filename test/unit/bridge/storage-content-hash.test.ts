@@ -16,6 +16,8 @@ const content = fc.record({
 test("another topic name, event time or payload is another content; the ingest time is none of it", () => {
   fc.assert(
     fc.property(content, fc.integer({ min: 1, max: 2 ** 31 }), (row, by) => {
+      // Those that look as if the event time could not be read are the next test's.
+      fc.pre(!row.eventTimeOutside || Math.abs(row.eventTimeMs - row.ingestTimeMs) > by);
       const hash = contentHash(row);
       assert.ok(Number.isInteger(hash) && hash >= 0 && hash < 2 ** 32);
       const others: Partial<HashedContent>[] = [

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { prepareDataFolder } from "../../../gateway/supervisor/data-folder.ts";
 import { DataFolderLock } from "../../../gateway/supervisor/data-folder-lock.ts";
+import { programArguments } from "../../support/programs.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-lock-"));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -16,19 +17,9 @@ function newFolder(): string {
   return mkdtempSync(join(root, "data-"));
 }
 
-const lockModule = new URL("../../../gateway/supervisor/data-folder-lock.ts", import.meta.url).href;
-
 /** A process that takes the lock, says so, and holds it until it is killed; or says why it could not. */
 function spawnHolder(folder: string) {
-  const script = `
-    import { DataFolderLock } from ${JSON.stringify(lockModule)};
-    try {
-      await DataFolderLock.acquire(${JSON.stringify(folder)}, { pid: process.pid, startedAt: "then" });
-      console.log("held");
-    } catch (error) {
-      console.log(error.code);
-    }`;
-  const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], {
+  const child = spawn(process.execPath, [...programArguments("test/support/lock-holder-child.ts"), folder], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const said = once(child.stdout, "data").then(([chunk]) => String(chunk).trim());
@@ -102,9 +93,9 @@ describe("data folder lock", () => {
   test("processes that fight for it never own it together, however often it is given up and taken over", async () => {
     const folder = newFolder();
     const ownersFile = join(newFolder(), "owner");
-    const contender = join(import.meta.dirname, "..", "..", "support", "lock-contender-child.ts");
+    const contender = programArguments("test/support/lock-contender-child.ts");
     const contenders = Array.from({ length: 4 }, async () => {
-      const child = spawn(process.execPath, ["--import", "tsx", contender, folder, ownersFile, "2000"], {
+      const child = spawn(process.execPath, [...contender, folder, ownersFile, "2000"], {
         stdio: ["ignore", "pipe", "inherit"],
       });
       let said = "";

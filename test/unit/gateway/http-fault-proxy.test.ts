@@ -13,7 +13,7 @@ import { afterEach, test } from "node:test";
 import { cutAnswer, slow, slowAnswer } from "../../../gateway/prove/servers/http-fault.ts";
 import { HttpFaultProxy } from "../../../gateway/prove/servers/http-fault-proxy.ts";
 import { readBody } from "../../../gateway/prove/servers/http-forward.ts";
-import { until } from "../../support/redis-stream.ts";
+import { until } from "../../support/until.ts";
 
 class PlainProxy extends HttpFaultProxy {
   protected override operationOf({ method }: IncomingMessage): string {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { freePort } from "../../../gateway/prove/free-port.ts";
 import { answersHttp, ServerProcess } from "../../../gateway/prove/servers/server-process.ts";
+import { until } from "../../support/until.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "tidegate-server-process-"));
 const logFile = join(folder, "logs", "server.log");
@@ -93,7 +94,5 @@ test("a process that ends takes its servers along", async () => {
   const exited = once(parent, "exit");
   const [text] = await once(parent.stdout, "data");
   assert.equal((await exited)[0], 0);
-  const deadlineMs = Date.now() + 5_000;
-  while (isAlive(Number(text)) && Date.now() < deadlineMs) await new Promise((done) => setTimeout(done, 10));
-  assert.ok(!isAlive(Number(text)));
+  await until("the server has ended", () => !isAlive(Number(text)));
 });

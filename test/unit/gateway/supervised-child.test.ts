@@ -10,6 +10,7 @@ import { holdsOpen, identifyFile } from "../../../gateway/supervisor/folder-iden
 import type { FromChild } from "../../../gateway/supervisor/messages.ts";
 import { identifyProcess, type ProcessIdentity } from "../../../gateway/supervisor/process-identity.ts";
 import { SupervisedChild } from "../../../gateway/supervisor/supervised-child.ts";
+import { longestWaitMs } from "../../support/until.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tidegate-child-"));
 const folderDescriptor = openSync(folder, "r");
@@ -55,10 +56,8 @@ function supervised(
   t.after(() => child.kill());
   child.start();
   const until = async (condition: () => boolean): Promise<void> => {
-    for (let poll = 0; !condition(); poll++) {
-      assert.ok(poll < 400, `waited in vain in ${JSON.stringify(child.status)}`);
-      await delay(25);
-    }
+    for (const endMs = performance.now() + longestWaitMs; !condition(); await delay(25))
+      assert.ok(performance.now() < endMs, `waited in vain in ${JSON.stringify(child.status)}`);
   };
   return { child, messages, identities, until };
 }

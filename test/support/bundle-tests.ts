@@ -1,0 +1,87 @@
+import { copyFileSync, readFileSync } from "node:fs";
+import { isBuiltin } from "node:module";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { build, type Plugin } from "esbuild";
+
+/** Packages with native code of their own stay where they are. */
+const external = ["lmdb", "@duckdb/node-api"];
+/** CommonJS packages in a bundle need the `require` that modules lack. */
+const banner = `import { createRequire as createBundleRequire } from "node:module"; const require = createBundleRequire(import.meta.url);`;
+
+/**
+ * Writes a bundle for each source into the folder, dependencies included, and shared chunks beside them: a process that loads a bundle
+ * saves 0.3 to 2 CPU seconds of compiling and of looking for modules.
+ * In files of `test`, `import.meta` speaks of the source, so that what they name from their own place is found.
+ * @param sources Relative to the root.
+ */
+export async function bundleTests(options: {
+  readonly root: string;
+  readonly folder: string;
+  readonly sources: readonly string[];
+}): Promise<void> {
+  const { root, folder, sources } = options;
+  // The gateway reads its version there.
+  copyFileSync(join(root, "package.json"), join(folder, "package.json"));
+  await build({
+    absWorkingDir: root,
+    entryPoints: [...sources],
+    outdir: folder,
+    outbase: root,
+    bundle: true,
+    splitting: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    keepNames: true,
+    legalComments: "none",
+    sourcemap: "linked",
+    sourcesContent: false,
+    external,
+    banner: { js: banner },
+    plugins: [placeOfSource(join(root, "test")), namesOfImported],
+    logLevel: "error",
+  });
+}
+
+/** Where `bundleTests` puts the bundle of a source. */
+export function bundleOf(folder: string, source: string): string {
+  return join(folder, source.replace(/\.ts$/, ".js"));
+}
+
+/**
+ * Packages that our code imports with `import()`: of CommonJS esbuild gives a default export only, where Node.js finds the names.
+ */
+const namesOfImported: Plugin = {
+  name: "names-of-imported",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^[^.]/ }, ({ path, kind, importer, resolveDir }) =>
+      kind === "dynamic-import" &&
+      !importer.includes("/node_modules/") &&
+      !external.includes(path) &&
+      !isBuiltin(path)
+        ? { path, namespace: "names-of-imported", pluginData: resolveDir }
+        : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: "names-of-imported" }, async ({ path, pluginData }) => {
+      const names = Object.keys((await import(path)) as object);
+      const from = JSON.stringify(path);
+      return { contents: `export { ${names.join(", ")} } from ${from};`, resolveDir: pluginData as string };
+    });
+  },
+};
+
+function placeOfSource(folder: string): Plugin {
+  return {
+    name: "place-of-source",
+    setup: ({ onLoad }) =>
+      onLoad({ filter: /\.ts$/ }, ({ path }) => {
+        if (!path.startsWith(folder)) return undefined;
+        const contents = readFileSync(path, "utf8")
+          .replaceAll("import.meta.dirname", JSON.stringify(dirname(path)))
+          .replaceAll("import.meta.filename", JSON.stringify(path))
+          .replaceAll("import.meta.url", JSON.stringify(pathToFileURL(path).href));
+        return { contents, loader: "ts" };
+      }),
+  };
+}

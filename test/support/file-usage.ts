@@ -1,0 +1,42 @@
+import { readFileSync } from "node:fs";
+
+const rowsMax = 40;
+
+/** What a test file took, the processes that it waited for included. */
+export interface FileUsage {
+  readonly file: string;
+  readonly wallMs: number;
+  /** null where the system does not tell. */
+  readonly cpuMs: number | null;
+}
+
+/** As `test-process.ts` notes it, one JSON object a line; a file that was killed has none. */
+export function readUsage(path: string): FileUsage[] {
+  const lines = readFileSync(path, "utf8").split("\n");
+  return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as FileUsage);
+}
+
+/** The files that took most CPU time, as the lines of a table, then the sum over all; [] for none. */
+export function usageTable(usages: readonly FileUsage[]): string[] {
+  if (usages.length === 0) return [];
+  const byCost = usages.toSorted(
+    (left, right) => (right.cpuMs ?? 0) - (left.cpuMs ?? 0) || right.wallMs - left.wallMs,
+  );
+  const shown = byCost.slice(0, rowsMax);
+  const totalMs = usages.reduce((sum, { cpuMs }) => sum + (cpuMs ?? 0), 0);
+  const hidden = usages.length - shown.length;
+  const all = `all ${usages.length} files${hidden > 0 ? `, of which ${hidden} are not shown` : ""}`;
+  return [
+    row("wall s", "CPU s", "test file"),
+    ...shown.map(({ wallMs, cpuMs, file }) => row(seconds(wallMs), seconds(cpuMs), file)),
+    row("", seconds(totalMs), all),
+  ];
+}
+
+function row(wall: string, cpu: string, text: string): string {
+  return `${wall.padStart(7)} ${cpu.padStart(7)}  ${text}`;
+}
+
+function seconds(ms: number | null): string {
+  return ms === null ? "?" : (ms / 1000).toFixed(1);
+}

@@ -1,0 +1,24 @@
+import { createHash } from "node:crypto";
+
+/** A round takes this long on a core of 2026 that has nothing else to do. */
+const usualMs = 100;
+const rounds = 5;
+const slownessMax = 4;
+
+/**
+ * How much slower this machine is, with what else it does now, than one on which the limits of tests were set: from 1 to 4.
+ * Takes half a second or longer.
+ */
+export function machineSlowness(): number {
+  const measured = Array.from({ length: rounds }, measuredMs).sort((left, right) => left - right);
+  const median = measured[Math.floor(rounds / 2)] ?? usualMs;
+  return Math.min(slownessMax, Math.max(1, median / usualMs));
+}
+
+function measuredMs(): number {
+  const bytes = Buffer.alloc(1024, 1);
+  const beganAtMs = performance.now();
+  for (let count = 0; count < 50_000; count++)
+    bytes.writeUInt32LE(createHash("sha1").update(bytes).digest().readUInt32LE());
+  return performance.now() - beganAtMs;
+}
