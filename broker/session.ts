@@ -102,7 +102,6 @@ export class Session {
       if (packet.qos === 2) this.#receivedIds.release(packet.messageId as number);
       // Queues and the retained store keep it; as a view it would keep its whole read chunk.
       packet.payload = Buffer.from(packet.payload);
-      this.#context.metrics.plain += 1;
       return false;
     }
     if (verdict.kind === "refused") return this.refuse(verdict.reason, { topic: packet.topic });
@@ -112,10 +111,11 @@ export class Session {
     return true;
   }
 
-  /** A will, at the end of its connection: filed like a message, acknowledged by nobody. */
+  /** A will, at the end of its connection: filed like a message, acknowledged by nobody. Plain messages come here as well, on their way. */
   takeWill(packet: Will, done: (error?: Error) => void = () => {}): Verdict["kind"] {
     const verdict = this.#ingress.judge(packet, this.#context.now());
     if (verdict.kind === "refused") this.#refused(verdict.reason, { topic: packet.topic, will: true });
+    if (verdict.kind === "plain") this.#context.metrics.plain += 1;
     if (verdict.kind !== "telemetry") return verdict.kind;
     this.#context.metrics.wills += 1;
     this.#clearRetain(packet);

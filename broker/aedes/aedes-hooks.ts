@@ -185,6 +185,7 @@ export class AedesHooks {
   ): void {
     const session = client && this.#sessions.get(client);
     if (!session) {
+      this.#refuse("not-authorized", client?.id ?? "", { topic: packet.topic, will: true });
       done(new Error("not-authorized"));
       return;
     }

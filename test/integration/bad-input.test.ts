@@ -3,122 +3,17 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { MqttClient } from "mqtt";
-import { encodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
+import mqttPacket, { type Packet } from "mqtt-packet";
+import { badContentsAt } from "../support/bad-contents.ts";
 import { statusOf, storedIds, untilFiledAndTrimmed } from "../support/gateway-books.ts";
 import { GatewayProcess } from "../support/gateway-process.ts";
 import { connectClient, publishDemo } from "../support/mqtt-publisher.ts";
-import { RawMqtt } from "../support/raw-mqtt.ts";
+import { publishPacket, RawMqtt } from "../support/raw-mqtt.ts";
 
 const now = Date.now();
-const today = new Date(now).toISOString().slice(0, 10);
+const badContents = badContentsAt(now);
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
-const envelope = encodeEnvelope({
-  messageId: Buffer.from("e1"),
-  eventTimeMs: now,
-  contentType: "application/json",
-  payload: json({ temperature: 1 }),
-});
-
-interface BadContent {
-  readonly what: string;
-  readonly payload: Uint8Array;
-  readonly reason: string;
-  /** What the row says to a person. */
-  readonly detail: RegExp;
-  readonly format?: "telemetry" | "envelope";
-}
-
-/** What is acknowledged, since only the consumer looks into payloads, and then found in `_quarantine`. */
-const badContents: readonly BadContent[] = [
-  {
-    what: "JSON cut short",
-    payload: Buffer.from('{"id":"1","ts":'),
-    reason: "payload-undecodable",
-    detail: /not JSON/,
-  },
-  { what: "nothing", payload: Buffer.alloc(0), reason: "payload-undecodable", detail: /not JSON/ },
-  {
-    what: "JSON that is not UTF-8",
-    payload: Buffer.concat([Buffer.from('{"id":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}')]),
-    reason: "payload-undecodable",
-    detail: /not UTF-8/,
-  },
-  {
-    what: "100,000 brackets",
-    payload: Buffer.alloc(100_000, "["),
-    reason: "payload-undecodable",
-    detail: /not JSON/,
-  },
-  { what: "a list", payload: json([1, 2]), reason: "id-missing", detail: /nothing at id/ },
-  { what: "no id", payload: json({ ts: now }), reason: "id-missing", detail: /nothing at id/ },
-  {
-    what: "an id from a prototype",
-    payload: Buffer.from(`{"__proto__":{"id":"x"},"ts":${now}}`),
-    reason: "id-missing",
-    detail: /nothing at id/,
-  },
-  {
-    what: "an id of 65 bytes",
-    payload: json({ id: "é".repeat(32).concat("x"), ts: now }),
-    reason: "id-too-long",
-    detail: /id has 65 bytes, at most 64/,
-  },
-  { what: "an empty id", payload: json({ id: "", ts: now }), reason: "id-unreadable", detail: /empty/ },
-  {
-    what: "a number that JavaScript can't hold as id",
-    payload: Buffer.from(`{"id":9007199254740993,"ts":${now}}`),
-    reason: "id-unreadable",
-    detail: /neither a string nor a whole number/,
-  },
-  { what: "no time", payload: json({ id: "1" }), reason: "event-time-unreadable", detail: /nothing at ts/ },
-  {
-    what: "a time without a zone",
-    payload: json({ id: "1", ts: "2026-11-22T12:00:00" }),
-    reason: "event-time-unreadable",
-    detail: /zone/,
-  },
-  {
-    what: "a time beyond the year 9999",
-    payload: json({ id: "1", ts: 1e300 }),
-    reason: "event-time-unreadable",
-    detail: /years 1 to 9999/,
-  },
-  {
-    what: "a value of another type than the topic's schema says",
-    payload: json({ id: "1", ts: now, temperature: "hot" }),
-    reason: "schema-violated",
-    detail: /temperature/,
-  },
-  {
-    what: "protobuf cut short",
-    payload: envelope.subarray(0, -3),
-    format: "envelope",
-    reason: "payload-undecodable",
-    detail: /./,
-  },
-  {
-    what: "JSON where protobuf belongs",
-    payload: json({ id: "1", ts: now }),
-    format: "envelope",
-    reason: "payload-undecodable",
-    detail: /./,
-  },
-  {
-    what: "an envelope without an id",
-    payload: Buffer.from([0x10, 1, 0x2a, 1, 7]),
-    format: "envelope",
-    reason: "id-missing",
-    detail: /message_id is missing/,
-  },
-  {
-    what: "an envelope whose id has 65 bytes",
-    payload: Buffer.concat([Buffer.from([0x0a, 65]), Buffer.alloc(65, "i"), Buffer.from([0x10, 1])]),
-    format: "envelope",
-    reason: "id-too-long",
-    detail: /message_id has 65 bytes, at most 64/,
-  },
-];
-
+const today = new Date(now).toISOString().slice(0, 10);
 /** What closes the connection without an acknowledgement, and is counted under this name. */
 const refusals: readonly { readonly reason: string; readonly send: (client: RawMqtt) => void }[] = [
   { reason: "unknown-topic", send: (client) => client.publish("fleet/x/unknown", "{}") },
@@ -271,6 +166,59 @@ describe("bad input in a running gateway", { concurrency: false }, () => {
     await untilFiledAndTrimmed(gateway);
     const filed = (await storedIds(gateway)).filter((id) => /^(retained|live)$/.test(id));
     assert.deepEqual(filed, ["live", "retained"]);
+  });
+
+  test("a QoS 2 message under the identifier of one that was never released is filed, and the books tell which was repeated", async () => {
+    const before = (await statusOf(gateway)).broker;
+    const options = { clientId: "rebooted", clean: false };
+    const topic = "fleet/rebooted/telemetry";
+    const publish = async (client: RawMqtt, id: string, dup = false) => {
+      const count = client.of("pubrec").length;
+      client.publish(topic, JSON.stringify({ id, ts: now }), { qos: 2, messageId: 1, dup });
+      await client.until(() => client.of("pubrec").length > count);
+    };
+    const first = await RawMqtt.connected(gateway.mqttPort, options);
+    await publish(first, "qos2-a");
+    await publish(first, "qos2-a", true);
+    first.end();
+    const second = await RawMqtt.connected(gateway.mqttPort, options);
+    await publish(second, "qos2-b");
+    second.send({ cmd: "pubrel", messageId: 1 } as never);
+    await second.until(() => second.of("pubcomp").length === 1);
+    second.end();
+    await untilFiledAndTrimmed(gateway);
+    const filed = (await storedIds(gateway)).filter((id) => id.startsWith("qos2-"));
+    assert.deepEqual(filed, ["qos2-a", "qos2-b"]);
+    const { broker, books } = await statusOf(gateway);
+    assert.deepEqual(
+      [(broker?.acknowledged ?? 0) - (before?.acknowledged ?? 0), broker?.repeated, books?.unfounded],
+      [3, 1, 0],
+    );
+  });
+
+  test("devices that send CONNECT, PUBLISH and DISCONNECT in one write and close are all filed", async () => {
+    const ids = Array.from({ length: 20 }, (_, index) => `sleepy${String(index).padStart(2, "0")}`);
+    for (const [index, id] of ids.entries()) {
+      const connect = { cmd: "connect", protocolId: "MQTT", protocolVersion: 4, clean: true, keepalive: 60 };
+      const packets = [
+        { ...connect, clientId: id },
+        publishPacket(`fleet/${id}/telemetry`, JSON.stringify({ id, ts: now }), {
+          qos: (index % 3) as 0 | 1 | 2,
+        }),
+        { cmd: "disconnect" },
+      ] as Packet[];
+      const client = await RawMqtt.open(gateway.mqttPort);
+      client.socket.end(Buffer.concat(packets.map((packet) => mqttPacket.generate(packet))));
+      await client.closed();
+    }
+    await gateway.until("all are filed", async () => {
+      const filed = (await storedIds(gateway)).filter((id) => id.startsWith("sleepy"));
+      return filed.length >= ids.length;
+    });
+    assert.deepEqual(
+      (await storedIds(gateway)).filter((id) => id.startsWith("sleepy")),
+      ids,
+    );
   });
 
   test("all the while the other device's messages were filed, each once, and nothing restarted", async () => {
