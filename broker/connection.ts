@@ -36,7 +36,7 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #pass: (packet: MqttPacket) => void;
   #hasConnect = false;
-  #readOn: () => void = () => {};
+  #readOn: (() => void) | null = null;
   #session: Session | undefined;
   #will: Will | undefined;
   /** It is known whether CONNECT is accepted. */
@@ -72,10 +72,11 @@ export class Connection {
       if (this.#isOrphan) this.#takeOrphan();
     });
     // Before Aedes hears of it and closes the client.
-    client.conn.prependOnceListener("end", () => this.#endedByPeer());
-    client.conn.prependOnceListener("error", () => this.#endedByPeer());
+    const ended = () => this.#endedByPeer();
+    client.conn.prependListener("end", ended);
+    client.conn.prependListener("error", ended);
     // Whatever ended it: what had been read by then is counted.
-    client.conn.once("close", () => {
+    client.conn.on("close", () => {
       if (!this.#isOrphan) this.#parseUnread();
     });
   }
@@ -122,7 +123,8 @@ export class Connection {
     this.#session?.begin();
     this.#will = undefined;
     forgetConnectPacket(this.#client);
-    this.#readOn();
+    this.#readOn?.();
+    this.#readOn = null;
     this.#session?.startReading();
   }
 

@@ -131,9 +131,9 @@ export function interceptPackets(
   const [original] = parser.listeners("packet") as PacketListener[];
   if (!original) throw new TypeError("Aedes listens for packets from the start");
   const emit = parser.emit.bind(parser);
-  parser.emit = (event, ...values) => {
-    if (event !== "packet") return emit(event, ...values);
-    take(values[0] as MqttPacket, parser._pos);
+  parser.emit = (event: string | symbol, value: unknown) => {
+    if (event !== "packet") return emit(event, value);
+    take(value as MqttPacket, parser._pos);
     return true;
   };
   parser.prependListener("error", broken);
@@ -166,14 +166,19 @@ export function guardPacketSize(
  */
 export function holdReading(client: AedesClient): () => void {
   const { conn, _parser } = client;
+  const { resume } = client;
   client.pause();
   // Aedes reads on when it has written CONNACK, which is before it says that the client is connected.
-  client.resume = () => {};
+  client.resume = ignoreResume;
   const rest = _parser._list.slice();
   _parser._list.consume(rest.length);
   if (rest.length > 0) conn.unshift(rest);
-  return () => Reflect.deleteProperty(client, "resume");
+  return () => {
+    client.resume = resume;
+  };
 }
+
+function ignoreResume(): void {}
 
 /** Parses what was read from the socket and waits in it, also if the socket was destroyed since. */
 export function parseUnread({ conn, _parser }: AedesClient): void {
