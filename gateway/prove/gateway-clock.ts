@@ -36,8 +36,10 @@ export class GatewayClock implements Strikable {
 
   /** Arguments of `node` and a variable, for the processes that shall have this clock; theirs is their children's. */
   get execArgv(): readonly string[] {
-    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-    return ["--import", new URL(`clock-preload.${extension}`, import.meta.url).href];
+    const isSource = import.meta.url.endsWith(".ts");
+    const preload = new URL(`clock-preload.${isSource ? "ts" : "js"}`, import.meta.url).href;
+    // A source needs a loader, even if the process that starts others runs without one.
+    return [...(isSource ? ["--import", "tsx"] : []), "--import", preload];
   }
 
   get environment(): Readonly<Record<string, string>> {

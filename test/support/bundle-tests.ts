@@ -6,6 +6,8 @@ import { build, type Plugin } from "esbuild";
 
 /** Packages with native code of their own stay where they are. */
 const external = ["lmdb", "@duckdb/node-api"];
+/** Names a module of its own folder that processes load at their start: no bundle is there. */
+const startsSource = "gateway/prove/gateway-clock.ts";
 /** CommonJS packages in a bundle need the `require` that modules lack. */
 const banner = `import { createRequire as createBundleRequire } from "node:module"; const require = createBundleRequire(import.meta.url);`;
 
@@ -39,7 +41,7 @@ export async function bundleTests(options: {
     sourcesContent: false,
     external,
     banner: { js: banner },
-    plugins: [placeOfSource(join(root, "test")), namesOfImported],
+    plugins: [placeOfSource([join(root, "test"), join(root, startsSource)]), namesOfImported],
     logLevel: "error",
   });
 }
@@ -71,12 +73,12 @@ const namesOfImported: Plugin = {
   },
 };
 
-function placeOfSource(folder: string): Plugin {
+function placeOfSource(places: readonly string[]): Plugin {
   return {
     name: "place-of-source",
     setup: ({ onLoad }) =>
       onLoad({ filter: /\.ts$/ }, ({ path }) => {
-        if (!path.startsWith(folder)) return undefined;
+        if (!places.some((place) => path.startsWith(place))) return undefined;
         const contents = readFileSync(path, "utf8")
           .replaceAll("import.meta.dirname", JSON.stringify(dirname(path)))
           .replaceAll("import.meta.filename", JSON.stringify(path))
