@@ -26,7 +26,7 @@ export interface BootClockSources {
 const DRIFT_MS = 1000;
 
 /**
- * The monotonic clock plus the time that the machine slept. That is read anew only when the wall clock has moved otherwise than the
+ * The monotonic clock plus the time that the machine slept. That is read again only if the wall clock has moved otherwise than the
  * monotonic one: after sleep the system sets it forward by as much.
  */
 class SystemBootClock implements BootClock {

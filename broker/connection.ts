@@ -128,7 +128,7 @@ export class Connection {
     this.#session?.startReading();
   }
 
-  /** What had been read from it by then is taken, although nobody is left to acknowledge it to. */
+  /** What had been read from it by then is taken, although no acknowledgement can reach the client. */
   #endedByPeer(): void {
     if (this.#session) {
       this.#parseUnread();
@@ -186,7 +186,7 @@ export class Connection {
     return true;
   }
 
-  /** The connection has ended, or is being ended: nobody takes the packet any more. */
+  /** The connection has ended, or is being ended: the packet is not taken. */
   #leave(packet: MqttPacket): void {
     if (packet.cmd === "publish") this.#options.leave(this.#client, packet);
   }

@@ -111,7 +111,7 @@ export class Session {
     return true;
   }
 
-  /** A will, at the end of its connection: filed like a message, acknowledged by nobody. Plain messages come here as well, on their way. */
+  /** A will, at the end of its connection: filed like a message, without an acknowledgement. Plain messages come here as well, on their way. */
   takeWill(packet: Will, done: (error?: Error) => void = () => {}): Verdict["kind"] {
     const verdict = this.#ingress.judge(packet, this.#context.now());
     if (verdict.kind === "refused") this.#refused(verdict.reason, { topic: packet.topic, will: true });

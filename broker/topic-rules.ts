@@ -28,7 +28,7 @@ export type Owner =
  * are equally specific (the registry refuses to create such a pair). So a topic `#` leaves `cmd/…` to the plain filter `cmd/#`, and
  * `fleet/{device}/telemetry` is taken from a plain filter `fleet/#`. A topic that was deleted, or whose filter was changed, leaves its
  * names to nobody: ordinary publish/subscribe would acknowledge what devices go on sending, and file it nowhere. Only a plain filter
- * that is at least as specific has them then, since whoever wrote it meant these names.
+ * that is at least as specific has them then, since its author meant these names.
  */
 export class TopicRules {
   readonly #registry: TopicRegistry;

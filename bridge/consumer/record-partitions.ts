@@ -44,7 +44,7 @@ export async function recordPartitions(context: ConsumerContext): Promise<LakeSt
 /**
  * Partitions that the lake does not know: those that the stream shows, and those that it has forgotten since the lake began with it. When a
  * lake begins, it gets to know all that there are, and numbers only rise. So a parent that neither of them knows was forgotten before if its
- * number is below all that the lake knows, or if the lake knows a child of it; otherwise it came and went while nobody looked.
+ * number is below all that the lake knows, or if the lake knows a child of it; otherwise it came and went while no consumer ran.
  */
 export function unknownPartitions(
   { streamId, partitions }: Pick<StreamLog, "streamId" | "partitions">,

@@ -103,7 +103,7 @@ export class LaneIdentity {
     this.#isTailUnclaimed = messages > 0;
   }
 
-  /** The tail is claimed, or nobody will claim it any more. */
+  /** The tail is claimed, or no later block will claim it. */
   letTailGo(): void {
     this.#isTailUnclaimed = false;
   }

@@ -128,7 +128,7 @@ export class LakeCommitLog implements CommitLog {
   }
 
   /**
-   * Every `entriesPerSnapshot` entries: writes a snapshot and deletes the entries that nobody needs any more. To be called after publishing.
+   * Every `entriesPerSnapshot` entries: writes a snapshot and deletes the entries that no process needs any more. To be called after publishing.
    * Safe to race and to be killed in.
    */
   maintain(maintenance: Maintenance): Promise<{ pruned: number }> {

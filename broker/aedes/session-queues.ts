@@ -204,7 +204,7 @@ export class SessionQueues {
   }
 }
 
-/** A message under the identifier of another one that was never released is a new one: Aedes would answer it, and deliver it to nobody. */
+/** A message under the identifier of another one that was never released is a new one: Aedes would acknowledge it and not deliver it. */
 function wrapReceived(persistence: Persistence): void {
   const received = persistence.incomingGetPacket.bind(persistence);
   persistence.incomingGetPacket = async (client, packet) => {

@@ -20,7 +20,7 @@ export class ProgressBar {
 
   /** Writes lines above the bar. */
   above(write: () => void): void {
-    // The bar's line is drawn anew by its next update.
+    // The next update draws the bar's line again.
     if (this.#isStarted) process.stderr.write("\r\u001b[K");
     write();
   }

@@ -122,7 +122,7 @@ export class GatewayUnderTest {
     return child && isSameProcess(child) ? child : null;
   }
 
-  /** null where nobody answers in time: something is down or paused. */
+  /** null if no answer comes in time: a process is down or paused. */
   async status(): Promise<StatusView | null> {
     const answer = await this.#get("/v1/status").catch(() => null);
     return answer?.ok ? ((await answer.json().catch(() => null)) as StatusView | null) : null;
@@ -156,7 +156,7 @@ export class GatewayUnderTest {
     this.#supervisor?.kill("SIGKILL");
   }
 
-  /** Of the HTTP API; it may take as long as an admin's change does. Rejects where nobody answers. */
+  /** Of the HTTP API; it may take as long as an admin's change does. Rejects if no answer comes. */
   request(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<Response> {
     const content = body === undefined ? {} : { body: JSON.stringify(body) };
     return this.#fetch(path, { method, ...content, signal: AbortSignal.timeout(changeTimeoutMs) });

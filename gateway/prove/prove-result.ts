@@ -58,7 +58,7 @@ export interface ProveResult {
 export interface ProofEnd {
   readonly fleet: SimulatorResult;
   readonly audit: SimulatorResult;
-  /** The gateways' books after the audit; null where nobody answered. */
+  /** The gateways' books after the audit; null if none answered. */
   readonly statuses: readonly (StatusView | null)[];
   /** Of the gateways, after SIGTERM; null where one had to be killed. */
   readonly exitCodes: readonly (number | null)[];

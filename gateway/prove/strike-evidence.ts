@@ -28,7 +28,7 @@ export class StrikeEvidence {
   readonly #replayed = new Map<number, number>();
 
   /**
-   * @param before What the struck gateway said just before; null where nobody answered.
+   * @param before What the struck gateway said just before; null if it did not answer.
    * Returns whether the strike met work in flight.
    */
   struck({ fault, target }: Blow, before: StatusView | null, effect: StrikeEffect | null = null): boolean {

@@ -23,7 +23,7 @@ const goneTimeoutMs = 30_000;
  *
  * A process is killed if the record of this very folder names it (pid, start time and boot) and it has the folder open, as each child has
  * from its first moment on; children of version 0.1.0 have a database in it open. So a copied record, a pid that was used again and a
- * record from another PID namespace kill nobody.
+ * record from another PID namespace kill no process.
  *
  * The caller holds the folder's lock. Throws DATA_FOLDER_LOCKED where such a process can't be looked at, killed or waited for.
  */

@@ -11,7 +11,7 @@ export function plainColumns(table: string, metaData: MetaDataAction): { name: s
 
 /**
  * The statistics of a file of ours, with null counts for those of the table's columns that the file lacks: delta-rs takes a column without
- * a count for one without nulls. Text is added, not written anew, since longs have more digits than a double.
+ * a count for one without nulls. The text is extended, not serialised again, since longs have more digits than a double.
  */
 export function withAbsentColumns(stats: string, rows: number, columns: readonly { name: string }[]): string {
   const { nullCount } = JSON.parse(stats) as { nullCount?: Readonly<Record<string, unknown>> };

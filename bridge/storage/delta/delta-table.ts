@@ -91,7 +91,7 @@ function applyEntry(state: DeltaState, actions: readonly DeltaAction[]): void {
 export interface DeltaTableOptions {
   readonly now?: () => number;
   readonly entriesPerCheckpoint?: number;
-  /** How long entries that a checkpoint replaces are kept, by whoever cleans the log. */
+  /** How long entries that a checkpoint replaces are kept before any process cleans the log. */
   readonly logRetentionMs?: number;
   /** Entries asked for at a time if there may be many: over a network each answer takes its time. Default 16. */
   readonly readAhead?: number;

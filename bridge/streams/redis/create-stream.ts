@@ -63,7 +63,7 @@ export async function createRedisStream(options: CreateRedisStreamOptions): Prom
 /**
  * The operator's way on after a loss: closes the stream that is there, so that a process that still has it open can append no more, and
  * creates another. Blocks of the old one that were not filed stay for 7 days; no consumer reads them any more. How many they are is
- * counted when nobody can append more, and is unknown where the old one lacks what `marks` say was confirmed.
+ * counted once no producer can append more, and is unknown where the old one lacks what `marks` say was confirmed.
  * @returns The new stream, the id of the one it replaced, and what is given up (null = unknown).
  */
 export async function startNewRedisStream(
