@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { readStreamMarks } from "../../bridge/index.ts";
-import { publishAll, statusOf, untilRefused } from "../support/gateway-books.ts";
+import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
+import { publishAll, untilRefused } from "../support/gateway-books.ts";
 import { GatewayProcess, runShellCommand } from "../support/gateway-process.ts";
 import { RedisServer } from "../support/redis-server.ts";
+import { openTestStream } from "../support/redis-stream.ts";
+import { isMarked } from "../support/stream-marked.ts";
 
 const open: { destroy(): Promise<void> }[] = [];
 after(async () => {
@@ -31,12 +33,9 @@ test("a Redis restored, while no gateway ran, from a copy that holds all that wa
   await server.start();
   await gateway.start();
   await publishAll(gateway, [{ device: "d1", id: "b" }]);
-  await gateway.until("what was confirmed is marked", async () => {
-    const [mark] = await readStreamMarks(join(gateway.dataFolder, "stream-mark.json"));
-    const { consumer } = await statusOf(gateway);
-    const newest = consumer?.partitions.map(({ position }) => position).filter((position) => position !== "");
-    return newest?.every((position) => mark?.highest.includes(position)) === true;
-  });
+  const now = await openTestStream(parseRedisUrl(server.url), { mode: "read" });
+  await gateway.until("what was confirmed is marked", () => isMarked(gateway.dataFolder, now));
+  await now.close();
   await killed();
   rmSync(files, { recursive: true });
   cpSync(join(server.folder, "copy"), files, { recursive: true });

@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { readStreamMarks } from "../../bridge/index.ts";
+import { openEmbeddedStream } from "../../bridge/index.ts";
 import {
   publishAll,
   statusOf,
@@ -13,6 +13,7 @@ import {
 } from "../support/gateway-books.ts";
 import { errorOf, freePorts, GatewayProcess, runCli, runCommand } from "../support/gateway-process.ts";
 import { connectClient } from "../support/mqtt-publisher.ts";
+import { isMarked } from "../support/stream-marked.ts";
 
 const environment = { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "200" };
 const fromD1 = (...ids: string[]) => ids.map((id) => ({ device: "d1", id }));
@@ -140,14 +141,9 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
     cpSync(stream, join(root, "older copy"), { recursive: true });
     await gateway.start();
     await publishAll(gateway, fromD1("b"));
-    const markFile = join(dataFolder, "stream-mark.json");
-    await gateway.until("the stream was marked", async () => {
-      const highest = (await readStreamMarks(markFile))[0]?.highest ?? [];
-      const { consumer } = await statusOf(gateway);
-      return (
-        consumer?.partitions.every(({ partition, position }) => highest[partition] === position) === true
-      );
-    });
+    const now = await openEmbeddedStream({ mode: "read", folder: stream });
+    await gateway.until("the stream was marked", () => isMarked(dataFolder, now));
+    await now.close();
     await killed();
     rmSync(stream, { recursive: true });
     cpSync(join(root, "older copy"), stream, { recursive: true });
