@@ -1,20 +1,17 @@
 import { copyFileSync, readFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build, type Plugin } from "esbuild";
 
 /** Packages with native code of their own stay where they are. */
 const external = ["lmdb", "@duckdb/node-api"];
-/** Names a module of its own folder that processes load at their start: no bundle is there. */
-const startsSource = "gateway/prove/gateway-clock.ts";
 /** CommonJS packages in a bundle need the `require` that modules lack. */
 const banner = `import { createRequire as createBundleRequire } from "node:module"; const require = createBundleRequire(import.meta.url);`;
 
 /**
  * Writes a bundle for each source into the folder, dependencies included, and shared chunks beside them: a process that loads a bundle
  * saves 0.3 to 2 CPU seconds of compiling and of looking for modules.
- * In files of `test`, `import.meta` speaks of the source, so that what they name from their own place is found.
  * @param sources Relative to the root.
  */
 export async function bundleTests(options: {
@@ -41,7 +38,7 @@ export async function bundleTests(options: {
     sourcesContent: false,
     external,
     banner: { js: banner },
-    plugins: [placeOfSource([join(root, "test"), join(root, startsSource)]), namesOfImported],
+    plugins: [unusedGoes, placeOfSource(root, folder), namesOfImported],
     logLevel: "error",
   });
 }
@@ -50,6 +47,21 @@ export async function bundleTests(options: {
 export function bundleOf(folder: string, source: string): string {
   return join(folder, source.replace(/\.ts$/, ".js"));
 }
+
+/**
+ * None of our modules does anything when it is loaded. So a program loads no module of an index that it uses others of, and none of the
+ * packages behind it.
+ */
+const unusedGoes: Plugin = {
+  name: "unused-goes",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\./ }, ({ path, importer, kind, resolveDir }) =>
+      kind === "entry-point" || importer.includes("/node_modules/")
+        ? undefined
+        : { path: join(resolveDir, path), sideEffects: false },
+    );
+  },
+};
 
 /**
  * Packages that our code imports with `import()`: of CommonJS esbuild gives a default export only, where Node.js finds the names.
@@ -73,16 +85,22 @@ const namesOfImported: Plugin = {
   },
 };
 
-function placeOfSource(places: readonly string[]): Plugin {
+/**
+ * `import.meta` of a test speaks of its source, so that files beside it are found; that of anything else of the place where its own bundle
+ * would be, since it may stand in a chunk.
+ */
+function placeOfSource(root: string, bundles: string): Plugin {
   return {
     name: "place-of-source",
     setup: ({ onLoad }) =>
       onLoad({ filter: /\.ts$/ }, ({ path }) => {
-        if (!places.some((place) => path.startsWith(place))) return undefined;
+        if (path.includes("/node_modules/")) return undefined;
+        const source = relative(root, path);
+        const place = source.startsWith("test/") ? path : bundleOf(bundles, source);
         const contents = readFileSync(path, "utf8")
-          .replaceAll("import.meta.dirname", JSON.stringify(dirname(path)))
-          .replaceAll("import.meta.filename", JSON.stringify(path))
-          .replaceAll("import.meta.url", JSON.stringify(pathToFileURL(path).href));
+          .replaceAll("import.meta.dirname", JSON.stringify(dirname(place)))
+          .replaceAll("import.meta.filename", JSON.stringify(place))
+          .replaceAll("import.meta.url", JSON.stringify(pathToFileURL(place).href));
         return { contents, loader: "ts" };
       }),
   };
