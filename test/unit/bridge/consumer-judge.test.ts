@@ -13,6 +13,15 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 const place = { streamId: "s", partition: 1, position: "p", streamTimeMs };
 
+/** By topic: to compile a schema takes 20 ms. */
+const judges = new WeakMap<TopicVersion, MessageJudge>();
+
+function judgeOf(topic: TopicVersion): MessageJudge {
+  const made = judges.get(topic) ?? new MessageJudge();
+  judges.set(topic, made);
+  return made;
+}
+
 function judge(payload: Uint8Array | string, topic: TopicVersion = topicVersion()) {
   const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
   const { topicId, version: topicVersionNumber } = topic;
@@ -24,7 +33,7 @@ function judge(payload: Uint8Array | string, topic: TopicVersion = topicVersion(
     qos: 1 as const,
     payload: bytes,
   };
-  return new MessageJudge().judge(message, 3, topic, place);
+  return judgeOf(topic).judge(message, 3, topic, place);
 }
 
 function judgeJson(value: unknown, topic?: TopicVersion) {
