@@ -6,7 +6,7 @@ import { timeOutAfterSuccess } from "../../gateway/prove/servers/http-fault.ts";
 import { KinesisAdmin, localKinesisClient } from "../../gateway/prove/servers/kinesis-admin.ts";
 import { expiredIterator, throttled } from "../../gateway/prove/servers/kinesis-faults.ts";
 import { byChance, failEntries } from "../../gateway/prove/servers/put-records-faults.ts";
-import { errorOf, freePorts, GatewayProcess, runCli } from "../support/gateway-process.ts";
+import { endsInTime, errorOf, freePorts, GatewayProcess, runCli } from "../support/gateway-process.ts";
 import { KinesisUnderTest } from "../support/kinesis-stream.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { type RunningFleet, SharedGateways } from "../support/shared-gateways.ts";
@@ -37,7 +37,9 @@ async function assertExact(gateways: SharedGateways, fleet: RunningFleet, expect
 
 test("a gateway of its own: created, divided, under faults, its processes killed; nothing is lost or double", async () => {
   const { url, admin } = newStream();
-  const gateways = await SharedGateways.start(1, ["--stream", url, "--create"], { environment });
+  const gateways = await SharedGateways.start(1, ["--stream", url, "--create"], {
+    environment: { ...environment, ...endsInTime },
+  });
   const { proxy } = kinesis;
   try {
     proxy.inject(failEntries(byChance(0.3), "InternalFailure"), { on: ["PutRecords"], chance: 0.1 });
@@ -76,7 +78,9 @@ test("two gateways with the window on a Redis share registry, shards and lake", 
   const { url, admin } = newStream();
   const redis = await RedisServer.start();
   await admin.create(3);
-  const gateways = await SharedGateways.start(2, ["--stream", url, "--window", redis.url], { environment });
+  const gateways = await SharedGateways.start(2, ["--stream", url, "--window", redis.url], {
+    environment: { ...environment, ...endsInTime },
+  });
   try {
     const fleet = gateways.fleet({ rate: 400, durationS: 8 });
     await gateways.untilAcknowledged(200);

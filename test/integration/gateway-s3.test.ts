@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { GatewayProcess, runCli } from "../support/gateway-process.ts";
+import { endsInTime, GatewayProcess, runCli } from "../support/gateway-process.ts";
 import type { S3Request } from "../support/s3-objects.ts";
 import { S3TestServer } from "../support/s3-server.ts";
 import { type RunningFleet, residentBytes, SharedGateways } from "../support/shared-gateways.ts";
@@ -76,7 +76,7 @@ test("a gateway files into S3; query, status, quarantine and audit read it there
     assert.equal(quarantine.status, 200, JSON.stringify(quarantine.body));
     assert.deepEqual(await gateways.stop(), [0]);
     assert.doesNotMatch(gateways.output, new RegExp(server.environment.AWS_SECRET_ACCESS_KEY));
-  }));
+  }, endsInTime));
 
 test("a consumer that is killed between any two requests of a commit leaves nothing lost and nothing double", () =>
   withGateway(async (gateways) => {

@@ -7,7 +7,14 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { freePort } from "../support/free-port.ts";
-import { errorOf, freePorts, GatewayProcess, isAlive, runCli } from "../support/gateway-process.ts";
+import {
+  endsInTime,
+  errorOf,
+  freePorts,
+  GatewayProcess,
+  isAlive,
+  runCli,
+} from "../support/gateway-process.ts";
 import { connectClient, publishDemo } from "../support/mqtt-publisher.ts";
 import { until } from "../support/until.ts";
 
@@ -213,7 +220,7 @@ describe("supervision", { concurrency: false }, () => {
     process.kill(pidOf(gateway, "consumer"), "SIGSTOP");
     assert.equal(await gateway.stop(), 1);
     assert.match(gateway.output, /filed after the next start/);
-    await gateway.start();
+    await gateway.start(endsInTime);
     assert.equal(await gateway.stop(), 0);
     assert.deepEqual(await storedIds(gateway), ["a"]);
   });

@@ -38,6 +38,9 @@ export async function runCommand(args: readonly string[]): Promise<CliResult> {
   return { code, stdout, stderr, json: lastJson(stdout) };
 }
 
+/** Settings of a gateway that has to drain before it ends, on a slow or busy machine, too. */
+export const endsInTime = { TIDEGATE_SHUTDOWN_TIMEOUT_MS: String(longestWaitMs) };
+
 /** For `up`: ports that nobody has. */
 export const freePorts: readonly string[] = ["--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"];
 
@@ -137,8 +140,11 @@ export class GatewayProcess {
     return pid;
   }
 
-  /** Starts it again after it ended. */
-  async start(): Promise<void> {
+  /**
+   * Starts it again after it ended.
+   * @param settings Go before those of the first start.
+   */
+  async start(settings: Readonly<Record<string, string>> = {}): Promise<void> {
     const { flags = [], environment = {}, waitUntilReady = true } = this.#options;
     const addresses = ["--mqtt", `127.0.0.1:${this.mqttPort}`, "--http", `127.0.0.1:${this.httpPort}`];
     const child = spawn(
@@ -146,7 +152,7 @@ export class GatewayProcess {
       [...program, "up", "--data", this.dataFolder, ...addresses, ...flags],
       {
         cwd: root,
-        env: { ...process.env, ...environment },
+        env: { ...process.env, ...environment, ...settings },
         stdio: ["ignore", "pipe", "pipe"],
       },
     );
