@@ -1,4 +1,6 @@
 import { type Static, Type } from "@sinclair/typebox";
+import { faultNames } from "./scenario/faults.ts";
+import { mixNames } from "./scenario/mix.ts";
 
 /** Options of `simulate`. Each has its description, its default (or none: then it must be given, or the text says what follows), and an example. */
 export const simulateSchema = Type.Object(
@@ -49,10 +51,10 @@ export const simulateSchema = Type.Object(
     }),
     qos: Type.Integer({
       minimum: 0,
-      maximum: 1,
+      maximum: 2,
       default: 1,
       examples: [1],
-      description: "quality of service: 0 or 1",
+      description: "quality of service: 0, 1 or 2",
     }),
     seed: Type.Optional(
       Type.Integer({
@@ -104,7 +106,36 @@ export const simulateSchema = Type.Object(
       Type.String({
         minLength: 1,
         examples: ["disconnect,poison=0.01"],
-        description: "what goes wrong on purpose, with shares: disconnect, duplicate, poison, late, clock",
+        description: `what goes wrong on purpose, with shares: ${faultNames.join(", ")}, or all (see below)`,
+      }),
+    ),
+    mix: Type.Optional(
+      Type.String({
+        minLength: 1,
+        examples: ["qos2,typed=0.5"],
+        description: `what else the fleet is made of, with shares: ${mixNames.join(", ")}, or all (see below)`,
+      }),
+    ),
+    api: Type.Optional(
+      Type.String({
+        minLength: 1,
+        examples: ["http://127.0.0.1:8080"],
+        description: "the gateway's HTTP API, to create the topics that the mix needs and are missing",
+      }),
+    ),
+    tokenFile: Type.Optional(
+      Type.String({
+        minLength: 1,
+        examples: ["data/api-token"],
+        description: "file that holds the token of the HTTP API",
+      }),
+    ),
+    topicWindow: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 604_800,
+        examples: [3600],
+        description: "dedupe window, in seconds, of topics that are created (default: the gateway's own)",
       }),
     ),
     window: Type.Integer({

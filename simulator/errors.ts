@@ -5,6 +5,7 @@ import { CodedError } from "../devices/protocol/coded-error.ts";
  * - SIMULATE_USAGE: options that cannot be run; the message says what, where and how to mend it.
  * - SIMULATE_UNREACHABLE: no connection could be made within the time to connect.
  * - SIMULATE_REFUSED: the gateway answers, and refuses every connection or every message.
+ * - SIMULATE_API: the gateway's HTTP API did not do what the run needs.
  * - LEDGER_EXISTS: the ledger folder holds a run already.
  * - LEDGER_MISSING: there is no run in the folder.
  * - LEDGER_UNREADABLE: the ledger was written by another version, or its head is no ledger's.
@@ -21,6 +22,7 @@ export const simulatorErrorCodes = [
   "SIMULATE_USAGE",
   "SIMULATE_UNREACHABLE",
   "SIMULATE_REFUSED",
+  "SIMULATE_API",
   "LEDGER_EXISTS",
   "LEDGER_MISSING",
   "LEDGER_UNREADABLE",

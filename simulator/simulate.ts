@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SimulatorError } from "./errors.ts";
-import type { GatewayAddress } from "./fleet/connection.ts";
+import type { ConnectionOptions, GatewayAddress } from "./fleet/connection.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { FleetCounters } from "./fleet/fleet-counters.ts";
 import { InFlight } from "./fleet/in-flight.ts";
 import { PublishEncoder } from "./fleet/publish-encoder.ts";
 import type { Publishing } from "./fleet/publishing.ts";
+import { Visits } from "./fleet/visits.ts";
 import { LedgerWriter, prepareLedgerFolder } from "./ledger/ledger-writer.ts";
 import type { Progress } from "./report/progress.ts";
 import { type RunReport, reportOf } from "./report/report.ts";
@@ -14,6 +15,8 @@ import { namesDevice } from "./scenario/message-names.ts";
 import { MessagePlan } from "./scenario/message-plan.ts";
 import type { Scenario } from "./scenario/scenario.ts";
 import { seededSequence } from "./scenario/seeded-hash.ts";
+import { RunAdmin } from "./topics/run-admin.ts";
+import type { TopicApiAddress } from "./topics/topic-api.ts";
 
 export interface SimulateOptions {
   readonly scenario: Scenario;
@@ -24,6 +27,10 @@ export interface SimulateOptions {
   readonly gateways: readonly GatewayAddress[];
   readonly username?: string;
   readonly password?: Uint8Array;
+  /** Where topics that are missing can be created. */
+  readonly api?: TopicApiAddress;
+  /** Dedupe window of those; undefined = the gateway's own. */
+  readonly topicWindowMs?: number;
   /** Unacknowledged messages of one connection. */
   readonly window: number;
   readonly connectRate: number;
@@ -42,6 +49,7 @@ const flushEveryMs = 250;
 const stragglersMs = 10_000;
 const leaveMs = 5000;
 const cutStream = 3;
+const visitStream = 4;
 
 function mqttUrlsOf(gateways: readonly GatewayAddress[]): string {
   return gateways.map(({ host, port }) => `mqtt://${host}:${port}`).join(",");
@@ -73,6 +81,7 @@ class Run {
   readonly #counters = new FleetCounters();
   readonly #inFlight: InFlight;
   readonly #fleet: Fleet;
+  readonly #admin: RunAdmin;
   readonly #progress: Progress;
   readonly #stop: AbortSignal;
   readonly #cpuAtStart = process.cpuUsage();
@@ -85,17 +94,24 @@ class Run {
     this.#progress = progress;
     this.#stop = stop;
     this.#plan = new MessagePlan(scenario);
+    this.#admin = new RunAdmin(this.#plan.shapes, {
+      api: options.api,
+      dedupeWindowMs: options.topicWindowMs,
+      patienceMs: options.connectWaitMs,
+      changeShare: scenario.faults.topics,
+    });
     this.#inFlight = new InFlight(scenario.connections, options.window);
     this.#fleet = new Fleet(
       {
         connections: scenario.connections,
         connectRate: options.connectRate,
         ackTimeoutMs: options.ackTimeoutMs,
-        cutShare: scenario.faults.disconnect ?? 0,
+        faults: scenario.faults,
         connection: (number) => ({
           ...this.#credentials(),
           gateways: options.gateways,
           clientId: this.#clientId(number),
+          isPersistent: this.#plan.roles.isPersistent(number),
         }),
       },
       this.#counters,
@@ -105,6 +121,7 @@ class Run {
 
   async play(): Promise<RunReport> {
     try {
+      await this.#admin.prepare();
       await this.#connect();
       const startedAtMs = Date.now();
       const { scenario, ledgerFolder, gateways } = this.#options;
@@ -113,9 +130,10 @@ class Run {
         mqttUrl: mqttUrlsOf(gateways),
         scenario,
       });
-      const publishing = this.#publishing(ledger, startedAtMs);
-      this.#fleet.begin(publishing);
+      const { publishing, visits } = this.#publishing(ledger, startedAtMs);
+      this.#fleet.begin(publishing, visits);
       const endedAtMs = await this.#publish(publishing);
+      await this.#admin.settled();
       await this.#fleet.leave(leaveMs);
       ledger.close();
       return this.#report(endedAtMs - publishing.startedAtMs);
@@ -125,17 +143,22 @@ class Run {
     }
   }
 
-  #publishing(ledger: LedgerWriter, startedAtMs: number): Publishing {
-    return {
+  #publishing(ledger: LedgerWriter, startedAtMs: number): { publishing: Publishing; visits: Visits } {
+    const { scenario } = this.#options;
+    const parts = {
       plan: this.#plan,
-      encoder: new PublishEncoder(this.#plan, this.#options.scenario.qos, startedAtMs),
+      encoder: new PublishEncoder(this.#plan, startedAtMs),
       ledger,
       counters: this.#counters,
-      inFlight: this.#inFlight,
-      qos: this.#options.scenario.qos,
-      startedAtMs: performance.now(),
-      dueCount: 0,
     };
+    const visits = new Visits({
+      ...parts,
+      startedAtMs,
+      connection: (index) => this.#visitor(index),
+      random: seededSequence(scenario.seed, visitStream),
+    });
+    const progress = { inFlight: this.#inFlight, visits, startedAtMs: performance.now(), dueCount: 0 };
+    return { publishing: { ...parts, ...progress }, visits };
   }
 
   /** Until all connections are open. Goes on without stragglers where some are. */
@@ -179,7 +202,7 @@ class Run {
         publishing.dueCount = 0;
       } else publishing.dueCount = this.#plan.dueCount(nowMs - publishing.startedAtMs);
       this.#turn();
-      if (!this.#stop.aborted) this.#fleet.cutSome(nowMs - tickedAtMs);
+      if (!this.#stop.aborted) this.#disrupt(nowMs - tickedAtMs);
       tickedAtMs = nowMs;
       this.#flush(publishing.ledger, nowMs);
       if (publishing.ledger.fault) throw publishing.ledger.fault;
@@ -187,6 +210,11 @@ class Run {
       if (nowMs > Math.min(deadlineMs, stopDeadlineMs) || this.#isDone(publishing)) return nowMs;
       await sleep(tickMs);
     }
+  }
+
+  #disrupt(elapsedMs: number): void {
+    this.#fleet.disrupt(elapsedMs);
+    this.#admin.act(elapsedMs);
   }
 
   #isDone({ dueCount }: Publishing): boolean {
@@ -215,7 +243,7 @@ class Run {
   #showProgress(publishing: Publishing, nowMs: number): void {
     const { sent, acked, reconnects } = this.#counters;
     const elapsedS = (nowMs - publishing.startedAtMs) / 1000;
-    const done = publishing.qos === 1 ? acked : sent;
+    const done = this.#counters.settled;
     const rate = elapsedS > 0 ? Math.round(done / elapsedS) : 0;
     const text = `${rate} msg/s · ${sent} sent · ${acked} acknowledged · ${this.#fleet.open} connections · ${reconnects} reconnects`;
     this.#progress.show({ done, total: this.#plan.total, text });
@@ -227,6 +255,14 @@ class Run {
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
     };
+  }
+
+  /** A message on a connection of its own comes under a client identifier of its own. */
+  #visitor(index: number): ConnectionOptions {
+    const { scenario, username, gateways } = this.#options;
+    const suffix = `${scenario.runId}-v${index.toString(36)}`;
+    const clientId = username === undefined ? `simulator-${suffix}` : `${username}/${suffix}`;
+    return { ...this.#credentials(), gateways, clientId };
   }
 
   /** Without `{device}` in the topic the client identifier is the device; with credentials it begins with the identity. */
@@ -255,6 +291,7 @@ class Run {
         poison: this.#counters.poison,
         cpuS: Math.round((user + system) / 1000) / 1000,
         wasStopped: this.#stop.aborted,
+        topics: this.#admin.counts,
       },
       this.#counters,
     );

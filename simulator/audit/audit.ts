@@ -84,7 +84,7 @@ function verdict(
     isProven:
       counts.acked > 0 &&
       counts.lost + counts.duplicated + counts.phantom + counts.altered === 0 &&
-      counts.quarantined === counts.plannedPoison &&
+      counts.quarantined === counts.plannedPoison + counts.plannedReuse &&
       scan.faults.length === 0,
   };
 }
@@ -97,11 +97,18 @@ function addExamples(book: RunBook, examples: AuditExamples): void {
       `${book.messageId(index)} of device ${book.deviceId(index)}: acknowledged, and in no table nor quarantine`,
     );
   }
+  for (const index of book.misfiled()) {
+    if (examples.isFull("duplicated")) break;
+    examples.add(
+      "duplicated",
+      `${book.messageId(index)} of device ${book.deviceId(index)}: its table has another message of this id`,
+    );
+  }
   for (const index of book.wronglyQuarantined()) {
     if (examples.isFull("quarantined")) break;
     examples.add(
       "quarantined",
-      `${book.messageId(index)} of device ${book.deviceId(index)}: it is not poison`,
+      `${book.messageId(index)} of device ${book.deviceId(index)}: it belongs in its table`,
     );
   }
 }

@@ -2,6 +2,7 @@ import { Bitmap } from "../ledger/bitmap.ts";
 import type { RunLedger } from "../ledger/ledger-reader.ts";
 import { MessagePlan } from "../scenario/message-plan.ts";
 import type { AuditExamples } from "./audit-examples.ts";
+import { ReuseBook } from "./reuse-book.ts";
 
 /** One row of a table or of `_quarantine`. */
 export interface FiledRow {
@@ -24,6 +25,11 @@ export interface RunCounts {
   readonly quarantined: number;
   /** Poison that was acknowledged or is filed: what `quarantined` must be. */
   readonly plannedPoison: number;
+  /**
+   * Messages under an id that another one had, beyond the one that is in a table: they belong in quarantine
+   * as well.
+   */
+  readonly plannedReuse: number;
   /** Acknowledged, and in no table nor quarantine. */
   readonly lost: number;
   /** Rows beyond the first of their message, tables and quarantine together. */
@@ -34,7 +40,14 @@ export interface RunCounts {
   readonly altered: number;
   /** Filed, though the fleet never saw the acknowledgement. */
   readonly unackedStored: number;
-  /** Further rows of poison without a readable id, which no gateway can tell from a new message. */
+  /** Published where no acknowledgement can come, to a gateway that lived on. */
+  readonly delivered: number;
+  /** Of those: in no table nor quarantine. */
+  readonly undelivered: number;
+  /**
+   * Further rows of messages without a readable id (raw ones, poison), which no gateway can tell from new
+   * messages.
+   */
   readonly anonymousCopies: number;
 }
 
@@ -48,6 +61,7 @@ export class RunBook {
   readonly #stored: Bitmap;
   readonly #quarantined: Bitmap;
   readonly #expected: Buffer;
+  readonly #reuse: ReuseBook;
   #duplicated = 0;
   #phantom = 0;
   #altered = 0;
@@ -59,7 +73,8 @@ export class RunBook {
     this.#slots = this.#plan.slots();
     this.#stored = new Bitmap(this.#plan.total);
     this.#quarantined = new Bitmap(this.#plan.total);
-    this.#expected = Buffer.alloc(this.#plan.document.bytes);
+    this.#expected = Buffer.alloc(Math.max(...this.#plan.shapes.all.map(({ document }) => document.bytes)));
+    this.#reuse = new ReuseBook(this.#plan, { stored: this.#stored, quarantined: this.#quarantined });
     this.idPrefix = Buffer.from(`${ledger.header.scenario.runId}.`, "latin1");
   }
 
@@ -67,6 +82,7 @@ export class RunBook {
   reset(): void {
     this.#stored.clear();
     this.#quarantined.clear();
+    this.#reuse.reset();
     this.#duplicated = 0;
     this.#phantom = 0;
     this.#altered = 0;
@@ -93,9 +109,7 @@ export class RunBook {
   }
 
   messageId(index: number): string {
-    const bytes = Buffer.alloc(this.#plan.names.idBytes);
-    this.#plan.names.writeId(bytes, 0, this.#plan.device(index), this.#plan.sequence(index));
-    return bytes.toString("latin1");
+    return this.#plan.messageId(index).toString("latin1");
   }
 
   deviceId(index: number): string {
@@ -107,9 +121,15 @@ export class RunBook {
     return this.ledger.acked.without(this.#stored, this.#quarantined);
   }
 
+  /** Further messages of one id in one table, in order. */
+  misfiled(): Generator<number> {
+    return this.#reuse.duplicated();
+  }
+
   /** Messages that are quarantined and were not to be. */
   *wronglyQuarantined(): Generator<number> {
-    for (const index of this.#quarantined.without()) if (!this.#plan.faults.poison(index)) yield index;
+    for (const index of this.#quarantined.without())
+      if (!this.#plan.faults.poison(index) && !this.#reuse.belongsInQuarantine(index)) yield index;
   }
 
   counts(): RunCounts {
@@ -117,17 +137,21 @@ export class RunBook {
     let lost = 0;
     for (const _ of this.lost()) lost++;
     const filed = this.#stored.count + this.#quarantined.count;
+    const { delivered } = this.ledger;
     return {
       sent: this.ledger.sent.count,
       acked,
       stored: this.#stored.count,
       quarantined: this.#quarantined.count,
       plannedPoison: this.#plannedPoison(),
+      plannedReuse: this.#reuse.planned(),
       lost,
-      duplicated: this.#duplicated,
+      duplicated: this.#duplicated + [...this.#reuse.duplicated()].length,
       phantom: this.#phantom,
       altered: this.#altered,
       unackedStored: filed - (acked - lost),
+      delivered: delivered.count,
+      undelivered: [...delivered.without(this.#stored, this.#quarantined)].length,
       anonymousCopies: this.#anonymousCopies,
     };
   }
@@ -137,17 +161,31 @@ export class RunBook {
     const id = this.#plan.names.readId(idSource, idAt);
     if (!id) return null;
     const index = id.sequence * this.#plan.devices + (this.#slots[id.device] as number);
-    return index < this.#plan.total ? index : null;
+    if (index >= this.#plan.total) return null;
+    return this.#plan.roles.hasReuse ? this.#sender(row, index) : index;
+  }
+
+  /** Which of the messages under one id a row is: the one that says what the row does, else the id's own. */
+  #sender(row: FiledRow, idIndex: number): number {
+    for (const index of this.#plan.roles.sharingId(idIndex))
+      if (index < this.#plan.total && this.#isPayload(row, index)) return index;
+    return idIndex;
   }
 
   #count(row: FiledRow, index: number, examples: AuditExamples): void {
     const isKnown = this.#stored.has(index) || this.#quarantined.has(index);
-    if (!isKnown) (row.isQuarantined ? this.#quarantined : this.#stored).add(index);
-    else if (row.messageId === null && this.#plan.faults.poison(index)) this.#anonymousCopies++;
+    if (!isKnown) {
+      (row.isQuarantined ? this.#quarantined : this.#stored).add(index);
+      if (!row.isQuarantined) this.#reuse.stored(index, tableOf(row));
+    } else if (row.messageId === null && this.#mayBeAnonymous(index)) this.#anonymousCopies++;
     else {
       this.#duplicated++;
       examples.add("duplicated", `${this.messageId(index)} again in ${row.file}`);
     }
+  }
+
+  #mayBeAnonymous(index: number): boolean {
+    return this.#plan.shape(index).format === "raw" || this.#plan.faults.poison(index) !== null;
   }
 
   #differences(row: FiledRow, index: number): string[] {
@@ -157,24 +195,28 @@ export class RunBook {
     const { startedAtMs } = this.ledger.header;
     const deviceId = this.deviceId(index);
     if (row.deviceId !== deviceId) faults.push(`device_id is ${String(row.deviceId)}, not ${deviceId}`);
-    if (row.topic !== plan.names.topicName(plan.device(index))) faults.push(`topic is ${String(row.topic)}`);
-    plan.writeDocument(this.#expected, 0, index, startedAtMs);
-    if (!this.#isPayload(row)) faults.push("the payload is not what was sent");
+    if (row.topic !== plan.topicName(index)) faults.push(`topic is ${String(row.topic)}`);
+    if (!this.#isPayload(row, index)) faults.push("the payload is not what was sent");
     if (row.isQuarantined) return faults;
     if (poison) faults.push("it is filed in a table, though it cannot be decoded");
+    // A raw message has neither an id nor a time: its row has the time at which it came in.
+    if (plan.shape(index).format === "raw") return faults;
     if (row.messageId === null) faults.push("message_id is missing");
-    const eventTimeMs = plan.eventTimeMs(index, startedAtMs);
-    if (row.eventTimeUs !== eventTimeMs * 1000)
-      faults.push(`event_time is ${Number(row.eventTimeUs) / 1000} ms, not ${eventTimeMs} ms`);
+    const eventTimeUs = plan.eventTimeUs(index, startedAtMs);
+    if (row.eventTimeUs !== eventTimeUs)
+      faults.push(`event_time is ${Number(row.eventTimeUs) / 1000} ms, not ${eventTimeUs / 1000} ms`);
     return faults;
   }
 
   /** In quarantine, where the envelope may not have been readable, the whole document counts as well. */
-  #isPayload({ payload, isQuarantined }: FiledRow): boolean {
+  #isPayload({ payload, isQuarantined }: FiledRow, index: number): boolean {
     if (!(payload instanceof Uint8Array)) return false;
-    const { payloadStart, payloadBytes } = this.#plan.document;
+    const { payloadStart, payloadBytes, bytes } = this.#plan.shape(index).document;
+    const isWhole = payload.length === bytes && isQuarantined;
+    if (payload.length !== payloadBytes && !isWhole) return false;
+    this.#plan.writeDocument(this.#expected, 0, index, this.ledger.header.startedAtMs);
     if (this.#expected.subarray(payloadStart, payloadStart + payloadBytes).equals(payload)) return true;
-    return isQuarantined && this.#expected.equals(payload);
+    return isWhole && this.#expected.subarray(0, bytes).equals(payload);
   }
 
   #plannedPoison(): number {
@@ -186,4 +228,8 @@ export class RunBook {
     }
     return planned;
   }
+}
+
+function tableOf({ file }: FiledRow): string {
+  return file.slice(0, file.indexOf("/"));
 }

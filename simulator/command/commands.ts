@@ -7,6 +7,9 @@ import { SimulatorError } from "../errors.ts";
 import { auditText } from "../report/audit-text.ts";
 import { createProgress } from "../report/progress.ts";
 import { reportText } from "../report/report.ts";
+import { faultChoices } from "../scenario/faults.ts";
+import { mixChoices } from "../scenario/mix.ts";
+import { choicesText } from "../scenario/shares.ts";
 import { simulate } from "../simulate.ts";
 import { addOptions, readOptions } from "./option-schema.ts";
 import { simulateOptions } from "./simulate-command.ts";
@@ -31,11 +34,18 @@ const usageCodes: readonly string[] = [
 ];
 
 const simulateExamples = `
+--faults LIST, such as disconnect,poison=0.01, or all:
+${choicesText(faultChoices)}
+
+--mix LIST, such as qos2,typed=0.5, or all:
+${choicesText(mixChoices)}
+
 Examples:
   tidegate simulate --ledger ledger
   tidegate simulate --devices 10000 --connections 1000 --rate 16700 --duration 60 --ledger ledger
   tidegate simulate --format envelope --faults disconnect,duplicate,poison=0.01 --seed 7 --ledger ledger-2
   tidegate simulate --devices 500 --connections 500 --username plant-1 --password-file key.txt --topic 'plant/{device}/engine' --ledger ledger-3
+  tidegate simulate --mix all --faults all --topic 'plant/{device}/{part}' --api http://127.0.0.1:8080 --token-file data/api-token --ledger ledger-4
 Then: tidegate audit --ledger ledger --lake file:data/lake
 
 Exit code: 0 everything was sent (QoS 1: and acknowledged), 1 not everything, 2 wrong usage.`;

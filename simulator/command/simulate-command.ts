@@ -7,8 +7,10 @@ import { remainingLengthMax } from "../fleet/mqtt-packets.ts";
 import { type FaultShares, parseFaults } from "../scenario/faults.ts";
 import { jsonDocumentMinBytes } from "../scenario/json-document.ts";
 import { MessageNames, namesDevice } from "../scenario/message-names.ts";
-import { messagesMax, type Scenario, totalMessages } from "../scenario/scenario.ts";
+import { type MixShares, parseMix } from "../scenario/mix.ts";
+import { messagesMax, type Qos, type Scenario, totalMessages } from "../scenario/scenario.ts";
 import { newRunId, type SimulateOptions } from "../simulate.ts";
+import type { TopicApiAddress } from "../topics/topic-api.ts";
 
 const defaultFilters = { json: "fleet/{device}/telemetry", envelope: "fleet/{device}/envelope" } as const;
 const connectionsDefault = 100;
@@ -19,7 +21,9 @@ export function simulateOptions(config: SimulateConfig): SimulateOptions {
   const gateways = config.mqtt.split(",").map((url) => parseMqttUrl(url.trim(), faults));
   const scenario = scenarioOf(config, faults);
   checkFleet(config, scenario, faults);
+  checkMix(scenario, faults);
   const password = readPassword(config, faults);
+  const api = readApi(config, scenario, faults);
   if (faults.length > 0) throw new SimulatorError("SIMULATE_USAGE", faults.join("\n"), { retryable: false });
   return {
     scenario,
@@ -28,6 +32,8 @@ export function simulateOptions(config: SimulateConfig): SimulateOptions {
     gateways,
     ...(config.username === undefined ? {} : { username: config.username }),
     ...(password === undefined ? {} : { password }),
+    ...(api === undefined ? {} : { api }),
+    ...(config.topicWindow === undefined ? {} : { topicWindowMs: config.topicWindow * 1000 }),
     window: config.window,
     connectRate: config.connectRate,
     connectWaitMs: config.connectWait * 1000,
@@ -46,19 +52,26 @@ function scenarioOf(config: SimulateConfig, faults: string[]): Scenario {
     rate: config.rate,
     durationS: config.duration,
     payloadBytes: config.payloadBytes,
-    qos: config.qos === 0 ? 0 : 1,
+    qos: config.qos as Qos,
     format: config.format,
     filter: config.topic ?? defaultFilters[config.format],
-    faults: readFaults(config.faults, faults),
+    faults: readShares("--faults", { list: config.faults, parse: parseFaults, faults }),
+    mix: readShares("--mix", { list: config.mix, parse: parseMix, faults }),
   };
 }
 
-function readFaults(list: string | undefined, faults: string[]): FaultShares {
-  if (list === undefined) return {};
-  const shares = parseFaults(list);
+function readShares<Shares extends FaultShares | MixShares>(
+  flag: string,
+  {
+    list,
+    parse,
+    faults,
+  }: { list: string | undefined; parse: (text: string) => Shares | string; faults: string[] },
+): Shares {
+  const shares = list === undefined ? "" : parse(list);
   if (typeof shares !== "string") return shares;
-  faults.push(`--faults ${list}: ${shares}`);
-  return {};
+  if (list !== undefined) faults.push(`${flag} ${list}: ${shares}`);
+  return {} as Shares;
 }
 
 function parseMqttUrl(text: string, faults: string[]): GatewayAddress {
@@ -97,6 +110,53 @@ function checkFleet(config: SimulateConfig, scenario: Scenario, faults: string[]
     faults.push("the packets are longer than MQTT allows");
 }
 
+const visitRoles = ["big", "sleepy", "will"] as const;
+
+function checkMix({ mix = {}, filter, format }: Scenario, faults: string[]): void {
+  const { qos0 = 0, qos2 = 0, typed = 0, envelope = 0, raw = 0 } = mix;
+  if (qos0 + qos2 > 1) faults.push("--mix: qos0 and qos2 together are more than all messages");
+  if (typed + envelope + raw > 1)
+    faults.push("--mix: typed, envelope and raw together are more than all messages");
+  const visits = visitRoles.filter((role) => mix[role] !== undefined);
+  if (visits.length > 0 && parsedAs(filter) === "nameless")
+    faults.push(
+      `--mix ${visits.join(",")}: such messages come on connections of their own, so that --topic must have a level {device}, as in fleet/{device}/telemetry`,
+    );
+  if (envelope > 0 && format === "envelope")
+    faults.push("--mix envelope: all messages are envelopes already");
+}
+
+/** A filter that can't be parsed is told elsewhere. */
+function parsedAs(filter: string): "named" | "nameless" | "faulty" {
+  try {
+    return namesDevice(filter) ? "named" : "nameless";
+  } catch {
+    return "faulty";
+  }
+}
+
+function readApi(
+  config: SimulateConfig,
+  { faults: shares }: Scenario,
+  faults: string[],
+): TopicApiAddress | undefined {
+  const { api, tokenFile } = config;
+  if ((api === undefined) !== (tokenFile === undefined))
+    faults.push("--api and --token-file go together: give both, or neither if all topics are there");
+  if (api === undefined) {
+    if (shares.topics !== undefined)
+      faults.push(
+        "--faults topics: it needs --api and --token-file, for example --api http://127.0.0.1:8080 --token-file data/api-token",
+      );
+    return undefined;
+  }
+  const url = URL.canParse(api) ? new URL(api) : null;
+  if (url?.protocol !== "http:" && url?.protocol !== "https:")
+    faults.push(`--api ${api}: it must be http://HOST:PORT, for example http://127.0.0.1:8080`);
+  const token = tokenFile === undefined ? undefined : readSecret("--token-file", tokenFile, faults);
+  return token === undefined ? undefined : { url: api.replace(/\/+$/, ""), token };
+}
+
 function topicNames(scenario: Scenario, faults: string[]): MessageNames | null {
   try {
     return new MessageNames(scenario);
@@ -128,11 +188,16 @@ function readPassword({ username, passwordFile }: SimulateConfig, faults: string
   if ((username === undefined) !== (passwordFile === undefined))
     faults.push("--username and --password-file go together: give both, or neither for the anonymous mode");
   if (passwordFile === undefined) return undefined;
+  const password = readSecret("--password-file", passwordFile, faults);
+  return password === undefined ? undefined : Buffer.from(password);
+}
+
+function readSecret(flag: string, file: string, faults: string[]): string | undefined {
   try {
-    return Buffer.from(readFileSync(passwordFile, "utf8").trim());
+    return readFileSync(file, "utf8").trim();
   } catch (error) {
     faults.push(
-      `--password-file ${passwordFile}: it can't be read (${error instanceof Error ? error.message : String(error)})`,
+      `${flag} ${file}: it can't be read (${error instanceof Error ? error.message : String(error)})`,
     );
     return undefined;
   }

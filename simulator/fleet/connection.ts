@@ -6,6 +6,7 @@ import {
   type PacketListener,
   PacketReader,
   pingreqPacket,
+  pubrelPacket,
 } from "./mqtt-packets.ts";
 
 export interface GatewayAddress {
@@ -19,6 +20,8 @@ export interface ConnectionOptions {
   readonly clientId: string;
   readonly username?: string;
   readonly password?: Uint8Array;
+  /** Clean Session = 0. */
+  readonly isPersistent?: boolean;
 }
 
 /** How a connection ended. */
@@ -44,6 +47,9 @@ const pingAfterMs = 750 * keepAliveS;
 
 /** A socket that has not handed over this much yet gets no more. */
 const unwrittenMaxBytes = 256 * 1024;
+
+/** How long a connection that the device has left behind stays open, unread. */
+const ghostMs = 5_000;
 
 /** All sockets read into one buffer: each chunk is used up before the next one is read. */
 const readBuffer = Buffer.allocUnsafe(64 * 1024);
@@ -77,6 +83,11 @@ export class Connection implements PacketListener {
   #readAtMs = 0;
   #pingedAtMs = 0;
   #attempts = 0;
+  /**
+   * `atPubrec` = the device starts again at the next PUBREC, before its PUBREL; `now` = once it has read what
+   * has come.
+   */
+  #reboot: { readonly due: "atPubrec" | "now"; readonly keepsMessages: boolean } | null = null;
 
   constructor(number: number, options: ConnectionOptions, owner: ConnectionOwner) {
     this.number = number;
@@ -96,15 +107,16 @@ export class Connection implements PacketListener {
     const { gateways } = this.#options;
     const turn = (this.number + this.#attempts++) % gateways.length;
     const { host, port } = gateways[turn] as GatewayAddress;
-    const onread = { buffer: readBuffer, callback: (bytes: number) => this.#onRead(bytes) };
-    const socket = connect({ host, port, noDelay: true, onread });
+    const onread = { buffer: readBuffer, callback: (bytes: number): boolean => this.#onRead(socket, bytes) };
+    const socket: Socket = connect({ host, port, noDelay: true, onread });
     this.#socket = socket;
     socket.on("connect", () => socket.write(encodeConnect({ ...this.#options, keepAliveS })));
     socket.on("drain", () => this.pump(performance.now()));
     socket.on("error", (error) => {
-      if (this.#ending.kind === "closed") this.#ending = { kind: "error", error };
+      if (socket === this.#socket && this.#ending.kind === "closed") this.#ending = { kind: "error", error };
     });
     socket.on("close", () => {
+      if (socket !== this.#socket) return;
       const wasOpen = this.#state === "open";
       this.#state = "idle";
       this.#socket = null;
@@ -115,6 +127,34 @@ export class Connection implements PacketListener {
   /** Ends the connection without a word, as a network does. */
   cut(): void {
     this.#end({ kind: "cut" });
+  }
+
+  /**
+   * Connects again while the open connection lives on for a while: as a device does whose path to the gateway
+   * broke unnoticed. What the gateway says on the old one is not heard.
+   */
+  takeOver(): void {
+    const ghost = this.#socket;
+    if (this.#state !== "open" || !ghost) return;
+    ghost.pause();
+    setTimeout(() => ghost.destroy(), ghostMs).unref();
+    this.open();
+  }
+
+  /**
+   * The device starts again: now, or at the next PUBREC. It forgets its packet identifiers, and perhaps its
+   * messages.
+   */
+  reboot({ atPubrec, keepsMessages }: { readonly atPubrec: boolean; readonly keepsMessages: boolean }): void {
+    this.#reboot = { due: atPubrec ? "atPubrec" : "now", keepsMessages };
+    if (!atPubrec) this.#startAgain();
+  }
+
+  #startAgain(): void {
+    const { keepsMessages = true } = this.#reboot ?? {};
+    this.#reboot = null;
+    this.lane?.forget(keepsMessages, performance.now());
+    this.cut();
   }
 
   /** Says DISCONNECT and ends. */
@@ -140,17 +180,33 @@ export class Connection implements PacketListener {
     }
   }
 
-  onConnack(returnCode: number): void {
+  onConnack(returnCode: number, isSessionPresent: boolean): void {
     if (this.#state !== "connecting") this.#end({ kind: "violated", fault: "a second CONNACK" });
     else if (returnCode !== 0) this.#end({ kind: "refused", returnCode });
-    else this.#opened(this.#readAtMs);
+    else this.#opened(this.#readAtMs, isSessionPresent);
   }
 
   onPuback(packetId: number): void {
+    this.#progressed();
+    this.lane?.acknowledge(packetId, this.#readAtMs);
+  }
+
+  onPubrec(packetId: number): void {
+    this.#progressed();
+    this.lane?.received(packetId, this.#readAtMs);
+    if (this.#reboot) this.#reboot = { ...this.#reboot, due: "now" };
+    else this.#socket?.write(pubrelPacket(packetId));
+  }
+
+  onPubcomp(packetId: number): void {
+    this.#progressed();
+    this.lane?.complete(packetId);
+  }
+
+  #progressed(): void {
     this.failures = 0;
     this.refusals = 0;
     this.#progressAtMs = this.#readAtMs;
-    this.lane?.acknowledge(packetId, this.#readAtMs);
   }
 
   /** Publishes what is due, as far as the window and the socket take it: in one write where it fits the buffer. */
@@ -159,44 +215,49 @@ export class Connection implements PacketListener {
     if (this.#state !== "open" || !lane) return;
     const wasWaiting = lane.unacked > 0;
     const writePacket = (buffer: Uint8Array, at: number) => lane.writeNext(buffer, at, nowMs);
-    this.#writePackets(lane.packetBytes, { nowMs, unwrittenMaxBytes }, writePacket);
+    this.#writePackets(lane.packetBytesMax, { nowMs, unwrittenMaxBytes }, writePacket);
     if (!wasWaiting) this.#progressAtMs = nowMs;
   }
 
-  #opened(nowMs: number): void {
+  #opened(nowMs: number, isSessionPresent: boolean): void {
     this.#state = "open";
     this.#progressAtMs = nowMs;
     this.#writtenAtMs = nowMs;
     this.#owner.onOpen(this);
     const lane = this.lane;
     if (!lane) return;
+    lane.resume(isSessionPresent);
     const unacked = lane.unackedPacketIds();
     this.#writePackets(
-      lane.packetBytes,
+      lane.packetBytesMax,
       { nowMs, unwrittenMaxBytes: Number.POSITIVE_INFINITY },
       (buffer, at) => {
         const { value, done } = unacked.next();
-        if (!done) lane.writeAgain(buffer, at, value);
-        return !done;
+        return done ? 0 : lane.writeAgain(buffer, at, value);
       },
     );
+    lane.resumed();
     this.pump(nowMs);
   }
 
-  /** Fills buffers with packets and writes them until `writePacket` has no more or the socket is full. */
+  /**
+   * Fills buffers with packets and writes them until `writePacket` has no more (it returns 0) or the socket
+   * is full.
+   */
   #writePackets(
-    packetBytes: number,
+    packetBytesMax: number,
     limits: { nowMs: number; unwrittenMaxBytes: number },
-    writePacket: (buffer: Uint8Array, at: number) => boolean,
+    writePacket: (buffer: Uint8Array, at: number) => number,
   ): void {
     const socket = this.#socket;
     if (!socket) return;
     for (let hasMore = true; hasMore && socket.writableLength < limits.unwrittenMaxBytes; ) {
-      if (writeBuffer.length < packetBytes) writeBuffer = Buffer.allocUnsafe(packetBytes);
+      if (writeBuffer.length < packetBytesMax) writeBuffer = Buffer.allocUnsafe(packetBytesMax);
       let end = 0;
-      while (hasMore && end + packetBytes <= writeBuffer.length) {
-        hasMore = writePacket(writeBuffer, end);
-        if (hasMore) end += packetBytes;
+      while (hasMore && end + packetBytesMax <= writeBuffer.length) {
+        const bytes = writePacket(writeBuffer, end);
+        hasMore = bytes > 0;
+        end += bytes;
       }
       if (end === 0) return;
       this.#writtenAtMs = limits.nowMs;
@@ -205,10 +266,12 @@ export class Connection implements PacketListener {
     }
   }
 
-  #onRead(bytes: number): boolean {
+  #onRead(socket: Socket, bytes: number): boolean {
+    if (socket !== this.#socket) return true;
     this.#readAtMs = performance.now();
     const fault = this.#reader.read(readBuffer, bytes, this);
-    if (fault === null) this.pump(this.#readAtMs);
+    if (this.#reboot?.due === "now") this.#startAgain();
+    else if (fault === null) this.pump(this.#readAtMs);
     else this.#end({ kind: "violated", fault });
     return true;
   }

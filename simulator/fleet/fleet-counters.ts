@@ -5,11 +5,17 @@ export class FleetCounters {
   sent = 0;
   acked = 0;
   gaveUp = 0;
+  /** Given up on purpose: by devices that started again or were gone before an answer. */
+  forgotten = 0;
+  /** Left with a gateway that lived on, where no acknowledgement can come. */
+  delivered = 0;
+  /** Messages of which nothing is to be waited for any more. */
+  settled = 0;
   /** Of the sent ones: those of the fault `poison`. */
   poison = 0;
   /** PUBLISH packets written again with DUP = 1, after a connection ended before their acknowledgement. */
   resent = 0;
-  /** Second copies of the fault `duplicate`. */
+  /** Second copies of the faults `duplicate` and `again`. */
   copies = 0;
   /** CONNACKs with a return code other than 0. */
   refusedConnects = 0;
@@ -19,6 +25,10 @@ export class FleetCounters {
   reconnects = 0;
   /** Connections cut by the fault `disconnect`. */
   cuts = 0;
+  /** Connections opened again by the fault `takeover`, while the one before lived. */
+  takeovers = 0;
+  /** Devices that started again by the fault `reboot`. */
+  reboots = 0;
   /** Connections ended because the gateway was silent for too long. */
   timeouts = 0;
   /** Acknowledgements of packet identifiers that were not in flight. */

@@ -1,10 +1,13 @@
 import { fullJitterDelayMs } from "../../devices/protocol/backoff.ts";
 import { SimulatorError } from "../errors.ts";
+import type { FaultShares } from "../scenario/faults.ts";
 import { ConnectGate } from "./connect-gate.ts";
 import { Connection, type ConnectionOptions, type ConnectionOwner, type Ending } from "./connection.ts";
+import { type Disruption, Disruptions } from "./disruptions.ts";
 import type { FleetCounters } from "./fleet-counters.ts";
 import { Lane } from "./lane.ts";
 import type { Publishing } from "./publishing.ts";
+import type { Visits } from "./visits.ts";
 
 export interface FleetOptions {
   readonly connections: number;
@@ -12,8 +15,7 @@ export interface FleetOptions {
   readonly connectRate: number;
   /** Silence after which a connection with unacknowledged messages is given up and opened again. */
   readonly ackTimeoutMs: number;
-  /** Share of the connections that is cut each second. */
-  readonly cutShare: number;
+  readonly faults: FaultShares;
   connection(number: number): ConnectionOptions;
 }
 
@@ -43,14 +45,15 @@ export class Fleet implements ConnectionOwner {
   readonly #gate: ConnectGate<Connection>;
   readonly #retries = new Set<NodeJS.Timeout>();
   readonly #dirty: Connection[] = [];
+  readonly #disruptions: Disruptions;
   #publishing: Publishing | null = null;
+  #visits: Visits | null = null;
   #open = 0;
   #everOpen = 0;
   #isLeaving = false;
   #lastError: string | null = null;
   /** Messages below it were handed to their connections. */
   #offered = 0;
-  #cutDebt = 0;
 
   constructor(options: FleetOptions, counters: FleetCounters, random: () => number) {
     this.#options = options;
@@ -60,6 +63,7 @@ export class Fleet implements ConnectionOwner {
       { length: options.connections },
       (_, number) => new Connection(number, options.connection(number), this),
     );
+    this.#disruptions = new Disruptions(options.faults, options.connections, random);
     this.#gate = new ConnectGate(options.connectRate);
     for (const connection of this.#connections) this.#gate.enter(connection);
   }
@@ -80,7 +84,10 @@ export class Fleet implements ConnectionOwner {
   }
 
   get unacked(): number {
-    return this.#connections.reduce((sum, { lane }) => sum + (lane?.unacked ?? 0), 0);
+    return this.#connections.reduce(
+      (sum, { lane }) => sum + (lane?.unacked ?? 0),
+      this.#visits?.pending ?? 0,
+    );
   }
 
   /** True where some message below `index` was not published yet. */
@@ -89,8 +96,9 @@ export class Fleet implements ConnectionOwner {
   }
 
   /** From here on it publishes what is due. */
-  begin(publishing: Publishing): void {
+  begin(publishing: Publishing, visits: Visits): void {
     this.#publishing = publishing;
+    this.#visits = visits;
     for (const connection of this.#connections) connection.lane = new Lane(connection.number, publishing);
   }
 
@@ -99,6 +107,7 @@ export class Fleet implements ConnectionOwner {
     for (const connection of this.#gate.admit(nowMs)) connection.open();
     const publishing = this.#publishing;
     if (!publishing) return;
+    this.#visits?.tick(nowMs);
     for (; this.#offered < publishing.dueCount; this.#offered++) {
       const connection = this.#connections[publishing.plan.connection(this.#offered)] as Connection;
       if (connection.isDirty) continue;
@@ -118,14 +127,31 @@ export class Fleet implements ConnectionOwner {
     for (const connection of this.#connections) connection.check(nowMs, limits);
   }
 
-  /** Cuts as many connections as the fault `disconnect` asks for in that time, chosen at random. */
-  cutSome(elapsedMs: number): void {
-    this.#cutDebt += (elapsedMs / 1000) * this.#options.cutShare * this.#connections.length;
-    for (; this.#cutDebt >= 1; this.#cutDebt--) {
-      const connection = this.#connections[Math.floor(this.#random() * this.#connections.length)];
-      if (!connection?.isOpen) continue;
-      this.#counters.cuts++;
-      connection.cut();
+  /** Does to connections what the faults ask for in that time. */
+  disrupt(elapsedMs: number): void {
+    for (const { kind, connection } of this.#disruptions.due(elapsedMs)) {
+      const victim = this.#connections[connection];
+      if (victim?.isOpen) this.#disrupt(kind, victim);
+    }
+  }
+
+  #disrupt(kind: Disruption, connection: Connection): void {
+    switch (kind) {
+      case "disconnect":
+        this.#counters.cuts++;
+        connection.cut();
+        break;
+      case "takeover":
+        this.#counters.takeovers++;
+        this.#open--;
+        connection.takeOver();
+        break;
+      case "reboot":
+        this.#counters.reboots++;
+        connection.reboot({ atPubrec: this.#disruptions.toss(), keepsMessages: this.#disruptions.toss() });
+        break;
+      default:
+        kind satisfies never;
     }
   }
 
@@ -134,6 +160,7 @@ export class Fleet implements ConnectionOwner {
     this.#isLeaving = true;
     this.#gate.clear();
     for (const retry of this.#retries) clearTimeout(retry);
+    this.#visits?.leave();
     for (const connection of this.#connections) {
       connection.lane?.giveUp();
       connection.leave();
@@ -172,6 +199,7 @@ export class Fleet implements ConnectionOwner {
           this.#fail("SIMULATE_REFUSED", this.#lastError);
         return;
       case "error":
+        this.#visits?.noteTrouble(performance.now());
         this.#counters.networkErrors++;
         this.#lastError = ending.error.message;
         if (localFaults[ending.error.code ?? ""])
@@ -186,6 +214,7 @@ export class Fleet implements ConnectionOwner {
         this.#lastError = "the gateway was silent for too long";
         return;
       case "closed":
+        this.#visits?.noteTrouble(performance.now());
         if (!wasOpen) this.#lastError = "the gateway closed the connection before its CONNACK";
         break;
       case "cut":

@@ -1,4 +1,5 @@
-export const slotUse = { free: 0, original: 1, copy: 2 } as const;
+/** `released`: a QoS 2 message that was acknowledged by PUBREC, and whose PUBCOMP is still to come. */
+export const slotUse = { free: 0, original: 1, copy: 2, released: 3 } as const;
 export type SlotUse = (typeof slotUse)[keyof typeof slotUse];
 
 /**
@@ -37,6 +38,11 @@ export class InFlight {
     this.#indexes[slot] = message.index;
     this.#uses[slot] = message.use;
     this.#writtenAtMs[slot] = message.nowMs;
+  }
+
+  /** The message is acknowledged; the identifier stays taken until its exchange is complete. */
+  release(connection: number, packetId: number): void {
+    this.#uses[connection * this.window + packetId - 1] = slotUse.released;
   }
 
   free(connection: number, packetId: number): void {

@@ -1,5 +1,6 @@
 import { recordMs } from "./fleet-counters.ts";
 import { slotUse } from "./in-flight.ts";
+import { pubrelPacket } from "./mqtt-packets.ts";
 import type { Publishing } from "./publishing.ts";
 
 /** The messages of one connection, in their order: which is next, and which wait for their acknowledgement. */
@@ -8,11 +9,13 @@ export class Lane {
   readonly #publishing: Publishing;
   /** Index of the next message; beyond the last one where there is none. */
   #cursor: number;
-  /** A message that the fault `duplicate` publishes again next; −1 = none. */
+  /** A message that the faults `duplicate` and `again` publish once more next; −1 = none. */
   #copyOf = -1;
   /** The identifier of the packet written last. */
   #packetId: number;
   #unacked = 0;
+  /** True: the device does not know any more that it has published what is unacknowledged. */
+  #hasForgotten = false;
 
   constructor(connection: number, publishing: Publishing) {
     this.#connection = connection;
@@ -21,11 +24,12 @@ export class Lane {
     this.#packetId = publishing.inFlight.window;
   }
 
-  /** Length of each PUBLISH that it writes. */
-  get packetBytes(): number {
-    return this.#publishing.encoder.packetBytes;
+  /** Of the longest packet that it writes. */
+  get packetBytesMax(): number {
+    return this.#publishing.encoder.packetBytesMax;
   }
 
+  /** Packet identifiers in use. */
   get unacked(): number {
     return this.#unacked;
   }
@@ -35,15 +39,21 @@ export class Lane {
     return this.#cursor < index || this.#copyOf >= 0;
   }
 
-  /** Writes the next PUBLISH at `at`, where one is due and the window has room. */
-  writeNext(target: Uint8Array, at: number, nowMs: number): boolean {
-    const { inFlight, encoder, ledger, qos, dueCount } = this.#publishing;
+  /**
+   * Writes the next PUBLISH at `at`, where one is due and the window has room. Returns its length, 0 where
+   * there is none.
+   */
+  writeNext(target: Uint8Array, at: number, nowMs: number): number {
+    const { inFlight, encoder, ledger, plan, dueCount } = this.#publishing;
     const isCopy = this.#copyOf >= 0;
+    if (!isCopy && plan.roles.isMixed && !this.#sendVisits()) return 0;
     const index = isCopy ? this.#copyOf : this.#cursor;
-    if (!isCopy && index >= dueCount) return false;
+    if (!isCopy && index >= dueCount) return 0;
     const packetId = (this.#packetId % inFlight.window) + 1;
-    if (inFlight.use(this.#connection, packetId) !== slotUse.free || !ledger.reach(index)) return false;
-    if (qos === 1) {
+    if (inFlight.use(this.#connection, packetId) !== slotUse.free || !ledger.reach(index)) return 0;
+    if (plan.qos(index) === 0) {
+      if (!isCopy) this.#publishing.counters.settled++;
+    } else {
       const use = isCopy ? slotUse.copy : slotUse.original;
       inFlight.take(this.#connection, packetId, { index, use, nowMs });
       this.#packetId = packetId;
@@ -51,7 +61,20 @@ export class Lane {
     }
     if (isCopy) this.#tookCopy();
     else this.#took(index);
-    encoder.write(target, at, index, packetId, false);
+    return encoder.write(target, at, index, packetId, false);
+  }
+
+  /** Hands over what is due and leaves on a connection of its own. False if that has to wait. */
+  #sendVisits(): boolean {
+    const { plan, ledger, visits, dueCount } = this.#publishing;
+    while (this.#cursor < dueCount) {
+      const role = plan.role(this.#cursor);
+      if (role === "plain" || role === "reused") return true;
+      if (!visits.hasRoom || !ledger.reach(this.#cursor)) return false;
+      const index = this.#cursor;
+      this.#sent(index);
+      visits.begin(index, role);
+    }
     return true;
   }
 
@@ -61,15 +84,24 @@ export class Lane {
   }
 
   #took(index: number): void {
+    const { plan, ledger } = this.#publishing;
+    this.#sent(index);
+    if (plan.faults.isPublishedTwice(index)) this.#copyOf = index;
+    else if (plan.roles.isMixed) {
+      this.#copyOf = plan.roles.againAfter(index);
+      if (this.#copyOf >= 0) ledger.again(this.#copyOf);
+    }
+  }
+
+  #sent(index: number): void {
     const { plan, ledger, counters } = this.#publishing;
     ledger.sent(index);
     counters.sent++;
     if (plan.faults.poison(index)) counters.poison++;
     this.#cursor = plan.next(index);
-    if (plan.faults.isPublishedTwice(index)) this.#copyOf = index;
   }
 
-  /** The packet identifiers that wait for their acknowledgement, oldest first. */
+  /** The packet identifiers in use, oldest first. */
   *unackedPacketIds(): Generator<number> {
     const { inFlight } = this.#publishing;
     for (let turn = 0; turn < inFlight.window; turn++) {
@@ -78,40 +110,117 @@ export class Lane {
     }
   }
 
-  /** Writes the PUBLISH of an unacknowledged packet identifier again, with DUP = 1. */
-  writeAgain(target: Uint8Array, at: number, packetId: number): void {
-    const { inFlight, encoder, counters } = this.#publishing;
-    encoder.write(target, at, inFlight.index(this.#connection, packetId), packetId, true);
-    counters.resent++;
+  /**
+   * A connection is open again. Without a session the gateway has forgotten which identifiers it acknowledged
+   * by PUBREC.
+   */
+  resume(isSessionPresent: boolean): void {
+    if (isSessionPresent) return;
+    for (const packetId of this.unackedPacketIds()) if (this.#isReleased(packetId)) this.#free(packetId);
   }
 
+  /** All that was in use has been written again. */
+  resumed(): void {
+    this.#hasForgotten = false;
+  }
+
+  /**
+   * Writes what the gateway must hear again of an identifier in use: the PUBLISH with DUP = 1, or the PUBREL.
+   * Returns its length.
+   */
+  writeAgain(target: Uint8Array, at: number, packetId: number): number {
+    const { inFlight, encoder, counters } = this.#publishing;
+    if (this.#isReleased(packetId)) {
+      target.set(pubrelPacket(packetId), at);
+      return 4;
+    }
+    counters.resent++;
+    const index = inFlight.index(this.#connection, packetId);
+    return encoder.write(target, at, index, packetId, !this.#hasForgotten);
+  }
+
+  /** A PUBACK has come. */
   acknowledge(packetId: number, nowMs: number): void {
+    if (this.#settle(packetId, 1, nowMs)) this.#free(packetId);
+  }
+
+  /** A PUBREC has come: the message is acknowledged, its identifier is in use until PUBCOMP. */
+  received(packetId: number, nowMs: number): void {
+    if (this.#settle(packetId, 2, nowMs)) this.#publishing.inFlight.release(this.#connection, packetId);
+  }
+
+  /** A PUBCOMP has come. */
+  complete(packetId: number): void {
+    if (this.#isReleased(packetId)) this.#free(packetId);
+    else this.#publishing.counters.strayAcks++;
+  }
+
+  /** Notes an acknowledgement. False if no message of this quality of service waits for it. */
+  #settle(packetId: number, qos: 1 | 2, nowMs: number): boolean {
     const { inFlight, counters, ledger, plan, startedAtMs } = this.#publishing;
     const use = inFlight.use(this.#connection, packetId);
-    if (use === slotUse.free) {
-      counters.strayAcks++;
-      return;
-    }
     const index = inFlight.index(this.#connection, packetId);
-    this.#free(packetId);
+    if (use === slotUse.free || use === slotUse.released || plan.qos(index) !== qos) {
+      // A PUBREC that comes once more asks for PUBREL again.
+      if (use !== slotUse.released || qos === 1) counters.strayAcks++;
+      return false;
+    }
     ledger.acked(index);
-    if (use === slotUse.copy) return;
+    if (use === slotUse.copy) return true;
     counters.acked++;
+    counters.settled++;
     recordMs(counters.ackLatency, nowMs - inFlight.writtenAtMs(this.#connection, packetId));
     recordMs(counters.dueLatency, nowMs - startedAtMs - plan.dueMs(index));
+    return true;
+  }
+
+  /**
+   * The device starts again without its packet identifiers, and counts from 1. With `keepsMessages` it
+   * publishes the unacknowledged ones as if for the first time, else it gives them up, and other messages get
+   * their identifiers.
+   */
+  forget(keepsMessages: boolean, nowMs: number): void {
+    const { inFlight, counters } = this.#publishing;
+    const kept = keepsMessages
+      ? [...this.unackedPacketIds()]
+          .filter((packetId) => inFlight.use(this.#connection, packetId) === slotUse.original)
+          .map((packetId) => inFlight.index(this.#connection, packetId))
+      : [];
+    const givenUp = this.#clear(!keepsMessages);
+    // What a device forgets on purpose is no failure of the run.
+    counters.forgotten += givenUp;
+    counters.settled += givenUp;
+    this.#packetId = inFlight.window;
+    for (const [at, index] of kept.entries()) {
+      this.#packetId = at + 1;
+      inFlight.take(this.#connection, this.#packetId, { index, use: slotUse.original, nowMs });
+      this.#unacked++;
+    }
+    this.#hasForgotten = true;
   }
 
   /** Forgets all that waits for its acknowledgement, and notes it in the ledger. */
   giveUp(): void {
-    const { inFlight, counters, ledger } = this.#publishing;
+    this.#publishing.counters.gaveUp += this.#clear(true);
+  }
+
+  /** Frees all identifiers. Returns how many messages are noted as given up. */
+  #clear(givesUp: boolean): number {
+    const { inFlight, ledger } = this.#publishing;
+    let givenUp = 0;
     for (const packetId of this.unackedPacketIds()) {
-      if (inFlight.use(this.#connection, packetId) === slotUse.original) {
-        counters.gaveUp++;
+      if (givesUp && inFlight.use(this.#connection, packetId) === slotUse.original) {
+        givenUp++;
         ledger.gaveUp(inFlight.index(this.#connection, packetId));
       }
       this.#free(packetId);
     }
     this.#copyOf = -1;
+    return givenUp;
+  }
+
+  #isReleased(packetId: number): boolean {
+    return this.#publishing.inFlight.use(this.#connection, packetId) === slotUse.released;
   }
 
   #free(packetId: number): void {

@@ -1,37 +1,65 @@
 // As much of MQTT 3.1.1 as a publisher speaks. One packet's bytes are small and known, so nothing here allocates per message.
+import type { Qos } from "../scenario/scenario.ts";
 
 /** First byte of each control packet, §2.2. */
-const packet = { connect: 0x10, connack: 0x20, publish: 0x30, puback: 0x40 } as const;
-const pingresp = 0xd0;
+const packet = {
+  connect: 0x10,
+  connack: 0x20,
+  publish: 0x30,
+  puback: 0x40,
+  pubrec: 0x50,
+  pubrel: 0x62,
+  pubcomp: 0x70,
+  pingresp: 0xd0,
+} as const;
 
 export const pingreqPacket: Uint8Array = Uint8Array.of(0xc0, 0);
 export const disconnectPacket: Uint8Array = Uint8Array.of(0xe0, 0);
 
 export const dupFlag = 0x08;
 
+export interface Will {
+  readonly topicName: Uint8Array;
+  readonly payload: Uint8Array;
+  readonly qos: Qos;
+}
+
 export interface ConnectOptions {
   readonly clientId: string;
   readonly keepAliveS: number;
   readonly username?: string;
   readonly password?: Uint8Array;
+  /** Clean Session = 0. What must be sent again is in the fleet's own window all the same. */
+  readonly isPersistent?: boolean;
+  readonly will?: Will;
 }
 
-/** A CONNECT with Clean Session = 1: what must be sent again is in the fleet's own window. */
+/** §3.1.2.3: each flag of CONNECT, by its bit. */
+const connectFlag = { cleanSession: 0x02, will: 0x04, password: 0x40, username: 0x80 } as const;
+
 export function encodeConnect(options: ConnectOptions): Uint8Array {
-  const { username, password } = options;
-  const flags = 0x02 | (username === undefined ? 0 : 0x80) | (password === undefined ? 0 : 0x40);
+  const { username, password, isPersistent = false, will } = options;
+  const flags =
+    (isPersistent ? 0 : connectFlag.cleanSession) |
+    (will === undefined ? 0 : connectFlag.will | (will.qos << 3)) |
+    (username === undefined ? 0 : connectFlag.username) |
+    (password === undefined ? 0 : connectFlag.password);
   const body = Buffer.concat([
     lengthPrefixed(Buffer.from("MQTT")),
     Buffer.from([4, flags, options.keepAliveS >>> 8, options.keepAliveS & 0xff]),
     lengthPrefixed(Buffer.from(options.clientId)),
+    ...(will === undefined ? [] : [lengthPrefixed(will.topicName), lengthPrefixed(will.payload)]),
     ...(username === undefined ? [] : [lengthPrefixed(Buffer.from(username))]),
     ...(password === undefined ? [] : [lengthPrefixed(password)]),
   ]);
   return Buffer.concat([Buffer.from([packet.connect, ...remainingLength(body.length)]), body]);
 }
 
-/** Head of a PUBLISH without DUP and RETAIN, up to the topic name and, for QoS 1, two bytes for the packet identifier. */
-export function publishHead(qos: 0 | 1, topicName: Uint8Array, payloadBytes: number): Uint8Array {
+/**
+ * Head of a PUBLISH without DUP and RETAIN, up to the topic name and, but for QoS 0, two bytes for the packet
+ * identifier.
+ */
+export function publishHead(qos: Qos, topicName: Uint8Array, payloadBytes: number): Uint8Array {
   const identifierBytes = qos === 0 ? 0 : 2;
   const remaining = 2 + topicName.length + identifierBytes + payloadBytes;
   return Buffer.concat([
@@ -39,6 +67,11 @@ export function publishHead(qos: 0 | 1, topicName: Uint8Array, payloadBytes: num
     lengthPrefixed(topicName),
     Buffer.alloc(identifierBytes),
   ]);
+}
+
+/** §3.6: it tells the receiver of a QoS 2 message to forget the identifier. */
+export function pubrelPacket(packetId: number): Uint8Array {
+  return Uint8Array.of(packet.pubrel, 2, packetId >>> 8, packetId & 0xff);
 }
 
 /** §2.2.3: seven bits a byte, the lowest first. */
@@ -58,8 +91,10 @@ function lengthPrefixed(bytes: Uint8Array): Buffer {
 
 /** Told of each packet that a server may send to a publisher without subscriptions. */
 export interface PacketListener {
-  onConnack(returnCode: number): void;
+  onConnack(returnCode: number, isSessionPresent: boolean): void;
   onPuback(packetId: number): void;
+  onPubrec(packetId: number): void;
+  onPubcomp(packetId: number): void;
 }
 
 /** None of those packets is longer. */
@@ -93,14 +128,24 @@ export class PacketReader {
 /** Bytes of the packet at `at`, 0 where it isn't whole yet, or what is wrong with it. */
 function readPacket(bytes: Uint8Array, at: number, end: number, listener: PacketListener): number | string {
   const first = bytes[at] as number;
-  if (first !== packet.puback && first !== packet.connack && first !== pingresp)
+  if (!receivable.has(first))
     return `the server sent a packet that begins with 0x${first.toString(16).padStart(2, "0")}, which nobody asked for`;
   if (at + 1 >= end) return 0;
-  const bodyBytes = first === pingresp ? 0 : 2;
+  const bodyBytes = first === packet.pingresp ? 0 : 2;
   if (bytes[at + 1] !== bodyBytes) return `the server sent an acknowledgement of ${bytes[at + 1]} bytes`;
   if (at + 2 + bodyBytes > end) return 0;
-  if (first === packet.puback)
-    listener.onPuback(((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number));
-  else if (first === packet.connack) listener.onConnack(bytes[at + 3] as number);
+  const packetId = ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
+  if (first === packet.puback) listener.onPuback(packetId);
+  else if (first === packet.pubrec) listener.onPubrec(packetId);
+  else if (first === packet.pubcomp) listener.onPubcomp(packetId);
+  else if (first === packet.connack) listener.onConnack(bytes[at + 3] as number, bytes[at + 2] === 1);
   return 2 + bodyBytes;
 }
+
+const receivable: ReadonlySet<number> = new Set([
+  packet.connack,
+  packet.puback,
+  packet.pubrec,
+  packet.pubcomp,
+  packet.pingresp,
+]);

@@ -4,12 +4,25 @@ import { crc32 } from "node:zlib";
  * The events of a run, appended in frames: length of the body and CRC-32 of the body (4 bytes each, little-endian), then the body:
  * 1 byte kind, then
  * - horizon: varint n. Messages below n may have been published from here on; none above was.
- * - sent, acked, gaveUp: message indexes, each as the zigzag varint of its distance from the one before (the first from 0).
+ * - sent, acked, gaveUp, delivered, again: message indexes, each as the zigzag varint of its distance from the one before (the first
+ *   from 0), in the order in which it happened. `sent` = published for the first time; `again` = published once more, out of its
+ *   device's order; `delivered` = published where no acknowledgement can come (a will, a device that sleeps), to a gateway that lived on.
+ * - time: varint t. The run had lasted t ms when the frames before it were written.
  * - end: nothing. The run was closed, and what the ledger says was sent is all that was.
  * A killed simulator leaves a torn last frame, which readers leave out.
  */
-export const frameKind = { horizon: 1, sent: 2, acked: 3, gaveUp: 4, end: 5 } as const;
-export type IndexListKind = typeof frameKind.sent | typeof frameKind.acked | typeof frameKind.gaveUp;
+export const frameKind = {
+  horizon: 1,
+  sent: 2,
+  acked: 3,
+  gaveUp: 4,
+  end: 5,
+  delivered: 6,
+  again: 7,
+  time: 8,
+} as const;
+export const indexListNames = ["sent", "acked", "gaveUp", "delivered", "again"] as const;
+export type IndexListName = (typeof indexListNames)[number];
 
 export const frameHeadBytes = 8;
 /** Longest body that a writer makes; a reader takes anything longer for damage. */
@@ -20,13 +33,13 @@ const varintMaxBytes = 5;
 
 /** One open frame of indexes. */
 export class IndexListFrame {
-  readonly #kind: IndexListKind;
+  readonly #kind: number;
   readonly #frame = Buffer.allocUnsafe(frameHeadBytes + frameBodyMaxBytes);
   #end = frameHeadBytes + 1;
   #last = 0;
 
-  constructor(kind: IndexListKind) {
-    this.#kind = kind;
+  constructor(name: IndexListName) {
+    this.#kind = frameKind[name];
   }
 
   get isEmpty(): boolean {
@@ -61,10 +74,18 @@ export class IndexListFrame {
 }
 
 export function horizonFrame(upTo: number): Uint8Array {
+  return numberFrame(frameKind.horizon, upTo);
+}
+
+export function timeFrame(elapsedMs: number): Uint8Array {
+  return numberFrame(frameKind.time, elapsedMs);
+}
+
+function numberFrame(kind: number, value: number): Uint8Array {
   const list: number[] = [];
-  let rest = upTo;
+  let rest = value;
   for (; rest > 0x7f; rest = Math.floor(rest / 128)) list.push((rest % 128) | 0x80);
-  return sealed([frameKind.horizon, ...list, rest]);
+  return sealed([kind, ...list, rest]);
 }
 
 export function endFrame(): Uint8Array {
@@ -84,7 +105,8 @@ function seal(frame: Buffer): void {
 
 export interface FrameVisitor {
   horizon(upTo: number): void;
-  index(kind: IndexListKind, index: number): void;
+  index(name: IndexListName, index: number): void;
+  time(elapsedMs: number): void;
   end(): void;
 }
 
@@ -112,17 +134,22 @@ function readBody(body: Buffer, visitor: FrameVisitor): boolean {
     case frameKind.horizon:
       visitor.horizon(readVarint(body, { at: 1 }));
       return true;
-    case frameKind.sent:
-    case frameKind.acked:
-    case frameKind.gaveUp:
-      readIndexes(body, (index) => visitor.index(kind, index));
+    case frameKind.time:
+      visitor.time(readVarint(body, { at: 1 }));
       return true;
     case frameKind.end:
       visitor.end();
       return true;
     default:
-      return false;
+      return readIndexList(body, visitor);
   }
+}
+
+function readIndexList(body: Buffer, visitor: FrameVisitor): boolean {
+  const name = indexListNames.find((each) => frameKind[each] === body[0]);
+  if (name === undefined) return false;
+  readIndexes(body, (index) => visitor.index(name, index));
+  return true;
 }
 
 function readIndexes(body: Buffer, visit: (index: number) => void): void {

@@ -3,7 +3,14 @@ import { join } from "node:path";
 import { SimulatorError } from "../errors.ts";
 import { totalMessages } from "../scenario/scenario.ts";
 import { Bitmap } from "./bitmap.ts";
-import { frameBodyMaxBytes, frameHeadBytes, frameKind, readFrames } from "./ledger-frame.ts";
+import {
+  type FrameVisitor,
+  frameBodyMaxBytes,
+  frameHeadBytes,
+  type IndexListName,
+  indexListNames,
+  readFrames,
+} from "./ledger-frame.ts";
 import { runFolders } from "./ledger-writer.ts";
 import { eventsFile, headerFile, parseHeader, type RunHeader } from "./run-header.ts";
 
@@ -21,12 +28,18 @@ export function openLedger(ledgerFolder: string): RunLedger[] {
   );
 }
 
-/** What the ledger of one run says, by message index. 3 bits per message. */
+/** What happened to messages in the order in which it did; see `ledger-frame.ts`. */
+export type LedgerVisitor = Pick<FrameVisitor, "index" | "time">;
+
+/** What the ledger of one run says, by message index. 5 bits per message. */
 export class RunLedger {
   readonly header: RunHeader;
   readonly sent: Bitmap;
   readonly acked: Bitmap;
   readonly gaveUp: Bitmap;
+  readonly delivered: Bitmap;
+  readonly again: Bitmap;
+  readonly #lists: Readonly<Record<IndexListName, Bitmap>>;
   readonly #events: string;
   #offset = 0;
   #horizon = 0;
@@ -36,9 +49,13 @@ export class RunLedger {
     const file = join(folder, headerFile);
     this.header = parseHeader(readFileSync(file, "utf8"), file);
     const total = totalMessages(this.header.scenario);
-    this.sent = new Bitmap(total);
-    this.acked = new Bitmap(total);
-    this.gaveUp = new Bitmap(total);
+    const lists = indexListNames.map((name) => [name, new Bitmap(total)] as const);
+    this.#lists = Object.fromEntries(lists) as Record<IndexListName, Bitmap>;
+    this.sent = this.#lists.sent;
+    this.acked = this.#lists.acked;
+    this.gaveUp = this.#lists.gaveUp;
+    this.delivered = this.#lists.delivered;
+    this.again = this.#lists.again;
     this.#events = join(folder, eventsFile);
     this.refresh();
   }
@@ -60,15 +77,28 @@ export class RunLedger {
 
   /** Reads what was appended since. Throws LEDGER_DAMAGED. */
   refresh(): void {
+    this.#offset = this.#read(this.#offset, this.#visitor);
+  }
+
+  /**
+   * Reads all that `refresh` has read again, from the beginning. Lists that stand between two times happened
+   * between them, in any order.
+   */
+  replay(visitor: LedgerVisitor): void {
+    this.#read(0, { ...visitor, horizon: () => {}, end: () => {} });
+  }
+
+  /** Returns how far it came. */
+  #read(start: number, visitor: FrameVisitor): number {
     const file = openSync(this.#events, "r");
     try {
       const buffer = Buffer.allocUnsafe(readBytes);
-      for (;;) {
-        const length = readSync(file, buffer, 0, buffer.length, this.#offset);
-        const taken = readFrames(buffer.subarray(0, length), this.#visitor);
-        if (taken === null) throw this.#damaged();
-        this.#offset += taken;
-        if (taken === 0) return;
+      for (let offset = start; ; ) {
+        const length = readSync(file, buffer, 0, buffer.length, offset);
+        const taken = readFrames(buffer.subarray(0, length), visitor);
+        if (taken === null) throw this.#damaged(offset);
+        offset += taken;
+        if (taken === 0) return offset;
       }
     } finally {
       closeSync(file);
@@ -79,20 +109,19 @@ export class RunLedger {
     horizon: (upTo: number): void => {
       this.#horizon = Math.max(this.#horizon, upTo);
     },
-    index: (kind: number, index: number): void => {
-      if (kind === frameKind.sent) this.sent.add(index);
-      else if (kind === frameKind.acked) this.acked.add(index);
-      else this.gaveUp.add(index);
+    index: (name: IndexListName, index: number): void => {
+      this.#lists[name].add(index);
     },
+    time: (): void => {},
     end: (): void => {
       this.#isComplete = true;
     },
   };
 
-  #damaged(): SimulatorError {
+  #damaged(offset: number): SimulatorError {
     return new SimulatorError(
       "LEDGER_DAMAGED",
-      `${this.#events} is damaged at or after byte ${this.#offset}: what it says cannot be trusted, run the simulation again with a new --ledger`,
+      `${this.#events} is damaged at or after byte ${offset}: what it says cannot be trusted, run the simulation again with a new --ledger`,
       { retryable: false },
     );
   }

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { makeFolderDurably, syncEntry } from "../../devices/protocol/durable-folder.ts";
 import { SimulatorError } from "../errors.ts";
 import { totalMessages } from "../scenario/scenario.ts";
-import { endFrame, frameKind, horizonFrame, IndexListFrame } from "./ledger-frame.ts";
+import { endFrame, horizonFrame, IndexListFrame, timeFrame } from "./ledger-frame.ts";
 import { eventsFile, headerFile, headerText, type RunHeader, runFolderPrefix } from "./run-header.ts";
 
 /** Folders of the runs that a ledger folder holds. [] where there is no such folder. */
@@ -59,15 +59,19 @@ export class LedgerWriter {
   readonly #path: string;
   readonly #total: number;
   readonly #horizonStep: number;
-  readonly #sent = new IndexListFrame(frameKind.sent);
-  readonly #acked = new IndexListFrame(frameKind.acked);
-  readonly #gaveUp = new IndexListFrame(frameKind.gaveUp);
+  readonly #startedAtMs: number;
+  readonly #sent = new IndexListFrame("sent");
+  readonly #acked = new IndexListFrame("acked");
+  readonly #gaveUp = new IndexListFrame("gaveUp");
+  readonly #delivered = new IndexListFrame("delivered");
+  readonly #again = new IndexListFrame("again");
   #horizon = 0;
 
   constructor(ledgerFolder: string, header: RunHeader) {
     const folder = join(ledgerFolder, runFolderPrefix + header.scenario.runId);
     this.#path = join(folder, eventsFile);
     this.#total = totalMessages(header.scenario);
+    this.#startedAtMs = header.startedAtMs;
     this.#horizonStep = Math.max(horizonMessagesMin, Math.ceil(header.scenario.rate * horizonS));
     try {
       mkdirSync(folder);
@@ -103,9 +107,25 @@ export class LedgerWriter {
     this.#add(this.#gaveUp, index);
   }
 
-  /** Hands everything to the kernel. To be called a few times a second. */
-  flush(): void {
-    for (const list of [this.#sent, this.#acked, this.#gaveUp]) if (!list.isEmpty) this.#append(list.take());
+  /** Published where no acknowledgement can come, to a gateway that lived on. */
+  delivered(index: number): void {
+    this.#add(this.#delivered, index);
+  }
+
+  /** Published once more, out of its device's order. */
+  again(index: number): void {
+    this.#add(this.#again, index);
+  }
+
+  /**
+   * Hands everything to the kernel, with the time. To be called a few times a second.
+   *
+   * @param nowMs By the clock of the run's start.
+   */
+  flush(nowMs = Date.now()): void {
+    for (const list of [this.#sent, this.#acked, this.#gaveUp, this.#delivered, this.#again])
+      if (!list.isEmpty) this.#append(list.take());
+    this.#append(timeFrame(Math.max(0, nowMs - this.#startedAtMs)));
   }
 
   /** Marks the ledger as complete. Throws LEDGER_WRITE_FAILED where it isn't. */

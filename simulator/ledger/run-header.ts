@@ -1,17 +1,27 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import { SimulatorError } from "../errors.ts";
+import { faultNames } from "../scenario/faults.ts";
+import { mixNames } from "../scenario/mix.ts";
 import { messagesMax, type Scenario, totalMessages } from "../scenario/scenario.ts";
 
 export const headerFile = "run.json";
 export const eventsFile = "events";
 export const runFolderPrefix = "run-";
 
+/** Of what is written now. */
+const version = 2;
+
 const share = Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 }));
+
+function sharesOf(names: readonly string[]) {
+  return Type.Object(Object.fromEntries(names.map((name) => [name, share])), { additionalProperties: false });
+}
 
 const headerSchema = Type.Object({
   ledger: Type.Literal("tidegate"),
-  version: Type.Literal(1),
+  /** 1 = written before there was a mix. */
+  version: Type.Union([Type.Literal(1), Type.Literal(version)]),
   /** Start of the run, whole ms since the Unix epoch, by the simulator's clock. */
   startedAtMs: Type.Integer({ minimum: 0 }),
   startedAt: Type.String(),
@@ -26,10 +36,11 @@ const headerSchema = Type.Object({
     rate: Type.Number({ exclusiveMinimum: 0 }),
     durationS: Type.Number({ exclusiveMinimum: 0 }),
     payloadBytes: Type.Integer({ minimum: 0 }),
-    qos: Type.Union([Type.Literal(0), Type.Literal(1)]),
+    qos: Type.Union([Type.Literal(0), Type.Literal(1), Type.Literal(2)]),
     format: Type.Union([Type.Literal("json"), Type.Literal("envelope")]),
     filter: Type.String({ minLength: 1 }),
-    faults: Type.Object({ disconnect: share, duplicate: share, poison: share, late: share, clock: share }),
+    faults: sharesOf(faultNames),
+    mix: Type.Optional(sharesOf(mixNames)),
   }),
 });
 
@@ -44,7 +55,7 @@ export function headerText(header: RunHeader): string {
   const { startedAtMs, mqttUrl, scenario } = header;
   const content: Static<typeof headerSchema> = {
     ledger: "tidegate",
-    version: 1,
+    version,
     startedAtMs,
     startedAt: new Date(startedAtMs).toISOString(),
     mqttUrl,
@@ -61,11 +72,11 @@ export function parseHeader(text: string, file: string): RunHeader {
   } catch (cause) {
     throw unreadable(file, "it is no JSON", cause);
   }
-  const version = (content as { version?: unknown } | null)?.version;
-  if (typeof version === "number" && version > 1)
+  const written = (content as { version?: unknown } | null)?.version;
+  if (typeof written === "number" && written > version)
     throw unreadable(
       file,
-      `it was written by a newer simulator (version ${version}): audit it with that one`,
+      `it was written by a newer simulator (version ${written}): audit it with that one`,
     );
   if (!Value.Check(headerSchema, content)) {
     const fault = Value.Errors(headerSchema, content).First();

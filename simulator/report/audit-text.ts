@@ -11,7 +11,11 @@ export function auditText(result: AuditResult): string {
     line("sent", result.sent, "messages that the fleet published"),
     line("acked", result.acked, "acknowledged by the gateway"),
     line("stored", result.stored, "in a table"),
-    line("quarantined", result.quarantined, `in _quarantine, ${result.plannedPoison} of them planned`),
+    line(
+      "quarantined",
+      result.quarantined,
+      `in _quarantine, ${result.plannedPoison + result.plannedReuse} of them planned`,
+    ),
     line("lost", result.lost, "acknowledged, and in no table nor quarantine"),
     line("duplicated", result.duplicated, "rows beyond the first of their message"),
     line("phantom", result.phantom, "rows of messages that were never sent"),
@@ -21,6 +25,15 @@ export function auditText(result: AuditResult): string {
       result.unackedStored,
       "filed without the fleet having seen the acknowledgement: allowed",
     ),
+    ...(result.delivered === 0
+      ? []
+      : [
+          line(
+            "undelivered",
+            result.undelivered,
+            `of ${result.delivered} left with a gateway where no acknowledgement can come`,
+          ),
+        ]),
     ...result.faults.map(({ code, message }) => `${code}: ${message}\n`),
     ...result.examples.map((example) => `${example}\n`),
     result.isProven

@@ -1,5 +1,7 @@
 import type { Histogram } from "hdr-histogram-js";
 import type { FleetCounters } from "../fleet/fleet-counters.ts";
+import type { Qos } from "../scenario/scenario.ts";
+import type { TopicChangeCounts } from "../topics/topic-changes.ts";
 
 export interface Percentiles {
   readonly p50: number;
@@ -14,7 +16,7 @@ export interface RunReport {
   readonly ledger: string;
   readonly devices: number;
   readonly connections: number;
-  readonly qos: 0 | 1;
+  readonly qos: Qos;
   readonly seed: number;
   /** From the start of the run to its last message or acknowledgement. */
   readonly elapsedS: number;
@@ -26,12 +28,20 @@ export interface RunReport {
   /** Planned and never sent: the gateway took less than was offered, or the run was stopped. */
   readonly unsent: number;
   readonly poison: number;
+  /** Given up on purpose, by the fault `reboot` and by devices that were gone before an answer. */
+  readonly forgotten: number;
+  /** Left with a gateway that lived on, where no acknowledgement can come. */
+  readonly delivered: number;
   readonly resent: number;
   readonly copies: number;
   /** Connections refused by CONNACK, and ended by the gateway while publishes were unacknowledged. */
   readonly refused: number;
   readonly reconnects: number;
   readonly cuts: number;
+  readonly takeovers: number;
+  readonly reboots: number;
+  /** Topics that the fault `topics` created, changed and deleted. */
+  readonly topics: TopicChangeCounts;
   readonly timeouts: number;
   readonly networkErrors: number;
   readonly strayAcks: number;
@@ -44,7 +54,7 @@ export interface RunReport {
   readonly cpuS: number;
   readonly cpuUsPerMessage: number;
   readonly wasStopped: boolean;
-  /** True where every planned message was sent, and acknowledged if QoS 1. */
+  /** True where every planned message was sent, and acknowledged if an acknowledgement can come. */
   readonly isWhole: boolean;
 }
 
@@ -71,21 +81,26 @@ export type RunFacts = Pick<
   | "poison"
   | "cpuS"
   | "wasStopped"
+  | "topics"
 > & { readonly offeredRate: number };
 
 export function reportOf(facts: RunFacts, counters: FleetCounters): RunReport {
-  const done = facts.qos === 1 ? counters.acked : counters.sent;
+  const done = counters.settled;
   return {
     ...facts,
     sent: counters.sent,
     acked: counters.acked,
     gaveUp: counters.gaveUp,
     unsent: facts.planned - counters.sent,
+    forgotten: counters.forgotten,
+    delivered: counters.delivered,
     resent: counters.resent,
     copies: counters.copies,
     refused: counters.refusedConnects + counters.refusedPublishes,
     reconnects: counters.reconnects,
     cuts: counters.cuts,
+    takeovers: counters.takeovers,
+    reboots: counters.reboots,
     timeouts: counters.timeouts,
     networkErrors: counters.networkErrors,
     strayAcks: counters.strayAcks,
@@ -118,7 +133,7 @@ export function reportText(report: RunReport): string {
       `${report.achievedRate} of ${Math.round(report.offeredRate)} msg/s offered, in ${report.elapsedS.toFixed(1)} s`,
     ),
   ];
-  if (report.qos === 1)
+  if (report.acked > 0)
     lines.push(
       line("PUBACK", percentileText(report.ackMs)),
       line("due to PUBACK", percentileText(report.dueToAckMs)),
@@ -126,12 +141,20 @@ export function reportText(report: RunReport): string {
   lines.push(
     line(
       "connections",
-      `${report.refused} refused, ${report.reconnects} opened again, ${report.cuts} cut on purpose, ${report.timeouts} silent, ${report.networkErrors} network errors`,
+      `${report.refused} refused, ${report.reconnects} opened again, ${report.cuts + report.takeovers + report.reboots} cut, taken over or started again on purpose, ${report.timeouts} silent, ${report.networkErrors} network errors`,
     ),
     line(
       "again",
       `${report.resent} resent after a lost connection, ${report.copies} copies on purpose, ${report.poison} poison`,
     ),
+    ...(report.forgotten + report.delivered === 0
+      ? []
+      : [
+          line(
+            "no answer",
+            `${report.delivered} left with a gateway that lived on, ${report.forgotten} forgotten`,
+          ),
+        ]),
     line("own CPU", `${report.cpuS.toFixed(1)} s, ${report.cpuUsPerMessage} µs per message`),
     line("ledger", report.ledger),
   );

@@ -6,6 +6,10 @@ import type { PoisonKind } from "./faults.ts";
  */
 export interface Document {
   readonly bytes: number;
+  /** Where the message's id begins. */
+  readonly idAt: number;
+  /** µs after the event time's whole ms: 0 to 999. Documents without it have whole ms. */
+  eventMicros?(device: number, sequence: number): number;
   /** The part that must be filed as the row's payload: the whole document, or what the envelope holds. */
   readonly payloadStart: number;
   readonly payloadBytes: number;

@@ -38,6 +38,7 @@ function object(bytes: number): ReadingsLayout {
 /** A telemetry envelope around a JSON payload of exactly `payloadBytes` bytes. */
 export class EnvelopeDocument implements Document {
   readonly bytes: number;
+  readonly idAt = 2;
   readonly payloadStart: number;
   readonly payloadBytes: number;
   readonly #seed: number;
@@ -66,7 +67,7 @@ export class EnvelopeDocument implements Document {
 
   write(target: Uint8Array, start: number, device: number, sequence: number, eventTimeMs: number): void {
     target.set(this.#template, start);
-    this.#names.writeId(target, start + 2, device, sequence);
+    this.#names.writeId(target, start + this.idAt, device, sequence);
     let rest = eventTimeMs;
     for (let index = 0; index < timeBytes; index++) {
       const quotient = Math.floor(rest / 128);

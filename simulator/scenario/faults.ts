@@ -1,40 +1,48 @@
 import { chance, hash32 } from "./seeded-hash.ts";
+import { type Choice, parseShares, sharesOf } from "./shares.ts";
 
 /**
- * What a fleet does wrong on purpose, with the share that it does wrong where the list names none:
- * - disconnect: of the connections, cut without a word each second;
- * - duplicate: of the messages, published twice;
- * - poison: of the messages, cannot be decoded, and belong in quarantine;
- * - late: of the messages, carry an event time 1 hour to 6 days before they are published;
- * - clock: of the messages, come from a device whose clock stands at 1970 or in 2100.
+ * What a fleet does wrong on purpose: each with the share if the list names none, and what it is a share
+ * of.
  */
-export const faultShares = {
-  disconnect: 0.02,
-  duplicate: 0.01,
-  poison: 0.001,
-  late: 0.01,
-  clock: 0.001,
-} as const;
+export const faultChoices = {
+  disconnect: { share: 0.02, meaning: "of the connections, each second: cut without a word" },
+  takeover: {
+    share: 0.01,
+    meaning: "of the connections, each second: opened again while the one before lives on, unread",
+  },
+  reboot: {
+    share: 0.01,
+    meaning:
+      "of the connections, each second: the device forgets its packet identifiers, half of the time its unacknowledged messages, too, and half of the time between a PUBREC and its PUBREL",
+  },
+  duplicate: { share: 0.01, meaning: "of the messages: published twice" },
+  again: {
+    share: 0.01,
+    meaning: "of the messages: followed by an earlier one of the device, up to a minute old, once more",
+  },
+  reused: {
+    share: 0.002,
+    meaning: "of the messages: under the id of an earlier one of the device; they belong in quarantine",
+  },
+  poison: { share: 0.001, meaning: "of the messages: can't be decoded; they belong in quarantine" },
+  late: { share: 0.01, meaning: "of the messages: with an event time 1 hour to 6 days ago" },
+  clock: { share: 0.001, meaning: "of the messages: from a device whose clock stands at 1970 or in 2100" },
+  topics: {
+    share: 0.1,
+    meaning:
+      "of the seconds: an admin creates, changes or deletes a topic that takes names from another (--api)",
+  },
+} as const satisfies Readonly<Record<string, Choice>>;
 
-export type FaultName = keyof typeof faultShares;
+export type FaultName = keyof typeof faultChoices;
 export type FaultShares = Readonly<Partial<Record<FaultName, number>>>;
 
-export const faultNames = Object.keys(faultShares) as readonly FaultName[];
+export const faultNames = Object.keys(faultChoices) as readonly FaultName[];
 
 /** Reads `disconnect,poison=0.01`. Returns the shares, or a sentence that says what is wrong. */
 export function parseFaults(text: string): FaultShares | string {
-  const shares: Partial<Record<FaultName, number>> = {};
-  for (const part of text.split(",").map((item) => item.trim())) {
-    const [name = "", shareText] = part.split("=", 2);
-    const known = faultNames.find((fault) => fault === name);
-    if (!known) return `${JSON.stringify(name)} is no fault: choose from ${faultNames.join(", ")}`;
-    if (shares[known] !== undefined) return `${known} stands in it twice`;
-    const share = shareText === undefined ? faultShares[known] : Number(shareText);
-    if (shareText?.trim() === "" || !(share > 0 && share <= 1))
-      return `the share of ${known} is ${JSON.stringify(shareText)}: it must be a number above 0 and at most 1, such as ${known}=0.01`;
-    shares[known] = share;
-  }
-  return shares;
+  return parseShares(text, { defaults: sharesOf(faultChoices), kind: "fault" });
 }
 
 /** Streams of chance, so that one fault does not decide another. */
@@ -55,10 +63,13 @@ export type PoisonKind = (typeof poisonKinds)[number];
 export class FaultPlan {
   readonly #seed: number;
   readonly #shares: FaultShares;
+  readonly #canBePoison: (index: number) => boolean;
 
-  constructor(seed: number, shares: FaultShares) {
+  /** @param canBePoison False for messages that no gateway looks into. */
+  constructor(seed: number, shares: FaultShares, canBePoison: (index: number) => boolean = () => true) {
     this.#seed = seed;
     this.#shares = shares;
+    this.#canBePoison = canBePoison;
   }
 
   /** True where any message of the run is poison. */
@@ -69,6 +80,7 @@ export class FaultPlan {
   poison(index: number): PoisonKind | null {
     const share = this.#shares.poison;
     if (share === undefined || chance(this.#seed, stream.poison, index) >= share) return null;
+    if (!this.#canBePoison(index)) return null;
     return poisonKinds[hash32(this.#seed, stream.kind, index) % poisonKinds.length] as PoisonKind;
   }
 

@@ -21,6 +21,7 @@ export function jsonDocumentMinBytes(idBytes: number): number {
 /** `{"id":"…","ts":…,"temperature":…}` of exactly `bytes` bytes. */
 export class JsonDocument implements Document {
   readonly bytes: number;
+  readonly idAt = idHead.length;
   readonly payloadStart = 0;
   readonly payloadBytes: number;
   readonly #seed: number;

@@ -1,11 +1,12 @@
 import { DeviceOrder } from "./device-order.ts";
 import type { Document } from "./document.ts";
-import { EnvelopeDocument } from "./envelope-document.ts";
 import { FaultPlan } from "./faults.ts";
-import { JsonDocument } from "./json-document.ts";
-import { MessageNames } from "./message-names.ts";
-import { type Scenario, totalMessages } from "./scenario.ts";
+import type { MessageNames } from "./message-names.ts";
+import { type MessageRole, MessageRoles } from "./message-roles.ts";
+import { type MessageShape, MessageShapes } from "./message-shapes.ts";
+import { type Qos, type Scenario, totalMessages } from "./scenario.ts";
 import { chance } from "./seeded-hash.ts";
+import { type TypedValues, typedValuesOf } from "./typed-values.ts";
 
 const jitterStream = 2;
 
@@ -15,8 +16,12 @@ const jitterStream = 2;
  */
 export class MessagePlan {
   readonly total: number;
+  /** Message ids and device ids, the same in every shape; topic names of the shape `main`. */
   readonly names: MessageNames;
+  /** Of the shape `main`. */
   readonly document: Document;
+  readonly shapes: MessageShapes;
+  readonly roles: MessageRoles;
   readonly faults: FaultPlan;
   /** Turns of a round: one for each device. */
   readonly devices: number;
@@ -28,15 +33,15 @@ export class MessagePlan {
 
   constructor(scenario: Scenario) {
     this.total = totalMessages(scenario);
-    this.names = new MessageNames(scenario);
-    this.faults = new FaultPlan(scenario.seed, scenario.faults);
+    this.shapes = new MessageShapes(scenario);
+    this.names = this.shapes.main.names;
+    const { seed, faults } = scenario;
+    this.faults = new FaultPlan(seed, faults, (index) => this.shapes.of(index).format !== "raw");
+    this.roles = new MessageRoles(scenario, this.faults, this.shapes);
+    this.document = this.shapes.main.document;
     this.devices = scenario.devices;
     this.connections = scenario.connections;
     this.#burst = scenario.burst;
-    this.document =
-      scenario.format === "json"
-        ? new JsonDocument(this.names, scenario.seed, scenario.payloadBytes)
-        : new EnvelopeDocument(this.names, scenario.seed, scenario.payloadBytes);
     this.#seed = scenario.seed;
     this.#msPerMessage = 1000 / scenario.rate;
     this.#order = new DeviceOrder(scenario.seed, scenario.devices);
@@ -87,16 +92,63 @@ export class MessagePlan {
     return index < this.total && this.dueMs(index) <= elapsedMs ? index + 1 : index;
   }
 
-  /** What the message says of its time. */
+  role(index: number): MessageRole {
+    return this.roles.isMixed ? this.roles.role(index) : "plain";
+  }
+
+  qos(index: number): Qos {
+    return this.roles.qos(index);
+  }
+
+  /** A message under an earlier one's id is of its shape: the id counts within a topic. */
+  shape(index: number): MessageShape {
+    if (!this.roles.isMixed) return this.shapes.main;
+    return this.roles.role(index) === "big"
+      ? this.shapes.bigOf(index)
+      : this.shapes.of(this.roles.idIndex(index));
+  }
+
+  topicName(index: number): string {
+    return this.shape(index).names.topicName(this.device(index));
+  }
+
+  /** The id that the message is published with. */
+  messageId(index: number): Buffer {
+    const bytes = Buffer.alloc(this.names.idBytes);
+    const idIndex = this.roles.idIndex(index);
+    this.names.writeId(bytes, 0, this.device(idIndex), this.sequence(idIndex));
+    return bytes;
+  }
+
+  /** What must stand in the typed columns of the message's row; null if its topic has none. */
+  typedValues(index: number): TypedValues | null {
+    if (this.shape(index).kind !== "typed") return null;
+    return typedValuesOf(this.#seed, this.device(index), this.sequence(index));
+  }
+
+  /** µs since the epoch, as a message's row must have it; exact, below 2^53. */
+  eventTimeUs(index: number, startedAtMs: number): number {
+    const micros = this.shape(index).document.eventMicros?.(this.device(index), this.sequence(index)) ?? 0;
+    return this.eventTimeMs(index, startedAtMs) * 1000 + micros;
+  }
+
+  /** What the message says of its time, in whole ms. */
   eventTimeMs(index: number, startedAtMs: number): number {
     return this.faults.eventTimeMs(index, startedAtMs + Math.floor(this.dueMs(index)));
   }
 
-  /** Writes the message's document, poisoned where that is planned. */
+  /** Writes the message's document, as long as its shape says, poisoned if that is planned. */
   writeDocument(target: Uint8Array, start: number, index: number, startedAtMs: number): void {
-    const eventTimeMs = this.eventTimeMs(index, startedAtMs);
-    this.document.write(target, start, this.device(index), this.sequence(index), eventTimeMs);
+    const { document } = this.shape(index);
+    const device = this.device(index);
+    document.write(target, start, device, this.sequence(index), this.eventTimeMs(index, startedAtMs));
+    if (this.roles.isMixed) this.#reuseId(target, start + document.idAt, index);
     const poison = this.faults.poison(index);
-    if (poison) this.document.spoil(target, start, poison);
+    if (poison) document.spoil(target, start, poison);
+  }
+
+  #reuseId(target: Uint8Array, idAt: number, index: number): void {
+    const idIndex = this.roles.idIndex(index);
+    if (idIndex !== index) this.names.writeId(target, idAt, this.device(idIndex), this.sequence(idIndex));
   }
 }

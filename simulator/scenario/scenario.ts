@@ -1,6 +1,8 @@
 import type { FaultShares } from "./faults.ts";
+import type { MixShares } from "./mix.ts";
 
 export type PayloadFormat = "json" | "envelope";
+export type Qos = 0 | 1 | 2;
 
 /**
  * All that decides what a run publishes, when it was to be published and under which names. It stands in the head of the ledger, and the
@@ -19,11 +21,14 @@ export interface Scenario {
   readonly rate: number;
   readonly durationS: number;
   readonly payloadBytes: number;
-  readonly qos: 0 | 1;
+  /** Of messages for which the mix says nothing else. */
+  readonly qos: Qos;
   readonly format: PayloadFormat;
   /** Topic filter with named levels. */
   readonly filter: string;
   readonly faults: FaultShares;
+  /** Absent = nothing. */
+  readonly mix?: MixShares;
 }
 
 /** Messages are numbered 0, 1, … in the order in which they are due. Numbers fit in 31 bits. */

@@ -8,6 +8,7 @@ export interface LakeRow {
   readonly deviceId: string;
   readonly topic: string;
   readonly messageId: Uint8Array | null;
+  /** With a fraction if the time is to the µs. */
   readonly eventTimeMs: number;
   readonly ingestTimeMs: number;
   readonly payload: Uint8Array;
@@ -71,7 +72,7 @@ export class AuditedLake {
               sqlText(row.deviceId),
               sqlText(row.topic),
               sqlBytes(row.messageId),
-              `make_timestamptz(${row.eventTimeMs * 1000}::BIGINT)`,
+              `make_timestamptz(${Math.round(row.eventTimeMs * 1000)}::BIGINT)`,
               `make_timestamptz(${row.ingestTimeMs * 1000}::BIGINT)`,
               sqlBytes(row.payload),
               `0, false, 'stream', '0', '${String(at).padStart(20, "0")}', ${index}`,

@@ -32,6 +32,8 @@ export interface AuditedRunOptions {
   /** Messages that the ledger calls sent, and acknowledged. */
   readonly sent?: (index: number) => boolean;
   readonly acked?: (index: number) => boolean;
+  /** Messages that the ledger calls left with a gateway that lived on. */
+  readonly delivered?: (index: number) => boolean;
   readonly isComplete?: boolean;
 }
 
@@ -64,6 +66,7 @@ export function writeRun(
     writer.reach(index);
     writer.sent(index);
     if ((options.acked ?? (() => true))(index)) writer.acked(index);
+    if (options.delivered?.(index)) writer.delivered(index);
     rows[index] = rowOf(plan, index);
   }
   if (options.isComplete ?? true) writer.close();
@@ -73,17 +76,17 @@ export function writeRun(
 
 /** What a gateway without fault files of a message. */
 export function rowOf(plan: MessagePlan, index: number): LakeRow {
-  const document = Buffer.alloc(plan.document.bytes);
+  const shape = plan.shape(index);
+  const document = Buffer.alloc(shape.document.bytes);
   plan.writeDocument(document, 0, index, startedAtMs);
   const poison = plan.faults.poison(index);
-  const id = Buffer.alloc(plan.names.idBytes);
-  plan.names.writeId(id, 0, plan.device(index), plan.sequence(index));
-  const { payloadStart, payloadBytes } = plan.document;
+  const hasId = shape.format !== "raw" && (!poison || poison === "timeless");
+  const { payloadStart, payloadBytes } = shape.document;
   return {
     deviceId: plan.names.deviceId(plan.device(index)),
-    topic: plan.names.topicName(plan.device(index)),
-    messageId: poison && poison !== "timeless" ? null : id,
-    eventTimeMs: plan.eventTimeMs(index, startedAtMs),
+    topic: plan.topicName(index),
+    messageId: hasId ? plan.messageId(index) : null,
+    eventTimeMs: plan.eventTimeUs(index, startedAtMs) / 1000,
     ingestTimeMs: startedAtMs + 1000,
     payload: poison ? document : document.subarray(payloadStart, payloadStart + payloadBytes),
     ...(poison ? { reason: "undecodable" } : {}),

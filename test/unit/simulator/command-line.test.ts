@@ -29,7 +29,7 @@ test("wrong usage of simulate says what, where, and how it is right", async () =
     [["--rate", "0"], /--rate 0: it must be a number above 0/],
     [["--devices", "10.5"], /--devices 10.5: it must be a whole number from 1 to 10000000/],
     [["--devices", "0x10"], /--devices 0x10/],
-    [["--qos", "2"], /--qos 2: it must be a whole number from 0 to 1/],
+    [["--qos", "3"], /--qos 3: it must be a whole number from 0 to 2/],
     [["--format", "raw"], /--format raw: it must be json or envelope/],
     [["--mqtt", "mqtts://host:1883"], /--mqtt mqtts:.*mqtt:\/\/HOST:PORT/],
     [["--mqtt", "mqtt://user:pw@host"], /credentials go into --username/],
@@ -48,8 +48,22 @@ test("wrong usage of simulate says what, where, and how it is right", async () =
     [["--username", "u", "--password-file", join(root, "none")], /--password-file .*can't be read/],
     [
       ["--faults", "fire"],
-      /--faults fire: "fire" is no fault: choose from disconnect, duplicate, poison, late, clock/,
+      /--faults fire: "fire" is no fault: choose from disconnect, takeover, .*, clock, topics, or all/,
     ],
+    [["--mix", "fire"], /--mix fire: "fire" is no part of a mix: choose from qos0, qos2, .*, or all/],
+    [["--mix", "typed=2"], /the share of typed is "2"/],
+    [["--mix", "typed=0.5,raw=0.6"], /typed, envelope and raw together are more than all messages/],
+    [["--mix", "qos0=0.5,qos2=0.6"], /qos0 and qos2 together are more than all messages/],
+    [["--mix", "envelope", "--format", "envelope"], /all messages are envelopes already/],
+    [
+      ["--mix", "big,will", "--topic", "plant/telemetry", "--devices", "5", "--connections", "5"],
+      /--mix big,will: .*must have a level \{device\}/,
+    ],
+    [["--faults", "topics"], /--faults topics: it needs --api and --token-file/],
+    [["--api", "http://127.0.0.1:1"], /--api and --token-file go together/],
+    [["--api", "127.0.0.1:1", "--token-file", keyFile("token")], /--api 127.0.0.1:1: it must be http:/],
+    [["--api", "http://127.0.0.1:1", "--token-file", join(root, "none")], /--token-file .*can't be read/],
+    [["--topic-window", "0"], /--topic-window 0/],
     [["--faults", "poison=2"], /the share of poison is "2"/],
     [["--rate", "10000000", "--duration", "1000"], /more than 2147483647 messages/],
     [["--seed", "-1"], /--seed -1/],
@@ -153,6 +167,8 @@ test("help has examples and exits with 0", async () => {
     assert.equal(code, 0);
     assert.match(stdout, expected);
     assert.match(stdout, /Exit code/);
+    if (name === "simulate")
+      assert.match(stdout, /takeover=0.01 +of the connections.*\n(.*\n)+.*sleepy=0.002 +of the messages/);
   }
   assert.equal((await run()).code, 2);
   assert.equal((await run("fly")).code, 2);

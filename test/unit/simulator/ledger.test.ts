@@ -6,6 +6,7 @@ import { after, test } from "node:test";
 import fc from "fast-check";
 import { SimulatorError } from "../../../simulator/errors.ts";
 import { Bitmap } from "../../../simulator/ledger/bitmap.ts";
+import { type IndexListName, indexListNames } from "../../../simulator/ledger/ledger-frame.ts";
 import { openLedger, type RunLedger } from "../../../simulator/ledger/ledger-reader.ts";
 import { LedgerWriter, prepareLedgerFolder, runFolders } from "../../../simulator/ledger/ledger-writer.ts";
 import { newRunId } from "../../../simulator/simulate.ts";
@@ -46,14 +47,15 @@ function members(bitmap: Bitmap): number[] {
   return [...bitmap.without()];
 }
 
-type Step = { kind: "sent" | "acked" | "gaveUp"; index: number } | { kind: "flush" };
+type Kind = IndexListName;
+type Step = { kind: Kind; index: number } | { kind: "flush" };
 const index = fc.nat({ max: total - 1 });
 const steps = fc.array(
   fc.oneof(
     {
       weight: 10,
       arbitrary: fc.record({
-        kind: fc.constantFrom("sent" as const, "acked" as const, "gaveUp" as const),
+        kind: fc.constantFrom(...indexListNames),
         index,
       }),
     },
@@ -62,11 +64,14 @@ const steps = fc.array(
   { maxLength: 200 },
 );
 
-function play(
-  writer: LedgerWriter,
-  list: readonly Step[],
-  model: Record<"sent" | "acked" | "gaveUp", Set<number>>,
-): void {
+function emptyModel(): Record<Kind, Set<number>> {
+  return Object.fromEntries(indexListNames.map((name) => [name, new Set<number>()])) as Record<
+    Kind,
+    Set<number>
+  >;
+}
+
+function play(writer: LedgerWriter, list: readonly Step[], model: Record<Kind, Set<number>>): void {
   for (const step of list) {
     if (step.kind === "flush") writer.flush();
     else {
@@ -82,11 +87,11 @@ test("what was written is read, in whatever order", () => {
     fc.property(steps, (list) => {
       const folder = newFolder();
       const writer = newWriter(folder);
-      const model = { sent: new Set<number>(), acked: new Set<number>(), gaveUp: new Set<number>() };
+      const model = emptyModel();
       play(writer, list, model);
       writer.close();
       const run = open(folder);
-      for (const kind of ["sent", "acked", "gaveUp"] as const)
+      for (const kind of indexListNames)
         assert.deepEqual(
           members(run[kind]),
           [...model[kind]].sort((a, b) => a - b),
@@ -104,13 +109,13 @@ test("a ledger torn at any byte is readable: it says a part of the truth, and ne
     fc.property(steps, fc.double({ min: 0, max: 1, noNaN: true }), (list, share) => {
       const folder = newFolder();
       const writer = newWriter(folder);
-      const model = { sent: new Set<number>(), acked: new Set<number>(), gaveUp: new Set<number>() };
+      const model = emptyModel();
       play(writer, list, model);
       writer.flush();
       const events = eventsOf(folder);
       truncateSync(events, Math.floor(readFileSync(events).length * share));
       const run = open(folder);
-      for (const kind of ["sent", "acked", "gaveUp"] as const)
+      for (const kind of indexListNames)
         for (const member of members(run[kind])) assert.ok(model[kind].has(member));
       for (const sent of members(run.sent)) assert.ok(run.mayHaveBeenSent(sent));
     }),
@@ -137,13 +142,39 @@ test("a reader reads on while the run goes on, also from the middle of a frame",
   writer.flush();
   const events = eventsOf(folder);
   const whole = readFileSync(events);
-  writeFileSync(events, whole.subarray(0, whole.length - 3));
+  // The time of the flush is the last frame, and the list before it is torn.
+  writeFileSync(events, whole.subarray(0, whole.length - 20));
   const run = open(folder);
   assert.equal(run.sent.count, 0);
   writeFileSync(events, whole);
   run.refresh();
   assert.equal(run.sent.count, 100);
   assert.equal(run.isComplete, false);
+});
+
+test("a replay tells what happened in its order, and between which times", () => {
+  const folder = newFolder();
+  const scenario = scenarioOf({ runId: newRunId(), rate: 1000, durationS: total / 1000 });
+  const writer = new LedgerWriter(folder, { startedAtMs: 1_000, mqttUrl: "mqtt://127.0.0.1:1883", scenario });
+  writer.reach(10);
+  for (const index of [3, 1, 2]) writer.sent(index);
+  writer.flush(1_250);
+  writer.acked(2);
+  writer.acked(1);
+  writer.again(1);
+  writer.flush(1_500);
+  writer.delivered(3);
+  writer.close();
+  const told: unknown[] = [];
+  const run = open(folder);
+  run.replay({ index: (name, index) => told.push([name, index]), time: (elapsedMs) => told.push(elapsedMs) });
+  assert.deepEqual(told.slice(0, -1), [
+    ...[["sent", 3], ["sent", 1], ["sent", 2], 250],
+    ...[["acked", 2], ["acked", 1], ["again", 1], 500],
+    ["delivered", 3],
+  ]);
+  assert.equal(typeof told.at(-1), "number");
+  assert.deepEqual([members(run.again), members(run.delivered)], [[1], [3]]);
 });
 
 test("long lists take several frames", () => {
@@ -198,15 +229,19 @@ test("a folder without a run is LEDGER_MISSING, a head of another version or non
   for (const changed of [
     "",
     "{}",
-    text.replace('"version": 1', '"version": 2'),
+    text.replace('"version": 2', '"version": 3'),
     text.replace('"devices": 100', '"devices": 0'),
-    text.replace('"qos": 1', '"qos": 2'),
+    text.replace('"qos": 1', '"qos": 3'),
+    text.replace('"faults": {}', '"faults": { "fire": 0.1 }'),
+    text.replace('"faults": {}', '"faults": {}, "mix": { "typed": 2 }'),
   ]) {
     writeFileSync(head, changed);
     assert.throws(() => openLedger(folder), code("LEDGER_UNREADABLE"));
   }
-  writeFileSync(head, text.replace('"version": 1', '"version": 2'));
+  writeFileSync(head, text.replace('"version": 2', '"version": 3'));
   assert.throws(() => openLedger(folder), /newer simulator/);
+  writeFileSync(head, text.replace('"version": 2', '"version": 1'));
+  assert.equal(openLedger(folder).length, 1);
 });
 
 test("a ledger that cannot be written is LEDGER_WRITE_FAILED", () => {

@@ -45,14 +45,15 @@ test("a CONNECT says who connects, with a clean session", () => {
 });
 
 test("a PUBLISH carries topic, identifier, DUP and document, at any length and side by side with others", () => {
-  for (const qos of [0, 1] as const) {
+  for (const qos of [0, 1, 2] as const) {
     for (const payloadBytes of [60, 100, 128, 16_383, 70_000]) {
       const plan = new MessagePlan(scenarioOf({ qos, payloadBytes }));
-      const encoder = new PublishEncoder(plan, qos, 1_790_000_000_000);
-      const bytes = Buffer.alloc(encoder.packetBytes * 3);
+      const encoder = new PublishEncoder(plan, 1_790_000_000_000);
+      const packetBytes = encoder.bytes(10);
+      const bytes = Buffer.alloc(packetBytes * 3);
       const packetIds = [1, 256, 65_535];
       packetIds.forEach((id, at) => {
-        encoder.write(bytes, at * encoder.packetBytes, 10 + at, id, at === 1);
+        assert.equal(encoder.write(bytes, at * packetBytes, 10 + at, id, at === 1), packetBytes);
       });
       const packets = parse(bytes);
       assert.equal(packets.length, 3);
@@ -64,19 +65,30 @@ test("a PUBLISH carries topic, identifier, DUP and document, at any length and s
         assert.equal(packet.topic, plan.names.topicName(plan.device(10 + at)));
         assert.deepEqual(
           [packet.qos, packet.dup, packet.retain, packet.messageId],
-          [qos, at === 1, false, qos === 1 ? packetIds[at] : undefined],
+          [qos, at === 1, false, qos > 0 ? packetIds[at] : undefined],
         );
       });
     }
   }
 });
 
-type Seen = { connack: number } | { puback: number };
+type Seen =
+  | { connack: number; session: boolean }
+  | { puback: number }
+  | { pubrec: number }
+  | { pubcomp: number };
 
 const serverPackets = fc.array(
   fc.oneof(
-    fc.nat({ max: 255 }).map((code): [Seen, number[]] => [{ connack: code }, [0x20, 2, 0, code]]),
+    fc
+      .tuple(fc.nat({ max: 255 }), fc.boolean())
+      .map(([code, session]): [Seen, number[]] => [
+        { connack: code, session },
+        [0x20, 2, Number(session), code],
+      ]),
     fc.nat({ max: 65_535 }).map((id): [Seen, number[]] => [{ puback: id }, [0x40, 2, id >>> 8, id & 0xff]]),
+    fc.nat({ max: 65_535 }).map((id): [Seen, number[]] => [{ pubrec: id }, [0x50, 2, id >>> 8, id & 0xff]]),
+    fc.nat({ max: 65_535 }).map((id): [Seen, number[]] => [{ pubcomp: id }, [0x70, 2, id >>> 8, id & 0xff]]),
     fc.constant([null, [0xd0, 0]] as [null, number[]]),
   ),
 );
@@ -87,8 +99,10 @@ test("the same packets are read, however the network cuts them", () => {
       const bytes = Uint8Array.from(packets.flatMap(([, packet]) => packet));
       const seen: Seen[] = [];
       const listener = {
-        onConnack: (code: number) => seen.push({ connack: code }),
+        onConnack: (code: number, session: boolean) => seen.push({ connack: code, session }),
         onPuback: (id: number) => seen.push({ puback: id }),
+        onPubrec: (id: number) => seen.push({ pubrec: id }),
+        onPubcomp: (id: number) => seen.push({ pubcomp: id }),
       };
       const reader = new PacketReader();
       const chunk = new Uint8Array(8);
@@ -109,7 +123,7 @@ test("the same packets are read, however the network cuts them", () => {
 });
 
 test("what no server sends to a publisher is told, also when it comes in pieces", () => {
-  const listener = { onConnack() {}, onPuback() {} };
+  const listener = { onConnack() {}, onPuback() {}, onPubrec() {}, onPubcomp() {} };
   for (const bytes of [
     [0x30, 2],
     [0x00],
@@ -118,6 +132,8 @@ test("what no server sends to a publisher is told, also when it comes in pieces"
     [0x20, 0],
     [0x90, 3, 0, 1, 0],
     [0x41, 2, 0, 1],
+    [0x50, 3, 0, 1, 0],
+    [0x62, 2, 0, 1],
   ]) {
     const whole = new PacketReader().read(Uint8Array.from(bytes), bytes.length, listener);
     assert.equal(typeof whole, "string", String(bytes));

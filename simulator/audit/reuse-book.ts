@@ -1,0 +1,77 @@
+import type { Bitmap } from "../ledger/bitmap.ts";
+import type { MessagePlan } from "../scenario/message-plan.ts";
+
+/**
+ * Where messages under ids of others were filed. An id counts within a topic: of those that share one, one
+ * belongs in the table of each topic that the name had meanwhile, the others in quarantine.
+ */
+export class ReuseBook {
+  readonly #plan: MessagePlan;
+  readonly #stored: Bitmap;
+  readonly #quarantined: Bitmap;
+  /** Of messages that share an id, by index. */
+  readonly #tables = new Map<number, string>();
+
+  /** The bitmaps are read at each call. */
+  constructor(plan: MessagePlan, filed: { readonly stored: Bitmap; readonly quarantined: Bitmap }) {
+    this.#plan = plan;
+    this.#stored = filed.stored;
+    this.#quarantined = filed.quarantined;
+  }
+
+  reset(): void {
+    this.#tables.clear();
+  }
+
+  /** A message was found in a table for the first time. */
+  stored(index: number, table: string): void {
+    if (this.#plan.roles.hasReuse && this.#sharing(this.#plan.roles.idIndex(index)).length > 1)
+      this.#tables.set(index, table);
+  }
+
+  /** True if another message of the same id is in a table. */
+  belongsInQuarantine(index: number): boolean {
+    const others = this.#sharing(this.#plan.roles.idIndex(index)).filter((other) => other !== index);
+    return others.some((other) => this.#stored.has(other));
+  }
+
+  /** Further messages of one id in one table, in order. */
+  *duplicated(): Generator<number> {
+    for (const sharing of this.#groups()) {
+      const tables = new Set<string>();
+      for (const index of sharing) {
+        const table = this.#tables.get(index);
+        if (table === undefined) continue;
+        if (tables.has(table)) yield index;
+        tables.add(table);
+      }
+    }
+  }
+
+  /** Messages that are rightly in quarantine. */
+  planned(): number {
+    let planned = 0;
+    for (const sharing of this.#groups()) {
+      const quarantined = sharing.filter((index) => this.#quarantined.has(index)).length;
+      const isStored = sharing.some((index) => this.#stored.has(index));
+      planned += isStored ? quarantined : Math.max(0, quarantined - 1);
+    }
+    return planned;
+  }
+
+  /** The messages of each id that several have. */
+  *#groups(): Generator<number[]> {
+    if (!this.#plan.roles.hasReuse) return;
+    for (let index = 0; index < this.#plan.total; index++) {
+      const idIndex = this.#plan.roles.idIndex(index);
+      if (idIndex === index) continue;
+      const sharing = this.#sharing(idIndex);
+      // Each group comes with the first message that took the id.
+      if (sharing[1] === index) yield sharing;
+    }
+  }
+
+  #sharing(idIndex: number): number[] {
+    return [...this.#plan.roles.sharingId(idIndex)].filter((index) => index < this.#plan.total);
+  }
+}

@@ -1,0 +1,52 @@
+import { parseTopicFilter } from "../../devices/protocol/topic-filter.ts";
+import type { MessageShape, MessageShapes } from "../scenario/message-shapes.ts";
+import { typedSchema } from "../scenario/typed-values.ts";
+import type { TopicApi, TopicDefinition } from "./topic-api.ts";
+
+/** Creates the topics that a run needs and that are not there. One with the same filter is taken as it is. */
+export async function createRunTopics(
+  api: TopicApi,
+  shapes: MessageShapes,
+  options: { readonly dedupeWindowMs: number | undefined },
+): Promise<void> {
+  const known = await api.filters();
+  for (const shape of shapes.topics)
+    if (!known.includes(shape.filter)) await api.create(topicOf(shape, options.dedupeWindowMs));
+}
+
+function topicOf(
+  { kind, filter, format }: MessageShape,
+  dedupeWindowMs: number | undefined,
+): TopicDefinition {
+  return {
+    name: kind === "main" ? `sim_${format}` : `sim_${kind}`,
+    filter,
+    format,
+    ...(kind === "typed" ? { schema: typedSchema } : {}),
+    ...(dedupeWindowMs === undefined ? {} : { dedupeWindowMs }),
+  };
+}
+
+/**
+ * A topic that takes the main topic's names from it: the same filter with the texts that the run publishes in
+ * the place of all levels but `{device}`. null if the filter has no other level that could be more
+ * specific.
+ */
+export function specificTopic(
+  { filter, format }: MessageShape,
+  dedupeWindowMs: number | undefined,
+): TopicDefinition | null {
+  const levels = parseTopicFilter(filter).levels.map((level) => {
+    if (level.kind === "literal") return level.text;
+    if (level.kind !== "named") return "sim";
+    return level.name === "device" ? "{device}" : `${level.name}-0`;
+  });
+  const specific = levels.join("/");
+  if (specific === filter || format === "raw") return null;
+  return {
+    name: "sim_specific",
+    filter: specific,
+    format,
+    ...(dedupeWindowMs === undefined ? {} : { dedupeWindowMs }),
+  };
+}

@@ -1,0 +1,72 @@
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import mqtt, { type Packet } from "mqtt-packet";
+
+/** One connection, as a broker saw it. */
+export interface RecordedConnection {
+  readonly clientId: string;
+  readonly packets: Packet[];
+  /** When its CONNECT came; this and the end by `performance.now()`. */
+  readonly beganAtMs: number;
+  /** Set once it is over. */
+  endedAtMs: number | null;
+}
+
+/**
+ * Acknowledges whatever MQTT says, and writes it down. It keeps a session for each client that asks for one,
+ * so that CONNACK says whether there is one. Tests look at what a client did on the wire.
+ */
+export class RecordingBroker {
+  readonly connections: RecordedConnection[] = [];
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #sessions = new Set<string>();
+
+  private constructor() {
+    this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#serve(socket));
+  }
+
+  static async listen(): Promise<RecordingBroker> {
+    const broker = new RecordingBroker();
+    await new Promise<void>((resolve) => broker.#server.listen(0, "127.0.0.1", resolve));
+    return broker;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #serve(socket: Socket): void {
+    this.#sockets.add(socket);
+    let record: RecordedConnection | undefined;
+    const parser = mqtt.parser({ protocolVersion: 4 });
+    const answer = (packet: Packet): void => {
+      if (socket.writable) socket.write(mqtt.generate(packet));
+    };
+    parser.on("packet", (packet: Packet) => {
+      if (packet.cmd === "connect") {
+        const sessionPresent = !packet.clean && this.#sessions.has(packet.clientId);
+        if (packet.clean) this.#sessions.delete(packet.clientId);
+        else this.#sessions.add(packet.clientId);
+        record = { clientId: packet.clientId, packets: [], beganAtMs: performance.now(), endedAtMs: null };
+        this.connections.push(record);
+        answer({ cmd: "connack", returnCode: 0, sessionPresent });
+      } else if (packet.cmd === "publish" && packet.qos > 0)
+        answer({ cmd: packet.qos === 1 ? "puback" : "pubrec", messageId: packet.messageId ?? 0 });
+      else if (packet.cmd === "pubrel") answer({ cmd: "pubcomp", messageId: packet.messageId ?? 0 });
+      record?.packets.push(packet);
+      if (packet.cmd === "disconnect") socket.end();
+    });
+    socket.on("data", (chunk) => parser.parse(chunk));
+    socket.on("end", () => socket.end());
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      this.#sockets.delete(socket);
+      if (record) record.endedAtMs = performance.now();
+    });
+  }
+}
