@@ -35,6 +35,7 @@ export interface BrokerOptions {
   readonly devices: DeviceRegistry;
   readonly logger: Logger;
   readonly registry: Registry;
+  /** ms on a clock that never goes back: all that is measured here are times between two moments. */
   readonly now?: () => number;
   readonly random?: () => number;
 }
@@ -76,7 +77,7 @@ export class Broker {
 
   constructor(options: BrokerOptions) {
     const { config, sink, logger, registry, devices } = options;
-    const now = options.now ?? Date.now;
+    const now = options.now ?? (() => performance.now());
     const random = options.random ?? Math.random;
     checkAnonymousListener(config.host, config.anonymous);
     this.#config = config;
@@ -165,8 +166,8 @@ export class Broker {
   async stop(): Promise<void> {
     this.#listener.close();
     this.#hooks.stopReading();
-    const endMs = Date.now() + this.#config.stopTimeoutMs;
-    while (this.#sessions.size > 0 && Date.now() < endMs)
+    const endMs = performance.now() + this.#config.stopTimeoutMs;
+    while (this.#sessions.size > 0 && performance.now() < endMs)
       await new Promise((resolve) => setTimeout(resolve, 5));
     this.#flush();
     this.#sweep.stop();

@@ -55,11 +55,11 @@ export function redisSource({
     begin: async () => {
       // The one of this data folder is known to be stopped.
       const own = gatewayName(config.folders.data);
-      const deadlineMs = Date.now() + config.leases.leaseMs * leasesWaited;
+      const deadlineMs = performance.now() + config.leases.leaseMs * leasesWaited;
       for (;;) {
         const others = (await survey()).members.filter((name) => name !== own);
         if (others.length === 0) return;
-        if (Date.now() >= deadlineMs) throw inUse(url, others);
+        if (performance.now() >= deadlineMs) throw inUse(url, others);
         onWaiting(others);
         await delay(pollMs);
       }

@@ -211,7 +211,7 @@ export class SupervisedChild {
     if (message.type === "ready") {
       this.#listening = message.listening;
       this.#refusal = null;
-      this.#readyAtMs = this.#options.now();
+      this.#readyAtMs = performance.now();
       if (this.#state === "starting") this.#setState("ready");
     } else if (message.type === "refused") {
       this.#refusal = message.refusal;
@@ -257,8 +257,8 @@ export class SupervisedChild {
   }
 
   #startLater(readyAtMs: number | null): void {
-    const { now, random } = this.#options;
-    const wasHealthy = readyAtMs !== null && now() - readyAtMs >= healthyAfterMs;
+    const { random } = this.#options;
+    const wasHealthy = readyAtMs !== null && performance.now() - readyAtMs >= healthyAfterMs;
     this.#attempt = wasHealthy ? 0 : this.#attempt;
     const delayMs = fullJitterDelayMs(this.#attempt, this.#refusal ? refusedBackoff : backoff, random);
     this.#attempt++;

@@ -84,9 +84,9 @@ export class Supervisor {
    */
   async stop(timeoutMs: number): Promise<boolean> {
     this.#isStopping = true;
-    const deadlineMs = this.#options.now() + timeoutMs;
+    const deadlineMs = performance.now() + timeoutMs;
     const hasSettled = (await this.child("broker")?.stop(timeoutMs / 2)) ?? true;
-    const leftMs = Math.max(0, deadlineMs - this.#options.now());
+    const leftMs = Math.max(0, deadlineMs - performance.now());
     const hasFiled = (await this.child("consumer")?.stop(leftMs)) ?? true;
     return hasSettled && hasFiled;
   }

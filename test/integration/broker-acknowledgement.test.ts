@@ -200,6 +200,19 @@ test("a message that is not durable after the longest hold closes its connection
   assert.equal(server.broker.status().refused["not-durable"], 1);
 });
 
+test("no step of the wall clock lets a hold last longer", async (context) => {
+  const { now } = Date;
+  let offMs = 0;
+  context.mock.method(Date, "now", () => now() + offMs);
+  await using server = await startBroker({ config: { holdMaxMs: 1000 } });
+  const client = await RawMqtt.connected(server.port, { keepalive: 0 });
+  client.publish(topic, "held");
+  await client.until(() => server.sink.accepted.length === 1);
+  offMs = -86_400_000;
+  await client.closed();
+  assert.equal(server.broker.status().refused["not-durable"], 1);
+});
+
 test("a full sink stops reading, and drained it goes on", async () => {
   await using server = await startBroker();
   const client = await RawMqtt.connected(server.port);

@@ -300,7 +300,7 @@ test("a policy that may evict the window is REDIS_UNSUPPORTED at start, and logg
   const events: string[] = [];
   const logger = pino({ base: null }, { write: (line: string) => events.push(JSON.parse(line).event) });
   let nowMs = 0;
-  const window = await open({ logger, now: () => nowMs });
+  const window = await open({ logger, monotonicMs: () => nowMs });
   await client.config("SET", "maxmemory-policy", "allkeys-random");
   await start(window, 0);
   await window.apply(0, step("p0", "p1"), windowEntries(["a"]));

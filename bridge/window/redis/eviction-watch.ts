@@ -11,18 +11,18 @@ const LOOK_INTERVAL_MS = 10_000;
 export class EvictionWatch {
   readonly #client: RedisClient;
   readonly #logger: Logger;
-  readonly #now: () => number;
+  readonly #monotonicMs: () => number;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: { client: RedisClient; logger: Logger; now: () => number }) {
+  constructor(options: { client: RedisClient; logger: Logger; monotonicMs: () => number }) {
     this.#client = options.client;
     this.#logger = options.logger;
-    this.#now = options.now;
+    this.#monotonicMs = options.monotonicMs;
   }
 
   /** Throws REDIS_UNSUPPORTED where a server may evict keys of ours. */
   async check(): Promise<void> {
-    this.#lookedAtMs = this.#now();
+    this.#lookedAtMs = this.#monotonicMs();
     const nodes = "nodes" in this.#client ? this.#client.nodes("master") : [this.#client];
     for (const node of nodes) {
       const policy = /maxmemory_policy:(\S+)/.exec(await node.info("memory"))?.[1] ?? "unknown";
@@ -37,7 +37,7 @@ export class EvictionWatch {
 
   /** Every ten seconds, while running: only logs. */
   async look(): Promise<void> {
-    if (this.#now() - this.#lookedAtMs < LOOK_INTERVAL_MS) return;
+    if (this.#monotonicMs() - this.#lookedAtMs < LOOK_INTERVAL_MS) return;
     try {
       await this.check();
     } catch (error) {

@@ -38,7 +38,7 @@ export interface RedisWindowOptions {
   /** The stream is on the same server: applying may then exceed `maxmemory`, since trimming, which frees more, waits for it. */
   readonly isSharedWithStream?: boolean;
   readonly logger: Logger;
-  readonly now?: () => number;
+  readonly monotonicMs?: () => number;
   readonly random?: () => number;
 }
 
@@ -234,10 +234,11 @@ class RedisWindow implements DedupWindow {
 
 /** Connects and checks the server. Throws what `connectRedis` throws, and REDIS_UNSUPPORTED where the server may evict the window. */
 export async function openRedisWindow(options: RedisWindowOptions): Promise<DedupWindow> {
-  const { target, timeoutMs, logger, random = Math.random, now = Date.now } = options;
+  const { target, timeoutMs, logger, random = Math.random } = options;
   const client = await connectRedis(target, { name: "tidegate-window", timeoutMs, logger, random });
   try {
-    const evictionWatch = new EvictionWatch({ client, logger, now });
+    const { monotonicMs = () => performance.now() } = options;
+    const evictionWatch = new EvictionWatch({ client, logger, monotonicMs });
     await evictionWatch.check();
     if (options.isSharedWithStream)
       logger.warn(
