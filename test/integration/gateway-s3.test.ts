@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { endsInTime, GatewayProcess, runCli } from "../support/gateway-process.ts";
+import type { RunningFleet } from "../support/running-fleet.ts";
 import type { S3Request } from "../support/s3-objects.ts";
 import { S3TestServer } from "../support/s3-server.ts";
-import { type RunningFleet, residentBytes, SharedGateways } from "../support/shared-gateways.ts";
+import { residentBytes, SharedGateways } from "../support/shared-gateways.ts";
 
 const mib = 2 ** 20;
 const server = await S3TestServer.start();
@@ -42,9 +43,8 @@ async function withGateway(
 }
 
 async function assertExact(gateways: SharedGateways, fleet: RunningFleet, expected: number): Promise<void> {
-  const { json, stderr } = await fleet.ended;
-  const { acked, gaveUp } = json as Record<string, number>;
-  assert.deepEqual({ acked, gaveUp }, { acked: expected, gaveUp: 0 }, stderr);
+  const { acked, gaveUp } = await fleet.summary();
+  assert.deepEqual({ acked, gaveUp }, { acked: expected, gaveUp: 0 });
   const { stored, lost, duplicated, phantom, altered } = await gateways.audit(fleet.ledger, 60);
   assert.deepEqual([stored, lost, duplicated, phantom, altered], [expected, 0, 0, 0, 0]);
   const [status] = await gateways.statuses();
@@ -81,8 +81,7 @@ test("a gateway files into S3; query, status, quarantine and audit read it there
 test("a consumer that is killed between any two requests of a commit leaves nothing lost and nothing double", () =>
   withGateway(async (gateways) => {
     const gateway = gateways.at(0);
-    // On a busy machine a restart takes its time: the fleet outlasts all eight.
-    const fleet = gateways.fleet({ rate: 300, durationS: 40 });
+    const fleet = gateways.fleet({ rate: 300 });
     const strikes: readonly ((request: S3Request) => boolean)[] = [
       ({ method, key }) => method === "PUT" && /event_hour=.*parquet$/.test(key),
       ({ method, key }) => method === "PUT" && /_commits\/\d{20}\.json$/.test(key),
@@ -105,7 +104,7 @@ test("a consumer that is killed between any two requests of a commit leaves noth
         });
         await killed;
       }
-    await assertExact(gateways, fleet, 12_000);
+    await assertExact(gateways, fleet, await fleet.finish());
     assert.equal(
       (await gateways.statuses())[0]?.processes.find(({ role }) => role === "consumer")?.restarts,
       8,
@@ -126,7 +125,7 @@ const outages = [
 for (const [name, fault] of outages)
   test(`while S3 ${name}, publishes are acknowledged and kept, and filed once it works again`, () =>
     withGateway(async (gateways) => {
-      const fleet = gateways.fleet({ rate: 500, durationS: 7 });
+      const fleet = gateways.fleet({ rate: 500 });
       await gateways.untilAcknowledged(500);
       const consumer = gateways.at(0).childPid("consumer");
       assert.ok(consumer);
@@ -142,7 +141,7 @@ for (const [name, fault] of outages)
       const seconds = (performance.now() - beganAtMs) / 1000;
       assert.ok(requests < 50 * seconds, `${requests} requests in ${seconds} s: no storm`);
       server.fault = () => "pass";
-      await assertExact(gateways, fleet, 3500);
+      await assertExact(gateways, fleet, await fleet.finish());
       const growth = residentBytes(consumer) - before;
       assert.ok(growth < 200 * mib, `the consumer grew by ${Math.round(growth / mib)} MiB`);
       const processes = (await gateways.statuses())[0]?.processes ?? [];
@@ -154,7 +153,7 @@ for (const [name, fault] of outages)
 
 test("entries of a foreign writer in our table are gone along with", () =>
   withGateway(async (gateways, prefix) => {
-    const fleet = gateways.fleet({ rate: 500, durationS: 6 });
+    const fleet = gateways.fleet({ rate: 500 });
     let foreign = 0;
     server.fault = ({ method, key }) => {
       const isOurs =
@@ -165,8 +164,9 @@ test("entries of a foreign writer in our table are gone along with", () =>
       }
       return "pass";
     };
-    await assertExact(gateways, fleet, 3000);
-    assert.equal(foreign, 4);
+    await gateways.at(0).until("the foreign writer has written", () => foreign === 4);
+    await gateways.untilAcknowledged(500);
+    await assertExact(gateways, fleet, await fleet.finish());
   }));
 
 test("a gateway waits at its start for S3 that is away", async () => {

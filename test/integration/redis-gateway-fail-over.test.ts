@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { ReplicatedRedis } from "../support/replicated-redis.ts";
-import { type RunningFleet, SharedGateways } from "../support/shared-gateways.ts";
+import type { RunningFleet } from "../support/running-fleet.ts";
+import { SharedGateways } from "../support/shared-gateways.ts";
 
 const rate = 200;
-// Statuses are asked for and a server is killed meanwhile, on machines that have other things to do.
-const durationS = 10;
-const total = rate * durationS;
 
 describe("a fail-over to the replica under two gateways", { concurrency: false }, () => {
   async function start(
@@ -26,13 +24,8 @@ describe("a fail-over to the replica under two gateways", { concurrency: false }
     return { redis, gateways };
   }
 
-  /** Everything was acknowledged in the end, whatever became of it. */
-  async function assertAcknowledged(fleet: RunningFleet): Promise<void> {
-    const { acked, gaveUp, unsent } = (await fleet.ended).json as Record<string, number>;
-    assert.deepEqual({ acked, gaveUp, unsent }, { acked: total, gaveUp: 0, unsent: 0 });
-  }
-
   async function assertStoredOnce(gateways: SharedGateways, fleet: RunningFleet): Promise<void> {
+    const total = await fleet.finish();
     const { stored, lost, duplicated, phantom, altered } = await gateways.audit(fleet.ledger);
     assert.deepEqual([stored, lost, duplicated, phantom, altered], [total, 0, 0, 0, 0]);
     for (const { books } of await gateways.statuses()) assert.equal(books?.isBalanced, true);
@@ -55,15 +48,13 @@ describe("a fail-over to the replica under two gateways", { concurrency: false }
 
   test("redis.replicas = 1: nothing acknowledged is lost, and nothing is acknowledged before there is a replica again", async (t) => {
     const { redis, gateways } = await start(t, 1);
-    const fleet = gateways.fleet({ rate, durationS });
+    const fleet = gateways.fleet({ rate });
     await gateways.untilAcknowledged(rate);
     await redis.killPrimary();
     await redis.promote();
     await untilHeld(gateways, /0 of 1 replicas/);
-    assert.ok((await gateways.acknowledged()) < total, "the fail-over came in time");
     await redis.rejoin();
     for (const gateway of gateways.all) await gateway.waitUntilReady();
-    await assertAcknowledged(fleet);
     await assertStoredOnce(gateways, fleet);
     for (const { processes } of await gateways.statuses())
       assert.deepEqual(
@@ -75,7 +66,7 @@ describe("a fail-over to the replica under two gateways", { concurrency: false }
   test("redis.replicas = 1, and what no replica had was filed already: its partitions stop, and go on without a loss or a duplicate", async (t) => {
     const { redis, gateways } = await start(t, 1);
     redis.link.set("hold");
-    const first = gateways.fleet({ rate, durationS, mqttUrls: [gateways.at(0).mqttUrl] });
+    const first = gateways.fleet({ rate, mqttUrls: [gateways.at(0).mqttUrl] });
     await gateways.at(0).until("messages are filed that are not acknowledged", async () => {
       const statuses = await gateways.statuses();
       return statuses.some(({ books }) => (books?.filed ?? 0) > 0);
@@ -84,20 +75,19 @@ describe("a fail-over to the replica under two gateways", { concurrency: false }
     const broker = gateways.at(0).childPid("broker") ?? assert.fail("it runs");
     // Alone it would send the same blocks into the same places again, and nothing would be missing.
     process.kill(broker, "SIGSTOP");
-    const second = gateways.fleet({ rate, durationS, mqttUrls: [gateways.at(1).mqttUrl] });
+    const second = gateways.fleet({ rate, mqttUrls: [gateways.at(1).mqttUrl] });
     await redis.killPrimary();
     await redis.promote();
     await redis.rejoin();
     await gateways.at(0).until("a partition stops", async () => (await stopped(gateways)).length > 0);
     process.kill(broker, "SIGCONT");
     let running = 2;
-    for (const { ended } of [first, second]) void ended.then(() => running--);
+    for (const fleet of [first, second]) void fleet.finish().then(() => running--);
     await gateways.at(0).until("all go on", async () => {
       const commands = await stopped(gateways);
       for (const command of commands) await gateways.runShown(command);
       return running === 0 && commands.length === 0;
     });
-    for (const fleet of [first, second]) await assertAcknowledged(fleet);
     for (const fleet of [first, second]) await assertStoredOnce(gateways, fleet);
   });
 
@@ -107,19 +97,19 @@ describe("a fail-over to the replica under two gateways", { concurrency: false }
     // What a consumer has read it files, even where the stream loses it.
     const consumers = gateways.all.map((gateway) => gateway.childPid("consumer") ?? assert.fail("it runs"));
     for (const pid of consumers) process.kill(pid, "SIGSTOP");
-    const fleet = gateways.fleet({ rate, durationS });
+    const fleet = gateways.fleet({ rate });
     await gateways.untilAcknowledged(rate);
     await redis.killPrimary();
     await redis.promote();
     for (const pid of consumers) process.kill(pid, "SIGCONT");
     const command = await gateways.mendCommand();
     const acknowledged = await gateways.acknowledged();
-    assert.ok(acknowledged >= rate && acknowledged < total, "the fail-over came in time");
+    assert.ok(acknowledged >= rate, `${acknowledged} acknowledged`);
     assert.match(await gateways.statusText(0), /THE BOOKS DO NOT BALANCE/);
     await gateways.follow(command);
     const given = /! Given up at .*: an unknown number of messages/;
     for (const index of gateways.all.keys()) assert.match(await gateways.statusText(index), given);
-    await assertAcknowledged(fleet);
+    const total = await fleet.finish();
     const later = gateways.fleet({ rate, durationS: 1 });
     await later.ended;
     // Partitions are filed in order: once this is filed, what was published before it is, too.

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 
 export interface ProgramResult {
@@ -7,12 +7,27 @@ export interface ProgramResult {
   readonly stderr: string;
 }
 
+export interface ProgramOptions {
+  readonly cwd: string;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export interface StartedProgram {
+  readonly child: ChildProcess;
+  readonly ended: Promise<ProgramResult>;
+}
+
 /** Runs a program to its end, with nothing on its stdin. */
-export async function runProgram(
+export function runProgram(
   file: string,
   args: readonly string[],
-  options: { readonly cwd: string; readonly environment: Readonly<Record<string, string>> },
+  options: ProgramOptions,
 ): Promise<ProgramResult> {
+  return startProgram(file, args, options).ended;
+}
+
+/** Starts a program, with nothing on its stdin. */
+export function startProgram(file: string, args: readonly string[], options: ProgramOptions): StartedProgram {
   const child = spawn(file, args, {
     cwd: options.cwd,
     env: { ...process.env, ...options.environment },
@@ -26,6 +41,6 @@ export async function runProgram(
   child.stderr.on("data", (chunk) => {
     stderr += chunk;
   });
-  const [code] = (await once(child, "close")) as [number | null];
-  return { code, stdout, stderr };
+  const ended = once(child, "close").then(([code]) => ({ code: code as number | null, stdout, stderr }));
+  return { child, ended };
 }

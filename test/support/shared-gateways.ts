@@ -10,6 +10,7 @@ import {
   runCli,
   runShellCommand,
 } from "./gateway-process.ts";
+import { type FleetOptions, RunningFleet } from "./running-fleet.ts";
 
 /** Batches and leases short enough for a test. */
 const fastSettings = {
@@ -20,31 +21,13 @@ const fastSettings = {
 
 const mendPattern = /`(tidegate stream new --[^`]*)`/;
 
-export interface FleetOptions {
-  readonly rate: number;
-  readonly durationS: number;
-  readonly connections?: number;
-  /** Default: all gateways, in turns. */
-  readonly mqttUrls?: readonly string[];
-  /** Seconds to wait, after the last message was due, for acknowledgements. */
-  readonly drainS?: number;
-  readonly payloadBytes?: number;
-}
-
-/** `tidegate simulate` at work. */
-export interface RunningFleet {
-  readonly ledger: string;
-  /** Its exit; `json` is its summary. */
-  readonly ended: Promise<CliResult>;
-}
-
 /** Gateways that share a stream, a window and a lake, with fleets that publish to them and the audit as judge. */
 export class SharedGateways {
   readonly folder: string;
   readonly lake: string;
   readonly all: GatewayProcess[] = [];
   readonly #outputs: string[] = [];
-  #ledgers = 0;
+  readonly #fleets: RunningFleet[] = [];
 
   private constructor(lake: string | undefined) {
     this.folder = mkdtempSync(join(tmpdir(), "tidegate-shared-"));
@@ -103,31 +86,12 @@ export class SharedGateways {
     });
   }
 
-  fleet({
-    rate,
-    durationS,
-    connections = 20,
-    mqttUrls,
-    drainS = 90,
-    payloadBytes,
-  }: FleetOptions): RunningFleet {
-    const ledger = join(this.folder, `ledger-${this.#ledgers++}`);
-    const urls = mqttUrls ?? this.all.map(({ mqttUrl }) => mqttUrl);
-    const load = ["--devices", "400", "--connections", String(connections), "--rate", String(rate)];
-    const time = ["--duration", String(durationS), "--drain", String(drainS), "--ack-timeout", "20"];
-    const ended = runCli([
-      "simulate",
-      ...load,
-      ...time,
-      ...(payloadBytes === undefined ? [] : ["--payload-bytes", String(payloadBytes)]),
-      "--ledger",
-      ledger,
-      "--mqtt",
-      urls.join(","),
-      "--json",
-    ]);
-    void ended.then(({ stdout, stderr }) => this.#outputs.push(stdout, stderr));
-    return { ledger, ended };
+  fleet({ mqttUrls = this.all.map(({ mqttUrl }) => mqttUrl), ...options }: FleetOptions): RunningFleet {
+    const ledger = join(this.folder, `ledger-${this.#fleets.length}`);
+    const fleet = new RunningFleet(ledger, mqttUrls, options);
+    this.#fleets.push(fleet);
+    void fleet.ended.then(({ stdout, stderr }) => this.#outputs.push(stdout, stderr));
+    return fleet;
   }
 
   /** What `tidegate audit --json` says of a fleet's ledger. */
@@ -195,6 +159,8 @@ export class SharedGateways {
   }
 
   async destroy(): Promise<void> {
+    for (const fleet of this.#fleets) fleet.kill();
+    await Promise.all(this.#fleets.map(({ ended }) => ended));
     await Promise.all(this.all.map((gateway) => gateway.destroy()));
     rmSync(this.folder, { recursive: true, force: true });
   }
