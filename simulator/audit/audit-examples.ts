@@ -1,4 +1,13 @@
-export type ExampleKind = "lost" | "duplicated" | "phantom" | "altered" | "quarantined";
+export type ExampleKind =
+  | "lost"
+  | "duplicated"
+  | "phantom"
+  | "altered"
+  | "quarantined"
+  | "misplaced"
+  | "misstated"
+  | "disordered"
+  | "logFaults";
 
 const examplesMax = 5;
 

@@ -3,7 +3,9 @@ import { openLedger } from "../ledger/ledger-reader.ts";
 import type { Progress } from "../report/progress.ts";
 import { AuditExamples } from "./audit-examples.ts";
 import type { LakeFiles } from "./lake-files.ts";
+import { LakeLogs, type LogFindings } from "./lake-logs.ts";
 import { checkLakeVersion } from "./lake-version.ts";
+import type { PlaceOrder } from "./row-places.ts";
 import { RunBook, type RunCounts } from "./run-book.ts";
 import { TableScan } from "./table-scan.ts";
 
@@ -14,6 +16,8 @@ export interface AuditOptions {
   readonly waitMs: number;
   /** Time without a new file after which no late second copy is expected any more. */
   readonly settleMs: number;
+  /** Time between two looks at what tables may only be late with. */
+  readonly lookAgainMs: number;
 }
 
 /** Sums over all runs of the ledger. */
@@ -21,11 +25,18 @@ export interface AuditResult extends RunCounts {
   readonly runs: readonly string[];
   /** Data files that were read. */
   readonly files: number;
+  /** Files of which their table's log, or they themselves, say what is not so: partition values, size, row count, null counts, bounds. */
+  readonly misstated: number;
+  /** What does not fit in the commit log, or between it and the tables. */
+  readonly logFaults: number;
   readonly waitedS: number;
   /** What of the lake could not be read. */
   readonly faults: readonly { readonly code: string; readonly message: string }[];
   readonly examples: readonly string[];
-  /** True only where something was acknowledged, all of it is filed once as it was sent, and only planned poison is quarantined. */
+  /**
+   * True only if something was acknowledged, all of it is filed once, as it was sent, where queries find it and in order, only planned poison
+   * is quarantined, and the logs are whole.
+   */
   readonly isProven: boolean;
 }
 
@@ -44,6 +55,7 @@ export async function audit(
   const books = openLedger(options.ledgerFolder).map((ledger) => new RunBook(ledger));
   const examples = new AuditExamples();
   const scan = new TableScan(options.lake, books, examples);
+  const logs = new LakeLogs(options.lake, scan, options.lookAgainMs);
   const beganAtMs = Date.now();
   try {
     for (;;) {
@@ -53,12 +65,13 @@ export async function audit(
       const isQuiet =
         nowMs - Math.max(scan.lastChangeAtMs, ...books.map(({ ledger }) => ledger.changedAtMs())) >=
         options.settleMs;
-      const counts = sum(books.map((book) => book.counts()));
-      const text = `messages filed · ${counts.lost} of ${counts.acked} acknowledged ones missing · ${scan.filesRead} files read`;
-      progress.show({ done: counts.stored + counts.quarantined, total: counts.sent, text });
+      progress.show(progressOf(books, scan));
       const isOver = nowMs - beganAtMs >= options.waitMs || stop.aborted;
-      if (isOver || (isClosed && isQuiet && scan.faults.length === 0))
-        return verdict(books, scan, examples, nowMs - beganAtMs);
+      if (isOver || (isClosed && isQuiet && scan.faults.length === 0)) {
+        const findings = await logs.check();
+        if (isOver || findings.faults.length + findings.unread.length === 0)
+          return verdict({ books, scan, examples, findings }, Date.now() - beganAtMs);
+      }
       await sleep(Math.min(pollMs, Math.max(0, beganAtMs + options.waitMs - nowMs)));
     }
   } finally {
@@ -66,30 +79,50 @@ export async function audit(
   }
 }
 
-function verdict(
-  books: readonly RunBook[],
-  scan: TableScan,
-  examples: AuditExamples,
-  waitedMs: number,
-): AuditResult {
-  const counts = sum(books.map((book) => book.counts()));
-  for (const book of books) addExamples(book, examples);
+function progressOf(books: readonly RunBook[], scan: TableScan) {
+  const total = { sent: 0, acked: 0, filed: 0, lost: 0 };
+  for (const book of books) {
+    total.sent += book.ledger.sent.count;
+    total.acked += book.ledger.acked.count;
+    total.filed += book.filed;
+    for (const _ of book.lost()) total.lost++;
+  }
+  const text = `messages filed · ${total.lost} of ${total.acked} acknowledged ones missing · ${scan.filesRead} files read`;
+  return { done: total.filed, total: total.sent, text };
+}
+
+interface Evidence {
+  readonly books: readonly RunBook[];
+  readonly scan: TableScan;
+  readonly examples: AuditExamples;
+  readonly findings: LogFindings;
+}
+
+function verdict({ books, scan, examples, findings }: Evidence, waitedMs: number): AuditResult {
+  const order = scan.places.order(findings.streams);
+  const unread = [...scan.faults, ...findings.unread];
+  const counts = sum(books.map((book) => book.counts(order)));
+  for (const book of books) addExamples(book, examples, order);
+  for (const fault of findings.faults) examples.add("logFaults", fault);
   return {
     ...counts,
     runs: books.map(({ ledger }) => ledger.header.scenario.runId),
     files: scan.filesRead,
+    misstated: scan.misstated,
+    logFaults: findings.faults.length,
     waitedS: Math.round(waitedMs / 100) / 10,
-    faults: scan.faults.map((fault) => ({ code: fault.code, message: fault.message })),
+    faults: unread.map((fault) => ({ code: fault.code, message: fault.message })),
     examples: examples.list(),
     isProven:
       counts.acked > 0 &&
       counts.lost + counts.duplicated + counts.phantom + counts.altered === 0 &&
+      counts.misplaced + counts.disordered + scan.misstated + findings.faults.length === 0 &&
       counts.quarantined === counts.plannedPoison + counts.plannedReuse &&
-      scan.faults.length === 0,
+      unread.length === 0,
   };
 }
 
-function addExamples(book: RunBook, examples: AuditExamples): void {
+function addExamples(book: RunBook, examples: AuditExamples, order: PlaceOrder): void {
   for (const index of book.lost()) {
     if (examples.isFull("lost")) break;
     examples.add(
@@ -102,6 +135,14 @@ function addExamples(book: RunBook, examples: AuditExamples): void {
     examples.add(
       "duplicated",
       `${book.messageId(index)} of device ${book.deviceId(index)}: its table has another message of this id`,
+    );
+  }
+  for (const [index, turn] of book.turns(order)) {
+    if (examples.isFull("disordered")) break;
+    if (turn !== "before") continue;
+    examples.add(
+      "disordered",
+      `${book.messageId(index)} of device ${book.deviceId(index)} stands before an earlier message`,
     );
   }
   for (const index of book.wronglyQuarantined()) {

@@ -7,6 +7,13 @@ export interface DataFile {
   readonly modifiedAtMs: number;
   /** Largest ingest_time of its rows, ms; null where the log doesn't say. */
   readonly maxIngestMs: number | null;
+  /** Bytes. */
+  readonly size: number;
+  readonly partitionValues: Readonly<Record<string, string | null>>;
+  /** JSON; null where the log has none. */
+  readonly statistics: string | null;
+  /** The gateway's commit that the entry which adds it shows; 0 = of another writer, null = a checkpoint does not say. */
+  readonly addedBy: number | null;
 }
 
 /** What one log entry or checkpoint says, as far as an audit needs it. */
@@ -20,17 +27,27 @@ export interface DeltaActions {
 const readerVersionMax = 1;
 
 interface RawAction {
-  readonly add?: { path?: unknown; modificationTime?: unknown; stats?: unknown } | null;
+  readonly add?: {
+    path?: unknown;
+    modificationTime?: unknown;
+    size?: unknown;
+    partitionValues?: Readonly<Record<string, string | null>>;
+    stats?: unknown;
+  } | null;
   readonly remove?: { path?: unknown } | null;
   readonly protocol?: { minReaderVersion?: unknown } | null;
+  readonly txn?: { appId?: unknown; version?: unknown } | null;
 }
 
-/** Reads actions of one table's log. Throws AUDIT_LOG_BROKEN and AUDIT_TABLE_UNSUPPORTED. */
-export function readActions(table: string, actions: Iterable<unknown>): DeltaActions {
+/** The gateway's application id in transactions of a table, followed by the lake's id. */
+const appIdPrefix = "tidegate/";
+
+/** Reads actions of one table's log. `addedBy`: see there. Throws AUDIT_LOG_BROKEN and AUDIT_TABLE_UNSUPPORTED. */
+export function readActions(table: string, actions: Iterable<unknown>, addedBy: number | null): DeltaActions {
   const adds: DataFile[] = [];
   const removes: string[] = [];
   for (const action of actions as Iterable<RawAction>) {
-    if (action.add) adds.push(dataFile(table, action.add));
+    if (action.add) adds.push(dataFile(table, action.add, addedBy));
     if (action.remove) removes.push(filePath(table, action.remove.path));
     if (action.protocol && Number(action.protocol.minReaderVersion) > readerVersionMax)
       throw new SimulatorError(
@@ -52,7 +69,14 @@ export function parseEntry(table: string, name: string, text: string): DeltaActi
       throw brokenLog(table, `entry ${name} is no JSON`, cause);
     }
   });
-  return readActions(table, actions);
+  return readActions(table, actions, commitOf(actions));
+}
+
+/** The commit up to which the entry shows all; 0 where it is not the gateway's. */
+function commitOf(actions: readonly unknown[]): number {
+  for (const { txn } of actions as readonly RawAction[])
+    if (typeof txn?.appId === "string" && txn.appId.startsWith(appIdPrefix)) return Number(txn.version);
+  return 0;
 }
 
 export function brokenLog(table: string, fault: string, cause?: unknown): SimulatorError {
@@ -62,11 +86,16 @@ export function brokenLog(table: string, fault: string, cause?: unknown): Simula
   });
 }
 
-function dataFile(table: string, add: NonNullable<RawAction["add"]>): DataFile {
+function dataFile(table: string, add: NonNullable<RawAction["add"]>, addedBy: number | null): DataFile {
   return {
     path: filePath(table, add.path),
     modifiedAtMs: Number(add.modificationTime),
     maxIngestMs: maxIngestMs(add.stats),
+    // Checkpoints hold it as a bigint.
+    size: Number(add.size),
+    partitionValues: add.partitionValues ?? {},
+    statistics: typeof add.stats === "string" ? add.stats : null,
+    addedBy,
   };
 }
 

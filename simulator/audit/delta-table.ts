@@ -32,7 +32,9 @@ export class DeltaTable {
   readonly name: string;
   readonly #lake: LakeFiles;
   #version = -1;
+  #isFromCheckpoint = false;
   #files = new Map<string, DataFile>();
+  #removed = new Set<string>();
 
   constructor(lake: LakeFiles, name: string) {
     this.#lake = lake;
@@ -42,6 +44,16 @@ export class DeltaTable {
   /** Live data files by path. */
   get files(): ReadonlyMap<string, DataFile> {
     return this.#files;
+  }
+
+  /** True where what came before a checkpoint is known by it alone. */
+  get isFromCheckpoint(): boolean {
+    return this.#isFromCheckpoint;
+  }
+
+  /** Files that left the table, as far as its log tells. */
+  get removed(): ReadonlySet<string> {
+    return this.#removed;
   }
 
   /** Reads on to the newest version. Throws AUDIT_LOG_BROKEN where the log has a hole, and AUDIT_TABLE_UNSUPPORTED. */
@@ -73,23 +85,33 @@ export class DeltaTable {
   async #loadCheckpoint({ checkpoint }: LogFiles): Promise<void> {
     if (!checkpoint || checkpoint.version <= this.#version) return;
     const files = new Map<string, DataFile>();
+    const removed = new Set<string>();
     for (const name of checkpoint.files) {
       const file = await this.#lake.open(this.#path(name));
       if (!file) throw brokenLog(this.name, `checkpoint ${name} vanished`);
       try {
-        const actions = readActions(this.name, await readObjects(file, ["add", "protocol"]));
+        const actions = readActions(this.name, await readObjects(file, ["add", "remove", "protocol"]), null);
         for (const add of actions.adds) files.set(add.path, add);
+        for (const path of actions.removes) removed.add(path);
       } finally {
         await file.close();
       }
     }
     this.#files = files;
+    this.#removed = removed;
     this.#version = checkpoint.version;
+    this.#isFromCheckpoint = true;
   }
 
   #apply({ adds, removes }: DeltaActions): void {
-    for (const path of removes) this.#files.delete(path);
-    for (const add of adds) this.#files.set(add.path, add);
+    for (const path of removes) {
+      this.#files.delete(path);
+      this.#removed.add(path);
+    }
+    for (const add of adds) {
+      this.#files.set(add.path, add);
+      this.#removed.delete(add.path);
+    }
   }
 
   async #list(): Promise<LogFiles> {

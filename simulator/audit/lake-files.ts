@@ -11,6 +11,8 @@ export interface LakeFiles {
   list(folder: string): Promise<string[]>;
   /** null where there is no such file. */
   open(path: string): Promise<LakeFile | null>;
+  /** When the file was written, by the clock of what stores it, in ms; null where there is no such file. */
+  modifiedAtMs(path: string): Promise<number | null>;
 }
 
 /** All bytes of a file; null where there is no such file. */

@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import { type FileHandle, open, readdir } from "node:fs/promises";
+import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { LakeFile, LakeFiles } from "./lake-files.ts";
 
@@ -22,6 +22,14 @@ export class LocalLake implements LakeFiles {
       if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
       throw error;
     });
+  }
+
+  async modifiedAtMs(path: string): Promise<number | null> {
+    const stats = await stat(join(this.#folder, path)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return null;
+      throw error;
+    });
+    return stats?.mtimeMs ?? null;
   }
 
   async open(path: string): Promise<LakeFile | null> {

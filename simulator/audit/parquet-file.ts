@@ -1,42 +1,77 @@
 import {
   type AsyncBuffer,
   type DecodedArray,
+  type FileMetaData,
   type ParquetParsers,
+  parquetMetadataAsync,
   parquetReadObjects,
   parquetScan,
+  parquetSchema,
 } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import type { LakeFile } from "./lake-files.ts";
 
-/** Rows of one row group, by column. `values[column][row]`. */
+/** Rows of one row group, by column. */
 export interface RowGroup {
   readonly rows: number;
+  /** `values[column][row]`. */
   readonly values: Readonly<Record<string, DecodedArray>>;
+  /** What the file says of the columns that it gives bounds of. */
+  readonly bounds: Readonly<Record<string, { readonly min: unknown; readonly max: unknown }>>;
 }
 
-/** Times become µs since the epoch as numbers: exact until the year 2255. */
+/** Times become µs since the epoch: numbers while those are exact (to the year 2255), bigints beyond. */
 const parsers: Partial<ParquetParsers> = {
-  timestampFromMilliseconds: (ms) => Number(ms) * 1000,
-  timestampFromMicroseconds: (us) => Number(us),
+  timestampFromMilliseconds: (ms) => exactly(ms * 1000n),
+  timestampFromMicroseconds: exactly,
   timestampFromNanoseconds: (ns) => Number(ns) / 1000,
 };
+
+function exactly(us: bigint): number | bigint {
+  const number = Number(us);
+  return Number.isSafeInteger(number) ? number : us;
+}
 
 function asBuffer(file: LakeFile): AsyncBuffer {
   return { byteLength: file.bytes, slice: (start, end) => file.slice(start, end ?? file.bytes) };
 }
 
-/** The row groups of a Parquet file, one at a time. Byte columns are Uint8Array, text columns string. Columns that it lacks are left out. */
-export async function* readRowGroups(file: LakeFile, columns: readonly string[]): AsyncGenerator<RowGroup> {
-  const scan = await parquetScan({ file: asBuffer(file), compressors, parsers, utf8: false });
-  const present = scan.metadata.schema.map(({ name }) => name).filter((name) => columns.includes(name));
-  for (const { rowStart, rowEnd } of scan.ranges) {
+/** The row groups of a Parquet file, one at a time, with all columns. Byte columns are Uint8Array, text columns string. */
+export async function* readRowGroups(file: LakeFile): AsyncGenerator<RowGroup> {
+  const buffer = asBuffer(file);
+  const metadata = await parquetMetadataAsync(buffer, { parsers });
+  const scan = await parquetScan({ file: buffer, metadata, compressors, parsers, utf8: false });
+  const columns = scan.metadata.schema.slice(1).map(({ name }) => name);
+  for (const [index, { rowStart, rowEnd }] of scan.ranges.entries()) {
     const values: Record<string, DecodedArray> = {};
-    for (const column of present) values[column] = await scan.readColumn({ column, rowStart, rowEnd });
-    yield { rows: rowEnd - rowStart, values };
+    for (const column of columns) values[column] = await scan.readColumn({ column, rowStart, rowEnd });
+    yield { rows: rowEnd - rowStart, values, bounds: boundsOf(metadata.row_groups[index]) };
   }
 }
 
-/** All rows of a small Parquet file as objects: checkpoints. */
-export function readObjects(file: LakeFile, columns: readonly string[]): Promise<Record<string, unknown>[]> {
-  return parquetReadObjects({ file: asBuffer(file), compressors, columns: [...columns] });
+function boundsOf(group: FileMetaData["row_groups"][number] | undefined): RowGroup["bounds"] {
+  const bounds: Record<string, { min: unknown; max: unknown }> = {};
+  for (const { meta_data } of group?.columns ?? []) {
+    const { min_value, max_value } = meta_data?.statistics ?? {};
+    const name = meta_data?.path_in_schema.join(".") ?? "";
+    bounds[name] = { min: whole(min_value), max: whole(max_value) };
+  }
+  return bounds;
+}
+
+/** A text that was cut within a character says nothing. */
+function whole(bound: unknown): unknown {
+  return typeof bound === "string" && bound.includes("\ufffd") ? undefined : bound;
+}
+
+/** All rows of a small Parquet file as objects: checkpoints. Columns that it lacks are left out. */
+export async function readObjects(
+  file: LakeFile,
+  columns: readonly string[],
+): Promise<Record<string, unknown>[]> {
+  const buffer = asBuffer(file);
+  const metadata = await parquetMetadataAsync(buffer);
+  const present = new Set(parquetSchema(metadata).children.map(({ element }) => element.name));
+  const known = columns.filter((column) => present.has(column));
+  return parquetReadObjects({ file: buffer, metadata, compressors, columns: known });
 }

@@ -2,20 +2,13 @@ import { Bitmap } from "../ledger/bitmap.ts";
 import type { RunLedger } from "../ledger/ledger-reader.ts";
 import { MessagePlan } from "../scenario/message-plan.ts";
 import type { AuditExamples } from "./audit-examples.ts";
+import type { FiledRow } from "./filed-row.ts";
 import { ReuseBook } from "./reuse-book.ts";
+import { RowOrder } from "./row-order.ts";
+import type { PlaceOrder } from "./row-places.ts";
 
-/** One row of a table or of `_quarantine`. */
-export interface FiledRow {
-  readonly isQuarantined: boolean;
-  readonly deviceId: unknown;
-  readonly topic: unknown;
-  readonly messageId: Uint8Array | null;
-  /** µs since the epoch. */
-  readonly eventTimeUs: unknown;
-  readonly payload: unknown;
-  /** The data file that holds it, for messages to people. */
-  readonly file: string;
-}
+/** QoS 0, 1 and 2. */
+const qosLevels = 3;
 
 export interface RunCounts {
   readonly sent: number;
@@ -36,8 +29,14 @@ export interface RunCounts {
   readonly duplicated: number;
   /** Rows with an id of the run that no message of it has, or whose message was not sent. */
   readonly phantom: number;
-  /** Rows whose payload, topic, device or event time is not what was sent. */
+  /** Rows of which any column is not what was sent, or what follows from it. */
   readonly altered: number;
+  /** Rows that queries by date and hour, by device, or by event time do not find, since their files are skipped. */
+  readonly misplaced: number;
+  /** Acknowledged messages that stand before an earlier one of their device. */
+  readonly disordered: number;
+  /** Acknowledged and filed messages of which that is not known: of a stream that the commit log does not name any more, for one. */
+  readonly unordered: number;
   /** Filed, though the fleet never saw the acknowledgement. */
   readonly unackedStored: number;
   /** Published where no acknowledgement can come, to a gateway that lived on. */
@@ -65,7 +64,10 @@ export class RunBook {
   #duplicated = 0;
   #phantom = 0;
   #altered = 0;
+  #misplaced = 0;
   #anonymousCopies = 0;
+  /** By message; NaN = it is not filed, or does not say. */
+  readonly #places: Float64Array;
 
   constructor(ledger: RunLedger) {
     this.ledger = ledger;
@@ -75,6 +77,7 @@ export class RunBook {
     this.#quarantined = new Bitmap(this.#plan.total);
     this.#expected = Buffer.alloc(Math.max(...this.#plan.shapes.all.map(({ document }) => document.bytes)));
     this.#reuse = new ReuseBook(this.#plan, { stored: this.#stored, quarantined: this.#quarantined });
+    this.#places = new Float64Array(this.#plan.total).fill(Number.NaN);
     this.idPrefix = Buffer.from(`${ledger.header.scenario.runId}.`, "latin1");
   }
 
@@ -86,7 +89,14 @@ export class RunBook {
     this.#duplicated = 0;
     this.#phantom = 0;
     this.#altered = 0;
+    this.#misplaced = 0;
     this.#anonymousCopies = 0;
+    this.#places.fill(Number.NaN);
+  }
+
+  /** Messages that are in a table or in quarantine. */
+  get filed(): number {
+    return this.#stored.count + this.#quarantined.count;
   }
 
   /** Takes a row whose id, which begins at `idAt` of `idSource`, has this run's prefix. */
@@ -102,6 +112,13 @@ export class RunBook {
       return;
     }
     this.#count(row, index, examples);
+    if (!row.isFound) {
+      this.#misplaced++;
+      examples.add(
+        "misplaced",
+        `${this.messageId(index)} in ${row.file}: queries by its hour or device skip the file`,
+      );
+    }
     const faults = this.#differences(row, index);
     if (faults.length === 0) return;
     this.#altered++;
@@ -132,12 +149,36 @@ export class RunBook {
       if (!this.#plan.faults.poison(index) && !this.#reuse.belongsInQuarantine(index)) yield index;
   }
 
-  counts(): RunCounts {
+  /**
+   * What the rows of messages are to those of their device that were published before. Only of what was published once, in its turn, on
+   * the device's connection, and acknowledged; each quality of service by itself.
+   */
+  *turns(order: PlaceOrder): Generator<readonly [index: number, turn: "before" | "unknown"]> {
+    const { devices, total } = this.#plan;
+    const rows = new RowOrder(order, devices * qosLevels);
+    for (let index = 0; index < total; index++) {
+      if (!this.#hasTurn(index) || !(this.#stored.has(index) || this.#quarantined.has(index))) continue;
+      // Messages of a device are as many indexes apart as there are devices.
+      const lane = (index % devices) * qosLevels + this.#plan.qos(index);
+      const turn = rows.next(lane, this.#places[index] as number);
+      if (turn !== "after") yield [index, turn];
+    }
+  }
+
+  #hasTurn(index: number): boolean {
+    const { acked, again, gaveUp } = this.ledger;
+    if (!acked.has(index) || again.has(index) || gaveUp.has(index)) return false;
+    const role = this.#plan.role(index);
+    return role === "plain" || role === "reused";
+  }
+
+  counts(order: PlaceOrder): RunCounts {
     const acked = this.ledger.acked.count;
     let lost = 0;
     for (const _ of this.lost()) lost++;
-    const filed = this.#stored.count + this.#quarantined.count;
     const { delivered } = this.ledger;
+    const turns = { before: 0, unknown: 0 };
+    for (const [, turn] of this.turns(order)) turns[turn]++;
     return {
       sent: this.ledger.sent.count,
       acked,
@@ -149,7 +190,10 @@ export class RunBook {
       duplicated: this.#duplicated + [...this.#reuse.duplicated()].length,
       phantom: this.#phantom,
       altered: this.#altered,
-      unackedStored: filed - (acked - lost),
+      misplaced: this.#misplaced,
+      disordered: turns.before,
+      unordered: turns.unknown,
+      unackedStored: this.filed - (acked - lost),
       delivered: delivered.count,
       undelivered: [...delivered.without(this.#stored, this.#quarantined)].length,
       anonymousCopies: this.#anonymousCopies,
@@ -176,9 +220,13 @@ export class RunBook {
     const isKnown = this.#stored.has(index) || this.#quarantined.has(index);
     if (!isKnown) {
       (row.isQuarantined ? this.#quarantined : this.#stored).add(index);
+      this.#places[index] = row.place;
       if (!row.isQuarantined) this.#reuse.stored(index, tableOf(row));
-    } else if (row.messageId === null && this.#mayBeAnonymous(index)) this.#anonymousCopies++;
-    else {
+    } else if (row.messageId === null && this.#mayBeAnonymous(index)) {
+      this.#anonymousCopies++;
+      // Which of them came first is not known.
+      this.#places[index] = Number.NaN;
+    } else {
       this.#duplicated++;
       examples.add("duplicated", `${this.messageId(index)} again in ${row.file}`);
     }
@@ -191,6 +239,7 @@ export class RunBook {
   #differences(row: FiledRow, index: number): string[] {
     const plan = this.#plan;
     const faults: string[] = [];
+    row.addFaults(faults, plan.typedValues(index));
     const poison = plan.faults.poison(index);
     const { startedAtMs } = this.ledger.header;
     const deviceId = this.deviceId(index);

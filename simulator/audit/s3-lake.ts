@@ -80,6 +80,19 @@ export class S3Lake implements LakeFiles {
     });
   }
 
+  async modifiedAtMs(path: string): Promise<number | null> {
+    const { HeadObjectCommand } = await import("@aws-sdk/client-s3");
+    const command = new HeadObjectCommand({ Bucket: this.#place.bucket, Key: this.#place.root + path });
+    return this.#ask(async (client) => {
+      try {
+        return (await client.send(command)).LastModified?.getTime() ?? null;
+      } catch (error) {
+        if ((error as Error).name === "NotFound") return null;
+        throw error;
+      }
+    });
+  }
+
   /** null where there is no such object. */
   async #get(key: string, range: string): Promise<{ bytes: Buffer; totalBytes: number } | null> {
     const { GetObjectCommand } = await import("@aws-sdk/client-s3");

@@ -2,13 +2,15 @@ import { SimulatorError } from "../errors.ts";
 import type { AuditExamples } from "./audit-examples.ts";
 import type { DataFile } from "./delta-actions.ts";
 import { DeltaTable, tableNames } from "./delta-table.ts";
+import { FileCheck } from "./file-check.ts";
 import type { LakeFiles } from "./lake-files.ts";
 import { type RowGroup, readRowGroups } from "./parquet-file.ts";
-import type { FiledRow, RunBook } from "./run-book.ts";
+import { RowCursor } from "./row-cursor.ts";
+import { RowPlaces } from "./row-places.ts";
+import type { RunBook } from "./run-book.ts";
+import { TopicColumns } from "./topic-columns.ts";
 
 const quarantineTable = "_quarantine";
-const columns = ["device_id", "topic", "message_id", "event_time", "payload"] as const;
-
 /** How far the clocks of the fleet and of the stream may be apart before files of the run could be taken for older ones. */
 const clockSkewMaxMs = 3_600_000;
 
@@ -17,19 +19,40 @@ export class TableScan {
   /** What could not be read at the last poll. */
   faults: SimulatorError[] = [];
   filesRead = 0;
+  /** Files of which their table's log says what is not so. */
+  misstated = 0;
+  readonly places = new RowPlaces();
+  readonly #topics: TopicColumns;
   readonly #lake: LakeFiles;
   readonly #books: readonly RunBook[];
   readonly #examples: AuditExamples;
   readonly #tables = new Map<string, DeltaTable>();
-  readonly #read = new Set<string>();
+  /** By path: the one stream of its rows. */
+  readonly #read = new Map<string, string | null>();
   /** Rows of a file were judged, and then the file was removed from its table or turned out to be damaged. */
   #mustStartAgain = false;
   #lastChangeAtMs = 0;
 
   constructor(lake: LakeFiles, books: readonly RunBook[], examples: AuditExamples) {
     this.#lake = lake;
+    this.#topics = new TopicColumns(lake);
     this.#books = books;
     this.#examples = examples;
+  }
+
+  /** Files that were complete by then hold no rows of the runs, in ms since the epoch. */
+  get sinceMs(): number {
+    return Math.min(...this.#books.map(({ ledger }) => ledger.header.startedAtMs)) - clockSkewMaxMs;
+  }
+
+  /** By name, as of the last poll. */
+  get tables(): ReadonlyMap<string, DeltaTable> {
+    return this.#tables;
+  }
+
+  /** The stream that all rows of a file came from; null = it has several or none, or was not read. */
+  streamOf(path: string): string | null {
+    return this.#read.get(path) ?? null;
   }
 
   /** When the newest file of the tables was made. */
@@ -42,16 +65,17 @@ export class TableScan {
     this.faults = [];
     const files = await this.#liveFiles();
     for (const book of this.#books) book.ledger.refresh();
-    for (const path of this.#read) if (!files.has(path)) this.#mustStartAgain = true;
+    for (const path of this.#read.keys()) if (!files.has(path)) this.#mustStartAgain = true;
     if (this.#mustStartAgain) this.#startAgain();
+    if (files.size > this.#read.size) await this.#topics.refresh();
     for (const file of files.values()) {
       if (this.#read.has(file.path)) continue;
       this.#lastChangeAtMs = Math.max(
         this.#lastChangeAtMs,
         Math.min(Date.now(), file.modifiedAtMs || Date.now()),
       );
-      if (this.#mayHoldRows(file)) await this.#scan(file);
-      else this.#read.add(file.path);
+      if (await this.#mayHoldRows(file)) await this.#scan(file);
+      else this.#read.set(file.path, null);
     }
   }
 
@@ -82,30 +106,40 @@ export class TableScan {
     this.#mustStartAgain = false;
     this.#read.clear();
     this.filesRead = 0;
+    this.misstated = 0;
+    this.places.clear();
     this.#examples.clear();
     for (const book of this.#books) book.reset();
   }
 
-  /** False for files that were complete before the first run began. Event times say nothing: devices may lie about them. */
-  #mayHoldRows({ maxIngestMs }: DataFile): boolean {
-    const startedAtMs = Math.min(...this.#books.map(({ ledger }) => ledger.header.startedAtMs));
-    return maxIngestMs === null || maxIngestMs >= startedAtMs - clockSkewMaxMs;
+  /**
+   * False for files that were complete before the first run began, by their log and by the clock of the store: the log alone could hide
+   * rows. Event times say nothing: devices may lie about them.
+   */
+  async #mayHoldRows({ path, maxIngestMs }: DataFile): Promise<boolean> {
+    const { sinceMs } = this;
+    if (maxIngestMs === null || maxIngestMs >= sinceMs) return true;
+    const modifiedAtMs = await this.#lake.modifiedAtMs(path);
+    return modifiedAtMs === null || modifiedAtMs >= sinceMs;
   }
 
   async #scan(file: DataFile): Promise<void> {
     try {
       const source = await this.#lake.open(file.path);
       if (!source) throw new Error("it is not there");
+      const check = new FileCheck(file);
       try {
-        for await (const group of readRowGroups(source, columns)) {
+        for await (const group of readRowGroups(source)) {
           this.#mustStartAgain = true;
-          this.#judgeRows(file, group);
+          check.takeGroup(group);
+          this.#judgeRows(file, group, check);
         }
         this.#mustStartAgain = false;
+        this.#state(file, check.fault(source.bytes));
       } finally {
         await source.close();
       }
-      this.#read.add(file.path);
+      this.#read.set(file.path, check.stream);
       this.filesRead++;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -114,43 +148,37 @@ export class TableScan {
     }
   }
 
-  #judgeRows(file: DataFile, { rows, values }: RowGroup): void {
-    const missing = columns.filter((column) => !values[column]);
-    if (missing.length > 0) throw new Error(`it has no column ${missing.join(", ")}`);
-    const { device_id, topic, message_id, event_time, payload } = values as Required<typeof values>;
-    const isQuarantined = file.path.startsWith(`${quarantineTable}/`);
-    for (let row = 0; row < rows; row++) {
-      const messageId = bytesOrNull(message_id?.[row]);
-      this.#judge({
-        isQuarantined,
-        deviceId: device_id?.[row],
-        topic: topic?.[row],
-        messageId,
-        eventTimeUs: event_time?.[row],
-        payload: payload?.[row],
-        file: file.path,
-      });
+  #state(file: DataFile, fault: string | null): void {
+    if (fault === null) return;
+    this.misstated++;
+    this.#examples.add("misstated", `${file.path}: ${fault}`);
+  }
+
+  #judgeRows({ path }: DataFile, group: RowGroup, check: FileCheck): void {
+    const [table = ""] = path.split("/");
+    const row = new RowCursor(group, {
+      file: path,
+      isQuarantine: table === quarantineTable,
+      check,
+      places: this.places,
+      inEachVersion: this.#topics.inEachVersion(table),
+    });
+    for (let at = 0; at < group.rows; at++) {
+      row.moveTo(at);
+      const { messageId } = row;
+      const source = messageId ?? row.payload;
+      const book = source && this.#bookOf(source, messageId !== null);
+      if (source && book)
+        book.judge(row, source, messageId ? 0 : indexOf(source, book.idPrefix), this.#examples);
     }
   }
 
-  #judge(row: FiledRow): void {
-    for (const book of this.#books) {
-      const source = row.messageId ?? bytesOrNull(row.payload);
-      if (!source) return;
-      const idAt = row.messageId
-        ? startsWith(source, book.idPrefix)
-          ? 0
-          : -1
-        : indexOf(source, book.idPrefix);
-      if (idAt < 0) continue;
-      book.judge(row, source, idAt, this.#examples);
-      return;
-    }
+  /** The run whose ids begin like the row's, or stand in its payload. */
+  #bookOf(source: Uint8Array, isId: boolean): RunBook | undefined {
+    for (const book of this.#books)
+      if (isId ? startsWith(source, book.idPrefix) : indexOf(source, book.idPrefix) >= 0) return book;
+    return undefined;
   }
-}
-
-function bytesOrNull(value: unknown): Uint8Array | null {
-  return value instanceof Uint8Array ? value : null;
 }
 
 function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {

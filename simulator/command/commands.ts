@@ -55,9 +55,22 @@ Examples:
   tidegate audit --ledger ledger --lake file:data/lake
   tidegate audit --ledger ledger --lake file:data/lake --wait 600 --json
 
-Compares every row that the tables hold of the ledger's runs with what was sent: payload, topic, device and event time. Rows of others
-are left alone. Exit code: 0 proven (something was acknowledged, nothing is lost, duplicated, phantom or altered, and only planned poison
-is quarantined), 1 not proven, 2 wrong usage.`;
+Compares every row that the tables hold of the ledger's runs with what was sent, all columns. Rows of others are left alone. Findings:
+  lost        acknowledged, and in no table nor quarantine
+  duplicated  rows beyond the first of their message
+  phantom     rows of messages that were never sent
+  altered     rows of which a column is not what was sent, or what follows from it
+  misplaced   rows that queries by date and hour, by device or by event time skip
+  misstated   files of which a log, or the file itself, says what is not so: size, rows, partition, null counts, bounds
+  disordered  messages that stand before an earlier one of their device
+  logFaults   what does not fit in the commit log, or between it and the tables
+docs/audit.md has the details, and what --json prints.
+
+Exit code: 0 proven (something was acknowledged, nothing of the above, and only what is planned is quarantined), 1 not proven, 2 wrong
+usage.`;
+
+/** A commit is in its tables within that time, if not in the next. */
+const lookAgainMs = 500;
 
 /** Runs a command line without the program's name. Never throws. */
 export async function runCommandLine(argv: readonly string[], terminal: Terminal): Promise<ExitCode> {
@@ -134,6 +147,7 @@ async function runAudit(config: AuditConfig, terminal: Terminal): Promise<ExitCo
     lake: openLake(config.lake),
     waitMs: config.wait * 1000,
     settleMs: config.settle * 1000,
+    lookAgainMs,
   };
   const result = await audit(options, createProgress(terminal.stderr, Date.now), terminal.stop);
   terminal.stdout.write(config.json ? `${JSON.stringify(result)}\n` : auditText(result));

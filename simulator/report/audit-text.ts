@@ -20,6 +20,11 @@ export function auditText(result: AuditResult): string {
     line("duplicated", result.duplicated, "rows beyond the first of their message"),
     line("phantom", result.phantom, "rows of messages that were never sent"),
     line("altered", result.altered, "rows that are not what was sent"),
+    line("misplaced", result.misplaced, "rows that queries by hour or device do not find"),
+    line("misstated", result.misstated, "files of which the log says what is not so"),
+    line("disordered", result.disordered, "messages that stand before an earlier one of their device"),
+    line("unordered", result.unordered, "messages of which that is not known: allowed"),
+    line("logFaults", result.logFaults, "in the commit log, or between it and the tables"),
     line(
       "unackedStored",
       result.unackedStored,

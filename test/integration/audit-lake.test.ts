@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { auditedRun, flaws, startedAtMs } from "../support/audited-run.ts";
@@ -104,8 +112,13 @@ test("files from before the run are not read", async () => {
     messageId: Buffer.from("old"),
     ingestTimeMs: startedAtMs - 2 * 3_600_000,
   }));
-  await lake.add("telemetry", old);
+  const file = await lake.add("telemetry", old);
   await lake.add("telemetry", rows);
+  // The log alone could hide rows.
+  const misled = await audit();
+  assert.deepEqual([misled.files, misled.isProven], [2, true]);
+  const before = new Date(startedAtMs - 2 * 3_600_000);
+  utimesSync(lake.filePath("telemetry", file), before, before);
   const result = await audit();
   assert.deepEqual([result.files, result.isProven], [1, true]);
 });

@@ -25,7 +25,13 @@ function inBucket({ lake, ledger }: AuditedRun) {
     const path = join(lake.folder, file);
     if (statSync(path).isFile()) put(`${prefix}/${file}`, readFileSync(path));
   }
-  const options = { ledgerFolder: ledger, lake: openLake(server.url(prefix)), waitMs: 0, settleMs: 0 };
+  const options = {
+    ledgerFolder: ledger,
+    lake: openLake(server.url(prefix)),
+    waitMs: 0,
+    settleMs: 0,
+    lookAgainMs: 5,
+  };
   return { prefix, audit: () => audit(options, quiet, new AbortController().signal) };
 }
 

@@ -21,7 +21,12 @@ after(() => rmSync(root, { recursive: true, force: true }));
 let folders = 0;
 const quiet = { show() {}, stop() {} };
 
+/** Of all brokers. */
+let receipts = 0;
+
 interface Received {
+  /** In the order of receipt. */
+  readonly number: number;
   readonly client: string;
   readonly topic: string;
   readonly payload: Buffer;
@@ -54,6 +59,7 @@ async function stockBroker(
     },
     authorizePublish: (client, packet, done) => {
       const message = {
+        number: receipts++,
         client: client?.id ?? "",
         topic: packet.topic,
         payload: Buffer.from(packet.payload),
@@ -147,7 +153,13 @@ async function auditRows(ledgerFolder: string, rows: readonly LakeRow[]): Promis
   const lake = await AuditedLake.create(join(root, String(++folders)));
   after(() => lake.close());
   await lake.add("telemetry", rows);
-  const options = { ledgerFolder, lake: openLake(`file:${lake.folder}`), waitMs: 0, settleMs: 0 };
+  const options = {
+    ledgerFolder,
+    lake: openLake(`file:${lake.folder}`),
+    waitMs: 0,
+    settleMs: 0,
+    lookAgainMs: 5,
+  };
   return audit(options, quiet, new AbortController().signal);
 }
 
@@ -235,7 +247,9 @@ test("a connection that ends goes on at the next gateway, with what was unacknow
   const received = brokers.map((broker) => new Set(broker.received.map(({ topic }) => topic)));
   const both = [...(received[0] ?? [])].filter((topic) => received[1]?.has(topic));
   assert.ok(both.length > 20, `${both.length} devices were heard by both gateways`);
-  const everything = brokers.flatMap((broker) => broker.received);
+  const everything = brokers
+    .flatMap((broker) => broker.received)
+    .sort((left, right) => left.number - right.number);
   assert.equal((await auditRows(options.ledgerFolder, filed(everything))).isProven, true);
 });
 

@@ -1,7 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
+import { AuditedCommits, auditedLakeId } from "./audited-commits.ts";
+import type { LoggedFile } from "./logged-file.ts";
 
 /** One row of a table as a test wants it; `reason` makes it a row of `_quarantine`. */
 export interface LakeRow {
@@ -13,13 +16,38 @@ export interface LakeRow {
   readonly ingestTimeMs: number;
   readonly payload: Uint8Array;
   readonly reason?: string;
+  /** Number of the message in its partition; default: after those that the lake was given before. */
+  readonly place?: number;
+  /** Default: what follows from the other columns. */
+  readonly payloadCrc?: number;
+  readonly isOutside?: boolean;
+  readonly partition?: string;
+  readonly stream?: string;
+  /** Values of typed columns, in SQL. */
+  readonly typed?: Readonly<Partial<Record<TypedColumn, string>>>;
 }
 
-interface LoggedFile {
-  readonly path: string;
-  readonly bytes: number;
-  readonly modifiedAtMs: number;
-  readonly stats: string;
+const typedColumns = {
+  temperature: "DOUBLE",
+  whole: "BIGINT",
+  real: "DOUBLE",
+  flag: "BOOLEAN",
+  moment: "TIMESTAMPTZ",
+  label: "VARCHAR",
+} as const;
+type TypedColumn = keyof typeof typedColumns;
+const typedNames = Object.keys(typedColumns) as TypedColumn[];
+
+const hourMs = 3_600_000;
+const messagesPerBlock = 50;
+
+function isOutside({ eventTimeMs, ingestTimeMs, isOutside: said }: LakeRow): boolean {
+  return said ?? (eventTimeMs < ingestTimeMs - 7 * 24 * hourMs || eventTimeMs > ingestTimeMs + hourMs);
+}
+
+/** Hours since the epoch. */
+function hourOf(row: LakeRow): number {
+  return Math.floor((isOutside(row) ? row.ingestTimeMs : row.eventTimeMs) / hourMs);
 }
 
 function sqlBytes(bytes: Uint8Array | null): string {
@@ -38,6 +66,8 @@ export class AuditedLake {
   readonly folder: string;
   readonly #duckdb: DuckDBConnection;
   readonly #versions = new Map<string, number>();
+  #places = 0;
+  #commits: AuditedCommits | undefined;
   readonly #live = new Map<string, Map<string, LoggedFile>>();
 
   private constructor(folder: string, duckdb: DuckDBConnection) {
@@ -48,57 +78,106 @@ export class AuditedLake {
   static async create(folder: string): Promise<AuditedLake> {
     mkdirSync(folder, { recursive: true });
     const instance = await DuckDBInstance.create(":memory:", { threads: "1" });
-    return new AuditedLake(folder, await instance.connect());
+    const duckdb = await instance.connect();
+    await duckdb.run("SET TimeZone = 'UTC'");
+    return new AuditedLake(folder, duckdb);
   }
 
   close(): void {
     this.#duckdb.closeSync();
   }
 
-  /** Writes a data file that no log names yet. */
+  /** Writes a data file that no log names yet, in the folder of its first row's hour. */
   async write(table: string, rows: readonly LakeRow[]): Promise<LoggedFile> {
-    const path = `event_date=2026-11-22/event_hour=10/${randomUUID()}.parquet`;
+    const start = new Date(hourOf(rows[0] as LakeRow) * hourMs).toISOString();
+    const [eventDate, eventHour] = [start.slice(0, 10), Number(start.slice(11, 13))];
+    const path = `event_date=${eventDate}/event_hour=${String(eventHour).padStart(2, "0")}/${randomUUID()}.parquet`;
     const file = join(this.folder, table, path);
     mkdirSync(join(file, ".."), { recursive: true });
     await this.#duckdb.run(`CREATE OR REPLACE TABLE rows (
       device_id VARCHAR, topic VARCHAR, message_id BLOB, event_time TIMESTAMPTZ, ingest_time TIMESTAMPTZ, payload BLOB,
-      payload_crc INTEGER, event_time_outside BOOLEAN, _stream VARCHAR, _partition VARCHAR, _position VARCHAR, _index INTEGER, reason VARCHAR)`);
+      payload_crc INTEGER, event_time_outside BOOLEAN, _stream VARCHAR, _partition VARCHAR, _position VARCHAR, _index INTEGER,
+      ${typedNames.map((name) => `${name} ${typedColumns[name]}`).join(", ")}, reason VARCHAR)`);
     for (let at = 0; at < rows.length; at += rowsPerStatement) {
-      const values = rows
-        .slice(at, at + rowsPerStatement)
-        .map(
-          (row, index) =>
-            `(${[
-              sqlText(row.deviceId),
-              sqlText(row.topic),
-              sqlBytes(row.messageId),
-              `make_timestamptz(${Math.round(row.eventTimeMs * 1000)}::BIGINT)`,
-              `make_timestamptz(${row.ingestTimeMs * 1000}::BIGINT)`,
-              sqlBytes(row.payload),
-              `0, false, 'stream', '0', '${String(at).padStart(20, "0")}', ${index}`,
-              row.reason === undefined ? "NULL" : sqlText(row.reason),
-            ].join(",")})`,
-        );
+      const values = rows.slice(at, at + rowsPerStatement).map((row) => this.#sqlRow(row));
       await this.#duckdb.run(`INSERT INTO rows VALUES ${values.join(",")}`);
     }
-    const columns = table === "_quarantine" ? "*" : "* EXCLUDE (reason)";
+    const without = [
+      ...(table === "_quarantine" ? [] : ["reason"]),
+      ...typedNames.filter((name) => !rows.some(({ typed }) => typed && name in typed)),
+    ];
+    const columns = without.length === 0 ? "*" : `* EXCLUDE (${without.join(", ")})`;
     await this.#duckdb.run(
       `COPY (SELECT ${columns} FROM rows ORDER BY event_time) TO ${sqlText(file)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 2048)`,
     );
-    const ingest = new Date(Math.max(0, ...rows.map((row) => row.ingestTimeMs))).toISOString();
     const { size, mtimeMs } = statSync(file);
-    return {
+    const written = {
       path,
       bytes: size,
+      rows: rows.length,
       modifiedAtMs: Math.floor(mtimeMs),
-      stats: JSON.stringify({ numRecords: rows.length, maxValues: { ingest_time: ingest } }),
+      eventDate,
+      eventHour,
     };
+    return { ...written, stats: await this.#statistics() };
+  }
+
+  #sqlRow(row: LakeRow): string {
+    const place = row.place ?? this.#places++;
+    const values = [
+      sqlText(row.deviceId),
+      sqlText(row.topic),
+      sqlBytes(row.messageId),
+      `make_timestamptz(${Math.round(row.eventTimeMs * 1000)}::BIGINT)`,
+      `make_timestamptz(${row.ingestTimeMs * 1000}::BIGINT)`,
+      sqlBytes(row.payload),
+      String(row.payloadCrc ?? crc32(row.payload) | 0),
+      String(isOutside(row)),
+      sqlText(row.stream ?? "stream"),
+      sqlText(row.partition ?? "0"),
+      sqlText(String(Math.floor(place / messagesPerBlock) + 1).padStart(20, "0")),
+      String(place % messagesPerBlock),
+      ...typedNames.map((name) => row.typed?.[name] ?? "NULL"),
+      row.reason === undefined ? "NULL" : sqlText(row.reason),
+    ];
+    return `(${values.join(",")})`;
+  }
+
+  /** Of the rows that were written last. */
+  async #statistics(): Promise<string> {
+    const time = (value: string) => `strftime(${value}, '%Y-%m-%dT%H:%M:%S.%gZ')`;
+    // Milliseconds: an upper bound is rounded up.
+    const bound = (of: string, column: string) =>
+      time(of === "max" ? `max(${column}) + INTERVAL 999 MICROSECOND` : `min(${column})`);
+    const bounds = (of: "min" | "max") =>
+      `{device_id: ${of}(device_id), event_time: ${bound(of, "event_time")}, ingest_time: ${bound(of, "ingest_time")}, _index: ${of}(_index)}`;
+    const result = await this.#duckdb.runAndReadAll(
+      `SELECT to_json({numRecords: count(*), minValues: ${bounds("min")}, maxValues: ${bounds("max")},
+        nullCount: {device_id: 0, message_id: count(*) - count(message_id)}})::VARCHAR FROM rows`,
+    );
+    return String(result.getRows()[0]?.[0]);
+  }
+
+  /** From now on the lake has a commit log, in which each `commit` of the gateway is an entry. */
+  keepCommitLog(): void {
+    this.#commits = new AuditedCommits(this.folder);
+  }
+
+  get commits(): AuditedCommits {
+    if (!this.#commits) throw new Error("this lake keeps no commit log");
+    return this.#commits;
   }
 
   /** Writes the table's next log entry. */
   commit(
     table: string,
-    change: { adds?: readonly LoggedFile[]; removes?: readonly string[]; dataChange?: boolean },
+    change: {
+      adds?: readonly LoggedFile[];
+      removes?: readonly string[];
+      dataChange?: boolean;
+      /** Of another writer: no commit of ours stands behind it. */
+      isForeign?: boolean;
+    },
   ): number {
     const version = this.#versions.get(table) ?? 0;
     const live = this.#live.get(table) ?? new Map<string, LoggedFile>();
@@ -124,7 +203,7 @@ export class AuditedLake {
       actions.push({
         add: {
           path: encodeURI(file.path),
-          partitionValues: { event_date: "2026-11-22", event_hour: "10" },
+          partitionValues: { event_date: file.eventDate, event_hour: String(file.eventHour) },
           size: file.bytes,
           modificationTime: file.modifiedAtMs,
           dataChange,
@@ -132,7 +211,10 @@ export class AuditedLake {
         },
       });
     }
-    actions.push({ txn: { appId: "tidegate/test", version } });
+    if (!change.isForeign) {
+      const number = this.#commits ? this.#commits.append(table, change.adds ?? []) : version + 1;
+      actions.push({ txn: { appId: `tidegate/${auditedLakeId}`, version: number } });
+    }
     mkdirSync(join(this.folder, table, "_delta_log"), { recursive: true });
     writeFileSync(
       this.entryPath(table, version),
@@ -143,11 +225,19 @@ export class AuditedLake {
     return version;
   }
 
-  /** Writes and commits in one go. */
+  /** Writes and commits in one go: a file for each hour. Returns the first. */
   async add(table: string, rows: readonly LakeRow[]): Promise<LoggedFile> {
-    const file = await this.write(table, rows);
-    this.commit(table, { adds: [file] });
-    return file;
+    const hours = [...new Set(rows.map(hourOf))];
+    const adds: LoggedFile[] = [];
+    for (const hour of hours)
+      adds.push(
+        await this.write(
+          table,
+          rows.filter((row) => hourOf(row) === hour),
+        ),
+      );
+    this.commit(table, { adds });
+    return adds[0] as LoggedFile;
   }
 
   /** Writes a checkpoint of the newest version, in one or more parts, and removes the entries up to it if asked. */
@@ -155,7 +245,7 @@ export class AuditedLake {
     const version = (this.#versions.get(table) ?? 0) - 1;
     const adds = [...(this.#live.get(table)?.values() ?? [])].map(
       (file) =>
-        `({'path': ${sqlText(encodeURI(file.path))}, 'partitionValues': MAP {'event_date': '2026-11-22', 'event_hour': '10'}, 'size': ${file.bytes}, 'modificationTime': ${file.modifiedAtMs}, 'dataChange': false, 'stats': ${sqlText(file.stats)}}, NULL)`,
+        `({'path': ${sqlText(encodeURI(file.path))}, 'partitionValues': MAP {'event_date': ${sqlText(file.eventDate)}, 'event_hour': '${file.eventHour}'}, 'size': ${file.bytes}, 'modificationTime': ${file.modifiedAtMs}, 'dataChange': false, 'stats': ${sqlText(file.stats)}}, NULL)`,
     );
     const rows = ["(NULL, {'minReaderVersion': 1, 'minWriterVersion': 2})", ...adds];
     await this.#duckdb.run(

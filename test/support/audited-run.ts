@@ -89,6 +89,7 @@ export function rowOf(plan: MessagePlan, index: number): LakeRow {
     eventTimeMs: plan.eventTimeUs(index, startedAtMs) / 1000,
     ingestTimeMs: startedAtMs + 1000,
     payload: poison ? document : document.subarray(payloadStart, payloadStart + payloadBytes),
+    place: index,
     ...(poison ? { reason: "undecodable" } : {}),
   };
 }
@@ -104,11 +105,16 @@ export async function auditedRun(options: AuditedRunOptions = {}): Promise<Audit
     ...writeRun(ledger, options),
     audit: ({ waitMs = 0, settleMs = 0 } = {}) =>
       audit(
-        { ledgerFolder: ledger, lake: openLake(`file:${lake.folder}`), waitMs, settleMs },
+        { ledgerFolder: ledger, lake: openLake(`file:${lake.folder}`), waitMs, settleMs, lookAgainMs: 5 },
         quiet,
         new AbortController().signal,
       ),
   };
+}
+
+/** What is wrong besides: misplaced, misstated, disordered. */
+export function faultsOfPlace({ misplaced, misstated, disordered }: AuditResult): number[] {
+  return [misplaced, misstated, disordered];
 }
 
 /** Lost, duplicated, phantom, altered. */

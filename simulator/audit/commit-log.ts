@@ -1,0 +1,180 @@
+import { SimulatorError } from "../errors.ts";
+import { chainFaults } from "./commit-chain.ts";
+import {
+  type CommitEntry,
+  mapOf,
+  number,
+  parseEntry,
+  parseMove,
+  record,
+  refuseNewerSnapshot,
+} from "./commit-entry.ts";
+import { type LakeFiles, readWhole } from "./lake-files.ts";
+
+const folder = "_commits";
+const lakeFile = `${folder}/lake.json`;
+const entryPattern = /^(\d{20})\.json$/;
+/** So many entries in a row from before the time asked for end the reading: clocks of gateways may step. */
+export const olderMax = 100;
+/** Listing and reading race with commits and pruning. */
+const attempts = 3;
+
+/** What the commit log says since some time. */
+export interface CommitLogState {
+  /** null = no lake file: the folder is judged by its tables alone. */
+  readonly lakeId: string | null;
+  /** In order, each the next of the one before. */
+  readonly entries: readonly CommitEntry[];
+  /** Those entries are all that there ever were. */
+  readonly isWhole: boolean;
+  readonly faults: readonly string[];
+}
+
+/** The commit log of a lake, read by nothing that writes it. */
+export class CommitLog {
+  readonly #lake: LakeFiles;
+  readonly #sinceMs: number;
+  readonly #entries = new Map<number, CommitEntry>();
+
+  /** Entries from before `sinceMs` are not read, though their names must be there. */
+  constructor(lake: LakeFiles, sinceMs: number) {
+    this.#lake = lake;
+    this.#sinceMs = sinceMs;
+  }
+
+  async read(): Promise<CommitLogState> {
+    const bytes = await readWhole(this.#lake, lakeFile);
+    if (bytes === null) return { lakeId: null, entries: [], isWhole: false, faults: [] };
+    const { lakeId } = record(JSON.parse(bytes.toString("utf8")), lakeFile);
+    for (let attempt = 1; ; attempt++) {
+      const state = await this.#readOnce(String(lakeId));
+      if (state.faults.length === 0 || attempt === attempts) return state;
+    }
+  }
+
+  async #readOnce(lakeId: string): Promise<CommitLogState> {
+    const snapshots = numbersOf(await this.#lake.list(`${folder}/snapshots`));
+    const numbers = numbersOf(await this.#lake.list(folder));
+    const faults: string[] = [];
+    const snapshot = await this.#snapshot(snapshots.at(-1), faults);
+    const firstKept = snapshot?.firstKept ?? 1;
+    const newest = Math.max(0, snapshot?.number ?? 0, numbers.at(-1) ?? 0);
+    faults.push(...holes(numbers, firstKept, newest));
+    const entries = await this.#since(firstKept, newest, faults);
+    faults.push(...chainFaults(entries));
+    if (snapshot) faults.push(...snapshotFaults(snapshot, entries));
+    return { lakeId, entries, isWhole: entries[0]?.number === 1, faults };
+  }
+
+  /** From the newest entry back to those of before the time asked for, or to a hole. */
+  async #since(firstKept: number, newest: number, faults: string[]): Promise<CommitEntry[]> {
+    const entries: CommitEntry[] = [];
+    let older = 0;
+    for (let each = newest; each >= firstKept && older < olderMax; each--) {
+      const entry = await this.#entry(each, faults);
+      if (!entry) break;
+      entries.push(entry);
+      older = !entry.isMoved && entry.committedAtMs < this.#sinceMs ? older + 1 : 0;
+    }
+    return entries.reverse();
+  }
+
+  async #entry(each: number, faults: string[]): Promise<CommitEntry | null> {
+    const known = this.#entries.get(each);
+    if (known) return known;
+    const bytes = await readWhole(this.#lake, `${folder}/${padded(each)}.json`);
+    // Told by its name.
+    if (bytes === null) return null;
+    try {
+      const entry = parseEntry(bytes.toString("utf8"));
+      if (entry.number !== each) throw new Error(`it says number ${entry.number}`);
+      this.#entries.set(each, entry);
+      return entry;
+    } catch (error) {
+      if (error instanceof SimulatorError) throw error;
+      faults.push(`commit ${each} can't be read: ${error instanceof Error ? error.message : String(error)}`);
+      return null;
+    }
+  }
+
+  async #snapshot(each: number | undefined, faults: string[]): Promise<Snapshot | null> {
+    if (each === undefined) return null;
+    const bytes = await readWhole(this.#lake, `${folder}/snapshots/${padded(each)}.json`);
+    try {
+      const snapshot = parseSnapshot(bytes?.toString("utf8") ?? "");
+      if (snapshot.number !== each) throw new Error(`it says number ${snapshot.number}`);
+      return snapshot;
+    } catch (error) {
+      if (error instanceof SimulatorError) throw error;
+      faults.push(
+        `snapshot ${each} can't be read: ${error instanceof Error ? error.message : String(error)}`,
+      );
+      return null;
+    }
+  }
+}
+
+interface Snapshot {
+  readonly number: number;
+  readonly firstKept: number;
+  /** By partition: where its last move ended. */
+  readonly ends: ReadonlyMap<string, string>;
+  /** By topic id: the last commit that touched its table. */
+  readonly lastCommits: ReadonlyMap<string, number>;
+}
+
+function parseSnapshot(text: string): Snapshot {
+  const snapshot = record(JSON.parse(text), "it");
+  refuseNewerSnapshot(snapshot);
+  return {
+    number: number(snapshot["number"], "number"),
+    firstKept: number(snapshot["firstKept"], "firstKept"),
+    ends: mapOf(snapshot["moves"], "moves", (move) => parseMove(move).to),
+    lastCommits: mapOf(snapshot["tables"], "tables", (table) =>
+      number(record(table, "a table")["lastCommit"], "lastCommit"),
+    ),
+  };
+}
+
+/** A snapshot holds what the entries up to its number add up to. */
+function snapshotFaults(snapshot: Snapshot, entries: readonly CommitEntry[]): string[] {
+  const ends = new Map<string, string>();
+  const lastCommits = new Map<string, number>();
+  for (const { number: each, moves, tables } of entries) {
+    if (each > snapshot.number) break;
+    for (const [partition, { to }] of moves) ends.set(partition, to);
+    for (const topic of tables.keys()) lastCommits.set(topic, each);
+  }
+  const faults: string[] = [];
+  const said = (what: string) => `snapshot ${snapshot.number} says ${what}, its entries do not`;
+  for (const [partition, to] of ends)
+    if (snapshot.ends.get(partition) !== to)
+      faults.push(said(`that ${partition} ended at ${snapshot.ends.get(partition)}`));
+  for (const [topic, commit] of lastCommits)
+    if (snapshot.lastCommits.get(topic) !== commit)
+      faults.push(said(`that ${snapshot.lastCommits.get(topic)} touched ${topic} last`));
+  return faults;
+}
+
+/** What is missing of the numbers from the first to the last. */
+function holes(numbers: readonly number[], first: number, last: number): string[] {
+  const faults: string[] = [];
+  let next = first;
+  for (const each of [...numbers.filter((number) => number >= first), last + 1]) {
+    if (each > next) {
+      const missing = each === next + 1 ? `commit ${next} is` : `commits ${next} to ${each - 1} are`;
+      faults.push(`${missing} missing, though later ones are there`);
+    }
+    next = Math.max(next, each + 1);
+  }
+  return faults;
+}
+
+function numbersOf(names: readonly string[]): number[] {
+  const numbers = names.flatMap((name) => entryPattern.exec(name)?.[1] ?? []).map(Number);
+  return numbers.sort((left, right) => left - right);
+}
+
+function padded(each: number): string {
+  return String(each).padStart(20, "0");
+}

@@ -1,0 +1,67 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { SimulatorError } from "../errors.ts";
+import { type CommitEntry, streamOfKey } from "./commit-entry.ts";
+import { CommitLog } from "./commit-log.ts";
+import type { LakeFiles } from "./lake-files.ts";
+import type { StreamSpan } from "./row-places.ts";
+import { shownFaults } from "./shown-files.ts";
+import type { TableScan } from "./table-scan.ts";
+
+/** Of what is still so at the last of these looks. A commit is in the tables a moment after it is in the log, and more follow meanwhile. */
+const looks = 4;
+
+/** What the commit log says by itself, and together with the tables. */
+export interface LogFindings {
+  readonly faults: readonly string[];
+  /** In the order in which the log met them. */
+  readonly streams: readonly StreamSpan[];
+  /** What could not be read. */
+  readonly unread: readonly SimulatorError[];
+}
+
+/** Compares the commit log with the tables. */
+export class LakeLogs {
+  readonly #log: CommitLog;
+  readonly #scan: TableScan;
+  readonly #pauseMs: number;
+
+  constructor(lake: LakeFiles, scan: TableScan, pauseMs: number) {
+    this.#log = new CommitLog(lake, scan.sinceMs);
+    this.#scan = scan;
+    this.#pauseMs = pauseMs;
+  }
+
+  /** Reads the tables after the log. Throws AUDIT_LAKE_UNSUPPORTED. */
+  async check(): Promise<LogFindings> {
+    let findings = await this.#look();
+    for (let look = 2; look <= looks && findings.faults.length > 0; look++) {
+      await sleep(this.#pauseMs);
+      const before = new Set(findings.faults);
+      const now = await this.#look();
+      findings = { ...now, faults: now.faults.filter((fault) => before.has(fault)) };
+    }
+    return findings;
+  }
+
+  async #look(): Promise<LogFindings> {
+    try {
+      const log = await this.#log.read();
+      await this.#scan.poll();
+      const faults = [...log.faults, ...shownFaults(log, this.#scan, Date.now())];
+      return { faults, streams: streamsOf(log.entries), unread: [] };
+    } catch (error) {
+      if (!(error instanceof SimulatorError) || !error.retryable) throw error;
+      return { faults: [], streams: [], unread: [error] };
+    }
+  }
+}
+
+function streamsOf(entries: readonly CommitEntry[]): StreamSpan[] {
+  const spans = new Map<string, StreamSpan>();
+  for (const { number, moves } of entries)
+    for (const key of moves.keys()) {
+      const id = streamOfKey(key);
+      spans.set(id, { id, first: spans.get(id)?.first ?? number, last: number });
+    }
+  return [...spans.values()];
+}

@@ -1,0 +1,82 @@
+import { type CommitEntry, type CommittedFile, streamOfKey } from "./commit-entry.ts";
+import { type CommitLogState, olderMax } from "./commit-log.ts";
+import type { DataFile } from "./delta-actions.ts";
+import type { DeltaTable } from "./delta-table.ts";
+
+/** Checkpoints keep the removal of a file for so long. */
+const removalsKeptMs = 7 * 86_400_000;
+/** How the gateway names files; most other writers name theirs otherwise. */
+const ownFile = /\/event_date=[^/]+\/event_hour=[^/]+\/[0-9a-f-]{36}\.parquet$/;
+
+/** The tables as they were read, and what their files said. */
+export interface ShownTables {
+  readonly tables: ReadonlyMap<string, DeltaTable>;
+  /** The stream that all rows of a file came from; null = it has several or none, or was not read. */
+  streamOf(path: string): string | null;
+}
+
+/**
+ * What does not fit between the commit log and the tables: each file that an entry names is in its table, or was removed from it later;
+ * each file that the gateway put there is named by an entry. Files of other writers are theirs.
+ */
+export function shownFaults(log: CommitLogState, shown: ShownTables, nowMs: number): string[] {
+  const { lakeId, entries } = log;
+  const { tables } = shown;
+  if (lakeId === null) return [];
+  const named = new Map<string, CommitEntry>();
+  const faults: string[] = [];
+  for (const entry of entries)
+    for (const { name, files } of entry.tables.values())
+      for (const file of files) {
+        const first = named.get(file.path);
+        if (first) faults.push(`${file.path} is named by the commits ${first.number} and ${entry.number}`);
+        named.set(file.path, entry);
+        const fault = fileFault(entry, file, { table: tables.get(name), nowMs });
+        if (fault) faults.push(`commit ${entry.number}, ${file.path}: ${fault}`);
+      }
+  const streams = streamsOf(log);
+  const isOwn = ({ path }: DataFile) => ownFile.test(path) && streams.has(shown.streamOf(path) ?? "");
+  for (const table of tables.values())
+    for (const file of table.files.values())
+      if (!named.has(file.path) && isUnnamed(file, log, isOwn))
+        faults.push(`${file.path} is in its table, and no commit names it`);
+  return faults;
+}
+
+function fileFault(
+  entry: CommitEntry,
+  file: CommittedFile,
+  { table, nowMs }: { table: DeltaTable | undefined; nowMs: number },
+): string | null {
+  const shown = table?.files.get(file.path);
+  if (!shown) {
+    const isForgotten = table?.isFromCheckpoint && entry.committedAtMs < nowMs - removalsKeptMs;
+    return isForgotten || table?.removed.has(file.path) ? null : "its table does not show it";
+  }
+  const { partitionValues, size, addedBy } = shown;
+  if (addedBy !== null && addedBy > 0 && addedBy < entry.number)
+    return `its table shows it with commit ${addedBy}`;
+  if (size !== file.bytes) return `the commit says ${file.bytes} bytes, the table ${size}`;
+  const isSame =
+    partitionValues["event_date"] === file.eventDate &&
+    partitionValues["event_hour"] === String(file.eventHour);
+  return isSame ? null : `the commit files it under ${file.eventDate}, ${file.eventHour}, the table does not`;
+}
+
+/** True where a commit that was read must name the file. */
+function isUnnamed(
+  file: DataFile,
+  { entries, isWhole }: CommitLogState,
+  isOwn: (file: DataFile) => boolean,
+): boolean {
+  const { addedBy } = file;
+  const [first, last] = [entries[0]?.number ?? 0, entries.at(-1)?.number ?? 0];
+  // A checkpoint does not say who added a file.
+  if (addedBy === null) return isWhole && isOwn(file);
+  // 0 = another writer. An entry of the table shows commits up to its number, some of which may be older than what was read.
+  return addedBy !== 0 && addedBy <= last && (isWhole || addedBy >= first + olderMax);
+}
+
+function streamsOf({ entries }: CommitLogState): ReadonlySet<string> {
+  return new Set(entries.flatMap(({ moves }) => [...moves.keys()].map(streamOfKey)));
+}

@@ -1,0 +1,276 @@
+import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
+import { describe, test } from "node:test";
+import { addOf, moveOf, tableOf, type WrittenSnapshot } from "../support/audited-commits.ts";
+import { type AuditedRun, auditedRun, faultsOfPlace, flaws } from "../support/audited-run.ts";
+import type { LoggedFile } from "../support/logged-file.ts";
+
+/** A whole lake of three commits: two files in one table, and between them one in another. */
+async function committedRun(): Promise<AuditedRun & { readonly files: readonly LoggedFile[] }> {
+  const run = await auditedRun();
+  run.lake.keepCommitLog();
+  const files = [
+    await run.lake.add("telemetry", run.rows.slice(0, 200)),
+    await run.lake.add("other", run.rows.slice(200, 300)),
+    await run.lake.add("telemetry", run.rows.slice(300)),
+  ];
+  return { ...run, files };
+}
+
+type Committed = Awaited<ReturnType<typeof committedRun>>;
+
+async function assertFault(corrupt: (run: Committed) => unknown, fault: RegExp): Promise<void> {
+  const run = await committedRun();
+  await corrupt(run);
+  const result = await run.audit();
+  assert.ok(result.logFaults > 0);
+  assert.equal(result.isProven, false);
+  assert.ok(
+    result.examples.some((text) => fault.test(text)),
+    result.examples.join("\n"),
+  );
+  assert.deepEqual([...flaws(result), ...faultsOfPlace(result)], [0, 0, 0, 0, 0, 0, 0]);
+}
+
+async function assertProven(change: (run: Committed) => unknown): Promise<void> {
+  const run = await committedRun();
+  await change(run);
+  const result = await run.audit();
+  assert.deepEqual(result.examples, []);
+  assert.deepEqual([result.logFaults, result.isProven], [0, true]);
+}
+
+describe("a commit log that is whole, and tables that show it", () => {
+  const cases: readonly (readonly [string, (run: Committed) => unknown])[] = [
+    ["as it was written", () => {}],
+    ["with a snapshot", ({ lake }) => lake.commits.snapshot()],
+    [
+      "pruned below a snapshot",
+      ({ lake }) => {
+        lake.commits.snapshot((snapshot) => {
+          snapshot.firstKept = 3;
+        });
+        lake.commits.remove(1);
+        lake.commits.remove(2);
+      },
+    ],
+    ["with a fence", ({ lake }) => lake.commits.appendUpkeep({ fence: true })],
+    ["closed, as the lake has moved", ({ lake }) => lake.commits.write(4, movedEntry)],
+    ["with a checkpoint in place of a table's entries", ({ lake }) => lake.checkpoint("telemetry", whole)],
+    [
+      "with a file of another writer",
+      async ({ lake }) => {
+        const stranger = { deviceId: "x", topic: "t", messageId: null, payload: Buffer.from("x") };
+        const times = { eventTimeMs: Date.UTC(2026, 10, 22, 10), ingestTimeMs: Date.UTC(2026, 10, 22, 10) };
+        const file = await lake.write("telemetry", [{ ...stranger, ...times }]);
+        lake.commit("telemetry", { adds: [file], isForeign: true });
+      },
+    ],
+    [
+      "compacted by another writer",
+      async ({ lake, rows, files }) => {
+        const file = await lake.write("telemetry", [...rows.slice(0, 200), ...rows.slice(300)]);
+        const removes = [files[0]?.path ?? "", files[2]?.path ?? ""];
+        lake.commit("telemetry", { adds: [file], removes, dataChange: false, isForeign: true });
+      },
+    ],
+  ];
+  for (const [name, change] of cases) test(name, () => assertProven(change));
+});
+
+const whole = { parts: 1, removeEntries: true };
+const movedEntry = { format: 2, number: 4, commitId: "moved", movedTo: "s3://elsewhere" };
+
+describe("a commit log that is not whole", () => {
+  const cases: readonly (readonly [string, (run: Committed) => unknown, RegExp])[] = [
+    ["a hole", ({ lake }) => lake.commits.remove(2), /commit 2 is missing, though later ones are there/],
+    ["an entry cut short", ({ lake }) => lake.commits.write(2, '{"format":1,"num'), /commit 2 can't be read/],
+    [
+      "an entry without moves",
+      ({ lake }) => lake.commits.change(2, (entry) => Object.assign(entry, { moves: null })),
+      /commit 2/,
+    ],
+    [
+      "an entry under another's name",
+      ({ lake }) => lake.commits.change(2, (entry) => (entry.number = 5)),
+      /says number 5/,
+    ],
+    [
+      "an entry twice",
+      ({ lake }) => lake.commits.change(3, (entry) => (entry.commitId = "commit-1")),
+      /commit 3: its id commit-1 stands in an earlier one/,
+    ],
+    [
+      "a partition that goes on elsewhere",
+      ({ lake }) => lake.commits.change(3, (entry) => (moveOf(entry).from = "1")),
+      /commit 3: stream\/0 goes on at 1, and ended at 2/,
+    ],
+    [
+      "a link past an entry of the partition",
+      ({ lake }) => lake.commits.change(3, (entry) => (moveOf(entry).previousCommit = 1)),
+      /moved before by 2, not 1/,
+    ],
+    [
+      "a link past an entry of the table",
+      ({ lake }) => lake.commits.change(3, (entry) => (tableOf(entry, "telemetry").previousCommit = 0)),
+      /touched before by 1, not 0/,
+    ],
+    [
+      "books that do not balance",
+      ({ lake }) => lake.commits.change(3, (entry) => (moveOf(entry).counters.read = 7)),
+      /commit 3: the books of stream\/0 do not balance/,
+    ],
+    [
+      "rows that the books do not have",
+      ({ lake }) => lake.commits.change(2, (entry) => (addOf(entry, "other").rows = 99)),
+      /commit 2: its files have 99 rows, its books say 100/,
+    ],
+  ];
+  for (const [name, corrupt, fault] of cases) test(name, () => assertFault(corrupt, fault));
+});
+
+describe("a snapshot that is not what its entries add up to", () => {
+  const cases: readonly (readonly [string, (snapshot: WrittenSnapshot) => unknown, RegExp])[] = [
+    [
+      "a partition's end",
+      (snapshot) => (moveOf(snapshot).to = "2"),
+      /snapshot 3 says that stream\/0 ended at 2/,
+    ],
+    ["a missing partition", (snapshot) => (snapshot.moves = {}), /stream\/0/],
+    [
+      "a table's last commit",
+      (snapshot) => Object.assign(snapshot.tables["other"] ?? {}, { lastCommit: 1 }),
+      /1 touched other last/,
+    ],
+    ["another number", (snapshot) => (snapshot.number = 2), /snapshot 3 can't be read/],
+    ["entries that are gone", (snapshot) => (snapshot.firstKept = 0), /commit 0 is missing/],
+  ];
+  for (const [name, change, fault] of cases)
+    test(name, () => assertFault(({ lake }) => lake.commits.snapshot(change), fault));
+});
+
+describe("tables that do not show exactly the files of the log", () => {
+  test("a commit that a table does not show", async () => {
+    const run = await committedRun();
+    rmSync(run.lake.entryPath("other", 0));
+    const result = await run.audit();
+    assert.equal(result.lost, 100);
+    assert.ok(result.examples.some((text) => /commit 2, other\/.*: its table does not show it/.test(text)));
+  });
+  test("a file that a commit names and a table never had, beside all rows", () =>
+    assertFault(
+      ({ lake }) =>
+        lake.commits.change(3, (entry) => {
+          const first = addOf(entry, "telemetry");
+          const path = first.path.replace(/[0-9a-f]{8}-/, "00000000-");
+          tableOf(entry, "telemetry").adds.push({ ...first, path, rows: 0 });
+        }),
+      /commit 3, telemetry\/.*00000000.*: its table does not show it/,
+    ));
+  test("a file in the table that no commit names, by an entry and by a checkpoint", async () => {
+    const unname = ({ lake }: Committed) =>
+      lake.commits.change(1, (entry) => {
+        tableOf(entry, "telemetry").adds = [];
+        Object.assign(moveOf(entry).counters, { read: 0, filed: 0 });
+      });
+    await assertFault(unname, /telemetry\/.* is in its table, and no commit names it/);
+    const checkpointed = async (run: Committed) => {
+      unname(run);
+      await run.lake.checkpoint("telemetry", whole);
+    };
+    await assertFault(checkpointed, /telemetry\/.* is in its table, and no commit names it/);
+  });
+  test("a file that two commits name", () =>
+    assertFault(
+      ({ lake, files }) =>
+        lake.commits.change(3, (entry) => {
+          const again = { ...addOf(entry, "telemetry"), path: files[0]?.path ?? "", rows: 0 };
+          tableOf(entry, "telemetry").adds.push(again);
+        }),
+      /is named by the commits 1 and 3/,
+    ));
+  test("another size, date or hour than the commit says", async () => {
+    for (const [name, value] of [
+      ["bytes", 1],
+      ["eventDate", "1999-01-01"],
+      ["eventHour", 3],
+    ] as const)
+      await assertFault(
+        ({ lake }) =>
+          lake.commits.change(2, (entry) => Object.assign(addOf(entry, "other"), { [name]: value })),
+        /commit 2, other\//,
+      );
+  });
+});
+
+describe("rows of several streams", () => {
+  const counts = {
+    read: 0,
+    filed: 0,
+    duplicates: 0,
+    quarantined: 0,
+    resent: 0,
+    misrouted: 0,
+    unaccounted: 0,
+  };
+  const moved = (to: string, filed: number, previousCommit: number) => {
+    const counters = { ...counts, read: filed, filed };
+    return { from: previousCommit === 0 ? "" : String(Number(to) - 1), to, counters, previousCommit };
+  };
+
+  /** The first 300 messages came by stream b, the others by stream a. */
+  async function migrated(...streams: readonly ("a" | "b")[]): Promise<AuditedRun> {
+    const run = await auditedRun();
+    run.lake.keepCommitLog();
+    for (const [at, stream] of streams.entries()) {
+      const rows = stream === "b" ? run.rows.slice(0, 300) : run.rows.slice(300);
+      await run.lake.add(
+        "telemetry",
+        rows.map((row) => ({ ...row, stream })),
+      );
+      run.lake.commits.change(at + 1, (entry) => {
+        entry.moves = { [`${stream}/0`]: moved("1", rows.length, 0) };
+      });
+    }
+    return run;
+  }
+
+  test("stand in the order in which the commit log met them", async () => {
+    const later = await (await migrated("b", "a")).audit();
+    assert.deepEqual([later.logFaults, later.disordered, later.isProven], [0, 0, true]);
+    const earlier = await (await migrated("a", "b")).audit();
+    assert.deepEqual([earlier.logFaults, earlier.disordered, earlier.unordered], [0, 200, 0]);
+  });
+
+  test("that were read side by side are not compared, and counted", async () => {
+    for (const streams of [
+      ["b", "a"],
+      ["a", "b"],
+    ] as const) {
+      const run = await migrated(...streams);
+      const { number } = run.lake.commits;
+      run.lake.commits.write(number + 1, {
+        ...run.lake.commits.read(number),
+        number: number + 1,
+        commitId: "idle",
+        tables: {},
+        moves: { [`${streams[0]}/0`]: moved("2", streams[0] === "b" ? 300 : 200, 1) },
+      });
+      const result = await run.audit();
+      assert.deepEqual([result.logFaults, result.disordered, result.isProven], [0, 0, true]);
+      assert.equal(result.unordered, 100);
+    }
+  });
+
+  test("that the commit log does not name any more are not compared, and counted", async () => {
+    const run = await migrated("b", "a");
+    run.lake.commits.remove(1);
+    run.lake.commits.snapshot((snapshot) => {
+      snapshot.firstKept = 2;
+      snapshot.moves = run.lake.commits.read(2).moves;
+    });
+    const result = await run.audit();
+    assert.deepEqual([result.logFaults, result.disordered, result.isProven], [0, 0, true]);
+    assert.equal(result.unordered, 300);
+  });
+});

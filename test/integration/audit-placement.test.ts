@@ -1,0 +1,309 @@
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { type TypedValues, typedColumns as typedNames } from "../../simulator/scenario/typed-values.ts";
+import type { LakeRow } from "../support/audited-lake.ts";
+import { type AuditedRun, auditedRun, faultsOfPlace, flaws } from "../support/audited-run.ts";
+import type { LoggedFile } from "../support/logged-file.ts";
+
+interface Statistics {
+  numRecords: number;
+  minValues: Record<string, unknown>;
+  maxValues: Record<string, unknown>;
+  nullCount: Record<string, number>;
+}
+
+/** A whole lake of one file, of which the log says what `lie` makes of the truth. */
+async function misleading(lie: (file: LoggedFile) => LoggedFile) {
+  const run = await auditedRun();
+  run.lake.commit("telemetry", { adds: [lie(await run.lake.write("telemetry", run.rows))] });
+  return run.audit();
+}
+
+function withStatistics(change: (statistics: Statistics) => void): (file: LoggedFile) => LoggedFile {
+  return (file) => {
+    const statistics = JSON.parse(file.stats) as Statistics;
+    change(statistics);
+    return { ...file, stats: JSON.stringify(statistics) };
+  };
+}
+
+test("a lake whose logs say the truth of its files is proven", async () => {
+  const result = await misleading((file) => file);
+  assert.deepEqual([...flaws(result), ...faultsOfPlace(result)], [0, 0, 0, 0, 0, 0, 0]);
+  assert.equal(result.isProven, true);
+});
+
+describe("rows that a query skips are misplaced", () => {
+  const in1999 = withStatistics(({ minValues, maxValues }) => {
+    for (const column of ["event_time", "ingest_time"]) {
+      minValues[column] = "1999-01-01T00:00:00.000Z";
+      maxValues[column] = "1999-12-31T00:00:00.000Z";
+    }
+  });
+  const cases: readonly (readonly [string, (file: LoggedFile) => LoggedFile, misplaced: number])[] = [
+    ["partition values of 1999", (file) => ({ ...file, eventDate: "1999-01-01" }), 500],
+    ["the next hour's partition", (file) => ({ ...file, eventHour: file.eventHour + 1 }), 500],
+    ["no date", (file) => ({ ...file, eventDate: "" }), 500],
+    ["times of 1999 in the statistics", in1999, 500],
+    [
+      "another device as the last one",
+      withStatistics(({ maxValues }) => (maxValues["device_id"] = "sim-50")),
+      245,
+    ],
+    [
+      "another device as the first one",
+      withStatistics(({ minValues }) => (minValues["device_id"] = "sim-50")),
+      250,
+    ],
+  ];
+  for (const [name, lie, misplaced] of cases)
+    test(name, async () => {
+      const result = await misleading(lie);
+      assert.deepEqual(flaws(result), [0, 0, 0, 0]);
+      assert.deepEqual(faultsOfPlace(result), [misplaced, 1, 0]);
+      assert.equal(result.isProven, false);
+      assert.ok(result.examples.some((text) => text.startsWith("misplaced: ")));
+    });
+
+  test("rows of two hours in one file", async () => {
+    const { lake, rows, audit } = await auditedRun({ scenario: { faults: { late: 0.1 } } });
+    const file = await lake.write("telemetry", rows);
+    lake.commit("telemetry", { adds: [file] });
+    const late = rows.filter((row) => row.eventTimeMs < Date.UTC(2026, 10, 22, 10)).length;
+    const result = await audit();
+    const counted = rows.length - late === result.misplaced || late === result.misplaced;
+    assert.ok(late > 10 && (counted || result.misplaced > 0));
+    assert.deepEqual([...flaws(result), result.misstated], [0, 0, 0, 0, 0]);
+  });
+
+  test("a row of a dead clock belongs in the hour of its ingest, and one that is flagged wrongly is altered", async () => {
+    const run = await auditedRun({ scenario: { faults: { clock: 0.1 } } });
+    await run.lake.add("telemetry", run.rows);
+    assert.equal((await run.audit()).isProven, true);
+    const wrong = await auditedRun();
+    wrong.rows[7] = { ...(wrong.rows[7] as LakeRow), isOutside: true };
+    await wrong.lake.add("telemetry", wrong.rows);
+    assert.deepEqual(flaws(await wrong.audit()), [0, 0, 0, 1]);
+  });
+});
+
+describe("a file of which the log says what is not so is misstated", () => {
+  const cases: readonly (readonly [string, (file: LoggedFile) => LoggedFile, RegExp])[] = [
+    ["its size", (file) => ({ ...file, bytes: file.bytes - 1 }), /bytes/],
+    ["its rows", withStatistics((all) => (all.numRecords = 499)), /499 rows, it has 500/],
+    ["a null count", withStatistics(({ nullCount }) => (nullCount["message_id"] = 1)), /message_id.*1 nulls/],
+    ["nulls of a column that it lacks", withStatistics(({ nullCount }) => (nullCount["other"] = 0)), /other/],
+    ["a lower bound", withStatistics(({ minValues }) => (minValues["_index"] = 1)), /_index.*below/],
+    ["an upper bound", withStatistics(({ maxValues }) => (maxValues["_index"] = 48)), /_index.*above/],
+    ["a bound of another type", withStatistics(({ maxValues }) => (maxValues["_index"] = "x")), /_index/],
+    [
+      "the last ingest time, cut to the second",
+      withStatistics(({ maxValues }) => (maxValues["ingest_time"] = "2026-11-22T10:00:00.999Z")),
+      /ingest_time.*above/,
+    ],
+  ];
+  for (const [name, lie, example] of cases)
+    test(name, async () => {
+      const result = await misleading(lie);
+      assert.deepEqual([...flaws(result), ...faultsOfPlace(result)], [0, 0, 0, 0, 0, 1, 0]);
+      assert.equal(result.isProven, false);
+      assert.match(result.examples[0] ?? "", example);
+    });
+
+  test("nothing said is nothing wrong", async () => {
+    const result = await misleading((file) => ({ ...file, stats: '{"numRecords":500}' }));
+    assert.equal(result.isProven, true);
+  });
+
+  test("old ingest times in the log hide no second copies", async () => {
+    const { lake, rows, audit } = await auditedRun();
+    await lake.add("telemetry", rows);
+    const again = await lake.write("telemetry", rows.slice(0, 3));
+    const lie = withStatistics(({ maxValues }) => (maxValues["ingest_time"] = "1999-01-01T00:00:00.000Z"));
+    lake.commit("telemetry", { adds: [lie(again)] });
+    const result = await audit();
+    assert.deepEqual([result.duplicated, result.misstated], [3, 1]);
+  });
+});
+
+describe("every column is read", () => {
+  const changes: readonly (readonly [string, Partial<LakeRow>])[] = [
+    ["payload_crc", { payloadCrc: 1 }],
+    ["event_time_outside", { isOutside: true }],
+  ];
+  for (const [name, change] of changes)
+    test(name, async () => {
+      const { lake, rows, audit } = await auditedRun();
+      rows[9] = { ...(rows[9] as LakeRow), ...change };
+      await lake.add("telemetry", rows);
+      const result = await audit();
+      assert.deepEqual(flaws(result), [0, 0, 0, 1]);
+      assert.match(result.examples[0] ?? "", new RegExp(name));
+    });
+
+  /** Rows with the temperature of their payload in a typed column. */
+  function typed({ rows }: AuditedRun): LakeRow[] {
+    return rows.map((row) => {
+      const { temperature } = JSON.parse(Buffer.from(row.payload).toString()) as { temperature?: number };
+      return { ...row, typed: { temperature: String(temperature) } };
+    });
+  }
+
+  function define({ lake }: AuditedRun, version: number, columns: readonly string[]): void {
+    const folder = join(lake.folder, "_topics", "t1");
+    mkdirSync(folder, { recursive: true });
+    const content = { name: "telemetry", version, columns: columns.map((name) => ({ name })) };
+    writeFileSync(join(folder, `${version}.json`), JSON.stringify(content));
+  }
+
+  test("a typed column holds what the payload says", async () => {
+    const run = await auditedRun();
+    define(run, 1, ["temperature"]);
+    await run.lake.add("telemetry", typed(run));
+    assert.equal((await run.audit()).isProven, true);
+    for (const temperature of ["0", "-0.0", "NULL", "'NaN'"]) {
+      const wrong = await auditedRun();
+      define(wrong, 1, ["temperature"]);
+      const changed = typed(wrong);
+      changed[11] = { ...(changed[11] as LakeRow), typed: { temperature } };
+      await wrong.lake.add("telemetry", changed);
+      const result = await wrong.audit();
+      assert.deepEqual(flaws(result), [0, 0, 0, 1], temperature);
+      assert.match(result.examples[0] ?? "", /column temperature/);
+    }
+  });
+
+  test("a column that each version of the topic has is in each file", async () => {
+    const run = await auditedRun();
+    define(run, 1, ["temperature"]);
+    await run.lake.add("telemetry", typed(run).slice(0, 400));
+    await run.lake.add("telemetry", run.rows.slice(400));
+    assert.deepEqual(flaws(await run.audit()), [0, 0, 0, 100]);
+  });
+
+  test("a column that came with a later version may be null", async () => {
+    const run = await auditedRun();
+    define(run, 1, []);
+    define(run, 2, ["temperature"]);
+    const rows = typed(run).map((row, index) =>
+      index < 200 ? { ...row, typed: { temperature: "NULL" } } : row,
+    );
+    await run.lake.add("telemetry", rows);
+    assert.equal((await run.audit()).isProven, true);
+  });
+
+  describe("values of each type are those that the fleet planned", () => {
+    const scenario = { mix: { typed: 0.99 } };
+
+    function planned({ plan, rows }: AuditedRun): LakeRow[] {
+      return rows.map((row, index) => {
+        const values = plan.typedValues(index);
+        return values ? { ...row, typed: sqlOf(values) } : row;
+      });
+    }
+
+    function sqlOf({ whole, real, flag, moment, label }: TypedValues) {
+      const sql = (value: unknown) => (value === null ? "NULL" : String(value));
+      return {
+        whole: sql(whole.filed),
+        real: real.filed === null ? "NULL" : `'${real.filed}'::DOUBLE`,
+        flag: sql(flag.filed),
+        moment: moment.filed === null ? "NULL" : `make_timestamptz(${moment.filed}::BIGINT)`,
+        label: `'${label.filed}'`,
+      };
+    }
+
+    test("as they are", async () => {
+      const run = await auditedRun({ scenario });
+      define(run, 1, typedNames);
+      await run.lake.add("telemetry", planned(run));
+      const result = await run.audit();
+      assert.deepEqual([result.examples, result.isProven], [[], true]);
+    });
+
+    const wrong = {
+      whole: "9007199254740992",
+      real: "0.30000000000000004",
+      flag: "NULL",
+      moment: "make_timestamptz(1::BIGINT)",
+      label: "'another'",
+    };
+    for (const [name, sql] of Object.entries(wrong))
+      test(`another ${name}`, async () => {
+        const run = await auditedRun({ scenario });
+        define(run, 1, typedNames);
+        const rows = planned(run);
+        const changed = rows.findIndex(
+          (_, index) =>
+            run.plan.typedValues(index)?.[name as keyof TypedValues].filed === true || name !== "flag",
+        );
+        const row = rows[changed] as LakeRow;
+        rows[changed] = { ...row, typed: { ...row.typed, [name]: sql } };
+        await run.lake.add("telemetry", rows);
+        const result = await run.audit();
+        assert.deepEqual(flaws(result), [0, 0, 0, 1]);
+        assert.match(result.examples[0] ?? "", new RegExp(`column ${name} is`));
+      });
+  });
+});
+
+describe("a device's rows stand in the order of its acknowledged publishes", () => {
+  /** 100 devices take turns: messages 7, 107, 207 … are of one device. */
+  async function audited(place: (index: number) => Partial<LakeRow>, options = {}) {
+    const run = await auditedRun(options);
+    await run.lake.add(
+      "telemetry",
+      run.rows.map((row, index) => ({ ...row, ...place(index) })),
+    );
+    return run.audit();
+  }
+
+  test("two that changed places", async () => {
+    const result = await audited((index) => ({ place: index === 107 ? 207 : index === 207 ? 107 : index }));
+    assert.deepEqual([...flaws(result), ...faultsOfPlace(result)], [0, 0, 0, 0, 0, 0, 1]);
+    assert.equal(result.isProven, false);
+    assert.match(result.examples[0] ?? "", /disordered: .* stands before an earlier message/);
+  });
+
+  test("two at the same place, and one that stands before all others", async () => {
+    assert.equal((await audited((index) => ({ place: index === 107 ? 7 : index }))).disordered, 1);
+    assert.equal((await audited((index) => ({ place: index === 407 ? 7 : index + 100 }))).disordered, 1);
+  });
+
+  test("places of one device say nothing of another's", async () => {
+    const result = await audited((index) => ({ place: Math.floor(index / 100) * 100 + 99 - (index % 100) }));
+    assert.equal(result.isProven, true);
+  });
+
+  test("a message that was not acknowledged may stand anywhere", async () => {
+    const swapped = (index: number) => ({ place: index === 107 ? 207 : index === 207 ? 107 : index });
+    const result = await audited(swapped, { acked: (index: number) => index !== 107 });
+    assert.deepEqual([result.disordered, result.isProven], [0, true]);
+  });
+
+  test("later partitions have higher numbers, as numbers go", async () => {
+    const rising = await audited((index) => ({ partition: index < 300 ? "9" : "10" }));
+    assert.deepEqual([rising.disordered, rising.isProven], [0, true]);
+    const falling = await audited((index) => ({ partition: index < 300 ? "10" : "9" }));
+    assert.equal(falling.disordered, 200);
+  });
+
+  test("quarantined rows keep the order, too", async () => {
+    const scenario = { faults: { poison: 0.1 } };
+    const { lake, rows, audit } = await auditedRun({ scenario });
+    const turned = rows.map((row, index) => ({ ...row, place: rows.length - index }));
+    await lake.add(
+      "telemetry",
+      turned.filter(({ reason }) => reason === undefined),
+    );
+    await lake.add(
+      "_quarantine",
+      turned.filter(({ reason }) => reason !== undefined),
+    );
+    const result = await audit();
+    assert.deepEqual(flaws(result), [0, 0, 0, 0]);
+    assert.equal(result.disordered, 400);
+  });
+});

@@ -1,0 +1,10 @@
+/** A data file as the logs of a lake that a test writes by hand have it. */
+export interface LoggedFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly rows: number;
+  readonly modifiedAtMs: number;
+  readonly stats: string;
+  readonly eventDate: string;
+  readonly eventHour: number;
+}
