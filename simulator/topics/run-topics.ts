@@ -3,14 +3,17 @@ import type { MessageShape, MessageShapes } from "../scenario/message-shapes.ts"
 import { typedSchema } from "../scenario/typed-values.ts";
 import type { TopicApi, TopicDefinition } from "./topic-api.ts";
 
-/** Creates the topics that a run needs and that are not there. One with the same filter is taken as it is. */
+/**
+ * Creates the topics that a run needs and that are not there. One with the same filter is taken as it is. The main one, whose filter may
+ * take the names of the others, comes last: a gateway that knows some of them only must not file the others' messages there.
+ */
 export async function createRunTopics(
-  api: TopicApi,
+  api: Pick<TopicApi, "filters" | "create">,
   shapes: MessageShapes,
   options: { readonly dedupeWindowMs: number | undefined },
 ): Promise<void> {
   const known = await api.filters();
-  for (const shape of shapes.topics)
+  for (const shape of shapes.topics.toReversed())
     if (!known.includes(shape.filter)) await api.create(topicOf(shape, options.dedupeWindowMs));
 }
 
