@@ -15,7 +15,8 @@ export function proveText(result: ProveResult): string {
     ...struckKinds.map((kind) => [kind, counts(result[kind])] as const).flatMap(lineOfKind),
     ...lineOfKind(["calls", callCounts(result)]),
     `acknowledged ${result.acked}, stored ${result.stored}, quarantined ${result.quarantined}`,
-    `lost ${result.lost}, duplicated ${result.duplicated}, phantom ${result.phantom}, altered ${result.altered}, unaccounted ${result.unaccounted}`,
+    `lost ${result.lost}, duplicated ${result.duplicated}, phantom ${result.phantom}, altered ${result.altered}, unaccounted ${result.unaccounted}, unfounded ${result.unfounded}`,
+    `misplaced ${result.misplaced}, misstated ${result.misstated}, disordered ${result.disordered}, log faults ${result.logFaults}`,
     `replayed batches ${result.replayedBatches}, duplicates dropped ${result.duplicatesDropped}, publishes repaired ${result.publishesRepaired}`,
     verdict,
   ].join("\n");

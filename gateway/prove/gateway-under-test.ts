@@ -28,6 +28,13 @@ export interface StatusView {
     readonly replayedBatches: number;
     readonly partitions: readonly PartitionView[];
   } | null;
+  readonly books: BooksView | null;
+}
+
+export interface BooksView {
+  /** Acknowledgements that no append stands for. */
+  readonly unfounded: number;
+  readonly isBalanced: boolean;
 }
 
 export interface PartitionView {

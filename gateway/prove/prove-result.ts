@@ -16,7 +16,14 @@ export interface ProveResult {
   readonly duplicated: number;
   readonly phantom: number;
   readonly altered: number;
+  /** Rows that pruned queries skip, files and tables that are not as logs say, rows out of their device's order: see docs/audit.md. */
+  readonly misplaced: number;
+  readonly misstated: number;
+  readonly disordered: number;
+  readonly logFaults: number;
   readonly unaccounted: number;
+  /** Acknowledgements of one broker that no append stands for, the most that any status told. */
+  readonly unfounded: number;
   readonly kills: StrikeCounts;
   readonly pauses: StrikeCounts;
   /** Of servers: connections reset, silent connections, connections refused, everything deleted, memory limit reached, writes refused. */
@@ -67,6 +74,18 @@ export interface ProofEnd {
   readonly durationMs: number;
 }
 
+/** What the audit counts and must not find. */
+const auditFindings = [
+  "lost",
+  "duplicated",
+  "phantom",
+  "altered",
+  "misplaced",
+  "misstated",
+  "disordered",
+  "logFaults",
+] as const;
+
 /** Throws PROVE_AUDIT_FAILED where the audit said nothing. */
 export function proveResult(
   run: { seed: number; rounds: number; folder: string; strikes: readonly DealtStrike[] },
@@ -93,7 +112,12 @@ export function proveResult(
     duplicated: count("duplicated"),
     phantom: count("phantom"),
     altered: count("altered"),
+    misplaced: count("misplaced"),
+    misstated: count("misstated"),
+    disordered: count("disordered"),
+    logFaults: count("logFaults"),
     unaccounted: sum(partitions.map(({ unaccounted }) => unaccounted)),
+    unfounded: evidence.unfounded,
     kills: evidence.strikes("kill"),
     pauses: evidence.strikes("pause"),
     cuts: evidence.strikes("cut"),
@@ -124,14 +148,17 @@ export function proveResult(
 function faultsOf(evidence: StrikeEvidence, end: ProofEnd): string[] {
   const faults = end.failure === null ? [] : [end.failure];
   const count = (name: string) => Number(end.audit.json?.[name] ?? Number.NaN);
-  for (const name of ["lost", "duplicated", "phantom", "altered"])
-    if (count(name) !== 0) faults.push(`${name}: ${count(name)}`);
+  for (const name of auditFindings) if (count(name) !== 0) faults.push(`${name}: ${count(name)}`);
   if (!(count("acked") > 0)) faults.push("nothing was acknowledged");
   if (end.audit.exitCode !== 0) faults.push(`the audit ended with exit code ${end.audit.exitCode}`);
   if (end.fleet.exitCode !== 0) faults.push(`the fleet ended with exit code ${end.fleet.exitCode}`);
   const partitions = partitionsOf(end);
   if (end.statuses.some((status) => !status?.consumer) || partitions.length === 0)
     faults.push("the gateway's books could not be read");
+  if (evidence.unfounded > 0)
+    faults.push(`${evidence.unfounded} acknowledgements at least stand for no message in the stream`);
+  if (end.statuses.some((status) => status?.books?.isBalanced === false))
+    faults.push("the gateway's books do not balance");
   for (const { halt, unaccounted } of partitions) {
     if (halt) faults.push(`a partition stopped: ${halt.code}`);
     if (unaccounted > 0) faults.push(`${unaccounted} acknowledged messages are unaccounted for`);

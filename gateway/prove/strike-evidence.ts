@@ -26,6 +26,7 @@ export class StrikeEvidence {
   /** By process, since each counts from its own start. */
   readonly #repaired = new Map<number, number>();
   readonly #replayed = new Map<number, number>();
+  #unfounded = 0;
 
   /**
    * @param before What the struck gateway said just before; null if it did not answer.
@@ -39,6 +40,7 @@ export class StrikeEvidence {
     tally.struck += 1;
     tally.calls += effect?.calls ?? 0;
     if (effect?.harm !== undefined) this.#harms.push(effect.harm);
+    this.#noteBooks(before);
     const isInFlight = metWork(target, before, effect);
     if (isInFlight) tally.inFlight += 1;
     return isInFlight;
@@ -50,10 +52,21 @@ export class StrikeEvidence {
   }
 
   observed(status: StatusView | null, consumerPid: number | undefined): void {
+    this.#noteBooks(status);
     const consumer = status?.consumer;
     if (!consumer || consumerPid === undefined) return;
     this.#repaired.set(consumerPid, consumer.publishesRepaired);
     this.#replayed.set(consumerPid, consumer.replayedBatches);
+  }
+
+  /** A broker's counts end with it: what it said before a strike is kept. */
+  #noteBooks(status: StatusView | null): void {
+    this.#unfounded = Math.max(this.#unfounded, status?.books?.unfounded ?? 0);
+  }
+
+  /** Acknowledgements of one broker that no append stands for, the most that any status told. */
+  get unfounded(): number {
+    return this.#unfounded;
   }
 
   get publishesRepaired(): number {

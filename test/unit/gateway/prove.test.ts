@@ -28,6 +28,7 @@ function status(view: { inFlight?: number; openBytes?: number } = {}): StatusVie
   return {
     broker: { inFlightMessages: view.inFlight ?? 0 },
     consumer: { ...consumer, partitions },
+    books: { unfounded: 0, isBalanced: true },
   };
 }
 
@@ -41,6 +42,10 @@ function goodEnd(audit: Record<string, number> = {}): ProofEnd {
     duplicated: 0,
     phantom: 0,
     altered: 0,
+    misplaced: 0,
+    misstated: 0,
+    disordered: 0,
+    logFaults: 0,
   };
   return {
     fleet: { exitCode: 0, json: {} },
@@ -201,14 +206,15 @@ test("a fault of calls counts where it struck one, whatever else was in flight",
   assert.deepEqual([splits, faults], [{}, []]);
 });
 
+const findings = "lost duplicated phantom altered misplaced misstated disordered logFaults".split(" ");
+
 test("a proof holds only where everything does", () => {
   const evidence = new StrikeEvidence();
   const proved = proveResult(run, evidence, goodEnd());
   assert.deepEqual(proved.faults, []);
   assert.equal(proved.duplicatesDropped, 5);
   const faults = (end: ProofEnd) => proveResult(run, evidence, end).faults.join("; ");
-  for (const name of ["lost", "duplicated", "phantom", "altered"])
-    assert.match(faults(goodEnd({ [name]: 1 })), new RegExp(`${name}: 1`));
+  for (const name of findings) assert.match(faults(goodEnd({ [name]: 1 })), new RegExp(`${name}: 1`));
   assert.match(faults({ ...goodEnd(), failure: "not ready: STREAM_GAP" }), /STREAM_GAP/);
   assert.match(faults(goodEnd({ acked: 0 })), /nothing was acknowledged/);
   assert.match(faults({ ...goodEnd(), exitCodes: [0, null] }), /gateway stopped/);
@@ -223,11 +229,25 @@ test("a proof holds only where everything does", () => {
   );
 });
 
+test("books that do not balance, and acknowledgements without an append, prove nothing, whichever broker wrote them", () => {
+  const unbalanced = { ...status(), books: { unfounded: 0, isBalanced: false } };
+  const atEnd = { ...goodEnd(), statuses: [status(), unbalanced] };
+  assert.deepEqual(proveResult(run, new StrikeEvidence(), atEnd).faults, [
+    "the gateway's books do not balance",
+  ]);
+  const evidence = new StrikeEvidence();
+  const unfounded = { ...status({ inFlight: 1 }), books: { unfounded: 2, isBalanced: false } };
+  evidence.struck({ fault: "kill", target: "broker" }, unfounded);
+  evidence.observed(status(), 7);
+  const result = proveResult(run, evidence, goodEnd());
+  assert.equal(result.unfounded, 2);
+  assert.match(result.faults.join("; "), /2 acknowledgements at least stand for no message in the stream/);
+});
+
 test("numbers that are missing, or books without a partition, prove nothing", () => {
   const faults = (end: ProofEnd) => proveResult(run, new StrikeEvidence(), end).faults.join("; ");
   const bare = faults({ ...goodEnd(), audit: { exitCode: 0, json: {} } });
-  for (const name of ["lost", "duplicated", "phantom", "altered"])
-    assert.match(bare, new RegExp(`${name}: NaN`));
+  for (const name of findings) assert.match(bare, new RegExp(`${name}: NaN`));
   assert.match(bare, /nothing was acknowledged/);
   const empty = { ...status(), consumer: { ...consumer, partitions: [] } };
   assert.match(faults({ ...goodEnd(), statuses: [empty] }), /books could not be read/);
@@ -244,7 +264,7 @@ test("a broker is at work while it holds messages, a consumer while it has read 
   assert.deepEqual([at("topics"), at("tables")], [at("broker"), at("consumer")]);
   for (const target of ["supervisor", "stream-server", "window-server", "clock", "data-folder"] as const)
     assert.deepEqual(at(target), [true, true, false]);
-  assert.equal(hasWorkInFlight("supervisor", { broker: null, consumer: null }), false);
+  assert.equal(hasWorkInFlight("supervisor", { broker: null, consumer: null, books: null }), false);
 });
 
 test("an audit that says nothing is PROVE_AUDIT_FAILED", () => {
