@@ -1,4 +1,5 @@
 import { SimulatorError } from "../errors.ts";
+import { parseSchema, type TableSchema } from "./table-schema.ts";
 
 /** A data file that a table's log names. */
 export interface DataFile {
@@ -21,6 +22,8 @@ export interface DeltaActions {
   readonly adds: readonly DataFile[];
   /** Paths relative to the lake's root. */
   readonly removes: readonly string[];
+  /** undefined = nothing is said of it, null = it can't be read. */
+  readonly schema: TableSchema | null | undefined;
 }
 
 /** The newest reader version of the Delta protocol that the audit implements: without column mapping and deletion vectors. */
@@ -35,6 +38,7 @@ interface RawAction {
     stats?: unknown;
   } | null;
   readonly remove?: { path?: unknown } | null;
+  readonly metaData?: { schemaString?: unknown; partitionColumns?: unknown } | null;
   readonly protocol?: { minReaderVersion?: unknown } | null;
   readonly txn?: { appId?: unknown; version?: unknown } | null;
 }
@@ -46,9 +50,11 @@ const appIdPrefix = "tidegate/";
 export function readActions(table: string, actions: Iterable<unknown>, addedBy: number | null): DeltaActions {
   const adds: DataFile[] = [];
   const removes: string[] = [];
+  let schema: TableSchema | null | undefined;
   for (const action of actions as Iterable<RawAction>) {
     if (action.add) adds.push(dataFile(table, action.add, addedBy));
     if (action.remove) removes.push(filePath(table, action.remove.path));
+    if (action.metaData) schema = parseSchema(action.metaData.schemaString, action.metaData.partitionColumns);
     if (action.protocol && Number(action.protocol.minReaderVersion) > readerVersionMax)
       throw new SimulatorError(
         "AUDIT_TABLE_UNSUPPORTED",
@@ -56,7 +62,7 @@ export function readActions(table: string, actions: Iterable<unknown>, addedBy: 
         { retryable: false },
       );
   }
-  return { adds, removes };
+  return { adds, removes, schema };
 }
 
 /** The actions of a JSON log entry: one object a line. */

@@ -2,6 +2,7 @@
 import { brokenLog, type DataFile, type DeltaActions, parseEntry, readActions } from "./delta-actions.ts";
 import { type LakeFiles, readWhole } from "./lake-files.ts";
 import { readObjects } from "./parquet-file.ts";
+import type { TableSchema } from "./table-schema.ts";
 
 const logFolder = "_delta_log";
 const entryPattern = /^(\d{20})\.json$/;
@@ -33,6 +34,7 @@ export class DeltaTable {
   readonly #lake: LakeFiles;
   #version = -1;
   #isFromCheckpoint = false;
+  #schema: TableSchema | null = null;
   #files = new Map<string, DataFile>();
   #removed = new Set<string>();
 
@@ -44,6 +46,11 @@ export class DeltaTable {
   /** Live data files by path. */
   get files(): ReadonlyMap<string, DataFile> {
     return this.#files;
+  }
+
+  /** null = it can't be read. */
+  get schema(): TableSchema | null {
+    return this.#schema;
   }
 
   /** True where what came before a checkpoint is known by it alone. */
@@ -90,9 +97,14 @@ export class DeltaTable {
       const file = await this.#lake.open(this.#path(name));
       if (!file) throw brokenLog(this.name, `checkpoint ${name} vanished`);
       try {
-        const actions = readActions(this.name, await readObjects(file, ["add", "remove", "protocol"]), null);
+        const actions = readActions(
+          this.name,
+          await readObjects(file, ["add", "remove", "metaData", "protocol"]),
+          null,
+        );
         for (const add of actions.adds) files.set(add.path, add);
         for (const path of actions.removes) removed.add(path);
+        if (actions.schema !== undefined) this.#schema = actions.schema;
       } finally {
         await file.close();
       }
@@ -103,7 +115,8 @@ export class DeltaTable {
     this.#isFromCheckpoint = true;
   }
 
-  #apply({ adds, removes }: DeltaActions): void {
+  #apply({ adds, removes, schema }: DeltaActions): void {
+    if (schema !== undefined) this.#schema = schema;
     for (const path of removes) {
       this.#files.delete(path);
       this.#removed.add(path);

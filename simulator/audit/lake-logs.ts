@@ -47,7 +47,11 @@ export class LakeLogs {
     try {
       const log = await this.#log.read();
       await this.#scan.poll();
-      const faults = [...log.faults, ...shownFaults(log, this.#scan, Date.now())];
+      const faults = [
+        ...log.faults,
+        ...shownFaults(log, this.#scan, Date.now()),
+        ...this.#scan.schemaFaults(),
+      ];
       return { faults, streams: streamsOf(log.entries), unread: [] };
     } catch (error) {
       if (!(error instanceof SimulatorError) || !error.retryable) throw error;

@@ -18,6 +18,8 @@ export interface RowGroup {
   readonly values: Readonly<Record<string, DecodedArray>>;
   /** What the file says of the columns that it gives bounds of. */
   readonly bounds: Readonly<Record<string, { readonly min: unknown; readonly max: unknown }>>;
+  /** Delta's names of their types; those that the gateway does not write are as Parquet has them. */
+  readonly types: Readonly<Record<string, string>>;
 }
 
 /** Times become µs since the epoch: numbers while those are exact (to the year 2255), bigints beyond. */
@@ -36,17 +38,37 @@ function asBuffer(file: LakeFile): AsyncBuffer {
   return { byteLength: file.bytes, slice: (start, end) => file.slice(start, end ?? file.bytes) };
 }
 
-/** The row groups of a Parquet file, one at a time, with all columns. Byte columns are Uint8Array, text columns string. */
+/** The row groups of a Parquet file, one at a time, with all columns that are not nested. Byte columns are Uint8Array, text columns string. */
 export async function* readRowGroups(file: LakeFile): AsyncGenerator<RowGroup> {
   const buffer = asBuffer(file);
   const metadata = await parquetMetadataAsync(buffer, { parsers });
   const scan = await parquetScan({ file: buffer, metadata, compressors, parsers, utf8: false });
-  const columns = scan.metadata.schema.slice(1).map(({ name }) => name);
+  const elements = parquetSchema(metadata).children.filter(({ children }) => children.length === 0);
+  const types = Object.fromEntries(elements.map(({ element }) => [element.name, typeOf(element)]));
   for (const [index, { rowStart, rowEnd }] of scan.ranges.entries()) {
     const values: Record<string, DecodedArray> = {};
-    for (const column of columns) values[column] = await scan.readColumn({ column, rowStart, rowEnd });
-    yield { rows: rowEnd - rowStart, values, bounds: boundsOf(metadata.row_groups[index]) };
+    for (const column of Object.keys(types))
+      values[column] = await scan.readColumn({ column, rowStart, rowEnd });
+    yield { rows: rowEnd - rowStart, values, bounds: boundsOf(metadata.row_groups[index]), types };
   }
+}
+
+const plainTypes: Readonly<Record<string, string>> = {
+  BOOLEAN: "boolean",
+  INT32: "integer",
+  INT64: "long",
+  DOUBLE: "double",
+  BYTE_ARRAY: "binary",
+  UTF8: "string",
+  TIMESTAMP_MICROS: "timestamp",
+  DATE: "date",
+  INT_32: "integer",
+  INT_64: "long",
+};
+
+function typeOf({ name, type, converted_type }: FileMetaData["schema"][number]): string {
+  const written = converted_type ?? type ?? name;
+  return plainTypes[written] ?? written;
 }
 
 function boundsOf(group: FileMetaData["row_groups"][number] | undefined): RowGroup["bounds"] {

@@ -8,6 +8,7 @@ import { type RowGroup, readRowGroups } from "./parquet-file.ts";
 import { RowCursor } from "./row-cursor.ts";
 import { RowPlaces } from "./row-places.ts";
 import type { RunBook } from "./run-book.ts";
+import { schemaFaults } from "./table-schema.ts";
 import { TopicColumns } from "./topic-columns.ts";
 
 const quarantineTable = "_quarantine";
@@ -28,6 +29,8 @@ export class TableScan {
   readonly #examples: AuditExamples;
   readonly #tables = new Map<string, DeltaTable>();
   /** By path: the one stream of its rows. */
+  /** By table: type by name of the columns that its files have. */
+  readonly #columns = new Map<string, Map<string, string>>();
   readonly #read = new Map<string, string | null>();
   /** Rows of a file were judged, and then the file was removed from its table or turned out to be damaged. */
   #mustStartAgain = false;
@@ -105,6 +108,7 @@ export class TableScan {
   #startAgain(): void {
     this.#mustStartAgain = false;
     this.#read.clear();
+    this.#columns.clear();
     this.filesRead = 0;
     this.misstated = 0;
     this.places.clear();
@@ -131,6 +135,7 @@ export class TableScan {
       try {
         for await (const group of readRowGroups(source)) {
           this.#mustStartAgain = true;
+          this.#note(file, group);
           check.takeGroup(group);
           this.#judgeRows(file, group, check);
         }
@@ -148,6 +153,19 @@ export class TableScan {
     }
   }
 
+  #note({ path }: DataFile, { types }: RowGroup): void {
+    const columns = this.#columns.get(tableOf(path)) ?? new Map<string, string>();
+    for (const [name, type] of Object.entries(types)) columns.set(name, type);
+    this.#columns.set(tableOf(path), columns);
+  }
+
+  /** What the schemas of tables say wrong of the columns of files that were read. */
+  schemaFaults(): string[] {
+    return [...this.#columns].flatMap(([table, columns]) =>
+      schemaFaults(table, this.#tables.get(table)?.schema ?? null, columns),
+    );
+  }
+
   #state(file: DataFile, fault: string | null): void {
     if (fault === null) return;
     this.misstated++;
@@ -155,7 +173,7 @@ export class TableScan {
   }
 
   #judgeRows({ path }: DataFile, group: RowGroup, check: FileCheck): void {
-    const [table = ""] = path.split("/");
+    const table = tableOf(path);
     const row = new RowCursor(group, {
       file: path,
       isQuarantine: table === quarantineTable,
@@ -179,6 +197,10 @@ export class TableScan {
       if (isId ? startsWith(source, book.idPrefix) : indexOf(source, book.idPrefix) >= 0) return book;
     return undefined;
   }
+}
+
+function tableOf(path: string): string {
+  return path.slice(0, path.indexOf("/"));
 }
 
 function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { describe, test } from "node:test";
+import type { LakeFiles } from "../../simulator/audit/lake-files.ts";
+import { openLake } from "../../simulator/audit/open-lake.ts";
 import { addOf, moveOf, tableOf, type WrittenSnapshot } from "../support/audited-commits.ts";
+import type { LakeRow } from "../support/audited-lake.ts";
 import { type AuditedRun, auditedRun, faultsOfPlace, flaws } from "../support/audited-run.ts";
 import type { LoggedFile } from "../support/logged-file.ts";
 
@@ -201,6 +204,79 @@ describe("tables that do not show exactly the files of the log", () => {
         /commit 2, other\//,
       );
   });
+});
+
+describe("a lake that is being written to", () => {
+  /** Each look at the commit log finds a commit more, which its table shows only later: `shows` it at the next look, or never. */
+  async function written(
+    shows: (look: number) => boolean,
+  ): Promise<Committed & { readonly lakeFiles: LakeFiles }> {
+    const run = await committedRun();
+    const files = openLake(`file:${run.lake.folder}`);
+    const stranger = { ...(run.rows[0] as LakeRow), messageId: Buffer.from("stranger") };
+    let [look, pending] = [0, null as { readonly file: LoggedFile; readonly number: number } | null];
+    const lakeFiles: LakeFiles = {
+      open: (path) => files.open(path),
+      modifiedAtMs: (path) => files.modifiedAtMs(path),
+      list: async (folder) => {
+        if (folder === "_commits") {
+          if (pending && shows(++look))
+            run.lake.commit("other", { adds: [pending.file], shows: pending.number });
+          const file = await run.lake.write("other", [stranger]);
+          pending = { file, number: run.lake.commits.append("other", [file]) };
+        }
+        return files.list(folder);
+      },
+    };
+    return { ...run, lakeFiles };
+  }
+
+  test("has a newest commit at each look that its table does not show yet", async () => {
+    const { audit, lakeFiles } = await written(() => true);
+    const result = await audit({ lake: lakeFiles });
+    assert.deepEqual([result.examples, result.logFaults, result.isProven], [[], 0, true]);
+  });
+
+  test("has a commit that its table never shows among those that it shows later", async () => {
+    const { audit, lakeFiles } = await written((look) => look > 1);
+    const result = await audit({ lake: lakeFiles });
+    assert.deepEqual([result.logFaults, result.isProven], [1, false]);
+    assert.match(result.examples[0] ?? "", /commit 4, other\/.*: its table does not show it/);
+  });
+
+  test("has a hole, whatever follows it", async () => {
+    const { audit, lake, lakeFiles } = await written(() => true);
+    lake.commits.remove(2);
+    const result = await audit({ lake: lakeFiles });
+    assert.equal(result.isProven, false);
+    assert.match(result.examples[0] ?? "", /commit 2 is missing, though later ones are there/);
+  });
+});
+
+describe("a commit log of a newer version is AUDIT_LAKE_UNSUPPORTED", () => {
+  const cases: readonly (readonly [string, (run: Committed) => unknown, RegExp])[] = [
+    [
+      "a format of entries",
+      ({ lake }) => lake.commits.change(3, (entry) => Object.assign(entry, { format: 4 })),
+      /commit 3 has format 4/,
+    ],
+    [
+      "a kind of upkeep",
+      ({ lake }) => lake.commits.appendUpkeep({ erasure: {} }),
+      /commit 4 .* kind erasure/,
+    ],
+    [
+      "a format of snapshots",
+      ({ lake }) => lake.commits.snapshot((snapshot) => Object.assign(snapshot, { format: 4 })),
+      /snapshot 3 has format 4/,
+    ],
+  ];
+  for (const [name, change, message] of cases)
+    test(name, async () => {
+      const run = await committedRun();
+      await change(run);
+      await assert.rejects(run.audit(), { code: "AUDIT_LAKE_UNSUPPORTED", message });
+    });
 });
 
 describe("rows of several streams", () => {

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { type TypedValues, typedColumns as typedNames } from "../../simulator/scenario/typed-values.ts";
-import type { LakeRow } from "../support/audited-lake.ts";
+import { AuditedLake, type LakeRow } from "../support/audited-lake.ts";
 import { type AuditedRun, auditedRun, faultsOfPlace, flaws } from "../support/audited-run.ts";
 import type { LoggedFile } from "../support/logged-file.ts";
 
@@ -126,6 +126,32 @@ describe("a file of which the log says what is not so is misstated", () => {
     const result = await audit();
     assert.deepEqual([result.duplicated, result.misstated], [3, 1]);
   });
+});
+
+describe("a table of which the log says what is not so of its columns is a log fault", () => {
+  const without = (...names: string[]) => ({
+    schemaString: AuditedLake.schemaWith(Object.fromEntries(names.map((name) => [name, undefined]))),
+  });
+  const cases: readonly (readonly [string, object, RegExp])[] = [
+    ["a column that is not in the schema", without("payload"), /telemetry: its schema has no column payload/],
+    [
+      "another type",
+      { schemaString: AuditedLake.schemaWith({ event_time: "long" }) },
+      /event_time is long in its schema, and timestamp/,
+    ],
+    ["no partition columns", { partitionColumns: [] }, /telemetry is divided by nothing/],
+    ["a partition column that is not in the schema", without("event_hour"), /no column event_hour/],
+    ["no schema", { schemaString: "{" }, /no schema that can be read/],
+  ];
+  for (const [name, metaData, fault] of cases)
+    test(name, async () => {
+      const { lake, rows, audit } = await auditedRun();
+      lake.commit("telemetry", { adds: [await lake.write("telemetry", rows)], metaData });
+      const result = await audit();
+      assert.deepEqual([...flaws(result), ...faultsOfPlace(result)], [0, 0, 0, 0, 0, 0, 0]);
+      assert.deepEqual([result.logFaults, result.isProven], [1, false]);
+      assert.match(result.examples[0] ?? "", fault);
+    });
 });
 
 describe("every column is read", () => {

@@ -37,13 +37,14 @@ function inBucket({ lake, ledger }: AuditedRun) {
 
 test("a lake in S3 is audited as one on a disk, from its checkpoint on, and nothing is written", async () => {
   const run = await auditedRun();
+  run.lake.keepCommitLog();
   await run.lake.add("telemetry", run.rows.slice(0, 200));
   await run.lake.checkpoint("telemetry", { parts: 1, removeEntries: true });
   await run.lake.add("telemetry", run.rows.slice(200));
   const { audit: auditBucket } = inBucket(run);
   server.takeRequests();
   const result = await auditBucket();
-  assert.deepEqual([...flaws(result), result.isProven], [0, 0, 0, 0, true]);
+  assert.deepEqual([...flaws(result), result.logFaults, result.isProven], [0, 0, 0, 0, 0, true]);
   assert.deepEqual(
     server.takeRequests().filter((request) => !request.startsWith("GET ")),
     [],
@@ -64,6 +65,23 @@ test("what is missing or doubled in S3 is found", async () => {
   server.store.objects.delete(file);
   const [fault] = (await auditBucket()).faults;
   assert.equal(fault?.code, "AUDIT_FILE_UNREADABLE");
+});
+
+test("a commit that is missing in S3 is found, and so is a commit log that can't be listed", async () => {
+  const run = await auditedRun();
+  run.lake.keepCommitLog();
+  await run.lake.add("telemetry", run.rows.slice(0, 300));
+  await run.lake.add("telemetry", run.rows.slice(300));
+  const { prefix, audit: auditBucket } = inBucket(run);
+  server.fault = ({ query }) =>
+    query.get("prefix")?.includes("_commits/") === true ? { status: 403, code: "AccessDenied" } : "pass";
+  const unread = await auditBucket();
+  assert.deepEqual([unread.isProven, unread.faults[0]?.code], [false, "AUDIT_LAKE_UNREACHABLE"]);
+  server.fault = () => "pass";
+  server.store.objects.delete(`${prefix}/_commits/${"1".padStart(20, "0")}.json`);
+  const result = await auditBucket();
+  assert.deepEqual([result.logFaults > 0, result.isProven], [true, false]);
+  assert.match(result.examples[0] ?? "", /commit 1 is missing/);
 });
 
 test("a bucket that can't be read proves nothing, and says why", async () => {

@@ -38,6 +38,40 @@ const typedColumns = {
 type TypedColumn = keyof typeof typedColumns;
 const typedNames = Object.keys(typedColumns) as TypedColumn[];
 
+const baseColumns = {
+  device_id: "string",
+  topic: "string",
+  message_id: "binary",
+  event_time: "timestamp",
+  ingest_time: "timestamp",
+  payload: "binary",
+  payload_crc: "integer",
+  event_time_outside: "boolean",
+  _stream: "string",
+  _partition: "string",
+  _position: "string",
+  _index: "integer",
+  temperature: "double",
+  whole: "long",
+  real: "double",
+  flag: "boolean",
+  moment: "timestamp",
+  label: "string",
+  reason: "string",
+  event_date: "date",
+  event_hour: "integer",
+};
+const fields = Object.entries(baseColumns).map(([name, type]) => ({
+  name,
+  type,
+  nullable: true,
+  metadata: {},
+}));
+const schema = {
+  schemaString: JSON.stringify({ type: "struct", fields }),
+  partitionColumns: ["event_date", "event_hour"],
+};
+
 const hourMs = 3_600_000;
 const messagesPerBlock = 50;
 
@@ -158,6 +192,14 @@ export class AuditedLake {
     return String(result.getRows()[0]?.[0]);
   }
 
+  /** The schema of its tables, with types by name in place of its own; undefined leaves a column out. */
+  static schemaWith(types: Readonly<Record<string, string | undefined>>): string {
+    const changed = Object.entries({ ...baseColumns, ...types }).flatMap(([name, type]) =>
+      type === undefined ? [] : [{ name, type, nullable: true, metadata: {} }],
+    );
+    return JSON.stringify({ type: "struct", fields: changed });
+  }
+
   /** From now on the lake has a commit log, in which each `commit` of the gateway is an entry. */
   keepCommitLog(): void {
     this.#commits = new AuditedCommits(this.folder);
@@ -177,6 +219,10 @@ export class AuditedLake {
       dataChange?: boolean;
       /** Of another writer: no commit of ours stands behind it. */
       isForeign?: boolean;
+      /** What the log says of the table's columns instead of the truth. */
+      metaData?: object;
+      /** Number of the entry in the commit log that it shows; default: a new one. */
+      shows?: number;
     },
   ): number {
     const version = this.#versions.get(table) ?? 0;
@@ -190,10 +236,12 @@ export class AuditedLake {
           metaData: {
             id: randomUUID(),
             format: { provider: "parquet" },
-            partitionColumns: ["event_date", "event_hour"],
+            ...schema,
           },
         },
       );
+    if (change.metaData)
+      actions.push({ metaData: { format: { provider: "parquet" }, ...schema, ...change.metaData } });
     for (const path of change.removes ?? []) {
       live.delete(path);
       actions.push({ remove: { path: encodeURI(path), dataChange, deletionTimestamp: Date.now() } });
@@ -212,7 +260,8 @@ export class AuditedLake {
       });
     }
     if (!change.isForeign) {
-      const number = this.#commits ? this.#commits.append(table, change.adds ?? []) : version + 1;
+      const number =
+        change.shows ?? (this.#commits ? this.#commits.append(table, change.adds ?? []) : version + 1);
       actions.push({ txn: { appId: `tidegate/${auditedLakeId}`, version: number } });
     }
     mkdirSync(join(this.folder, table, "_delta_log"), { recursive: true });
@@ -245,11 +294,17 @@ export class AuditedLake {
     const version = (this.#versions.get(table) ?? 0) - 1;
     const adds = [...(this.#live.get(table)?.values() ?? [])].map(
       (file) =>
-        `({'path': ${sqlText(encodeURI(file.path))}, 'partitionValues': MAP {'event_date': ${sqlText(file.eventDate)}, 'event_hour': '${file.eventHour}'}, 'size': ${file.bytes}, 'modificationTime': ${file.modifiedAtMs}, 'dataChange': false, 'stats': ${sqlText(file.stats)}}, NULL)`,
+        `({'path': ${sqlText(encodeURI(file.path))}, 'partitionValues': MAP {'event_date': ${sqlText(file.eventDate)}, 'event_hour': '${file.eventHour}'}, 'size': ${file.bytes}, 'modificationTime': ${file.modifiedAtMs}, 'dataChange': false, 'stats': ${sqlText(file.stats)}}, NULL, NULL)`,
     );
-    const rows = ["(NULL, {'minReaderVersion': 1, 'minWriterVersion': 2})", ...adds];
+    const { schemaString, partitionColumns } = schema;
+    const metaData = `{'schemaString': ${sqlText(schemaString)}, 'partitionColumns': [${partitionColumns.map(sqlText).join(", ")}]}`;
+    const rows = [
+      "(NULL, {'minReaderVersion': 1, 'minWriterVersion': 2}, NULL)",
+      `(NULL, NULL, ${metaData})`,
+      ...adds,
+    ];
     await this.#duckdb.run(
-      `CREATE OR REPLACE TABLE checkpoint AS SELECT * FROM (VALUES ${rows.join(",")}) AS actions("add", "protocol")`,
+      `CREATE OR REPLACE TABLE checkpoint AS SELECT * FROM (VALUES ${rows.join(",")}) AS actions("add", "protocol", "metaData")`,
     );
     const name = String(version).padStart(20, "0");
     for (let part = 0; part < options.parts; part++) {

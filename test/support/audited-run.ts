@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 import { type AuditResult, audit } from "../../simulator/audit/audit.ts";
+import type { LakeFiles } from "../../simulator/audit/lake-files.ts";
 import { openLake } from "../../simulator/audit/open-lake.ts";
 import { LedgerWriter, prepareLedgerFolder } from "../../simulator/ledger/ledger-writer.ts";
 import { MessagePlan } from "../../simulator/scenario/message-plan.ts";
@@ -24,7 +25,7 @@ export interface AuditedRun {
   readonly plan: MessagePlan;
   /** Rows as a gateway without fault files them, by message index. */
   readonly rows: LakeRow[];
-  audit(options?: { waitMs?: number; settleMs?: number }): Promise<AuditResult>;
+  audit(options?: { waitMs?: number; settleMs?: number; lake?: LakeFiles }): Promise<AuditResult>;
 }
 
 export interface AuditedRunOptions {
@@ -103,9 +104,9 @@ export async function auditedRun(options: AuditedRunOptions = {}): Promise<Audit
     lake,
     ledger,
     ...writeRun(ledger, options),
-    audit: ({ waitMs = 0, settleMs = 0 } = {}) =>
+    audit: ({ waitMs = 0, settleMs = 0, lake: files = openLake(`file:${lake.folder}`) } = {}) =>
       audit(
-        { ledgerFolder: ledger, lake: openLake(`file:${lake.folder}`), waitMs, settleMs, lookAgainMs: 5 },
+        { ledgerFolder: ledger, lake: files, waitMs, settleMs, lookAgainMs: 5 },
         quiet,
         new AbortController().signal,
       ),
