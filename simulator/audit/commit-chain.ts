@@ -21,6 +21,7 @@ class Chain {
   readonly #ids = new Set<string>();
   readonly #moves = new Map<string, LastMove>();
   readonly #tables = new Map<string, number>();
+  #fence = 0;
 
   take(entry: CommitEntry): string[] {
     const faults = this.#ids.has(entry.commitId) ? [`its id ${entry.commitId} stands in an earlier one`] : [];
@@ -33,6 +34,9 @@ class Chain {
       this.#tables.set(key, entry.number);
     }
     if (counted) faults.push(...rowFaults(entry, counted));
+    if (entry.tables.size > 0 && entry.filesSince !== undefined && entry.filesSince < this.#fence)
+      faults.push(`its files were begun after ${entry.filesSince}, before the fence ${this.#fence}`);
+    if (entry.isFence) this.#fence = entry.number;
     return faults;
   }
 

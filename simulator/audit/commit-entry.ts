@@ -11,6 +11,12 @@ export interface CommitEntry {
   readonly tables: ReadonlyMap<string, TableAdds>;
   /** The log goes on elsewhere. */
   readonly isMoved: boolean;
+  /** The newest entry that its writer knew before it wrote the first file; undefined = it does not say. */
+  readonly filesSince: number | undefined;
+  /** Files that were begun before it, and that no entry names by then, may be deleted. */
+  readonly isFence: boolean;
+  /** Entries below are given up; 0 = it does not say. */
+  readonly firstKept: number;
 }
 
 export interface Move {
@@ -57,7 +63,11 @@ const knownUpkeep: readonly string[] = ["fence", "firstKept"];
 export function parseEntry(text: string): CommitEntry {
   const entry = record(JSON.parse(text), "it");
   refuseNewer(entry);
+  const upkeep = record(entry["upkeep"] ?? {}, "upkeep");
   return {
+    filesSince: optionalNumber(entry["filesSince"], "filesSince"),
+    isFence: upkeep["fence"] === true,
+    firstKept: optionalNumber(upkeep["firstKept"], "firstKept") ?? 0,
     number: number(entry["number"], "number"),
     commitId: string(entry["commitId"], "commitId"),
     isMoved: entry["movedTo"] !== undefined,

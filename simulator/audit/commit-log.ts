@@ -117,6 +117,8 @@ export class CommitLog {
 interface Snapshot {
   readonly number: number;
   readonly firstKept: number;
+  /** Number of the last fence; undefined = it does not say. */
+  readonly fence: number | undefined;
   /** By partition: where its last move ended. */
   readonly ends: ReadonlyMap<string, string>;
   /** By topic id: the last commit that touched its table. */
@@ -129,6 +131,7 @@ function parseSnapshot(text: string): Snapshot {
   return {
     number: number(snapshot["number"], "number"),
     firstKept: number(snapshot["firstKept"], "firstKept"),
+    fence: snapshot["fence"] === undefined ? undefined : number(snapshot["fence"], "fence"),
     ends: mapOf(snapshot["moves"], "moves", (move) => parseMove(move).to),
     lastCommits: mapOf(snapshot["tables"], "tables", (table) =>
       number(record(table, "a table")["lastCommit"], "lastCommit"),
@@ -140,8 +143,12 @@ function parseSnapshot(text: string): Snapshot {
 function snapshotFaults(snapshot: Snapshot, entries: readonly CommitEntry[]): string[] {
   const ends = new Map<string, string>();
   const lastCommits = new Map<string, number>();
-  for (const { number: each, moves, tables } of entries) {
+  let [fence, firstKept] = [0, 0];
+  for (const entry of entries) {
+    const { number: each, moves, tables } = entry;
     if (each > snapshot.number) break;
+    if (entry.isFence) fence = each;
+    firstKept = Math.max(firstKept, entry.firstKept);
     for (const [partition, { to }] of moves) ends.set(partition, to);
     for (const topic of tables.keys()) lastCommits.set(topic, each);
   }
@@ -153,6 +160,10 @@ function snapshotFaults(snapshot: Snapshot, entries: readonly CommitEntry[]): st
   for (const [topic, commit] of lastCommits)
     if (snapshot.lastCommits.get(topic) !== commit)
       faults.push(said(`that ${snapshot.lastCommits.get(topic)} touched ${topic} last`));
+  if (fence > 0 && snapshot.fence !== undefined && snapshot.fence !== fence)
+    faults.push(said(`that ${snapshot.fence} is the last fence`));
+  if (firstKept > 0 && snapshot.firstKept !== firstKept)
+    faults.push(said(`that ${snapshot.firstKept} is the first entry`));
   return faults;
 }
 

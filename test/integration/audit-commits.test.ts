@@ -43,6 +43,19 @@ async function assertProven(change: (run: Committed) => unknown): Promise<void> 
   assert.deepEqual([result.logFaults, result.isProven], [0, true]);
 }
 
+/** A fence, and a commit of files that were begun after the commit `since`. */
+function fenced(since: number) {
+  return async ({ lake, rows }: Committed): Promise<void> => {
+    lake.commits.appendUpkeep({ fence: true });
+    await lake.add("other", [{ ...(rows[0] as LakeRow), messageId: Buffer.from("stranger") }]);
+    lake.commits.change(5, (entry) => (entry.filesSince = since));
+    // An entry of upkeep moves nothing.
+    lake.commits.change(5, (entry) => {
+      Object.assign(moveOf(entry), { from: "3", previousCommit: 3 });
+    });
+  };
+}
+
 describe("a commit log that is whole, and tables that show it", () => {
   const cases: readonly (readonly [string, (run: Committed) => unknown])[] = [
     ["as it was written", () => {}],
@@ -57,7 +70,17 @@ describe("a commit log that is whole, and tables that show it", () => {
         lake.commits.remove(2);
       },
     ],
-    ["with a fence", ({ lake }) => lake.commits.appendUpkeep({ fence: true })],
+    ["with a fence", fenced(4)],
+    [
+      "with a fence, entries that are given up, and a snapshot of them",
+      async (run) => {
+        await fenced(4)(run);
+        run.lake.commits.appendUpkeep({ firstKept: 3 });
+        const moves = run.lake.commits.read(5).moves;
+        run.lake.commits.snapshot((snapshot) => Object.assign(snapshot, { moves, fence: 4, firstKept: 3 }));
+        run.lake.commits.remove(1);
+      },
+    ],
     ["closed, as the lake has moved", ({ lake }) => lake.commits.write(4, movedEntry)],
     ["with a checkpoint in place of a table's entries", ({ lake }) => lake.checkpoint("telemetry", whole)],
     [
@@ -119,6 +142,11 @@ describe("a commit log that is not whole", () => {
       /touched before by 1, not 0/,
     ],
     [
+      "files that were begun before a fence",
+      fenced(3),
+      /commit 5: its files were begun after 3, before the fence 4/,
+    ],
+    [
       "books that do not balance",
       ({ lake }) => lake.commits.change(3, (entry) => (moveOf(entry).counters.read = 7)),
       /commit 3: the books of stream\/0 do not balance/,
@@ -150,6 +178,19 @@ describe("a snapshot that is not what its entries add up to", () => {
   ];
   for (const [name, change, fault] of cases)
     test(name, () => assertFault(({ lake }) => lake.commits.snapshot(change), fault));
+});
+
+test("a snapshot that knows another fence, or other entries as given up, than its entries say", async () => {
+  for (const [wrong, fault] of [
+    [{ fence: 3 }, /that 3 is the last fence/],
+    [{ firstKept: 2 }, /that 2 is the first entry/],
+  ] as const)
+    await assertFault(async (run) => {
+      await fenced(4)(run);
+      run.lake.commits.appendUpkeep({ firstKept: 1 });
+      const moves = run.lake.commits.read(5).moves;
+      run.lake.commits.snapshot((snapshot) => Object.assign(snapshot, { moves, fence: 4, ...wrong }));
+    }, fault);
 });
 
 describe("tables that do not show exactly the files of the log", () => {

@@ -25,6 +25,7 @@ export interface WrittenAdd {
 /** An entry as a test may change it. */
 export interface WrittenEntry {
   number: number;
+  filesSince?: number;
   commitId: string;
   moves: Record<string, WrittenMove>;
   tables: Record<string, { adds: WrittenAdd[]; previousCommit: number }>;
