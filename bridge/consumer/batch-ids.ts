@@ -1,15 +1,24 @@
 import { DEDUP_KEY_BYTES, type WindowEntries } from "../window/dedup-window.ts";
+import { columnsPart, copyColumns, windowColumns } from "../window/window-columns.ts";
 import { ExactIdColumns } from "./exact-id-columns.ts";
 
 const KEY_WORDS = DEDUP_KEY_BYTES / 4;
 const SLOTS_FIRST = 128;
 
+/** What a window keeps beside an id's key. */
+export interface IdFacts {
+  readonly contentHash: number;
+  readonly expiresAtSeconds: number;
+  readonly filedAtSeconds: number;
+  readonly device: number;
+}
+
 /** The ids of one partition in the open batch: columns in the order of filing, with an index over them. */
 export class BatchIds {
   #length = 0;
-  #keys = new Uint32Array((SLOTS_FIRST / 2) * KEY_WORDS);
-  #contentHashes = new Uint32Array(SLOTS_FIRST / 2);
-  #expiresAtSeconds = new Uint32Array(SLOTS_FIRST / 2);
+  #columns = windowColumns(SLOTS_FIRST / 2);
+  /** Those of the columns, as words. */
+  #keys = new Uint32Array(this.#columns.keys.buffer);
   /** Row + 1, open addressing; 0 = empty. At most half full. */
   #slots = new Int32Array(SLOTS_FIRST);
   /** Those among them that the exact mode takes. */
@@ -25,15 +34,15 @@ export class BatchIds {
   }
 
   contentHash(row: number): number {
-    return this.#contentHashes[row] as number;
+    return this.#columns.contentHashes[row] as number;
   }
 
   expiresAtSeconds(row: number): number {
-    return this.#expiresAtSeconds[row] as number;
+    return this.#columns.expiresAtSeconds[row] as number;
   }
 
   /** Adds the key at `keys[at]`, or renews it. */
-  set(keys: Uint32Array, at: number, contentHash: number, expiresAtSeconds: number): void {
+  set(keys: Uint32Array, at: number, facts: IdFacts): void {
     let row = this.find(keys, at);
     if (row < 0) {
       if ((this.#length + 1) * 2 > this.#slots.length) this.#grow();
@@ -41,21 +50,16 @@ export class BatchIds {
       row = this.#append(keys, at);
       this.#slots[slot] = row + 1;
     }
-    this.#contentHashes[row] = contentHash;
-    this.#expiresAtSeconds[row] = expiresAtSeconds;
+    this.#columns.contentHashes[row] = facts.contentHash;
+    this.#columns.expiresAtSeconds[row] = facts.expiresAtSeconds;
+    this.#columns.filedAtSeconds[row] = facts.filedAtSeconds;
+    this.#columns.devices[row] = facts.device;
   }
 
   /** Views: valid until the next change. */
   entries(): WindowEntries {
-    const length = this.#length;
     const exact = this.exact.ids();
-    return {
-      length,
-      keys: new Uint8Array(this.#keys.buffer, 0, length * DEDUP_KEY_BYTES),
-      contentHashes: this.#contentHashes.subarray(0, length),
-      expiresAtSeconds: this.#expiresAtSeconds.subarray(0, length),
-      ...(exact && { exact }),
-    };
+    return { ...columnsPart(this.#columns, 0, this.#length), ...(exact && { exact }) };
   }
 
   #append(keys: Uint32Array, at: number): number {
@@ -85,17 +89,12 @@ export class BatchIds {
 
   #grow(): void {
     const slots = this.#slots.length * 2;
-    this.#keys = grown(this.#keys, (slots / 2) * KEY_WORDS);
-    this.#contentHashes = grown(this.#contentHashes, slots / 2);
-    this.#expiresAtSeconds = grown(this.#expiresAtSeconds, slots / 2);
+    const columns = windowColumns(slots / 2);
+    copyColumns(columns, this.#columns);
+    this.#columns = columns;
+    this.#keys = new Uint32Array(columns.keys.buffer);
     this.#slots = new Int32Array(slots);
     for (let row = 0; row < this.#length; row++)
       this.#slots[this.#slotOf(this.#keys, row * KEY_WORDS)] = row + 1;
   }
-}
-
-function grown(old: Uint32Array, length: number): Uint32Array<ArrayBuffer> {
-  const fresh = new Uint32Array(length);
-  fresh.set(old);
-  return fresh;
 }

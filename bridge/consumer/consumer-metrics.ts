@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { PartitionCounters } from "../storage/commit-log.ts";
 import type { WindowStatus } from "../window/dedup-window.ts";
 import type { QuarantineReason } from "./quarantine-reason.ts";
+import { WindowMetrics } from "./window-metrics.ts";
 
 const outcomes = ["filed", "duplicates", "quarantined", "resent", "misrouted"] as const;
 
@@ -22,10 +23,7 @@ export class ConsumerMetrics {
   readonly #failures: Counter<"step">;
   readonly #restores: Counter<"way">;
   readonly #owned: Gauge;
-  readonly #windowIds: Gauge;
-  readonly #windowEpochs: Gauge;
-  readonly #windowBytes: Gauge;
-  readonly #windowShort: Gauge;
+  readonly #window: WindowMetrics;
 
   constructor(registry: Registry) {
     const named = (name: string, help: string) => ({
@@ -97,14 +95,7 @@ export class ConsumerMetrics {
       labelNames: ["way"],
     });
     this.#owned = new Gauge(named("partitions_owned", "Partitions that this process reads."));
-    this.#windowIds = new Gauge(named("window_ids", "Ids in the dedupe window."));
-    this.#windowEpochs = new Gauge(
-      named("window_epochs", "Devices, by epoch, of topics with exact deduplication in the dedupe window."),
-    );
-    this.#windowBytes = new Gauge(named("window_bytes", "Bytes of the dedupe window."));
-    this.#windowShort = new Gauge(
-      named("window_short", "1 while the dedupe window had to forget ids before their time."),
-    );
+    this.#window = new WindowMetrics(registry);
   }
 
   counted(partition: number, before: PartitionCounters, after: PartitionCounters): void {
@@ -163,9 +154,6 @@ export class ConsumerMetrics {
   }
 
   window(status: WindowStatus): void {
-    this.#windowIds.set(status.ids);
-    this.#windowEpochs.set(status.epochs);
-    this.#windowBytes.set(status.bytes);
-    this.#windowShort.set(status.isShort ? 1 : 0);
+    this.#window.set(status);
   }
 }

@@ -11,6 +11,7 @@ import type { DedupeKeyMaker } from "./dedupe-key.ts";
 import type { MessageJudge } from "./judge-message.ts";
 import type { NameReadings } from "./name-readings.ts";
 import type { TopicCatalog } from "./topic-catalog.ts";
+import type { WindowAlarm } from "./window-alarm.ts";
 
 /** The outside world of a consumer. */
 export interface ConsumerPorts {
@@ -38,6 +39,7 @@ export interface ConsumerContext extends ConsumerPorts {
   readonly metrics: ConsumerMetrics;
   readonly judge: MessageJudge;
   readonly readings: NameReadings;
+  readonly windowAlarm: WindowAlarm;
   readonly keys: DedupeKeyMaker;
   readonly backOff: BackOff;
 }

@@ -1,10 +1,10 @@
 import { type LakeState, type PartitionCounters, partitionOfKey } from "../storage/commit-log.ts";
 import { END_POSITION, type PartitionState, type Position } from "../streams/stream-log.ts";
-import type { WindowStatus } from "../window/dedup-window.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import type { HaltCode } from "./partition-halt.ts";
 import type { LeasesStatus } from "./partition-leases.ts";
 import type { RetentionAlarm } from "./retention-alarm.ts";
+import type { NamedWindowStatus } from "./window-alarm.ts";
 
 export type ConsumerState = "recovering" | "running" | "backing-off" | "stopped";
 
@@ -50,7 +50,7 @@ export interface ConsumerStatus {
   /** Who reads which partition of the stream, as far as this process knows. */
   readonly leases: LeasesStatus;
   /** As it was at the last commit or recovery. */
-  readonly window: WindowStatus | null;
+  readonly window: NamedWindowStatus | null;
   readonly lastCommit: { readonly number: number; readonly atMs: number } | null;
   /** Since this process started. */
   readonly batches: number;

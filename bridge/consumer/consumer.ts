@@ -4,7 +4,6 @@ import type { Registry } from "prom-client";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
 import { BridgeError } from "../errors.ts";
 import type { LakeState } from "../storage/commit-log.ts";
-import type { WindowStatus } from "../window/dedup-window.ts";
 import { type AcceptedGap, acceptGap } from "./accept-gap.ts";
 import { BackOff, isRetryable, type Sleep } from "./back-off.ts";
 import type { ConsumerConfig } from "./consumer-config.ts";
@@ -24,6 +23,7 @@ import { type ReadOutcome, readPartition } from "./read-partition.ts";
 import { recordPartitions } from "./record-partitions.ts";
 import { recover } from "./recover.ts";
 import { RetentionAlarm } from "./retention-alarm.ts";
+import { WindowAlarm } from "./window-alarm.ts";
 
 /** Longest wait for new blocks before halted partitions and the stream's state are looked at again. */
 const IDLE_MAX_MS = 1000;
@@ -83,7 +83,6 @@ class ConsumerLoop implements Consumer {
   #requests: AcceptRequest[] = [];
   #state: ConsumerState = "recovering";
   #lake: LakeState | undefined;
-  #window: WindowStatus | null = null;
   #openedAtMs: number | null = null;
   #observedAtMs = 0;
   #draining: DrainGoal | null = null;
@@ -104,6 +103,7 @@ class ConsumerLoop implements Consumer {
       metrics: new ConsumerMetrics(options.registry),
       judge: new MessageJudge(),
       readings: new NameReadings(options.topics),
+      windowAlarm: new WindowAlarm(options.logger),
       keys: new DedupeKeyMaker(),
       backOff: new BackOff({ maxMs: config.retryMaxMs, random, sleep }),
     };
@@ -148,7 +148,7 @@ class ConsumerLoop implements Consumer {
       partitions: this.#observer.status(this.#share.cursors),
       finished: finishedOf(this.#lake, stream.streamId, this.#share.cursors),
       leases: this.#leases.status(),
-      window: this.#window,
+      window: this.#context.windowAlarm.status,
       lastCommit: this.#lastCommit,
       batches: this.#batches,
       replayedBatches: this.#replayedBatches,
@@ -336,19 +336,12 @@ class ConsumerLoop implements Consumer {
   }
 
   async #observe(): Promise<void> {
-    const { window, metrics, logger, now } = this.#context;
+    const { window, windowAlarm, metrics, now } = this.#context;
     this.#observedAtMs = now();
     if (this.#share.isOfferOld) this.#share.offer(await recordPartitions(this.#context));
-    const wasShort = this.#window?.isShort === true;
-    this.#window = await window.status();
-    metrics.window(this.#window);
-    if (this.#window.isShort && !wasShort) {
-      const { spanMs, ids, bytes } = this.#window;
-      logger.warn(
-        { event: "window.short", spanMs, ids, bytes },
-        "ids are forgotten early: give the window more memory",
-      );
-    }
+    const status = await window.status();
+    metrics.window(status);
+    windowAlarm.observe(status);
     await this.#observer.observe(this.#share.cursors);
   }
 

@@ -1,5 +1,6 @@
 import { DEDUP_KEY_BYTES, type WindowHits } from "../window/dedup-window.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
+import { idFactsOf } from "./id-facts.ts";
 import type { JudgedMessage } from "./judge-message.ts";
 import { KEY_WORDS, type KeyedMessages, type OtherKey, withKeys } from "./keyed-messages.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
@@ -80,7 +81,7 @@ function remember(
 ): void {
   const key = keyed.keyOf[index] as number;
   if (key < 0) return;
-  cursor.ids.set(keyed.words, key * KEY_WORDS, message.contentHash, expirySeconds(message));
+  cursor.ids.set(keyed.words, key * KEY_WORDS, idFactsOf(message));
   const exact = keyed.exactOf[index] as number;
   if (exact >= 0) cursor.ids.exact.copy(keyed.exact, exact);
 }
@@ -98,7 +99,7 @@ function verdictOfAll(
   const asked = asReused ? [...others, { key: reused, contentHash: message.contentHash }] : others;
   if (asked.some((other) => isFiled(cursor, keyed, hits, { other, message }))) return verdict.duplicate;
   if (!asReused) return own;
-  cursor.ids.set(keyed.words, reused * KEY_WORDS, message.contentHash, expirySeconds(message));
+  cursor.ids.set(keyed.words, reused * KEY_WORDS, idFactsOf(message));
   return verdict.quarantine;
 }
 
@@ -157,7 +158,7 @@ async function decideReused(
     const inBatch = row >= 0 ? cursor.ids.expiresAtSeconds(row) : 0;
     const inWindow = hits.expiresAtSeconds[key] as number;
     if (isLiving(Math.max(inBatch, inWindow), message.row.ingestTimeMs)) verdicts[index] = verdict.duplicate;
-    else cursor.ids.set(words, at, message.contentHash, expirySeconds(message));
+    else cursor.ids.set(words, at, idFactsOf(message));
   }
   return "decided";
 }
@@ -169,6 +170,7 @@ function addRow(
   fault: ContentFault | null,
 ): void | Promise<void> {
   const { topic, row, values } = message;
+  context.windowAlarm.filed(row.deviceId);
   if (fault === null) {
     cursor.counters.filed += 1;
     return context.batch.add(topic, row, values);
@@ -185,13 +187,4 @@ function sameOrReused(contentHash: number, message: JudgedMessage): number {
 
 function isLiving(expiresAtSeconds: number, streamTimeMs: number): boolean {
   return expiresAtSeconds * 1000 > streamTimeMs;
-}
-
-function expirySeconds(message: JudgedMessage): number {
-  return expiryOf(message.row.ingestTimeMs, message.topic.dedupeWindowMs);
-}
-
-/** Stream time in whole seconds, rounded up, at which an id may be forgotten. */
-export function expiryOf(ingestTimeMs: number, windowMs: number): number {
-  return Math.ceil((ingestTimeMs + windowMs) / 1000);
 }

@@ -1,8 +1,9 @@
 import type { SeedRows } from "../storage/seed-source.ts";
 import { DEDUP_KEY_BYTES, type WindowEntries } from "../window/dedup-window.ts";
+import { columnsPart, copyColumns, windowColumns } from "../window/window-columns.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import { type ExactIdColumns, sequenceOfId } from "./exact-id-columns.ts";
-import { expiryOf } from "./file-messages.ts";
+import { deviceNumber, expiryOf, filedAtOf } from "./id-facts.ts";
 
 /** Ingest time of the oldest row whose id may still be known: expiries are rounded up to whole seconds. */
 export function spanStart(context: ConsumerContext, streamTimeMs: number): number {
@@ -17,9 +18,8 @@ export function windowEntriesOf(
 ): WindowEntries {
   const windowMs = windowOfTopic(context, rows.topicId);
   const isExact = context.topics.exactTopicIds().has(rows.topicId);
-  const keys = Buffer.alloc(rows.length * DEDUP_KEY_BYTES);
-  const contentHashes = new Uint32Array(rows.length);
-  const expiresAtSeconds = new Uint32Array(rows.length);
+  const columns = windowColumns(rows.length);
+  const keys = Buffer.from(columns.keys.buffer);
   let length = 0;
   for (let row = 0; row < rows.length; row++) {
     const expiry = expiryOf(rows.ingestTimesMs[row] as number, windowMs);
@@ -37,16 +37,13 @@ export function windowEntriesOf(
     const contentHash = rows.contentHashes[row] as number;
     const reused = rows.idReused[row] ? { reusedContentHash: contentHash } : {};
     context.keys.write(keys, length * DEDUP_KEY_BYTES, { ...id, ...reused });
-    contentHashes[length] = contentHash;
-    expiresAtSeconds[length] = expiry;
+    columns.contentHashes[length] = contentHash;
+    columns.expiresAtSeconds[length] = expiry;
+    columns.filedAtSeconds[length] = filedAtOf(ingestTimeMs);
+    columns.devices[length] = deviceNumber(id.deviceId);
     length += 1;
   }
-  return {
-    length,
-    keys: keys.subarray(0, length * DEDUP_KEY_BYTES),
-    contentHashes: contentHashes.subarray(0, length),
-    expiresAtSeconds: expiresAtSeconds.subarray(0, length),
-  };
+  return columnsPart(columns, 0, length);
 }
 
 /** Rows do not say which version filed them: the longest window that any version of the topic has keeps every id long enough. */
@@ -62,15 +59,11 @@ function windowOfTopic(context: ConsumerContext, topicId: string): number {
 export function joinedEntries(chunks: readonly WindowEntries[], exactColumns: ExactIdColumns): WindowEntries {
   const exact = exactColumns.ids();
   const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-  const keys = new Uint8Array(length * DEDUP_KEY_BYTES);
-  const contentHashes = new Uint32Array(length);
-  const expiresAtSeconds = new Uint32Array(length);
+  const columns = windowColumns(length);
   let start = 0;
   for (const chunk of chunks) {
-    keys.set(chunk.keys, start * DEDUP_KEY_BYTES);
-    contentHashes.set(chunk.contentHashes, start);
-    expiresAtSeconds.set(chunk.expiresAtSeconds, start);
+    copyColumns(columns, chunk, start);
     start += chunk.length;
   }
-  return { length, keys, contentHashes, expiresAtSeconds, ...(exact && { exact }) };
+  return { length, ...columns, ...(exact && { exact }) };
 }

@@ -40,6 +40,10 @@ export interface WindowEntries {
   readonly contentHashes: Uint32Array;
   /** Stream time, in whole seconds since the epoch, at which the id may be forgotten (message's stream time + the topic's window, rounded up). */
   readonly expiresAtSeconds: Uint32Array;
+  /** Stream time of the message, in whole seconds, rounded down. */
+  readonly filedAtSeconds: Uint32Array;
+  /** 16 bits of a hash of the device id, which say whose ids take how much room. */
+  readonly devices: Uint16Array;
   /** Those of topics with exact deduplication. Their keys stand above as well, for the time that the topic's window lasts. */
   readonly exact?: ExactIds;
 }
@@ -57,10 +61,15 @@ export interface WindowStatus {
   /** Epochs of devices in exact mode. */
   readonly epochs: number;
   readonly bytes: number;
-  /** True once the window had to forget ids before their time; G3 then holds for `spanMs`. */
+  /** True while the window lacks ids that it had to forget before their time; G3 then holds for `spanMs`. */
   readonly isShort: boolean;
-  /** Stream time between the oldest id that is surely known and the newest. */
+  /** What was filed within so much stream time before the newest id is known; the longest dedupe window where it is not short. */
   readonly spanMs: number;
+  /**
+   * Devices, as the entries name them, that had ids forgotten before their time since they sent many more than others. For these neither
+   * `isShort` nor `spanMs` speaks.
+   */
+  readonly devicesOverShare: readonly number[];
 }
 
 /**

@@ -197,8 +197,24 @@ function retentionText({ partitions }: NonNullable<GatewayStatus["consumer"]>): 
   );
 }
 
+/** Of devices over their share. */
+const NAMES_SHOWN_MAX = 10;
+
 const hoursText = (ms: number) =>
   ms < hourMs ? `${Math.ceil(ms / 60_000)} min` : `${Math.round(ms / hourMs)} h`;
+
+function overShareText(window: {
+  devicesOverShare: readonly number[];
+  namesOverShare: readonly string[];
+}): string[] {
+  const count = window.devicesOverShare.length;
+  if (count === 0) return [];
+  const names = window.namesOverShare.slice(0, NAMES_SHOWN_MAX).join(", ");
+  const who = `${count} ${count === 1 ? "device sends" : "devices send"} many more ids than others`;
+  return [
+    `  ! ${who}${names && ` (${names})`}: theirs are forgotten early, and a resend of theirs may be filed twice.`,
+  ];
+}
 
 function windowText({ window }: NonNullable<GatewayStatus["consumer"]>): string[] {
   if (!window) return [];
@@ -206,5 +222,8 @@ function windowText({ window }: NonNullable<GatewayStatus["consumer"]>): string[
   const short = window.isShort ? `  SHORT: duplicates are recognised for the last ${span} only` : "";
   const unit = window.epochs === 1 ? "epoch" : "epochs";
   const epochs = window.epochs > 0 ? ` and ${window.epochs} ${unit} of devices (--dedupe exact)` : "";
-  return [`Dedupe window: ${window.ids} ids${epochs} in ${window.bytes} bytes, spanning ${span}.${short}`];
+  return [
+    `Dedupe window: ${window.ids} ids${epochs} in ${window.bytes} bytes, spanning ${span}.${short}`,
+    ...overShareText(window),
+  ];
 }

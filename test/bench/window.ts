@@ -17,6 +17,7 @@ import {
 } from "../../bridge/window/dedup-window.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
 import { openRedisWindow } from "../../bridge/window/redis/redis-window.ts";
+import { windowColumns } from "../../bridge/window/window-columns.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { silentLogger } from "../support/test-lake.ts";
 
@@ -24,6 +25,8 @@ const applyIds = 20_000;
 const lookupIds = 1000;
 const windowSeconds = 3600;
 const baseSeconds = 1_700_000_000;
+
+const noEntries: WindowEntries = { length: 0, ...windowColumns(0) };
 
 /** A window and, where it is one of its own, its server. */
 interface Subject {
@@ -80,6 +83,8 @@ function entriesAt(second: number): WindowEntries {
     keys: randomFillSync(new Uint8Array(applyIds * DEDUP_KEY_BYTES)),
     contentHashes: new Uint32Array(applyIds),
     expiresAtSeconds: new Uint32Array(applyIds).fill(second + windowSeconds),
+    filedAtSeconds: new Uint32Array(applyIds).fill(second),
+    devices: randomFillSync(new Uint16Array(applyIds)),
   };
 }
 
@@ -103,8 +108,7 @@ class Filling {
   }
 
   async pass(second: number, meter: Meter): Promise<void> {
-    const nothing = { length: 0, keys: new Uint8Array(0), contentHashes: new Uint32Array(0) };
-    await meter.measure(1, () => this.#move(second, { ...nothing, expiresAtSeconds: new Uint32Array(0) }));
+    await meter.measure(1, () => this.#move(second, noEntries));
   }
 
   async lookup(meter: Meter): Promise<void> {
@@ -193,14 +197,13 @@ async function benchExact(open: () => Promise<Subject>, devices: number): Promis
   const subject = await open();
   const { window } = subject;
   await new Filling(window).start();
-  const noIds = { length: 0, keys: new Uint8Array(0), contentHashes: new Uint32Array(0) };
   let steps = 0;
   const pass = async (sequence: number): Promise<object> => {
     const meter = new Meter(subject);
     for (let first = 0; first < devices; first += applyIds) {
       const move = { from: String(steps), to: String(++steps), streamTimeMs: baseSeconds * 1000 };
       const exact = exactIdsAt(first, sequence);
-      const entries = { ...noIds, expiresAtSeconds: new Uint32Array(0), exact };
+      const entries = { ...noEntries, exact };
       await meter.measure(applyIds, () => window.apply(0, move, entries));
     }
     return meter.cost();

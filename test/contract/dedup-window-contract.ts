@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { DEDUP_KEY_BYTES, type DedupWindow, type WindowEntries } from "../../bridge/window/dedup-window.ts";
 
@@ -8,11 +8,14 @@ const baseMs = baseSeconds * 1000;
 const hourSeconds = 3600;
 
 export function windowKey(id: string | number): Buffer {
-  return createHash("sha256").update(String(id)).digest().subarray(0, DEDUP_KEY_BYTES);
+  return windowKeys(id);
 }
 
 export function windowKeys(...ids: (string | number)[]): Buffer {
-  return Buffer.concat(ids.map(windowKey));
+  const keys = Buffer.alloc(ids.length * DEDUP_KEY_BYTES);
+  for (const [index, id] of ids.entries())
+    keys.write(hash("sha256", String(id), "binary"), index * DEDUP_KEY_BYTES, DEDUP_KEY_BYTES, "latin1");
+  return keys;
 }
 
 export function windowEntries(
@@ -25,6 +28,8 @@ export function windowEntries(
     keys: windowKeys(...ids),
     contentHashes: new Uint32Array(ids.length).fill(contentHash),
     expiresAtSeconds: new Uint32Array(ids.length).fill(expiresAtSeconds),
+    filedAtSeconds: new Uint32Array(ids.length).fill(expiresAtSeconds - hourSeconds),
+    devices: Uint16Array.from(ids, (_, index) => index),
   };
 }
 

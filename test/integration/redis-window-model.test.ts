@@ -3,6 +3,7 @@ import { after, before, test } from "node:test";
 import fc from "fast-check";
 import { DEDUP_KEY_BYTES, type DedupWindow, type WindowEntries } from "../../bridge/window/dedup-window.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
+import { windowColumns } from "../../bridge/window/window-columns.ts";
 import { windowKey } from "../contract/dedup-window-contract.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { openTestWindow } from "../support/redis-windows.ts";
@@ -57,7 +58,14 @@ function entriesOf({ first, count, contentHash, livingSeconds }: Ids, nowSeconds
     { length: count },
     (_, at) => nowSeconds + livingSeconds + (at % 7),
   );
-  return { length: count, keys, contentHashes: new Uint32Array(count).fill(contentHash), expiresAtSeconds };
+  const columns = windowColumns(count);
+  return {
+    length: count,
+    ...columns,
+    keys,
+    contentHashes: columns.contentHashes.fill(contentHash),
+    expiresAtSeconds,
+  };
 }
 
 /** Runs one history on one window; what each step answered, and then what is living of the whole pool. */

@@ -5,6 +5,7 @@ import { ExactIdColumns, sequenceOfId } from "../../bridge/consumer/exact-id-col
 import type { BatchWriter, Row } from "../../bridge/storage/batch-writer.ts";
 import type { CommitEntry, CommitLog, Move } from "../../bridge/storage/commit-log.ts";
 import { DEDUP_KEY_BYTES } from "../../bridge/window/dedup-window.ts";
+import { windowColumns } from "../../bridge/window/window-columns.ts";
 import type { BreakPorts, SimulationOptions } from "./run-simulation.ts";
 import type { Violation } from "./violation.ts";
 import type { World } from "./world.ts";
@@ -98,10 +99,8 @@ const claimingExactBeforeCommit: BreakPorts = (ports, world) => {
     const { deviceId, messageId, ingestTimeMs } = row;
     const exact = new ExactIdColumns();
     exact.add(new DedupeKeyMaker(), { topicId, deviceId, messageId, sequence, ingestTimeMs });
-    const nothing = { length: 0, keys: new Uint8Array(0), contentHashes: new Uint32Array(0) };
-    const entries = { ...nothing, expiresAtSeconds: new Uint32Array(0) };
     const ids = exact.ids();
-    if (ids) world.window.claim(row.partition, { ...entries, exact: ids });
+    if (ids) world.window.claim(row.partition, { length: 0, ...windowColumns(0), exact: ids });
   };
   return {
     ...withCommitLog(ports, {
@@ -141,6 +140,8 @@ function entryOf(row: Row, topicId: string) {
     keys,
     contentHashes: Uint32Array.of(row.payloadCrc >>> 0),
     expiresAtSeconds: Uint32Array.of(Math.ceil(row.ingestTimeMs / 1000) + 15),
+    filedAtSeconds: Uint32Array.of(Math.floor(row.ingestTimeMs / 1000)),
+    devices: Uint16Array.of(0),
   };
 }
 
@@ -326,6 +327,16 @@ export const brokenVariants: readonly BrokenVariant[] = [
     name: "forgetting by wall clock",
     breaks: ["doubled"],
     options: { windowFaults: (clock) => ({ wallClockMs: () => clock.nowMs }) },
+  },
+  {
+    name: "a full window that forgets the newest ids",
+    breaks: ["doubled"],
+    options: { windowFaults: () => ({ forgets: { idsMax: 10, part: "newest" } }) },
+  },
+  {
+    name: "a full window that collapses",
+    breaks: ["doubled"],
+    options: { windowFaults: () => ({ forgets: { idsMax: 10, part: "all" } }) },
   },
   {
     name: "re-applying without comparing `applied`",

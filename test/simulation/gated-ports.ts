@@ -7,6 +7,7 @@ import {
   type ExactIds,
   type WindowEntries,
 } from "../../bridge/window/dedup-window.ts";
+import { columnsPart, copyColumns, windowColumns } from "../../bridge/window/window-columns.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
 import { WindowServer } from "./window-server.ts";
 
@@ -97,15 +98,14 @@ export function gatedWindow(scheduler: Scheduler, process: Process, window: Dedu
   };
 }
 
+/** A copy: what is applied in steps must not change meanwhile. */
 function partOf(entries: WindowEntries, start: number, end: number): WindowEntries {
   const { exact } = entries;
-  return {
-    length: Math.max(0, Math.min(end, entries.length) - start),
-    keys: entries.keys.slice(start * DEDUP_KEY_BYTES, end * DEDUP_KEY_BYTES),
-    contentHashes: entries.contentHashes.slice(start, end),
-    expiresAtSeconds: entries.expiresAtSeconds.slice(start, end),
-    ...(exact && { exact: exactPartOf(exact, start, end) }),
-  };
+  const from = Math.min(start, entries.length);
+  const part = columnsPart(entries, from, Math.min(end, entries.length));
+  const columns = windowColumns(part.length);
+  copyColumns(columns, part);
+  return { length: part.length, ...columns, ...(exact && { exact: exactPartOf(exact, start, end) }) };
 }
 
 function exactPartOf(exact: ExactIds, start: number, end: number): ExactIds {

@@ -51,6 +51,8 @@ export interface WindowFaults {
   readonly seedsUncounted?: boolean;
   /** Ids are forgotten by this clock. */
   readonly wallClockMs?: () => number;
+  /** Full with so many ids it forgets one part of them, and does not say so. */
+  readonly forgets?: { readonly idsMax: number; readonly part: "newest" | "all" };
 }
 
 /** A window that outlives its users, like one in Redis: a plain map, which can be lost or rolled back. */
@@ -181,7 +183,7 @@ export class WindowServer implements DedupWindow {
   async status(): Promise<WindowStatus> {
     const ids = [...this.#partitions.values()].reduce((sum, window) => sum + window.ids.size, 0);
     const epochs = [...this.#partitions.values()].reduce((sum, window) => sum + window.exact.epochs, 0);
-    return { ids, epochs, bytes: ids * DEDUP_KEY_BYTES, isShort: false, spanMs: 0 };
+    return { ids, epochs, bytes: ids * DEDUP_KEY_BYTES, isShort: false, spanMs: 0, devicesOverShare: [] };
   }
 
   async close(): Promise<void> {}
@@ -191,6 +193,9 @@ export class WindowServer implements DedupWindow {
     for (const [index, key] of keyTexts(entries.keys).entries()) {
       const expiresAtSeconds = entries.expiresAtSeconds[index] ?? 0;
       if (expiresAtSeconds <= (window.ids.get(key)?.expiresAtSeconds ?? 0)) continue;
+      const { idsMax = Number.POSITIVE_INFINITY, part } = this.#faults.forgets ?? {};
+      if (window.ids.size >= idsMax && part === "newest") continue;
+      if (window.ids.size >= idsMax) window.ids.clear();
       window.ids.set(key, { contentHash: entries.contentHashes[index] ?? 0, expiresAtSeconds });
     }
   }

@@ -5,6 +5,7 @@ import {
   EXACT_SPAN,
   type ExactIds,
 } from "../dedup-window.ts";
+import type { WindowMemory } from "./window-memory.ts";
 
 const KEY_WORDS = DEDUP_KEY_BYTES / 4;
 const EPOCH_WORDS = EXACT_EPOCH_BYTES / 4;
@@ -26,6 +27,8 @@ const LOAD_AFTER_REBUILD_MIN = 0.62;
 const LOAD_AFTER_REBUILD_SPREAD = 0.18;
 /** Share of a full segment that is forgotten at once, so that it is not rebuilt for each device. */
 const FORGOTTEN_SHARE = 1 / 8;
+/** Of the window's bytes, for devices in exact mode, which are never forgotten by time; the rest, and what they leave, is for ids. */
+const EPOCHS_SHARE_MAX = 1 / 2;
 
 interface Segment {
   words: Uint32Array;
@@ -38,15 +41,14 @@ interface Segment {
  * key. The epochs of a device have the same key and stand behind one another.
  */
 export class EpochTable {
-  readonly #maxBytes: () => number;
+  readonly #memory: WindowMemory;
   #segments: (Segment | undefined)[] = [];
   #bytes = 0;
   #epochs = 0;
   #hasForgotten = false;
 
-  /** @param options.maxBytes Asked anew whenever it grows. */
-  constructor(options: { maxBytes: () => number }) {
-    this.#maxBytes = options.maxBytes;
+  constructor(memory: WindowMemory) {
+    this.#memory = memory;
   }
 
   get bytes(): number {
@@ -64,7 +66,7 @@ export class EpochTable {
 
   clear(): void {
     this.#segments = [];
-    this.#bytes = 0;
+    this.#grow(-this.#bytes);
     this.#epochs = 0;
     this.#hasForgotten = false;
   }
@@ -129,24 +131,37 @@ export class EpochTable {
     if (segment) return this.#rebuild(index, segment);
     const first = { words: new Uint32Array(SLOTS_MIN * SLOT_WORDS), slots: SLOTS_MIN, used: 0 };
     this.#segments[index] = first;
-    this.#bytes += first.words.byteLength;
+    this.#grow(first.words.byteLength);
     return first;
   }
 
   #rebuild(index: number, old: Segment): Segment {
     const load = LOAD_AFTER_REBUILD_MIN + (LOAD_AFTER_REBUILD_SPREAD * index) / SEGMENTS;
     const wanted = Math.max(SLOTS_MIN, Math.ceil((old.used + 1) / load));
-    const allowedBytes = this.#maxBytes() - this.#bytes + old.words.byteLength;
-    const isFull = wanted * EPOCH_SLOT_BYTES > allowedBytes;
+    const isFull = !this.#hasRoom((wanted - old.slots) * EPOCH_SLOT_BYTES);
     const slots = isFull ? old.slots : wanted;
     const segment = { words: new Uint32Array(slots * SLOT_WORDS), slots, used: 0 };
     const isKept = isFull ? this.#forgetting(old) : (seenAtSeconds: number) => seenAtSeconds > 0;
     for (let at = 0; at < old.words.length; at += SLOT_WORDS)
       if (isKept(old.words[at + seenAt] as number)) copySlot(old.words, at, segment);
-    this.#bytes += segment.words.byteLength - old.words.byteLength;
+    this.#grow(segment.words.byteLength - old.words.byteLength);
     this.#epochs += segment.used - old.used;
     this.#segments[index] = segment;
     return segment;
+  }
+
+  /** Its share of the memory is its own: ids make room. */
+  #hasRoom(bytes: number): boolean {
+    const memory = this.#memory;
+    if (bytes <= 0) return true;
+    if (memory.epochBytes + bytes > memory.maxBytes * EPOCHS_SHARE_MAX) return false;
+    memory.makeRoom(bytes);
+    return true;
+  }
+
+  #grow(bytes: number): void {
+    this.#bytes += bytes;
+    this.#memory.epochBytes += bytes;
   }
 
   /** Says of each epoch in turn whether it stays: those seen least lately go. */

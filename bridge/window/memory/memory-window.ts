@@ -2,9 +2,7 @@ import type { Position } from "../../streams/stream-log.ts";
 import type { DedupWindow, ExactIds, WindowEntries, WindowHits, WindowStatus } from "../dedup-window.ts";
 import { EpochTable } from "./epoch-table.ts";
 import { IdTable } from "./id-table.ts";
-
-/** Of the bytes, for devices in exact mode, which are never forgotten by time; the rest, and what they leave, is for ids. */
-const EPOCHS_SHARE_MAX = 1 / 2;
+import { WindowMemory } from "./window-memory.ts";
 
 interface PartitionWindow {
   applied: Position | null;
@@ -17,19 +15,18 @@ interface PartitionWindow {
 
 /**
  * A window in the consumer's own memory: lost with the process, and seeded again from the lake.
- * Holds about 30 bytes per id. Full at `maxBytes` it forgets the ids that would expire first and shows it as `isShort`; `spanMs` is
- * then how far back the topic with the longest window is covered, any other one by as much less as its window is shorter.
- * Devices in exact mode take about 85 bytes for each epoch, and at most half of `maxBytes`: then those seen least lately are forgotten,
- * and it is short until it is seeded again with more room.
+ * Holds about 30 bytes per id. Full at `maxBytes`, of all partitions together, it forgets the ids that were filed first; `WindowMemory`
+ * says which. Devices in exact mode take about 85 bytes for each epoch, and at most half of `maxBytes`: then those seen least lately are
+ * forgotten, and it is short until it is seeded again with more room.
  * Each call works in one go on the event loop, hence atomically.
  */
 class MemoryWindow implements DedupWindow {
-  readonly #maxBytes: number;
+  readonly #memory: WindowMemory;
   readonly #partitionCount: number;
   readonly #partitions = new Map<number, PartitionWindow>();
 
   constructor(options: MemoryWindowOptions) {
-    this.#maxBytes = options.maxBytes;
+    this.#memory = new WindowMemory(options.maxBytes);
     this.#partitionCount = options.partitionCount;
   }
 
@@ -93,38 +90,38 @@ class MemoryWindow implements DedupWindow {
   }
 
   async forget(partition: number): Promise<void> {
+    const window = this.#partitions.get(partition);
+    if (!window) return;
+    window.epochs.clear();
+    window.table.clear();
+    this.#memory.remove(window.table);
     this.#partitions.delete(partition);
   }
 
   async status(): Promise<WindowStatus> {
     const windows = [...this.#partitions.values()];
-    const tables = windows.map((window) => window.table).filter(({ ids }) => ids > 0);
-    const spans = tables.map((table) => table.spanSeconds * 1000);
+    const used = windows.map(({ table }) => table).filter((table) => !table.isNew);
+    const spans = used.map((table) => table.spanSeconds * 1000);
     return {
-      ids: tables.reduce((sum, table) => sum + table.ids, 0),
+      ids: used.reduce((sum, table) => sum + table.ids, 0),
       epochs: windows.reduce((sum, { epochs }) => sum + epochs.epochs, 0),
-      bytes:
-        tables.reduce((sum, table) => sum + table.bytes, 0) +
-        windows.reduce((sum, { epochs }) => sum + epochs.bytes, 0),
-      isShort: windows.some(({ table, epochs }) => (table.ids > 0 && table.isShort) || epochs.isShort),
+      bytes: this.#memory.bytes,
+      isShort: used.some(({ isShort }) => isShort) || windows.some(({ epochs }) => epochs.isShort),
       spanMs: spans.length === 0 ? 0 : Math.min(...spans),
+      devicesOverShare: [...new Set(used.flatMap(({ devicesOverShare }) => devicesOverShare))],
     };
   }
 
   async close(): Promise<void> {
-    for (const { table, epochs } of this.#partitions.values()) {
-      table.clear();
-      epochs.clear();
-    }
-    this.#partitions.clear();
+    for (const partition of [...this.#partitions.keys()]) await this.forget(partition);
   }
 
   #partition(partition: number): PartitionWindow {
     const known = this.#partitions.get(partition);
     if (known) return known;
-    const maxBytes = () => Math.floor(this.#maxBytes / Math.max(this.#partitionCount, this.#partitions.size));
-    const epochs = new EpochTable({ maxBytes: () => Math.floor(maxBytes() * EPOCHS_SHARE_MAX) });
-    const table = new IdTable({ maxBytes: () => maxBytes() - epochs.bytes });
+    const epochs = new EpochTable(this.#memory);
+    const table = new IdTable(this.#memory, this.#partitionCount);
+    this.#memory.add(table);
     const fresh = { applied: null, token: null, chunks: 0, table, epochs };
     this.#partitions.set(partition, fresh);
     return fresh;
@@ -137,9 +134,9 @@ function add({ table, epochs }: PartitionWindow, entries: WindowEntries): void {
 }
 
 export interface MemoryWindowOptions {
-  /** All partitions together; each has an equal share. One that was large before there were more of them stays so until it grows. */
+  /** All partitions together. */
   readonly maxBytes: number;
-  /** How many there are at first. */
+  /** About how many there are: only the sizes of tables are chosen by it. */
   readonly partitionCount: number;
 }
 

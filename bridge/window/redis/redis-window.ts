@@ -169,6 +169,7 @@ class RedisWindow implements DedupWindow {
         epochs: partitions.reduce((sum, { epochs }) => sum + epochs, 0),
         bytes: partitions.reduce((sum, { bytes }) => sum + bytes, 0),
         isShort: false,
+        devicesOverShare: [],
         spanMs: spans.length === 0 ? 0 : Math.min(...spans),
       };
     } catch (error) {

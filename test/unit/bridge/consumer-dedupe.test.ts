@@ -73,18 +73,27 @@ test("the ids of a batch answer like a map, in the order of their first appearan
       const ids = new BatchIds();
       const model = new Map<number, { hash: number; expiry: number }>();
       for (const { id, hash, expiry } of list) {
-        ids.set(words(id), 0, hash, expiry);
+        const device = id & 0xffff;
+        ids.set(words(id), 0, {
+          contentHash: hash,
+          expiresAtSeconds: expiry,
+          filedAtSeconds: expiry >>> 1,
+          device,
+        });
         model.set(id, { hash, expiry });
       }
       assert.equal(ids.length, model.size);
-      const { keys, contentHashes, expiresAtSeconds, length } = ids.entries();
+      const { keys, contentHashes, expiresAtSeconds, filedAtSeconds, devices, length } = ids.entries();
       assert.deepEqual(
-        [keys.length, contentHashes.length, expiresAtSeconds.length],
-        [length * 12, length, length],
+        [keys.length, contentHashes.length, expiresAtSeconds.length, filedAtSeconds.length, devices.length],
+        [length * 12, length, length, length, length],
       );
       for (const [row, [id, { hash, expiry }]] of [...model].entries()) {
         assert.equal(ids.find(words(id), 0), row);
-        assert.deepEqual([contentHashes[row], expiresAtSeconds[row]], [hash, expiry]);
+        assert.deepEqual(
+          [contentHashes[row], expiresAtSeconds[row], filedAtSeconds[row], devices[row]],
+          [hash, expiry, expiry >>> 1, id & 0xffff],
+        );
         assert.deepEqual([...keys.subarray(row * 12, row * 12 + 12)], [...new Uint8Array(words(id).buffer)]);
       }
       assert.equal(ids.find(words(9999), 0), -1);

@@ -119,7 +119,14 @@ test("closing gives the memory back", async () => {
   await window.beginSeed(0, "t");
   await window.seed(0, "t", 0, windowEntries([1, 2, 3]));
   await window.close();
-  assert.deepEqual(await window.status(), { ids: 0, epochs: 0, bytes: 0, isShort: false, spanMs: 0 });
+  assert.deepEqual(await window.status(), {
+    ids: 0,
+    epochs: 0,
+    bytes: 0,
+    isShort: false,
+    spanMs: 0,
+    devicesOverShare: [],
+  });
 });
 
 test("devices in exact mode take at most half of the room; then those seen least lately go, and the window says so", async () => {

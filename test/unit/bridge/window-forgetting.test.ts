@@ -1,0 +1,186 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import { deviceNumber } from "../../../bridge/consumer/id-facts.ts";
+import type { DedupWindow } from "../../../bridge/window/dedup-window.ts";
+import { planForgetting } from "../../../bridge/window/memory/forgetting-plan.ts";
+import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
+import { windowColumns } from "../../../bridge/window/window-columns.ts";
+import { ShortWindow } from "../../support/short-window.ts";
+
+const maxBytes = 32 * 1024;
+/** 20 bytes a slot, of which seven in ten are taken. */
+const capacity = (maxBytes / 20) * 0.7;
+
+interface Known {
+  readonly id: string;
+  readonly partition: number;
+  readonly device: string;
+  readonly second: number;
+  readonly expiresAt: number;
+}
+
+const windowsSeconds = [30, 600];
+const deviceNames = Array.from({ length: 40 }, (_, index) => `d${index}`);
+const stepArbitrary = fc.record({
+  partition: fc.nat(2),
+  count: fc.oneof(fc.nat(100), fc.nat(500)),
+  elapsed: fc.oneof(fc.nat(3), fc.nat(40)),
+  windowSeconds: fc.constantFrom(...windowsSeconds),
+  /** One of them, or each its share. */
+  device: fc.option(fc.constantFrom(...deviceNames), { freq: 3 }),
+});
+
+type Step = typeof stepArbitrary extends fc.Arbitrary<infer T> ? T : never;
+
+/** Holds the window against all that ever came. */
+async function checkForgetting(opened: DedupWindow, steps: readonly Step[]): Promise<void> {
+  const window = new ShortWindow(opened);
+  for (const partition of [0, 1, 2]) await window.start(partition);
+  const all: Known[] = [];
+  const heardAt: number[] = [];
+  let second = 0;
+  let promisedSince = Number.NEGATIVE_INFINITY;
+  for (const [number, step] of steps.entries()) {
+    second += step.elapsed;
+    const { partition, windowSeconds } = step;
+    const deviceOf = (id: string) => step.device ?? (deviceNames[Number(id.split("-")[1]) % 40] as string);
+    const ids = Array.from({ length: step.count }, (_, index) => `${number}-${index}`);
+    await window.apply(partition, ids, { second, deviceOf, windowSeconds });
+    const expiresAt = second + windowSeconds;
+    for (const id of ids) all.push({ id, partition, device: deviceOf(id), second, expiresAt });
+    const status = await window.status();
+    assert.ok(status.bytes <= maxBytes, `${status.bytes} bytes`);
+    heardAt[partition] = second;
+    // A partition to which nothing comes expires nothing.
+    const living = all.filter((known) => known.expiresAt > (heardAt[known.partition] ?? 0));
+    const over = new Set(status.devicesOverShare);
+    const inShare = living.filter(({ device }) => !over.has(deviceNumber(device)));
+    const newest = all.at(-1)?.second ?? 0;
+    const since = newest - status.spanMs / 1000;
+    const missing = await window.missingOf(inShare);
+    for (const known of missing)
+      assert.ok(status.isShort && known.second < since, `${JSON.stringify(known)}, known since ${since}`);
+    if (missing.length > 0 && since > promisedSince) {
+      assert.ok(status.ids > 0.8 * capacity, `${status.ids} ids are held`);
+      const promised = living.filter(({ second: filed }) => filed >= since - 1).length;
+      assert.ok(promised > 0.5 * capacity, `${promised} of ${living.length} ids are promised`);
+    }
+    promisedSince = Math.max(promisedSince, since);
+  }
+}
+
+const openWindow = () => createMemoryWindow({ maxBytes, partitionCount: 3 });
+
+test("whatever comes: within its bytes, what the span promises is known, and what goes goes for want of room", async () => {
+  const steps = fc.array(stepArbitrary, { minLength: 5, maxLength: 30 });
+  await fc.assert(
+    fc.asyncProperty(steps, (some) => checkForgetting(openWindow(), some)),
+    { numRuns: Number(process.env["RUNS"] ?? 40), endOnFailure: true },
+  );
+});
+
+const filling: readonly Step[] = Array.from({ length: 20 }, (_, turn) => ({
+  partition: turn % 3,
+  count: 300,
+  elapsed: 2,
+  windowSeconds: 600,
+  device: null,
+}));
+
+test("the check passes a window that is filled three times over", () =>
+  checkForgetting(openWindow(), filling));
+
+function withApply(window: DedupWindow, apply: DedupWindow["apply"]): DedupWindow {
+  return {
+    applied: (...args) => window.applied(...args),
+    lookup: (...args) => window.lookup(...args),
+    apply,
+    beginSeed: (...args) => window.beginSeed(...args),
+    seed: (...args) => window.seed(...args),
+    endSeed: (...args) => window.endSeed(...args),
+    forget: (...args) => window.forget(...args),
+    status: () => window.status(),
+    close: () => window.close(),
+  };
+}
+
+describe("the check finds out", () => {
+  test("a full window that forgets the youngest", async () => {
+    const window = openWindow();
+    const nothing = { length: 0, ...windowColumns(0) };
+    const forgetful = withApply(window, async (partition, step, entries) => {
+      const isFull = (await window.status()).ids + entries.length > capacity;
+      return window.apply(partition, step, isFull ? nothing : entries);
+    });
+    await assert.rejects(checkForgetting(forgetful, filling), /known since/);
+  });
+
+  test("a full window that collapses, even if it says so", async () => {
+    const window = openWindow();
+    let hasCollapsed = false;
+    const collapsing = withApply(window, async (partition, step, entries) => {
+      if ((await window.status()).ids + entries.length > capacity) {
+        hasCollapsed = true;
+        const { from: applied, streamTimeMs } = step;
+        await window.beginSeed(partition, "t");
+        await window.endSeed(partition, "t", { chunks: 0, applied, streamTimeMs });
+      }
+      return window.apply(partition, step, entries);
+    });
+    const status = async () => ({
+      ...(await window.status()),
+      ...(hasCollapsed && { isShort: true, spanMs: 0 }),
+    });
+    await assert.rejects(checkForgetting({ ...collapsing, status }, filling), /ids are (held|promised)/);
+  });
+});
+
+describe("what is forgotten", () => {
+  const sampleOf = (counts: Readonly<Record<number, number>>) => {
+    const devices = Object.entries(counts).flatMap(([device, count]) =>
+      Array<number>(count).fill(Number(device)),
+    );
+    return { devices, ages: devices.map((_, index) => (index * 7919) % 4001) };
+  };
+
+  test("where all devices have as many, the oldest sixteenth of all", () => {
+    const samples = sampleOf(Object.fromEntries(Array.from({ length: 16 }, (_, device) => [device, 100])));
+    const { age, deviceAges } = planForgetting(samples);
+    assert.equal(deviceAges.size, 0);
+    assert.equal(samples.ages.filter((each) => each >= age).length, 100);
+  });
+
+  test("of a device with many more than others its oldest, and nothing of others", () => {
+    const samples = sampleOf({ 0: 2000, 1: 300, 2: 300, 3: 300 });
+    const { age, deviceAges } = planForgetting(samples);
+    assert.equal(age, Number.POSITIVE_INFINITY);
+    assert.deepEqual([...deviceAges.keys()], [0]);
+    const ofFlooder = samples.ages.slice(0, 2000).filter((each) => each >= (deviceAges.get(0) ?? 0));
+    assert.equal(ofFlooder.length, Math.ceil(2900 / 16));
+  });
+
+  test("a device is brought down to its share only; beyond that the oldest of all go", () => {
+    const { age, deviceAges } = planForgetting(sampleOf({ 0: 1210, 1: 300, 2: 300, 3: 300 }));
+    assert.deepEqual([...deviceAges.keys()], [0]);
+    assert.ok(age < Number.POSITIVE_INFINITY);
+  });
+
+  test("of devices over their share each gives by what it has too much", () => {
+    const small = Object.fromEntries(Array.from({ length: 30 }, (_, device) => [device + 10, 20]));
+    const samples = sampleOf({ 0: 1000, 1: 500, ...small });
+    const { deviceAges } = planForgetting(samples);
+    const gone = [0, 1].map(
+      (device) =>
+        samples.ages.filter(
+          (age, index) => samples.devices[index] === device && age >= (deviceAges.get(device) ?? Infinity),
+        ).length,
+    );
+    assert.ok((gone[0] ?? 0) > 1.5 * (gone[1] ?? 0) && (gone[1] ?? 0) > 0, `${gone}`);
+  });
+
+  test("of nothing, nothing; of one id, that one", () => {
+    assert.equal(planForgetting({ ages: [], devices: [] }).age, Number.POSITIVE_INFINITY);
+    assert.equal(planForgetting({ ages: [5], devices: [1] }).age, 5);
+  });
+});
