@@ -72,6 +72,10 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
       isRelaxed: flags.relaxed === true,
       flags: Object.entries(urls).flatMap(([name, url]) => (name === "lake" ? [] : [`--${name}`, url])),
       lakeUrl: lakeUrlOf(urls["lake"], config),
+      hasWindowInMemory:
+        config.backends.window.kind === "memory" &&
+        servers["window-server"] === undefined &&
+        servers["stream-server"] !== "redis",
       outFile: flags.out,
       onProgress: (done, total, strike) =>
         bar.show(done, total, { strike: strike ? `${strike.fault} ${strike.target}` : "auditing" }),

@@ -17,7 +17,11 @@ export function proveText(result: ProveResult): string {
     `acknowledged ${result.acked}, stored ${result.stored}, quarantined ${result.quarantined}`,
     `lost ${result.lost}, duplicated ${result.duplicated}, phantom ${result.phantom}, altered ${result.altered}, unaccounted ${result.unaccounted}, unfounded ${result.unfounded}`,
     `misplaced ${result.misplaced}, misstated ${result.misstated}, disordered ${result.disordered}, log faults ${result.logFaults}`,
+    `fleet: ${counts(result.fleet)}; undelivered ${result.undelivered}`,
+    `commits ${result.maintenance.commits} (${result.maintenance.prunedCommits} pruned), checkpoints ${result.maintenance.checkpoints}, log entries cleaned up ${result.maintenance.cleanedEntries}`,
+    ...lineOfKind(["full dedupe window", spanText(result.fullWindowSpanMs)]),
     `replayed batches ${result.replayedBatches}, duplicates dropped ${result.duplicatesDropped}, publishes repaired ${result.publishesRepaired}`,
+    ...result.examples,
     verdict,
   ].join("\n");
 }
@@ -44,6 +48,10 @@ function callCounts({ calls }: ProveResult): string {
   return Object.entries(calls)
     .map(([fault, counts]) => `${Object.values(counts).reduce((sum, count) => sum + count, 0)} ${fault}`)
     .join(", ");
+}
+
+function spanText(spanMs: number | null): string {
+  return spanMs === null ? "" : `it covered ${Math.round(spanMs / 1000)} s at least`;
 }
 
 function lineOfKind([kind, counts]: readonly [kind: string, counts: string]): string[] {

@@ -6,10 +6,13 @@ const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 const dayMs = 24 * hourMs;
 
-/** As by NTP after a start without a clock, a time zone taken for UTC, a virtual machine that was suspended for more than a day. */
-const stepsForwardMs = [90_000, 2 * hourMs, 25 * hourMs];
-/** Right again, or behind. */
-const stepsBackMs = [0, -90_000, -2 * hourMs];
+/**
+ * Where a step goes: ahead as by NTP after a start without a clock, a time zone taken for UTC, or a virtual machine that was suspended for
+ * more than a day; right; behind.
+ */
+const offsetsMs = [25 * hourMs, 2 * hourMs, 90_000, 0, -90_000, -2 * hourMs];
+/** From the last of them. */
+const furtherMs = 90_000;
 const spikesMs = [10 * dayMs, -10 * dayMs];
 /** Several appends and commits fall into a spike. */
 const spikeMinMs = 1_500;
@@ -78,7 +81,10 @@ export class GatewayClock implements Strikable {
       return { detail: `${text(spikeMs)} for ${spikeMinMs + pauseMs} ms` };
     }
     const before = this.#offsetMs;
-    await this.set(oneOf(fault === "step-forward" ? stepsForwardMs : stepsBackMs, amount));
+    const isForward = fault === "step-forward";
+    const places = offsetsMs.filter((offsetMs) => (isForward ? offsetMs > before : offsetMs < before));
+    const further = before + (isForward ? furtherMs : -furtherMs);
+    await this.set(places.length === 0 ? further : oneOf(places, amount));
     return { detail: `from ${text(before)} to ${text(this.#offsetMs)}` };
   }
 

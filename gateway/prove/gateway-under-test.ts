@@ -27,6 +27,8 @@ export interface StatusView {
     readonly publishesRepaired: number;
     readonly replayedBatches: number;
     readonly partitions: readonly PartitionView[];
+    /** null until the consumer has looked at it. */
+    readonly window: { readonly isShort: boolean; readonly spanMs: number } | null;
   } | null;
   readonly books: BooksView | null;
 }
@@ -38,6 +40,12 @@ export interface BooksView {
 }
 
 export interface PartitionView {
+  readonly partition: number;
+  /** `waiting` goes on by itself. */
+  readonly state: "running" | "waiting" | "stopped";
+  /** Read so far; this and the time of the last block that was read. */
+  readonly position: string;
+  readonly streamTimeMs: number;
   readonly openBytes: number;
   readonly lagBytes: number | null;
   readonly lagMs: number;
@@ -75,6 +83,12 @@ export class GatewayUnderTest {
 
   get mqttUrl(): string {
     return `mqtt://127.0.0.1:${this.#options.mqttPort}`;
+  }
+
+  /** Of the HTTP API, and the file with its token. */
+  get api(): { readonly url: string; readonly tokenFile: string } {
+    const { httpPort, folder } = this.#options;
+    return { url: `http://127.0.0.1:${httpPort}`, tokenFile: apiTokenFile(folder) };
   }
 
   get folder(): string {

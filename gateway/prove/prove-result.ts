@@ -1,26 +1,35 @@
 import { GatewayError } from "../errors.ts";
 import type { StatusView } from "./gateway-under-test.ts";
+import { type Maintenance, missedMaintenance } from "./maintenance.ts";
+import { fillsWindow } from "./proof-settings.ts";
+import { dedupeWindowMs } from "./proof-topics.ts";
 import type { SimulatorResult } from "./simulator-process.ts";
 import type { StrikeCounts, StrikeEvidence } from "./strike-evidence.ts";
 import type { DealtStrike } from "./striker.ts";
 import { clockFaults, tableFaults, topicFaults } from "./strikes.ts";
 
-export interface ProveResult {
+/** Findings of the audit: each must be 0. `docs/audit.md` says what they count. */
+const findingNames = [
+  "lost",
+  "duplicated",
+  "phantom",
+  "altered",
+  "misplaced",
+  "misstated",
+  "disordered",
+  "logFaults",
+] as const;
+type Findings = Readonly<Record<(typeof findingNames)[number], number>>;
+
+export interface ProveResult extends Findings {
   readonly seed: number;
   readonly rounds: number;
   readonly sent: number;
   readonly acked: number;
   readonly stored: number;
   readonly quarantined: number;
-  readonly lost: number;
-  readonly duplicated: number;
-  readonly phantom: number;
-  readonly altered: number;
-  /** Rows that pruned queries skip, files and tables that are not as logs say, rows out of their device's order: see docs/audit.md. */
-  readonly misplaced: number;
-  readonly misstated: number;
-  readonly disordered: number;
-  readonly logFaults: number;
+  /** Some of each finding, in words. */
+  readonly examples: readonly string[];
   readonly unaccounted: number;
   /** Acknowledgements of one broker that no append stands for, the most that any status told. */
   readonly unfounded: number;
@@ -47,6 +56,13 @@ export interface ProveResult {
   readonly calls: StrikeEvidence["calls"];
   /** How many strikes of each kind met work in flight. */
   readonly inFlight: StrikeEvidence["inFlight"];
+  /** What the fleet did beside publishing. */
+  readonly fleet: FleetDeeds;
+  /** Left with a gateway where no acknowledgement can come, though it lived on, and in no table. */
+  readonly undelivered: number;
+  readonly maintenance: Maintenance;
+  /** The least stream time that a full dedupe window in memory covered; null = none was full. */
+  readonly fullWindowSpanMs: number | null;
   readonly replayedBatches: number;
   readonly duplicatesDropped: number;
   readonly publishesRepaired: number;
@@ -61,6 +77,19 @@ export interface ProveResult {
   readonly file: string;
 }
 
+/** What a fleet must have done: each of its faults, and messages without an acknowledgement. */
+const requiredDeeds = ["takeovers", "reboots", "cuts", "resent", "copies", "delivered"] as const;
+/** `forgotten`: a device that starts again may have nothing unacknowledged that it could forget. */
+const fleetDeeds = [...requiredDeeds, "forgotten"] as const;
+export type FleetDeeds = Readonly<Record<(typeof fleetDeeds)[number], number>>;
+
+/**
+ * Of what was left with a gateway: a kill or a server that is away for long may cost a message that was never
+ * acknowledged; a gateway that drops what such devices leave loses all.
+ */
+const undeliveredShareMax = 0.05;
+const undeliveredMin = 3;
+
 /** How everything ended. */
 export interface ProofEnd {
   readonly fleet: SimulatorResult;
@@ -69,22 +98,13 @@ export interface ProofEnd {
   readonly statuses: readonly (StatusView | null)[];
   /** Of the gateways, after SIGTERM; null where one had to be killed. */
   readonly exitCodes: readonly (number | null)[];
+  readonly maintenance: Maintenance;
+  /** Of the dedupe window; null = it is not in the gateways' memory. */
+  readonly window: { readonly maxBytes: number | null };
   /** Why the strikes ended early; null = they did not. */
   readonly failure: string | null;
   readonly durationMs: number;
 }
-
-/** What the audit counts and must not find. */
-const auditFindings = [
-  "lost",
-  "duplicated",
-  "phantom",
-  "altered",
-  "misplaced",
-  "misstated",
-  "disordered",
-  "logFaults",
-] as const;
 
 /** Throws PROVE_AUDIT_FAILED where the audit said nothing. */
 export function proveResult(
@@ -108,14 +128,8 @@ export function proveResult(
     acked: count("acked"),
     stored: count("stored"),
     quarantined: count("quarantined"),
-    lost: count("lost"),
-    duplicated: count("duplicated"),
-    phantom: count("phantom"),
-    altered: count("altered"),
-    misplaced: count("misplaced"),
-    misstated: count("misstated"),
-    disordered: count("disordered"),
-    logFaults: count("logFaults"),
+    ...findingsOf(count),
+    examples: (end.audit.json["examples"] as readonly string[] | undefined) ?? [],
     unaccounted: sum(partitions.map(({ unaccounted }) => unaccounted)),
     unfounded: evidence.unfounded,
     kills: evidence.strikes("kill"),
@@ -135,6 +149,10 @@ export function proveResult(
     merges: evidence.strikes("merge"),
     calls: evidence.calls,
     inFlight,
+    fleet: deedsOf(end.fleet),
+    undelivered: count("undelivered"),
+    maintenance: end.maintenance,
+    fullWindowSpanMs: evidence.shortSpanMs,
     replayedBatches,
     duplicatesDropped: sum(partitions.map(({ counters }) => counters.duplicates + counters.resent)),
     publishesRepaired,
@@ -148,10 +166,11 @@ export function proveResult(
 function faultsOf(evidence: StrikeEvidence, end: ProofEnd): string[] {
   const faults = end.failure === null ? [] : [end.failure];
   const count = (name: string) => Number(end.audit.json?.[name] ?? Number.NaN);
-  for (const name of auditFindings) if (count(name) !== 0) faults.push(`${name}: ${count(name)}`);
+  for (const name of findingNames) if (count(name) !== 0) faults.push(`${name}: ${count(name)}`);
   if (!(count("acked") > 0)) faults.push("nothing was acknowledged");
   if (end.audit.exitCode !== 0) faults.push(`the audit ended with exit code ${end.audit.exitCode}`);
   if (end.fleet.exitCode !== 0) faults.push(`the fleet ended with exit code ${end.fleet.exitCode}`);
+  faults.push(...fleetFaults(end));
   const partitions = partitionsOf(end);
   if (end.statuses.some((status) => !status?.consumer) || partitions.length === 0)
     faults.push("the gateway's books could not be read");
@@ -165,7 +184,31 @@ function faultsOf(evidence: StrikeEvidence, end: ProofEnd): string[] {
   }
   for (const exitCode of end.exitCodes)
     if (exitCode !== 0) faults.push(`the gateway stopped with exit code ${exitCode}`);
+  const { maintenance, window, durationMs } = end;
+  faults.push(...missedMaintenance(maintenance, { durationMs, retentionMs: dedupeWindowMs }));
+  const mustFill =
+    window.maxBytes !== null && fillsWindow(window.maxBytes, { messages: count("acked"), durationMs });
+  if (mustFill && evidence.shortSpanMs === null) faults.push("no dedupe window was ever full");
   return [...faults, ...evidence.harms, ...evidence.missed.map((kind) => `no ${kind} struck work in flight`)];
+}
+
+function findingsOf(count: (name: string) => number): Findings {
+  return Object.fromEntries(findingNames.map((name) => [name, count(name)])) as unknown as Findings;
+}
+
+function deedsOf({ json }: SimulatorResult): FleetDeeds {
+  const deeds = fleetDeeds.map((name) => [name, Number(json?.[name] ?? Number.NaN)] as const);
+  return Object.fromEntries(deeds) as unknown as FleetDeeds;
+}
+
+function fleetFaults({ fleet, audit }: ProofEnd): string[] {
+  const deeds = deedsOf(fleet);
+  const faults = requiredDeeds.filter((name) => !(deeds[name] > 0)).map((name) => `the fleet had no ${name}`);
+  if (!(Number(audit.json?.["plannedReuse"]) > 0)) faults.push("no id was used again");
+  const [delivered, undelivered] = [Number(audit.json?.["delivered"]), Number(audit.json?.["undelivered"])];
+  if (!(undelivered <= Math.max(undeliveredMin, delivered * undeliveredShareMax)))
+    faults.push(`${undelivered} of ${delivered} messages that were left with a gateway are nowhere`);
+  return faults;
 }
 
 /** Of all gateways: each shows those that are its own. */

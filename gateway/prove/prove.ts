@@ -3,8 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { GatewayError } from "../errors.ts";
-import type { StatusView } from "./gateway-under-test.ts";
-import { dedupeWindowMs, fleetFilter, proofTopics } from "./proof-topics.ts";
+import { fleetArguments } from "./fleet-arguments.ts";
+import type { GatewayUnderTest, StatusView } from "./gateway-under-test.ts";
+import { maintenanceOf } from "./maintenance.ts";
+import { proofSettings, windowBytes } from "./proof-settings.ts";
+import { provedTables, specificTopics } from "./proof-topics.ts";
 import { type ProveResult, proveResult } from "./prove-result.ts";
 import { SimulatorProcess, type SimulatorResult } from "./simulator-process.ts";
 import { StrikeEvidence } from "./strike-evidence.ts";
@@ -25,6 +28,8 @@ export interface ProveOptions {
   readonly isRelaxed: boolean;
   readonly flags: readonly string[];
   readonly lakeUrl: string | undefined;
+  /** True: each gateway keeps the dedupe window in its own memory. */
+  readonly hasWindowInMemory: boolean;
   /** For how long consumers stand still where a strike makes a backlog. */
   readonly backlogMs: number;
   /** File for the result as JSON; undefined = one in the temporary folder. */
@@ -43,21 +48,6 @@ const stoppedDrainMs = 3_000;
 const stoppedAuditWaitS = 15;
 const roundSecondsMax = 120;
 
-/** Bytes of memory for each id of a dedupe window, at most. */
-const windowBytesPerId = 40;
-
-/** Periods of days in a proof of minutes: logs are pruned, checkpoints replace entries, and the window forgets. */
-function periodsOf(rate: number): Readonly<Record<string, string>> {
-  const windowBytes = Math.max(1024 ** 2, Math.ceil((rate * windowBytesPerId * dedupeWindowMs) / 1000));
-  return {
-    TIDEGATE_TABLES_CHECKPOINT_ENTRIES: "20",
-    TIDEGATE_TABLES_SNAPSHOT_ENTRIES: "20",
-    TIDEGATE_TABLES_COMMIT_RETENTION_MS: "60000",
-    TIDEGATE_TABLES_LOG_RETENTION_MS: "60000",
-    TIDEGATE_WINDOW_MAX_BYTES: String(windowBytes),
-  };
-}
-
 /**
  * Starts gateways in a temporary folder and a fleet that publishes to them, strikes their every process and server in an order that
  * the seed decides, and audits afterwards what the fleet's ledger says against what the tables hold.
@@ -65,14 +55,15 @@ function periodsOf(rate: number): Readonly<Record<string, string>> {
 export async function prove(options: ProveOptions): Promise<ProveResult> {
   const folder = await mkdtemp(join(tmpdir(), "tidegate-prove-"));
   const { plan, rate } = options;
-  const settings = periodsOf(rate);
+  const settings = proofSettings(rate);
   const gateways = plan.gateways;
   const system = await SystemUnderTest.create({
     ...options,
     folder,
     gateways,
     settings,
-    topics: proofTopics,
+    specificTopics,
+    tables: provedTables,
   });
   const proof = new Proof(options, { folder, system });
   const file = options.outFile ?? `${folder}.json`;
@@ -105,11 +96,11 @@ class Proof {
 
   async run(): Promise<Omit<ProveResult, "file">> {
     const startedAtMs = Date.now();
-    const { plan, rounds, seed, onProgress } = this.#options;
+    const { plan, rounds, seed, rate, hasWindowInMemory, onProgress } = this.#options;
     await this.#system.start();
     this.#fleet = this.#startFleet();
     const strikes = planStrikes(plan, rounds, seed);
-    const failure = await this.#strikeAll(strikes).catch(gatewayFailure);
+    const failure = await this.#strikeAll(strikes, this.#fleet).catch(gatewayFailure);
     await this.#system.setClocksRight();
     onProgress(strikes.length, strikes.length, null);
     const fleet = await this.#fleet.finish(failure ? stoppedDrainMs : drainMs);
@@ -118,11 +109,15 @@ class Proof {
     const statuses = await this.#system.statuses();
     this.#observe(statuses);
     const exitCodes = await this.#system.stop();
-    const end = { fleet, audit, statuses, exitCodes, failure, durationMs: Date.now() - startedAtMs };
+    const maintenance = await maintenanceOf(this.#system.lake, provedTables);
+    const durationMs = Date.now() - startedAtMs;
+    const window = { maxBytes: hasWindowInMemory ? windowBytes(rate) : null };
+    const end = { fleet, audit, statuses, exitCodes, maintenance, window, failure, durationMs };
     return proveResult({ seed, rounds, folder: this.#folder, strikes: this.#dealt }, this.#evidence, end);
   }
 
-  async #strikeAll(strikes: readonly Strike[]): Promise<null> {
+  /** Resolves with why the strikes ended early; null = they did not. */
+  async #strikeAll(strikes: readonly Strike[], fleet: SimulatorProcess): Promise<string | null> {
     const striker = new Striker(this.#system, this.#evidence, (dealt) => {
       this.#dealt.push(dealt);
       this.#options.onStrike(dealt);
@@ -130,6 +125,7 @@ class Proof {
     for (const [index, strike] of strikes.entries()) {
       this.#options.onProgress(index, strikes.length, strike);
       await striker.strike(strike);
+      if (fleet.hasEnded) return `the fleet ended too early: see fleet.log in ${this.#folder}`;
     }
     await this.#system.ready();
     await delay(settleMs);
@@ -144,18 +140,17 @@ class Proof {
 
   #startFleet(): SimulatorProcess {
     const { program, rate, seed, rounds } = this.#options;
-    const fleet = {
-      devices: 500,
-      connections: 50,
+    const { mqttUrls, gateways } = this.#system;
+    const { url, tokenFile } = (gateways[0] as GatewayUnderTest).api;
+    const args = fleetArguments({
       rate,
-      duration: roundSecondsMax * (rounds + 1),
       seed,
-      qos: 1,
-    };
-    const args = Object.entries(fleet).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    args.push("--payload-bytes", "100", "--ledger", join(this.#folder, "ledger"));
-    args.push("--mqtt", this.#system.mqttUrls.join(","), "--faults", "disconnect,duplicate,poison");
-    args.push("--topic", fleetFilter);
+      duration: roundSecondsMax * (rounds + 1),
+      ledger: join(this.#folder, "ledger"),
+      mqtt: mqttUrls.join(","),
+      api: url,
+      "token-file": tokenFile,
+    });
     return new SimulatorProcess(program, ["simulate", ...args], { logFile: join(this.#folder, "fleet.log") });
   }
 
@@ -177,7 +172,7 @@ class Proof {
 
 /** A partition that stopped files nothing more. */
 function hasHalt(statuses: readonly (StatusView | null)[]): boolean {
-  return statuses.some((status) => status?.consumer?.partitions.some(({ halt }) => halt));
+  return statuses.some((status) => status?.consumer?.partitions.some(({ state }) => state === "stopped"));
 }
 
 /** A gateway that does not recover ends the strikes, and the audit says what it cost. */

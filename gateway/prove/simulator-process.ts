@@ -34,6 +34,10 @@ export class SimulatorProcess {
     });
   }
 
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
   /** Stops publishing, waits for what is in flight, though not for longer than that, and reports. */
   async finish(drainMs: number): Promise<SimulatorResult> {
     this.#child.kill("SIGINT");

@@ -27,6 +27,7 @@ export class StrikeEvidence {
   readonly #repaired = new Map<number, number>();
   readonly #replayed = new Map<number, number>();
   #unfounded = 0;
+  #shortSpanMs: number | null = null;
 
   /**
    * @param before What the struck gateway said just before; null if it did not answer.
@@ -57,6 +58,13 @@ export class StrikeEvidence {
     if (!consumer || consumerPid === undefined) return;
     this.#repaired.set(consumerPid, consumer.publishesRepaired);
     this.#replayed.set(consumerPid, consumer.replayedBatches);
+    if (consumer.window?.isShort)
+      this.#shortSpanMs = Math.min(this.#shortSpanMs ?? Number.POSITIVE_INFINITY, consumer.window.spanMs);
+  }
+
+  /** The least that a full window still covered; null = no window was full. */
+  get shortSpanMs(): number | null {
+    return this.#shortSpanMs;
   }
 
   /** A broker's counts end with it: what it said before a strike is kept. */

@@ -56,7 +56,11 @@ export function strikePlan({ gateways, servers, registry, isCopied }: StruckSyst
     decks.push([
       ...blows("cut", redis),
       ...blows("silence", redis),
-      ...redis.map((target) => ({ fault: target === registry ? "full" : "flush", target }) as const),
+      ...blows(
+        "flush",
+        redis.filter((target) => target !== registry),
+      ),
+      ...blows("full", redis),
     ]);
   for (const [target, kind] of kinds)
     if (kind !== "redis") for (const deck of serverDecks[kind]) decks.push(at(target, deck));

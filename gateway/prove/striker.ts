@@ -16,7 +16,9 @@ export interface DealtStrike extends Blow {
   readonly detail: string;
 }
 
-const inFlightTimeoutMs = 5_000;
+/** A consumer that was killed just before seeds its window first. */
+const inFlightTimeoutMs = 30_000;
+const commitTimeoutMs = 5_000;
 const statusPollMs = 25;
 
 /** Deals strikes, each when the system is ready and has work in flight, where that comes about in time. */
@@ -37,7 +39,7 @@ export class Striker {
     const { target, fault, round, gateway: number, isAtCommit } = strike;
     const gateway = this.#system.gateways[number] as GatewayUnderTest;
     const before = await this.#awaitWorkInFlight(strike, gateway);
-    if (isAtCommit) await this.#system.nextCommit(inFlightTimeoutMs);
+    if (isAtCommit) await this.#system.nextCommit(commitTimeoutMs);
     const atMs = Date.now();
     const effect = isProcessTarget(target)
       ? await this.#strikeProcess(strike, target, gateway)

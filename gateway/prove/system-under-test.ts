@@ -41,7 +41,10 @@ export interface SystemOptions {
   readonly flags: readonly string[];
   /** Settings of the gateways, as variables of the environment. */
   readonly settings: Readonly<Record<string, string>>;
-  readonly topics: ProofTopics;
+  /** Topics that an admin creates, changes and deletes. */
+  readonly specificTopics: readonly TopicInput[];
+  /** Tables that another program writes to. */
+  readonly tables: readonly string[];
   readonly backlogMs: number;
 }
 
@@ -53,7 +56,6 @@ export class SystemUnderTest {
   readonly lake: LakeAccess;
   readonly #servers: ReadonlyMap<ServerTarget, ServerUnderTest>;
   readonly #parts: Parts;
-  readonly #topics: ProofTopics;
 
   private constructor(options: SystemOptions, gateways: readonly GatewayUnderTest[], backends: Backends) {
     this.gateways = gateways;
@@ -61,7 +63,6 @@ export class SystemUnderTest {
     this.lakeUrl = backends.lakeUrl;
     this.lake = accessTo(backends);
     this.#servers = backends.servers;
-    this.#topics = options.topics;
     this.#parts = partsOf(options, { gateways, lake: this.lake, backends });
   }
 
@@ -80,10 +81,9 @@ export class SystemUnderTest {
     return new SystemUnderTest(options, gateways, backends);
   }
 
-  /** Starts the gateways, one after another: the first makes lake and stream. Then the topics, for the fleet. */
+  /** Starts the gateways, one after another: the first makes lake and stream. */
   async start(): Promise<void> {
     for (const gateway of this.gateways) await gateway.start();
-    for (const topic of this.#topics.standing) await this.#parts.topics.create(topic);
   }
 
   async ready(): Promise<void> {
@@ -143,9 +143,7 @@ export class SystemUnderTest {
   }
 }
 
-type Parts = Readonly<Record<Exclude<PartTarget, "clock" | "topics">, Strikable>> & {
-  readonly topics: TopicAdmin;
-};
+type Parts = Readonly<Record<Exclude<PartTarget, "clock">, Strikable>>;
 
 function partsOf(
   options: SystemOptions,
@@ -155,14 +153,13 @@ function partsOf(
     backends,
   }: { gateways: readonly GatewayUnderTest[]; lake: LakeAccess; backends: Backends },
 ): Parts {
-  const { topics, folder, backlogMs } = options;
+  const { specificTopics, tables, folder, backlogMs } = options;
   const lakeFolder = copiedLakeFolder(options, backends);
-  const tables = [...topics.standing, ...topics.specific].map(({ name }) => name);
   let copies = 0;
   return {
     consumers: new Backlog(gateways, backlogMs),
-    tables: new ForeignWriter({ lake, tables: [...tables, "_quarantine"] }),
-    topics: new TopicAdmin({ gateways, specific: topics.specific }),
+    tables: new ForeignWriter({ lake, tables }),
+    topics: new TopicAdmin({ gateways, specific: specificTopics }),
     "data-folder": new DataFolderCopy({
       gateways,
       folder,
@@ -192,14 +189,6 @@ function accessTo({ servers, lakeUrl }: Backends): LakeAccess {
 export function lakeTargetOf(lakeUrl: string): LakeTarget {
   const flags = { "lake.url": { text: lakeUrl, flag: "--lake" } };
   return loadConfig({ flags, environment: {}, file: null }).config.lakeTarget;
-}
-
-/** Topics of a proof. */
-export interface ProofTopics {
-  /** There for the whole run. */
-  readonly standing: readonly TopicInput[];
-  /** Come, change and go; each takes names of one that stands. */
-  readonly specific: readonly TopicInput[];
 }
 
 interface Backends {

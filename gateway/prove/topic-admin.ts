@@ -26,11 +26,6 @@ export class TopicAdmin implements Strikable {
     this.#options = options;
   }
 
-  /** Creates a topic; the same again does no harm. Throws PROVE_GATEWAY_FAILED. */
-  async create(topic: TopicInput, gateway = 0): Promise<void> {
-    await this.#call(gateway, "POST", "/v1/topics", topic);
-  }
-
   async strike({ fault, gateway }: Pick<Strike, "fault" | "gateway">): Promise<StrikeEffect> {
     const topic = await this.#chosen(fault, gateway);
     switch (fault) {
@@ -67,7 +62,7 @@ export class TopicAdmin implements Strikable {
       this.#live.delete(topic.name);
     }
     if (isLive(topic)) return topic;
-    await this.create(this.#definitions.get(topic.name) ?? topic, gateway);
+    await this.#call(gateway, "POST", "/v1/topics", this.#definitions.get(topic.name) ?? topic);
     this.#live.add(topic.name);
     if (fault !== "create") await delay(usedForMs);
     return topic;

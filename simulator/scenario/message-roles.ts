@@ -85,12 +85,15 @@ export class MessageRoles {
     return draw < qos0 + qos2 ? 2 : this.#qos;
   }
 
-  /** The earlier message of the same device that is published again right after this one; −1 = none. */
+  /** The earlier message of the same device, and of its own connection, that is published again right after this one; −1 = none. */
   againAfter(index: number): number {
     const { again } = this.#shares;
     if (again === undefined || chance(this.#seed, stream.again, index) >= again) return -1;
     const distance = 1 + (hash32(this.#seed, stream.distance, index) % this.#againWithin);
-    return Math.max(-1, index - distance * this.#devices);
+    const earlier = index - distance * this.#devices;
+    if (earlier < 0) return -1;
+    const role = this.role(earlier);
+    return role === "plain" || role === "reused" ? earlier : -1;
   }
 
   /** True: a connection with Clean Session = 0. */

@@ -77,7 +77,22 @@ test("steps last until the next one, a spike ends by itself, and the clock knows
   assert.equal(clock.wrong.length, 1);
   assert.equal(clock.wrong[0]?.toMs, null);
   await clock.strike({ ...strike, amount: 0, fault: "step-back" });
+  assert.equal(clock.offsetMs, 90_000);
+  await clock.strike({ ...strike, amount: 0, fault: "step-back" });
   assert.equal(clock.offsetMs, 0);
   const [wrong] = clock.wrong;
   assert.ok(wrong?.toMs && wrong.toMs >= wrong.fromMs + 1_500);
+  // Every step goes somewhere, further if it must.
+  for (const [fault, amount] of [
+    ["step-forward", 0],
+    ["step-forward", 0.99],
+    ["step-back", 0.99],
+    ["step-back", 0.5],
+    ["step-back", 0],
+  ] as const) {
+    const before = clock.offsetMs;
+    await clock.strike({ ...strike, fault, amount });
+    assert.ok(fault === "step-forward" ? clock.offsetMs > before : clock.offsetMs < before);
+  }
+  assert.equal(clock.offsetMs, -2 * hourMs - 180_000);
 });

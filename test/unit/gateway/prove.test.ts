@@ -7,7 +7,11 @@ import fc from "fast-check";
 import { GatewayError } from "../../../gateway/errors.ts";
 import { kinesisCallFaults, s3CallFaults } from "../../../gateway/prove/call-faults.ts";
 import { GatewayClock } from "../../../gateway/prove/gateway-clock.ts";
-import { GatewayUnderTest, type StatusView } from "../../../gateway/prove/gateway-under-test.ts";
+import {
+  GatewayUnderTest,
+  type PartitionView,
+  type StatusView,
+} from "../../../gateway/prove/gateway-under-test.ts";
 import { type ProofEnd, proveResult } from "../../../gateway/prove/prove-result.ts";
 import { hasWorkInFlight, StrikeEvidence } from "../../../gateway/prove/strike-evidence.ts";
 import { onlyBlows, planStrikes, type StruckSystem, strikePlan } from "../../../gateway/prove/strike-plan.ts";
@@ -15,8 +19,11 @@ import { type DealtStrike, strikeLine } from "../../../gateway/prove/striker.ts"
 import { processTargets } from "../../../gateway/prove/strikes.ts";
 
 const counters = { read: 9, duplicates: 3, resent: 2 };
-const partition = { openBytes: 0, lagBytes: 0, lagMs: 0, unaccounted: 0, halt: null, counters };
-const consumer = { publishesRepaired: 0, replayedBatches: 0, partitions: [partition] };
+const partition: PartitionView = {
+  ...({ partition: 0, state: "running", streamTimeMs: 0, position: "", openBytes: 0 } as const),
+  ...{ lagBytes: 0, lagMs: 0, unaccounted: 0, halt: null, counters },
+};
+const consumer = { publishesRepaired: 0, replayedBatches: 0, partitions: [partition], window: null };
 const registry = "stream-server";
 const planOf = (system: Partial<StruckSystem>) =>
   strikePlan({ gateways: 1, servers: {}, registry, isCopied: true, ...system });
@@ -32,6 +39,9 @@ function status(view: { inFlight?: number; openBytes?: number } = {}): StatusVie
   };
 }
 
+const findings = "lost duplicated phantom altered misplaced misstated disordered logFaults".split(" ");
+const deeds = { takeovers: 1, reboots: 1, cuts: 1, resent: 1, copies: 1, forgotten: 1, delivered: 1 };
+
 function goodEnd(audit: Record<string, number> = {}): ProofEnd {
   const json = {
     sent: 10,
@@ -46,12 +56,17 @@ function goodEnd(audit: Record<string, number> = {}): ProofEnd {
     misstated: 0,
     disordered: 0,
     logFaults: 0,
+    plannedReuse: 1,
+    delivered: 100,
+    undelivered: 4,
   };
   return {
-    fleet: { exitCode: 0, json: {} },
+    fleet: { exitCode: 0, json: deeds },
     audit: { exitCode: 0, json: { ...json, ...audit } },
     statuses: [status()],
     exitCodes: [0],
+    maintenance: { commits: 10, prunedCommits: 0, checkpoints: 0, cleanedEntries: 0 },
+    window: { maxBytes: 2 ** 20 },
     failure: null,
     durationMs: 5,
   };
@@ -206,8 +221,6 @@ test("a fault of calls counts where it struck one, whatever else was in flight",
   assert.deepEqual([splits, faults], [{}, []]);
 });
 
-const findings = "lost duplicated phantom altered misplaced misstated disordered logFaults".split(" ");
-
 test("a proof holds only where everything does", () => {
   const evidence = new StrikeEvidence();
   const proved = proveResult(run, evidence, goodEnd());
@@ -242,6 +255,51 @@ test("books that do not balance, and acknowledgements without an append, prove n
   const result = proveResult(run, evidence, goodEnd());
   assert.equal(result.unfounded, 2);
   assert.match(result.faults.join("; "), /2 acknowledgements at least stand for no message in the stream/);
+});
+
+test("a fleet that did not do all that it can, or whose messages without an answer got lost, proves nothing", () => {
+  const faults = (end: ProofEnd) => proveResult(run, new StrikeEvidence(), end).faults;
+  for (const name of Object.keys(deeds).filter((each) => each !== "forgotten")) {
+    const fleet = { exitCode: 0, json: { ...deeds, [name]: 0 } };
+    assert.deepEqual(faults({ ...goodEnd(), fleet }), [`the fleet had no ${name}`]);
+  }
+  assert.deepEqual(faults(goodEnd({ plannedReuse: 0 })), ["no id was used again"]);
+  const lost = "6 of 100 messages that were left with a gateway are nowhere";
+  assert.deepEqual(faults(goodEnd({ undelivered: 6 })), [lost]);
+  assert.deepEqual(faults(goodEnd({ delivered: 2, undelivered: 2 })), []);
+  assert.equal(faults(goodEnd({ undelivered: Number.NaN })).length, 1);
+});
+
+test("a proof that was long enough for housekeeping and met none proves nothing", () => {
+  const faults = (maintenance: Partial<ProofEnd["maintenance"]>, durationMs = 600_000) => {
+    const end = goodEnd();
+    const seen = { commits: 500, prunedCommits: 1, checkpoints: 1, cleanedEntries: 1, ...maintenance };
+    return proveResult(run, new StrikeEvidence(), { ...end, maintenance: seen, durationMs }).faults;
+  };
+  assert.deepEqual(faults({}), []);
+  assert.deepEqual(faults({ checkpoints: 0 }), ["no checkpoint was written"]);
+  assert.deepEqual(faults({ prunedCommits: 0 }), ["no entry of the commit log was pruned"]);
+  assert.deepEqual(faults({ cleanedEntries: 0 }), ["no entry of a table's log was cleaned up"]);
+  assert.deepEqual(faults({ prunedCommits: 0, cleanedEntries: 0 }, 60_000), []);
+});
+
+test("a proof with more ids than the dedupe window holds fails unless the window was full", () => {
+  const evidence = new StrikeEvidence();
+  const end = { ...goodEnd({ acked: 200_000 }), durationMs: 300_000 };
+  const faults = (other: Partial<ProofEnd> = {}) => proveResult(run, evidence, { ...end, ...other }).faults;
+  assert.deepEqual(faults({ window: { maxBytes: 3 * 2 ** 20 } }), ["no dedupe window was ever full"]);
+  assert.deepEqual(faults({ window: { maxBytes: 5 * 2 ** 20 } }), []);
+  assert.deepEqual(faults({ window: { maxBytes: null } }), []);
+  assert.deepEqual(faults({ durationMs: 200_000 }), []);
+  for (const [pid, window] of [
+    [7, null],
+    [7, { isShort: true, spanMs: 90_000 }],
+    [8, { isShort: true, spanMs: 80_000 }],
+    [8, { isShort: false, spanMs: 10 }],
+  ] as const)
+    evidence.observed({ ...status(), consumer: { ...consumer, window } }, pid);
+  assert.deepEqual(faults(), []);
+  assert.equal(proveResult(run, evidence, end).fullWindowSpanMs, 80_000);
 });
 
 test("numbers that are missing, or books without a partition, prove nothing", () => {

@@ -122,7 +122,8 @@ test("a message under the id of another one shares its id and its topic, and not
 });
 
 test("what is published again is an earlier message of the same device, at most a minute old", () => {
-  const plan = planOf({ faults: { again: 0.5 } });
+  const mix = { ...everything.mix, big: 0.05, sleepy: 0.05, will: 0.05 };
+  const plan = planOf({ mix, faults: { again: 0.5, reused: 0.05 } });
   let copies = 0;
   for (let index = 0; index < plan.total; index++) {
     const earlier = plan.roles.againAfter(index);
@@ -131,6 +132,7 @@ test("what is published again is an earlier message of the same device, at most 
     assert.equal(plan.device(earlier), plan.device(index));
     assert.equal(plan.connection(earlier), plan.connection(index));
     assert.ok(earlier < index && plan.dueMs(index) - plan.dueMs(earlier) < 62_000);
+    assert.ok(["plain", "reused"].includes(plan.role(earlier)), `${plan.role(earlier)} is not on a lane`);
   }
   assert.ok(copies > plan.total / 3);
 });

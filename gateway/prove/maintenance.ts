@@ -1,0 +1,58 @@
+import type { LakeAccess } from "./lake-access.ts";
+
+/** What of the lake's housekeeping has come about in a proof. */
+export interface Maintenance {
+  /** The newest entry of the commit log. */
+  readonly commits: number;
+  /** Entries of it that are gone, since a snapshot stands for them. */
+  readonly prunedCommits: number;
+  /** Of all tables. */
+  readonly checkpoints: number;
+  /** Entries of tables' logs that are gone, since a checkpoint stands for them. */
+  readonly cleanedEntries: number;
+}
+
+const entryPattern = /\/(\d{20})\.json$/;
+const checkpointPattern = /\/\d{20}\.checkpoint\./;
+
+export async function maintenanceOf(lake: LakeAccess, tables: readonly string[]): Promise<Maintenance> {
+  const commits = numbersIn(await lake.list("_commits/0"));
+  let checkpoints = 0;
+  let cleanedEntries = 0;
+  for (const table of tables) {
+    const log = await lake.list(`${table}/_delta_log/`);
+    checkpoints += log.filter((path) => checkpointPattern.test(path)).length;
+    cleanedEntries += numbersIn(log)[0] ?? 0;
+  }
+  // Commits are numbered from 1, versions of a table from 0.
+  return {
+    commits: commits.at(-1) ?? 0,
+    prunedCommits: Math.max(0, (commits[0] ?? 1) - 1),
+    checkpoints,
+    cleanedEntries,
+  };
+}
+
+function numbersIn(paths: readonly string[]): number[] {
+  return paths.flatMap((path) => entryPattern.exec(path)?.[1] ?? []).map(Number);
+}
+
+/** Commits after which each busy table has had its checkpoints. */
+const checkpointedAfter = 100;
+
+/**
+ * What has not come about though the proof was long enough for it.
+ *
+ * @param retentionMs After which entries may go: the longest of the retentions and the dedupe window.
+ */
+export function missedMaintenance(
+  { commits, prunedCommits, checkpoints, cleanedEntries }: Maintenance,
+  { durationMs, retentionMs }: { readonly durationMs: number; readonly retentionMs: number },
+): string[] {
+  const isLong = durationMs > 2 * retentionMs && commits > checkpointedAfter;
+  return [
+    ...(commits > checkpointedAfter && checkpoints === 0 ? ["no checkpoint was written"] : []),
+    ...(isLong && prunedCommits === 0 ? ["no entry of the commit log was pruned"] : []),
+    ...(isLong && cleanedEntries === 0 ? ["no entry of a table's log was cleaned up"] : []),
+  ];
+}
