@@ -1,4 +1,5 @@
 import type { Bitmap } from "../ledger/bitmap.ts";
+import type { RunLedger } from "../ledger/ledger-reader.ts";
 import type { MessagePlan } from "../scenario/message-plan.ts";
 
 /**
@@ -9,12 +10,18 @@ export class ReuseBook {
   readonly #plan: MessagePlan;
   readonly #stored: Bitmap;
   readonly #quarantined: Bitmap;
+  readonly #ledger: Pick<RunLedger, "horizon">;
   /** Of messages that share an id, by index. */
   readonly #tables = new Map<number, string>();
 
-  /** The bitmaps are read at each call. */
-  constructor(plan: MessagePlan, filed: { readonly stored: Bitmap; readonly quarantined: Bitmap }) {
+  /** Ledger and bitmaps are read at each call. */
+  constructor(
+    plan: MessagePlan,
+    ledger: Pick<RunLedger, "horizon">,
+    filed: { readonly stored: Bitmap; readonly quarantined: Bitmap },
+  ) {
     this.#plan = plan;
+    this.#ledger = ledger;
     this.#stored = filed.stored;
     this.#quarantined = filed.quarantined;
   }
@@ -62,7 +69,7 @@ export class ReuseBook {
   /** The messages of each id that several have. */
   *#groups(): Generator<number[]> {
     if (!this.#plan.roles.hasReuse) return;
-    for (let index = 0; index < this.#plan.total; index++) {
+    for (let index = 0; index < this.#ledger.horizon; index++) {
       const idIndex = this.#plan.roles.idIndex(index);
       if (idIndex === index) continue;
       const sharing = this.#sharing(idIndex);

@@ -76,7 +76,7 @@ export class RunBook {
     this.#stored = new Bitmap(this.#plan.total);
     this.#quarantined = new Bitmap(this.#plan.total);
     this.#expected = Buffer.alloc(Math.max(...this.#plan.shapes.all.map(({ document }) => document.bytes)));
-    this.#reuse = new ReuseBook(this.#plan, { stored: this.#stored, quarantined: this.#quarantined });
+    this.#reuse = new ReuseBook(this.#plan, ledger, { stored: this.#stored, quarantined: this.#quarantined });
     this.#places = new Float64Array(this.#plan.total).fill(Number.NaN);
     this.idPrefix = Buffer.from(`${ledger.header.scenario.runId}.`, "latin1");
   }
@@ -271,7 +271,7 @@ export class RunBook {
   #plannedPoison(): number {
     if (!this.#plan.faults.hasPoison) return 0;
     let planned = 0;
-    for (let index = 0; index < this.#plan.total; index++) {
+    for (let index = 0; index < this.ledger.horizon; index++) {
       if (!this.#plan.faults.poison(index)) continue;
       if (this.ledger.acked.has(index) || this.#quarantined.has(index) || this.#stored.has(index)) planned++;
     }

@@ -65,6 +65,11 @@ export class RunLedger {
     return this.#isComplete;
   }
 
+  /** No message from this index on was published. */
+  get horizon(): number {
+    return this.#horizon;
+  }
+
   /** False only where the message was certainly never published. */
   mayHaveBeenSent(index: number): boolean {
     return this.#isComplete ? this.sent.has(index) || this.acked.has(index) : index < this.#horizon;
