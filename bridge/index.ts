@@ -8,6 +8,7 @@ export {
   MAX_MESSAGE_PAYLOAD_BYTES,
 } from "./block/block-format.ts";
 export { type DecodedBlock, decodeBlock } from "./block/decode-block.ts";
+export { openBootClock } from "./boot-clock.ts";
 export { bridgeConfigSchemas } from "./config.ts";
 // consumer and its dedupe window
 export type { AcceptedGap } from "./consumer/accept-gap.ts";

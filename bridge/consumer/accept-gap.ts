@@ -38,7 +38,7 @@ export async function acceptGap(context: ConsumerContext, cursor: PartitionCurso
   const survey = await surveyGap(context.stream, cursor, found.resumeAfter);
   const move = moveBehind(cursor, survey);
   const moves = { [cursor.key]: move };
-  const openedAtMs = context.now();
+  const openedAtMs = context.elapsedMs();
   const prepared = { moves, tables: new Map(), openedAtMs, isStanding: () => true };
   const committed = await commitBatch(context, prepared);
   if (committed.outcome !== "committed") return committed;
@@ -54,12 +54,14 @@ export async function acceptGap(context: ConsumerContext, cursor: PartitionCurso
 }
 
 function moveBehind(cursor: PartitionCursor, survey: GapSurvey): Move {
-  const { committed, streamTimeMs, counters } = cursor;
+  const { committed, streamTimeMs, clock, shifts, counters } = cursor;
   const marks = new Map([...cursor.producers, ...survey.marks]);
   return {
     from: committed,
     to: survey.resumeAfter,
     streamTimeMs,
+    clock,
+    ...(shifts && { shifts }),
     producers: livingMarks(marks, streamTimeMs),
     counters: { ...counters, unaccounted: counters.unaccounted + survey.unaccounted },
   };

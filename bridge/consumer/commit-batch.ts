@@ -1,5 +1,11 @@
 import { randomUUID } from "node:crypto";
-import type { CommitEntry, LakeState, Move, TableAdds } from "../storage/commit-log.ts";
+import {
+  type CommitEntry,
+  LAKE_FORMAT,
+  type LakeState,
+  type Move,
+  type TableAdds,
+} from "../storage/commit-log.ts";
 import { START_POSITION } from "../streams/stream-log.ts";
 import { isRetryable } from "./back-off.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
@@ -10,7 +16,7 @@ const STALE_AFTER_MS = 3_600_000;
 export interface PreparedBatch {
   readonly moves: Readonly<Record<string, Move>>;
   readonly tables: ReadonlyMap<string, TableAdds>;
-  /** When its first block was read. */
+  /** When its first block was read, by `elapsedMs`. */
   readonly openedAtMs: number;
   /** False once others may have taken one of its partitions. It is then tried once, for the compare decides, but not waited for. */
   readonly isStanding: () => boolean;
@@ -29,7 +35,7 @@ export async function commitBatch(context: ConsumerContext, batch: PreparedBatch
   const commitId = randomUUID();
   let base: LakeState | undefined;
   for (let failures = 0; ; ) {
-    if (context.now() - batch.openedAtMs > STALE_AFTER_MS) return { outcome: "expired" };
+    if (context.elapsedMs() - batch.openedAtMs > STALE_AFTER_MS) return { outcome: "expired" };
     try {
       // Others that share the stream have most likely committed since: asking costs less than a number that is taken.
       base ??= await context.commitLog.load();
@@ -61,7 +67,7 @@ function entryAfter(
     return [key, { ...table, version }];
   });
   return {
-    format: 1,
+    format: LAKE_FORMAT,
     number: lake.number + 1,
     commitId,
     committedAtMs: nowMs,

@@ -11,6 +11,7 @@ export class ConsumerMetrics {
   readonly #messages: Counter<"partition" | "outcome">;
   readonly #quarantined: Counter<"reason">;
   readonly #oldDuplicates: Counter;
+  readonly #forgottenProducers: Counter;
   readonly #unaccounted: Gauge<"partition">;
   readonly #halted: Gauge<"partition">;
   readonly #lagMs: Gauge<"partition">;
@@ -26,11 +27,7 @@ export class ConsumerMetrics {
   readonly #window: WindowMetrics;
 
   constructor(registry: Registry) {
-    const named = (name: string, help: string) => ({
-      name: `tidegate_consumer_${name}`,
-      help,
-      registers: [registry],
-    });
+    const named = namedIn(registry);
     const partition = ["partition"] as const;
     this.#messages = new Counter({
       ...named("messages_total", "Messages of committed batches by what became of them."),
@@ -47,6 +44,12 @@ export class ConsumerMetrics {
       named(
         "old_duplicates_total",
         "Duplicates that their topic's window had forgotten and exact deduplication knew; replays count again.",
+      ),
+    );
+    this.#forgottenProducers = new Counter(
+      named(
+        "forgotten_producers_total",
+        "Blocks whose claims could not be checked: sealed so long before that their producer was forgotten.",
       ),
     );
     this.#unaccounted = new Gauge({
@@ -111,6 +114,10 @@ export class ConsumerMetrics {
     this.#oldDuplicates.inc(messages);
   }
 
+  forgottenProducer(): void {
+    this.#forgottenProducers.inc();
+  }
+
   partition(
     partition: number,
     state: { unaccounted: number; isHalted: boolean; lagMs: number; lagBytes: number | null },
@@ -156,4 +163,8 @@ export class ConsumerMetrics {
   window(status: WindowStatus): void {
     this.#window.set(status);
   }
+}
+
+function namedIn(registry: Registry) {
+  return (name: string, help: string) => ({ name: `tidegate_consumer_${name}`, help, registers: [registry] });
 }

@@ -29,6 +29,8 @@ export interface ConsumerPorts {
   readonly logger: Logger;
   /** ms since the epoch. */
   readonly now: () => number;
+  /** ms on a clock that never goes back and counts the time asleep: what is waited for or grows old is measured by it. */
+  readonly elapsedMs: () => number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }

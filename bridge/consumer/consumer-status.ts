@@ -17,6 +17,7 @@ export interface PartitionStatus {
   /** Read so far, and committed so far. */
   readonly position: Position;
   readonly committed: Position;
+  /** Elapsed time by which ids expire; it began like the wall clock, and may be behind it. */
   readonly streamTimeMs: number;
   /** Bytes of blocks that were not read yet, where the stream says so, and of blocks in the open batch. */
   readonly lagBytes: number | null;
@@ -61,10 +62,16 @@ export interface ConsumerStatus {
   readonly lastFailure: { readonly code: string; readonly message: string; readonly atMs: number } | null;
 }
 
+interface StatusClocks {
+  readonly elapsedMs: number;
+  /** Wall clock. */
+  readonly nowMs: number;
+}
+
 export function partitionStatus(
   cursor: PartitionCursor,
   lag: PartitionState | undefined,
-  { nowMs, alarm }: { nowMs: number; alarm: Pick<RetentionAlarm, "unfiledMs" | "isEndangered"> },
+  { alarm, ...clocks }: StatusClocks & { alarm: Pick<RetentionAlarm, "unfiledMs" | "isEndangered"> },
 ): PartitionStatus {
   const { partition, halt, position, committed, streamTimeMs, openBytes, committedCounters } = cursor;
   const { highest = null, retainedBytes = 0, behindMs } = lag ?? {};
@@ -79,12 +86,22 @@ export function partitionStatus(
     streamTimeMs,
     lagBytes: isBehind ? unreadBytes : retainedBytes === null ? null : 0,
     openBytes,
-    lagMs: isBehind ? (behindMs ?? (streamTimeMs > 0 ? Math.max(0, nowMs - streamTimeMs) : 0)) : 0,
+    lagMs: isBehind ? (behindMs ?? unreadForMs(cursor, clocks)) : 0,
     unfiledMs: alarm.unfiledMs(cursor),
     isEndangered: alarm.isEndangered(cursor),
     counters: committedCounters,
     unaccounted: committedCounters.unaccounted + (halt?.survey?.unaccounted ?? 0),
   };
+}
+
+/** Since what was read last was appended; of a process that has read nothing yet, since what the one before it read. */
+function unreadForMs(
+  { readUpToMs, filedUpToMs, streamTimeMs }: PartitionCursor,
+  { elapsedMs, nowMs }: StatusClocks,
+): number {
+  const upToMs = readUpToMs ?? filedUpToMs;
+  if (upToMs !== null) return Math.max(0, elapsedMs - upToMs);
+  return streamTimeMs > 0 ? Math.max(0, nowMs - streamTimeMs) : 0;
 }
 
 /** By number; without those that this process still holds. */

@@ -96,7 +96,7 @@ class ConsumerLoop implements Consumer {
   #publishesRepaired = 0;
 
   constructor(options: ConsumerOptions) {
-    const { config, random, stream, logger, registry, now } = options;
+    const { config, random, stream, logger, registry, elapsedMs } = options;
     const sleep = options.sleep ?? sleepWithTimer;
     this.#context = {
       ...options,
@@ -113,7 +113,7 @@ class ConsumerLoop implements Consumer {
     stream.onPartitionsChange(() => this.#context.backOff.wake());
     this.#share = new PartitionShare(this.#leases, stream);
     const cursors = () => this.#share.cursors;
-    this.#alarm = new RetentionAlarm({ stream, cursors, logger, registry, now });
+    this.#alarm = new RetentionAlarm({ stream, cursors, logger, registry, elapsedMs });
     this.#observer = new PartitionObserver(this.#context, this.#alarm);
   }
 
@@ -124,8 +124,8 @@ class ConsumerLoop implements Consumer {
   }
 
   async stop(options: { drain: boolean }): Promise<void> {
-    const { stream, now } = this.#context;
-    if (options.drain) this.#draining ??= new DrainGoal(stream, now());
+    const { stream, elapsedMs } = this.#context;
+    if (options.drain) this.#draining ??= new DrainGoal(stream, elapsedMs);
     else this.#context.backOff.stop();
     this.#context.backOff.wake();
     await this.#run?.catch(() => {});
@@ -230,18 +230,18 @@ class ConsumerLoop implements Consumer {
 
   /** One run of blocks from each partition, each time beginning with another one. Answers what the one with the most left does. */
   async #pass(): Promise<ReadOutcome> {
-    const { now, config } = this.#context;
+    const { elapsedMs, config } = this.#context;
     let pass: ReadOutcome = "idle";
     const { cursors } = this.#share;
     const first = ++this.#firstToRead % cursors.length || 0;
     for (const cursor of [...cursors.slice(first), ...cursors.slice(0, first)]) {
       if (this.#isFull()) break;
-      if (cursor.halt && (cursor.halt.retryAtMs === null || cursor.halt.retryAtMs > now())) continue;
+      if (cursor.halt && (cursor.halt.retryAtMs === null || cursor.halt.retryAtMs > elapsedMs())) continue;
       const maxEntries = Math.min(config.readMaxEntries, this.#guard.blocksMax - this.#openBlocks());
       const beforeFiling = () => this.#guard.beforeFiling(cursors, cursor);
       const outcome = await readPartition(this.#context, cursor, { maxEntries, beforeFiling });
       if (outcome === "superseded") return outcome;
-      if (cursor.hasMoved) this.#openedAtMs ??= now();
+      if (cursor.hasMoved) this.#openedAtMs ??= elapsedMs();
       if (outcome === "progress" || pass === "idle") pass = outcome;
     }
     return pass;
@@ -262,10 +262,7 @@ class ConsumerLoop implements Consumer {
 
   #isDue(): boolean {
     if (this.#openedAtMs === null) return false;
-    const { now } = this.#context;
-    const ageMs = now() - this.#openedAtMs;
-    // The clock was set back: the batch's age starts anew.
-    if (ageMs < 0) this.#openedAtMs = now();
+    const ageMs = this.#context.elapsedMs() - this.#openedAtMs;
     return ageMs >= this.#batchAgeMaxMs() || this.#isFull();
   }
 
@@ -318,8 +315,8 @@ class ConsumerLoop implements Consumer {
 
   /** Until there may be more to read than a few blocks, or the batch is due. */
   async #rest(pass: "idle" | "tail"): Promise<void> {
-    const { stream, backOff, now } = this.#context;
-    if (now() - this.#observedAtMs >= IDLE_MAX_MS) await this.#observe();
+    const { stream, backOff, elapsedMs } = this.#context;
+    if (elapsedMs() - this.#observedAtMs >= IDLE_MAX_MS) await this.#observe();
     const waitMs = Math.min(this.#dueInMs(), IDLE_MAX_MS);
     if (waitMs <= 0 || this.#requests.length > 0 || !this.#share.isCurrent) return;
     const read = this.#share.cursors.filter(({ halt }) => halt === null);
@@ -332,12 +329,12 @@ class ConsumerLoop implements Consumer {
 
   #dueInMs(): number {
     if (this.#openedAtMs === null) return IDLE_MAX_MS;
-    return this.#openedAtMs + this.#batchAgeMaxMs() - this.#context.now();
+    return this.#openedAtMs + this.#batchAgeMaxMs() - this.#context.elapsedMs();
   }
 
   async #observe(): Promise<void> {
-    const { window, windowAlarm, metrics, now } = this.#context;
-    this.#observedAtMs = now();
+    const { window, windowAlarm, metrics, elapsedMs } = this.#context;
+    this.#observedAtMs = elapsedMs();
     if (this.#share.isOfferOld) this.#share.offer(await recordPartitions(this.#context));
     const status = await window.status();
     metrics.window(status);

@@ -27,7 +27,7 @@ export async function cutBatch(
   const committed = await commitBatch(context, { moves, tables, openedAtMs, isStanding });
   if (committed.outcome !== "committed") return committed;
   open.guard.committed();
-  context.metrics.committed({ rows, ageMs: context.now() - open.openedAtMs });
+  context.metrics.committed({ rows, ageMs: context.elapsedMs() - open.openedAtMs });
   const { number } = committed.lake;
   context.logger.debug({ event: "consumer.batch.committed", number, rows, bytes }, "committed a batch");
   await context.publisher.publishPending();

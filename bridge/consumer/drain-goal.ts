@@ -8,14 +8,16 @@ export class DrainGoal {
   /** By partition, as of the first time that it was among the cursors; null where the stream does not say. */
   readonly #highest = new Map<number, Position | null>();
 
+  readonly #elapsedMs: () => number;
   readonly #askedAtMs: number;
 
   constructor(
     stream: Pick<StreamLog, "partitions" | "partitionState" | "comparePositions">,
-    askedAtMs: number,
+    elapsedMs: () => number,
   ) {
     this.#stream = stream;
-    this.#askedAtMs = askedAtMs;
+    this.#elapsedMs = elapsedMs;
+    this.#askedAtMs = elapsedMs();
   }
 
   /** Halted partitions have no further to go. `isIdle`: the last reads have found nothing more. */
@@ -37,6 +39,7 @@ export class DrainGoal {
     this.#highest.set(partition, highest);
     if (highest !== null) return isIdle || this.#stream.comparePositions(position, highest) >= 0;
     // It reads ahead: that it has nothing to hand out says little, and so does what it knew before.
-    return isCaughtUp && state?.behindMs === 0 && (state.behindAtMs ?? 0) >= this.#askedAtMs;
+    const { behindMs, behindAgoMs = Number.POSITIVE_INFINITY } = state ?? {};
+    return isCaughtUp && behindMs === 0 && this.#elapsedMs() - behindAgoMs >= this.#askedAtMs;
   }
 }

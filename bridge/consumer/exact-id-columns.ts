@@ -33,7 +33,7 @@ export class ExactIdColumns {
       readonly deviceId: string;
       readonly messageId: Uint8Array;
       readonly sequence: number;
-      readonly ingestTimeMs: number;
+      readonly streamTimeMs: number;
     },
   ): number {
     const index = this.#room();
@@ -41,7 +41,7 @@ export class ExactIdColumns {
     for (let byte = 0; byte < EPOCH_BYTES; byte++)
       this.#epochs[index * EPOCH_BYTES + byte] = id.messageId[byte] as number;
     this.#sequences[index] = id.sequence;
-    this.#seenAtSeconds[index] = Math.floor(id.ingestTimeMs / 1000);
+    this.#seenAtSeconds[index] = Math.floor(id.streamTimeMs / 1000);
     return index;
   }
 

@@ -110,7 +110,7 @@ function ownVerdict(cursor: PartitionCursor, keyed: KeyedMessages, hits: WindowH
   const message = keyed.messages[index] as JudgedMessage;
   const { ids } = cursor;
   const row = ids.find(keyed.words, key * KEY_WORDS);
-  const streamTimeMs = message.row.ingestTimeMs;
+  const { streamTimeMs } = message;
   if (row >= 0 && isLiving(ids.expiresAtSeconds(row), streamTimeMs))
     return sameOrReused(ids.contentHash(row), message);
   if (isLiving(hits.expiresAtSeconds[key] as number, streamTimeMs))
@@ -126,7 +126,7 @@ function isFiled(
   hits: WindowHits,
   { other: { key, contentHash }, message }: { other: OtherKey; message: JudgedMessage },
 ): boolean {
-  const streamTimeMs = message.row.ingestTimeMs;
+  const { streamTimeMs } = message;
   const row = ids.find(words, key * KEY_WORDS);
   if (row >= 0 && isLiving(ids.expiresAtSeconds(row), streamTimeMs))
     return ids.contentHash(row) === contentHash;
@@ -157,7 +157,7 @@ async function decideReused(
     const row = cursor.ids.find(words, at);
     const inBatch = row >= 0 ? cursor.ids.expiresAtSeconds(row) : 0;
     const inWindow = hits.expiresAtSeconds[key] as number;
-    if (isLiving(Math.max(inBatch, inWindow), message.row.ingestTimeMs)) verdicts[index] = verdict.duplicate;
+    if (isLiving(Math.max(inBatch, inWindow), message.streamTimeMs)) verdicts[index] = verdict.duplicate;
     else cursor.ids.set(words, at, idFactsOf(message));
   }
   return "decided";

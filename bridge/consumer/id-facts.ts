@@ -3,12 +3,12 @@ import type { IdFacts } from "./batch-ids.ts";
 import type { JudgedMessage } from "./judge-message.ts";
 
 /** Stream time in whole seconds, rounded up, at which an id may be forgotten. */
-export function expiryOf(ingestTimeMs: number, windowMs: number): number {
-  return Math.ceil((ingestTimeMs + windowMs) / 1000);
+export function expiryOf(streamTimeMs: number, windowMs: number): number {
+  return Math.ceil((streamTimeMs + windowMs) / 1000);
 }
 
-export function filedAtOf(ingestTimeMs: number): number {
-  return Math.floor(ingestTimeMs / 1000);
+export function filedAtOf(streamTimeMs: number): number {
+  return Math.floor(streamTimeMs / 1000);
 }
 
 /** By which a window tells whose ids take how much room. */
@@ -20,8 +20,8 @@ export function deviceNumber(deviceId: string): number {
 export function idFactsOf({ row, topic, contentHash }: JudgedMessage): IdFacts {
   return {
     contentHash,
-    expiresAtSeconds: expiryOf(row.ingestTimeMs, topic.dedupeWindowMs),
-    filedAtSeconds: filedAtOf(row.ingestTimeMs),
+    expiresAtSeconds: expiryOf(row.streamTimeMs, topic.dedupeWindowMs),
+    filedAtSeconds: filedAtOf(row.streamTimeMs),
     device: deviceNumber(row.deviceId),
   };
 }

@@ -14,7 +14,7 @@ import { type ContentFault, contentFault } from "./quarantine-reason.ts";
 import type { TopicVersion } from "./topic-catalog.ts";
 
 const dayMs = 86_400_000;
-/** Event times outside [stream time − 7 d, stream time + 1 h] are filed under their ingest time, with a flag. */
+/** Event times outside [ingest time − 7 d, ingest time + 1 h] are filed under their ingest time, with a flag. */
 const EVENT_TIME_PAST_MAX_MS = 7 * dayMs;
 const EVENT_TIME_AHEAD_MAX_MS = 3_600_000;
 
@@ -23,13 +23,20 @@ export interface Place {
   readonly streamId: string;
   readonly partition: number;
   readonly position: string;
+  /** What has expired by then is forgotten. */
   readonly streamTimeMs: number;
+  /** Stream time of the rows: when they expire is counted from it. */
+  readonly rowTimeMs: number;
+  /** Wall clock of the producer. */
+  readonly ingestTimeMs: number;
 }
 
 /** A message with everything that filing it takes. */
 export interface JudgedMessage {
   readonly topic: TopicVersion;
   readonly row: Row;
+  /** What has expired by then is forgotten. */
+  readonly streamTimeMs: number;
   readonly values: readonly ColumnValue[];
   /** Of `row`: what tells a resend from an id that was used again. */
   readonly contentHash: number;
@@ -77,7 +84,7 @@ export class MessageJudge {
 
   judge(message: BlockMessage, index: number, topic: TopicVersion, place: Place): JudgedMessage {
     const content = readContent(message.payload, this.#plan(topic));
-    const ingestTimeMs = place.streamTimeMs;
+    const { ingestTimeMs, streamTimeMs } = place;
     const { ms: eventTimeMs, micros: eventTimeMicros } = content.eventTime ?? { ms: ingestTimeMs, micros: 0 };
     const row: Row = {
       deviceId: message.deviceId,
@@ -88,6 +95,7 @@ export class MessageJudge {
       eventTimeOutside:
         content.eventTime === null ? topic.format !== "raw" : isOutside(eventTimeMs, ingestTimeMs),
       ingestTimeMs,
+      streamTimeMs: place.rowTimeMs,
       payload: content.payload,
       payloadCrc: crc32(content.payload) | 0,
       streamId: place.streamId,
@@ -97,7 +105,16 @@ export class MessageJudge {
     };
     const { values, fault } = content;
     const exactSequence = exactSequenceOf(topic, content);
-    return { topic, row, values, contentHash: contentHash(row), exactSequence, fault, others: noOthers };
+    return {
+      topic,
+      row,
+      streamTimeMs,
+      values,
+      contentHash: contentHash(row),
+      exactSequence,
+      fault,
+      others: noOthers,
+    };
   }
 
   #plan(topic: TopicVersion): Plan {
@@ -127,10 +144,10 @@ function exactSequenceOf(topic: TopicVersion, { messageId, sequence }: Content):
   return inId !== null && Number(sequence) === inId ? inId : null;
 }
 
-function isOutside(eventTimeMs: number, streamTimeMs: number): boolean {
+function isOutside(eventTimeMs: number, ingestTimeMs: number): boolean {
   return (
-    eventTimeMs < streamTimeMs - EVENT_TIME_PAST_MAX_MS ||
-    eventTimeMs > streamTimeMs + EVENT_TIME_AHEAD_MAX_MS
+    eventTimeMs < ingestTimeMs - EVENT_TIME_PAST_MAX_MS ||
+    eventTimeMs > ingestTimeMs + EVENT_TIME_AHEAD_MAX_MS
   );
 }
 

@@ -35,13 +35,13 @@ export function withKeys(keys: DedupeKeyMaker, messages: readonly JudgedMessage[
   const target = Buffer.from(words.buffer);
   let count = 0;
   for (const [index, { topic, row, exactSequence }] of messages.entries()) {
-    const { deviceId, messageId, ingestTimeMs } = row;
+    const { deviceId, messageId, streamTimeMs } = row;
     if (messageId === null) continue;
     const id = { topicId: topic.topicId, deviceId, messageId };
     keys.write(target, count * DEDUP_KEY_BYTES, id);
     keyOf[index] = count++;
     if (exactSequence !== null)
-      exactOf[index] = exact.add(keys, { ...id, sequence: exactSequence, ingestTimeMs });
+      exactOf[index] = exact.add(keys, { ...id, sequence: exactSequence, streamTimeMs });
   }
   const othersOf: (readonly OtherKey[])[] = [];
   const reusedKeyOf: number[] = [];

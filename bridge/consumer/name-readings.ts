@@ -64,11 +64,11 @@ export class NameReadings {
     return isCurrent;
   }
 
-  /** Refreshes the catalog if messages came that were judged by other topics than those known; bounded in rate. */
-  async refreshIfBehind(nowMs: number): Promise<void> {
-    if (!this.#isBehind || Math.abs(nowMs - this.#refreshedAtMs) < REFRESH_INTERVAL_MS) return;
+  /** Refreshes the catalog if messages came that were judged by other topics than those known; bounded in rate. @param elapsedMs By a clock that never goes back. */
+  async refreshIfBehind(elapsedMs: number): Promise<void> {
+    if (!this.#isBehind || elapsedMs - this.#refreshedAtMs < REFRESH_INTERVAL_MS) return;
     this.#isBehind = false;
-    this.#refreshedAtMs = nowMs;
+    this.#refreshedAtMs = elapsedMs;
     await this.#topics.refresh();
   }
 

@@ -3,6 +3,7 @@ import type { ConsumerContext } from "./consumer-ports.ts";
 import type { JudgedMessage, OtherReading, Place } from "./judge-message.ts";
 import { isReadAlike } from "./name-readings.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
+import { ROW_LEAD_MAX_MS } from "./stream-time.ts";
 
 /**
  * The message with its readings by other topics, under whose ids a first copy of it may be known.
@@ -29,8 +30,8 @@ export function withOtherReadings(
   const { topicName } = from.message;
   const isCurrent = readings.isCurrent(topic, topicName);
   if (!isCurrent) cursor.topicsChangedAtMs = streamTimeMs;
-  // Expiries are rounded up to whole seconds.
-  const untilMs = cursor.topicsChangedAtMs + topics.longestWindowMs() + 1000;
+  // Expiries are rounded up to whole seconds, and rows may be ahead of stream time.
+  const untilMs = cursor.topicsChangedAtMs + topics.longestWindowMs() + 1000 + ROW_LEAD_MAX_MS;
   if (isCurrent && streamTimeMs > untilMs) return judged;
   const others = readings.others(topic, topicName).flatMap((other): OtherReading[] => {
     const { topicId } = other;

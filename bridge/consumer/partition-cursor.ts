@@ -1,16 +1,25 @@
 import assert from "node:assert/strict";
+import type { BlockHeader } from "../block/block-format.ts";
 import {
   type Move,
   noCounters,
+  type PartitionClock,
   type PartitionCounters,
   type ProducerMark,
   partitionKey,
 } from "../storage/commit-log.ts";
 import { END_POSITION, type PartitionState, type Position, START_POSITION } from "../streams/stream-log.ts";
 import { BatchIds } from "./batch-ids.ts";
-import { inheritedMarks, livingMarks } from "./check-block.ts";
+import {
+  inheritedMarks,
+  isLivingMark,
+  livingMarks,
+  PRODUCER_FORGOTTEN_AFTER_MS,
+  PRODUCERS_REMEMBERED_MAX,
+} from "./check-block.ts";
 import type { PartitionHalt } from "./partition-halt.ts";
 import type { Inheritance } from "./readable-partitions.ts";
+import { appendClock, behindStreamTime, livingClock, newClock } from "./stream-time.ts";
 
 type Counting = { -readonly [Name in keyof PartitionCounters]: number };
 
@@ -24,8 +33,13 @@ export class PartitionCursor {
   committedCounters: PartitionCounters = noCounters;
   /** The last block that is in the open batch. */
   position: Position = START_POSITION;
-  /** Running maximum of the stream's own append time. */
+  /** Elapsed time; 0 = nothing was read yet. */
   streamTimeMs = 0;
+  clock: PartitionClock = newClock;
+  /** See Move. */
+  shifts: Move["shifts"] = {};
+  /** When the last block that was read was appended, by the consumer's `elapsedMs`; null = this process does not know. */
+  readUpToMs: number | null = null;
   producers = new Map<string, ProducerMark>();
   /** Partitions whose place it took, and those whose place these took: all of them were read to their end. */
   ancestors: ReadonlySet<number> = new Set();
@@ -41,8 +55,8 @@ export class PartitionCursor {
   openBlocks = 0;
   /** True where the last read found nothing more. */
   isCaughtUp = false;
-  /** Whatever was appended before is in the tables, ms since the epoch of the stream's clock; 0 = this process does not know yet. */
-  filedUpToMs = 0;
+  /** Whatever was appended before is in the tables, by the consumer's `elapsedMs`; null = this process does not know yet. */
+  filedUpToMs: number | null = null;
 
   constructor(streamId: string, partition: number) {
     this.partition = partition;
@@ -61,24 +75,45 @@ export class PartitionCursor {
    * Where nothing waits in the open batch, what the stream says tells up to when everything is filed. One that tells only how far it was
    * read counts blocks as read that were refused here, or whose batch was given up: then the last read must have found nothing more.
    */
-  observe({ highest, behindMs, behindAtMs }: PartitionState, askedAtMs: number): void {
+  observe({ highest, behindMs, behindAgoMs = 0 }: PartitionState, askedAtMs: number): void {
     if (this.hasMoved) return;
     if (behindMs === undefined) {
       if (highest === this.committed) this.filedUpTo(askedAtMs);
-    } else if (this.isCaughtUp) this.filedUpTo((behindAtMs ?? askedAtMs) - behindMs);
+    } else if (this.isCaughtUp) this.filedUpTo(askedAtMs - behindAgoMs - behindMs);
   }
 
   /** @param atMs Entries that were appended before are filed. */
   filedUpTo(atMs: number): void {
-    this.filedUpToMs = Math.max(this.filedUpToMs, atMs);
+    this.filedUpToMs = Math.max(this.filedUpToMs ?? atMs, atMs);
   }
 
-  /** What it goes on from where it was never committed. */
-  inherit({ ancestors, parents }: Inheritance): void {
+  /** What it goes on from if it was never committed. */
+  inherit({ ancestors, parents, start }: Inheritance): void {
     this.ancestors = ancestors;
-    if (this.committed !== START_POSITION || parents.length === 0) return;
-    this.streamTimeMs = Math.max(...parents.map(([, { streamTimeMs }]) => streamTimeMs));
-    this.producers = new Map(parents.flatMap(([parent, move]) => inheritedMarks(parent, move.producers)));
+    if (this.committed !== START_POSITION) return;
+    this.shifts = {};
+    if (start === null) return;
+    this.streamTimeMs = start.streamTimeMs;
+    this.clock = start.clock;
+    this.shifts = start.shifts;
+    this.producers = new Map(parents.flatMap(([parent, move]) => inheritedMarks(parent, move, start)));
+  }
+
+  /** What is known of a producer; undefined once it is forgotten, be it that its mark still stands here. */
+  markOf(key: string): ProducerMark | undefined {
+    const mark = this.producers.get(key);
+    return mark && isLivingMark(mark, this.streamTimeMs) ? mark : undefined;
+  }
+
+  /**
+   * Whether the producer of a block without a mark may have had one: there were more producers than are remembered, its machine's clock
+   * stood still while stream time went on, or the block travelled that long. A lane whose own clock shows half of that time without an
+   * acknowledgement takes a new id before.
+   */
+  mayHaveForgotten({ time }: BlockHeader): boolean {
+    if (this.producers.size >= PRODUCERS_REMEMBERED_MAX) return true;
+    const behindMs = time && behindStreamTime(this, { boot: time.bootId, stampMs: time.stampMs });
+    return behindMs !== null && behindMs >= PRODUCER_FORGOTTEN_AFTER_MS / 2;
   }
 
   /** Starts over at what the commit log says; forgets the open batch's part. */
@@ -87,6 +122,9 @@ export class PartitionCursor {
     this.committedCounters = move?.counters ?? noCounters;
     this.position = this.committed;
     this.streamTimeMs = move?.streamTimeMs ?? 0;
+    this.clock = move ? (move.clock ?? appendClock(move.streamTimeMs)) : newClock;
+    this.shifts = move?.shifts;
+    this.readUpToMs = null;
     this.producers = new Map(Object.entries(move?.producers ?? {}));
     this.counters = { ...this.committedCounters };
     this.ids = new BatchIds();
@@ -101,8 +139,9 @@ export class PartitionCursor {
     assert.equal(move.to, this.position);
     this.committed = move.to;
     this.committedCounters = move.counters;
-    this.filedUpTo(move.streamTimeMs);
+    if (this.readUpToMs !== null) this.filedUpTo(this.readUpToMs);
     this.producers = new Map(Object.entries(move.producers));
+    this.clock = move.clock ?? this.clock;
     this.ids = new BatchIds();
     this.openBytes = 0;
     this.openBlocks = 0;
@@ -120,6 +159,8 @@ export class PartitionCursor {
       from: this.committed,
       to: this.position,
       streamTimeMs: this.streamTimeMs,
+      clock: livingClock(this),
+      ...(this.shifts && { shifts: this.shifts }),
       producers: livingMarks(this.producers, this.streamTimeMs),
       counters: { ...this.counters },
     };

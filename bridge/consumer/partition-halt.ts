@@ -37,7 +37,7 @@ export interface PartitionHalt {
   readonly resume: string;
   /** What accepting the loss would mean; null where there is nothing to accept. */
   readonly survey: GapSurvey | null;
-  /** Tried again by itself from then on, by the consumer's clock; null = never. */
+  /** Tried again by itself from then on, by the consumer's `elapsedMs`; null = never. */
   readonly retryAtMs: number | null;
 }
 

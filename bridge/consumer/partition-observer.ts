@@ -7,19 +7,22 @@ import { stateOrNull } from "./state-or-null.ts";
 
 /** Knows what the stream said last of the partitions that are read here, and tells status and metrics how far behind each is. */
 export class PartitionObserver {
-  readonly #context: Pick<ConsumerContext, "stream" | "metrics" | "now">;
+  readonly #context: Pick<ConsumerContext, "stream" | "metrics" | "elapsedMs" | "now">;
   readonly #alarm: RetentionAlarm;
   readonly #states = new Map<number, PartitionState>();
 
-  constructor(context: Pick<ConsumerContext, "stream" | "metrics" | "now">, alarm: RetentionAlarm) {
+  constructor(
+    context: Pick<ConsumerContext, "stream" | "metrics" | "elapsedMs" | "now">,
+    alarm: RetentionAlarm,
+  ) {
     this.#context = context;
     this.#alarm = alarm;
   }
 
   async observe(cursors: readonly PartitionCursor[]): Promise<void> {
-    const { stream, metrics, now } = this.#context;
+    const { stream, metrics, elapsedMs } = this.#context;
     for (const cursor of cursors) {
-      const askedAtMs = now();
+      const askedAtMs = elapsedMs();
       const state = await stateOrNull(stream, cursor.partition);
       if (state) {
         this.#states.set(cursor.partition, state);
@@ -42,6 +45,7 @@ export class PartitionObserver {
 
   #statusOf(cursor: PartitionCursor): PartitionStatus {
     const state = this.#states.get(cursor.partition);
-    return partitionStatus(cursor, state, { nowMs: this.#context.now(), alarm: this.#alarm });
+    const { elapsedMs, now } = this.#context;
+    return partitionStatus(cursor, state, { elapsedMs: elapsedMs(), nowMs: now(), alarm: this.#alarm });
   }
 }

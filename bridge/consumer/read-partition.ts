@@ -39,7 +39,7 @@ export async function readPartition(
     await limits.beforeFiling();
     const outcome = await fileMessages(context, cursor, taken.messages);
     if (outcome === "superseded") return outcome;
-    await context.readings.refreshIfBehind(context.now());
+    await context.readings.refreshIfBehind(context.elapsedMs());
   }
   if (taken.refused) {
     if ((await halt(context, cursor, taken.refused)) === "superseded") return "superseded";
@@ -113,7 +113,7 @@ async function halt(
   else if (await isSuperseded(context, cursor)) return "superseded";
   const survey = resumeAfter === null ? null : await surveyGap(context.stream, cursor, resumeAfter);
   const retryInMs = code === "TOPIC_UNKNOWN" ? TOPIC_RETRY_MS : refused.retryInMs;
-  const retryAtMs = retryInMs === undefined ? null : context.now() + retryInMs;
+  const retryAtMs = retryInMs === undefined ? null : context.elapsedMs() + retryInMs;
   const resume = resumeOf(cursor, refused);
   const wasHalted = cursor.halt?.code === code && cursor.halt.resume === resume;
   cursor.halt = { code, message, position, resume, survey, retryAtMs } satisfies PartitionHalt;

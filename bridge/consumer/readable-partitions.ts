@@ -1,6 +1,7 @@
 import { type LakeState, type Move, partitionKey, partitionOfKey } from "../storage/commit-log.ts";
 import type { Partition } from "../streams/partition-map.ts";
 import { END_POSITION, type StreamLog } from "../streams/stream-log.ts";
+import { type PartitionStart, partitionsOfStreamBefore, startAfter } from "./partition-start.ts";
 
 type DividedStream = Pick<StreamLog, "streamId" | "partitions">;
 
@@ -42,6 +43,8 @@ export function finishedPartitions({ streamId }: DividedStream, lake: LakeState)
 export interface Inheritance {
   readonly ancestors: ReadonlySet<number>;
   readonly parents: readonly (readonly [partition: number, move: Move])[];
+  /** Where its stream time begins; null = with its first block. */
+  readonly start: PartitionStart | null;
 }
 
 export function inheritanceOf(stream: DividedStream, lake: LakeState, partition: number): Inheritance {
@@ -50,7 +53,11 @@ export function inheritanceOf(stream: DividedStream, lake: LakeState, partition:
     const move = moveOf(stream, lake, parent);
     return move ? [[parent, move] as const] : [];
   });
-  return { ancestors: ancestorsOf(byNumber, partition), parents };
+  const before =
+    parents.length === 0
+      ? partitionsOfStreamBefore(stream.streamId, lake)
+      : parents.map(([parent, move]) => [partitionKey(stream.streamId, parent), move] as const);
+  return { ancestors: ancestorsOf(byNumber, partition), parents, start: startAfter(before, lake) };
 }
 
 function ancestorsOf(byNumber: ReadonlyMap<number, Partition>, partition: number): Set<number> {

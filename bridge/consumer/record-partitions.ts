@@ -25,7 +25,7 @@ const unread: Move = {
  * before anything of it was read would count as read to its end: `readablePartitions` finds a loss only in what the lake knows.
  */
 export async function recordPartitions(context: ConsumerContext): Promise<LakeState> {
-  const { stream, commitLog, now } = context;
+  const { stream, commitLog, elapsedMs } = context;
   let lake = await commitLog.load();
   if (stream.retentionMs === undefined) return lake;
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
@@ -34,7 +34,7 @@ export async function recordPartitions(context: ConsumerContext): Promise<LakeSt
     const moves = Object.fromEntries(
       unknown.map((partition) => [partitionKey(stream.streamId, partition), unread]),
     );
-    const batch = { moves, tables: new Map(), openedAtMs: now(), isStanding: () => false };
+    const batch = { moves, tables: new Map(), openedAtMs: elapsedMs(), isStanding: () => false };
     const committed = await commitBatch(context, batch);
     lake = committed.outcome === "committed" ? committed.lake : await commitLog.load();
   }

@@ -16,7 +16,8 @@ export interface RetentionAlarmOptions {
   readonly cursors: () => readonly Cursor[];
   readonly logger: Logger;
   readonly registry: Registry;
-  readonly now: () => number;
+  /** The consumer's, by which cursors know up to when all is filed. */
+  readonly elapsedMs: () => number;
 }
 
 /** Tells while there is time that a stream which keeps entries for a limited time is about to forget some that are in no table yet. */
@@ -63,7 +64,7 @@ export class RetentionAlarm {
 
   /** For how long something may have waited that is in no table yet; null where this process does not know. */
   unfiledMs({ filedUpToMs, isFinished }: Cursor): number | null {
-    return isFinished || filedUpToMs === 0 ? null : Math.max(0, this.#options.now() - filedUpToMs);
+    return isFinished || filedUpToMs === null ? null : Math.max(0, this.#options.elapsedMs() - filedUpToMs);
   }
 
   isEndangered(cursor: Cursor): boolean {

@@ -16,7 +16,7 @@ export async function seedWindows(
   cursors: readonly PartitionCursor[],
   lake: LakeState,
 ): Promise<boolean> {
-  const startedAtMs = context.now();
+  const startedAtMs = context.elapsedMs();
   const keys = [...lake.moves.keys()];
   const seeds = cursors.map(
     (cursor) => new WindowSeed(context, cursor, { wanted: partsOf(context, cursor, lake), startedAtMs }),
@@ -38,6 +38,8 @@ interface WantedPart extends SeedPart {
   readonly key: string;
   /** Only devices that are in this partition now. */
   readonly isShared: boolean;
+  /** By how much its stream time is behind the window's. */
+  readonly shiftMs: number;
 }
 
 /** One window on its way to the lake's state. */
@@ -84,11 +86,10 @@ class WindowSeed {
       if (part === undefined) return false;
       return !part.isShared || !isKnown || partitions.takes(partition, rows.deviceIds[row] as string);
     };
+    const shiftOf = (row: number) => wantedByPart[rows.parts[row] as number]?.shiftMs ?? 0;
     const exact = new ExactIdColumns();
-    const entries = joinedEntries(
-      [windowEntriesOf(this.#context, rows, { streamTimeMs, isWanted, exact })],
-      exact,
-    );
+    const options = { streamTimeMs, isWanted, shiftOf, exact };
+    const entries = joinedEntries([windowEntriesOf(this.#context, rows, options)], exact);
     const count = Math.max(entries.length, entries.exact?.length ?? 0);
     if (count === 0) return;
     this.#ids += count;
@@ -97,12 +98,12 @@ class WindowSeed {
 
   /** False: the window is somebody else's, or not what was put into it. */
   async end(): Promise<boolean> {
-    const { window, metrics, logger, now } = this.#context;
+    const { window, metrics, logger, elapsedMs } = this.#context;
     const { partition, committed: applied, streamTimeMs } = this.#cursor;
     const end = { chunks: this.#chunks, applied, streamTimeMs };
     if (!(await window.endSeed(partition, this.#token, end))) return false;
     metrics.windowRestored("seeded");
-    const fields = { partition, applied, ids: this.#ids, durationMs: now() - this.#startedAtMs };
+    const fields = { partition, applied, ids: this.#ids, durationMs: elapsedMs() - this.#startedAtMs };
     logger.info({ event: "consumer.window.seeded", ...fields }, "the window was seeded from the lake");
     return true;
   }
@@ -122,12 +123,15 @@ function partsOf(
   const hasExact = context.topics.exactTopicIds().size > 0;
   const wanted = new Map<string, WantedPart>();
   for (const [key, move] of lake.moves) {
-    const sinceMs = spanStart(context, cursor.streamTimeMs || move.streamTimeMs);
-    const part = { ...partitionOfKey(key), key, sinceMs };
+    const shiftMs = cursor.shifts?.[key] ?? 0;
+    const sinceMs = spanStart(context, cursor.streamTimeMs || move.streamTimeMs) - shiftMs;
+    const part = { ...partitionOfKey(key), key, sinceMs, shiftMs };
     if (key === cursor.key) wanted.set(key, { ...part, isShared: false });
     const isPast = move.streamTimeMs < sinceMs && !hasExact;
     const isOfOthers = part.streamId === context.stream.streamId && move.to !== END_POSITION;
-    if (key !== cursor.key && !isPast && !isOfOthers) wanted.set(key, { ...part, isShared: true });
+    const isListed = hasExact || cursor.shifts === undefined || key in cursor.shifts;
+    if (key !== cursor.key && !isPast && !isOfOthers && isListed)
+      wanted.set(key, { ...part, isShared: true });
   }
   return wanted;
 }

@@ -24,7 +24,7 @@ export async function surveyGap(
     if (header.streamId !== stream.streamId) continue;
     const key = markKey(header, cursor.partition);
     if (seen.has(key)) continue;
-    const verdict = checkBlock(header, cursor.producers.get(key), cursor);
+    const verdict = checkBlock(header, cursor.markOf(key), cursor);
     if (verdict.kind === "resent") continue;
     seen.add(key);
     if (verdict.kind !== "gap") continue;

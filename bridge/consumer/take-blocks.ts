@@ -1,17 +1,21 @@
-import type { BlockMessage } from "../block/block-format.ts";
+import type { BlockHeader, BlockMessage } from "../block/block-format.ts";
 import { type DecodedBlock, decodeBlock } from "../block/decode-block.ts";
 import { BridgeError } from "../errors.ts";
+import type { ProducerMark } from "../storage/commit-log.ts";
 import type { Position, StreamEntry } from "../streams/stream-log.ts";
-import { checkBlock, markAfterBlock, markKey } from "./check-block.ts";
+import { type BlockVerdict, checkBlock, markAfterBlock, markKey } from "./check-block.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import type { JudgedMessage } from "./judge-message.ts";
 import { withOtherReadings } from "./other-readings.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import type { HaltCode } from "./partition-halt.ts";
+import { beginAt, type PlacedBlock, placeBlock, placeFirstVersion } from "./stream-time.ts";
 import type { TopicVersion } from "./topic-catalog.ts";
 
-/** Stream time is at most this far ahead of the consumer's clock. */
-const STREAM_TIME_AHEAD_MAX_MS = 60_000;
+/** The append time of a block of version 1 counts as at most this far ahead of the consumer's clock. */
+const APPEND_TIME_AHEAD_MAX_MS = 60_000;
+/** The end of the year 9999: the last moment that every reader of the tables can show. */
+const INGEST_TIME_MAX_MS = 253_402_300_799_999;
 
 /** Why a block could not be taken; nothing of it was. */
 export interface RefusedBlock {
@@ -58,28 +62,92 @@ function takeBlock(
   if ("code" in block) return block;
   const { header } = block;
   const key = markKey(header, cursor.partition);
-  const verdict = checkBlock(header, cursor.producers.get(key), cursor);
+  const mark = cursor.markOf(key);
+  const verdict = checkBlock(header, mark, cursor);
   if (verdict.kind === "gap") return gapBefore(cursor, entry, verdict.lostMessages);
-  const streamTimeMs = Math.max(
-    cursor.streamTimeMs,
-    Math.min(entry.appendTimeMs, context.now() + STREAM_TIME_AHEAD_MAX_MS),
-  );
-  if (verdict.kind === "fresh") {
-    const unknown = judgeMessages(context, cursor, entry, { block, streamTimeMs, messages });
+  const placed = placeInTime(context, cursor, { header, entry, mark, verdict });
+  if (verdict.kind === "fresh" || verdict.kind === "forgotten") {
+    const unknown = judgeMessages(context, cursor, entry, { block, placed, messages });
     if (unknown) return unknown;
+    if (verdict.kind === "forgotten") tellForgotten(context, cursor, entry, header);
   } else {
     cursor.counters[verdict.kind] += header.messageCount;
     const fields = { partition: cursor.partition, position: entry.position, messages: header.messageCount };
     context.logger.warn({ event: `consumer.block.${verdict.kind}`, ...fields }, "dropped a block whole");
   }
-  if (!cursor.hasMoved) cursor.filedUpTo(Math.min(entry.appendTimeMs, context.now()));
+  const appendedAtMs = context.elapsedMs() - ageOf(entry, header, context.now());
+  if (!cursor.hasMoved) cursor.filedUpTo(appendedAtMs);
   cursor.counters.read += header.messageCount;
   cursor.position = entry.position;
-  cursor.streamTimeMs = streamTimeMs;
+  cursor.readUpToMs = appendedAtMs;
+  cursor.streamTimeMs = placed.streamTimeMs;
+  cursor.clock = placed.clock;
   cursor.openBytes += entry.block.length;
   cursor.openBlocks += 1;
-  if (verdict.kind !== "resent") cursor.producers.set(key, markAfterBlock(header, streamTimeMs));
+  if (verdict.kind !== "resent") {
+    // The newest ones stand last.
+    cursor.producers.delete(key);
+    const { streamTimeMs, clock } = placed;
+    cursor.producers.set(key, markAfterBlock(header, { streamTimeMs, block: clock.blocks }));
+  }
   return null;
+}
+
+/**
+ * For how long the block has stood in the stream, ms. Wall clocks are compared here alone; later steps of either change nothing. Redis holds
+ * on to the time of a clock that was ahead until it has caught up: the producer's then says more.
+ */
+function ageOf({ appendTimeMs }: StreamEntry, { time }: BlockHeader, nowMs: number): number {
+  const sinceMs = appendTimeMs > nowMs && time ? time.wallMs : appendTimeMs;
+  return Math.max(0, nowMs - sinceMs);
+}
+
+/** Where the block stands in stream time. */
+function placeInTime(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+  taken: {
+    readonly header: BlockHeader;
+    readonly entry: StreamEntry;
+    readonly mark: ProducerMark | undefined;
+    readonly verdict: BlockVerdict;
+  },
+): PlacedBlock {
+  const { header, entry, mark, verdict } = taken;
+  const { time } = header;
+  if (!time) {
+    const appendTimeMs = Math.min(entry.appendTimeMs, context.now() + APPEND_TIME_AHEAD_MAX_MS);
+    return placeFirstVersion(cursor, appendTimeMs);
+  }
+  const at = cursor.streamTimeMs === 0 ? beginAt(time.wallMs) : cursor;
+  // A copy says nothing that its first one has not said.
+  if (verdict.kind === "resent") return { ...at, rowTimeMs: at.streamTimeMs };
+  return placeBlock(at, {
+    boot: time.bootId,
+    stampMs: time.stampMs,
+    acknowledged: acknowledgedBlock(header, mark),
+  });
+}
+
+/** The block that the header says was acknowledged, if it is the one that was read last of its producer. */
+function acknowledgedBlock({ time, lastAcknowledgedSequence }: BlockHeader, mark: ProducerMark | undefined) {
+  if (!time || time.acknowledgedAtMs === 0 || mark?.lastSequence !== lastAcknowledgedSequence) return null;
+  if (mark.block === undefined) return null;
+  return { stampMs: time.acknowledgedAtMs, streamTimeMs: mark.seenAtMs, block: mark.block };
+}
+
+function tellForgotten(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+  { position }: StreamEntry,
+  { producerId, acknowledgedMessages }: BlockHeader,
+): void {
+  context.metrics.forgottenProducer();
+  const fields = { partition: cursor.partition, position, producerId, acknowledgedMessages };
+  context.logger.warn(
+    { event: "consumer.producer.forgotten", ...fields },
+    "a block was sealed so long before it came that its producer may have been forgotten: what it says was acknowledged is not checked",
+  );
 }
 
 function openBlock(context: ConsumerContext, entry: StreamEntry): DecodedBlock | RefusedBlock {
@@ -110,15 +178,22 @@ function judgeMessages(
   context: ConsumerContext,
   cursor: PartitionCursor,
   entry: StreamEntry,
-  taken: { block: DecodedBlock; streamTimeMs: number; messages: JudgedMessage[] },
+  taken: { block: DecodedBlock; placed: PlacedBlock; messages: JudgedMessage[] },
 ): RefusedBlock | null {
   const { partition } = cursor;
   const { position } = entry;
-  const place = { streamId: context.stream.streamId, partition, position, streamTimeMs: taken.streamTimeMs };
-  const { messages } = taken;
+  const { messages, block, placed } = taken;
+  const place = {
+    streamId: context.stream.streamId,
+    partition,
+    position,
+    streamTimeMs: placed.streamTimeMs,
+    rowTimeMs: placed.rowTimeMs,
+    ingestTimeMs: Math.min(block.header.time?.wallMs ?? entry.appendTimeMs, INGEST_TIME_MAX_MS),
+  };
   const before = messages.length;
   let topic: TopicVersion | undefined;
-  for (const [index, message] of taken.block.messages.entries()) {
+  for (const [index, message] of block.messages.entries()) {
     if (!topic || !isOf(topic, message))
       topic = context.topics.version(message.topicId, message.topicVersion);
     if (!topic) {

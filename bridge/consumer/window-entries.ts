@@ -4,17 +4,27 @@ import { columnsPart, copyColumns, windowColumns } from "../window/window-column
 import type { ConsumerContext } from "./consumer-ports.ts";
 import { type ExactIdColumns, sequenceOfId } from "./exact-id-columns.ts";
 import { deviceNumber, expiryOf, filedAtOf } from "./id-facts.ts";
+import { ROW_LEAD_MAX_MS } from "./stream-time.ts";
 
-/** Ingest time of the oldest row whose id may still be known: expiries are rounded up to whole seconds. */
+/**
+ * Stream time of the oldest row whose id may still be known: expiries are rounded up to whole seconds. Rows may be ahead of their commit, so
+ * that much earlier commits are looked at.
+ */
 export function spanStart(context: ConsumerContext, streamTimeMs: number): number {
-  return streamTimeMs - context.topics.longestWindowMs() - 1000;
+  return streamTimeMs - context.topics.longestWindowMs() - 1000 - ROW_LEAD_MAX_MS;
 }
 
 /** The ids of wanted rows that are still in their window at `streamTimeMs`; `exact` is given those of the SDK in exact topics, whatever their time. */
 export function windowEntriesOf(
   context: ConsumerContext,
   rows: SeedRows,
-  options: { streamTimeMs: number; isWanted: (row: number) => boolean; exact: ExactIdColumns },
+  options: {
+    readonly streamTimeMs: number;
+    readonly isWanted: (row: number) => boolean;
+    /** By how much the stream time of the row's partition is behind. Default: not at all. */
+    readonly shiftOf?: (row: number) => number;
+    readonly exact: ExactIdColumns;
+  },
 ): WindowEntries {
   const windowMs = windowOfTopic(context, rows.topicId);
   const isExact = context.topics.exactTopicIds().has(rows.topicId);
@@ -22,7 +32,8 @@ export function windowEntriesOf(
   const keys = Buffer.from(columns.keys.buffer);
   let length = 0;
   for (let row = 0; row < rows.length; row++) {
-    const expiry = expiryOf(rows.ingestTimesMs[row] as number, windowMs);
+    const streamTimeMs = (rows.streamTimesMs[row] as number) + (options.shiftOf?.(row) ?? 0);
+    const expiry = expiryOf(streamTimeMs, windowMs);
     const isLiving = expiry * 1000 > options.streamTimeMs;
     if ((!isLiving && !isExact) || !options.isWanted(row)) continue;
     const id = {
@@ -31,15 +42,14 @@ export function windowEntriesOf(
       messageId: rows.messageIds[row] as Uint8Array,
     };
     const sequence = isExact && !rows.idReused[row] ? sequenceOfId(id.messageId) : null;
-    const ingestTimeMs = rows.ingestTimesMs[row] as number;
-    if (sequence !== null) options.exact.add(context.keys, { ...id, sequence, ingestTimeMs });
+    if (sequence !== null) options.exact.add(context.keys, { ...id, sequence, streamTimeMs });
     if (!isLiving) continue;
     const contentHash = rows.contentHashes[row] as number;
     const reused = rows.idReused[row] ? { reusedContentHash: contentHash } : {};
     context.keys.write(keys, length * DEDUP_KEY_BYTES, { ...id, ...reused });
     columns.contentHashes[length] = contentHash;
     columns.expiresAtSeconds[length] = expiry;
-    columns.filedAtSeconds[length] = filedAtOf(ingestTimeMs);
+    columns.filedAtSeconds[length] = filedAtOf(streamTimeMs);
     columns.devices[length] = deviceNumber(id.deviceId);
     length += 1;
   }

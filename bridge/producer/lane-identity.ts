@@ -8,22 +8,28 @@ import {
 import type { ProducerClock } from "./producer-clock.ts";
 
 /** G8: consumers forget a producer 24 h after they last saw it, so an idle one becomes a new one long before. */
-export const NEW_ID_AFTER_IDLE_MS = 3_600_000;
+const NEW_ID_AFTER_IDLE_MS = 3_600_000;
 /** One whose tail is not claimed yet waits longer for the stream, but not until it may be forgotten: its next claim would be a gap. */
-export const NEW_ID_AFTER_SILENCE_MS = 12 * 3_600_000;
+const NEW_ID_AFTER_SILENCE_MS = 12 * 3_600_000;
 
 export interface LaneIdentityOptions {
   readonly partition: number;
   readonly streamId: string;
-  readonly clock: ProducerClock;
+  readonly clock: Omit<ProducerClock, "after">;
   /** Told how many acknowledged messages no block will claim: where the stream lost them, nothing shows it. */
   readonly onUnclaimed: (messages: number) => void;
+  /** Default: the constants above. */
+  readonly newIdAfter?: { readonly idleMs: number; readonly silenceMs: number };
+  /** Default: random. */
+  readonly newId?: () => string;
 }
 
 /** Whom a lane's blocks say they are from, and what they claim (G8). */
 export class LaneIdentity {
   readonly #options: LaneIdentityOptions;
-  #producerId = newProducerId();
+  readonly #newIdAfter: { readonly idleMs: number; readonly silenceMs: number };
+  readonly #newId: () => string;
+  #producerId: string;
   #lastSequence = 0;
   #lastAcknowledgedSequence = 0;
   #acknowledgedMessages = 0;
@@ -38,6 +44,12 @@ export class LaneIdentity {
 
   constructor(options: LaneIdentityOptions) {
     this.#options = options;
+    this.#newIdAfter = options.newIdAfter ?? {
+      idleMs: NEW_ID_AFTER_IDLE_MS,
+      silenceMs: NEW_ID_AFTER_SILENCE_MS,
+    };
+    this.#newId = options.newId ?? newProducerId;
+    this.#producerId = this.#newId();
     this.#active = this.#now();
   }
 
@@ -114,10 +126,11 @@ export class LaneIdentity {
    */
   #renewIfLongSilent(): void {
     const silentMs = Math.max(this.idleMs, this.#options.clock.now() - this.#active.wallMs);
-    if (silentMs < (this.#isTailUnclaimed ? NEW_ID_AFTER_SILENCE_MS : NEW_ID_AFTER_IDLE_MS)) return;
+    const { idleMs, silenceMs } = this.#newIdAfter;
+    if (silentMs < (this.#isTailUnclaimed ? silenceMs : idleMs)) return;
     const unclaimed = this.#isTailUnclaimed ? this.#acknowledgedMessages - this.#claimedMessages : 0;
     if (unclaimed > 0) this.#options.onUnclaimed(unclaimed);
-    this.#producerId = newProducerId();
+    this.#producerId = this.#newId();
     this.#lastSequence = 0;
     this.#lastAcknowledgedSequence = 0;
     this.#acknowledgedMessages = 0;

@@ -14,8 +14,10 @@ export interface Row {
   /** µs after eventTimeMs: 0 to 999. */
   readonly eventTimeMicros: number;
   readonly eventTimeOutside: boolean;
-  /** The block's stream time. */
+  /** Wall clock when the message was packed for the stream. */
   readonly ingestTimeMs: number;
+  /** Stream time: the row's id is remembered for a window from then on. */
+  readonly streamTimeMs: number;
   readonly payload: Uint8Array;
   /** CRC-32, signed 32-bit (Delta has no unsigned types). */
   readonly payloadCrc: number;

@@ -1,5 +1,11 @@
 import type { Position } from "../streams/stream-log.ts";
 
+/**
+ * What this version writes under `_commits/`. Versions that do not know it refuse the lake, rather than drop what they do not know.
+ * 2 is the entry that closes a log.
+ */
+export const LAKE_FORMAT = 3;
+
 /** Table key of rows that could not be filed in their topic's table. */
 export const QUARANTINE = "_quarantine";
 
@@ -10,6 +16,33 @@ export interface ProducerMark {
   readonly ackedMessages: number;
   /** Stream time when it was last seen; forgotten 24 h of stream time later. */
   readonly seenAtMs: number;
+  /** The number of its last block, see PartitionClock; absent where that says nothing of this partition's clock. */
+  readonly block?: number;
+}
+
+/** What is known of one boot's clock in one partition. Stream time and numbers of blocks are the partition's. */
+export interface BootLine {
+  /** Stream time − boot clock; null = there is no line yet, or no more. */
+  readonly offsetMs: number | null;
+  /** Stream time at the newest block of the boot that is known to have been acknowledged, and its number. */
+  readonly provenAtMs: number;
+  readonly provenBlock: number;
+  /** Stream time at its newest block. */
+  readonly seenAtMs: number;
+}
+
+/** How a partition's stream time goes on, see `../consumer/stream-time.ts`. */
+export interface PartitionClock {
+  /** Number of the newest block: 1, 2, … as they were read. */
+  readonly blocks: number;
+  /** From this one on all blocks are of one boot, on its line. */
+  readonly aloneSince: number;
+  /** Of the newest block; "" = none. */
+  readonly boot: string;
+  /** Stream time of the newest block's rows. */
+  readonly rowTimeMs: number;
+  /** By boot id. */
+  readonly boots: Readonly<Record<string, BootLine>>;
 }
 
 /** Running totals since the partition began, in messages: read = filed + duplicates + quarantined + resent + misrouted. */
@@ -38,8 +71,15 @@ export const noCounters: PartitionCounters = {
 export interface Move {
   readonly from: Position;
   readonly to: Position;
-  /** Running maximum of the stream's own append time. */
+  /** Elapsed time: what expires expires by it. */
   readonly streamTimeMs: number;
+  /** Absent = 0.1.0 wrote the move: stream time was the running maximum of the stream's append time. */
+  readonly clock?: PartitionClock;
+  /**
+   * By partition key, how much the stream time of others is behind this one's: of those whose rows this one's window had to know when it
+   * began. Absent = it began with 0.1.0: all others are compared as they are.
+   */
+  readonly shifts?: Readonly<Record<string, number>>;
   /** By producer id: the partition's whole map after the commit. */
   readonly producers: Readonly<Record<string, ProducerMark>>;
   readonly counters: PartitionCounters;
@@ -57,9 +97,12 @@ export interface AddedFile {
   readonly bytes: number;
   readonly rows: number;
   readonly modifiedAtMs: number;
-  /** Smallest and largest ingest_time of its rows, so that seeding can skip it. */
+  /** Smallest and largest ingest_time of its rows. */
   readonly minIngestMs: number;
   readonly maxIngestMs: number;
+  /** The same of their stream time, so that seeding can skip it; absent = 0.1.0 wrote it, and ingest time was stream time. */
+  readonly minStreamMs?: number;
+  readonly maxStreamMs?: number;
   /** Delta statistics as the JSON text of the add action's `stats`. */
   readonly stats: string;
 }
@@ -75,7 +118,8 @@ export interface TableAdds {
 }
 
 export interface CommitEntry {
-  readonly format: 1;
+  /** 1 = without what 0.1.0 does not know: clocks of partitions, and stream times of files. */
+  readonly format: 1 | typeof LAKE_FORMAT;
   readonly number: number;
   /** Random; how a writer recognises its own entry after an unknown outcome. */
   readonly commitId: string;

@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fullJitterDelayMs } from "../../devices/protocol/backoff.ts";
 import { BridgeError } from "../errors.ts";
 import { START_POSITION } from "../streams/stream-log.ts";
-import type { CommitEntry, CommitLog, LakeState } from "./commit-log.ts";
+import { type CommitEntry, type CommitLog, LAKE_FORMAT, type LakeState } from "./commit-log.ts";
 import { deleteObjects } from "./delete-objects.ts";
 import {
   applyEntry,
@@ -12,7 +12,6 @@ import {
   emptyLakeState,
   encodeJson,
   entryPath,
-  LAKE_FORMAT,
   LAKE_PATH,
   type LakeSnapshot,
   linkEntry,

@@ -1,10 +1,13 @@
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import { type TypeCheck, TypeCompiler } from "@sinclair/typebox/compiler";
 import { BridgeError } from "../errors.ts";
-import type { CommitEntry, CommittedTable, LakeState, Move } from "./commit-log.ts";
-
-/** What this version of Tidegate writes and reads under `_commits/`. */
-export const LAKE_FORMAT = 1;
+import {
+  type CommitEntry,
+  type CommittedTable,
+  LAKE_FORMAT,
+  type LakeState,
+  type Move,
+} from "./commit-log.ts";
 
 export const COMMITS = "_commits";
 export const LAKE_PATH = `${COMMITS}/lake.json`;
@@ -29,13 +32,36 @@ export function numberOfPath(path: string): number | null {
 }
 
 const wholeNumber = Type.Integer({ minimum: 0 });
+const formatSchema = Type.Union([Type.Literal(1), Type.Literal(LAKE_FORMAT)]);
+const clockSchema = Type.Object({
+  blocks: wholeNumber,
+  aloneSince: wholeNumber,
+  boot: Type.String(),
+  rowTimeMs: Type.Number(),
+  boots: Type.Record(
+    Type.String(),
+    Type.Object({
+      offsetMs: Type.Union([Type.Number(), Type.Null()]),
+      provenAtMs: Type.Number(),
+      provenBlock: Type.Integer(),
+      seenAtMs: Type.Number(),
+    }),
+  ),
+});
 const moveSchema = Type.Object({
   from: Type.String(),
   to: Type.String(),
   streamTimeMs: Type.Number(),
+  clock: Type.Optional(clockSchema),
+  shifts: Type.Optional(Type.Record(Type.String(), Type.Number())),
   producers: Type.Record(
     Type.String(),
-    Type.Object({ lastSequence: Type.Number(), ackedMessages: wholeNumber, seenAtMs: Type.Number() }),
+    Type.Object({
+      lastSequence: Type.Number(),
+      ackedMessages: wholeNumber,
+      seenAtMs: Type.Number(),
+      block: Type.Optional(wholeNumber),
+    }),
   ),
   counters: Type.Object({
     read: wholeNumber,
@@ -58,10 +84,12 @@ const addedFileSchema = Type.Object({
   modifiedAtMs: Type.Number(),
   minIngestMs: Type.Number(),
   maxIngestMs: Type.Number(),
+  minStreamMs: Type.Optional(Type.Number()),
+  maxStreamMs: Type.Optional(Type.Number()),
   stats: Type.String(),
 });
 const lakeCheck = TypeCompiler.Compile(
-  Type.Object({ format: Type.Literal(LAKE_FORMAT), lakeId: Type.String({ minLength: 1 }) }),
+  Type.Object({ format: formatSchema, lakeId: Type.String({ minLength: 1 }) }),
 );
 const MOVED_FORMAT = 2;
 const movedSchema = Type.Object({
@@ -74,7 +102,7 @@ const movedSchema = Type.Object({
 const movedCheck = TypeCompiler.Compile(movedSchema);
 const entryCheck = TypeCompiler.Compile(
   Type.Object({
-    format: Type.Literal(LAKE_FORMAT),
+    format: formatSchema,
     number: Type.Integer({ minimum: 1 }),
     commitId: Type.String({ minLength: 1 }),
     committedAtMs: Type.Number(),
@@ -91,7 +119,7 @@ const entryCheck = TypeCompiler.Compile(
   }),
 );
 const snapshotSchema = Type.Object({
-  format: Type.Literal(LAKE_FORMAT),
+  format: formatSchema,
   number: Type.Integer({ minimum: 1 }),
   /** Entries below this one may be gone; an entry created there since is no part of the log. */
   firstKept: Type.Integer({ minimum: 1 }),
@@ -130,7 +158,7 @@ export function parseLakeJson<Schema extends TSchema>(
   }
   refuseMoved(value);
   const format = typeof value === "object" && value !== null && "format" in value ? value.format : undefined;
-  if (typeof format === "number" && format > LAKE_FORMAT)
+  if (typeof format === "number" && format !== 1 && format !== LAKE_FORMAT)
     throw new BridgeError(
       "LAKE_VERSION",
       `${path} has format ${format}, this Tidegate reads up to ${LAKE_FORMAT}: install a newer version`,

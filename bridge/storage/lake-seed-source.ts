@@ -107,14 +107,21 @@ function keyOf({ streamId, partition }: SeedPart): string {
 
 function selectEntry(entry: CommitEntry, sinceMs: number, files: FileSelection): void {
   for (const [key, { name, adds }] of Object.entries(entry.tables))
-    for (const { path, maxIngestMs } of adds) if (maxIngestMs >= sinceMs) files.add(key, `${name}/${path}`);
+    for (const { path, maxIngestMs, maxStreamMs } of adds)
+      if ((maxStreamMs ?? maxIngestMs) >= sinceMs) files.add(key, `${name}/${path}`);
 }
 
 /** By the file's statistics; a file without them may. */
 function mayHoldRowsSince(add: AddAction, sinceMs: number): boolean {
-  const latest = /"maxValues":\{[^}]*"ingest_time":"([^"]+)"/.exec(add.stats ?? "")?.[1];
+  const stats = add.stats ?? "";
+  const [, stream] = /"maxValues":\{[^}]*"_stream_time":"([^"]+)"/.exec(stats) ?? [];
+  const [, ingest] = /"maxValues":\{[^}]*"ingest_time":"([^"]+)"/.exec(stats) ?? [];
+  const isInAllRows = /"nullCount":\{[^}]*"_stream_time":0\b/.test(stats);
+  // 0.1.0 did not know stream time: its ingest time was the same. Others may have put such rows and newer ones into one file.
+  const latest = isInAllRows ? [stream] : [stream, ingest];
+  if (latest.every((time) => time === undefined)) return true;
   // Statistics may be cut to whole milliseconds.
-  return latest === undefined || !(Date.parse(latest) + 1 < sinceMs);
+  return latest.some((time) => time !== undefined && !(Date.parse(time) + 1 < sinceMs));
 }
 
 export interface SeedSourceOptions {

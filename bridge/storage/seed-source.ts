@@ -11,7 +11,7 @@ export interface SeedRows {
   readonly messageIds: readonly Uint8Array[];
   /** `contentHash` of each row. */
   readonly contentHashes: Uint32Array;
-  readonly ingestTimesMs: Float64Array;
+  readonly streamTimesMs: Float64Array;
   readonly positions: readonly Position[];
   /** True where the row is quarantined as `id-reused`: its key also covers the content hash. */
   readonly idReused: readonly boolean[];
@@ -21,7 +21,7 @@ export interface SeedRows {
 export interface SeedPart {
   readonly streamId: string;
   readonly partition: number;
-  /** Rows with this ingest time and later. */
+  /** Rows with this stream time and later. */
   readonly sinceMs: number;
 }
 

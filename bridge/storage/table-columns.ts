@@ -22,6 +22,7 @@ export const baseColumns: readonly TableColumn[] = [
   { name: "_partition", type: "string" },
   { name: "_position", type: "string" },
   { name: "_index", type: "integer" },
+  { name: "_stream_time", type: "timestamp" },
 ];
 
 /** What `_quarantine` has beside the base columns. `topic_id` says for which topic the row's id counts. */

@@ -11,7 +11,7 @@ export const END_POSITION: Position = "end";
 
 export interface StreamEntry {
   readonly position: Position;
-  /** The stream's own append time, ms since the epoch. */
+  /** What the stream's own clock showed at the append, ms since the epoch. It steps like that clock; nothing but lags is made of it. */
   readonly appendTimeMs: number;
   readonly block: Uint8Array;
   /** The partition takes no more, and nothing follows: `position` is END_POSITION, `block` empty. */
@@ -27,8 +27,8 @@ export interface PartitionState {
   readonly retainedBytes: number | null;
   /** By how many ms what was read last is older than the stream's newest entry; absent where the stream does not say. */
   readonly behindMs?: number;
-  /** When the stream was asked for that, ms since the epoch. */
-  readonly behindAtMs?: number;
+  /** How long ago the stream was asked for that, ms. */
+  readonly behindAgoMs?: number;
 }
 
 /** The state of a partition that trims and knows its end. */

@@ -132,6 +132,7 @@ function foreignRow(nowMs: number): Parameters<BatchWriter["add"]>[1] {
     eventTimeMicros: 0,
     eventTimeOutside: false,
     ingestTimeMs: nowMs,
+    streamTimeMs: nowMs,
     payload: Buffer.from("{}"),
     payloadCrc: 0,
     streamId: "foreign",

@@ -6,6 +6,7 @@ import {
   createParquetBatchWriter,
   createSeedSource,
   createTablePublisher,
+  openBootClock,
   openCommitLog,
   openTopicCatalog,
 } from "../../bridge/index.ts";
@@ -30,6 +31,7 @@ export async function startConsumer(context: RoleContext): Promise<RunningRole> 
   });
   const topics = await openTopicCatalog(store);
   const window = await openWindow(context, { lakeId: commitLog.lakeId, stream });
+  const bootClock = openBootClock();
   const consumer = createConsumer({
     stream,
     leases,
@@ -46,6 +48,7 @@ export async function startConsumer(context: RoleContext): Promise<RunningRole> 
     logger,
     registry,
     now: Date.now,
+    elapsedMs: () => bootClock.elapsedMs(),
     random: Math.random,
   });
   consumer.run().catch(context.fail);

@@ -141,6 +141,7 @@ async function drain(folder: string, stream: MemoryStream, writesFiles: boolean)
     logger,
     registry: new Registry(),
     now: Date.now,
+    elapsedMs: () => performance.now(),
     random: Math.random,
   });
   const before = process.cpuUsage();

@@ -73,6 +73,7 @@ function makeBlock(block: number): Row[] {
       eventTimeMicros: 0,
       eventTimeOutside: false,
       ingestTimeMs: startMs + Math.floor((block * blockRows * 1000) / rate) + 20,
+      streamTimeMs: startMs + Math.floor((block * blockRows * 1000) / rate) - 7_200_000,
       payload,
       payloadCrc: crc32(payload) | 0,
       streamId,

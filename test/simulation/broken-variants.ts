@@ -96,9 +96,9 @@ const claimingExactBeforeCommit: BreakPorts = (ports, world) => {
   const claim = (row: Row, topicId: string) => {
     const sequence = row.messageId && sequenceOfId(row.messageId);
     if (row.messageId === null || sequence === null) return;
-    const { deviceId, messageId, ingestTimeMs } = row;
+    const { deviceId, messageId, streamTimeMs } = row;
     const exact = new ExactIdColumns();
-    exact.add(new DedupeKeyMaker(), { topicId, deviceId, messageId, sequence, ingestTimeMs });
+    exact.add(new DedupeKeyMaker(), { topicId, deviceId, messageId, sequence, streamTimeMs });
     const ids = exact.ids();
     if (ids) world.window.claim(row.partition, { length: 0, ...windowColumns(0), exact: ids });
   };
@@ -139,8 +139,8 @@ function entryOf(row: Row, topicId: string) {
     length: 1,
     keys,
     contentHashes: Uint32Array.of(row.payloadCrc >>> 0),
-    expiresAtSeconds: Uint32Array.of(Math.ceil(row.ingestTimeMs / 1000) + 15),
-    filedAtSeconds: Uint32Array.of(Math.floor(row.ingestTimeMs / 1000)),
+    expiresAtSeconds: Uint32Array.of(Math.ceil(row.streamTimeMs / 1000) + 15),
+    filedAtSeconds: Uint32Array.of(Math.floor(row.streamTimeMs / 1000)),
     devices: Uint16Array.of(0),
   };
 }
@@ -200,7 +200,7 @@ const trimmingBeforeCommit: BreakPorts = (ports: ConsumerOptions, _world: World)
     },
   });
 
-function withBatch(ports: ConsumerOptions, changes: Partial<BatchWriter>): ConsumerOptions {
+export function withBatch(ports: ConsumerOptions, changes: Partial<BatchWriter>): ConsumerOptions {
   const { batch } = ports;
   const unchanged: BatchWriter = {
     add: (topic, row, values) => batch.add(topic, row, values),

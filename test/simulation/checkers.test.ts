@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { brokenClocks } from "./broken-clocks.ts";
 import { brokenDivisions } from "./broken-divisions.ts";
 import { brokenVariants } from "./broken-variants.ts";
 import { runSimulation } from "./run-simulation.ts";
@@ -7,7 +8,7 @@ import { runSimulation } from "./run-simulation.ts";
 const variantRunsMax = 800;
 const first = Number(process.env["FIRST"] ?? Math.floor(Math.random() * 1e9));
 
-for (const variant of [...brokenVariants, ...brokenDivisions]) {
+for (const variant of [...brokenVariants, ...brokenDivisions, ...brokenClocks]) {
   test(`the checkers find out: ${variant.name}`, async (context) => {
     for (let seed = first; seed < first + variantRunsMax; seed++) {
       const { violations } = await runSimulation({ ...variant.options, seed });

@@ -1,3 +1,4 @@
+import type { ExpectedTime } from "./expected-time.ts";
 import { movingTopicIds } from "./moving-topics.ts";
 import { type SentBlock, type SentMessage, topicNameOf } from "./sent-message.ts";
 
@@ -10,6 +11,7 @@ export interface ExpectedRow {
   readonly reason: string | null;
   readonly message: SentMessage;
   readonly streamTimeMs: number;
+  readonly ingestTimeMs: number;
 }
 
 export interface ExpectedCounters {
@@ -30,91 +32,114 @@ export interface Expected {
 interface Known {
   /** All that is filed but device, id and ingest time: the event time stands in the payload. */
   readonly content: string;
-  readonly expiresAtSeconds: number;
+  /** Whose stream time the following is. */
+  readonly partition: number;
+  readonly rowTimeMs: number;
+  /** null = for ever. */
+  readonly windowMs: number | null;
 }
 
-/** A perfect memory of what was read: a partition goes on from those whose place it took, which are read before. */
-interface Memory {
-  readonly lastSequences: Map<string, number>;
-  readonly known: Map<string, Known>;
-  /** By partition. */
-  readonly streamTimesMs: number[];
+/** A moment in one partition's stream time, and how the times of those before it compare with it. */
+interface Now {
+  readonly partition: number;
+  readonly timeMs: number;
+  readonly rowTimeMs: number;
+  readonly shifts: ReadonlyMap<number, number>;
+}
+
+/** Never forgets. What partitions before this one filed is all seen by its time: of several copies, the one that expires last counts. */
+class Memory {
+  readonly #byKey = new Map<string, Map<number, Known>>();
+
+  set(key: string, known: Known): void {
+    const copies = this.#byKey.get(key) ?? new Map<number, Known>();
+    this.#byKey.set(key, copies.set(known.partition, known));
+  }
+
+  living(key: string, { partition, timeMs, shifts }: Now): Known | undefined {
+    let latest: { readonly known: Known; readonly atSeconds: number } | undefined;
+    for (const known of this.#byKey.get(key)?.values() ?? []) {
+      const { rowTimeMs, windowMs } = known;
+      const shiftMs = known.partition === partition ? 0 : (shifts.get(known.partition) ?? 0);
+      const atSeconds =
+        windowMs === null ? Number.POSITIVE_INFINITY : Math.ceil((rowTimeMs + shiftMs + windowMs) / 1000);
+      if (atSeconds * 1000 > timeMs && atSeconds > (latest?.atSeconds ?? 0)) latest = { known, atSeconds };
+    }
+    return latest?.known;
+  }
 }
 
 /**
- * What the tables must hold in the end: every block read once, in order. Shares no code with the consumer.
- * @param parents By partition, those whose place it took: always lower numbers.
+ * What the tables must hold in the end: every block read once, in order, by a perfect memory. Shares no code with the consumer.
+ * Partitions are read by their number: those whose place another one took have lower ones.
  */
 export function expectedOf(
   history: readonly (readonly SentBlock[])[],
-  parents: readonly (readonly number[])[],
+  times: readonly Pick<ExpectedTime, "shifts">[],
 ): Expected {
   const rows = new Map<string, ExpectedRow>();
-  const memory: Memory = { lastSequences: new Map(), known: new Map(), streamTimesMs: [] };
-  const counters = history.map((blocks, partition) => {
-    const inherited = (parents[partition] ?? []).map((parent) => memory.streamTimesMs[parent] ?? 0);
-    memory.streamTimesMs[partition] = Math.max(0, ...inherited);
-    return readPartition(partition, blocks, { rows, memory });
-  });
+  const known = new Memory();
+  const counters = history.map((blocks, partition) =>
+    readPartition(partition, blocks, { rows, known, shifts: times[partition]?.shifts ?? new Map() }),
+  );
   return { rows, counters };
 }
 
 function readPartition(
   partition: number,
   blocks: readonly SentBlock[],
-  { rows, memory }: { rows: Map<string, ExpectedRow>; memory: Memory },
+  memory: {
+    readonly rows: Map<string, ExpectedRow>;
+    readonly known: Memory;
+    readonly shifts: ReadonlyMap<number, number>;
+  },
 ): ExpectedCounters {
   const counters = { read: 0, filed: 0, duplicates: 0, quarantined: 0, resent: 0, misrouted: 0 };
-  const { lastSequences, known, streamTimesMs } = memory;
+  const { rows, known, shifts } = memory;
   for (const block of blocks) {
-    const streamTimeMs = Math.max(streamTimesMs[partition] ?? 0, block.appendTimeMs);
-    streamTimesMs[partition] = streamTimeMs;
     counters.read += block.messages.length;
-    const producer = `${block.producerId}@${block.meantPartition}`;
-    if (block.sequence <= (lastSequences.get(producer) ?? 0)) {
+    if (block.isCopy) {
       counters.resent += block.messages.length;
       continue;
     }
-    lastSequences.set(producer, block.sequence);
     if (block.meantPartition !== partition) {
       counters.misrouted += block.messages.length;
       continue;
     }
+    const { streamTimeMs: timeMs, rowTimeMs } = block;
     for (const [index, message] of block.messages.entries()) {
-      const fate = fateOf(message, streamTimeMs, known);
+      const fate = fateOf(message, { partition, timeMs, rowTimeMs, shifts }, known);
       counters[fate === "filed" || fate === "duplicates" ? fate : "quarantined"] += 1;
       if (fate === "duplicates") continue;
       const table = fate === "filed" ? message.topic.topicId : "_quarantine";
       const reason = fate === "filed" ? null : fate;
-      const { position } = block;
-      const row = { partition, position, index, table, reason, message, streamTimeMs };
-      rows.set(`${partition}/${position}/${index}`, row);
+      const { position, wallMs: ingestTimeMs } = block;
+      const place = { partition, position, index, streamTimeMs: rowTimeMs, ingestTimeMs };
+      rows.set(`${partition}/${position}/${index}`, { ...place, table, reason, message });
     }
   }
   return counters;
 }
 
 /** "filed", "duplicates", or the reason for quarantine. */
-function fateOf(message: SentMessage, streamTimeMs: number, known: Map<string, Known>): string {
+function fateOf(message: SentMessage, now: Now, known: Memory): string {
   const { topic, deviceId, id, fault } = message;
   const content = `${topicNameOf(message)} ${message.payload}`;
   if (id === null) return fault ?? "filed";
   const key = JSON.stringify([topic.topicId, deviceId, id]);
-  const isExact = topic.dedupe === "exact";
-  const expiresAtSeconds = isExact
-    ? Number.POSITIVE_INFINITY
-    : Math.ceil((streamTimeMs + topic.dedupeWindowMs) / 1000);
-  const living = alive(known.get(key), streamTimeMs);
-  if (living?.content !== content && isFiledElsewhere(message, content, { streamTimeMs, known }))
-    return "duplicates";
+  const { partition, rowTimeMs } = now;
+  const windowMs = topic.dedupe === "exact" ? null : topic.dedupeWindowMs;
+  const fresh = { content, partition, rowTimeMs, windowMs };
+  const living = known.living(key, now);
+  if (living?.content !== content && isFiledElsewhere(message, content, { now, known })) return "duplicates";
   if (!living) {
-    known.set(key, { content, expiresAtSeconds });
+    known.set(key, fresh);
     return fault ?? "filed";
   }
   if (living.content === content) return "duplicates";
   const reusedKey = JSON.stringify([topic.topicId, deviceId, id, content]);
-  if (alive(known.get(reusedKey), streamTimeMs)) return "duplicates";
-  known.set(reusedKey, { content, expiresAtSeconds });
+  if (known.living(reusedKey, now)) return "duplicates";
+  known.set(reusedKey, fresh);
   return "id-reused";
 }
 
@@ -122,17 +147,13 @@ function fateOf(message: SentMessage, streamTimeMs: number, known: Map<string, K
 function isFiledElsewhere(
   { topic, deviceId, id }: SentMessage,
   content: string,
-  { streamTimeMs, known }: { streamTimeMs: number; known: Map<string, Known> },
+  { now, known }: { now: Now; known: Memory },
 ): boolean {
   if (!movingTopicIds.includes(topic.topicId)) return false;
   return movingTopicIds.some((topicId) => {
     if (topicId === topic.topicId) return false;
-    const plain = alive(known.get(JSON.stringify([topicId, deviceId, id])), streamTimeMs);
-    const reused = alive(known.get(JSON.stringify([topicId, deviceId, id, content])), streamTimeMs);
+    const plain = known.living(JSON.stringify([topicId, deviceId, id]), now);
+    const reused = known.living(JSON.stringify([topicId, deviceId, id, content]), now);
     return plain?.content === content || reused !== undefined;
   });
-}
-
-function alive(known: Known | undefined, streamTimeMs: number): Known | undefined {
-  return known && known.expiresAtSeconds * 1000 > streamTimeMs ? known : undefined;
 }

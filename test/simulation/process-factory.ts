@@ -55,6 +55,8 @@ export class ProcessFactory {
     const { random, scheduler, world, usesServer } = this.#options;
     const skewMs = random.below(20_000) - 10_000;
     const now = () => world.clock.nowMs + skewMs;
+    // Nothing that is filed or forgotten goes by it.
+    const wallOffMs = random.chance(0.7) ? skewMs : Math.round((random.next() - 0.5) * 40 * 86_400_000);
     const sleep = (delayMs: number) =>
       scheduler.call(process, `sleep ${delayMs}`, () => {
         world.clock.nowMs += random.below(delayMs + 1);
@@ -82,7 +84,8 @@ export class ProcessFactory {
       },
       logger,
       registry: new Registry(),
-      now,
+      now: () => world.clock.nowMs + wallOffMs,
+      elapsedMs: () => world.clock.nowMs,
       random: () => random.next(),
       sleep,
     };

@@ -24,6 +24,8 @@ export interface SimulationOptions {
   readonly breakPorts?: BreakPorts;
   /** Devices with the SDK run ahead of their oldest unacknowledged message as far as they like. */
   readonly ignoresSpan?: boolean;
+  /** Lanes of producers keep their ids, however long they could not append. */
+  readonly keepsIds?: boolean;
 }
 
 export interface SimulationResult {
@@ -81,6 +83,7 @@ class Simulation {
       clock,
       windowFaults: options.windowFaults?.(clock),
       ignoresSpan: options.ignoresSpan ?? false,
+      keepsIds: options.keepsIds ?? false,
     });
     // Swarm: each run has its own mix of faults, so that rare combinations are not drowned by the frequent ones.
     const rate = (max: number) => (random.chance(0.4) ? 0 : random.next() * max);
@@ -139,7 +142,10 @@ class Simulation {
       isOver = true;
     });
     for (let steps = 0; !isOver && steps < drainStepsMax; steps++) await this.#scheduler.step();
-    if (!isOver) this.#world.violations.push({ rule: "stuck", detail: JSON.stringify(consumer.status()) });
+    const { violations } = this.#world;
+    if (!isOver) violations.push({ rule: "stuck", detail: JSON.stringify(consumer.status()) });
+    for (const { partition, halt } of consumer.status().partitions)
+      if (halt) violations.push({ rule: "halted", detail: `partition ${partition}: ${halt.message}` });
   }
 
   result(): SimulationResult {

@@ -1,5 +1,6 @@
 import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
 import { SEQUENCE_SPAN } from "../../devices/protocol/message-id.ts";
+import type { ExpectedTime } from "./expected-time.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { SentMessage } from "./sent-message.ts";
 
@@ -13,25 +14,27 @@ interface SdkDevice {
   outbox: { readonly message: SentMessage; readonly sequence: number; isStored: boolean }[];
   /** What has a copy in the stream, of this epoch and the one before: old connections may bring another one at any time. */
   stored: { readonly message: SentMessage; readonly epoch: number }[];
-  lastSentMs: number;
+  /** Where its newest copy stands in stream time. */
+  last: { readonly partition: number; readonly rowTimeMs: number } | null;
 }
 
 /** Devices with the SDK: they send again what was not acknowledged, however late, and never run ahead of it by the span. */
 export class SdkDevices {
   readonly #random: SeededRandom;
-  readonly #clock: { readonly nowMs: number };
+  /** By partition. */
+  readonly #times: readonly ExpectedTime[];
   readonly #topic: TopicVersion;
   readonly #ignoresSpan: boolean;
   readonly #devices: readonly SdkDevice[];
 
   constructor(options: {
     random: SeededRandom;
-    clock: { readonly nowMs: number };
+    times: readonly ExpectedTime[];
     topic: TopicVersion;
     ignoresSpan: boolean;
   }) {
     this.#random = options.random;
-    this.#clock = options.clock;
+    this.#times = options.times;
     this.#topic = options.topic;
     this.#ignoresSpan = options.ignoresSpan;
     this.#devices = Array.from({ length: deviceCount }, (_, index) => ({
@@ -40,23 +43,36 @@ export class SdkDevices {
       nextSequence: 1,
       outbox: [],
       stored: [],
-      lastSentMs: 0,
+      last: null,
     }));
   }
 
   /** The next message of one of these that gets into the stream; null where there is none of them. */
-  message(isWanted: (deviceId: string) => boolean): SentMessage | null {
+  message(partition: number, isWanted: (deviceId: string) => boolean): SentMessage | null {
     const random = this.#random;
     const wanted = this.#devices.filter(({ deviceId }) => isWanted(deviceId));
     if (wanted.length === 0) return null;
     const device = random.pick(wanted);
     // Epochs that were seen last in the same second can't be told apart by their age.
-    if (random.chance(0.03) && this.#clock.nowMs - device.lastSentMs > 1000) reset(device);
+    if (random.chance(0.03) && this.#isSecondLater(device, partition)) reset(device);
     if (random.chance(0.2) && device.stored.length > 0) return random.pick(device.stored).message;
     const unsent = device.outbox.filter(({ isStored }) => !isStored);
     const [oldest] = unsent;
     if (oldest && random.chance(0.3)) return this.#store(device, oldest);
     return this.#fresh(device);
+  }
+
+  /** A copy of a message of that device stands in the partition now. */
+  stored(deviceId: string, partition: number): void {
+    const device = this.#devices.find((each) => each.deviceId === deviceId);
+    if (device) device.last = { partition, rowTimeMs: this.#times[partition]?.rowTimeMs ?? 0 };
+  }
+
+  #isSecondLater({ last }: SdkDevice, partition: number): boolean {
+    const time = this.#times[partition];
+    if (!last || !time) return true;
+    const shiftMs = time.shifts.get(last.partition) ?? 0;
+    return time.rowTimeMs - (last.rowTimeMs + shiftMs) > 1000;
   }
 
   #fresh(device: SdkDevice): SentMessage {
@@ -77,7 +93,6 @@ export class SdkDevices {
   /** It is in the stream; mostly that is acknowledged. Acknowledgements settle messages whatever their order. */
   #store(device: SdkDevice, entry: SdkDevice["outbox"][number]): SentMessage {
     entry.isStored = true;
-    device.lastSentMs = this.#clock.nowMs;
     device.stored.push({ message: entry.message, epoch: device.epoch });
     device.stored = device.stored.filter(({ epoch }) => epoch >= device.epoch - 1).slice(-60);
     const isLate = entry.sequence === device.outbox[0]?.sequence;

@@ -19,13 +19,28 @@ export function topicNameOf({ topicName, deviceId }: SentMessage): string {
   return topicName ?? `fleet/${deviceId}/telemetry`;
 }
 
-/** One entry that ever stood in the stream. */
-export interface SentBlock {
-  readonly position: string;
-  readonly appendTimeMs: number;
+/** What the header of a block says. */
+export interface SealedHeader {
+  readonly bootId: string;
+  readonly stampMs: number;
+  readonly wallMs: number;
+  readonly acknowledgedAtMs: number;
+  readonly lastAcknowledgedSequence: number;
   readonly producerId: string;
   /** Where it was to be; it may stand in one that took its place. */
   readonly meantPartition: number;
   readonly sequence: number;
+}
+
+/** One entry that ever stood in the stream, with what must be made of it. */
+export interface SentBlock extends SealedHeader {
+  readonly position: string;
+  /** By the world's time, which no clock shows. */
+  readonly sealedAtMs: number;
+  readonly appendedAtMs: number;
+  /** Another copy of it stands before it, or a later block of its producer. */
+  readonly isCopy: boolean;
+  readonly streamTimeMs: number;
+  readonly rowTimeMs: number;
   readonly messages: readonly SentMessage[];
 }

@@ -13,6 +13,8 @@ export interface Violation {
     | "torn"
     | "early-id"
     | "stuck"
+    /** A partition stopped though the stream has lost nothing. */
+    | "halted"
     | "crashed";
   readonly detail: string;
 }

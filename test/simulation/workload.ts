@@ -1,10 +1,11 @@
 import { encodeBlock } from "../../bridge/block/block-builder.ts";
-import { type BlockMessage, type BlockSeal, MAX_BLOCK_BYTES } from "../../bridge/block/block-format.ts";
+import { type BlockMessage, MAX_BLOCK_BYTES } from "../../bridge/block/block-format.ts";
 import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
 import { encodeMessageId } from "../../devices/protocol/message-id.ts";
 import { encodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
-import { blockTime } from "../support/block-time.ts";
 import type { MemoryStream } from "../support/memory-stream.ts";
+import { ExpectedTime } from "./expected-time.ts";
+import { Gateways, type Lane, type SealedBlock } from "./gateways.ts";
 import { MovingTopics, movingTopicIds } from "./moving-topics.ts";
 import { SdkDevices } from "./sdk-devices.ts";
 import type { SeededRandom } from "./seeded-random.ts";
@@ -14,6 +15,8 @@ import { type SentBlock, type SentMessage, topicNameOf } from "./sent-message.ts
 export const partitionCount = 2;
 const openPartitionsMax = 4;
 const partitionsMax = 12;
+/** A block that was given up gets into the stream within this time, or never. */
+const lateMaxMs = 12 * 3_600_000;
 const plainDevices = Array.from({ length: 10 }, (_, index) => `device-${index}`);
 
 function topic(topicId: string, name: string, dedupeWindowMs: number): TopicVersion {
@@ -36,14 +39,6 @@ const exactTopic: TopicVersion = {
 /** Those that never change. */
 export const fixedTopics: readonly TopicVersion[] = [...jsonTopics, exactTopic];
 
-interface Producer {
-  readonly id: string;
-  sequence: number;
-  lastAcknowledgedSequence: number;
-  acknowledgedMessages: number;
-  lastBlock: { seal: BlockSeal; messages: readonly SentMessage[] } | null;
-}
-
 /** Devices and the broker: puts blocks into the stream, and knows every one of them. */
 export class Workload {
   /** By partition. */
@@ -51,7 +46,13 @@ export class Workload {
   readonly #stream: MemoryStream;
   readonly #random: SeededRandom;
   readonly #clock: { nowMs: number };
-  readonly #producers: Producer[] = [];
+  /** By partition. */
+  readonly times: ExpectedTime[] = [];
+  readonly #gateways: Gateways;
+  /** How long silences may last in this run. */
+  readonly #silenceMaxMs: number;
+  /** Blocks that were given up before they reached the stream. */
+  #underWay: SealedBlock[] = [];
   #recent: SentMessage[] = [];
   readonly #moving: MovingTopics;
   readonly #sdkDevices: SdkDevices;
@@ -62,11 +63,17 @@ export class Workload {
     random: SeededRandom;
     clock: { nowMs: number };
     ignoresSpan: boolean;
+    keepsIds: boolean;
   }) {
-    this.#stream = options.stream;
-    this.#random = options.random;
-    this.#clock = options.clock;
-    this.#sdkDevices = new SdkDevices({ ...options, topic: exactTopic });
+    const { stream, random, clock } = options;
+    this.#stream = stream;
+    this.#random = random;
+    this.#clock = clock;
+    this.#silenceMaxMs = random.pick([80_000, 80_000, 3_600_000, 40 * 3_600_000]);
+    const count = random.chance(0.4) ? 1 : 2 + random.below(2);
+    const { streamId } = stream;
+    this.#gateways = new Gateways({ ...options, streamId, count, silenceMaxMs: this.#silenceMaxMs });
+    this.#sdkDevices = new SdkDevices({ ...options, times: this.times, topic: exactTopic });
     this.#moving = new MovingTopics(options.random);
     this.#learnPartitions();
   }
@@ -93,77 +100,96 @@ export class Workload {
   }
 
   #learnPartitions(): void {
-    for (const { partition } of this.#stream.partitions.all) {
+    for (const { partition, parents } of this.#stream.partitions.all) {
       this.history[partition] ??= [];
-      this.#producers[partition] ??= this.#freshProducer();
+      const before = parents.map((parent) => [parent, this.times[parent] as ExpectedTime] as const);
+      this.times[partition] ??= ExpectedTime.after(new Map(before));
     }
   }
 
   /** The broker did not know yet: its block lands elsewhere, perhaps twice, and its messages are sent again to where they belong. */
   #misroute(partition: number): void {
     const random = this.#random;
-    if (random.chance(0.2)) this.#resendBlock(partition);
+    const lane = this.#gateways.lane(partition);
+    if (random.chance(0.2)) this.#resendBlock(lane);
     if (random.chance(0.3)) return;
     const sent = random.chance(0.3) ? [] : this.#messages(this.#stream.landingOf(partition));
-    this.#append(partition, sent, false);
-    if (random.chance(0.3)) this.#resendBlock(partition);
+    this.#append(lane, sent, false);
+    if (random.chance(0.3)) this.#resendBlock(lane);
     for (const message of sent) {
       const target = this.#stream.partitions.partitionOfDevice(message.deviceId);
-      this.#append(target, [message], true);
+      this.#append(this.#gateways.lane(target), [message], true);
     }
   }
 
-  /** One thing that devices or the broker do. */
+  /** One thing that devices, brokers or their machines do. */
   act(): void {
     const random = this.#random;
     const partition = random.pick(this.#stream.openPartitions());
     const dice = random.next();
-    if (dice < 0.62) this.#append(partition, this.#messages(partition), random.chance(0.9));
-    else if (dice < 0.72) this.#resendBlock(partition);
-    else if (dice < 0.77) this.#append(partition, [], true);
-    else if (dice < 0.82) this.#producers[partition] = this.#freshProducer();
+    const lane = () => this.#gateways.lane(partition);
+    if (dice < 0.58) this.#append(lane(), this.#messages(partition), random.chance(0.9));
+    else if (dice < 0.65) this.#resendBlock(lane());
+    else if (dice < 0.72) this.#claim(partition);
+    else if (dice < 0.76) this.#gateways.restart();
+    else if (dice < 0.79) this.#gateways.stepWallClock();
+    else if (dice < 0.82) this.#delay(lane(), partition);
     else if (dice < 0.87) this.#moving.change();
     else if (dice < 0.95) this.#clock.nowMs += random.below(3000);
-    else this.#clock.nowMs += random.below(80_000);
+    else if (dice < 0.96) this.#gateways.standStill();
+    else this.#clock.nowMs += random.below(this.#silenceMaxMs);
   }
 
-  #freshProducer(): Producer {
-    const id = (this.#random.below(2 ** 32) + 1).toString(16).padStart(16, "0");
-    return { id, sequence: 0, lastAcknowledgedSequence: 0, acknowledgedMessages: 0, lastBlock: null };
+  /** An idle lane says what was acknowledged. */
+  #claim(partition: number): void {
+    const unclaimed = this.#gateways.unclaimed().filter((lane) => !this.#stream.isClosed(lane.partition));
+    const lane = unclaimed.length > 0 ? this.#random.pick(unclaimed) : this.#gateways.lane(partition);
+    this.#append(lane, [], true);
   }
 
-  #append(partition: number, messages: readonly SentMessage[], isAcknowledged: boolean): void {
-    const producer = this.#producers[partition] as Producer;
-    producer.sequence += 1;
-    const seal: BlockSeal = {
-      streamId: this.#stream.streamId,
-      producerId: producer.id,
-      partition,
-      sequence: producer.sequence,
-      lastAcknowledgedSequence: producer.lastAcknowledgedSequence,
-      acknowledgedMessages: producer.acknowledgedMessages,
-      time: blockTime(this.#clock.nowMs),
-    };
-    producer.lastBlock = { seal, messages };
-    this.#store(partition, seal, messages);
-    if (!isAcknowledged) return;
-    producer.lastAcknowledgedSequence = producer.sequence;
-    producer.acknowledgedMessages += messages.length;
+  /** A block is given up before it reaches the stream; or one that was given up gets there, hours late. */
+  #delay(lane: Lane, partition: number): void {
+    const random = this.#random;
+    if (random.chance(0.5)) {
+      // Devices with the SDK do not take a message for sent before it is in the stream.
+      const messages = [this.#plainMessage(partition)];
+      this.#underWay.push({ seal: lane.identity.seal(), messages, sealedAtMs: this.#clock.nowMs });
+      return;
+    }
+    const [block] = this.#underWay.splice(0, 1);
+    // Later than that its copy might have been forgotten.
+    if (block && this.#clock.nowMs - block.sealedAtMs < lateMaxMs) this.#store(block);
+  }
+
+  #append(lane: Lane, messages: readonly SentMessage[], isAcknowledged: boolean): void {
+    const block = { seal: lane.identity.seal(), messages, sealedAtMs: this.#clock.nowMs };
+    lane.last = block;
+    this.#store(block);
+    // An acknowledgement takes its time, and may be late.
+    this.#clock.nowMs += this.#random.chance(0.95) ? this.#random.below(20) : this.#random.below(30_000);
+    if (isAcknowledged) lane.identity.acknowledged(messages.length);
   }
 
   /** The broker got no answer and sends the same bytes again. */
-  #resendBlock(partition: number): void {
-    const last = this.#producers[partition]?.lastBlock;
-    if (last) this.#store(partition, last.seal, last.messages);
+  #resendBlock({ last }: Lane): void {
+    if (last && this.#clock.nowMs - last.sealedAtMs < lateMaxMs) this.#store(last);
   }
 
-  #store(partition: number, seal: BlockSeal, messages: readonly SentMessage[]): void {
+  #store({ seal, messages, sealedAtMs }: SealedBlock): void {
     const block = encodeBlock(seal, messages.map(blockMessage), MAX_BLOCK_BYTES);
-    const place = this.#stream.isClosed(partition) ? this.#stream.landingOf(partition) : partition;
+    const { producerId, partition: meantPartition, sequence, lastAcknowledgedSequence, time } = seal;
+    const isClosed = this.#stream.isClosed(meantPartition);
+    const place = isClosed ? this.#stream.landingOf(meantPartition) : meantPartition;
     const position = this.#stream.store(place, block);
-    const { producerId, partition: meantPartition, sequence } = seal;
-    const appendTimeMs = this.#clock.nowMs;
-    this.history[place]?.push({ position, appendTimeMs, producerId, meantPartition, sequence, messages });
+    const header = { ...time, lastAcknowledgedSequence, producerId, meantPartition, sequence };
+    const expected = this.times[place] as ExpectedTime;
+    const isCopy = expected.isCopy(header);
+    if (!isCopy) expected.read(header);
+    const { timeMs: streamTimeMs, rowTimeMs } = expected;
+    const appendedAtMs = this.#clock.nowMs;
+    const where = { position, sealedAtMs, appendedAtMs, isCopy, streamTimeMs, rowTimeMs };
+    this.history[place]?.push({ ...header, ...where, messages });
+    for (const { sdk, deviceId } of messages) if (sdk) this.#sdkDevices.stored(deviceId, place);
     this.#recent = [...this.#recent, ...messages.filter(({ sdk }) => !sdk)].slice(-80);
   }
 
@@ -173,11 +199,19 @@ export class Workload {
 
   #message(partition: number): SentMessage {
     const random = this.#random;
-    const isHere = (deviceId: string) => this.#stream.partitions.partitionOfDevice(deviceId) === partition;
-    if (random.chance(0.35)) {
-      const message = this.#sdkDevices.message(isHere);
-      if (message) return message;
-    }
+    const message = random.chance(0.35)
+      ? this.#sdkDevices.message(partition, (deviceId) => this.#isIn(partition, deviceId))
+      : null;
+    return message ?? this.#plainMessage(partition);
+  }
+
+  #isIn(partition: number, deviceId: string): boolean {
+    return this.#stream.partitions.partitionOfDevice(deviceId) === partition;
+  }
+
+  #plainMessage(partition: number): SentMessage {
+    const random = this.#random;
+    const isHere = (deviceId: string) => this.#isIn(partition, deviceId);
     const recent = this.#recent.filter((message) => isHere(message.deviceId));
     const dice = random.next();
     if (dice < 0.35 && recent.length > 0) return this.#judged(random.pick(recent));

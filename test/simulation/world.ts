@@ -35,8 +35,9 @@ export class World implements WindowObserver {
     clock: Clock;
     windowFaults: WindowFaults | undefined;
     ignoresSpan: boolean;
+    keepsIds: boolean;
   }) {
-    const { random, clock, windowFaults, ignoresSpan } = options;
+    const { random, clock, windowFaults, ignoresSpan, keepsIds } = options;
     this.clock = clock;
     this.store = new MemoryObjectStore({
       now: () => clock.nowMs,
@@ -49,7 +50,7 @@ export class World implements WindowObserver {
       isDivisible: true,
     });
     this.window = new WindowServer(this, windowFaults);
-    this.workload = new Workload({ stream: this.stream, random, clock, ignoresSpan });
+    this.workload = new Workload({ stream: this.stream, random, clock, ignoresSpan, keepsIds });
   }
 
   /** G4: an id enters the window only after the commit that contains it. */

@@ -1,10 +1,10 @@
 import type { BlockTime } from "../../bridge/block/block-format.ts";
 
-/** When the machine of `blockTime` booted, by its wall clock. */
-export const bootedAtMs = 1_600_000_000_000;
+const bootedAtMs = 1_600_000_000_000;
 
-/** What a producer says of its clocks on a machine whose wall clock has never been set. */
+/** What a producer says of its clocks on a machine whose wall clock has never been set. Each machine booted at another time. */
 export function blockTime(nowMs: number, changes: Partial<BlockTime> = {}): BlockTime {
-  const stampMs = nowMs - bootedAtMs;
-  return { wallMs: nowMs, bootId: "00000000000000b0", stampMs, acknowledgedAtMs: 0, ...changes };
+  const { bootId = "00000000000000b0" } = changes;
+  const stampMs = nowMs - bootedAtMs + Number.parseInt(bootId.slice(-2), 16) * 1_000_003;
+  return { wallMs: nowMs, bootId, stampMs, acknowledgedAtMs: 0, ...changes };
 }

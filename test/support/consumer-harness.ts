@@ -13,6 +13,7 @@ import { type PartitionState, type Position, START_POSITION } from "../../bridge
 import type { DedupWindow } from "../../bridge/window/dedup-window.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
 import { blockTime } from "./block-time.ts";
+import { firstVersionOf } from "./first-version-block.ts";
 import { type FiledRow, JsonBatchWriter, jsonCheckpoints, readJsonSeedRows, readRows } from "./json-lake.ts";
 import { MemoryObjectStore, type StoreFault, type StoreOperation } from "./memory-object-store.ts";
 import { MemoryStream } from "./memory-stream.ts";
@@ -25,6 +26,17 @@ export interface SentRow extends FiledRow {
   readonly table: string;
   readonly commit: number;
 }
+
+interface HarnessProducer {
+  readonly sequence: number;
+  readonly acknowledged: number;
+  readonly messages: number;
+  /** By the boot clock of the one machine that there is. */
+  readonly acknowledgedAtMs: number;
+}
+
+const defaultBootId = "00000000000000b0";
+const noProducer: HarnessProducer = { sequence: 0, acknowledged: 0, messages: 0, acknowledgedAtMs: 0 };
 
 /** The consumer over memory: stream, lake and window outlive it, and time passes only where it waits. */
 export class ConsumerHarness {
@@ -46,7 +58,13 @@ export class ConsumerHarness {
   /** The stream tells no more than Kinesis does: nothing is left to read, whether what was read is filed or not. */
   tellsReadingOnly = false;
   waits = 0;
-  readonly #producers = new Map<string, { sequence: number; acknowledged: number; messages: number }>();
+  /** By how much the gateway's wall clock is off; the consumer's is right. */
+  wallOffMs = 0;
+  /** The same for the clock of the stream's server; undefined = it is the gateway's. */
+  appendOffMs: number | undefined;
+  /** The gateway is Tidegate 0.1.0: its blocks carry no boot clock. */
+  isFirstVersion = false;
+  readonly #producers = new Map<string, HarnessProducer>();
 
   /** `objects`: the lake of another harness, to be gone on with from another stream. */
   constructor(
@@ -63,7 +81,12 @@ export class ConsumerHarness {
       isDivisible = false,
       objects = new Map(),
     } = options;
-    this.stream = new MemoryStream({ partitionCount, streamId, isDivisible, now: () => this.clock.nowMs });
+    this.stream = new MemoryStream({
+      partitionCount,
+      streamId,
+      isDivisible,
+      now: () => this.clock.nowMs + (this.appendOffMs ?? this.wallOffMs),
+    });
     this.store = new MemoryObjectStore({
       fault: (operation, path) => this.storeFault(operation, path),
       now: () => this.clock.nowMs,
@@ -80,13 +103,20 @@ export class ConsumerHarness {
   /** Appends a block as its producer would, acknowledged unless said otherwise. */
   append(
     messages: readonly Partial<BlockMessage>[],
-    changes: Partial<BlockSeal> & { isAcknowledged?: boolean; landsIn?: number } = {},
+    changes: Partial<BlockSeal> & {
+      isAcknowledged?: boolean;
+      landsIn?: number;
+      bootId?: string;
+      /** For how long its machine stood still so far. */
+      stoodStillMs?: number;
+    } = {},
   ): Position {
-    const { isAcknowledged = true, landsIn, ...sealed } = changes;
+    const { isAcknowledged = true, landsIn, bootId = defaultBootId, stoodStillMs = 0, ...sealed } = changes;
     const partition = sealed.partition ?? 0;
     const producerId = sealed.producerId ?? "0000000000000001";
     const key = `${producerId}/${partition}`;
-    const producer = this.#producers.get(key) ?? { sequence: 0, acknowledged: 0, messages: 0 };
+    const producer = this.#producers.get(key) ?? noProducer;
+    const wallMs = this.clock.nowMs + this.wallOffMs;
     const seal: BlockSeal = {
       streamId: this.stream.streamId,
       producerId,
@@ -94,7 +124,11 @@ export class ConsumerHarness {
       sequence: producer.sequence + 1,
       lastAcknowledgedSequence: producer.acknowledged,
       acknowledgedMessages: producer.messages,
-      time: blockTime(this.clock.nowMs),
+      time: {
+        ...blockTime(this.clock.nowMs - stoodStillMs, { bootId }),
+        wallMs: Math.max(0, wallMs),
+        acknowledgedAtMs: producer.acknowledgedAtMs,
+      },
       ...sealed,
     };
     const { sequence } = seal;
@@ -102,9 +136,10 @@ export class ConsumerHarness {
       sequence,
       acknowledged: isAcknowledged ? sequence : producer.acknowledged,
       messages: producer.messages + (isAcknowledged ? messages.length : 0),
+      acknowledgedAtMs: isAcknowledged ? seal.time.stampMs : producer.acknowledgedAtMs,
     });
     const block = encodeBlock(seal, messages.map(message), MAX_BLOCK_BYTES);
-    return this.stream.store(landsIn ?? partition, block);
+    return this.stream.store(landsIn ?? partition, this.isFirstVersion ? firstVersionOf(block) : block);
   }
 
   /** Bytes of the last block, again. */
@@ -174,6 +209,7 @@ export class ConsumerHarness {
       logger,
       registry,
       now,
+      elapsedMs: now,
       random: () => 0.5,
       sleep: tick,
       ...ports,
@@ -182,7 +218,7 @@ export class ConsumerHarness {
 
   #readingState(): PartitionState {
     const known = { highest: null, trimmedUpTo: START_POSITION, retainedBytes: null };
-    return { ...known, behindMs: 0, behindAtMs: this.clock.nowMs };
+    return { ...known, behindMs: 0, behindAgoMs: 0 };
   }
 
   /** Reads, files and commits everything that is in the stream. */

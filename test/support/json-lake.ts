@@ -22,6 +22,7 @@ export interface FiledRow {
   readonly eventTimeOutside: boolean;
   readonly payloadCrc: number;
   readonly ingestTimeMs: number;
+  readonly streamTimeMs: number;
   readonly streamId: string;
   readonly partition: number;
   readonly position: string;
@@ -68,6 +69,7 @@ export class JsonBatchWriter implements BatchWriter {
       const bytes = Buffer.from(JSON.stringify(rows));
       await this.#store.put(`${name}/${path}`, bytes);
       const ingestTimes = rows.map((row) => row.ingestTimeMs);
+      const streamTimes = rows.map((row) => row.streamTimeMs);
       const add = {
         path,
         eventDate: "1970-01-01",
@@ -77,6 +79,8 @@ export class JsonBatchWriter implements BatchWriter {
         modifiedAtMs: 0,
         minIngestMs: Math.min(...ingestTimes),
         maxIngestMs: Math.max(...ingestTimes),
+        minStreamMs: Math.min(...streamTimes),
+        maxStreamMs: Math.max(...streamTimes),
         stats: "{}",
       };
       written.set(key, { name, version, adds: [add] });
@@ -110,6 +114,7 @@ function filedRow(row: Row, topicId: string, reason: string | null): FiledRow {
     eventTimeOutside: row.eventTimeOutside,
     payloadCrc: row.payloadCrc,
     ingestTimeMs: row.ingestTimeMs,
+    streamTimeMs: row.streamTimeMs,
     streamId: row.streamId,
     partition: row.partition,
     position: row.position,
@@ -142,7 +147,7 @@ function partOfRow({ parts, wholeTopics }: Pick<SeedQuery, "parts" | "wholeTopic
     ({ streamId, partition, sinceMs }) =>
       row.streamId === streamId &&
       row.partition === partition &&
-      (row.ingestTimeMs >= sinceMs || isOfAnyTime),
+      (row.streamTimeMs >= sinceMs || isOfAnyTime),
   );
 }
 
@@ -160,7 +165,7 @@ function* chunksOf(
       deviceIds: chunk.map((row) => row.deviceId),
       messageIds: chunk.map((row) => Buffer.from(row.messageId ?? "", "hex")),
       contentHashes: Uint32Array.from(chunk, contentHash),
-      ingestTimesMs: Float64Array.from(chunk, (row) => row.ingestTimeMs),
+      streamTimesMs: Float64Array.from(chunk, (row) => row.streamTimeMs),
       positions: chunk.map((row) => row.position),
       idReused: chunk.map((row) => row.reason === "id-reused"),
     };

@@ -51,6 +51,7 @@ export async function openConsumer(
     logger: silent,
     registry: new Registry(),
     now: Date.now,
+    elapsedMs: () => performance.now(),
     random: Math.random,
     ...ports,
     config: { ...config, ...ports.config },

@@ -31,7 +31,6 @@ interface Partition {
   entries: StreamEntry[];
   highest: number;
   trimmedUpTo: number;
-  lastAppendTimeMs: number;
 }
 
 export interface MemoryStreamOptions {
@@ -43,7 +42,7 @@ export interface MemoryStreamOptions {
 }
 
 function emptyPartition(): Partition {
-  return { entries: [], highest: 0, trimmedUpTo: 0, lastAppendTimeMs: 0 };
+  return { entries: [], highest: 0, trimmedUpTo: 0 };
 }
 
 function evenRanges(count: number): RangePartition[] {
@@ -182,9 +181,8 @@ export class MemoryStream {
   store(index: number, block: Uint8Array): Position {
     const held = this.partition(index);
     held.highest += 1;
-    held.lastAppendTimeMs = Math.max(held.lastAppendTimeMs, this.#now());
     const position = positionOf(held.highest);
-    held.entries.push({ position, appendTimeMs: held.lastAppendTimeMs, block: Uint8Array.from(block) });
+    held.entries.push({ position, appendTimeMs: this.#now(), block: Uint8Array.from(block) });
     for (const wake of this.#waiting) wake();
     return position;
   }

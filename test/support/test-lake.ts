@@ -47,6 +47,7 @@ export function makeRow(number: number, fields: Partial<Row> = {}): Row {
     eventTimeMicros: 0,
     eventTimeOutside: false,
     ingestTimeMs: startMs + number * 10 + 500,
+    streamTimeMs: startMs + number * 10 - 7_200_000,
     payload: Buffer.from(JSON.stringify({ id: `message-${number}`, value: number })),
     payloadCrc: (number * 2_654_435_761) | 0,
     streamId: "stream-1",
@@ -164,7 +165,7 @@ export async function openTestLake(
     commit: async (rows, options = {}) => {
       await addRows(batch, rows);
       const tables = Object.fromEntries(await batch.write());
-      const streamTimeMs = options.streamTimeMs ?? Math.max(0, ...rows.map(({ row }) => row.ingestTimeMs));
+      const streamTimeMs = options.streamTimeMs ?? Math.max(0, ...rows.map(({ row }) => row.streamTimeMs));
       const key = Object.keys(tables).find((topicId) => topicId !== QUARANTINE);
       if (key) template = { tables, key };
       const number = await append(tables, streamTimeMs, options.moved);

@@ -141,13 +141,15 @@ class ParquetBatchWriter implements BatchWriter {
       block.position === row.position &&
       block.partition === row.partition &&
       block.streamId === row.streamId &&
-      block.ingestTimeMs === row.ingestTimeMs
+      block.ingestTimeMs === row.ingestTimeMs &&
+      block.streamTimeMs === row.streamTimeMs
     );
   }
 
   #stageBlock(row: Row): void | Promise<void> {
-    const { streamId, partition, position, ingestTimeMs } = row;
-    this.#block = { number: (this.#block?.number ?? 0) + 1, streamId, partition, position, ingestTimeMs };
+    const { streamId, partition, position, ingestTimeMs, streamTimeMs } = row;
+    const number = (this.#block?.number ?? 0) + 1;
+    this.#block = { number, streamId, partition, position, ingestTimeMs, streamTimeMs };
     return this.#blocks?.add(this.#block, blockOverheadBytes);
   }
 
@@ -226,9 +228,20 @@ class ParquetBatchWriter implements BatchWriter {
     const path = `${file.folder}/${randomUUID()}.parquet`;
     try {
       const { bytes } = await this.#store.importFile(localFile, `${table.name}/${path}`);
-      const { eventDate, eventHour, rows, minIngestMs, maxIngestMs } = file;
-      const modifiedAtMs = this.#options.now();
-      return { path, eventDate, eventHour, bytes, rows, modifiedAtMs, minIngestMs, maxIngestMs, stats };
+      const { eventDate, eventHour, rows, ingest, stream } = file;
+      return {
+        path,
+        eventDate,
+        eventHour,
+        bytes,
+        rows,
+        modifiedAtMs: this.#options.now(),
+        minIngestMs: ingest.minMs,
+        maxIngestMs: ingest.maxMs,
+        minStreamMs: stream.minMs,
+        maxStreamMs: stream.maxMs,
+        stats,
+      };
     } catch (error) {
       await rm(localFile, { force: true });
       throw error;

@@ -19,8 +19,13 @@ export interface PlannedFile {
   rows: number;
   /** Uncompressed. */
   bytes: number;
-  minIngestMs: number;
-  maxIngestMs: number;
+  readonly ingest: TimeRange;
+  readonly stream: TimeRange;
+}
+
+interface TimeRange {
+  minMs: number;
+  maxMs: number;
 }
 
 function planFile(number: number, hour: number): PlannedFile {
@@ -28,8 +33,16 @@ function planFile(number: number, hour: number): PlannedFile {
   const eventDate = start.toISOString().slice(0, 10);
   const eventHour = start.getUTCHours();
   const folder = `event_date=${eventDate}/event_hour=${String(eventHour).padStart(2, "0")}`;
-  const range = { minIngestMs: Number.POSITIVE_INFINITY, maxIngestMs: Number.NEGATIVE_INFINITY };
-  return { number, eventDate, eventHour, folder, rows: 0, bytes: 0, ...range };
+  return { number, eventDate, eventHour, folder, rows: 0, bytes: 0, ingest: noTime(), stream: noTime() };
+}
+
+function noTime(): TimeRange {
+  return { minMs: Number.POSITIVE_INFINITY, maxMs: Number.NEGATIVE_INFINITY };
+}
+
+function include(range: TimeRange, timeMs: number): void {
+  if (timeMs < range.minMs) range.minMs = timeMs;
+  if (timeMs > range.maxMs) range.maxMs = timeMs;
 }
 
 function isFull({ rows, bytes }: PlannedFile): boolean {
@@ -53,8 +66,8 @@ export class FilePlan {
     }
     file.rows++;
     file.bytes += bytes;
-    if (ingestTimeMs < file.minIngestMs) file.minIngestMs = ingestTimeMs;
-    if (ingestTimeMs > file.maxIngestMs) file.maxIngestMs = ingestTimeMs;
+    include(file.ingest, ingestTimeMs);
+    include(file.stream, row.streamTimeMs);
     return file.number;
   }
 

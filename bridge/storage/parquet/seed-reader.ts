@@ -31,6 +31,11 @@ const microsOfEvent = "((epoch_us(event_time) % 1000 + 1000) % 1000)::INTEGER";
 /** null where no event time could be read: see `contentHash`. */
 const readEventTime = `CASE WHEN event_time_outside AND event_time = ingest_time THEN NULL ELSE ${eventMs}::DOUBLE END`;
 
+/** Files of 0.1.0 lack the column: their ingest time was stream time. */
+const streamTime = "coalesce(_stream_time, ingest_time)";
+/** Brings the column to where no file of a query has it. */
+const noRows = "SELECT NULL::TIMESTAMPTZ AS _stream_time WHERE false";
+
 function seedQuery(files: SeedFiles, copies: LocalCopies, filter: SeedFilter): string {
   const locations = files.paths.map((path) => quoteText(copies.location(path)));
   const columns = [
@@ -41,13 +46,14 @@ function seedQuery(files: SeedFiles, copies: LocalCopies, filter: SeedFilter): s
     "payload_crc",
     readEventTime,
     microsOfEvent,
-    "epoch_ms(ingest_time)::DOUBLE",
+    `epoch_ms(${streamTime})::DOUBLE`,
     "part.number",
     ...(files.topicId === null ? ["topic_id", "reason = 'id-reused'"] : []),
   ];
   const parts = filter.parts.map(partRow);
   return (
-    `SELECT ${columns.join(", ")} FROM read_parquet([${locations.join(", ")}]) ` +
+    `SELECT ${columns.join(", ")} FROM ` +
+    `(SELECT * FROM read_parquet([${locations.join(", ")}], union_by_name = true) UNION ALL BY NAME ${noRows}) ` +
     `JOIN (VALUES ${parts.join(", ")}) part(stream, partition, since, number) ` +
     "ON _stream = part.stream AND _partition = part.partition " +
     `WHERE ${wantedRows(files, filter)} AND message_id IS NOT NULL` +
@@ -61,7 +67,7 @@ function partRow({ streamId, partition, sinceMs }: SeedPart, number: number): st
 }
 
 function wantedRows({ topicId }: SeedFiles, { wholeTopics }: SeedFilter): string {
-  const recent = "ingest_time >= part.since";
+  const recent = `${streamTime} >= part.since`;
   const whole = [...(wholeTopics ?? [])].filter((topic) => topicId === null || topic === topicId);
   if (whole.length === 0) return recent;
   const ofTopics = topicId === null ? ` AND topic_id IN (${whole.map(quoteText).join(", ")})` : "";
@@ -139,7 +145,7 @@ function seedRows(
   const positions = new Array<string>(length);
   const parts = new Uint32Array(length);
   const contentHashes = new Uint32Array(length);
-  const ingestTimesMs = new Float64Array(length);
+  const streamTimesMs = new Float64Array(length);
   for (let row = 0; row < length; row++) {
     deviceIds[row] = devices.bytes(start + row).toString("utf8");
     messageIds[row] = Uint8Array.from(ids.bytes(start + row));
@@ -151,8 +157,8 @@ function seedRows(
       eventTimeMicros: Number(eventMicros.getItem(start + row)),
     });
     parts[row] = Number(numbers.getItem(start + row));
-    ingestTimesMs[row] = Number(times.getItem(start + row));
+    streamTimesMs[row] = Number(times.getItem(start + row));
   }
   const idReused = reused?.map((value) => value === true) ?? new Array<boolean>(length).fill(false);
-  return { length, parts, topicId, deviceIds, messageIds, contentHashes, ingestTimesMs, positions, idReused };
+  return { length, parts, topicId, deviceIds, messageIds, contentHashes, streamTimesMs, positions, idReused };
 }

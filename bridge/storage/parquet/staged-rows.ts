@@ -28,6 +28,7 @@ export interface StagedBlock {
   readonly partition: number;
   readonly position: string;
   readonly ingestTimeMs: number;
+  readonly streamTimeMs: number;
 }
 
 export const blockShape: StagedShape<StagedBlock> = {
@@ -37,15 +38,17 @@ export const blockShape: StagedShape<StagedBlock> = {
     { name: "partition", type: "string" },
     { name: "position", type: "string" },
     { name: "ingest_ms", type: "milliseconds" },
+    { name: "stream_ms", type: "milliseconds" },
   ],
   fill(chunk, blocks) {
-    const [number, stream, partition, position, ingest] = vectors(chunk);
+    const [number, stream, partition, position, ingest, streamTime] = vectors(chunk);
     for (const [index, block] of blocks.entries()) {
       number?.setItem(index, block.number);
       stream?.setItem(index, block.streamId);
       partition?.setItem(index, String(block.partition));
       position?.setItem(index, block.position);
       ingest?.setItem(index, block.ingestTimeMs);
+      streamTime?.setItem(index, block.streamTimeMs);
     }
   },
 };

@@ -23,6 +23,7 @@ const baseExpressions: Readonly<Record<string, string>> = {
   _stream: "b.stream",
   _partition: "b.partition",
   _position: "b.position",
+  _stream_time: "make_timestamptz(b.stream_ms::BIGINT * 1000)",
 };
 
 function typedExpression(column: TypedColumn, source: StagedSource): string {

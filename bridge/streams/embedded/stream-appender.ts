@@ -284,7 +284,7 @@ function afterAppend(before: PartitionRecord, blockBytes: number, nowMs: number)
     ...before,
     highest: before.highest + 1,
     appendedBytes: before.appendedBytes + storedBytes(blockBytes),
-    lastAppendTimeMs: Math.max(before.lastAppendTimeMs, nowMs),
+    lastAppendTimeMs: nowMs,
   };
 }
 

@@ -91,7 +91,7 @@ export class KinesisReader {
     if (!this.#options.shards.isKnown(partition)) throw forgotten(partition, START_POSITION);
     const behind = this.#readers.get(partition)?.behind();
     const known = { highest: null, trimmedUpTo: START_POSITION, retainedBytes: null };
-    return behind ? { ...known, behindMs: behind.ms, behindAtMs: behind.askedAtMs } : known;
+    return behind ? { ...known, behindMs: behind.ms, behindAgoMs: behind.agoMs } : known;
   }
 
   /** The most that one of them is behind by. */

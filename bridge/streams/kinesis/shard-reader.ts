@@ -110,16 +110,17 @@ export class ShardReader {
   }
 
   /** By how much what was handed out last is older than the newest record, at most; null where nothing is known yet. */
-  behind(): { readonly ms: number; readonly askedAtMs: number } | null {
+  behind(): { readonly ms: number; readonly agoMs: number } | null {
     if (!this.#behind) return null;
     const { ms, atMs, askedAtMs } = this.#behind;
-    if (this.#isEnded && !this.#isAnyUnread()) return { ms: 0, askedAtMs };
+    const agoMs = this.#options.monotonicMs() - askedAtMs;
+    if (this.#isEnded && !this.#isAnyUnread()) return { ms: 0, agoMs };
     const unread = this.#entries.find(({ position }) => this.#isUnread(position));
     const newest = this.#entries.at(-1);
     const bufferedMs = unread && newest ? Math.max(1, newest.appendTimeMs - unread.appendTimeMs) : 0;
     // Without news for long, more may have come since.
     const silentMs = this.#options.monotonicMs() - atMs;
-    return { ms: ms + bufferedMs + (silentMs > failingMaxMs ? silentMs : 0), askedAtMs };
+    return { ms: ms + bufferedMs + (silentMs > failingMaxMs ? silentMs : 0), agoMs };
   }
 
   stop(): void {
@@ -183,10 +184,10 @@ export class ShardReader {
 
   /** Answers after how long the shard may be read again, counted from now. */
   async #readOnce(): Promise<number> {
-    const { connection, shard, config, now } = this.#options;
+    const { connection, shard, config, monotonicMs } = this.#options;
     try {
       this.#iterator ??= await connection.shardIterator(shard.shardId, this.#last());
-      const askedAtMs = now();
+      const askedAtMs = monotonicMs();
       const answer = await connection.getRecords(this.#iterator);
       if (this.#stop.signal.aborted) return 0;
       const bytes = this.#append(answer, askedAtMs);

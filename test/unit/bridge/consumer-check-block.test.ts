@@ -10,6 +10,8 @@ import {
   markOfClaim,
   PRODUCER_FORGOTTEN_AFTER_MS,
 } from "../../../bridge/consumer/check-block.ts";
+import { appendClock, newClock } from "../../../bridge/consumer/stream-time.ts";
+import type { PartitionClock } from "../../../bridge/storage/commit-log.ts";
 
 function header(changes: Partial<BlockHeader>): BlockHeader {
   return {
@@ -27,7 +29,11 @@ function header(changes: Partial<BlockHeader>): BlockHeader {
 }
 
 /** A partition, and those whose place it took. */
-const at = (partition: number, ...ancestors: number[]) => ({ partition, ancestors: new Set(ancestors) });
+const at = (partition: number, ...ancestors: number[]) => ({
+  partition,
+  ancestors: new Set(ancestors),
+  mayHaveForgotten: () => false,
+});
 
 const mark = (lastSequence: number, ackedMessages: number) => ({ lastSequence, ackedMessages, seenAtMs: 0 });
 
@@ -69,12 +75,42 @@ test("a block for an ancestor is misrouted, and what it claims of the ancestor m
   assert.equal(checkBlock(header({}), mark(5, 50), at(1, 0)).kind, "resent");
   assert.deepEqual(checkBlock(header({}), mark(3, 30), at(1, 0)), { kind: "gap", lostMessages: 10 });
   assert.deepEqual(checkBlock(header({}), undefined, at(1, 0)), { kind: "gap", lostMessages: 40 });
-  const marks = inheritedMarks(0, { p: mark(4, 40), "q@7": mark(2, 20) });
-  assert.deepEqual(Object.fromEntries(marks), { "p@0": mark(4, 40), "q@7": mark(2, 20) });
+});
+
+test("marks of an ancestor go on by the clock of the partition that took its place", () => {
+  const clock = appendClock(1000);
+  const producers = { p: { ...mark(4, 40), block: 3 }, "q@7": mark(2, 20) };
+  const inherited = (start: { streamTimeMs: number; clock: PartitionClock }) =>
+    Object.fromEntries(inheritedMarks(0, { producers, streamTimeMs: 1000, clock }, start));
+  assert.deepEqual(inherited({ streamTimeMs: 1000, clock }), {
+    "p@0": { ...mark(4, 40), block: 3 },
+    "q@7": mark(2, 20),
+  });
+  assert.deepEqual(
+    inherited({ streamTimeMs: 1500, clock: newClock }),
+    { "p@0": { ...mark(4, 40), seenAtMs: 500 }, "q@7": { ...mark(2, 20), seenAtMs: 500 } },
+    "numbers of another clock mean nothing",
+  );
+});
+
+test("a claim that nothing shows is a gap, unless the producer's mark may have been forgotten", () => {
+  const late = { ...at(0), mayHaveForgotten: () => true };
+  assert.equal(checkBlock(header({}), undefined, at(0)).kind, "gap");
+  assert.equal(checkBlock(header({}), undefined, late).kind, "forgotten");
+  assert.equal(
+    checkBlock(header({}), undefined, { ...at(1, 0), mayHaveForgotten: () => true }).kind,
+    "misrouted",
+  );
+  assert.equal(checkBlock(header({}), mark(3, 30), late).kind, "gap", "it is still known");
 });
 
 test("marks follow what was read, or what is claimed", () => {
-  assert.deepEqual(markAfterBlock(header({}), 7), { lastSequence: 5, ackedMessages: 50, seenAtMs: 7 });
+  assert.deepEqual(markAfterBlock(header({}), { streamTimeMs: 7, block: 2 }), {
+    lastSequence: 5,
+    ackedMessages: 50,
+    seenAtMs: 7,
+    block: 2,
+  });
   assert.deepEqual(markOfClaim(header({}), 7), { lastSequence: 4, ackedMessages: 40, seenAtMs: 7 });
   assert.equal(checkBlock(header({}), markOfClaim(header({}), 7), at(0)).kind, "fresh");
 });

@@ -175,8 +175,9 @@ describe("blocks", () => {
     assert.deepEqual(harness.commits()[0]?.tables, {});
   });
 
-  test("stream time never goes back, nor further than a minute ahead of the consumer's clock", async () => {
+  test("of version 1: stream time is the append time, never goes back, nor further than a minute ahead of the consumer's clock", async () => {
     const harness = new ConsumerHarness();
+    harness.isFirstVersion = true;
     harness.clock.nowMs = startMs + hourMs;
     harness.append([json("a")]);
     harness.clock.nowMs = startMs;
@@ -184,7 +185,8 @@ describe("blocks", () => {
     assert.equal(harness.lastMove()?.streamTimeMs, startMs + minuteMs);
     harness.append([json("b")]);
     await harness.drain();
-    assert.equal(harness.rows()[1]?.ingestTimeMs, startMs + minuteMs);
+    assert.equal(harness.rows()[1]?.streamTimeMs, startMs + minuteMs);
+    assert.equal(harness.rows()[1]?.ingestTimeMs, startMs, "right again");
   });
 
   test("a message is decoded by exactly the version that its block names", async () => {
@@ -201,6 +203,7 @@ describe("blocks", () => {
   test("a producer that was not seen for a day of stream time is forgotten", async () => {
     const harness = new ConsumerHarness();
     harness.append([json("a")], { producerId: "00000000000000aa" });
+    harness.append([], { producerId: "00000000000000aa" });
     await harness.drain();
     harness.clock.nowMs += 25 * hourMs;
     harness.append([json("b")], { producerId: "00000000000000bb" });

@@ -8,10 +8,10 @@ import type { TopicVersion } from "../../../bridge/consumer/topic-catalog.ts";
 import { encodeEnvelope } from "../../../devices/protocol/telemetry-envelope.ts";
 import { topicVersion } from "../../support/topic-version.ts";
 
-const streamTimeMs = Date.UTC(2026, 10, 22);
+const ingestTimeMs = Date.UTC(2026, 10, 22);
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
-const place = { streamId: "s", partition: 1, position: "p", streamTimeMs };
+const place = { streamId: "s", partition: 1, position: "p", ingestTimeMs, streamTimeMs: 5, rowTimeMs: 7 };
 
 /** By topic: to compile a schema takes 20 ms. */
 const judges = new WeakMap<TopicVersion, MessageJudge>();
@@ -50,17 +50,18 @@ function assertFault(judged: ReturnType<typeof judge>, reason: string, detail: R
 
 describe("json", () => {
   test("an ordinary message becomes a row with its place, its times and its checksum", () => {
-    const payload = Buffer.from(`{"id":"a-1","ts":${streamTimeMs - 5},"x":1}`);
+    const payload = Buffer.from(`{"id":"a-1","ts":${ingestTimeMs - 5},"x":1}`);
     const { row, fault } = judge(payload);
     assert.equal(fault, null);
     assert.deepEqual(row, {
       deviceId: "d",
       topicName: "fleet/d/telemetry",
       messageId: Buffer.from("a-1"),
-      eventTimeMs: streamTimeMs - 5,
+      eventTimeMs: ingestTimeMs - 5,
       eventTimeMicros: 0,
       eventTimeOutside: false,
-      ingestTimeMs: streamTimeMs,
+      ingestTimeMs,
+      streamTimeMs: 7,
       payload,
       payloadCrc: crc32(payload) | 0,
       streamId: "s",
@@ -72,9 +73,9 @@ describe("json", () => {
 
   test("id and time may stand at dotted paths", () => {
     const topic = topicVersion({ idPath: "meta.id", timePath: "meta.at.0" });
-    const { row, fault } = judgeJson({ meta: { id: "x", at: [streamTimeMs] } }, topic);
+    const { row, fault } = judgeJson({ meta: { id: "x", at: [ingestTimeMs] } }, topic);
     assert.equal(fault, null);
-    assert.deepEqual([String(row.messageId), row.eventTimeMs], ["x", streamTimeMs]);
+    assert.deepEqual([String(row.messageId), row.eventTimeMs], ["x", ingestTimeMs]);
   });
 
   test("a whole number is an id by its decimal text", () => {
@@ -113,9 +114,9 @@ describe("json", () => {
   test("ISO times with a zone, numbers in ms, both to the microsecond", () => {
     const at = (ts: unknown) => judgeJson({ id: "a", ts });
     const timeOf = (ts: unknown) => [at(ts).row.eventTimeMs, at(ts).row.eventTimeMicros];
-    assert.deepEqual(timeOf("2026-11-22T01:00:00+01:00"), [streamTimeMs, 0]);
-    assert.deepEqual(timeOf("2026-11-22T00:00:00.123456Z"), [streamTimeMs + 123, 456]);
-    assert.deepEqual(timeOf(streamTimeMs + 0.75), [streamTimeMs, 750]);
+    assert.deepEqual(timeOf("2026-11-22T01:00:00+01:00"), [ingestTimeMs, 0]);
+    assert.deepEqual(timeOf("2026-11-22T00:00:00.123456Z"), [ingestTimeMs + 123, 456]);
+    assert.deepEqual(timeOf(ingestTimeMs + 0.75), [ingestTimeMs, 750]);
     for (const unreadable of [
       "2026-11-22T00:00:00",
       "yesterday",
@@ -135,7 +136,7 @@ describe("json", () => {
     const { row } = judgeJson({ id: "a", ts: "soon" });
     assert.deepEqual(
       [String(row.messageId), row.eventTimeMs, row.eventTimeOutside],
-      ["a", streamTimeMs, true],
+      ["a", ingestTimeMs, true],
     );
   });
 
@@ -148,10 +149,10 @@ describe("json", () => {
     };
     assert.equal(flagOf(0), true);
     assert.equal(flagOf(Date.UTC(2100, 0)), true);
-    assert.equal(flagOf(streamTimeMs - 7 * dayMs), false);
-    assert.equal(flagOf(streamTimeMs - 7 * dayMs - 1), true);
-    assert.equal(flagOf(streamTimeMs + hourMs), false);
-    assert.equal(flagOf(streamTimeMs + hourMs + 1), true);
+    assert.equal(flagOf(ingestTimeMs - 7 * dayMs), false);
+    assert.equal(flagOf(ingestTimeMs - 7 * dayMs - 1), true);
+    assert.equal(flagOf(ingestTimeMs + hourMs), false);
+    assert.equal(flagOf(ingestTimeMs + hourMs + 1), true);
   });
 });
 
@@ -159,7 +160,7 @@ describe("envelope", () => {
   const topic = topicVersion({ format: "envelope" });
   const envelope = {
     messageId: Buffer.from([0, 255]),
-    eventTimeMs: streamTimeMs,
+    eventTimeMs: ingestTimeMs,
     contentType: "",
     payload: Buffer.from("inner"),
   };
@@ -170,7 +171,7 @@ describe("envelope", () => {
     assert.deepEqual([...(row.messageId ?? [])], [0, 255]);
     assert.equal(Buffer.from(row.payload).toString(), "inner");
     assert.equal(row.payloadCrc, crc32("inner") | 0);
-    assert.equal(row.eventTimeMs, streamTimeMs);
+    assert.equal(row.eventTimeMs, ingestTimeMs);
   });
 
   test("bytes that are no envelope, or one without an id", () => {
@@ -206,7 +207,7 @@ describe("envelope", () => {
 test("raw: no id, no judgement, filed under its ingest time without a flag", () => {
   const { row, fault } = judge(Buffer.from([1, 2]), topicVersion({ format: "raw" }));
   assert.equal(fault, null);
-  assert.deepEqual([row.messageId, row.eventTimeMs, row.eventTimeOutside], [null, streamTimeMs, false]);
+  assert.deepEqual([row.messageId, row.eventTimeMs, row.eventTimeOutside], [null, ingestTimeMs, false]);
 });
 
 describe("schema", () => {
@@ -225,10 +226,10 @@ describe("schema", () => {
     { name: "at", type: "timestamp" as const },
   ];
   const topic = topicVersion({ schema, columns });
-  const typed = (more: object) => judgeJson({ id: "a", ts: streamTimeMs, ...more }, topic);
+  const typed = (more: object) => judgeJson({ id: "a", ts: ingestTimeMs, ...more }, topic);
 
   test("columns are read in their order, missing ones are null", () => {
-    assert.deepEqual(typed({ t: 1, n: 2, at: "2026-11-22T00:00:00Z" }).values, [1, 2, streamTimeMs * 1000]);
+    assert.deepEqual(typed({ t: 1, n: 2, at: "2026-11-22T00:00:00Z" }).values, [1, 2, ingestTimeMs * 1000]);
     assert.deepEqual(typed({ t: 1, n: null }).values, [1, null, null]);
   });
 

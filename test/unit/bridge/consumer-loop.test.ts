@@ -54,11 +54,13 @@ describe("a batch is cut", () => {
 
   test("not later because the clock was set back", async () => {
     const harness = new ConsumerHarness();
-    const consumer = harness.consumer({ config: { maxBatchAgeMs: 5000 } });
+    let offMs = 0;
+    const now = () => harness.clock.nowMs + offMs;
+    const consumer = harness.consumer({ config: { maxBatchAgeMs: 5000 }, now });
     const run = consumer.run();
     harness.append([json("a")]);
     await until(() => Boolean(consumer.status().partitions[0]?.position));
-    harness.clock.nowMs -= 24 * hourMs;
+    offMs = -24 * hourMs;
     await until(() => harness.commits().length === 1);
     await consumer.stop({ drain: true });
     await run;
@@ -163,6 +165,20 @@ test("a drain ends with what was in the stream when it began, though others appe
   assert.ok(ids.includes("a0") && ids.includes("a1"));
   assert.ok(later < 20, `${later} reads`);
   assert.equal(consumer.status().replayedBatches, 0, "what was read is committed");
+});
+
+test("a partition is as far behind as its blocks are old, though the clock of the stream's server was days ahead", async () => {
+  const harness = new ConsumerHarness();
+  harness.appendOffMs = 10 * 24 * hourMs;
+  harness.append([json("a")]);
+  harness.clock.nowMs += 60_000;
+  harness.storeFault = (operation) => (operation === "put" ? "before" : null);
+  const consumer = harness.consumer();
+  const run = consumer.run();
+  await until(() => consumer.status().replayedBatches > 0 && consumer.status().state === "backing-off");
+  assert.ok((consumer.status().partitions[0]?.lagMs ?? 0) >= 60_000);
+  await consumer.stop({ drain: false });
+  await run;
 });
 
 test("status shows how far behind each partition is, and the metrics what became of its messages", async () => {

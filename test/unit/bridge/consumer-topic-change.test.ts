@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { BlockMessage } from "../../../bridge/block/block-format.ts";
+import { ROW_LEAD_MAX_MS } from "../../../bridge/consumer/stream-time.ts";
 import type { TopicVersion } from "../../../bridge/consumer/topic-catalog.ts";
 import type { DedupWindow } from "../../../bridge/window/dedup-window.ts";
 import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
@@ -191,7 +192,7 @@ describe("for how long", () => {
     append("a");
     harness.clock.nowMs += hourMs - 1;
     append("b");
-    harness.clock.nowMs += 2000;
+    harness.clock.nowMs += 2000 + ROW_LEAD_MAX_MS;
     append("c");
     const config = { readMaxEntries: 1, maxBatchAgeMs: 10 * hourMs };
     await harness.drain({ config, window: { ...windowOf(window), lookup } });

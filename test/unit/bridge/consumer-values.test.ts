@@ -7,8 +7,8 @@ import type { ColumnType } from "../../../bridge/consumer/topic-catalog.ts";
 import type { ColumnValue } from "../../../bridge/storage/batch-writer.ts";
 import { topicVersion } from "../../support/topic-version.ts";
 
-const streamTimeMs = Date.UTC(2026, 10, 28);
-const place = { streamId: "s", partition: 0, position: "p", streamTimeMs };
+const ingestTimeMs = Date.UTC(2026, 10, 28);
+const place = { streamId: "s", partition: 0, position: "p", ingestTimeMs, streamTimeMs: 5, rowTimeMs: 7 };
 
 const propertySchemas: Record<ColumnType, Readonly<Record<string, unknown>>> = {
   boolean: { type: "boolean" },
@@ -44,7 +44,7 @@ function judgeOf(type: ColumnType, schema: Readonly<Record<string, unknown>>) {
 function fileValue(type: ColumnType, text: string, more: object = {}): ColumnValue | { detail: string } {
   const schema = { type: "object", properties: { v: { ...propertySchemas[type], ...more } } };
   const { topic, judge } = judgeOf(type, schema);
-  const { values, fault } = judgeText(`{"id":"a","ts":${streamTimeMs},"v":${text}}`, topic, judge);
+  const { values, fault } = judgeText(`{"id":"a","ts":${ingestTimeMs},"v":${text}}`, topic, judge);
   if (fault === null) return values[0] as ColumnValue;
   assert.equal(fault.reason, "schema-violated");
   return { detail: fault.detail };

@@ -7,7 +7,7 @@ import { BridgeError, type BridgeErrorCode } from "../../../bridge/errors.ts";
 import type { ProducerMark } from "../../../bridge/storage/commit-log.ts";
 import { numbersIn, producerBench } from "../../support/producer-bench.ts";
 
-const alone = { partition: 0, ancestors: new Set<number>() };
+const alone = { partition: 0, ancestors: new Set<number>(), mayHaveForgotten: () => false };
 
 /** Reads a partition as the consumer does. Answers the numbers filed and whether the chain of G8 had a hole. */
 function consume(blocks: readonly DecodedBlock[]): { filed: number[]; isGap: boolean } {
@@ -17,7 +17,7 @@ function consume(blocks: readonly DecodedBlock[]): { filed: number[]; isGap: boo
     const verdict = checkBlock(block.header, marks.get(block.header.producerId), alone);
     if (verdict.kind === "resent") continue;
     if (verdict.kind === "gap") return { filed, isGap: true };
-    marks.set(block.header.producerId, markAfterBlock(block.header, 0));
+    marks.set(block.header.producerId, markAfterBlock(block.header, { streamTimeMs: 0, block: 0 }));
     filed.push(...numbersIn(block));
   }
   return { filed, isGap: false };

@@ -17,8 +17,8 @@ describe("the alarm", () => {
     const logger = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) });
     const registry = new Registry();
     const stream = retentionMs === undefined ? {} : { retentionMs };
-    const now = () => clock.nowMs;
-    const alarm = new RetentionAlarm({ stream, cursors: () => [cursor], logger, registry, now });
+    const elapsedMs = () => clock.nowMs;
+    const alarm = new RetentionAlarm({ stream, cursors: () => [cursor], logger, registry, elapsedMs });
     return { alarm, lines, registry };
   };
 
@@ -42,8 +42,8 @@ describe("the alarm", () => {
     const { alarm, registry } = alarmOf(24 * hourMs);
     const endless = alarmOf(undefined);
     clock.nowMs = cursor.filedUpToMs + 100 * hourMs;
-    assert.equal(alarm.isEndangered({ ...cursor, filedUpToMs: 0 }), false);
-    assert.equal(alarm.unfiledMs({ ...cursor, filedUpToMs: 0 }), null);
+    assert.equal(alarm.isEndangered({ ...cursor, filedUpToMs: null }), false);
+    assert.equal(alarm.unfiledMs({ ...cursor, filedUpToMs: null }), null);
     assert.equal(alarm.isEndangered({ ...cursor, isFinished: true }), false);
     assert.equal(endless.alarm.isEndangered(cursor), false);
     assert.match(await endless.registry.metrics(), /tidegate_consumer_retention_endangered 0/);

@@ -58,6 +58,7 @@ function expectedRow(row: Row): Record<string, unknown> {
     _partition: String(row.partition),
     _position: row.position,
     _index: row.index,
+    _stream_time: new Date(row.streamTimeMs),
   };
 }
 
@@ -109,6 +110,7 @@ test("times are UTC microseconds, no type is unsigned, and the partition columns
       ["_partition", "BYTE_ARRAY", "UTF8"],
       ["_position", "BYTE_ARRAY", "UTF8"],
       ["_index", "INT32", "INT_32"],
+      ["_stream_time", "INT64", "TIMESTAMP_MICROS"],
     ]);
     const eventTime = schema.find(({ name }) => name === "event_time")?.logical_type;
     assert.deepEqual(eventTime, { type: "TIMESTAMP", isAdjustedToUTC: true, unit: "MICROS" });

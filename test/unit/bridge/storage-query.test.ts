@@ -140,7 +140,7 @@ test("SHOW, DESCRIBE, SUMMARIZE and EXPLAIN work; faulty SQL says why", async ()
     ["telemetry"],
     ["typed_topic"],
   ]);
-  assert.equal((await query("DESCRIBE typed_topic")).rows.length, 16);
+  assert.equal((await query("DESCRIBE typed_topic")).rows.length, 17);
   assert.ok((await query("SUMMARIZE telemetry")).rows.length > 0);
   assert.ok((await query("EXPLAIN SELECT 1 FROM telemetry")).rows.length > 0);
   await assert.rejects(query("SELEC 1"), { code: "QUERY_FAILED", message: /syntax error/ });

@@ -20,7 +20,7 @@ interface Seeded {
   readonly device: string;
   readonly id: string;
   readonly hash: number;
-  readonly ingestMs: number;
+  readonly streamMs: number;
   readonly position: string;
   readonly reused: boolean;
 }
@@ -58,12 +58,12 @@ async function seed(
         device: rows.deviceIds[row] ?? "",
         id: Buffer.from(rows.messageIds[row] ?? []).toString("hex"),
         hash: rows.contentHashes[row] ?? -1,
-        ingestMs: rows.ingestTimesMs[row] ?? -1,
+        streamMs: rows.streamTimesMs[row] ?? -1,
         position: rows.positions[row] ?? "",
         reused: rows.idReused[row] ?? false,
       });
   }
-  return found.sort((left, right) => left.ingestMs - right.ingestMs || (left.id < right.id ? -1 : 1));
+  return found.sort((left, right) => left.streamMs - right.streamMs || (left.id < right.id ? -1 : 1));
 }
 
 function expected(rows: readonly TestRow[], partition = 0): Seeded[] {
@@ -74,11 +74,11 @@ function expected(rows: readonly TestRow[], partition = 0): Seeded[] {
       device: row.deviceId,
       id: Buffer.from(row.messageId ?? []).toString("hex"),
       hash: contentHash(row),
-      ingestMs: row.ingestTimeMs,
+      streamMs: row.streamTimeMs,
       position: row.position,
       reused: facts?.reason === "id-reused",
     }))
-    .sort((left, right) => left.ingestMs - right.ingestMs || (left.id < right.id ? -1 : 1));
+    .sort((left, right) => left.streamMs - right.streamMs || (left.id < right.id ? -1 : 1));
 }
 
 function quarantined(number: number, reason: string, topicId = "topic-1"): TestRow {
@@ -92,7 +92,7 @@ async function numbersOf(lake: TestLake, parts: readonly SeedPart[]): Promise<nu
     for (let row = 0; row < rows.length; row++)
       found.push([
         rows.parts[row] as number,
-        ((rows.ingestTimesMs[row] ?? 0) - makeRow(0).ingestTimeMs) / 10,
+        ((rows.streamTimesMs[row] ?? 0) - makeRow(0).streamTimeMs) / 10,
       ]);
   return found.sort(
     ([part = 0, number = 0], [otherPart = 0, other = 0]) => part - otherPart || number - other,
@@ -162,7 +162,7 @@ test("only rows since the asked time, and files before it are not even opened", 
     const old = (await lake.commitLog.entry(1))?.tables["topic-1"]?.adds[0]?.path ?? assert.fail();
     rmSync(join(lake.folder, "telemetry", old));
     const sinceMs = startMs + 1010 * 10 + 500;
-    const wanted = commits.flat().filter(({ row }) => row.ingestTimeMs >= sinceMs);
+    const wanted = commits.flat().filter(({ row }) => row.streamTimeMs >= sinceMs);
     assert.deepEqual(await seed(lake, { sinceMs }), expected(wanted));
     await assert.rejects(seed(lake), { code: "PARQUET_FAILED" });
   }));
@@ -183,7 +183,7 @@ test("where it has been pruned, each partition's ids since its own time come fro
     await forgetCommits(lake);
     const parts = [
       { streamId: "stream-1", partition: 0, sinceMs: 0 },
-      { streamId: "stream-1", partition: 1, sinceMs: makeRow(1000).ingestTimeMs },
+      { streamId: "stream-1", partition: 1, sinceMs: makeRow(1000).streamTimeMs },
     ];
     assert.deepEqual(await numbersOf(lake, parts), [
       [0, 0],
@@ -218,7 +218,7 @@ test("of whole topics all rows with ids of the SDK's length come back, also from
     const recent = [{ row: makeRow(9000) }, { ...long(9002), topic: otherTopic }, long(9004)];
     await lake.commit([...old, ...notWanted]);
     await lake.commit(recent);
-    const sinceMs = startMs + 90_000;
+    const sinceMs = makeRow(9000).streamTimeMs;
     const wholeTopics = new Set(["topic-1"]);
     assert.deepEqual(await seed(lake, { sinceMs, wholeTopics }), expected([...old, ...recent]));
     assert.deepEqual(await seed(lake, { sinceMs }), expected(recent));
@@ -236,7 +236,7 @@ test("many partitions are read at once: each row says whose it is, since that pa
       quarantined(7, "schema"),
     ]);
     await lake.commit([8, 9].map((number): TestRow => ({ row: makeRow(number) })));
-    const sinceMs = makeRow(8).ingestTimeMs;
+    const sinceMs = makeRow(8).streamTimeMs;
     const parts = [
       { streamId: "another", partition: 1, sinceMs: 0 },
       { streamId: "stream-1", partition: 1, sinceMs },
@@ -246,8 +246,8 @@ test("many partitions are read at once: each row says whose it is, since that pa
     const found: string[] = [];
     for await (const rows of createSeedSource(lake).rows({ parts, upToCommit: 2 }))
       for (let row = 0; row < rows.length; row++)
-        found.push(`${rows.parts[row]} ${((rows.ingestTimesMs[row] ?? 0) - startMs) / 10}`);
-    const numberOf = (number: number) => (makeRow(number).ingestTimeMs - startMs) / 10;
+        found.push(`${rows.parts[row]} ${((rows.streamTimesMs[row] ?? 0) - startMs) / 10}`);
+    const numberOf = (number: number) => (makeRow(number).streamTimeMs - startMs) / 10;
     const expectedRows = [
       [0, 5],
       [1, 9],

@@ -58,6 +58,7 @@ const notBinary = [
   "_partition",
   "_position",
   "_index",
+  "_stream_time",
 ];
 
 test("each column but the binary ones has bounds", () =>
