@@ -70,11 +70,13 @@ async function audit({ fixture, lake }: Pick<Opened, "fixture" | "lake">) {
   const flags = ["--ledger", ledger, "--lake", lake, "--wait", "0", "--settle", "0"];
   const { code, stderr, json } = await runCli(["audit", ...flags, "--json"]);
   assert.notEqual(json, null, stderr);
-  return { code, ...(json as AuditSummary & { examples: string[]; faults: unknown[] }) };
+  return { code, ...(json as AuditSummary & { faults: unknown[] }) };
 }
 
 async function assertProven(opened: Opened): Promise<void> {
-  const { code, lost, duplicated, phantom, altered, examples, faults } = await audit(opened);
+  const { code, lost, duplicated, phantom, altered, examples, faults, ...others } = await audit(opened);
+  const { misplaced, misstated, disordered, unordered, logFaults } = others;
+  assert.deepEqual([misplaced, misstated, disordered, unordered, logFaults], [0, 0, 0, 0, 0]);
   assert.deepEqual(
     { lost, duplicated, phantom, altered, examples, faults },
     {
@@ -260,6 +262,8 @@ describe("what version 0.1.0 left on disk, killed amid unread messages", { concu
     const before = await audit(parts);
     assert.equal(before.code, 1);
     assert.ok(before.lost > 0, "unread messages are in no table");
+    const { misplaced, misstated, disordered, unordered, logFaults } = before;
+    assert.deepEqual([misplaced, misstated, disordered, unordered, logFaults], [0, 0, 0, 0, 0]);
     const table = join(fixture.folder, "lake", "telemetry");
     const [file] = readdirSync(table, { recursive: true, encoding: "utf8" }).filter(
       (name) => name.endsWith(".parquet") && !name.includes("_delta_log"),

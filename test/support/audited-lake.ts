@@ -21,7 +21,7 @@ export interface LakeRow {
   /** Default: what follows from the other columns. */
   readonly payloadCrc?: number;
   readonly isOutside?: boolean;
-  readonly partition?: string;
+  readonly partition?: string | null;
   readonly stream?: string;
   /** Values of typed columns, in SQL. */
   readonly typed?: Readonly<Partial<Record<TypedColumn, string>>>;
@@ -168,7 +168,7 @@ export class AuditedLake {
       String(row.payloadCrc ?? crc32(row.payload) | 0),
       String(isOutside(row)),
       sqlText(row.stream ?? "stream"),
-      sqlText(row.partition ?? "0"),
+      row.partition === null ? "NULL" : sqlText(row.partition ?? "0"),
       sqlText(String(Math.floor(place / messagesPerBlock) + 1).padStart(20, "0")),
       String(place % messagesPerBlock),
       ...typedNames.map((name) => row.typed?.[name] ?? "NULL"),

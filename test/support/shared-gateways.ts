@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -110,7 +111,11 @@ export class SharedGateways {
     const result = await runCli(["audit", ...args]);
     this.#outputs.push(result.stdout, result.stderr);
     if (result.json === null) throw new Error(`the audit gave no verdict: ${result.stderr}`);
-    return result.json as AuditSummary;
+    const summary = result.json as AuditSummary;
+    const { misplaced, misstated, disordered, logFaults, examples } = summary;
+    // Whatever a test does to gateways and servers, what is filed is where queries find it, in order, and as logs say.
+    assert.deepEqual({ misplaced, misstated, disordered, logFaults }, wellFiled, examples.join("\n"));
+    return summary;
   }
 
   /** What a person sees of one gateway. */
@@ -166,6 +171,8 @@ export class SharedGateways {
   }
 }
 
+const wellFiled = { misplaced: 0, misstated: 0, disordered: 0, logFaults: 0 };
+
 export interface AuditSummary {
   readonly acked: number;
   readonly stored: number;
@@ -173,6 +180,12 @@ export interface AuditSummary {
   readonly duplicated: number;
   readonly phantom: number;
   readonly altered: number;
+  readonly misplaced: number;
+  readonly misstated: number;
+  readonly disordered: number;
+  readonly unordered: number;
+  readonly logFaults: number;
+  readonly examples: readonly string[];
 }
 
 /** Bytes of memory that a process has resident. */
