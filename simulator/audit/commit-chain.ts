@@ -44,7 +44,9 @@ class Chain {
   #takeMoves(entry: CommitEntry, faults: string[]): { filed: number; quarantined: number } | null {
     const counted = { filed: 0, quarantined: 0 };
     let isKnown = true;
-    for (const [partition, { from, to, counters, previousCommit }] of entry.moves) {
+    for (const [partition, { from, to, counters, commit, previousCommit }] of entry.moves) {
+      if (commit !== undefined && commit !== entry.number)
+        faults.push(`the move of ${partition} is said to be of ${commit}`);
       const last = this.#moves.get(partition);
       this.#moves.set(partition, { to, counters, commit: entry.number });
       const { read, filed, duplicates, quarantined, resent, misrouted } = counters;

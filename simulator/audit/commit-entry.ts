@@ -23,6 +23,8 @@ export interface Move {
   readonly from: string;
   readonly to: string;
   readonly counters: Counters;
+  /** Number of the entry that it stands in; undefined = it does not say. */
+  readonly commit: number | undefined;
   /** Number of the entry with the partition's move before; undefined = it does not say. */
   readonly previousCommit: number | undefined;
 }
@@ -104,6 +106,7 @@ export function parseMove(value: unknown): Move {
     from: string(move["from"], "from"),
     to: string(move["to"], "to"),
     counters: counters as unknown as Counters,
+    commit: optionalNumber(move["commit"], "commit"),
     previousCommit: optionalNumber(move["previousCommit"], "previousCommit"),
   };
 }

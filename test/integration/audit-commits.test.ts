@@ -132,6 +132,11 @@ describe("a commit log that is not whole", () => {
       /commit 3: stream\/0 goes on at 1, and ended at 2/,
     ],
     [
+      "a move of another entry",
+      ({ lake }) => lake.commits.change(3, (entry) => (moveOf(entry).commit = 2)),
+      /commit 3: the move of stream\/0 is said to be of 2/,
+    ],
+    [
       "a link past an entry of the partition",
       ({ lake }) => lake.commits.change(3, (entry) => (moveOf(entry).previousCommit = 1)),
       /moved before by 2, not 1/,
@@ -183,13 +188,15 @@ describe("a snapshot that is not what its entries add up to", () => {
 test("a snapshot that knows another fence, or other entries as given up, than its entries say", async () => {
   for (const [wrong, fault] of [
     [{ fence: 3 }, /that 3 is the last fence/],
-    [{ firstKept: 2 }, /that 2 is the first entry/],
+    [{ firstKept: 1 }, /that 1 is the first entry/],
   ] as const)
     await assertFault(async (run) => {
       await fenced(4)(run);
-      run.lake.commits.appendUpkeep({ firstKept: 1 });
+      run.lake.commits.appendUpkeep({ firstKept: 2 });
       const moves = run.lake.commits.read(5).moves;
-      run.lake.commits.snapshot((snapshot) => Object.assign(snapshot, { moves, fence: 4, ...wrong }));
+      run.lake.commits.snapshot((snapshot) =>
+        Object.assign(snapshot, { moves, fence: 4, firstKept: 2, ...wrong }),
+      );
     }, fault);
 });
 

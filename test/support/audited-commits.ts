@@ -11,6 +11,7 @@ export interface WrittenMove {
     "read" | "filed" | "quarantined" | "duplicates" | "resent" | "misrouted" | "unaccounted",
     number
   >;
+  commit?: number;
   previousCommit: number;
 }
 
