@@ -23,6 +23,7 @@ export interface Action {
 
 const entryPattern = /\/(\d{20})\.json$/;
 const attemptsMax = 200;
+const recentEntries = 20;
 
 /** What the entries since some version say of a table: of older ones only what they repeat. */
 export interface RecentLog {
@@ -36,11 +37,15 @@ function entryPath(table: string, version: number): string {
   return `${table}/_delta_log/${String(version).padStart(20, "0")}.json`;
 }
 
-/** null where there is no such table. Entries that a checkpoint has replaced may be gone; that is all a rewrite of recent files needs. */
-export async function readRecentLog(
+/**
+ * null if there is no such table. Entries that a checkpoint has replaced may be gone; that is all a rewrite of recent files needs.
+ *
+ * @param known Entries that were read before, by version: entries never change.
+ */
+async function readRecentLog(
   lake: LakeAccess,
   table: string,
-  entries: number,
+  known: Map<number, Action[]>,
 ): Promise<RecentLog | null> {
   const names = await lake.list(`${table}/_delta_log/`);
   const versions = names.flatMap((name) => entryPattern.exec(name)?.[1] ?? []).map(Number);
@@ -49,12 +54,15 @@ export async function readRecentLog(
   const files = new Map<string, LiveFile>();
   let metaData: RecentLog["metaData"] = null;
   // The oldest entry that is left has the metadata, unless a checkpoint has.
-  for (const each of new Set([...versions.slice(0, 1), ...versions.slice(-entries)]))
-    for (const action of await readEntry(lake, table, each)) {
+  for (const each of new Set([...versions.slice(0, 1), ...versions.slice(-recentEntries)])) {
+    const actions = known.get(each) ?? (await readEntry(lake, table, each));
+    known.set(each, actions);
+    for (const action of actions) {
       if (action.metaData) metaData = action.metaData;
       if (action.add) files.set(action.add.path, action.add);
       if (action.remove) files.delete(action.remove.path);
     }
+  }
   return { version, metaData, files: [...files.values()] };
 }
 
@@ -73,8 +81,9 @@ export async function appendEntry(
   table: string,
   actionsFor: (log: RecentLog) => Promise<readonly Action[] | null>,
 ): Promise<number | null> {
+  const known = new Map<number, Action[]>();
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
-    const log = await readRecentLog(lake, table, recentEntries);
+    const log = await readRecentLog(lake, table, known);
     const actions = log && (await actionsFor(log));
     if (!log || !actions) return null;
     const text = actions.map((action) => JSON.stringify(action)).join("\n");
@@ -83,5 +92,3 @@ export async function appendEntry(
   }
   throw new Error(`table ${table}: ${attemptsMax} other entries came first, one after another`);
 }
-
-const recentEntries = 20;

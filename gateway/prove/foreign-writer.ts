@@ -23,6 +23,13 @@ export interface ForeignWriterOptions {
   readonly tables: readonly string[];
 }
 
+/** What an entry adds, kept while others come first, so that the race is lost by fewer calls each time. */
+interface WrittenFiles {
+  appended: Action | null;
+  /** By the path of the file that was copied. */
+  readonly copies: Map<string, string>;
+}
+
 /** Another program that writes to the gateways' tables: appends rows of its own, changes metadata, replaces files as an optimizer does. */
 export class ForeignWriter implements Strikable {
   readonly #options: ForeignWriterOptions;
@@ -48,7 +55,8 @@ export class ForeignWriter implements Strikable {
     const { lake, tables } = this.#options;
     for (let turn = 0; turn < tables.length; turn++) {
       const table = tables[(this.#entries + turn) % tables.length] as string;
-      const version = await appendEntry(lake, table, (log) => this.#actions(fault, table, log));
+      const files: WrittenFiles = { appended: null, copies: new Map() };
+      const version = await appendEntry(lake, table, (log) => this.#actions(fault, { table, log, files }));
       if (version === null) continue;
       this.#entries++;
       return { table, version };
@@ -56,16 +64,22 @@ export class ForeignWriter implements Strikable {
     return null;
   }
 
-  async #actions(fault: Strike["fault"], table: string, log: RecentLog): Promise<readonly Action[] | null> {
+  async #actions(
+    fault: Strike["fault"],
+    { table, log, files }: { table: string; log: RecentLog; files: WrittenFiles },
+  ): Promise<readonly Action[] | null> {
     switch (fault) {
       case "foreign-append":
-        return [info("WRITE"), { txn: { appId, version: this.#entries + 1 } }, await this.#append(table)];
+        files.appended ??= await this.#append(table);
+        return [info("WRITE"), { txn: { appId, version: this.#entries + 1 } }, files.appended];
       case "foreign-metadata":
         return (
           log.metaData && [info("SET TBLPROPERTIES"), { metaData: described(log.metaData, this.#entries) }]
         );
       case "foreign-rewrite":
-        return log.files.length === 0 ? null : [info("OPTIMIZE"), ...(await this.#rewrite(table, log.files))];
+        return log.files.length === 0
+          ? null
+          : [info("OPTIMIZE"), ...(await this.#rewrite(table, log.files, files.copies))];
       default:
         throw new TypeError(`a foreign writer knows no ${fault}`);
     }
@@ -95,18 +109,27 @@ export class ForeignWriter implements Strikable {
   }
 
   /** The same rows in new files: what was added last is what the gateways are most likely to be at. */
-  async #rewrite(table: string, files: readonly LiveFile[]): Promise<Action[]> {
+  async #rewrite(table: string, files: readonly LiveFile[], copies: Map<string, string>): Promise<Action[]> {
     const actions: Action[] = [];
     for (const file of files.slice(-filesRewrittenMax)) {
-      const bytes = await this.#options.lake.get(`${table}/${decodeURIComponent(file.path)}`);
-      if (!bytes) continue;
-      const path = file.path.replace(/[^/]+$/, `foreign-${randomUUID()}.parquet`);
-      await this.#options.lake.putIfAbsent(`${table}/${decodeURIComponent(path)}`, bytes);
+      const path = copies.get(file.path) ?? (await this.#copy(table, file.path));
+      if (path === null) continue;
+      copies.set(file.path, path);
       const times = { dataChange: false, deletionTimestamp: Date.now() };
       actions.push({ remove: { path: file.path, ...times } });
       actions.push({ add: { ...file, path, dataChange: false, modificationTime: Date.now() } });
     }
     return actions;
+  }
+
+  /** Resolves with the path of the copy, null if the file is gone. */
+  async #copy(table: string, path: string): Promise<string | null> {
+    const { lake } = this.#options;
+    const bytes = await lake.get(`${table}/${decodeURIComponent(path)}`);
+    if (!bytes) return null;
+    const copy = path.replace(/[^/]+$/, `foreign-${randomUUID()}.parquet`);
+    await lake.putIfAbsent(`${table}/${decodeURIComponent(copy)}`, bytes);
+    return copy;
   }
 }
 

@@ -75,3 +75,33 @@ test("a foreign writer that loses the race for an entry makes it again from what
   assert.deepEqual(seen, [[], ["winner"]]);
   assert.equal(await appendEntry(lake, "nothing", async () => []), null);
 });
+
+test("a foreign writer that loses races reads only the winners' entries, and copies no file twice", async () => {
+  const testLake = await openTestLake();
+  const lake = openLakeAccess({ kind: "file", folder: testLake.folder });
+  try {
+    for (let index = 0; index < 3; index++) await testLake.commit([{ row: makeRow(index) }]);
+    let races = 3;
+    const calls = { reads: new Map<string, number>(), copies: 0 };
+    const contested = {
+      ...{ list: lake.list.bind(lake), close: () => {} },
+      get: (path: string) => {
+        calls.reads.set(path, (calls.reads.get(path) ?? 0) + 1);
+        return lake.get(path);
+      },
+      putIfAbsent: async (path: string, bytes: Uint8Array) => {
+        if (path.endsWith(".parquet")) calls.copies++;
+        else if (races-- > 0) await lake.putIfAbsent(path, Buffer.from('{"commitInfo":{}}\n'));
+        return lake.putIfAbsent(path, bytes);
+      },
+    };
+    const writer = new ForeignWriter({ lake: contested, tables: ["telemetry"] });
+    assert.deepEqual(await writer.strike({ fault: "foreign-rewrite" }), { detail: "version 6 of telemetry" });
+    assert.deepEqual([Math.max(...calls.reads.values()), calls.copies], [1, 3]);
+    races = 3;
+    await writer.strike({ fault: "foreign-append" });
+    assert.equal(calls.copies, 4);
+  } finally {
+    await testLake.close();
+  }
+});
