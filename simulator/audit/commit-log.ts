@@ -15,7 +15,7 @@ const folder = "_commits";
 const lakeFile = `${folder}/lake.json`;
 const entryPattern = /^(\d{20})\.json$/;
 /** So many entries in a row from before the time asked for end the reading: clocks of gateways may step. */
-export const olderMax = 100;
+const olderMax = 100;
 /** Listing and reading race with commits and pruning. */
 const attempts = 3;
 

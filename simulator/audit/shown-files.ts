@@ -1,10 +1,12 @@
 import { type CommitEntry, type CommittedFile, streamOfKey } from "./commit-entry.ts";
-import { type CommitLogState, olderMax } from "./commit-log.ts";
+import type { CommitLogState } from "./commit-log.ts";
 import type { DataFile } from "./delta-actions.ts";
 import type { DeltaTable } from "./delta-table.ts";
 
 /** Checkpoints keep the removal of a file for so long. */
 const removalsKeptMs = 7 * 86_400_000;
+/** An entry of a table shows its commit, and those before that nobody had published: one or two, since each commit waits for them. */
+const shownTogetherMax = 10;
 /** How the gateway names files; most other writers name theirs otherwise. */
 const ownFile = /\/event_date=[^/]+\/event_hour=[^/]+\/[0-9a-f-]{36}\.parquet$/;
 
@@ -73,8 +75,8 @@ function isUnnamed(
   const [first, last] = [entries[0]?.number ?? 0, entries.at(-1)?.number ?? 0];
   // A checkpoint does not say who added a file.
   if (addedBy === null) return isWhole && isOwn(file);
-  // 0 = another writer. An entry of the table shows commits up to its number, some of which may be older than what was read.
-  return addedBy !== 0 && addedBy <= last && (isWhole || addedBy >= first + olderMax);
+  // 0 = another writer.
+  return addedBy !== 0 && addedBy <= last && (isWhole || addedBy >= first + shownTogetherMax);
 }
 
 function streamsOf({ entries }: CommitLogState): ReadonlySet<string> {

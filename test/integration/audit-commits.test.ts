@@ -231,6 +231,19 @@ describe("tables that do not show exactly the files of the log", () => {
     };
     await assertFault(checkpointed, /telemetry\/.* is in its table, and no commit names it/);
   });
+  test("the same, though the log is pruned", () =>
+    assertFault(async ({ lake, rows }) => {
+      for (let each = 4; each < 14; each++) lake.commits.appendUpkeep({ firstKept: 3 });
+      await lake.add("other", [{ ...(rows[0] as LakeRow), messageId: Buffer.from("stranger") }]);
+      lake.commits.change(14, (entry) => {
+        tableOf(entry, "other").adds = [];
+        Object.assign(moveOf(entry), { ...moveOf(lake.commits.read(3)), from: "3", commit: 14 });
+        moveOf(entry).previousCommit = 3;
+      });
+      lake.commits.snapshot((snapshot) => (snapshot.firstKept = 3));
+      lake.commits.remove(1);
+      lake.commits.remove(2);
+    }, /other\/.* is in its table, and no commit names it/));
   test("a file that two commits name", () =>
     assertFault(
       ({ lake, files }) =>
@@ -325,76 +338,4 @@ describe("a commit log of a newer version is AUDIT_LAKE_UNSUPPORTED", () => {
       await change(run);
       await assert.rejects(run.audit(), { code: "AUDIT_LAKE_UNSUPPORTED", message });
     });
-});
-
-describe("rows of several streams", () => {
-  const counts = {
-    read: 0,
-    filed: 0,
-    duplicates: 0,
-    quarantined: 0,
-    resent: 0,
-    misrouted: 0,
-    unaccounted: 0,
-  };
-  const moved = (to: string, filed: number, previousCommit: number) => {
-    const counters = { ...counts, read: filed, filed };
-    return { from: previousCommit === 0 ? "" : String(Number(to) - 1), to, counters, previousCommit };
-  };
-
-  /** The first 300 messages came by stream b, the others by stream a. */
-  async function migrated(...streams: readonly ("a" | "b")[]): Promise<AuditedRun> {
-    const run = await auditedRun();
-    run.lake.keepCommitLog();
-    for (const [at, stream] of streams.entries()) {
-      const rows = stream === "b" ? run.rows.slice(0, 300) : run.rows.slice(300);
-      await run.lake.add(
-        "telemetry",
-        rows.map((row) => ({ ...row, stream })),
-      );
-      run.lake.commits.change(at + 1, (entry) => {
-        entry.moves = { [`${stream}/0`]: moved("1", rows.length, 0) };
-      });
-    }
-    return run;
-  }
-
-  test("stand in the order in which the commit log met them", async () => {
-    const later = await (await migrated("b", "a")).audit();
-    assert.deepEqual([later.logFaults, later.disordered, later.isProven], [0, 0, true]);
-    const earlier = await (await migrated("a", "b")).audit();
-    assert.deepEqual([earlier.logFaults, earlier.disordered, earlier.unordered], [0, 200, 0]);
-  });
-
-  test("that were read side by side are not compared, and counted", async () => {
-    for (const streams of [
-      ["b", "a"],
-      ["a", "b"],
-    ] as const) {
-      const run = await migrated(...streams);
-      const { number } = run.lake.commits;
-      run.lake.commits.write(number + 1, {
-        ...run.lake.commits.read(number),
-        number: number + 1,
-        commitId: "idle",
-        tables: {},
-        moves: { [`${streams[0]}/0`]: moved("2", streams[0] === "b" ? 300 : 200, 1) },
-      });
-      const result = await run.audit();
-      assert.deepEqual([result.logFaults, result.disordered, result.isProven], [0, 0, true]);
-      assert.equal(result.unordered, 100);
-    }
-  });
-
-  test("that the commit log does not name any more are not compared, and counted", async () => {
-    const run = await migrated("b", "a");
-    run.lake.commits.remove(1);
-    run.lake.commits.snapshot((snapshot) => {
-      snapshot.firstKept = 2;
-      snapshot.moves = run.lake.commits.read(2).moves;
-    });
-    const result = await run.audit();
-    assert.deepEqual([result.logFaults, result.disordered, result.isProven], [0, 0, true]);
-    assert.equal(result.unordered, 300);
-  });
 });
