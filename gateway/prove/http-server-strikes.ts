@@ -5,7 +5,7 @@ import type { ServerProcess } from "./servers/server-process.ts";
 import type { Strike, StrikeEffect } from "./strikes.ts";
 
 /** A fault that no call has met yet goes on for so much longer. */
-const patienceMs = 10_000;
+const patienceMs = 30_000;
 const pollMs = 25;
 
 /**

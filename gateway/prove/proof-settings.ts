@@ -27,6 +27,8 @@ export function proofSettings(rate: number): Readonly<Record<string, string>> {
     TIDEGATE_TABLES_SNAPSHOT_ENTRIES: "20",
     TIDEGATE_TABLES_COMMIT_RETENTION_MS: "60000",
     TIDEGATE_TABLES_LOG_RETENTION_MS: "60000",
+    // Their windows of an hour would keep every commit.
+    TIDEGATE_TOPICS_DEMO: "false",
     TIDEGATE_WINDOW_MAX_BYTES: String(windowBytes(rate)),
   };
 }
