@@ -10,7 +10,7 @@ const program = join(import.meta.dirname, "..", "..", "dist", "gateway", "main.j
 const folder = mkdtempSync(join(tmpdir(), "tidegate-prove-kinesis-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** The kinds that hold; long proofs strike with all. */
+/** Long proofs strike with all. */
 const strikes = "kill,pause,stream-server,window-server,tables";
 
 function prove(...args: string[]) {

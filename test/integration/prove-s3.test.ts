@@ -11,7 +11,7 @@ const program = join(import.meta.dirname, "..", "..", "dist", "gateway", "main.j
 const folder = mkdtempSync(join(tmpdir(), "tidegate-prove-s3-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** The kinds that hold; long proofs strike with all. */
+/** Long proofs strike with all. */
 const strikes = "kill,pause,lake-server,tables";
 
 function prove(args: readonly string[], environment: Record<string, string> = {}) {

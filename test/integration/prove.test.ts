@@ -11,8 +11,8 @@ const program = join(import.meta.dirname, "..", "..", "dist", "gateway", "main.j
 const folder = mkdtempSync(join(tmpdir(), "tidegate-proofs-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** The kinds that hold; long proofs strike with all. */
-const strikes = "kill,pause,tables,backlog";
+/** Long proofs strike with all. */
+const strikes = "kill,pause,clock,tables,backlog";
 
 function tidegate(...args: string[]) {
   const run = spawnSync(process.execPath, [program, ...args], { encoding: "utf8", timeout: 240_000 });
@@ -23,7 +23,8 @@ test("G1-G8: struck in every process and beside another writer, the gateway lose
   const seed = process.env["SEED"] ?? String(randomInt(2 ** 31));
   context.diagnostic(`SEED=${seed}`);
   const out = join(folder, "proof.json");
-  const args = ["--rounds", "3", "--seed", seed, "--only", strikes, "--backlog", "3", "--out", out];
+  const args = ["--rounds", "3", "--seed", seed, "--only", strikes, "--backlog", "3", "--rate", "700"];
+  args.push("--out", out);
   const { status, json, stderr } = tidegate("prove", ...args, "--json");
   assert.deepEqual(json?.faults, [], `SEED=${seed} ${stderr}`);
   assert.equal(status, 0);
@@ -31,11 +32,12 @@ test("G1-G8: struck in every process and beside another writer, the gateway lose
   assert.deepEqual(json.kills, { broker: 1, consumer: 1, supervisor: 1 });
   assert.deepEqual(json.pauses, { broker: 1, consumer: 1, supervisor: 1 });
   assert.deepEqual([json.foreignCommits, json.backlogs], [{ tables: 3 }, { consumers: 3 }]);
+  assert.deepEqual(json.clockSteps, { clock: 3 });
   assert.equal(json.lost + json.duplicated + json.phantom + json.altered + json.unaccounted, 0);
   assert.deepEqual(JSON.parse(readFileSync(out, "utf8")), json);
   assert.equal(json.file, out);
   const lines = stderr.split("\n").filter((line) => / · (work|NO work) in flight$/.test(line));
-  assert.equal(lines.length, 12);
+  assert.equal(lines.length, 15);
   assert.ok(lines.some((line) => /^[\d:.]{12} round 3\/3: /.test(line)));
 });
 
