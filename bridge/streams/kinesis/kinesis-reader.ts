@@ -24,7 +24,6 @@ export interface ReaderOptions {
     refresh(): Promise<void>;
   };
   readonly config: KinesisConfig;
-  readonly now: () => number;
   readonly monotonicMs: () => number;
   readonly random: () => number;
   readonly onFailed: (error: BridgeError, partition: number, isNews: boolean) => void;
@@ -127,14 +126,13 @@ export class KinesisReader {
   }
 
   #start(shard: Shard, after: Position): ShardReader {
-    const { connection, config, now, monotonicMs, random, onFailed, onRead } = this.#options;
+    const { connection, config, monotonicMs, random, onFailed, onRead } = this.#options;
     const { partition } = shard;
     const reader: ShardReader = new ShardReader({
       connection,
       shard,
       after,
       config,
-      now,
       monotonicMs,
       random,
       lookUp: () => this.#lookUp(partition),

@@ -20,7 +20,6 @@ export interface KinesisStreamOptions extends Partial<KinesisConfig> {
   /** Where given, it learns of appends, reads and the stream's state. */
   readonly registry?: Registry;
   readonly random?: () => number;
-  readonly now?: () => number;
   readonly monotonicMs?: () => number;
   /** Called when the stream is gone or was replaced (STREAM_GAP); appends reject from then on. */
   readonly onLost?: (error: BridgeError) => void;
@@ -65,13 +64,13 @@ class ShardedStream implements KinesisStream {
     watch: StreamWatch;
   }) {
     const { options, config, connection, watch } = parts;
-    const { random = Math.random, now = Date.now, monotonicMs = () => performance.now() } = options;
+    const { random = Math.random, monotonicMs = () => performance.now() } = options;
     this.#options = options;
     this.#connection = connection;
     this.#watch = watch;
     this.streamId = watch.description.streamId;
     const metrics = createKinesisStreamMetrics(options.registry ?? new Registry(), () => this.status());
-    const shared = { connection, shards: watch, config, now, monotonicMs, random };
+    const shared = { connection, shards: watch, config, monotonicMs, random };
     this.#appender = new KinesisAppender({
       ...shared,
       onAppended: metrics.appended,

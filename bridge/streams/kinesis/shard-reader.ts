@@ -24,7 +24,6 @@ export interface ShardReaderOptions {
   /** Where it begins. */
   readonly after: Position;
   readonly config: KinesisConfig;
-  readonly now: () => number;
   readonly monotonicMs: () => number;
   readonly random: () => number;
   /** What Kinesis says of the shard once its records end or it knows it no more; told by calls that begin after this one. */

@@ -75,7 +75,6 @@ class FakeShard {
       shard,
       after,
       config: kinesisConfigOf({ pollMs: 1, catchUpMs: 1, ...config }),
-      now: Date.now,
       monotonicMs: () => performance.now(),
       random: () => 0,
       lookUp: async () => this.state,
