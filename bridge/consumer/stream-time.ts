@@ -94,13 +94,17 @@ export function placeFirstVersion({ streamTimeMs, clock }: StreamMoment, appendT
   return { ...placed, clock: { ...placed.clock, boots: { ...placed.clock.boots, [APPEND_CLOCK]: ownLine } } };
 }
 
-/** By how much less time than stream time has passed on the boot's line when the block was sealed, ms; null where it has no line. */
+/**
+ * By how much less time than stream time has passed on the boot's line when the block was sealed, ms. A boot whose line was given up has
+ * proved nothing since its newest block; null = the boot is not known.
+ */
 export function behindStreamTime(
   { streamTimeMs, clock }: StreamMoment,
   { boot, stampMs }: Pick<BlockMoment, "boot" | "stampMs">,
 ): number | null {
-  const offsetMs = clock.boots[boot]?.offsetMs ?? null;
-  return offsetMs === null ? null : streamTimeMs - (stampMs + offsetMs);
+  const line = clock.boots[boot];
+  if (!line) return null;
+  return streamTimeMs - (line.offsetMs === null ? line.seenAtMs : stampMs + line.offsetMs);
 }
 
 /** The clock that a commit keeps. */

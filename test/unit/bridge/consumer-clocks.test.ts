@@ -273,6 +273,30 @@ describe("a producer's mark", () => {
     assert.equal(await forgottenProducers(harness), 1);
   });
 
+  test("is gone while its machine stood still, after its clock had proved nothing: the same", async () => {
+    const harness = new ConsumerHarness();
+    harness.append([json("a")], paused);
+    harness.append([json("b0")]);
+    harness.append([json("b1")]);
+    await pass(harness, 10 * minuteMs);
+    harness.append([json("b2")]);
+    // Too far ahead: others wrote meanwhile. No later block of it proves its clock again.
+    harness.append([json("a1")], paused);
+    const days = 3;
+    for (let day = 0; day < days; day++) {
+      harness.append([json(`c${day}`)]);
+      harness.append([]);
+      await pass(harness, 25 * hourMs);
+    }
+    harness.append([]);
+    await harness.drain();
+    assert.equal(silent in (harness.lastMove()?.producers ?? {}), false, "it was forgotten");
+    harness.append([json("d")], { ...paused, stoodStillMs: days * 25 * hourMs });
+    await harness.drain();
+    assert.equal(isStopped(harness), false);
+    assert.equal(harness.ids().at(-1), "d");
+  });
+
   test("is gone because a thousand others came: its next block is filed and told, and stops nothing", async () => {
     const harness = new ConsumerHarness();
     harness.append([json("a")], { producerId: silent });
