@@ -47,6 +47,8 @@ const drainMs = 90_000;
 const stoppedDrainMs = 3_000;
 const stoppedAuditWaitS = 15;
 const roundSecondsMax = 120;
+/** After each, everything that the proof has started is ended at once. */
+const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
  * Starts gateways in a temporary folder and a fleet that publishes to them, strikes their every process and server in an order that
@@ -67,6 +69,8 @@ export async function prove(options: ProveOptions): Promise<ProveResult> {
   });
   const proof = new Proof(options, { folder, system });
   const file = options.outFile ?? `${folder}.json`;
+  const end = () => void proof.close().finally(() => process.exit(1));
+  for (const signal of endSignals) process.once(signal, end);
   try {
     const result = { ...(await proof.run()), file };
     if (result.faults.length > 0) await system.keep(folder);
@@ -75,6 +79,7 @@ export async function prove(options: ProveOptions): Promise<ProveResult> {
     await writeFile(file, `${JSON.stringify(kept, null, 2)}\n`);
     return kept;
   } finally {
+    for (const signal of endSignals) process.off(signal, end);
     await proof.close();
   }
 }

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { randomInt } from "node:crypto";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 
 const program = join(import.meta.dirname, "..", "..", "dist", "gateway", "main.js");
@@ -39,6 +41,22 @@ test("G1-G8: struck in every process and beside another writer, the gateway lose
   const lines = stderr.split("\n").filter((line) => / · (work|NO work) in flight$/.test(line));
   assert.equal(lines.length, 15);
   assert.ok(lines.some((line) => /^[\d:.]{12} round 3\/3: /.test(line)));
+});
+
+test("a proof that is told to end leaves no process behind", async () => {
+  const place = mkdtempSync(join(folder, "ended-"));
+  const own = () => spawnSync("ps", ["-eo", "args"], { encoding: "utf8" }).stdout.split(place).length - 1;
+  const args = ["prove", "--rounds", "9", "--only", "pause", "--rate", "50"];
+  const child = spawn(process.execPath, [program, ...args], {
+    stdio: ["ignore", "ignore", "pipe"],
+    env: { ...process.env, TMPDIR: place },
+  });
+  for await (const line of createInterface({ input: child.stderr })) if (line.includes("pause")) break;
+  assert.ok(own() >= 4, "the fleet, and a gateway of three processes");
+  const exited = once(child, "exit");
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [1, null]);
+  assert.equal(own(), 0);
 });
 
 test("a lake that is not empty is refused, and stays as it is", () => {
