@@ -16,7 +16,7 @@ export function proveText(result: ProveResult): string {
     ...lineOfKind(["calls", callCounts(result)]),
     `acknowledged ${result.acked}, stored ${result.stored}, quarantined ${result.quarantined}`,
     `lost ${result.lost}, duplicated ${result.duplicated}, phantom ${result.phantom}, altered ${result.altered}, unaccounted ${result.unaccounted}, unfounded ${result.unfounded}`,
-    `misplaced ${result.misplaced}, misstated ${result.misstated}, disordered ${result.disordered}, log faults ${result.logFaults}`,
+    `misplaced ${result.misplaced}, misstated ${result.misstated}, disordered ${result.disordered}, mistimed ${result.mistimed}, log faults ${result.logFaults}`,
     `fleet: ${counts(result.fleet)}; undelivered ${result.undelivered}`,
     `commits ${result.maintenance.commits} (${result.maintenance.prunedCommits} pruned), checkpoints ${result.maintenance.checkpoints}, log entries cleaned up ${result.maintenance.cleanedEntries}`,
     ...lineOfKind(["full dedupe window", spanText(result.fullWindowSpanMs)]),

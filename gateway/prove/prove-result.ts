@@ -17,6 +17,7 @@ const findingNames = [
   "misplaced",
   "misstated",
   "disordered",
+  "mistimed",
   "logFaults",
 ] as const;
 type Findings = Readonly<Record<(typeof findingNames)[number], number>>;

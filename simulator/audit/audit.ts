@@ -27,6 +27,8 @@ export interface AuditResult extends RunCounts {
   readonly files: number;
   /** Files of which their table's log, or they themselves, say what is not so: partition values, size, row count, null counts, bounds. */
   readonly misstated: number;
+  /** Where stream time, by which ids are forgotten, differs within a block, goes back, or ran faster than time. */
+  readonly mistimed: number;
   /** What does not fit in the commit log, or between it and the tables. */
   readonly logFaults: number;
   readonly waitedS: number;
@@ -100,6 +102,7 @@ interface Evidence {
 
 function verdict({ books, scan, examples, findings }: Evidence, waitedMs: number): AuditResult {
   const order = scan.places.order(findings.streams);
+  const mistimed = scan.places.mistimed(Date.now() - scan.sinceMs);
   const unread = [...scan.faults, ...findings.unread];
   const counts = sum(books.map((book) => book.counts(order)));
   for (const book of books) addExamples(book, examples, order);
@@ -109,6 +112,7 @@ function verdict({ books, scan, examples, findings }: Evidence, waitedMs: number
     runs: books.map(({ ledger }) => ledger.header.scenario.runId),
     files: scan.filesRead,
     misstated: scan.misstated,
+    mistimed,
     logFaults: findings.faults.length,
     waitedS: Math.round(waitedMs / 100) / 10,
     faults: unread.map((fault) => ({ code: fault.code, message: fault.message })),
@@ -116,7 +120,7 @@ function verdict({ books, scan, examples, findings }: Evidence, waitedMs: number
     isProven:
       counts.acked > 0 &&
       counts.lost + counts.duplicated + counts.phantom + counts.altered === 0 &&
-      counts.misplaced + counts.disordered + scan.misstated + findings.faults.length === 0 &&
+      counts.misplaced + counts.disordered + scan.misstated + mistimed + findings.faults.length === 0 &&
       counts.quarantined === counts.plannedPoison + counts.plannedReuse &&
       unread.length === 0,
   };

@@ -47,6 +47,8 @@ export class RowCursor implements FiledRow {
   readonly #context: CursorContext;
   readonly #values: Readonly<Record<(typeof columns)[number], DecodedArray>>;
   readonly #typed: readonly TypedColumn[];
+  /** undefined = a file of version 0.1.0. */
+  readonly #streamTime: DecodedArray | undefined;
   #row = 0;
   #placeOfRow: RowPlace | undefined;
 
@@ -58,6 +60,7 @@ export class RowCursor implements FiledRow {
     this.isQuarantined = context.isQuarantine;
     this.#context = context;
     this.#values = values as Record<(typeof columns)[number], DecodedArray>;
+    this.#streamTime = values["_stream_time"];
     this.#typed = context.isQuarantine ? [] : typedColumns(values, context.inEachVersion);
   }
 
@@ -94,7 +97,13 @@ export class RowCursor implements FiledRow {
   #readPlace(): RowPlace {
     const { _stream, _partition, _position, _index } = this.#values;
     const row = this.#row;
-    return this.#context.places.place(_stream[row], _partition[row], _position[row], _index[row]);
+    return this.#context.places.place({
+      stream: _stream[row],
+      partition: _partition[row],
+      position: _position[row],
+      index: _index[row],
+      timeUs: this.#streamTime?.[row],
+    });
   }
 
   get isFound(): boolean {

@@ -9,6 +9,15 @@ const blocksMax = 4_000_000;
  */
 export type RowPlace = number;
 
+/** What the columns of a row say of where it stood, and when. */
+export interface PlaceColumns {
+  readonly stream: unknown;
+  readonly partition: unknown;
+  readonly position: unknown;
+  readonly index: unknown;
+  readonly timeUs: unknown;
+}
+
 /** A stream, and the first and the last commit that moved its partitions. */
 export interface StreamSpan {
   readonly id: string;
@@ -34,13 +43,18 @@ type Partitions = Map<string, Blocks>;
 export class RowPlaces {
   readonly #streams = new Map<string, Partitions>();
   readonly #blocksMax: number;
+  /** Stream time by block, µs; NaN = its rows do not say. */
+  readonly #times: number[] = [];
+  #unequal = 0;
   #count = 0;
 
   constructor(max = blocksMax) {
     this.#blocksMax = max;
   }
 
-  place(stream: unknown, partition: unknown, position: unknown, index: unknown): RowPlace {
+  /** `timeUs`: the row's stream time; anything but a number = it does not say. */
+  place(place: PlaceColumns): RowPlace {
+    const { stream, partition, position, index, timeUs } = place;
     if (typeof stream !== "string" || typeof partition !== "string" || typeof position !== "string")
       return Number.NaN;
     if (typeof index !== "number" || index < 0 || index >= indexesMax) return Number.NaN;
@@ -51,7 +65,8 @@ export class RowPlaces {
       if (this.#count === this.#blocksMax) return -1;
       block = this.#count++;
       blocks.set(key, block);
-    }
+      this.#times.push(typeof timeUs === "number" ? timeUs : Number.NaN);
+    } else if (typeof timeUs === "number" && timeUs !== this.#times[block]) this.#unequal++;
     return block * indexesMax + index;
   }
 
@@ -65,7 +80,30 @@ export class RowPlaces {
 
   clear(): void {
     this.#streams.clear();
+    this.#times.length = 0;
+    this.#unequal = 0;
     this.#count = 0;
+  }
+
+  /**
+   * How often stream time is not what expiry may go by: rows of one block that differ, blocks that it is lower in than in one before, and
+   * partitions in which it ran for longer than `passedMs`.
+   */
+  mistimed(passedMs: number): number {
+    let count = this.#unequal;
+    for (const partitions of this.#streams.values())
+      for (const blocks of partitions.values()) {
+        let [first, last] = [Number.NaN, Number.NaN];
+        for (const [, block] of sorted(blocks)) {
+          const time = this.#times[block] as number;
+          if (Number.isNaN(time)) continue;
+          if (time < last) count++;
+          else last = time;
+          if (Number.isNaN(first)) first = time;
+        }
+        if (last - first > passedMs * 1000) count++;
+      }
+    return count;
   }
 
   /**
@@ -101,8 +139,11 @@ function keyOf(position: string): string | number {
 
 function* inOrder(partitions: Partitions): Generator<number> {
   const numbered = [...partitions].sort(([left], [right]) => comparePositions(left, right));
-  for (const [, blocks] of numbered)
-    for (const [, block] of [...blocks].sort(([left], [right]) => compareKeys(left, right))) yield block;
+  for (const [, blocks] of numbered) for (const [, block] of sorted(blocks)) yield block;
+}
+
+function sorted(blocks: Blocks): (readonly [string | number, number])[] {
+  return [...blocks].sort(([left], [right]) => compareKeys(left, right));
 }
 
 function compareKeys(left: string | number, right: string | number): number {

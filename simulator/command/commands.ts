@@ -63,6 +63,7 @@ Compares every row that the tables hold of the ledger's runs with what was sent,
   misplaced   rows that queries by date and hour, by device or by event time skip
   misstated   files of which a log, or the file itself, says what is not so: size, rows, partition, null counts, bounds
   disordered  messages that stand before an earlier one of their device
+  mistimed    places where stream time, by which ids are forgotten, goes back or faster than time
   logFaults   what does not fit in the commit log, or between it and the tables
 docs/audit.md has the details, and what --json prints.
 

@@ -24,6 +24,7 @@ export function auditText(result: AuditResult): string {
     line("misstated", result.misstated, "files of which the log says what is not so"),
     line("disordered", result.disordered, "messages that stand before an earlier one of their device"),
     line("unordered", result.unordered, "messages of which that is not known: allowed"),
+    line("mistimed", result.mistimed, "places where stream time goes back, or faster than time"),
     line("logFaults", result.logFaults, "in the commit log, or between it and the tables"),
     line(
       "unackedStored",

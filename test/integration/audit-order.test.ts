@@ -62,6 +62,45 @@ describe("a device's rows stand in the order of its acknowledged publishes", () 
   });
 });
 
+describe("stream time, by which ids are forgotten", () => {
+  const beganAtMs = Date.UTC(2026, 10, 22, 10);
+  const minuteMs = 60_000;
+
+  /** 50 messages are a block. */
+  async function mistimed(streamTimeMs: (index: number) => number): Promise<number> {
+    const run = await auditedRun();
+    await run.lake.add(
+      "telemetry",
+      run.rows.map((row, index) => ({ ...row, streamTimeMs: streamTimeMs(index) })),
+    );
+    const result = await run.audit();
+    assert.deepEqual([...flaws(result), ...faultsOfPlace(result)], [0, 0, 0, 0, 0, 0, 0]);
+    assert.equal(result.isProven, result.mistimed === 0);
+    return result.mistimed;
+  }
+  const block = (index: number) => Math.floor(index / 50);
+
+  test("rises with the blocks of a partition, or stands still", async () => {
+    assert.equal(await mistimed((index) => beganAtMs + Math.floor(block(index) / 2) * 1000), 0);
+  });
+
+  test("goes back", async () => {
+    const at = (index: number) => beganAtMs + block(index) * 1000;
+    assert.equal(await mistimed((index) => at(index) - (block(index) === 4 ? 1001 : 0)), 1);
+  });
+
+  test("differs within a block", async () => {
+    assert.equal(await mistimed((index) => beganAtMs + block(index) * 1000 + (index === 60 ? 1 : 0)), 1);
+  });
+
+  test("steps by more than has passed since the run began, and an hour", async () => {
+    const passedMs = Date.now() - beganAtMs;
+    const step = (byMs: number) => mistimed((index) => beganAtMs + (block(index) > 5 ? byMs : 0));
+    assert.equal(await step(passedMs + 59 * minuteMs), 0);
+    assert.equal(await step(passedMs + 65 * minuteMs), 1);
+  });
+});
+
 describe("rows of several streams", () => {
   const counts = {
     read: 0,

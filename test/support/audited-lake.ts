@@ -23,6 +23,8 @@ export interface LakeRow {
   readonly isOutside?: boolean;
   readonly partition?: string | null;
   readonly stream?: string;
+  /** Default: none, as in files of version 0.1.0. */
+  readonly streamTimeMs?: number;
   /** Values of typed columns, in SQL. */
   readonly typed?: Readonly<Partial<Record<TypedColumn, string>>>;
 }
@@ -51,6 +53,7 @@ const baseColumns = {
   _partition: "string",
   _position: "string",
   _index: "integer",
+  _stream_time: "timestamp",
   temperature: "double",
   whole: "long",
   real: "double",
@@ -131,6 +134,7 @@ export class AuditedLake {
     await this.#duckdb.run(`CREATE OR REPLACE TABLE rows (
       device_id VARCHAR, topic VARCHAR, message_id BLOB, event_time TIMESTAMPTZ, ingest_time TIMESTAMPTZ, payload BLOB,
       payload_crc INTEGER, event_time_outside BOOLEAN, _stream VARCHAR, _partition VARCHAR, _position VARCHAR, _index INTEGER,
+      _stream_time TIMESTAMPTZ,
       ${typedNames.map((name) => `${name} ${typedColumns[name]}`).join(", ")}, reason VARCHAR)`);
     for (let at = 0; at < rows.length; at += rowsPerStatement) {
       const values = rows.slice(at, at + rowsPerStatement).map((row) => this.#sqlRow(row));
@@ -138,6 +142,7 @@ export class AuditedLake {
     }
     const without = [
       ...(table === "_quarantine" ? [] : ["reason"]),
+      ...(rows.some(({ streamTimeMs }) => streamTimeMs !== undefined) ? [] : ["_stream_time"]),
       ...typedNames.filter((name) => !rows.some(({ typed }) => typed && name in typed)),
     ];
     const columns = without.length === 0 ? "*" : `* EXCLUDE (${without.join(", ")})`;
@@ -171,6 +176,7 @@ export class AuditedLake {
       row.partition === null ? "NULL" : sqlText(row.partition ?? "0"),
       sqlText(String(Math.floor(place / messagesPerBlock) + 1).padStart(20, "0")),
       String(place % messagesPerBlock),
+      row.streamTimeMs === undefined ? "NULL" : `make_timestamptz(${row.streamTimeMs * 1000}::BIGINT)`,
       ...typedNames.map((name) => row.typed?.[name] ?? "NULL"),
       row.reason === undefined ? "NULL" : sqlText(row.reason),
     ];

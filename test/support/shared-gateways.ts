@@ -112,9 +112,13 @@ export class SharedGateways {
     this.#outputs.push(result.stdout, result.stderr);
     if (result.json === null) throw new Error(`the audit gave no verdict: ${result.stderr}`);
     const summary = result.json as AuditSummary;
-    const { misplaced, misstated, disordered, logFaults, examples } = summary;
+    const { misplaced, misstated, disordered, mistimed, logFaults, examples } = summary;
     // Whatever a test does to gateways and servers, what is filed is where queries find it, in order, and as logs say.
-    assert.deepEqual({ misplaced, misstated, disordered, logFaults }, wellFiled, examples.join("\n"));
+    assert.deepEqual(
+      { misplaced, misstated, disordered, mistimed, logFaults },
+      wellFiled,
+      examples.join("\n"),
+    );
     return summary;
   }
 
@@ -171,7 +175,7 @@ export class SharedGateways {
   }
 }
 
-const wellFiled = { misplaced: 0, misstated: 0, disordered: 0, logFaults: 0 };
+const wellFiled = { misplaced: 0, misstated: 0, disordered: 0, mistimed: 0, logFaults: 0 };
 
 export interface AuditSummary {
   readonly acked: number;
@@ -183,6 +187,7 @@ export interface AuditSummary {
   readonly misplaced: number;
   readonly misstated: number;
   readonly disordered: number;
+  readonly mistimed: number;
   readonly unordered: number;
   readonly logFaults: number;
   readonly examples: readonly string[];

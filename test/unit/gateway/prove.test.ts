@@ -39,7 +39,9 @@ function status(view: { inFlight?: number; openBytes?: number } = {}): StatusVie
   };
 }
 
-const findings = "lost duplicated phantom altered misplaced misstated disordered logFaults".split(" ");
+const findings = "lost duplicated phantom altered misplaced misstated disordered mistimed logFaults".split(
+  " ",
+);
 const deeds = { takeovers: 1, reboots: 1, cuts: 1, resent: 1, copies: 1, forgotten: 1, delivered: 1 };
 
 function goodEnd(audit: Record<string, number> = {}): ProofEnd {
@@ -55,6 +57,7 @@ function goodEnd(audit: Record<string, number> = {}): ProofEnd {
     misplaced: 0,
     misstated: 0,
     disordered: 0,
+    mistimed: 0,
     logFaults: 0,
     plannedReuse: 1,
     delivered: 100,
