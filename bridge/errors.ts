@@ -55,8 +55,6 @@ export const bridgeErrorCodes = [
   "PARQUET_FAILED",
   "TOPIC_CONFLICT",
   "TABLE_CONFLICT",
-  // vacuum: asked to delete files that a batch may still commit
-  "VACUUM_TOO_SOON",
   // query: more than one statement, not a SELECT, or too many rows; SQL that DuckDB refuses
   "QUERY_REFUSED",
   "QUERY_FAILED",

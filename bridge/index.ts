@@ -66,6 +66,7 @@ export {
   writeTopicVersion,
 } from "./storage/topic-versions.ts";
 export { type VacuumOptions, type VacuumReport, vacuum } from "./storage/vacuum.ts";
+export { VacuumMetrics } from "./storage/vacuum-metrics.ts";
 export { type EmbeddedStreamConfig, embeddedStreamConfigSchema } from "./streams/embedded/embedded-config.ts";
 export {
   type AppendOptions as EmbeddedAppendOptions,

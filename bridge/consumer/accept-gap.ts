@@ -39,7 +39,8 @@ export async function acceptGap(context: ConsumerContext, cursor: PartitionCurso
   const move = moveBehind(cursor, survey);
   const moves = { [cursor.key]: move };
   const openedAtMs = context.elapsedMs();
-  const prepared = { moves, tables: new Map(), openedAtMs, isStanding: () => true };
+  const base = await context.commitLog.load();
+  const prepared = { moves, tables: new Map(), base, openedAtMs, isStanding: () => true };
   const committed = await commitBatch(context, prepared);
   if (committed.outcome !== "committed") return committed;
   const { from, to, streamTimeMs } = move;

@@ -10,22 +10,27 @@ import { START_POSITION } from "../streams/stream-log.ts";
 import { isRetryable } from "./back-off.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 
-/** Vacuum may delete files that no commit names after 24 h; a batch is given up long before. */
+/** A batch that can't be committed for so long is read again: what it holds up may be committed by others by then. */
 const STALE_AFTER_MS = 3_600_000;
 
 export interface PreparedBatch {
   readonly moves: Readonly<Record<string, Move>>;
   readonly tables: ReadonlyMap<string, TableAdds>;
+  /** What was known before the first file of `tables` was written. */
+  readonly base: LakeState;
   /** When its first block was read, by `elapsedMs`. */
   readonly openedAtMs: number;
   /** False once others may have taken one of its partitions. It is then tried once, for the compare decides, but not waited for. */
   readonly isStanding: () => boolean;
 }
 
-/** `superseded`: another consumer moved one of the partitions; `expired`: it could not be committed for an hour. */
+/**
+ * `superseded`: another consumer moved one of the partitions; `expired`: it could not be committed for an hour; `fenced`: its files may
+ * have been deleted since they were written.
+ */
 export type CommitOutcome =
   | { readonly outcome: "committed"; readonly lake: LakeState }
-  | { readonly outcome: "superseded" | "expired" };
+  | { readonly outcome: "superseded" | "expired" | "fenced" };
 
 /**
  * Makes a batch true by one entry of the commit log. Tries on while the store fails, with back-off, since its files are written and
@@ -33,19 +38,18 @@ export type CommitOutcome =
  */
 export async function commitBatch(context: ConsumerContext, batch: PreparedBatch): Promise<CommitOutcome> {
   const commitId = randomUUID();
-  let base: LakeState | undefined;
+  let { base } = batch;
   for (let failures = 0; ; ) {
     if (context.elapsedMs() - batch.openedAtMs > STALE_AFTER_MS) return { outcome: "expired" };
     try {
-      // Others that share the stream have most likely committed since: asking costs less than a number that is taken.
-      base ??= await context.commitLog.load();
       const entry = entryAfter(base, { batch, commitId, nowMs: context.now() });
       const { outcome } = await context.commitLog.append(entry);
       if (outcome === "committed") return { outcome, lake: await context.commitLog.load() };
       base = await context.commitLog.load();
       const found = await context.commitLog.entry(entry.number);
       if (found?.commitId === commitId) return { outcome: "committed", lake: base };
-      if (isSuperseded(batch, base)) return { outcome: "superseded" };
+      if (isSuperseded(batch.moves, base)) return { outcome: "superseded" };
+      if (outcome === "fenced") return fenced(context, batch, base);
       failures = 0;
     } catch (error) {
       if (!isRetryable(error) || context.backOff.isStopping || !batch.isStanding()) throw error;
@@ -73,11 +77,27 @@ function entryAfter(
     committedAtMs: nowMs,
     moves: batch.moves,
     tables: Object.fromEntries(tables),
+    ...(tables.length > 0 && { filesSince: batch.base.number }),
   };
 }
 
-function isSuperseded(batch: PreparedBatch, lake: LakeState): boolean {
-  return Object.entries(batch.moves).some(
+function fenced(
+  context: ConsumerContext,
+  { base: { number: filesSince } }: PreparedBatch,
+  { fence }: LakeState,
+): { outcome: "fenced" } {
+  context.metrics.fenced();
+  const fields = { event: "consumer.batch.fenced", filesSince, fence };
+  context.logger.info(
+    fields,
+    "vacuum came between the batch's files and its commit: the batch is read again",
+  );
+  return { outcome: "fenced" };
+}
+
+/** True if another consumer has moved one of these partitions. */
+export function isSuperseded(moves: PreparedBatch["moves"], lake: LakeState): boolean {
+  return Object.entries(moves).some(
     ([key, move]) => move.from !== (lake.moves.get(key)?.to ?? START_POSITION),
   );
 }

@@ -20,6 +20,7 @@ export class ConsumerMetrics {
   readonly #commitRows: Histogram;
   readonly #commitAgeMs: Histogram;
   readonly #replays: Counter;
+  readonly #fenced: Counter;
   readonly #repaired: Counter;
   readonly #failures: Counter<"step">;
   readonly #restores: Counter<"way">;
@@ -28,7 +29,7 @@ export class ConsumerMetrics {
 
   constructor(registry: Registry) {
     const named = namedIn(registry);
-    const partition = ["partition"] as const;
+    const labelNames = ["partition"] as const;
     this.#messages = new Counter({
       ...named("messages_total", "Messages of committed batches by what became of them."),
       labelNames: ["partition", "outcome"],
@@ -57,19 +58,17 @@ export class ConsumerMetrics {
         "unaccounted_messages",
         "Acknowledged messages that were never read: accepted gaps and the open one.",
       ),
-      labelNames: partition,
+      labelNames,
     });
     this.#halted = new Gauge({
       ...named("partition_halted", "1 while a partition is not read."),
-      labelNames: partition,
+      labelNames,
     });
-    this.#lagMs = new Gauge({
-      ...named("lag_ms", "Age of the last block read where more of them wait, ms."),
-      labelNames: partition,
-    });
+    const lagHelp = "Age of the last block read where more of them wait, ms.";
+    this.#lagMs = new Gauge({ ...named("lag_ms", lagHelp), labelNames });
     this.#lagBytes = new Gauge({
       ...named("lag_bytes", "Bytes in the stream that were not read yet."),
-      labelNames: partition,
+      labelNames,
     });
     this.#commits = new Counter(named("commits_total", "Batches committed."));
     this.#commitRows = new Histogram({
@@ -80,6 +79,9 @@ export class ConsumerMetrics {
       ...named("commit_age_ms", "From a batch's first block to its commit, ms."),
       buckets: [100, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000],
     });
+    this.#fenced = new Counter(
+      named("fenced_batches_total", "Batches read again because vacuum came before their commit."),
+    );
     this.#replays = new Counter(
       named("replayed_batches_total", "Batches that were given up and read again."),
     );
@@ -142,6 +144,10 @@ export class ConsumerMetrics {
     this.#commits.inc();
     this.#commitRows.observe(batch.rows);
     this.#commitAgeMs.observe(batch.ageMs);
+  }
+
+  fenced(): void {
+    this.#fenced.inc();
   }
 
   replayed(): void {

@@ -1,5 +1,5 @@
 import type { Move } from "../storage/commit-log.ts";
-import { type CommitOutcome, commitBatch } from "./commit-batch.ts";
+import { type CommitOutcome, commitBatch, isSuperseded } from "./commit-batch.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import type { PoisonGuard } from "./poison-guard.ts";
@@ -21,10 +21,12 @@ export async function cutBatch(
   const moved = cursors.filter((cursor) => cursor.hasMoved);
   const moves = Object.fromEntries(moved.map((cursor) => [cursor.key, cursor.move()]));
   const { rows, bytes } = context.batch;
+  const base = await context.commitLog.load();
+  if (isSuperseded(moves, base)) return { outcome: "superseded" };
   await open.guard.beforeWriting(cursors);
   const tables = await context.batch.write();
   const { openedAtMs, isStanding } = open;
-  const committed = await commitBatch(context, { moves, tables, openedAtMs, isStanding });
+  const committed = await commitBatch(context, { moves, tables, base, openedAtMs, isStanding });
   if (committed.outcome !== "committed") return committed;
   open.guard.committed();
   context.metrics.committed({ rows, ageMs: context.elapsedMs() - open.openedAtMs });

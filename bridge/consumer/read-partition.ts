@@ -124,7 +124,7 @@ async function halt(
 }
 
 async function isSuperseded(context: ConsumerContext, cursor: PartitionCursor): Promise<boolean> {
-  const lake = await context.commitLog.load();
+  const lake = await context.commitLog.reload();
   return (lake.moves.get(cursor.key)?.to ?? START_POSITION) !== cursor.committed;
 }
 

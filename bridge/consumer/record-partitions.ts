@@ -34,7 +34,8 @@ export async function recordPartitions(context: ConsumerContext): Promise<LakeSt
     const moves = Object.fromEntries(
       unknown.map((partition) => [partitionKey(stream.streamId, partition), unread]),
     );
-    const batch = { moves, tables: new Map(), openedAtMs: elapsedMs(), isStanding: () => false };
+    const openedAtMs = elapsedMs();
+    const batch = { moves, tables: new Map(), base: lake, openedAtMs, isStanding: () => false };
     const committed = await commitBatch(context, batch);
     lake = committed.outcome === "committed" ? committed.lake : await commitLog.load();
   }

@@ -1,8 +1,8 @@
 import type { Position } from "../streams/stream-log.ts";
 
 /**
- * What this version writes under `_commits/`. Versions that do not know it refuse the lake, rather than drop what they do not know.
- * 2 is the entry that closes a log.
+ * What this version writes under `_commits/`. Versions that do not know it refuse the lake, rather than drop what they do not know or
+ * commit past a fence. 2 is the entry that closes a log.
  */
 export const LAKE_FORMAT = 3;
 
@@ -117,8 +117,19 @@ export interface TableAdds {
   readonly previousCommit?: number;
 }
 
+/** What an entry is for that no batch has written. */
+export interface Upkeep {
+  /**
+   * Batches whose first file was written before this entry commit nothing any more: files that no entry up to here names may be
+   * deleted.
+   */
+  readonly fence?: true;
+  /** Entries below this number are given up: every table shows their files. */
+  readonly firstKept?: number;
+}
+
 export interface CommitEntry {
-  /** 1 = without what 0.1.0 does not know: clocks of partitions, and stream times of files. */
+  /** 1 = written by version 0.1.0. `append` writes the newest, whatever stands here. */
   readonly format: 1 | typeof LAKE_FORMAT;
   readonly number: number;
   /** Random; how a writer recognises its own entry after an unknown outcome. */
@@ -128,6 +139,9 @@ export interface CommitEntry {
   readonly moves: Readonly<Record<string, Move>>;
   /** By topic id, or QUARANTINE. */
   readonly tables: Readonly<Record<string, TableAdds>>;
+  /** The newest entry that the writer knew before it wrote the first file of `tables`; absent = it does not know, or there are none. */
+  readonly filesSince?: number;
+  readonly upkeep?: Upkeep;
 }
 
 export interface CommittedTable {
@@ -140,6 +154,12 @@ export interface CommittedTable {
 /** What all entries up to `number` add up to. */
 export interface LakeState {
   readonly number: number;
+  /** That of the entry `number`; null if no process knows it (a snapshot of version 0.1.0, or no entry yet). */
+  readonly commitId: string | null;
+  /** Entries below this one are no part of the log any more, whether they are still there or not. */
+  readonly firstKept: number;
+  /** Number of the last fence, 0 = none. */
+  readonly fence: number;
   /** By `<stream id>/<partition>`. */
   readonly moves: ReadonlyMap<string, Move>;
   /** By topic id, or QUARANTINE. */
@@ -157,18 +177,25 @@ export function partitionOfKey(key: string): { streamId: string; partition: numb
 }
 
 /**
+ * - `committed`: the entry is durable and it is ours (also after an unknown outcome, resolved by reading back and comparing commitId).
+ * - `taken`: another entry has that number, or the log has long gone on.
+ * - `conflict`: a move starts at another position than the committed one. Nothing was written.
+ * - `fenced`: a fence stands between `filesSince` and the entry, so its files may be deleted. Nothing was written.
+ */
+export type AppendOutcome = "committed" | "taken" | "conflict" | "fenced";
+
+/**
  * PORT: the lake's one source of truth. An entry becomes true by being created, only if absent.
- * - `load` reads snapshot + entries and resolves with the newest state. A hole below the newest entry is LAKE_DAMAGED.
- * - `append` creates entry `entry.number`. `committed`: it is durable and it is ours (also after an unknown outcome, resolved by
- *   reading back and comparing commitId). `taken`: somebody else's entry has that number. The caller must have checked every `from`
- *   against all entries below that number; `append` checks it again against the state it has loaded and answers `conflict`
- *   where one differs, before it writes anything.
+ * - `load` resolves with the newest state. A hole below the newest entry is LAKE_DAMAGED.
+ * - `reload` is the same for a caller who has seen something that contradicts `load`: it starts over from the newest snapshot.
+ * - `append` creates entry `entry.number`, which must be the next one after a state that the caller has loaded.
  */
 export interface CommitLog {
   /** Random id stored in the lake when it was created. */
   readonly lakeId: string;
   load(): Promise<LakeState>;
-  append(entry: CommitEntry): Promise<{ outcome: "committed" | "taken" | "conflict" }>;
-  /** null where there is no such entry (not written yet, or expired). */
+  reload(): Promise<LakeState>;
+  append(entry: CommitEntry): Promise<{ outcome: AppendOutcome }>;
+  /** null where there is no such entry (not written yet, or given up). */
   entry(number: number): Promise<CommitEntry | null>;
 }

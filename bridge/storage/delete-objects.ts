@@ -7,3 +7,8 @@ export async function deleteObjects(store: ObjectStore, paths: readonly string[]
   for (let start = 0; start < paths.length; start += parallelMax)
     await Promise.all(paths.slice(start, start + parallelMax).map((path) => store.delete(path)));
 }
+
+/** Deletes one after another: while an object is there, so are all that come after it. */
+export async function deleteInOrder(store: ObjectStore, paths: readonly string[]): Promise<void> {
+  for (const path of paths) await store.delete(path);
+}

@@ -4,45 +4,44 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fullJitterDelayMs } from "../../devices/protocol/backoff.ts";
 import { BridgeError } from "../errors.ts";
 import { START_POSITION } from "../streams/stream-log.ts";
-import { type CommitEntry, type CommitLog, LAKE_FORMAT, type LakeState } from "./commit-log.ts";
-import { deleteObjects } from "./delete-objects.ts";
 import {
-  applyEntry,
+  type AppendOutcome,
+  type CommitEntry,
+  type CommitLog,
+  LAKE_FORMAT,
+  type LakeState,
+} from "./commit-log.ts";
+import {
   COMMITS,
-  emptyLakeState,
   encodeJson,
   entryPath,
   LAKE_PATH,
-  type LakeSnapshot,
-  linkEntry,
   missingEntry,
   numberOfPath,
   parseEntry,
   parseLakeFile,
-  parseSnapshot,
   SNAPSHOTS_PREFIX,
-  snapshotOfState,
-  snapshotPath,
-  stateOfSnapshot,
 } from "./lake-format.ts";
+import { LakeSnapshots } from "./lake-snapshots.ts";
+import { applyEntry, emptyLakeState, linkEntry, stateOfSnapshot } from "./lake-state.ts";
 import type { ObjectStore } from "./object-store.ts";
+import { CommitPruner, type Maintenance } from "./prune-commits.ts";
 
 const defaultEntriesPerSnapshot = 100;
-const snapshotsKept = 2;
-const snapshotAttemptsMax = 10;
+const startAttemptsMax = 10;
 const appendAttemptsMax = 5;
 const appendBackoff = { baseMs: 50, maxMs: 2000 };
 const cachedEntriesMax = 128;
 const defaultReadAhead = 16;
-/** After a pause this long the loaded state may end below entries that were pruned since. */
-const startOverAfterMsMax = 3_600_000;
+/** How often a reader that finds nothing new makes sure that it still stands at the log's end. */
+const checkAfterMsMax = 3_600_000;
 
 export interface CommitLogOptions {
   /** True: a store without a lake becomes one. False: it is LAKE_MISSING. */
   readonly create: boolean;
-  /** Entries between two snapshots. Default 100. */
+  /** Entries between two snapshots, 2 at least; as many are kept however old they are. Default 100. */
   readonly entriesPerSnapshot?: number;
-  /** How long entries are kept at least, whichever process prunes them. Default 7 d. */
+  /** How long entries are kept, whichever process prunes them. Default 7 d. */
   readonly retentionMs?: number;
   /** Entries asked for at a time if there may be many: over a network each answer takes its time. Default 16. */
   readonly readAhead?: number;
@@ -51,173 +50,160 @@ export interface CommitLogOptions {
   readonly sleep?: (delayMs: number) => Promise<unknown>;
 }
 
-export interface Maintenance {
-  /** Every table shows every commit up to this one. */
-  readonly publishedUpTo: number;
-  /** Entries younger than this are kept. */
-  readonly retainMs: number;
-}
-
 /**
- * The commit log as objects: `_commits/lake.json`, one object per entry, and a snapshot of their sum every 100 entries (`entriesPerSnapshot`).
+ * The commit log as objects: `_commits/lake.json`, one object per entry, and now and then a snapshot of their sum.
+ *
+ * Entries are deleted from the lowest on. So an entry may be created where the log was pruned, by a writer that slept meanwhile; it
+ * counts for nothing. Whoever creates or finds an entry therefore looks whether the one before is still there: then nothing above it was
+ * deleted. No clock has a part in that.
+ *
  * One object of this class has one state; calls are served one after another.
  */
 export class LakeCommitLog implements CommitLog {
   readonly lakeId: string;
   readonly #store: ObjectStore;
+  readonly #options: CommitLogOptions;
   readonly #now: () => number;
-  readonly #random: () => number;
-  readonly #sleep: (delayMs: number) => Promise<unknown>;
-  readonly #entriesPerSnapshot: number;
-  readonly #startOverAfterMs: number;
-  readonly #readAhead: number;
+  readonly #snapshots: LakeSnapshots;
+  readonly #pruner: CommitPruner;
+  readonly #checkAfterMs: number;
   readonly #entries = new Map<number, CommitEntry>();
   #state: LakeState | undefined;
-  #snapshot: LakeSnapshot | undefined;
-  #loadedAtMs = 0;
+  #checkedAtMs = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(store: ObjectStore, lakeId: string, options: CommitLogOptions) {
     this.lakeId = lakeId;
     this.#store = store;
-    this.#entriesPerSnapshot = options.entriesPerSnapshot ?? defaultEntriesPerSnapshot;
-    this.#startOverAfterMs = Math.min(
-      startOverAfterMsMax,
-      (options.retentionMs ?? Number.POSITIVE_INFINITY) / 4,
-    );
-    this.#readAhead = options.readAhead ?? defaultReadAhead;
+    this.#options = options;
     this.#now = options.now ?? Date.now;
-    this.#random = options.random ?? Math.random;
-    this.#sleep = options.sleep ?? ((delayMs) => delay(delayMs));
+    const { entriesPerSnapshot = defaultEntriesPerSnapshot, retentionMs = Number.POSITIVE_INFINITY } =
+      options;
+    assert(entriesPerSnapshot >= 2, "the newest entry and the one before are kept");
+    this.#checkAfterMs = Math.min(checkAfterMsMax, retentionMs / 4);
+    const snapshots = new LakeSnapshots(store);
+    this.#snapshots = snapshots;
+    this.#pruner = new CommitPruner({ store, log: this, snapshots, entriesPerSnapshot, now: this.#now });
   }
 
   load(): Promise<LakeState> {
     return this.#inTurn(() => this.#load());
   }
 
-  append(entry: CommitEntry): ReturnType<CommitLog["append"]> {
-    return this.#inTurn(async () => {
-      const state = this.#state ?? (await this.#load());
-      if (entry.number <= state.number) return { outcome: "taken" };
-      assert.equal(entry.number, state.number + 1, "an entry follows the state that its writer loaded");
-      const isConflict = Object.entries(entry.moves).some(
-        ([key, move]) => move.from !== (state.moves.get(key)?.to ?? START_POSITION),
-      );
-      if (isConflict) return { outcome: "conflict" };
-      const linked = linkEntry(state, entry);
-      if ((await this.#create(linked)) === "taken") return { outcome: "taken" };
-      if (await this.#wasPruned(entry.number)) {
-        this.#state = undefined;
-        return { outcome: "taken" };
-      }
-      this.#state = applyEntry(state, linked);
-      this.#remember(linked);
-      return { outcome: "committed" };
-    });
+  reload(): Promise<LakeState> {
+    return this.#inTurn(() => this.#start());
+  }
+
+  append(entry: CommitEntry): Promise<{ outcome: AppendOutcome }> {
+    return this.#inTurn(async () => ({ outcome: await this.#append(entry) }));
   }
 
   async entry(number: number): Promise<CommitEntry | null> {
-    const cached = this.#entries.get(number);
-    if (cached) return cached;
-    const bytes = await this.#store.get(entryPath(number));
-    if (bytes === null) return null;
-    const entry = parseEntry(number, bytes);
-    this.#remember(entry);
-    return entry;
+    return number < (this.#state?.firstKept ?? 1) ? null : await this.#read(number);
   }
 
-  /**
-   * Every `entriesPerSnapshot` entries: writes a snapshot and deletes the entries that no process needs any more. To be called after publishing.
-   * Safe to race and to be killed in.
-   */
-  maintain(maintenance: Maintenance): Promise<{ pruned: number }> {
-    return this.#inTurn(async () => {
-      const state = this.#state ?? (await this.#load());
-      if (state.number - (this.#snapshot?.number ?? 0) < this.#entriesPerSnapshot) return { pruned: 0 };
-      const last = this.#snapshot ?? (await this.#newestSnapshot());
-      this.#snapshot = last;
-      if (state.number - (last?.number ?? 0) < this.#entriesPerSnapshot) return { pruned: 0 };
-      const firstKept = await this.#firstKept(last?.firstKept ?? 1, state.number, maintenance);
-      const snapshot = snapshotOfState(state, firstKept);
-      await this.#store.putIfAbsent(snapshotPath(state.number), encodeJson(snapshot));
-      this.#snapshot = snapshot;
-      await this.#dropOldSnapshots();
-      const start = last?.firstKept ?? 1;
-      const pruned = Array.from({ length: firstKept - start }, (_, index) => start + index);
-      for (const number of pruned) this.#entries.delete(number);
-      await deleteObjects(this.#store, pruned.map(entryPath));
-      return { pruned: pruned.length };
-    });
+  /** Every `entriesPerSnapshot` entries: writes a snapshot and gives up the entries that no process needs any more. */
+  async maintain(maintenance: Maintenance): Promise<{ pruned: number }> {
+    return this.#pruner.run(this.#state ?? (await this.load()), maintenance);
   }
 
-  /**
-   * A writer that slept for longer than entries are kept may have created one where the log had been pruned. Only after a long sleep is
-   * it worth a listing, which would cost every commit as much as the commit itself.
-   */
-  async #wasPruned(number: number): Promise<boolean> {
-    if (Math.abs(this.#now() - this.#loadedAtMs) <= this.#startOverAfterMs) return false;
-    return number < ((await this.#newestSnapshot())?.firstKept ?? 1);
+  /** Whether `maintain` would now look for entries to give up. */
+  isMaintenanceDue(state: LakeState): Promise<boolean> {
+    return this.#pruner.isDue(state);
+  }
+
+  async #append(entry: CommitEntry): Promise<AppendOutcome> {
+    // An earlier failure may have left less than what the caller has loaded, or nothing.
+    const state = this.#state && this.#state.number + 1 >= entry.number ? this.#state : await this.#load();
+    if (entry.number <= state.number) return "taken";
+    assert.equal(entry.number, state.number + 1, "an entry follows the state that its writer loaded");
+    const isConflict = Object.entries(entry.moves).some(
+      ([key, move]) => move.from !== (state.moves.get(key)?.to ?? START_POSITION),
+    );
+    if (isConflict) return "conflict";
+    if (hasFiles(entry) && (entry.filesSince ?? 0) < state.fence) return "fenced";
+    const linked = linkEntry(state, entry);
+    if ((await this.#create(linked)) === "taken") return "taken";
+    if (!(await this.#stands(state))) {
+      this.#state = undefined;
+      return "taken";
+    }
+    this.#state = applyEntry(state, linked);
+    this.#remember(linked);
+    return "committed";
   }
 
   async #load(): Promise<LakeState> {
+    const state = this.#state;
+    if (!state) return this.#start();
     const now = this.#now();
-    if (!this.#state || Math.abs(now - this.#loadedAtMs) > this.#startOverAfterMs) await this.#start();
-    else await this.#advance();
-    this.#loadedAtMs = now;
-    return this.#state ?? emptyLakeState;
+    const isCheckDue = Math.abs(now - this.#checkedAtMs) > this.#checkAfterMs;
+    if (isCheckDue && !(await this.#stands(state))) return this.#start();
+    if (isCheckDue) this.#checkedAtMs = now;
+    const next = await this.#advance(state);
+    if (next === state) return state;
+    if (!(await this.#stands(state))) return this.#start();
+    this.#state = next;
+    return next;
   }
 
-  async #start(): Promise<void> {
-    this.#snapshot = await this.#newestSnapshot();
-    this.#state = this.#snapshot ? stateOfSnapshot(this.#snapshot) : emptyLakeState;
+  /** From the newest snapshot on. What was pruned while it was read is found in the next one. */
+  async #start(): Promise<LakeState> {
+    this.#state = undefined;
     this.#entries.clear();
-    await this.#advance(this.#readAhead);
-    await this.#refuseHole();
+    for (let attempt = 1; attempt <= startAttemptsMax; attempt++) {
+      const snapshot = await this.#snapshots.newest();
+      const base = snapshot ? stateOfSnapshot(snapshot) : emptyLakeState;
+      const state = await this.#advance(base, this.#options.readAhead ?? defaultReadAhead);
+      const missing = (await this.#holeAfter(state)) ?? ((await this.#stands(base)) ? null : base.number);
+      if (missing === null) {
+        this.#state = state;
+        this.#checkedAtMs = this.#now();
+        return state;
+      }
+      const isPruned = (await this.#snapshots.newest())?.number !== snapshot?.number;
+      if (!isPruned && (await this.#read(missing)) === null) throw missingEntry(missing);
+    }
+    const text = "the commit log was pruned faster than it could be read";
+    throw new BridgeError("STORE_UNAVAILABLE", text, { retryable: true });
   }
 
   /** Takes over entries written since, by probing for the next ones: a listing would cost more with each entry that is kept. */
-  async #advance(atOnce = 1): Promise<void> {
-    let state = this.#state ?? emptyLakeState;
+  async #advance(from: LakeState, atOnce = 1): Promise<LakeState> {
+    let state = from;
     for (;;) {
       const next = state.number + 1;
       const entries = await Promise.all(
-        Array.from({ length: atOnce }, (_, index) => this.entry(next + index)),
+        Array.from({ length: atOnce }, (_, index) => this.#read(next + index)),
       );
       for (const entry of entries) {
-        if (entry === null) return;
+        if (entry === null) return state;
         state = applyEntry(state, entry);
-        this.#state = state;
       }
     }
   }
 
-  async #refuseHole(): Promise<void> {
-    const next = (this.#state?.number ?? 0) + 1;
-    for await (const object of this.#store.list(`${COMMITS}/`, { after: entryPath(next - 1) })) {
-      const number = numberOfPath(object.path);
-      if (number === null || object.path.startsWith(SNAPSHOTS_PREFIX)) return;
-      // Written between our last probe and this listing, or really behind a hole.
-      await this.#advance();
-      if ((this.#state?.number ?? 0) >= next) return;
-      this.#state = undefined;
-      throw missingEntry(next);
-    }
+  /** Whether the entry that `state` ends with is still there, and so is what was appended to it. */
+  async #stands({ number, commitId }: LakeState): Promise<boolean> {
+    if (number === 0) return (await this.#snapshots.newest()) === undefined;
+    const bytes = await this.#store.get(entryPath(number));
+    if (bytes === null) return false;
+    return commitId === null || parseEntry(number, bytes).commitId === commitId;
   }
 
-  async #newestSnapshot(attempt = 1): Promise<LakeSnapshot | undefined> {
-    let newest = this.#snapshot?.number ?? 0;
-    const after = newest === 0 ? {} : { after: snapshotPath(newest) };
-    for await (const object of this.#store.list(SNAPSHOTS_PREFIX, after))
-      newest = Math.max(newest, numberOfPath(object.path) ?? 0);
-    if (newest === (this.#snapshot?.number ?? 0)) return this.#snapshot;
-    const bytes = await this.#store.get(snapshotPath(newest));
-    if (bytes !== null) return parseSnapshot(newest, bytes);
-    // Dropped since it was listed: then a newer one exists.
-    assert(attempt < snapshotAttemptsMax, "a listed snapshot is there, or a newer one");
-    return this.#newestSnapshot(attempt + 1);
+  /** The number of the entry that is missing although later ones exist; null = none is. */
+  async #holeAfter({ number }: LakeState): Promise<number | null> {
+    for await (const object of this.#store.list(`${COMMITS}/`, { after: entryPath(number) })) {
+      const found = numberOfPath(object.path);
+      if (found === null || object.path.startsWith(SNAPSHOTS_PREFIX)) return null;
+      // The next one may have been written between our last probe and this listing.
+      return found === number + 1 ? null : number + 1;
+    }
+    return null;
   }
 
   async #create(entry: CommitEntry): Promise<"committed" | "taken"> {
+    const { random = Math.random, sleep = delay } = this.#options;
     const bytes = encodeJson(entry);
     for (let attempt = 0; ; attempt++) {
       try {
@@ -228,28 +214,19 @@ export class LakeCommitLog implements CommitLog {
       } catch (error) {
         const mayHelp = error instanceof BridgeError && error.retryable && error.code === "STORE_UNAVAILABLE";
         if (!mayHelp || attempt + 1 === appendAttemptsMax) throw error;
-        await this.#sleep(fullJitterDelayMs(attempt, appendBackoff, this.#random));
+        await sleep(fullJitterDelayMs(attempt, appendBackoff, random));
       }
     }
   }
 
-  /** The first entry that is young, unpublished or near the end. */
-  async #firstKept(from: number, newest: number, { publishedUpTo, retainMs }: Maintenance): Promise<number> {
-    const limit = Math.min(publishedUpTo + 1, newest - this.#entriesPerSnapshot + 1);
-    const oldestMs = this.#now() - retainMs;
-    let firstKept = from;
-    while (firstKept < limit) {
-      const entry = await this.entry(firstKept);
-      if (entry !== null && entry.committedAtMs >= oldestMs) break;
-      firstKept++;
-    }
-    return firstKept;
-  }
-
-  async #dropOldSnapshots(): Promise<void> {
-    const paths: string[] = [];
-    for await (const object of this.#store.list(SNAPSHOTS_PREFIX)) paths.push(object.path);
-    await deleteObjects(this.#store, paths.slice(0, -snapshotsKept));
+  async #read(number: number): Promise<CommitEntry | null> {
+    const cached = this.#entries.get(number);
+    if (cached) return cached;
+    const bytes = await this.#store.get(entryPath(number));
+    if (bytes === null) return null;
+    const entry = parseEntry(number, bytes);
+    this.#remember(entry);
+    return entry;
   }
 
   #remember(entry: CommitEntry): void {
@@ -263,6 +240,10 @@ export class LakeCommitLog implements CommitLog {
     this.#turn = result.catch(() => undefined);
     return result;
   }
+}
+
+function hasFiles({ tables }: CommitEntry): boolean {
+  return Object.values(tables).some(({ adds }) => adds.length > 0);
 }
 
 /**

@@ -1,13 +1,7 @@
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import { type TypeCheck, TypeCompiler } from "@sinclair/typebox/compiler";
 import { BridgeError } from "../errors.ts";
-import {
-  type CommitEntry,
-  type CommittedTable,
-  LAKE_FORMAT,
-  type LakeState,
-  type Move,
-} from "./commit-log.ts";
+import { type CommitEntry, LAKE_FORMAT } from "./commit-log.ts";
 
 export const COMMITS = "_commits";
 export const LAKE_PATH = `${COMMITS}/lake.json`;
@@ -116,11 +110,21 @@ const entryCheck = TypeCompiler.Compile(
         previousCommit: Type.Optional(wholeNumber),
       }),
     ),
+    filesSince: Type.Optional(wholeNumber),
+    upkeep: Type.Optional(
+      Type.Object({
+        fence: Type.Optional(Type.Literal(true)),
+        firstKept: Type.Optional(Type.Integer({ minimum: 1 })),
+      }),
+    ),
   }),
 );
 const snapshotSchema = Type.Object({
   format: formatSchema,
   number: Type.Integer({ minimum: 1 }),
+  /** Absent in snapshots of version 0.1.0, and so is `fence`. */
+  commitId: Type.Optional(Type.Union([Type.String({ minLength: 1 }), Type.Null()])),
+  fence: Type.Optional(wholeNumber),
   /** Entries below this one may be gone; an entry created there since is no part of the log. */
   firstKept: Type.Integer({ minimum: 1 }),
   moves: Type.Record(Type.String(), moveSchema),
@@ -208,49 +212,4 @@ export function missingEntry(number: number): BridgeError {
 
 export function encodeJson(value: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value));
-}
-
-export const emptyLakeState: LakeState = { number: 0, moves: new Map(), tables: new Map() };
-
-export function stateOfSnapshot(snapshot: LakeSnapshot): LakeState {
-  return {
-    number: snapshot.number,
-    moves: new Map<string, Move>(Object.entries(snapshot.moves)),
-    tables: new Map<string, CommittedTable>(Object.entries(snapshot.tables)),
-  };
-}
-
-export function snapshotOfState(state: LakeState, firstKept: number): LakeSnapshot {
-  return {
-    format: LAKE_FORMAT,
-    number: state.number,
-    firstKept,
-    moves: Object.fromEntries(state.moves),
-    tables: Object.fromEntries(state.tables),
-  };
-}
-
-/** The entry with links to the entries that moved its partitions and touched its tables before: who looks back need not read all. */
-export function linkEntry(state: LakeState, entry: CommitEntry): CommitEntry {
-  const moves = Object.entries(entry.moves).map(([key, move]) => {
-    const previousCommit = state.moves.get(key)?.commit ?? 0;
-    return [key, { ...move, commit: entry.number, previousCommit }] as const;
-  });
-  const tables = Object.entries(entry.tables).map(([key, table]) => {
-    const previousCommit = state.tables.get(key)?.lastCommit ?? 0;
-    return [key, { ...table, previousCommit }] as const;
-  });
-  return { ...entry, moves: Object.fromEntries(moves), tables: Object.fromEntries(tables) };
-}
-
-/** The state after `entry`, which must be the next one. */
-export function applyEntry(state: LakeState, entry: CommitEntry): LakeState {
-  const moves = new Map(state.moves);
-  for (const [key, move] of Object.entries(entry.moves)) moves.set(key, move);
-  const tables = new Map(state.tables);
-  for (const [key, { name, version }] of Object.entries(entry.tables)) {
-    const highest = Math.max(version, tables.get(key)?.version ?? 0);
-    tables.set(key, { name, version: highest, lastCommit: entry.number });
-  }
-  return { number: entry.number, moves, tables };
 }

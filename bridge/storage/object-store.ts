@@ -49,6 +49,11 @@ export interface ObjectStore {
   delete(path: string): Promise<void>;
   /** Removes what imports that never ended left behind more than 24 h ago; returns how many there were. */
   removeLeftovers(): Promise<number>;
+  /**
+   * The present by the clock that stamps objects (`modifiedAtMs`), ms since the epoch: what an object written now would be stamped with.
+   * Ages of objects are counted by this clock alone, for this machine's may be any other.
+   */
+  now(): Promise<number>;
   /** Free bytes for new objects, or null where the store has no such bound. */
   freeBytes(): Promise<number | null>;
 }

@@ -49,6 +49,20 @@ export const tablesConfigSchema = Type.Object(
       description:
         "Entries of the lake's commit log between two snapshots; as many are kept however old they are",
     }),
+    vacuumIntervalMs: Type.Integer({
+      default: dayMs,
+      minimum: minuteMs / 6,
+      maximum: 7 * dayMs,
+      unit: "ms",
+      description: "How often files that no commit took are looked for; the first time after an hour at most",
+    }),
+    vacuumAgeMs: Type.Integer({
+      default: dayMs,
+      minimum: 0,
+      unit: "ms",
+      description:
+        "How old a file that no commit took must be, by the lake's clock, before it is deleted. Less than a batch needs costs its repetition, never its messages",
+    }),
   },
   { additionalProperties: false },
 );

@@ -52,7 +52,8 @@ export async function startConsumer(context: RoleContext): Promise<RunningRole> 
     random: Math.random,
   });
   consumer.run().catch(context.fail);
-  const stopHousekeeping = keepLakeTidy({ store, commitLog, logger });
+  const { vacuumIntervalMs: intervalMs, vacuumAgeMs: ageMs } = config.tables;
+  const stopHousekeeping = keepLakeTidy({ store, commitLog, logger, registry, intervalMs, ageMs });
   return {
     listening: null,
     status: async (): Promise<ConsumerProcessStatus> => ({ ...consumer.status(), ...end.status() }),

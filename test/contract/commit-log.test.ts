@@ -9,32 +9,38 @@ import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
 import { MemoryObjectStore, type StoreFault } from "../support/memory-object-store.ts";
 import { S3TestServer } from "../support/s3-server.ts";
 import { openTestStore, patientS3Config } from "../support/s3-store.ts";
-import { commitLogContract, fill, makeEntry } from "./commit-log-contract.ts";
-
-commitLogContract("commit log on a local store", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "tidegate-commits-"));
-  return {
-    store: await openLocalStore(folder),
-    close: () => rm(folder, { recursive: true, force: true }),
-  };
-});
-
-commitLogContract("commit log on a memory store", async () => {
-  const store = new MemoryObjectStore();
-  return { store, close: async () => store.close() };
-});
+import { type CommitLogUnderTest, commitLogContract, fill, makeEntry } from "./commit-log-contract.ts";
+import { commitLogPruningContract } from "./commit-log-pruning-contract.ts";
 
 const server = await S3TestServer.start();
 after(() => server.close());
 let lakes = 0;
 
-commitLogContract("commit log in S3", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "tidegate-commits-"));
-  return {
-    store: await openTestStore(server, { folder, prefix: `lake-${lakes++}`, config: patientS3Config }),
-    close: () => rm(folder, { recursive: true, force: true }),
-  };
-});
+const stores: Readonly<Record<string, () => Promise<CommitLogUnderTest>>> = {
+  "on a local store": async () => {
+    const folder = await mkdtemp(join(tmpdir(), "tidegate-commits-"));
+    return {
+      store: await openLocalStore(folder),
+      close: () => rm(folder, { recursive: true, force: true }),
+    };
+  },
+  "on a memory store": async () => {
+    const store = new MemoryObjectStore();
+    return { store, close: async () => store.close() };
+  },
+  "in S3": async () => {
+    const folder = await mkdtemp(join(tmpdir(), "tidegate-commits-"));
+    return {
+      store: await openTestStore(server, { folder, prefix: `lake-${lakes++}`, config: patientS3Config }),
+      close: () => rm(folder, { recursive: true, force: true }),
+    };
+  },
+};
+
+for (const [place, openStore] of Object.entries(stores)) {
+  commitLogContract(`commit log ${place}`, openStore);
+  commitLogPruningContract(`commit log ${place}`, openStore);
+}
 
 /** A log whose next `putIfAbsent` calls meet these faults. */
 async function faultyLog(faults: StoreFault[]) {

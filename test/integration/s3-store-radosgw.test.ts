@@ -41,12 +41,12 @@ function url(prefix: string): string {
   return `s3://${bucket}/${prefix}?endpoint=${cluster.url}`;
 }
 
-function open(prefix: string, now: () => number = Date.now): Promise<ObjectStore> {
+function open(prefix: string, options: { leftAfterMs?: number } = {}): Promise<ObjectStore> {
   return openS3Store(parseS3Url(url(prefix)), {
     config,
     folder: join(folder, "files"),
     access: "write",
-    now,
+    ...options,
   });
 }
 
@@ -184,7 +184,7 @@ test("on radosgw: a process killed while it uploads leaves no object, and its pa
   assert.ok(left > 0, "it was killed in the middle of uploads");
   for await (const { path } of store.list("t/")) assert.fail(`${path} is half an object`);
   assert.equal(await store.removeLeftovers(), 0);
-  const tomorrow = await open(prefix, () => Date.now() + 25 * 3_600_000);
+  const tomorrow = await open(prefix, { leftAfterMs: -25 * 3_600_000 });
   assert.equal(await uploadsBelow(prefix), 0);
   assert.equal(await tomorrow.removeLeftovers(), 0);
 });

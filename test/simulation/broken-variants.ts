@@ -3,7 +3,7 @@ import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
 import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
 import { ExactIdColumns, sequenceOfId } from "../../bridge/consumer/exact-id-columns.ts";
 import type { BatchWriter, Row } from "../../bridge/storage/batch-writer.ts";
-import type { CommitEntry, CommitLog, Move } from "../../bridge/storage/commit-log.ts";
+import type { CommitEntry, CommitLog, LakeState, Move } from "../../bridge/storage/commit-log.ts";
 import { DEDUP_KEY_BYTES } from "../../bridge/window/dedup-window.ts";
 import { windowColumns } from "../../bridge/window/window-columns.ts";
 import type { BreakPorts, SimulationOptions } from "./run-simulation.ts";
@@ -25,6 +25,7 @@ export function withCommitLog(ports: ConsumerOptions, changes: Partial<CommitLog
     commitLog: {
       lakeId: commitLog.lakeId,
       load: () => commitLog.load(),
+      reload: () => commitLog.reload(),
       append: (entry) => commitLog.append(entry),
       entry: (number) => commitLog.entry(number),
       ...changes,
@@ -36,19 +37,15 @@ export function withCommitLog(ports: ConsumerOptions, changes: Partial<CommitLog
 const ignoringApplied: BreakPorts = (ports) => {
   const { window } = ports;
   const positions = new Map<number, string>();
-  const commitLog: CommitLog = {
-    lakeId: ports.commitLog.lakeId,
-    append: (entry) => ports.commitLog.append(entry),
-    entry: (number) => ports.commitLog.entry(number),
-    load: async () => {
-      const lake = await ports.commitLog.load();
-      for (const [key, move] of lake.moves) positions.set(Number(key.split("/")[1]), move.to);
-      return lake;
-    },
+  const learned = (lake: LakeState): LakeState => {
+    for (const [key, move] of lake.moves) positions.set(Number(key.split("/")[1]), move.to);
+    return lake;
   };
   return {
-    ...ports,
-    commitLog,
+    ...withCommitLog(ports, {
+      load: async () => learned(await ports.commitLog.load()),
+      reload: async () => learned(await ports.commitLog.reload()),
+    }),
     window: { ...window, applied: async (partition) => positions.get(partition) ?? "" },
   };
 };

@@ -27,18 +27,33 @@ export class LakeRecord {
   readonly #snapshots = new Map<number, number>();
   readonly #committed = new Set<string>();
   readonly #deleted = new Set<string>();
+  prunedEntries = 0;
+  lateEntries = 0;
+  #latestMs = 0;
+  /** How old a file must be before vacuum may take it. */
+  vacuumAgeMs = 0;
 
   constructor(report: Report) {
     this.#report = report;
   }
 
-  changed({ operation, path, bytes }: StoreChange): void {
+  /** Data files that no entry names. */
+  unnamed(paths: Iterable<string>): string[] {
+    return [...paths].filter((path) => isDataFile(path) && !this.#committed.has(path));
+  }
+
+  /** The clock that stamps objects, which may step, was asked. */
+  clockShows(nowMs: number): void {
+    this.#latestMs = Math.max(this.#latestMs, nowMs);
+  }
+
+  changed({ operation, path, bytes, modifiedAtMs }: StoreChange): void {
     const [folder = "", name = ""] = path.split("/");
     const number = Number(/(\d{20})\.(json|checkpoint\.parquet)$/.exec(path)?.[1] ?? Number.NaN);
     if (folder === "_commits" && name === "snapshots") this.#snapshotChanged(operation, number, bytes);
     else if (folder === "_commits" && !Number.isNaN(number)) this.#entryChanged(operation, number, bytes);
     else if (name === "_delta_log") this.#tableOf(folder).changed({ operation, path, bytes }, number);
-    else if (path.endsWith(".parquet") && operation === "deleted") this.#fileDeleted(path);
+    else if (operation === "deleted" && isDataFile(path)) this.#fileDeleted(path, modifiedAtMs);
   }
 
   #tableOf(name: string): TableRecord {
@@ -51,13 +66,16 @@ export class LakeRecord {
 
   #entryChanged(operation: StoreChange["operation"], number: number, bytes: Uint8Array): void {
     if (operation === "deleted") {
-      this.#present.delete(number);
+      if (this.#present.delete(number)) this.prunedEntries++;
       this.#checkPublished(number);
       this.#checkWhole(`entry ${number} was deleted`);
       return;
     }
     if (operation === "replaced") this.#report("torn", `entry ${number} was replaced`);
-    if (number <= this.commits.length) return;
+    if (number <= this.commits.length) {
+      this.lateEntries++;
+      return;
+    }
     if (number !== this.commits.length + 1) this.#report("torn", `entry ${number} follows a hole`);
     const entry = JSON.parse(Buffer.from(bytes).toString()) as CommitEntry;
     this.commits.push(entry);
@@ -70,8 +88,10 @@ export class LakeRecord {
       }
   }
 
-  #fileDeleted(path: string): void {
+  #fileDeleted(path: string, modifiedAtMs: number): void {
     this.#deleted.add(path);
+    const ageMs = this.#latestMs - modifiedAtMs;
+    if (ageMs < this.vacuumAgeMs) this.#report("hasty", `${path} was deleted ${ageMs} ms old`);
     if (this.#committed.has(path)) this.#report("missing", `${path} is committed and was deleted`);
   }
 
@@ -116,6 +136,10 @@ export class LakeRecord {
     for (let number = Math.min(newest + 1, firstKept); number <= this.commits.length; number++)
       if (!this.#present.has(number)) this.#report("torn", `${what}: entry ${number} is missing`);
   }
+}
+
+function isDataFile(path: string): boolean {
+  return path.endsWith(".parquet") && !path.includes("/_delta_log/");
 }
 
 function mapped<From, To>(

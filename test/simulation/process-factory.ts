@@ -5,9 +5,11 @@ import type { TopicCatalog } from "../../bridge/consumer/topic-catalog.ts";
 import { createTablePublisher } from "../../bridge/storage/delta/table-publisher.ts";
 import { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
 import { createSeedSource } from "../../bridge/storage/lake-seed-source.ts";
+import type { ObjectStore } from "../../bridge/storage/object-store.ts";
+import { type VacuumOptions, vacuum } from "../../bridge/storage/vacuum.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
-import { JsonBatchWriter, jsonCheckpoints, readJsonSeedRows } from "../support/json-lake.ts";
-import { gatedStore, gatedStream, gatedWindow } from "./gated-ports.ts";
+import { dataFileName, JsonBatchWriter, jsonCheckpoints, readJsonSeedRows } from "../support/json-lake.ts";
+import { gatedStore, gatedStream, gatedVacuumStore, gatedWindow } from "./gated-ports.ts";
 import { KnownTopics } from "./known-topics.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
 import type { SeededRandom } from "./seeded-random.ts";
@@ -20,11 +22,20 @@ const lakeId = "lake";
 const readAhead = 2;
 
 /** How often the lake's logs are summed up, and for how long they keep what that replaces: the same settings for all processes of a run. */
-interface LakePeriods {
+export interface LakePeriods {
   readonly entriesPerSnapshot: number;
   readonly commitRetentionMs: number;
   readonly checkpointEntries: number;
   readonly logRetentionMs: number;
+  readonly vacuumAgeMs: number;
+}
+
+/** The lake as one process sees it, as a broken variant may change it. */
+export interface LakeFaults {
+  readonly breakStore?: (store: ObjectStore) => ObjectStore;
+  readonly breakVacuum?: (options: VacuumOptions) => VacuumOptions;
+  /** Drawn from the seed where absent. */
+  readonly periods?: Partial<LakePeriods>;
 }
 
 export interface ProcessFactoryOptions {
@@ -33,6 +44,7 @@ export interface ProcessFactoryOptions {
   readonly world: World;
   /** The window is on a server, which outlives processes. */
   readonly usesServer: boolean;
+  readonly faults: LakeFaults;
 }
 
 /** Makes the ports of one process after another, each with a clock and settings of its own. */
@@ -43,12 +55,16 @@ export class ProcessFactory {
 
   constructor(options: ProcessFactoryOptions) {
     this.#options = options;
+    const { random } = options;
     this.#periods = {
-      entriesPerSnapshot: 100,
-      commitRetentionMs: 14_400_000,
-      checkpointEntries: 100,
-      logRetentionMs: 14_400_000,
+      entriesPerSnapshot: 3 + random.below(3),
+      commitRetentionMs: random.below(60_000),
+      checkpointEntries: 3 + random.below(3),
+      logRetentionMs: random.below(30_000),
+      vacuumAgeMs: random.chance(0.5) ? 0 : random.below(40_000),
+      ...options.faults.periods,
     };
+    options.world.lake.vacuumAgeMs = this.#periods.vacuumAgeMs;
   }
 
   open(process: Process): ConsumerOptions {
@@ -91,14 +107,40 @@ export class ProcessFactory {
     };
   }
 
+  /** A file that a process wrote which died before its commit. */
+  async leaveFile(): Promise<void> {
+    const { random, world } = this.#options;
+    const table = random.pick(world.workload.topics).name;
+    const path = `${table}/event_date=1970-01-01/event_hour=0/${dataFileName(++this.#files)}.parquet`;
+    await world.store.put(path, Buffer.from("[]"));
+  }
+
+  /** Deletes the files that no commit took, as each process does now and then. */
+  async vacuum(process: Process): Promise<void> {
+    const { scheduler, world, faults } = this.#options;
+    const store = gatedVacuumStore(scheduler, process, world.store);
+    const now = () => world.clock.nowMs;
+    const options = {
+      store,
+      commitLog: new LakeCommitLog(store, lakeId, { create: true, now, readAhead }),
+      topics: new KnownTopics({ all: () => world.workload.topics, ask: (effect) => effect() }),
+      logger,
+      checkpoints: jsonCheckpoints(store),
+      ageMs: this.#periods.vacuumAgeMs,
+      now,
+    };
+    await vacuum(faults.breakVacuum?.(options) ?? options);
+  }
+
   #lakePorts(
     process: Process,
     ports: { topics: TopicCatalog; now: () => number; sleep: (delayMs: number) => Promise<void> },
   ): Pick<ConsumerOptions, "commitLog" | "publisher" | "batch" | "seeds"> {
-    const { random, scheduler, world } = this.#options;
+    const { random, scheduler, world, faults } = this.#options;
     const { topics, now, sleep } = ports;
     const { entriesPerSnapshot, commitRetentionMs, checkpointEntries, logRetentionMs } = this.#periods;
-    const store = gatedStore(scheduler, process, world.store);
+    const gated = gatedStore(scheduler, process, world.store);
+    const store = faults.breakStore?.(gated) ?? gated;
     const checkpoints = jsonCheckpoints(store);
     const commitLog = new LakeCommitLog(store, lakeId, {
       create: true,
@@ -124,12 +166,8 @@ export class ProcessFactory {
         commitRetentionMs,
         readAhead,
       }),
-      batch: new JsonBatchWriter(store, () => uuidOf(++this.#files)),
+      batch: new JsonBatchWriter(store, () => dataFileName(++this.#files)),
       seeds: createSeedSource({ store, commitLog, checkpoints, readRows: readJsonSeedRows }),
     };
   }
-}
-
-function uuidOf(number: number): string {
-  return `00000000-0000-4000-8000-${number.toString(16).padStart(12, "0")}`;
 }

@@ -1,8 +1,8 @@
 import { type Consumer, type ConsumerOptions, createConsumer } from "../../bridge/consumer/consumer.ts";
 import { ownEverything } from "../../bridge/consumer/partition-leases.ts";
 import { checkLake } from "./checkers.ts";
-import { ProcessFactory } from "./process-factory.ts";
-import { type Process, Scheduler } from "./scheduler.ts";
+import { type LakeFaults, ProcessFactory } from "./process-factory.ts";
+import { type FaultRates, type Process, Scheduler } from "./scheduler.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import type { Violation } from "./violation.ts";
 import { WanderingLeases } from "./wandering-leases.ts";
@@ -10,17 +10,28 @@ import type { WindowFaults } from "./window-server.ts";
 import { type Clock, World } from "./world.ts";
 
 const drainStepsMax = 20_000;
+const vacuumsMax = 2;
+/** Every file is old enough for vacuum by then. */
+const longAfterMs = 1_000_000;
 
 /** The ports of one consumer, as a broken variant may change them. */
 export type BreakPorts = (ports: ConsumerOptions, world: World) => ConsumerOptions;
 
-export interface SimulationOptions {
+export interface SimulationOptions extends LakeFaults {
   readonly seed: number;
   readonly windowFaults?: (clock: Clock) => WindowFaults;
   /** How often the window is lost, backed up or rolled back, per step; drawn from the seed where absent. */
   readonly disturbance?: number;
   /** The same while somebody is in the middle of applying or seeding, where it hurts most. */
   readonly midwayDisturbance?: number;
+  /** Commits after which files are looked for that no commit took; drawn from the seed where absent. */
+  readonly commitsPerVacuum?: number;
+  /** Where and how often a process pauses for very long, per call; drawn from the seed where absent. */
+  readonly longPauses?: FaultRates["longPauses"];
+  /** How often the clock that stamps objects is set, per step; drawn from the seed where absent. */
+  readonly storeClockSteps?: number;
+  /** How many consumers live at a time; drawn from the seed where absent. */
+  readonly processesMax?: number;
   readonly breakPorts?: BreakPorts;
   /** Devices with the SDK run ahead of their oldest unacknowledged message as far as they like. */
   readonly ignoresSpan?: boolean;
@@ -40,6 +51,10 @@ export interface SimulationResult {
     readonly divisions: number;
     readonly commits: number;
     readonly messages: number;
+    readonly fences: number;
+    readonly pruned: number;
+    /** Entries that a writer created where the log had been pruned meanwhile. */
+    readonly lateEntries: number;
   };
 }
 
@@ -49,6 +64,12 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
   await simulation.live();
   await simulation.drain();
   return simulation.result();
+}
+
+interface SimulatedProcess {
+  readonly process: Process;
+  readonly consumer: Consumer;
+  readonly leases: WanderingLeases | null;
 }
 
 class Simulation {
@@ -69,8 +90,12 @@ class Simulation {
   /** How often partitions are split and merged, per step. */
   readonly #division: number;
   #divisions = 0;
-  #processes: { process: Process; consumer: Consumer; leases: WanderingLeases | null }[] = [];
+  readonly #commitsPerVacuum: number;
+  readonly #storeClockSteps: number;
+  #processes: SimulatedProcess[] = [];
   #started = 0;
+  #vacuums = 0;
+  #commitsAtVacuum = 0;
   #ownerships = 0;
 
   constructor(options: SimulationOptions) {
@@ -90,18 +115,24 @@ class Simulation {
     this.#scheduler = new Scheduler(random, {
       failBefore: rate(0.03),
       failAfter: rate(0.03),
-      crash: rate(0.03),
+      crash: rate(0.012),
       pause: rate(0.02),
+      longPauses:
+        options.longPauses ??
+        (random.chance(0.5) ? { rate: rate(0.002), at: /./ } : { rate: rate(0.1), at: /^putIfAbsent / }),
     });
     this.#usesServer = options.windowFaults !== undefined || random.chance(0.7);
+    this.#storeClockSteps = options.storeClockSteps ?? rate(0.01);
+    this.#commitsPerVacuum = options.commitsPerVacuum ?? 3 + random.below(3);
     this.#factory = new ProcessFactory({
+      faults: options,
       random,
       scheduler: this.#scheduler,
       world: this.#world,
       usesServer: this.#usesServer,
     });
-    this.#eventsMax = 20 + random.below(60);
-    this.#processesMax = 1 + random.below(3);
+    this.#eventsMax = 30 + random.below(120);
+    this.#processesMax = options.processesMax ?? 1 + random.below(3);
     this.#burst = random.chance(0.7) ? 1 : 2 + random.below(20);
     this.#disturbance = options.disturbance ?? (random.chance(0.7) ? 0.01 : 0.05);
     this.#wanderlust = random.chance(0.4) ? 0 : random.next() * 0.05;
@@ -127,6 +158,12 @@ class Simulation {
       }
       if (this.#usesServer) this.#disturbWindow();
       if (random.chance(this.#division)) this.#divide();
+      if (this.#isVacuumDue()) {
+        if (random.chance(0.7)) await this.#factory.leaveFile();
+        void this.#tidy();
+      }
+      // It steps back as well, but not as much: what lives for a minute must become old within a run.
+      if (random.chance(this.#storeClockSteps)) this.#world.stepStoreClock(random.below(150_000) - 50_000);
       await this.#scheduler.step();
     }
   }
@@ -134,18 +171,32 @@ class Simulation {
   /** Faults end; one fresh consumer reads what is left. */
   async drain(): Promise<void> {
     for (const { process } of this.#processes) this.#kill(process);
-    this.#scheduler.rates = { failBefore: 0, failAfter: 0, crash: 0, pause: 0 };
+    this.#scheduler.rates = {
+      failBefore: 0,
+      failAfter: 0,
+      crash: 0,
+      pause: 0,
+      longPauses: { rate: 0, at: /./ },
+    };
     const { consumer, ended } = this.#start(null);
-    let isOver = false;
     void consumer.stop({ drain: true });
-    void ended.then(() => {
+    if (!(await this.#isOver(ended))) this.#violate("stuck", JSON.stringify(consumer.status()));
+    for (const { partition, halt } of consumer.status().partitions)
+      if (halt) this.#violate("halted", `partition ${partition}: ${halt.message}`);
+    this.#world.clock.nowMs += longAfterMs;
+    if (!(await this.#isOver(this.#tidy()))) this.#violate("stuck", "vacuum");
+    const { lake, store } = this.#world;
+    for (const path of lake.unnamed(store.objects.keys())) this.#violate("leaked", path);
+  }
+
+  /** Lets calls happen until `work` has ended, or for very long. */
+  async #isOver(work: Promise<unknown>): Promise<boolean> {
+    let isOver = false;
+    void work.then(() => {
       isOver = true;
     });
     for (let steps = 0; !isOver && steps < drainStepsMax; steps++) await this.#scheduler.step();
-    const { violations } = this.#world;
-    if (!isOver) violations.push({ rule: "stuck", detail: JSON.stringify(consumer.status()) });
-    for (const { partition, halt } of consumer.status().partitions)
-      if (halt) violations.push({ rule: "halted", detail: `partition ${partition}: ${halt.message}` });
+    return isOver;
   }
 
   result(): SimulationResult {
@@ -163,22 +214,44 @@ class Simulation {
         divisions: this.#divisions,
         commits: this.#world.lake.commits.length,
         messages,
+        fences: this.#world.lake.commits.filter(({ upkeep }) => upkeep?.fence).length,
+        pruned: this.#world.lake.prunedEntries,
+        lateEntries: this.#world.lake.lateEntries,
       },
     };
   }
 
-  #start(leases: WanderingLeases | null): { consumer: Consumer; ended: Promise<void> } {
+  #start(leases: WanderingLeases | null): SimulatedProcess & { ended: Promise<void> } {
     const process: Process = { name: `c${++this.#started}`, isDead: false, pausedUntilStep: 0 };
-    const ports = { ...this.#factory.open(process), leases: leases ?? ownEverything() };
-    const consumer = createConsumer(this.#options.breakPorts?.(ports, this.#world) ?? ports);
-    this.#processes.push({ process, consumer, leases });
-    const ended = consumer.run().catch((error: unknown) => {
-      const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      if (!process.isDead)
-        this.#world.violations.push({ rule: "crashed", detail: `${process.name}: ${detail}` });
-      this.#kill(process);
-    });
-    return { consumer, ended };
+    const options = { ...this.#factory.open(process), leases: leases ?? ownEverything() };
+    const consumer = createConsumer(this.#options.breakPorts?.(options, this.#world) ?? options);
+    const started = { process, consumer, leases };
+    this.#processes.push(started);
+    const ended = consumer.run().catch((error: unknown) => this.#crash(process, error));
+    return { ...started, ended };
+  }
+
+  #crash(process: Process, error: unknown): void {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    if (!process.isDead) this.#violate("crashed", `${process.name}: ${detail}`);
+    this.#kill(process);
+  }
+
+  #violate(rule: Violation["rule"], detail: string): void {
+    this.#world.violations.push({ rule, detail });
+  }
+
+  #isVacuumDue(): boolean {
+    const commits = this.#world.lake.commits.length - this.#commitsAtVacuum;
+    return this.#vacuums < vacuumsMax && commits >= this.#commitsPerVacuum;
+  }
+
+  async #tidy(): Promise<void> {
+    this.#vacuums += 1;
+    this.#commitsAtVacuum = this.#world.lake.commits.length;
+    const process = { name: `v${++this.#started}`, isSure: true, isDead: false, pausedUntilStep: 0 };
+    await this.#factory.vacuum(process).catch((error: unknown) => this.#crash(process, error));
+    this.#vacuums -= 1;
   }
 
   #kill(process: Process): void {

@@ -4,6 +4,8 @@ import type { SeededRandom } from "./seeded-random.ts";
 /** One simulated process: dead, its calls never come back; paused, not for now. */
 export interface Process {
   readonly name: string;
+  /** It neither dies nor meets failures: it does what takes very many calls. */
+  readonly isSure?: boolean;
   isDead: boolean;
   pausedUntilStep: number;
 }
@@ -23,7 +25,11 @@ export interface FaultRates {
   /** The process dies at a call, before or after its effect. */
   readonly crash: number;
   readonly pause: number;
+  /** Of calls whose name matches `at`. Others may commit, prune and tidy up several times meanwhile. */
+  readonly longPauses: { readonly rate: number; readonly at: RegExp };
 }
+
+const longPauseMaxSteps = 2500;
 
 /**
  * Runs the calls that processes make of the outside world one at a time, in an order drawn from the seed. Between two of them every
@@ -72,18 +78,21 @@ export class Scheduler {
 
   async #perform(call: PendingCall): Promise<void> {
     const { process, name } = call;
-    const { crash, pause, failBefore, failAfter } = this.rates;
-    if (this.#random.chance(pause)) {
-      process.pausedUntilStep = this.steps + 1 + this.#random.below(300);
-      this.#note(`${process.name} pauses`);
+    const { crash, pause, longPauses, failBefore, failAfter } = this.rates;
+    const isLong = longPauses.at.test(name) && this.#random.chance(longPauses.rate);
+    if (isLong || this.#random.chance(pause)) {
+      process.pausedUntilStep = this.steps + 1 + this.#random.below(isLong ? longPauseMaxSteps : 300);
+      this.#note(`${process.name} pauses before ${name}`);
+      this.#pending.push(call);
+      return;
     }
-    if (this.#random.chance(crash)) {
+    if (!process.isSure && this.#random.chance(crash)) {
       if (this.#random.chance(0.5)) await this.#effect(call).catch(() => {});
       this.#note(`${process.name} dies in ${name}`);
       this.kill(process);
       return;
     }
-    const mayFail = !name.startsWith("sleep") && !name.startsWith("wait");
+    const mayFail = !process.isSure && !/^(sleep|wait)/.test(name);
     if (mayFail && this.#random.chance(failBefore)) {
       this.#note(`${process.name} ${name} fails before`);
       call.reject(injected(name));

@@ -31,7 +31,7 @@ export class TableRecord {
   }
 
   /** @param version That of the log file; NaN where it has none. */
-  changed({ operation, path, bytes }: StoreChange, version: number): void {
+  changed({ operation, path, bytes }: Omit<StoreChange, "modifiedAtMs">, version: number): void {
     if (Number.isNaN(version)) return;
     const isCheckpoint = path.endsWith(".parquet");
     if (operation === "deleted") {

@@ -11,6 +11,10 @@ export interface Violation {
     | "missing"
     /** A log of the lake can't be read, or says something else than what was written. */
     | "torn"
+    /** Vacuum took a file that was too young. */
+    | "hasty"
+    /** Vacuum left a file that no commit names. */
+    | "leaked"
     | "early-id"
     | "stuck"
     /** A partition stopped though the stream has lost nothing. */

@@ -16,6 +16,9 @@ export interface Clock {
   nowMs: number;
 }
 
+/** Of the clock that stamps objects: days, for nobody promises that it is right. */
+const skewMaxMs = 2 * 86_400_000;
+
 /** Everything that outlives processes: the stream, the lake, the window, and the record of what happened. */
 export class World implements WindowObserver {
   readonly clock: Clock;
@@ -25,6 +28,8 @@ export class World implements WindowObserver {
   readonly window: WindowServer;
   readonly workload: Workload;
   readonly violations: Violation[] = [];
+  /** How far the clock that stamps objects is ahead of the world's. */
+  #storeSkewMs: number;
   /** Committed positions by partition. */
   readonly #committed = new Map<number, Set<Position>>();
   readonly #committedKeys = new Set<string>();
@@ -39,8 +44,9 @@ export class World implements WindowObserver {
   }) {
     const { random, clock, windowFaults, ignoresSpan, keepsIds } = options;
     this.clock = clock;
+    this.#storeSkewMs = random.below(2 * skewMaxMs) - skewMaxMs;
     this.store = new MemoryObjectStore({
-      now: () => clock.nowMs,
+      now: () => this.#storeNowMs(),
       observe: (change) => this.lake.changed(change),
     });
     this.stream = new MemoryStream({
@@ -60,6 +66,19 @@ export class World implements WindowObserver {
       this.#violate("early-id", `partition ${partition} is applied up to ${applied}, which is not committed`);
     for (const key of keys)
       if (!this.#committedKeys.has(key)) this.#violate("early-id", `partition ${partition} holds ${key}`);
+  }
+
+  /** The clock that stamps objects is set. */
+  stepStoreClock(stepMs: number): void {
+    this.#storeSkewMs += stepMs;
+  }
+
+  /** It goes on with each call, so that no two objects are of the same age. */
+  #storeNowMs(): number {
+    this.#storeSkewMs += 1;
+    const nowMs = this.clock.nowMs + this.#storeSkewMs;
+    this.lake.clockShows(nowMs);
+    return nowMs;
   }
 
   #violate(rule: Violation["rule"], detail: string): void {

@@ -14,7 +14,14 @@ import type { DedupWindow } from "../../bridge/window/dedup-window.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
 import { blockTime } from "./block-time.ts";
 import { firstVersionOf } from "./first-version-block.ts";
-import { type FiledRow, JsonBatchWriter, jsonCheckpoints, readJsonSeedRows, readRows } from "./json-lake.ts";
+import {
+  dataFileName,
+  type FiledRow,
+  JsonBatchWriter,
+  jsonCheckpoints,
+  readJsonSeedRows,
+  readRows,
+} from "./json-lake.ts";
 import { MemoryObjectStore, type StoreFault, type StoreOperation } from "./memory-object-store.ts";
 import { MemoryStream } from "./memory-stream.ts";
 import { topicVersion } from "./topic-version.ts";
@@ -51,7 +58,7 @@ export class ConsumerHarness {
     { write: (line: string) => this.log.push(JSON.parse(line) as Record<string, unknown>) },
   );
   /** Decides about each call of the store; see MemoryObjectStore. */
-  storeFault: (operation: StoreOperation, path: string) => StoreFault = () => null;
+  storeFault: (operation: StoreOperation, path: string) => StoreFault | Promise<StoreFault> = () => null;
   window: DedupWindow;
   /** Where set, the stream says that it keeps entries no longer. */
   retentionMs: number | undefined;
@@ -194,7 +201,7 @@ export class ConsumerHarness {
         now,
         checkpoints,
       }),
-      batch: new JsonBatchWriter(store, () => `f${this.store.objects.size}`),
+      batch: new JsonBatchWriter(store, () => dataFileName(this.store.objects.size)),
       seeds: createSeedSource({ store, commitLog, checkpoints, readRows: readJsonSeedRows }),
       topics: catalog,
       trim: (partition, upTo) => handle.trim(partition, upTo),

@@ -34,6 +34,11 @@ export function readRows(bytes: Uint8Array): FiledRow[] {
   return JSON.parse(Buffer.from(bytes).toString()) as FiledRow[];
 }
 
+/** A name as the product gives one to its files. */
+export function dataFileName(number: number): string {
+  return `00000000-0000-4000-8000-${number.toString(16).padStart(12, "0")}`;
+}
+
 /** Keeps the batch's rows as JSON objects in the store. */
 export class JsonBatchWriter implements BatchWriter {
   readonly #store: ObjectStore;
@@ -178,7 +183,13 @@ export function jsonCheckpoints(store: ObjectStore): CheckpointFiles {
     parseActions(path, (await store.get(path)) ?? missing(path));
   return {
     head: async (paths) => (await read(paths)).filter(({ add, remove }) => !add && !remove),
-    actions: async (paths, kind) => (await read(paths)).filter((action) => action[kind]),
+    adds: async (paths) => (await read(paths)).flatMap(({ add }) => (add ? [add] : [])),
+    eachFile: async (paths, visit) => {
+      for (const { add, remove } of await read(paths)) {
+        if (add) visit(add.path, null);
+        if (remove) visit(remove.path, remove.deletionTimestamp ?? 0);
+      }
+    },
     write: async (path, content) => {
       const carried =
         content.previous.length > 0 ? (await read(content.previous)).filter(isCarried(content)) : [];

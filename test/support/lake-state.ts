@@ -1,4 +1,5 @@
 import { type LakeState, type Move, noCounters, type ProducerMark } from "../../bridge/storage/commit-log.ts";
+import { emptyLakeState } from "../../bridge/storage/lake-state.ts";
 
 /** A lake that has committed partitions, named `STREAM/PARTITION`, up to these positions. */
 export function lakeWith(
@@ -9,5 +10,5 @@ export function lakeWith(
     key,
     { from: "", to, streamTimeMs: 0, producers, counters: noCounters },
   ]);
-  return { number: moves.length, moves: new Map(moves), tables: new Map() };
+  return { ...emptyLakeState, number: moves.length, moves: new Map(moves) };
 }

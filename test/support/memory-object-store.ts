@@ -10,7 +10,7 @@ import type {
   StoredObject,
 } from "../../bridge/storage/object-store.ts";
 
-export type StoreOperation = "get" | "put" | "putIfAbsent" | "importFile" | "list" | "delete";
+export type StoreOperation = "get" | "now" | "put" | "putIfAbsent" | "importFile" | "list" | "delete";
 
 /**
  * What happens to one call: `null` = it works; `before` = it fails and has no effect; `after` = it has its effect but its answer is lost
@@ -18,11 +18,12 @@ export type StoreOperation = "get" | "put" | "putIfAbsent" | "importFile" | "lis
  */
 export type StoreFault = null | "before" | "after" | Error;
 
-/** What a call has done to the objects; `bytes` of a deleted one are those that it had. */
+/** What a call has done to the objects; a deleted one is shown as it was. */
 export interface StoreChange {
   readonly operation: "created" | "replaced" | "deleted";
   readonly path: string;
   readonly bytes: Uint8Array;
+  readonly modifiedAtMs: number;
 }
 
 export interface MemoryStoreOptions {
@@ -124,7 +125,7 @@ export class MemoryObjectStore implements ObjectStore {
     return this.#call("delete", path, () => {
       const object = this.objects.get(path);
       this.objects.delete(path);
-      if (object) this.#options.observe?.({ operation: "deleted", path, bytes: object.bytes });
+      if (object) this.#options.observe?.({ operation: "deleted", path, ...object });
     });
   }
 
@@ -132,19 +133,27 @@ export class MemoryObjectStore implements ObjectStore {
     return 0;
   }
 
+  now(): Promise<number> {
+    return this.#call("now", "", () => this.#nowMs());
+  }
+
   async freeBytes(): Promise<null> {
     return null;
   }
 
+  #nowMs(): number {
+    return (this.#options.now ?? Date.now)();
+  }
+
   #set(path: string, bytes: Uint8Array): void {
-    const modifiedAtMs = (this.#options.now ?? Date.now)();
+    const modifiedAtMs = this.#nowMs();
     const operation = this.objects.has(path) ? "replaced" : "created";
     this.objects.set(path, { bytes: Uint8Array.from(bytes), modifiedAtMs });
-    this.#options.observe?.({ operation, path, bytes });
+    this.#options.observe?.({ operation, path, bytes, modifiedAtMs });
   }
 
   async #call<Result>(operation: StoreOperation, path: string, work: () => Result): Promise<Result> {
-    if (operation !== "list") checkObjectPath(path);
+    if (operation !== "list" && operation !== "now") checkObjectPath(path);
     const fault = (await this.#options.fault?.(operation, path)) ?? null;
     if (fault instanceof Error) throw fault;
     if (fault === "before") throw unavailable(operation, path);

@@ -33,6 +33,8 @@ export interface S3Request {
  * version 2 listings. It takes whatever signature it is given.
  */
 export class S3Objects {
+  /** The clock that stamps objects. */
+  now: () => number = Date.now;
   readonly bucket: string;
   readonly objects = new Map<string, StoredObject>();
   readonly uploads = new Map<string, OpenUpload>();
@@ -67,7 +69,7 @@ export class S3Objects {
   #put(key: string, bytes: Buffer, onlyIfAbsent: boolean): S3Answer {
     if (onlyIfAbsent && this.objects.has(key)) return s3Refusal(412, "PreconditionFailed");
     const tag = tagOf(bytes);
-    this.objects.set(key, { bytes, tag, modified: new Date() });
+    this.objects.set(key, { bytes, tag, modified: new Date(this.now()) });
     return { status: 200, headers: { etag: tag } };
   }
 
@@ -91,7 +93,7 @@ export class S3Objects {
 
   #beginUpload(key: string): S3Answer {
     const id = randomUUID();
-    this.uploads.set(id, { key, initiated: new Date(), parts: new Map() });
+    this.uploads.set(id, { key, initiated: new Date(this.now()), parts: new Map() });
     return xml(
       `<InitiateMultipartUploadResult><Key>${key}</Key><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`,
     );
@@ -102,7 +104,7 @@ export class S3Objects {
     if (!upload) return s3Refusal(404, "NoSuchUpload");
     if (method === "PUT") {
       const tag = tagOf(body);
-      upload.parts.set(Number(query.get("partNumber")), { bytes: body, tag, modified: new Date() });
+      upload.parts.set(Number(query.get("partNumber")), { bytes: body, tag, modified: new Date(this.now()) });
       return { status: 200, headers: { etag: tag } };
     }
     this.uploads.delete(id);

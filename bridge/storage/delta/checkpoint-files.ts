@@ -1,4 +1,4 @@
-import type { DeltaAction } from "./delta-actions.ts";
+import type { AddAction, DeltaAction } from "./delta-actions.ts";
 
 export interface CheckpointContent {
   /** Paths of the checkpoint before, whose file actions are carried over unless their decoded path is in `changedPaths`. */
@@ -18,12 +18,17 @@ export interface WrittenCheckpoint {
   readonly addFiles: number;
 }
 
+/** @param removedAtMs null if the table shows the file. */
+export type VisitFile = (path: string, removedAtMs: number | null) => void;
+
 /** PORT: checkpoints of Delta tables as objects in the lake's store. `paths` are those of one checkpoint. */
 export interface CheckpointFiles {
   /** All actions that are about the table as a whole. */
   head(paths: readonly string[]): Promise<DeltaAction[]>;
-  /** The file actions of one kind. */
-  actions(paths: readonly string[], kind: "add" | "remove"): Promise<DeltaAction[]>;
+  /** Of the files that the table shows. */
+  adds(paths: readonly string[]): Promise<AddAction[]>;
+  /** Visits the files that the table shows and those that it remembers as replaced, which need not all be in memory at a time. */
+  eachFile(paths: readonly string[], visit: VisitFile): Promise<void>;
   /** Writes a checkpoint of one file. File actions of the one before never pass through this process's heap. */
   write(path: string, content: CheckpointContent): Promise<WrittenCheckpoint>;
 }

@@ -2,7 +2,6 @@ import { Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import { numberOfPath } from "../lake-format.ts";
 import type { ObjectStore } from "../object-store.ts";
-import { damagedLog } from "./delta-actions.ts";
 
 /** Names of a table's log files, and which of them there are. */
 
@@ -85,12 +84,25 @@ export async function listedCheckpoint(store: ObjectStore, table: string): Promi
   return null;
 }
 
-/** Throws LAKE_DAMAGED where an entry after `version` exists although `version` + 1 does not. */
-export async function refuseLogHole(store: ObjectStore, table: string, version: number): Promise<void> {
+/** The entry that is missing after `version` although later ones exist; null = none is. */
+export async function logHole(store: ObjectStore, table: string, version: number): Promise<string | null> {
   const next = logEntryPath(table, version + 1);
   const after = version < 0 ? {} : { after: logEntryPath(table, version) };
   for await (const { path } of store.list(logFolder(table), after)) {
-    if (path === next || (await store.get(next)) !== null) return;
-    if (numberOfPath(path) !== null) throw damagedLog(next, "it is missing although later entries exist");
+    if (path === next || (await store.get(next)) !== null) return null;
+    if (numberOfPath(path) !== null) return next;
   }
+  return null;
+}
+
+/** True if there is a checkpoint newer than `version`, so that the entries after it may be gone. */
+export async function hasNewerCheckpoint(
+  store: ObjectStore,
+  table: string,
+  version: number,
+): Promise<boolean> {
+  const after = version < 0 ? {} : { after: logEntryPath(table, version) };
+  for await (const { path } of store.list(logFolder(table), after))
+    if (/\/\d{20}\.checkpoint\./.test(path)) return true;
+  return false;
 }

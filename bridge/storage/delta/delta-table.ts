@@ -1,7 +1,7 @@
 import { BridgeError } from "../../errors.ts";
 import type { ObjectStore } from "../object-store.ts";
 import { parquetCheckpoints } from "../parquet/parquet-checkpoints.ts";
-import type { CheckpointFiles } from "./checkpoint-files.ts";
+import type { CheckpointFiles, VisitFile } from "./checkpoint-files.ts";
 import {
   type AddAction,
   type DeltaAction,
@@ -15,10 +15,11 @@ import {
 } from "./delta-actions.ts";
 import {
   type CheckpointFile,
+  hasNewerCheckpoint,
   hintedCheckpoint,
   listedCheckpoint,
   logEntryPath,
-  refuseLogHole,
+  logHole,
 } from "./delta-log.ts";
 
 /** After a pause this long the log may have been cleaned up beyond what was read of it. */
@@ -130,16 +131,29 @@ export class DeltaTable {
   /** Reads what was written since. Rejects with LAKE_DAMAGED where the log has a hole or a file that can't be read. */
   async refresh(): Promise<Readonly<DeltaState>> {
     const now = this.#now();
-    const isFirst = this.#state === undefined || Math.abs(now - this.#loadedAtMs) > this.#startOverAfterMs;
-    const state = isFirst || !this.#state ? await this.#start() : this.#state;
+    const isOld = Math.abs(now - this.#loadedAtMs) > this.#startOverAfterMs;
+    const known = isOld ? undefined : this.#state;
     this.#state = undefined;
-    await this.#advance(state, isFirst ? this.#readAhead : 1);
-    if (isFirst) await refuseLogHole(this.#store, this.name, state.version);
+    const state = known ?? (await this.#start());
+    if (known) await this.#advance(state, 1);
     if (state.version >= 0 && !(state.protocol && state.metaData))
       throw damagedLog(logEntryPath(this.name, state.version), "no protocol or metadata up to here");
     this.#state = state;
     this.#loadedAtMs = now;
     return state;
+  }
+
+  /**
+   * True if there is a checkpoint newer than what was last read. The log may then have been cleaned up beyond that, and entries that
+   * were created since may be no part of it.
+   */
+  isLeftBehind(): Promise<boolean> {
+    return hasNewerCheckpoint(this.#store, this.name, this.#state?.version ?? -1);
+  }
+
+  /** Forgets what was read: the next `refresh` starts from the newest checkpoint. */
+  startOver(): void {
+    this.#state = undefined;
   }
 
   /** Creates the entry after the state that was last read, and takes it over. `exists`: somebody else's has that number. */
@@ -157,28 +171,31 @@ export class DeltaTable {
     return hasNewSchema || version - (base?.version ?? -1) >= this.#entriesPerCheckpoint;
   }
 
-  /** Live files, as of the last refresh. */
-  async files(): Promise<AddAction[]> {
-    const state = this.#state ?? (await this.refresh());
-    const files = [...state.adds.values()];
-    if (!state.base) return files;
-    for (const { add } of await this.checkpoints.actions(state.base.paths, "add")) {
-      const path = decodePath(add?.path ?? "");
-      if (add && !state.adds.has(path) && !state.removes.has(path)) files.push(add);
-    }
-    return files;
+  /** Live files, as of the last refresh or a newer version. */
+  files(): Promise<AddAction[]> {
+    return this.#onState(async (state) => {
+      const files = [...state.adds.values()];
+      const older = state.base ? await this.#read(state.base, (paths) => this.checkpoints.adds(paths)) : [];
+      for (const add of older) {
+        const path = decodePath(add.path);
+        if (!state.adds.has(path) && !state.removes.has(path)) files.push(add);
+      }
+      return files;
+    });
   }
 
-  /** Files that left the table and are remembered, as of the last refresh. */
-  async tombstones(): Promise<RemoveAction[]> {
-    const state = this.#state ?? (await this.refresh());
-    const removes = [...state.removes.values()];
-    if (!state.base) return removes;
-    for (const { remove } of await this.checkpoints.actions(state.base.paths, "remove")) {
-      const path = decodePath(remove?.path ?? "");
-      if (remove && !state.adds.has(path) && !state.removes.has(path)) removes.push(remove);
-    }
-    return removes;
+  /** Visits every file that the newest version shows or remembers as replaced, by its decoded path. May visit one more than once. */
+  async eachFile(visit: VisitFile): Promise<void> {
+    await this.refresh();
+    await this.#onState(async (state) => {
+      for (const path of state.adds.keys()) visit(path, null);
+      for (const [path, { deletionTimestamp }] of state.removes) visit(path, deletionTimestamp ?? 0);
+      const visitOlder: VisitFile = (encoded, removedAtMs) => {
+        const path = decodePath(encoded);
+        if (!state.adds.has(path) && !state.removes.has(path)) visit(path, removedAtMs);
+      };
+      if (state.base) await this.#read(state.base, (paths) => this.checkpoints.eachFile(paths, visitOlder));
+    });
   }
 
   /** From now on `base` is the checkpoint that the state builds on; its version is the state's. */
@@ -194,17 +211,52 @@ export class DeltaTable {
     const base =
       (await hintedCheckpoint(this.#store, this.name)) ??
       ((await this.#entry(0)) === null ? await listedCheckpoint(this.#store, this.name) : null);
-    const state = emptyState(base);
-    if (base) for (const action of await this.#head(base)) applyAction(state, action);
-    return state;
+    return this.#readFrom(base);
   }
 
-  async #head(base: CheckpointFile): Promise<DeltaAction[]> {
+  /** What is cleaned away while it is read was replaced by a newer checkpoint. */
+  async #readFrom(base: CheckpointFile | null): Promise<DeltaState> {
     try {
-      return await this.checkpoints.head(base.paths);
+      const state = emptyState(base);
+      const head = base ? await this.#read(base, (paths) => this.checkpoints.head(paths)) : [];
+      for (const action of head) applyAction(state, action);
+      await this.#advance(state, this.#readAhead);
+      const hole = await logHole(this.#store, this.name, state.version);
+      if (hole === null) return state;
+      throw damagedLog(hole, "it is missing although later entries exist");
+    } catch (error) {
+      return this.#readFrom(await this.#newerCheckpoint(base, error));
+    }
+  }
+
+  /** The newest one, if it is newer than `base`, which could not be read; otherwise throws what was the reason. */
+  async #newerCheckpoint(base: CheckpointFile | null, reason: unknown): Promise<CheckpointFile> {
+    if (!(reason instanceof BridgeError) || reason.code !== "LAKE_DAMAGED") throw reason;
+    const newest = await listedCheckpoint(this.#store, this.name);
+    if (!newest || newest.version <= (base?.version ?? -1)) throw reason;
+    return newest;
+  }
+
+  /** Does `work` on the state; on a newer one if the checkpoint that it builds on was cleaned away meanwhile. */
+  async #onState<Result>(work: (state: Readonly<DeltaState>) => Promise<Result>): Promise<Result> {
+    const state = this.#state ?? (await this.refresh());
+    try {
+      return await work(state);
+    } catch (error) {
+      this.#state = await this.#readFrom(await this.#newerCheckpoint(state.base, error));
+      return this.#onState(work);
+    }
+  }
+
+  async #read<Result>(
+    { paths }: CheckpointFile,
+    read: (paths: readonly string[]) => Promise<Result>,
+  ): Promise<Result> {
+    try {
+      return await read(paths);
     } catch (error) {
       if (error instanceof BridgeError && error.code !== "PARQUET_FAILED") throw error;
-      throw damagedLog(base.paths[0] ?? "checkpoint", error);
+      throw damagedLog(paths[0] ?? "checkpoint", error);
     }
   }
 

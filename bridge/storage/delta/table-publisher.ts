@@ -81,6 +81,18 @@ class DeltaTablePublisher implements TablePublisher {
   async publishPending(): Promise<{ published: number }> {
     const { commitLog, topics } = this.#options;
     const state = await commitLog.load();
+    let published = await this.#publishAll(state);
+    if (await commitLog.isMaintenanceDue(state)) {
+      await this.#lookAgain();
+      published += await this.#publishAll(state);
+    }
+    const { commitRetentionMs = defaultCommitRetentionMs } = this.#options;
+    const retainMs = Math.max(commitRetentionMs, topics.longestWindowMs());
+    await commitLog.maintain({ publishedUpTo: state.number, retainMs });
+    return { published };
+  }
+
+  async #publishAll(state: LakeState): Promise<number> {
     const faults: BridgeError[] = [];
     const tables = new BoundedWork<0 | 1>(tablesAtOnce);
     for (const [name, pending] of this.#pendingByName(state))
@@ -94,10 +106,20 @@ class DeltaTablePublisher implements TablePublisher {
       );
     const published = (await tables.results()).reduce<number>((sum, written) => sum + written, 0);
     if (faults[0]) throw faults[0];
-    const { commitRetentionMs = defaultCommitRetentionMs } = this.#options;
-    const retainMs = Math.max(commitRetentionMs, topics.longestWindowMs());
-    await commitLog.maintain({ publishedUpTo: state.number, retainMs });
-    return { published };
+    return published;
+  }
+
+  /**
+   * Before entries of the commit log are given up for what was published: an entry that this process put where a table's log had been
+   * cleaned up meanwhile shows nothing.
+   */
+  async #lookAgain(): Promise<void> {
+    for (const table of this.#tables.values()) if (await table.isLeftBehind()) this.#startOver(table);
+  }
+
+  #startOver(table: DeltaTable): void {
+    table.startOver();
+    this.#published.delete(table.name);
   }
 
   /** A name that was created again continues its table under another topic id: such ids are published together, in commit order. */
@@ -162,7 +184,7 @@ class DeltaTablePublisher implements TablePublisher {
 
   /** A table ahead of the commit log would hide the commits that get those numbers next. */
   async #refuseUnknownCommit(name: string, shown: number): Promise<void> {
-    const { number } = await this.#options.commitLog.load();
+    const { number } = await this.#options.commitLog.reload();
     if (shown <= number) return;
     throw new BridgeError(
       "LAKE_DAMAGED",
@@ -240,12 +262,15 @@ class DeltaTablePublisher implements TablePublisher {
   async #maintain(table: DeltaTable): Promise<void> {
     const { store, logger, logRetentionMs = defaultLogRetentionMs } = this.#options;
     if (!table.isCheckpointDue()) return;
-    const nowMs = this.#now();
     try {
+      if (await table.isLeftBehind()) return this.#startOver(table);
+      const nowMs = await store.now();
       await writeCheckpoint(store, table, nowMs);
       this.#metrics.checkpointed();
-      if (nowMs - (this.#cleanedAtMs.get(table.name) ?? 0) < Math.min(dayMs, logRetentionMs)) return;
-      this.#cleanedAtMs.set(table.name, nowMs);
+      // How often it lists is this process's own business; ages are counted by the store's clock.
+      const cleanedMs = this.#cleanedAtMs.get(table.name) ?? Number.NEGATIVE_INFINITY;
+      if (Math.abs(this.#now() - cleanedMs) < Math.min(dayMs, logRetentionMs)) return;
+      this.#cleanedAtMs.set(table.name, this.#now());
       const deleted = await cleanLog(store, table.name, { nowMs, retainMs: logRetentionMs });
       this.#metrics.deletedLogFiles(deleted);
     } catch (error) {

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { BridgeError } from "../../errors.ts";
 import { checkObjectPath, STAGING } from "../object-path.ts";
 import type { LocalCopies, ObjectStore, StoredObject } from "../object-store.ts";
-import { errorCode, type FileSystem, nodeFileSystem } from "./file-system.ts";
+import { errorCode, type FileSystem, nodeFileSystem, type OpenFile } from "./file-system.ts";
 import { ownStagingFolderName, removeStagingLeftovers } from "./staging-folder.ts";
 
 /** Node's codes for a disk, quota or file table that has no room. */
@@ -46,7 +46,7 @@ class LocalStore implements ObjectStore {
     await this.#guard(async () => {
       await this.#ensureFolder(this.#root);
       await this.#ensureFolder(this.stagingFolder);
-      await removeStagingLeftovers(this.#files, dirname(this.stagingFolder));
+      await removeStagingLeftovers(this.#files, dirname(this.stagingFolder), basename(this.stagingFolder));
     });
     return this;
   }
@@ -129,6 +129,15 @@ class LocalStore implements ObjectStore {
     return 0;
   }
 
+  now(): Promise<number> {
+    return this.#guard(async () => {
+      const temporary = await this.#writeTemporary(new Uint8Array(0));
+      const { modifiedAtMs } = await this.#files.stat(temporary);
+      await absentAsNull(this.#files.unlink(temporary));
+      return modifiedAtMs;
+    });
+  }
+
   freeBytes(): Promise<number> {
     return this.#guard(() => this.#files.freeBytes(this.#root));
   }
@@ -162,7 +171,7 @@ class LocalStore implements ObjectStore {
 
   async #writeTemporary(bytes: Uint8Array): Promise<string> {
     const temporary = join(this.stagingFolder, randomUUID());
-    const file = await this.#files.create(temporary);
+    const file = (await absentAsNull(this.#files.create(temporary))) ?? (await this.#createAgain(temporary));
     try {
       await file.write(bytes);
       await this.#flushOpen(file, temporary);
@@ -173,6 +182,14 @@ class LocalStore implements ObjectStore {
       await file.close();
     }
     return temporary;
+  }
+
+  /** After another host took the staging folder for one of a dead process. */
+  async #createAgain(temporary: string): Promise<OpenFile> {
+    this.#durableFolders.delete(this.stagingFolder);
+    this.#durableFolders.delete(dirname(this.stagingFolder));
+    await this.#ensureFolder(this.stagingFolder);
+    return this.#files.create(temporary);
   }
 
   /** Makes the folder and those above it, as far as they are missing, and flushes each new entry. */

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { type DeltaAction, parseActions } from "../delta/delta-actions.ts";
+import type { VisitFile } from "../delta/checkpoint-files.ts";
+import { type AddAction, type DeltaAction, parseActions } from "../delta/delta-actions.ts";
 import type { ObjectStore } from "../object-store.ts";
 import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
 
@@ -55,18 +56,37 @@ export async function readCheckpointHead(
   });
 }
 
-/** The file actions of one kind in a checkpoint. */
-export async function readCheckpointActions(
-  store: ObjectStore,
-  paths: readonly string[],
-  kind: "add" | "remove",
-): Promise<DeltaAction[]> {
+/** The files that a checkpoint shows. */
+export async function readCheckpointAdds(store: ObjectStore, paths: readonly string[]): Promise<AddAction[]> {
   return withCheckpointDatabase(store, paths, async (duckdb, source) => {
-    if (!(await checkpointKinds(duckdb, source)).includes(kind)) return [];
+    if (!(await checkpointKinds(duckdb, source)).includes("add")) return [];
     const result = await duckdb.connection.runAndReadAll(
-      `SELECT to_json({"${kind}": "${kind}"})::VARCHAR FROM ${source} WHERE "${kind}" IS NOT NULL`,
+      `SELECT to_json({"add": "add"})::VARCHAR FROM ${source} WHERE "add" IS NOT NULL`,
     );
     const lines = result.getRows().map(String).join("\n");
-    return parseActions(paths[0] ?? "", Buffer.from(lines));
+    return parseActions(paths[0] ?? "", Buffer.from(lines)).flatMap(({ add }) => (add ? [add] : []));
+  });
+}
+
+/** Visits the path of each file action of a checkpoint, a chunk at a time. */
+export async function eachCheckpointFile(
+  store: ObjectStore,
+  paths: readonly string[],
+  visit: VisitFile,
+): Promise<void> {
+  await withCheckpointDatabase(store, paths, async (duckdb, source) => {
+    const kinds = await checkpointKinds(duckdb, source);
+    for (const kind of ["add", "remove"].filter((each) => kinds.includes(each))) {
+      const removedAtMs = kind === "add" ? "NULL" : 'coalesce("remove".deletionTimestamp, 0)::DOUBLE';
+      const result = await duckdb.connection.stream(
+        `SELECT "${kind}".path, ${removedAtMs} FROM ${source} WHERE "${kind}" IS NOT NULL`,
+      );
+      for (
+        let chunk = await result.fetchChunk();
+        chunk && chunk.rowCount > 0;
+        chunk = await result.fetchChunk()
+      )
+        for (const [path, atMs] of chunk.getRows()) visit(String(path), atMs === null ? null : Number(atMs));
+    }
   });
 }

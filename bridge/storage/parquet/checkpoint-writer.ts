@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { rm, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { CheckpointContent, WrittenCheckpoint } from "../delta/checkpoint-files.ts";
 import type { ObjectStore } from "../object-store.ts";
 import { checkpointKinds, withCheckpointDatabase } from "./checkpoint-reader.ts";
 import { withCompleteStatistics } from "./complete-statistics.ts";
-import { type Duckdb, quoteText } from "./duckdb.ts";
+import { type Duckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
 
 /** Key of a checkpoint's metadata: the columns for which the statistics of all its files are complete. */
 const completeKey = "tidegate.completeStatistics";
@@ -64,6 +64,7 @@ export async function writeCheckpointFile(
   const actionsFile = `${localFile}.json`;
   const changedFile = `${localFile}.changed`;
   try {
+    await mkdir(store.stagingFolder, { recursive: true });
     await writeFile(actionsFile, content.actions.map((action) => `${JSON.stringify(action)}\n`).join(""));
     await writeFile(
       changedFile,
@@ -86,7 +87,7 @@ export async function writeCheckpointFile(
     return { ...counted, bytes };
   } catch (error) {
     await rm(localFile, { force: true });
-    throw error;
+    throw translateDuckdbError(error, "writing a checkpoint");
   } finally {
     await rm(actionsFile, { force: true });
     await rm(changedFile, { force: true });

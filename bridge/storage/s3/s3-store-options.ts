@@ -12,7 +12,8 @@ export interface S3StoreOptions {
   readonly registry?: Registry;
   /** Ends the opening; without a meaning afterwards. */
   readonly signal?: AbortSignal;
-  readonly now?: () => number;
+  /** Uploads that have not ended for so long are aborted, ms by the server's clock. Default 24 h. */
+  readonly leftAfterMs?: number;
   readonly random?: () => number;
   readonly sleep?: (delayMs: number) => Promise<unknown>;
   /** Default: the process's. Credentials are the SDK's business. */

@@ -1,5 +1,5 @@
-import { mkdir, open, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import {
   DeleteObjectCommand,
@@ -21,10 +21,13 @@ import { isPassing, S3Requests } from "./s3-requests.ts";
 import type { S3StoreOptions } from "./s3-store-options.ts";
 import { abortLeftUploads, uploadFile, uploadTimeoutMs } from "./s3-upload.ts";
 import { type S3Target, s3Place, s3Url } from "./s3-url.ts";
+import { writeStream } from "./write-stream.ts";
 
-const leftUploadsMs = 24 * 3_600_000;
-/** Below the lake's prefix; stays for the next start. */
-const probeName = "_probe/conditional-writes";
+const defaultLeftAfterMs = 24 * 3_600_000;
+/** Below the lake's prefix: objects that find out how the server behaves, and stay for the next time. */
+const probePrefix = "_probe/";
+const probeName = `${probePrefix}conditional-writes`;
+const clockName = `${probePrefix}clock`;
 
 type Outcome = "created" | "exists" | "conflict" | "unknown";
 
@@ -39,7 +42,6 @@ class S3Store implements ObjectStore {
   readonly #clients: S3Clients;
   readonly #requests: S3Requests;
   readonly #cache: CopyCache;
-  readonly #now: () => number;
 
   constructor(target: S3Target, options: S3StoreOptions) {
     const metrics = new S3Metrics(options.registry);
@@ -47,7 +49,6 @@ class S3Store implements ObjectStore {
     this.#target = target;
     this.#root = target.prefix === "" ? "" : `${target.prefix}/`;
     this.#options = options;
-    this.#now = options.now ?? Date.now;
     this.stagingFolder = join(options.folder, "staging", ownStagingFolderName());
     this.copyMaxBytes = options.config.cacheMaxBytes;
     const environment = options.environment ?? process.env;
@@ -66,7 +67,8 @@ class S3Store implements ObjectStore {
   async open(): Promise<this> {
     try {
       await mkdir(this.stagingFolder, { recursive: true });
-      await removeStagingLeftovers(nodeFileSystem, join(this.stagingFolder, ".."));
+      const { stagingFolder } = this;
+      await removeStagingLeftovers(nodeFileSystem, dirname(stagingFolder), basename(stagingFolder));
     } catch (error) {
       throw diskError(error, this.#options.folder);
     }
@@ -141,11 +143,12 @@ class S3Store implements ObjectStore {
         token === undefined ? start : { ...start, ContinuationToken: token },
       );
       for (const { Key, Size, LastModified } of page.Contents ?? []) {
-        if (Key === undefined || Key.endsWith("/") || Key === this.#root + probeName) continue;
+        if (Key === undefined || Key.endsWith("/") || Key.startsWith(this.#root + probePrefix)) continue;
         yield {
           path: Key.slice(this.#root.length),
           bytes: Size ?? 0,
-          modifiedAtMs: LastModified?.getTime() ?? this.#now(),
+          // Without a stamp it never gets old.
+          modifiedAtMs: LastModified?.getTime() ?? Number.POSITIVE_INFINITY,
         };
       }
       token = page.IsTruncated ? page.NextContinuationToken : undefined;
@@ -163,9 +166,9 @@ class S3Store implements ObjectStore {
   /** Not being allowed to look for them, or a server that can't, is no reason to fail. */
   async removeLeftovers(): Promise<number> {
     const { bucket } = this.#target;
-    const { logger } = this.#options;
-    const beforeMs = this.#now() - leftUploadsMs;
+    const { logger, leftAfterMs = defaultLeftAfterMs } = this.#options;
     try {
+      const beforeMs = (await this.now()) - leftAfterMs;
       const uploads = await this.#requests.retried(
         { operation: "ListMultipartUploads", key: this.#root },
         () => abortLeftUploads(this.#clients.single, { bucket, prefix: this.#root, beforeMs }),
@@ -180,6 +183,14 @@ class S3Store implements ObjectStore {
       );
       return 0;
     }
+  }
+
+  /** By whole seconds, as listings show it. */
+  async now(): Promise<number> {
+    await this.put(clockName, new Uint8Array(0));
+    const { Contents: [object] = [] } = await this.#page(clockName, {}, 1);
+    if (object?.LastModified === undefined) throw this.#notS3();
+    return object.LastModified.getTime();
   }
 
   async freeBytes(): Promise<null> {
@@ -308,32 +319,6 @@ function isNotImplemented(error: unknown): boolean {
     error instanceof BridgeError &&
     (error.details["status"] === 501 || error.details["fault"] === "NotImplemented")
   );
-}
-
-/** Writes and flushes a stream that must not stand still for longer than `idleMs`. */
-async function writeStream(stream: Readable, localFile: string, idleMs: number): Promise<number> {
-  const file = await open(localFile, "w").catch((error: unknown) => {
-    stream.destroy();
-    throw diskError(error, localFile);
-  });
-  const late = Object.assign(new Error("no answer in time"), { name: "TimeoutError" });
-  let timer = setTimeout(() => stream.destroy(late), idleMs);
-  let bytes = 0;
-  try {
-    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
-      clearTimeout(timer);
-      await file.write(chunk).catch((error: unknown) => {
-        throw diskError(error, localFile);
-      });
-      bytes += chunk.length;
-      timer = setTimeout(() => stream.destroy(late), idleMs);
-    }
-    await file.sync();
-    return bytes;
-  } finally {
-    clearTimeout(timer);
-    await file.close();
-  }
 }
 
 /** See `open-s3-store.ts`. */

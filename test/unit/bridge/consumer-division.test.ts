@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Consumer } from "../../../bridge/consumer/consumer.ts";
 import { unknownPartitions } from "../../../bridge/consumer/record-partitions.ts";
 import { noCounters, partitionKey } from "../../../bridge/storage/commit-log.ts";
-import { emptyLakeState } from "../../../bridge/storage/lake-format.ts";
+import { emptyLakeState } from "../../../bridge/storage/lake-state.ts";
 import { END_POSITION } from "../../../bridge/streams/stream-log.ts";
 import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
 import { ConsumerHarness, json } from "../../support/consumer-harness.ts";

@@ -18,7 +18,8 @@ async function filedHarness(): Promise<ConsumerHarness> {
 
 const dataFileReads = (harness: ConsumerHarness, reads: Map<string, number>) => {
   harness.storeFault = (operation, path) => {
-    if (operation === "get" && /\/f\d+/.test(path)) reads.set(path, (reads.get(path) ?? 0) + 1);
+    if (operation === "get" && /event_hour=.*\.parquet$/.test(path))
+      reads.set(path, (reads.get(path) ?? 0) + 1);
     return null;
   };
 };

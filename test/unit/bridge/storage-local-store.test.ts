@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { errorCode, type FileSystem, nodeFileSystem } from "../../../bridge/storage/local/file-system.ts";
+import { errorCode, type FileSystem } from "../../../bridge/storage/local/file-system.ts";
 import { openLocalStore } from "../../../bridge/storage/local/local-store.ts";
-import { removeStagingLeftovers } from "../../../bridge/storage/local/staging-folder.ts";
+import { ownStagingFolderName } from "../../../bridge/storage/local/staging-folder.ts";
 import type { ObjectStore } from "../../../bridge/storage/object-store.ts";
 import { type DiskFaults, FakeDisk } from "../../support/fake-file-system.ts";
 
@@ -232,26 +232,59 @@ test("a file system without hard links is told apart, and trying again is no use
   });
 });
 
+/** A staging folder with a file in a folder, all of them this old by the file system's clock. */
+function leftover(root: string, name: string, ageMs: number): string {
+  const folder = join(root, "_staging", name);
+  mkdirSync(join(folder, "spill-1"), { recursive: true });
+  const file = join(folder, "spill-1", "rows.parquet");
+  writeFileSync(file, "x");
+  const time = new Date(Date.now() - ageMs);
+  for (const path of [file, join(folder, "spill-1"), folder]) utimesSync(path, time, time);
+  return file;
+}
+
 test("leftovers of dead processes go when a lake is opened, those of living ones stay", async () => {
   const folder = mkdtempSync(join(tmpdir(), "tidegate-staging-"));
-  const names = {
-    dead: `${hostname()}~4194304~00000000`,
-    own: `${hostname()}~${process.pid}~00000001`,
-    foreign: "elsewhere~1~00000002",
+  const own = ownStagingFolderName();
+  const [owner = ""] = own.split("~");
+  const dayMs = 86_400_000;
+  const left = {
+    dead: leftover(folder, `${owner}~4194304~00000000`, 0),
+    // A later process has the number of the one that died.
+    followed: leftover(folder, `${owner}1~${process.pid}~00000001`, 0),
+    elsewhere: leftover(folder, "elsewhere~1~00000002", dayMs + 1000),
+    container: leftover(folder, `${hostname()}@00000000.1.1~4194304~00000003`, dayMs + 1000),
   };
-  for (const name of Object.values(names)) {
-    mkdirSync(join(folder, "_staging", name, "spill-1"), { recursive: true });
-    writeFileSync(join(folder, "_staging", name, "rows.parquet"), "x");
-  }
+  const kept = {
+    own: leftover(folder, own, 2 * dayMs),
+    // Processes of another container have numbers that mean others here.
+    container: leftover(folder, `${hostname()}@00000000.1.1~4194304~00000004`, dayMs - 60_000),
+    elsewhere: leftover(folder, "elsewhere~1~00000005", dayMs - 60_000),
+    former: leftover(folder, `${hostname()}~4194304~00000006`, dayMs - 60_000),
+  };
+  // It writes into a file that it made long ago.
+  kept.elsewhere = leftover(folder, "elsewhere~1~00000007", 2 * dayMs);
+  writeFileSync(kept.elsewhere, "more");
   await openLocalStore(folder);
-  const left = readdirSync(join(folder, "_staging"));
-  assert.equal(left.includes(names.dead), false);
-  assert.ok(left.includes(names.own) && left.includes(names.foreign));
-  await removeStagingLeftovers(nodeFileSystem, join(folder, "_staging"), {
-    isAlive: () => true,
-    now: () => Date.now() + 25 * 3_600_000,
-  });
-  assert.equal(readdirSync(join(folder, "_staging")).includes(names.foreign), false);
+  assert.deepEqual(
+    Object.entries(left).filter(([, file]) => existsSync(file)),
+    [],
+  );
+  assert.deepEqual(
+    Object.entries(kept).filter(([, file]) => !existsSync(file)),
+    [],
+  );
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test("a process whose staging folder another host has removed makes it again", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tidegate-staging-"));
+  const store = await openLocalStore(folder);
+  rmSync(join(folder, "_staging"), { recursive: true });
+  assert.equal(await store.putIfAbsent("a", Buffer.from("1")), "created");
+  rmSync(store.stagingFolder, { recursive: true });
+  await store.put("a", Buffer.from("2"));
+  assert.equal(Buffer.from((await store.get("a")) ?? []).toString(), "2");
   rmSync(folder, { recursive: true, force: true });
 });
 

@@ -315,7 +315,10 @@ test("uploads that never ended are aborted a day later, other lakes' never", () 
     server.store.uploads.set("ours", { key: "lake/t/x.parquet", ...begun });
     server.store.uploads.set("others", { key: "lake-2/t/x.parquet", ...begun });
     assert.equal(await store.removeLeftovers(), 0);
-    await reopen({ now: () => Date.now() + 25 * 3_600_000 });
+    server.store.now = () => Date.now() + 25 * 3_600_000;
+    await reopen().finally(() => {
+      server.store.now = Date.now;
+    });
     assert.deepEqual([...server.store.uploads.keys()], ["others"]);
     server.fault = ({ query }) => (query.has("uploads") ? { status: 501, code: "NotImplemented" } : "pass");
     assert.equal(await (await reopen()).removeLeftovers(), 0);
@@ -359,8 +362,8 @@ test("requests are counted by operation and outcome", () => {
       await store.putIfAbsent("a", bytes("y"));
       const text = await registry.metrics();
       assert.match(text, /tidegate_s3_requests_total\{operation="GetObject",outcome="absent"\} 1/);
-      // Opening it put the probe and found it.
-      assert.match(text, /tidegate_s3_requests_total\{operation="PutObject",outcome="ok"\} 2/);
+      // Opening it put the probe and found it, and asked for the time.
+      assert.match(text, /tidegate_s3_requests_total\{operation="PutObject",outcome="ok"\} 3/);
       assert.match(text, /tidegate_s3_requests_total\{operation="PutObject",outcome="exists"\} 2/);
     },
     { registry },

@@ -1,0 +1,203 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { partitionKey } from "../../bridge/storage/commit-log.ts";
+import type { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
+import { LakeCommitLog as CommitLogOver } from "../../bridge/storage/lake-commit-log.ts";
+import type { ObjectStore } from "../../bridge/storage/object-store.ts";
+import type { Maintenance } from "../../bridge/storage/prune-commits.ts";
+import {
+  type CommitLogUnderTest,
+  fill,
+  makeEntry,
+  makeMove,
+  plain,
+  withCommitLog,
+} from "./commit-log-contract.ts";
+
+/** Every entry is older than this. */
+const retainNothing = -1;
+
+function entryPath(number: number): string {
+  return `_commits/${String(number).padStart(20, "0")}.json`;
+}
+
+/** Maintains until nothing more is deleted. Resolves with how many entries were. */
+async function prune(log: LakeCommitLog, maintenance: Maintenance): Promise<number> {
+  let total = 0;
+  for (;;) {
+    const { pruned } = await log.maintain(maintenance);
+    total += pruned;
+    if (pruned === 0) return total;
+  }
+}
+
+async function paths(store: ObjectStore, prefix: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { path } of store.list(prefix)) found.push(path);
+  return found;
+}
+
+/** The store with some of its calls replaced. */
+function withCalls(store: ObjectStore, calls: Partial<ObjectStore>): ObjectStore {
+  const properties = Object.entries(calls).map(([name, value]) => [name, { value }]);
+  const bound = ["get", "put", "putIfAbsent", "list", "delete", "now"].map((name) => {
+    const call = store[name as "get"] as (...args: unknown[]) => unknown;
+    return [name, { value: call.bind(store) }];
+  });
+  return Object.create(store, Object.fromEntries([...bound, ...properties])) as ObjectStore;
+}
+
+/** That the log can be pruned while others read it, write it and prune it too, whatever their clocks say. */
+export function commitLogPruningContract(name: string, openStore: () => Promise<CommitLogUnderTest>): void {
+  const withLog = (work: Parameters<typeof withCommitLog>[1]) => withCommitLog(openStore, work);
+
+  test(`${name}: after 100 entries a snapshot carries the state, and old published entries go`, () =>
+    withLog(async (log, open, store) => {
+      const key = partitionKey("s", 0);
+      await log.append(makeEntry(1, { moves: { [key]: makeMove("", "5") } }));
+      await fill(log, 98);
+      assert.equal(await prune(log, { publishedUpTo: 99, retainMs: retainNothing }), 0);
+      assert.deepEqual(await paths(store, "_commits/snapshots/"), []);
+      await fill(log, 101);
+      assert.equal(await prune(log, { publishedUpTo: 50, retainMs: retainNothing }), 50);
+      assert.equal(await store.get(entryPath(50)), null);
+      assert.notEqual(await store.get(entryPath(51)), null);
+      await fill(log, 100);
+      assert.equal(await prune(log, { publishedUpTo: 301, retainMs: 3_600_000 }), 0);
+      await fill(log, 100);
+      assert.equal(await prune(log, { publishedUpTo: 401, retainMs: retainNothing }), 251);
+      const reader = await open();
+      assert.deepEqual(plain(await reader.load()), plain(await log.load()));
+      assert.equal((await reader.load()).moves.get(key)?.to, "5");
+      assert.equal((await reader.load()).firstKept, 302);
+      assert.equal(await reader.entry(301), null);
+      assert.notEqual(await reader.entry(302), null);
+      assert.equal((await paths(store, "_commits/snapshots/")).length, 2);
+    }));
+
+  test(`${name}: a writer that slept while the log was pruned beneath it commits nothing, whatever its clock says`, () =>
+    withLog(async (log, open) => {
+      await fill(log, 5);
+      const sleeper = await open();
+      await sleeper.load();
+      await fill(log, 300);
+      assert.equal(await prune(log, { publishedUpTo: 305, retainMs: retainNothing }), 205);
+      const late = makeEntry(6);
+      assert.deepEqual(await sleeper.append(late), { outcome: "taken" });
+      assert.equal((await sleeper.load()).number, 306);
+      assert.equal(await sleeper.entry(6), null, "its own entry is none, so nobody takes it for committed");
+      assert.equal((await (await open()).load()).number, 306);
+    }));
+
+  test(`${name}: a reader that slept does not take a late writer's entry for one of the log`, () =>
+    withLog(async (log, open) => {
+      await fill(log, 5);
+      const [writer, reader] = [await open(), await open()];
+      await Promise.all([writer.load(), reader.load()]);
+      await fill(log, 300);
+      await prune(log, { publishedUpTo: 305, retainMs: retainNothing });
+      assert.deepEqual(await writer.append(makeEntry(6)), { outcome: "taken" });
+      assert.equal((await reader.load()).number, 306);
+      assert.deepEqual(await reader.append(makeEntry(7)), { outcome: "taken" });
+    }));
+
+  test(`${name}: the first entry of a lake, written late, is none`, () =>
+    withLog(async (log, open) => {
+      const sleeper = await open();
+      await sleeper.load();
+      await fill(log, 300);
+      await prune(log, { publishedUpTo: 300, retainMs: retainNothing });
+      assert.deepEqual(await sleeper.append(makeEntry(1)), { outcome: "taken" });
+      assert.equal((await sleeper.load()).number, 301);
+    }));
+
+  test(`${name}: a reader that sleeps within the clock's bounds finds out that it was left behind`, () =>
+    withLog(async (log, open) => {
+      let nowMs = Date.now();
+      await fill(log, 5);
+      const sleeper = await open({ now: () => nowMs });
+      await sleeper.load();
+      await fill(log, 300);
+      await prune(log, { publishedUpTo: 305, retainMs: retainNothing });
+      nowMs += 2 * 3_600_000;
+      assert.equal((await sleeper.load()).number, 306);
+      const other = await open();
+      await other.load();
+      assert.equal((await other.reload()).number, 306);
+    }));
+
+  test(`${name}: a process whose clock is a year ahead gives up no young entry`, () =>
+    withLog(async (log, open) => {
+      const ahead = await open({ now: () => Date.now() + 365 * 86_400_000 });
+      await fill(log, 250, 1);
+      assert.equal(await prune(ahead, { publishedUpTo: 250, retainMs: 7 * 86_400_000 }), 0);
+    }));
+
+  test(`${name}: whoever prunes at the same time, nothing goes that the newest snapshot keeps`, () =>
+    withLog(async (log, open, store) => {
+      await fill(log, 300);
+      const careful = await open();
+      await careful.load();
+      let isFirst = true;
+      const raced = withCalls(store, {
+        putIfAbsent: async (path, bytes) => {
+          if (path.startsWith("_commits/snapshots/") && isFirst) {
+            isFirst = false;
+            await prune(careful, { publishedUpTo: 50, retainMs: retainNothing });
+          }
+          return store.putIfAbsent(path, bytes);
+        },
+      });
+      const eager = new CommitLogOver(raced, log.lakeId, { create: false });
+      await prune(eager, { publishedUpTo: 300, retainMs: retainNothing });
+      const newest = (await paths(store, "_commits/snapshots/")).at(-1) ?? assert.fail();
+      const { firstKept } = JSON.parse(Buffer.from((await store.get(newest)) ?? []).toString()) as {
+        firstKept: number;
+      };
+      const { number } = await (await open()).load();
+      for (let kept = firstKept; kept <= number; kept++)
+        assert.notEqual(await store.get(entryPath(kept)), null, `entry ${kept}`);
+    }));
+
+  test(`${name}: entries go lowest first, and what a killed process left goes with the next snapshot`, () =>
+    withLog(async (log, open, store) => {
+      await fill(log, 205);
+      const deleted: string[] = [];
+      const dying = withCalls(store, {
+        delete: async (path) => {
+          if (deleted.length === 15) throw new Error("killed");
+          deleted.push(path);
+          await store.delete(path);
+        },
+      });
+      const killed = new CommitLogOver(dying, log.lakeId, { create: false });
+      await assert.rejects(prune(killed, { publishedUpTo: 205, retainMs: retainNothing }), /killed/);
+      assert.deepEqual(
+        deleted,
+        Array.from({ length: 15 }, (_, index) => entryPath(index + 1)),
+      );
+      await fill(log, 100);
+      await prune(await open(), { publishedUpTo: 205, retainMs: retainNothing });
+      assert.deepEqual((await paths(store, "_commits/0"))[0], entryPath(206));
+    }));
+
+  test(`${name}: a process that begins to read while the log is pruned starts over from the newer snapshot`, () =>
+    withLog(async (log, open, store) => {
+      await fill(log, 205);
+      await prune(log, { publishedUpTo: 100, retainMs: retainNothing });
+      let isFirst = true;
+      const slow = withCalls(store, {
+        get: async (path) => {
+          if (path === entryPath(207) && isFirst) {
+            isFirst = false;
+            await fill(log, 305);
+            await prune(log, { publishedUpTo: 511, retainMs: retainNothing });
+          }
+          return store.get(path);
+        },
+      });
+      const reader = new CommitLogOver(slow, log.lakeId, { create: false });
+      assert.equal((await reader.load()).number, 512);
+      assert.equal((await (await open()).load()).number, 512);
+    }));
+}
