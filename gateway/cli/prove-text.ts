@@ -18,7 +18,7 @@ export function proveText(result: ProveResult): string {
     `lost ${result.lost}, duplicated ${result.duplicated}, phantom ${result.phantom}, altered ${result.altered}, unaccounted ${result.unaccounted}, unfounded ${result.unfounded}`,
     `misplaced ${result.misplaced}, misstated ${result.misstated}, disordered ${result.disordered}, mistimed ${result.mistimed}, log faults ${result.logFaults}`,
     `fleet: ${counts(result.fleet)}; undelivered ${result.undelivered}`,
-    `commits ${result.maintenance.commits} (${result.maintenance.prunedCommits} pruned), checkpoints ${result.maintenance.checkpoints}, log entries cleaned up ${result.maintenance.cleanedEntries}`,
+    `commits ${result.maintenance.commits} (${result.maintenance.prunedCommits} pruned), checkpoints ${result.maintenance.checkpoints}, log entries cleaned up ${result.maintenance.cleanedEntries}, vacuums ${result.maintenance.vacuums} (${result.maintenance.vacuumedFiles} files deleted)`,
     ...lineOfKind(["full dedupe window", spanText(result.fullWindowSpanMs)]),
     `replayed batches ${result.replayedBatches}, duplicates dropped ${result.duplicatesDropped}, publishes repaired ${result.publishesRepaired}`,
     ...result.examples,

@@ -91,6 +91,10 @@ export class GatewayUnderTest {
     return { url: `http://127.0.0.1:${httpPort}`, tokenFile: apiTokenFile(folder) };
   }
 
+  get logFile(): string {
+    return this.#options.logFile;
+  }
+
   get folder(): string {
     return this.#options.folder;
   }

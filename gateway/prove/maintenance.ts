@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import type { LakeAccess } from "./lake-access.ts";
 
 /** What of the lake's housekeeping has come about in a proof. */
@@ -10,12 +11,24 @@ export interface Maintenance {
   readonly checkpoints: number;
   /** Entries of tables' logs that are gone, since a checkpoint stands for them. */
   readonly cleanedEntries: number;
+  /** Times that files which no commit took were looked for, and how many were deleted. */
+  readonly vacuums: number;
+  readonly vacuumedFiles: number;
 }
 
 const entryPattern = /\/(\d{20})\.json$/;
 const checkpointPattern = /\/\d{20}\.checkpoint\./;
 
-export async function maintenanceOf(lake: LakeAccess, tables: readonly string[]): Promise<Maintenance> {
+export async function maintenanceOf({
+  lake,
+  tables,
+  logFiles,
+}: {
+  readonly lake: LakeAccess;
+  readonly tables: readonly string[];
+  /** Of the gateways. */
+  readonly logFiles: readonly string[];
+}): Promise<Maintenance> {
   const commits = numbersIn(await lake.list("_commits/0"));
   let checkpoints = 0;
   let cleanedEntries = 0;
@@ -24,13 +37,24 @@ export async function maintenanceOf(lake: LakeAccess, tables: readonly string[])
     checkpoints += log.filter((path) => checkpointPattern.test(path)).length;
     cleanedEntries += numbersIn(log)[0] ?? 0;
   }
+  const vacuums = (await Promise.all(logFiles.map(vacuumsIn))).flat();
   // Commits are numbered from 1, versions of a table from 0.
   return {
     commits: commits.at(-1) ?? 0,
     prunedCommits: Math.max(0, (commits[0] ?? 1) - 1),
     checkpoints,
     cleanedEntries,
+    vacuums: vacuums.length,
+    vacuumedFiles: vacuums.reduce((sum, { orphans }) => sum + orphans, 0),
   };
+}
+
+async function vacuumsIn(logFile: string): Promise<{ orphans: number }[]> {
+  const lines = (await readFile(logFile, "utf8")).split("\n");
+  // A line that a kill has torn says nothing.
+  return lines
+    .filter((line) => line.includes('"event":"vacuum.done"') && line.endsWith("}"))
+    .map((line) => JSON.parse(line) as { orphans: number });
 }
 
 function numbersIn(paths: readonly string[]): number[] {
@@ -46,13 +70,14 @@ const checkpointedAfter = 100;
  * @param retentionMs After which entries may go: the longest of the retentions and the dedupe window.
  */
 export function missedMaintenance(
-  { commits, prunedCommits, checkpoints, cleanedEntries }: Maintenance,
+  { commits, prunedCommits, checkpoints, cleanedEntries, vacuums }: Maintenance,
   { durationMs, retentionMs }: { readonly durationMs: number; readonly retentionMs: number },
 ): string[] {
   const isLong = durationMs > 2 * retentionMs && commits > checkpointedAfter;
   return [
     ...(commits > checkpointedAfter && checkpoints === 0 ? ["no checkpoint was written"] : []),
     ...(isLong && prunedCommits === 0 ? ["no entry of the commit log was pruned"] : []),
+    ...(durationMs > 2 * retentionMs && vacuums === 0 ? ["vacuum never ran"] : []),
     ...(isLong && cleanedEntries === 0 ? ["no entry of a table's log was cleaned up"] : []),
   ];
 }

@@ -29,6 +29,8 @@ export function proofSettings(rate: number): Readonly<Record<string, string>> {
     TIDEGATE_TABLES_LOG_RETENTION_MS: "60000",
     // Their windows of an hour would keep every commit.
     TIDEGATE_TOPICS_DEMO: "false",
+    TIDEGATE_TABLES_VACUUM_INTERVAL_MS: "10000",
+    TIDEGATE_TABLES_VACUUM_AGE_MS: "20000",
     TIDEGATE_WINDOW_MAX_BYTES: String(windowBytes(rate)),
   };
 }

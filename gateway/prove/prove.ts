@@ -114,7 +114,11 @@ class Proof {
     const statuses = await this.#system.statuses();
     this.#observe(statuses);
     const exitCodes = await this.#system.stop();
-    const maintenance = await maintenanceOf(this.#system.lake, provedTables);
+    const maintenance = await maintenanceOf({
+      lake: this.#system.lake,
+      tables: provedTables,
+      logFiles: this.#system.gateways.map(({ logFile }) => logFile),
+    });
     const durationMs = Date.now() - startedAtMs;
     const window = { maxBytes: hasWindowInMemory ? windowBytes(rate) : null };
     const end = { fleet, audit, statuses, exitCodes, maintenance, window, failure, durationMs };

@@ -42,6 +42,9 @@ function status(view: { inFlight?: number; openBytes?: number } = {}): StatusVie
 const findings = "lost duplicated phantom altered misplaced misstated disordered mistimed logFaults".split(
   " ",
 );
+const nothingKept = {
+  ...{ commits: 0, prunedCommits: 0, checkpoints: 0, cleanedEntries: 0, vacuums: 0, vacuumedFiles: 0 },
+};
 const deeds = { takeovers: 1, reboots: 1, cuts: 1, resent: 1, copies: 1, forgotten: 1, delivered: 1 };
 
 function goodEnd(audit: Record<string, number> = {}): ProofEnd {
@@ -68,7 +71,7 @@ function goodEnd(audit: Record<string, number> = {}): ProofEnd {
     audit: { exitCode: 0, json: { ...json, ...audit } },
     statuses: [status()],
     exitCodes: [0],
-    maintenance: { commits: 10, prunedCommits: 0, checkpoints: 0, cleanedEntries: 0 },
+    maintenance: { ...nothingKept, commits: 10 },
     window: { maxBytes: 2 ** 20 },
     failure: null,
     durationMs: 5,
@@ -276,14 +279,16 @@ test("a fleet that did not do all that it can, or whose messages without an answ
 test("a proof that was long enough for housekeeping and met none proves nothing", () => {
   const faults = (maintenance: Partial<ProofEnd["maintenance"]>, durationMs = 600_000) => {
     const end = goodEnd();
-    const seen = { commits: 500, prunedCommits: 1, checkpoints: 1, cleanedEntries: 1, ...maintenance };
+    const done = { commits: 500, prunedCommits: 1, checkpoints: 1, cleanedEntries: 1, vacuums: 1 };
+    const seen = { ...nothingKept, ...done, ...maintenance };
     return proveResult(run, new StrikeEvidence(), { ...end, maintenance: seen, durationMs }).faults;
   };
   assert.deepEqual(faults({}), []);
   assert.deepEqual(faults({ checkpoints: 0 }), ["no checkpoint was written"]);
   assert.deepEqual(faults({ prunedCommits: 0 }), ["no entry of the commit log was pruned"]);
   assert.deepEqual(faults({ cleanedEntries: 0 }), ["no entry of a table's log was cleaned up"]);
-  assert.deepEqual(faults({ prunedCommits: 0, cleanedEntries: 0 }, 60_000), []);
+  assert.deepEqual(faults({ vacuums: 0 }), ["vacuum never ran"]);
+  assert.deepEqual(faults({ prunedCommits: 0, cleanedEntries: 0, vacuums: 0 }, 60_000), []);
 });
 
 test("a proof with more ids than the dedupe window holds fails unless the window was full", () => {
