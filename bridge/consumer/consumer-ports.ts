@@ -9,6 +9,7 @@ import type { ConsumerConfig } from "./consumer-config.ts";
 import type { ConsumerMetrics } from "./consumer-metrics.ts";
 import type { DedupeKeyMaker } from "./dedupe-key.ts";
 import type { MessageJudge } from "./judge-message.ts";
+import type { LookUpBudget } from "./look-up-budget.ts";
 import type { NameReadings } from "./name-readings.ts";
 import type { TopicCatalog } from "./topic-catalog.ts";
 import type { WindowAlarm } from "./window-alarm.ts";
@@ -42,6 +43,7 @@ export interface ConsumerContext extends ConsumerPorts {
   readonly judge: MessageJudge;
   readonly readings: NameReadings;
   readonly windowAlarm: WindowAlarm;
+  readonly lookUps: LookUpBudget;
   readonly keys: DedupeKeyMaker;
   readonly backOff: BackOff;
 }

@@ -14,6 +14,7 @@ import { cutBatch } from "./cut-batch.ts";
 import { DedupeKeyMaker } from "./dedupe-key.ts";
 import { DrainGoal } from "./drain-goal.ts";
 import { MessageJudge } from "./judge-message.ts";
+import { LookUpBudget, type LookUpLimits, lookUpLimits } from "./look-up-budget.ts";
 import { NameReadings } from "./name-readings.ts";
 import { ownEverything, type PartitionLeases } from "./partition-leases.ts";
 import { PartitionObserver } from "./partition-observer.ts";
@@ -40,6 +41,8 @@ export interface ConsumerOptions extends ConsumerPorts {
   readonly registry: Registry;
   /** Default: a timer. */
   readonly sleep?: Sleep;
+  /** Of the lake, for messages whose id only the exact mode still knows. */
+  readonly lookUpLimits?: LookUpLimits;
   /** Where to keep what survives the process's death; without it a batch that kills it does so for ever. */
   readonly attempts?: AttemptStore;
   /** Which partitions to read. The consumer closes them when it ends. Default: all. */
@@ -104,6 +107,7 @@ class ConsumerLoop implements Consumer {
       judge: new MessageJudge(),
       readings: new NameReadings(options.topics),
       windowAlarm: new WindowAlarm(options.logger),
+      lookUps: new LookUpBudget(options.lookUpLimits ?? lookUpLimits, elapsedMs),
       keys: new DedupeKeyMaker(),
       backOff: new BackOff({ maxMs: config.retryMaxMs, random, sleep }),
     };

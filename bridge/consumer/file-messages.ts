@@ -3,24 +3,35 @@ import type { ConsumerContext } from "./consumer-ports.ts";
 import { idFactsOf } from "./id-facts.ts";
 import type { JudgedMessage } from "./judge-message.ts";
 import { KEY_WORDS, type KeyedMessages, type OtherKey, withKeys } from "./keyed-messages.ts";
+import { lookUpOldIds, type OldIdVerdict, unsureFault } from "./old-ids.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import { type ContentFault, contentFault } from "./quarantine-reason.ts";
 
 /**
  * What becomes of a message. `reused`: its id was filed with other content, and what becomes of that id with this one is open;
- * `quarantine`: it goes there as such. `oldDuplicate`: one that only the exact mode still knows; of those no content hash is kept.
+ * `quarantine`: it goes there as such. `old`: only the exact mode still knows its id, and with which content is open; then it is an
+ * `oldDuplicate`, `reused` or `unsure`.
  */
-const verdict = { file: 0, duplicate: 1, reused: 2, oldDuplicate: 3, quarantine: 4 } as const;
+const verdict = {
+  file: 0,
+  duplicate: 1,
+  reused: 2,
+  oldDuplicate: 3,
+  quarantine: 4,
+  old: 5,
+  unsure: 6,
+} as const;
 
 const reusedFault = contentFault(
   "id-reused",
-  "this device sent the id with other content before (payload, event time or topic name), within the topic's dedupe window",
+  "this device sent the id with other content before (payload, event time or topic name), within the topic's dedupe window or, in exact mode, at any time",
 );
 
 /**
  * Deduplicates messages of one partition and puts them into the open batch, in order.
  * A message is a duplicate if its id is in the window or in the open batch, has not expired by stream time, and came with the same
- * payload. In a topic with exact deduplication it is one also if the id is the SDK's and was filed at any time before. "superseded": the window is not at the committed position any more; nothing that was decided since counts.
+ * content. In a topic with exact deduplication it is one also if the id is the SDK's and the lake has it with this content from any time
+ * before. "superseded": the window is not at the committed position any more; nothing that was decided since counts.
  */
 export async function fileMessages(
   context: ConsumerContext,
@@ -36,8 +47,8 @@ export async function fileMessages(
   );
   if (hits === null) return "superseded";
   const verdicts = decide(cursor, keyed, hits);
-  if (verdicts.includes(verdict.reused)) {
-    const outcome = await decideReused(context, cursor, keyed, verdicts);
+  if (verdicts.includes(verdict.reused) || verdicts.includes(verdict.old)) {
+    const outcome = await decideOpen(context, cursor, keyed, verdicts);
     if (outcome === "superseded") return outcome;
   }
   let oldDuplicates = 0;
@@ -49,7 +60,8 @@ export async function fileMessages(
       continue;
     }
     const isReused = outcome === verdict.reused || outcome === verdict.quarantine;
-    const fault = isReused ? reusedFault : message.fault;
+    const ownFault = outcome === verdict.unsure ? unsureFault : message.fault;
+    const fault = isReused ? reusedFault : ownFault;
     // Awaited only where the writer asks for it: an await per message would cost more than the message.
     const added = addRow(context, cursor, message, fault);
     if (added) await added;
@@ -116,7 +128,9 @@ function ownVerdict(cursor: PartitionCursor, keyed: KeyedMessages, hits: WindowH
   if (isLiving(hits.expiresAtSeconds[key] as number, streamTimeMs))
     return sameOrReused(hits.contentHashes[key] as number, message);
   const exact = keyed.exactOf[index] as number;
-  return exact >= 0 && (row >= 0 || hits.known[exact] === 1) ? verdict.oldDuplicate : verdict.file;
+  if (exact < 0) return verdict.file;
+  if (row >= 0) return ids.contentHash(row) === message.contentHash ? verdict.oldDuplicate : verdict.reused;
+  return hits.known[exact] === 1 ? verdict.old : verdict.file;
 }
 
 /** Whether the same content is filed under that key. */
@@ -134,33 +148,65 @@ function isFiled(
   return isKnown && hits.contentHashes[key] === contentHash;
 }
 
-/** An id with another payload has a key of its own, so that resends of that message are duplicates. */
-async function decideReused(
+/**
+ * Decides about ids that were used again, or may have been. An id with other content has a key of its own, so that resends of that
+ * message are duplicates.
+ */
+async function decideOpen(
   context: ConsumerContext,
   cursor: PartitionCursor,
   keyed: KeyedMessages,
   verdicts: Uint8Array,
 ): Promise<"decided" | "superseded"> {
-  const indexes = [...verdicts.keys()].filter((index) => verdicts[index] === verdict.reused);
-  const words = new Uint32Array(indexes.length * KEY_WORDS);
-  const target = Buffer.from(words.buffer);
-  for (const [key, index] of indexes.entries()) {
-    const { topic, row, contentHash } = keyed.messages[index] as JudgedMessage;
-    const id = { topicId: topic.topicId, deviceId: row.deviceId, messageId: row.messageId as Uint8Array };
-    context.keys.write(target, key * DEDUP_KEY_BYTES, { ...id, reusedContentHash: contentHash });
-  }
-  const hits = await context.window.lookup(cursor.partition, cursor.committed, target);
+  const isOpen = (index: number) => verdicts[index] === verdict.reused || verdicts[index] === verdict.old;
+  const indexes = [...verdicts.keys()].filter(isOpen);
+  const messages = indexes.map((index) => keyed.messages[index] as JudgedMessage);
+  const words = reusedKeys(context, messages);
+  const bytes = new Uint8Array(words.buffer);
+  const hits = await context.window.lookup(cursor.partition, cursor.committed, bytes);
   if (hits === null) return "superseded";
   for (const [key, index] of indexes.entries()) {
-    const message = keyed.messages[index] as JudgedMessage;
+    const { streamTimeMs } = messages[key] as JudgedMessage;
+    if (isLiving(hits.expiresAtSeconds[key] as number, streamTimeMs)) verdicts[index] = verdict.duplicate;
+  }
+  await decideOld(context, keyed, verdicts);
+  for (const [key, index] of indexes.entries()) {
+    if (verdicts[index] !== verdict.reused && verdicts[index] !== verdict.unsure) continue;
+    const message = messages[key] as JudgedMessage;
     const at = key * KEY_WORDS;
     const row = cursor.ids.find(words, at);
+    const isExact = (keyed.exactOf[index] as number) >= 0;
     const inBatch = row >= 0 ? cursor.ids.expiresAtSeconds(row) : 0;
-    const inWindow = hits.expiresAtSeconds[key] as number;
-    if (isLiving(Math.max(inBatch, inWindow), message.streamTimeMs)) verdicts[index] = verdict.duplicate;
+    if ((isExact && row >= 0) || isLiving(inBatch, message.streamTimeMs)) verdicts[index] = verdict.duplicate;
     else cursor.ids.set(words, at, idFactsOf(message));
   }
   return "decided";
+}
+
+function reusedKeys(context: ConsumerContext, messages: readonly JudgedMessage[]): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(messages.length * KEY_WORDS);
+  const target = Buffer.from(words.buffer);
+  for (const [key, { topic, row, contentHash }] of messages.entries()) {
+    const id = { topicId: topic.topicId, deviceId: row.deviceId, messageId: row.messageId as Uint8Array };
+    context.keys.write(target, key * DEDUP_KEY_BYTES, { ...id, reusedContentHash: contentHash });
+  }
+  return words;
+}
+
+const ofOld = { resend: verdict.oldDuplicate, reused: verdict.reused, unsure: verdict.unsure } as const;
+
+async function decideOld(
+  context: ConsumerContext,
+  keyed: KeyedMessages,
+  verdicts: Uint8Array,
+): Promise<void> {
+  const old = [...verdicts.keys()].filter((index) => verdicts[index] === verdict.old);
+  if (old.length === 0) return;
+  const found = await lookUpOldIds(
+    context,
+    old.map((index) => keyed.messages[index] as JudgedMessage),
+  );
+  for (const [at, index] of old.entries()) verdicts[index] = ofOld[found[at] as OldIdVerdict];
 }
 
 function addRow(

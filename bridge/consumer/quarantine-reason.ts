@@ -14,8 +14,11 @@ export const quarantineReasons = [
   "schema-violated",
   // The topic version's JSON Schema does not compile.
   "schema-unusable",
-  // The id was filed within the topic's window with another payload: a device that uses ids again, not a resend.
+  // The id was filed with other content (payload, event time or topic name), in an exact topic at any time, in others within the
+  // topic's window: a device that uses ids again, not a resend.
   "id-reused",
+  // Exact topics: the id was used before the topic's window, and whether with this content could not be found out.
+  "exact-unsure",
 ] as const;
 
 export type QuarantineReason = (typeof quarantineReasons)[number];

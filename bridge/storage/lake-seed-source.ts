@@ -4,7 +4,9 @@ import type { AddAction } from "./delta/delta-actions.ts";
 import { DeltaTable, decodePath } from "./delta/delta-table.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { readSeedRows, type SeedFiles } from "./parquet/seed-reader.ts";
-import type { SeedPart, SeedQuery, SeedRows, SeedSource } from "./seed-source.ts";
+import type { FiledQuery, SeedPart, SeedQuery, SeedRows, SeedSource } from "./seed-source.ts";
+
+const hourMs = 3_600_000;
 
 /** Paths of files to read, by topic id or QUARANTINE. */
 class FileSelection {
@@ -58,6 +60,26 @@ class LakeSeedSource implements SeedSource {
     yield* this.#readRows(this.#store, files.groups(), query);
   }
 
+  async filed(query: FiledQuery): Promise<SeedRows[] | null> {
+    const state = await this.#commitLog.load();
+    const files = new FileSelection();
+    let bytes = 0;
+    for (const key of [query.topicId, QUARANTINE]) {
+      const name = state.tables.get(key)?.name;
+      if (name === undefined) continue;
+      for (const add of await this.#liveFiles(name)) {
+        if (!mayHoldTimes(add, query.eventTimesMs)) continue;
+        files.add(key, `${name}/${decodePath(add.path)}`);
+        bytes += add.size;
+      }
+    }
+    if (!query.mayRead(bytes)) return null;
+    const found: SeedRows[] = [];
+    for await (const rows of this.#readRows(this.#store, files.groups(), { parts: [], ids: query }))
+      found.push(rows);
+    return found;
+  }
+
   /** Goes back through the entries of all parts together. Resolves with the parts for which the log does not reach back far enough. */
   async #selectCommitted(state: LakeState, query: SeedQuery, files: FileSelection): Promise<SeedPart[]> {
     const forgotten: SeedPart[] = [];
@@ -92,12 +114,16 @@ class LakeSeedSource implements SeedSource {
     for (const [key, { name }] of state.tables) {
       const sinceMs = sinceOf(key);
       if (sinceMs === null) continue;
-      const checkpoints = this.#checkpoints;
-      const table = new DeltaTable(this.#store, name, checkpoints && { checkpoints });
-      await table.refresh();
-      for (const add of await table.files())
+      for (const add of await this.#liveFiles(name))
         if (mayHoldRowsSince(add, sinceMs)) files.add(key, `${name}/${decodePath(add.path)}`);
     }
+  }
+
+  async #liveFiles(name: string): Promise<AddAction[]> {
+    const checkpoints = this.#checkpoints;
+    const table = new DeltaTable(this.#store, name, checkpoints && { checkpoints });
+    await table.refresh();
+    return table.files();
   }
 }
 
@@ -122,6 +148,19 @@ function mayHoldRowsSince(add: AddAction, sinceMs: number): boolean {
   if (latest.every((time) => time === undefined)) return true;
   // Statistics may be cut to whole milliseconds.
   return latest.some((time) => time !== undefined && !(Date.parse(time) + 1 < sinceMs));
+}
+
+/** By the file's hour and its statistics; a file without them may. */
+function mayHoldTimes({ partitionValues, stats }: AddAction, timesMs: readonly number[]): boolean {
+  const hour = new Date(Math.floor((timesMs[0] ?? 0) / hourMs) * hourMs);
+  if (partitionValues["event_date"] !== hour.toISOString().slice(0, 10)) return false;
+  if (Number(partitionValues["event_hour"]) !== hour.getUTCHours()) return false;
+  const earliest = /"minValues":\{[^}]*"event_time":"([^"]+)"/.exec(stats ?? "")?.[1];
+  const latest = /"maxValues":\{[^}]*"event_time":"([^"]+)"/.exec(stats ?? "")?.[1];
+  if (earliest === undefined || latest === undefined) return true;
+  // Statistics may be cut to whole milliseconds.
+  const [fromMs, toMs] = [Date.parse(earliest) - 1, Date.parse(latest) + 1];
+  return !timesMs.every((ms) => ms < fromMs || ms > toMs);
 }
 
 export interface SeedSourceOptions {

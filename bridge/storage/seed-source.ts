@@ -13,7 +13,7 @@ export interface SeedRows {
   readonly contentHashes: Uint32Array;
   readonly streamTimesMs: Float64Array;
   readonly positions: readonly Position[];
-  /** True where the row is quarantined as `id-reused`: its key also covers the content hash. */
+  /** True where the row is quarantined as `id-reused` or `exact-unsure`: its key also covers the content hash. */
   readonly idReused: readonly boolean[];
 }
 
@@ -34,10 +34,27 @@ export interface SeedQuery {
   readonly wholeTopics?: ReadonlySet<string>;
 }
 
+/** Ids of one topic that may have been filed, and where their messages would stand. */
+export interface FiledQuery {
+  readonly topicId: string;
+  /** Each the event time of a message, ms; all of the same hour. */
+  readonly eventTimesMs: readonly number[];
+  readonly messageIds: readonly Uint8Array[];
+  readonly deviceIds: readonly string[];
+  /** Asked before anything is read, with the size of the files that may hold them. */
+  readonly mayRead: (bytes: number) => boolean;
+}
+
 /** PORT: rows with an id that the lake holds. Reads committed files only, and each of them once, however many parts are asked for. */
 export interface SeedSource {
   /** In chunks of bounded size, in no order. Rows of files that the commit log has forgotten are found in the tables, as those show them. */
   rows(query: SeedQuery): AsyncIterable<SeedRows>;
+  /**
+   * What the topic's table and `_quarantine` show of these ids with these event times, whatever partition it came by (`parts` says
+   * nothing). Rows whose event time was flagged as outside stand elsewhere and are not found; nor are some of very many for one id.
+   * null = not looked for, since `mayRead` said no.
+   */
+  filed(query: FiledQuery): Promise<readonly SeedRows[] | null>;
 }
 
 /** PORT: makes committed files visible in their tables. */

@@ -5,7 +5,7 @@ import type { Position } from "../streams/stream-log.ts";
 export const DEDUP_KEY_BYTES = 12;
 
 /** Epochs that the exact mode keeps per device: those seen last. */
-export const EXACT_EPOCHS_MAX = 2;
+export const EXACT_EPOCHS_MAX = 8;
 /** Sequences (H − span, H] of an epoch are told apart, H being its highest one. */
 export const EXACT_SPAN = SEQUENCE_SPAN;
 

@@ -54,6 +54,11 @@ async function rowsOf(gateway: GatewayProcess, table: string, lake: readonly str
   return Number((answer.json as { rows: { n: number }[] }).rows[0]?.n);
 }
 
+async function duplicatesOf(gateway: GatewayProcess): Promise<number> {
+  const { books } = (await gateway.api("GET", "/v1/status")).body as { books: { duplicates: number } };
+  return books.duplicates;
+}
+
 function resendsLongAfter(
   name: string,
   open: () => Promise<{ gateway: GatewayProcess; lake: readonly string[]; close: () => Promise<void> }>,
@@ -88,6 +93,44 @@ function resendsLongAfter(
       await gateway.until("the window mode has third rows", filed(3));
       const { stdout } = await runCli(["status", "--data", gateway.dataFolder]);
       assert.match(stdout, /Dedupe window: \d+ ids and 1 epoch of devices \(--dedupe exact\) in \d+ bytes/);
+    });
+
+    test("readings of an outbox restored from a backup are quarantined, and three outboxes of one device get on", async () => {
+      const { gateway, lake } = system;
+      for (const topic of ["restored", "shared"]) {
+        const flags = ["--filter", `${topic}/{device}`, "--format", "envelope", "--dedupe-window", "1"];
+        const created = await gateway.cli("topics", "create", topic, ...flags, "--dedupe", "exact");
+        assert.equal(created.code, 0, created.stderr);
+      }
+      const copyOf = await fillOutbox(`${name}-restored`, ["restored/pump-7"]);
+      const shared = await Promise.all(
+        [1, 2, 3].map((number) => fillOutbox(`${name}-shared-${number}`, ["shared/pump-7"])),
+      );
+      const publish = (folder: string, readings: number, turn: string) =>
+        withClient(gateway.mqttUrl, folder, async (client) => {
+          const topic = "restored/pump-7";
+          for (let number = 0; number < readings; number++) await client.publish(topic, { turn, number });
+          await gateway.until("all is acknowledged", () => client.status.acknowledged >= count + readings);
+        });
+      await publish(copyOf(1), 40, "first");
+      for (const copyOfShared of shared) await sendAll(gateway, copyOfShared(1), count);
+      const filed = async () =>
+        (await rowsOf(gateway, "restored", lake)) === count + 40 &&
+        (await rowsOf(gateway, "shared", lake)) === 3 * count;
+      await gateway.until("all is filed", filed);
+      const before = await duplicatesOf(gateway);
+      await delay(2_500);
+      await publish(copyOf(2), 40, "after it was restored");
+      for (const copyOfShared of shared) await sendAll(gateway, copyOfShared(2), count);
+      const quarantined = `_quarantine WHERE reason = 'id-reused'`;
+      await gateway.until(
+        "they are quarantined",
+        async () => (await rowsOf(gateway, quarantined, lake)) === 40,
+      );
+      const resends = 4 * count;
+      await gateway.until("all is read", async () => (await duplicatesOf(gateway)) === before + resends);
+      assert.ok(await filed(), "nothing was filed twice");
+      assert.equal(await rowsOf(gateway, "_quarantine", lake), 40);
     });
 
     test("exact mode is refused for json, with the reason", async () => {

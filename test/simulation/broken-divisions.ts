@@ -39,6 +39,7 @@ const seedingChildrenFromNothing: BreakPorts = (ports) =>
 const seedingWithRowsOfOthers: BreakPorts = (ports) => ({
   ...ports,
   seeds: {
+    filed: (query) => ports.seeds.filed(query),
     async *rows(query) {
       for await (const rows of ports.seeds.rows(query))
         yield { ...rows, parts: rows.parts.map((part) => (part + 1) % query.parts.length) };

@@ -1,11 +1,9 @@
 import { createHash } from "node:crypto";
 import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
 import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
-import { ExactIdColumns, sequenceOfId } from "../../bridge/consumer/exact-id-columns.ts";
 import type { BatchWriter, Row } from "../../bridge/storage/batch-writer.ts";
 import type { CommitEntry, CommitLog, LakeState, Move } from "../../bridge/storage/commit-log.ts";
 import { DEDUP_KEY_BYTES } from "../../bridge/window/dedup-window.ts";
-import { windowColumns } from "../../bridge/window/window-columns.ts";
 import type { BreakPorts, SimulationOptions } from "./run-simulation.ts";
 import type { Violation } from "./violation.ts";
 import type { World } from "./world.ts";
@@ -74,48 +72,6 @@ const claimingBeforeCommit: BreakPorts = (ports, world) => {
       write: () => batch.write(),
       discard: () => {
         rows = [];
-        return batch.discard();
-      },
-      get bytes() {
-        return batch.bytes;
-      },
-      get rows() {
-        return batch.rows;
-      },
-    },
-  };
-};
-
-/** What the exact mode keeps of a batch is in the window before its commit is. */
-const claimingExactBeforeCommit: BreakPorts = (ports, world) => {
-  const { batch } = ports;
-  let claims: (() => void)[] = [];
-  const claim = (row: Row, topicId: string) => {
-    const sequence = row.messageId && sequenceOfId(row.messageId);
-    if (row.messageId === null || sequence === null) return;
-    const { deviceId, messageId, streamTimeMs } = row;
-    const exact = new ExactIdColumns();
-    exact.add(new DedupeKeyMaker(), { topicId, deviceId, messageId, sequence, streamTimeMs });
-    const ids = exact.ids();
-    if (ids) world.window.claim(row.partition, { length: 0, ...windowColumns(0), exact: ids });
-  };
-  return {
-    ...withCommitLog(ports, {
-      append: (entry) => {
-        for (const make of claims) make();
-        claims = [];
-        return ports.commitLog.append(entry);
-      },
-    }),
-    batch: {
-      add: (topic, row, values) => {
-        if (topic.dedupe === "exact") claims.push(() => claim(row, topic.topicId));
-        return batch.add(topic, row, values);
-      },
-      quarantine: (row, facts) => batch.quarantine(row, facts),
-      write: () => batch.write(),
-      discard: () => {
-        claims = [];
         return batch.discard();
       },
       get bytes() {
@@ -268,6 +224,7 @@ const countingDuplicatesAsFiled: BreakPorts = (ports) =>
 const seedingOtherHashes: BreakPorts = (ports) => ({
   ...ports,
   seeds: {
+    filed: (query) => ports.seeds.filed(query),
     async *rows(query) {
       for await (const rows of ports.seeds.rows(query))
         yield { ...rows, contentHashes: rows.contentHashes.map(() => 7) };
@@ -308,16 +265,6 @@ export const brokenVariants: readonly BrokenVariant[] = [
     name: "ids in the window before the commit",
     breaks: ["early-id"],
     options: { windowFaults: () => ({}), breakPorts: claimingBeforeCommit },
-  },
-  {
-    name: "high-water marks in the window before the commit",
-    breaks: ["lost"],
-    options: { windowFaults: () => ({}), breakPorts: claimingExactBeforeCommit },
-  },
-  {
-    name: "devices that run ahead of their oldest unacknowledged message",
-    breaks: ["lost"],
-    options: { ignoresSpan: true },
   },
   { name: "no compare on commit", breaks: ["doubled"], options: { breakPorts: committingWithoutCompare } },
   {

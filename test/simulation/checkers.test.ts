@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { after, test } from "node:test";
 import { brokenClocks } from "./broken-clocks.ts";
 import { brokenDivisions } from "./broken-divisions.ts";
+import { brokenExactMode } from "./broken-exact-mode.ts";
 import { brokenLakes } from "./broken-lakes.ts";
 import { type BrokenVariant, brokenVariants } from "./broken-variants.ts";
 import { catchingSeeds } from "./catching-seeds.ts";
@@ -20,7 +21,13 @@ async function catchWith(variant: BrokenVariant, seed: number): Promise<Violatio
   return violations.find(({ rule }) => variant.breaks.includes(rule));
 }
 
-for (const variant of [...brokenVariants, ...brokenDivisions, ...brokenClocks, ...brokenLakes]) {
+for (const variant of [
+  ...brokenVariants,
+  ...brokenExactMode,
+  ...brokenDivisions,
+  ...brokenClocks,
+  ...brokenLakes,
+]) {
   test(`the checkers find out: ${variant.name}`, async (context) => {
     const known = isWriting ? undefined : catchingSeeds[variant.name];
     const first = known ?? 1;

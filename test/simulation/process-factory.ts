@@ -166,7 +166,7 @@ export class ProcessFactory {
         commitRetentionMs,
         readAhead,
       }),
-      batch: new JsonBatchWriter(store, () => dataFileName(++this.#files)),
+      batch: new JsonBatchWriter(store, () => dataFileName(++this.#files), { isOneFile: true }),
       seeds: createSeedSource({ store, commitLog, checkpoints, readRows: readJsonSeedRows }),
     };
   }

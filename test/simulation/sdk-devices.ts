@@ -18,7 +18,10 @@ interface SdkDevice {
   last: { readonly partition: number; readonly rowTimeMs: number } | null;
 }
 
-/** Devices with the SDK: they send again what was not acknowledged, however late, and never run ahead of it by the span. */
+/**
+ * Devices with the SDK: they send again what was not acknowledged, however late, and never run ahead of it by the span. Some have an
+ * outbox that was restored from a backup, or a copy of it: these give sequences out again, for other readings.
+ */
 export class SdkDevices {
   readonly #random: SeededRandom;
   /** By partition. */
@@ -26,6 +29,7 @@ export class SdkDevices {
   readonly #topic: TopicVersion;
   readonly #ignoresSpan: boolean;
   readonly #devices: readonly SdkDevice[];
+  #messages = 0;
 
   constructor(options: {
     random: SeededRandom;
@@ -56,6 +60,10 @@ export class SdkDevices {
     // Epochs that were seen last in the same second can't be told apart by their age.
     if (random.chance(0.03) && this.#isSecondLater(device, partition)) reset(device);
     if (random.chance(0.2) && device.stored.length > 0) return random.pick(device.stored).message;
+    if (random.chance(0.1)) {
+      const again = this.#usedAgain(device);
+      if (again) return again;
+    }
     const unsent = device.outbox.filter(({ isStored }) => !isStored);
     const [oldest] = unsent;
     if (oldest && random.chance(0.3)) return this.#store(device, oldest);
@@ -73,6 +81,16 @@ export class SdkDevices {
     if (!last || !time) return true;
     const shiftMs = time.shifts.get(last.partition) ?? 0;
     return time.rowTimeMs - (last.rowTimeMs + shiftMs) > 1000;
+  }
+
+  /** Another reading under a sequence that has a copy in the stream; the epoch's own are not touched by it. */
+  #usedAgain(device: SdkDevice): SentMessage | null {
+    const used = device.stored.filter(({ epoch }) => epoch === device.epoch);
+    if (used.length === 0) return null;
+    const { sdk } = this.#random.pick(used).message;
+    const message = this.#message(device, sdk?.sequence ?? 0);
+    device.stored.push({ message, epoch: device.epoch });
+    return message;
   }
 
   #fresh(device: SdkDevice): SentMessage {
@@ -101,7 +119,8 @@ export class SdkDevices {
   }
 
   #message({ deviceId, epoch }: SdkDevice, sequence: number): SentMessage {
-    const payload = JSON.stringify({ deviceId, epoch, sequence });
+    const number = ++this.#messages;
+    const payload = JSON.stringify({ deviceId, epoch, sequence, number });
     const id = `${epoch}/${sequence}`;
     return { topic: this.#topic, deviceId, id, payload, fault: null, sdk: { epoch, sequence } };
   }

@@ -29,8 +29,9 @@ const jsonTopics: readonly TopicVersion[] = [
   topic("topic-a", "alpha", 60_000),
   topic("topic-b", "beta", 15_000),
 ];
+export const exactTopicId = "topic-c";
 const exactTopic: TopicVersion = {
-  ...topic("topic-c", "gamma", 5_000),
+  ...topic(exactTopicId, "gamma", 5_000),
   format: "envelope",
   idPath: "",
   timePath: "",

@@ -7,8 +7,9 @@ import type { CheckpointContent, CheckpointFiles } from "../../bridge/storage/de
 import { type DeltaAction, encodeActions, parseActions } from "../../bridge/storage/delta/delta-actions.ts";
 import { decodePath } from "../../bridge/storage/delta/delta-table.ts";
 import type { ObjectStore } from "../../bridge/storage/object-store.ts";
-import type { SeedFiles } from "../../bridge/storage/parquet/seed-reader.ts";
-import type { SeedQuery, SeedRows } from "../../bridge/storage/seed-source.ts";
+import { FilePlan } from "../../bridge/storage/parquet/file-plan.ts";
+import type { SeedFiles, SeedFilter } from "../../bridge/storage/parquet/seed-reader.ts";
+import type { SeedRows } from "../../bridge/storage/seed-source.ts";
 
 /** A row as it stands in a simulated data file. */
 export interface FiledRow {
@@ -43,10 +44,13 @@ export function dataFileName(number: number): string {
 export class JsonBatchWriter implements BatchWriter {
   readonly #store: ObjectStore;
   readonly #nextFile: () => string;
+  readonly #isOneFile: boolean;
   #tables = new Map<string, { name: string; version: number; rows: FiledRow[] }>();
   #rows = 0;
 
-  constructor(store: ObjectStore, nextFile: () => string) {
+  /** `isOneFile`: all rows of a table in a file of the first hour of 1970, where event times of that hour are looked for. */
+  constructor(store: ObjectStore, nextFile: () => string, options: { isOneFile?: boolean } = {}) {
+    this.#isOneFile = options.isOneFile ?? false;
     this.#store = store;
     this.#nextFile = nextFile;
   }
@@ -70,28 +74,41 @@ export class JsonBatchWriter implements BatchWriter {
   async write(): Promise<ReadonlyMap<string, TableAdds>> {
     const written = new Map<string, TableAdds>();
     for (const [key, { name, version, rows }] of this.#tables) {
-      const path = `event_date=1970-01-01/event_hour=0/${this.#nextFile()}.parquet`;
-      const bytes = Buffer.from(JSON.stringify(rows));
+      const adds = await this.#writeFiles(name, rows);
+      written.set(key, { name, version, adds });
+    }
+    await this.discard();
+    return written;
+  }
+
+  async #writeFiles(name: string, rows: readonly FiledRow[]): Promise<TableAdds["adds"]> {
+    const plan = new FilePlan();
+    const fileOf = rows.map((row) =>
+      plan.place(this.#isOneFile ? { ...row, eventTimeMs: 0, eventTimeOutside: false } : row, 1),
+    );
+    const adds: TableAdds["adds"][number][] = [];
+    for (const { number, folder, eventDate, eventHour } of plan.inOrder()) {
+      const path = `${folder}/${this.#nextFile()}.parquet`;
+      const ofFile = rows.filter((_, index) => fileOf[index] === number);
+      const bytes = Buffer.from(JSON.stringify(ofFile));
       await this.#store.put(`${name}/${path}`, bytes);
-      const ingestTimes = rows.map((row) => row.ingestTimeMs);
-      const streamTimes = rows.map((row) => row.streamTimeMs);
-      const add = {
+      const ingestTimes = ofFile.map((row) => row.ingestTimeMs);
+      const streamTimes = ofFile.map((row) => row.streamTimeMs);
+      adds.push({
         path,
-        eventDate: "1970-01-01",
-        eventHour: 0,
+        eventDate,
+        eventHour,
         bytes: bytes.length,
-        rows: rows.length,
+        rows: ofFile.length,
         modifiedAtMs: 0,
         minIngestMs: Math.min(...ingestTimes),
         maxIngestMs: Math.max(...ingestTimes),
         minStreamMs: Math.min(...streamTimes),
         maxStreamMs: Math.max(...streamTimes),
         stats: "{}",
-      };
-      written.set(key, { name, version, adds: [add] });
+      });
     }
-    await this.discard();
-    return written;
+    return adds;
   }
 
   async discard(): Promise<void> {
@@ -132,7 +149,7 @@ function filedRow(row: Row, topicId: string, reason: string | null): FiledRow {
 export async function* readJsonSeedRows(
   store: ObjectStore,
   groups: readonly SeedFiles[],
-  query: Pick<SeedQuery, "parts" | "wholeTopics">,
+  query: SeedFilter,
 ): AsyncGenerator<SeedRows> {
   for (const { paths } of groups)
     for (const path of paths) {
@@ -145,9 +162,14 @@ export async function* readJsonSeedRows(
     }
 }
 
-function partOfRow({ parts, wholeTopics }: Pick<SeedQuery, "parts" | "wholeTopics">, row: FiledRow): number {
-  if (row.messageId === null) return -1;
-  const isOfAnyTime = row.messageId.length === 32 && wholeTopics?.has(row.topicId);
+function partOfRow({ parts, wholeTopics, ids }: SeedFilter, row: FiledRow): number {
+  const { messageId } = row;
+  if (messageId === null) return -1;
+  if (ids) {
+    const isAsked = ids.messageIds.some((id) => Buffer.from(id).toString("hex") === messageId);
+    return isAsked && ids.topicId === row.topicId && ids.deviceIds.includes(row.deviceId) ? 0 : -1;
+  }
+  const isOfAnyTime = messageId.length === 32 && wholeTopics?.has(row.topicId);
   return parts.findIndex(
     ({ streamId, partition, sinceMs }) =>
       row.streamId === streamId &&
@@ -156,10 +178,7 @@ function partOfRow({ parts, wholeTopics }: Pick<SeedQuery, "parts" | "wholeTopic
   );
 }
 
-function* chunksOf(
-  filed: readonly FiledRow[],
-  query: Pick<SeedQuery, "parts" | "wholeTopics">,
-): Generator<SeedRows> {
+function* chunksOf(filed: readonly FiledRow[], query: SeedFilter): Generator<SeedRows> {
   const rows = filed.filter((row) => partOfRow(query, row) >= 0);
   for (const topicId of new Set(rows.map((row) => row.topicId))) {
     const chunk = rows.filter((row) => row.topicId === topicId);
@@ -172,7 +191,7 @@ function* chunksOf(
       contentHashes: Uint32Array.from(chunk, contentHash),
       streamTimesMs: Float64Array.from(chunk, (row) => row.streamTimeMs),
       positions: chunk.map((row) => row.position),
-      idReused: chunk.map((row) => row.reason === "id-reused"),
+      idReused: chunk.map((row) => row.reason === "id-reused" || row.reason === "exact-unsure"),
     };
   }
 }

@@ -55,7 +55,10 @@ export class FilePlan {
   readonly #openByHour = new Map<number, PlannedFile>();
 
   /** Counts the row in, and answers with its file's number. Rows of dead clocks go to the hour of their ingest. */
-  place(row: Row, bytes: number): number {
+  place(
+    row: Pick<Row, "ingestTimeMs" | "streamTimeMs" | "eventTimeMs" | "eventTimeOutside">,
+    bytes: number,
+  ): number {
     const { ingestTimeMs } = row;
     const hour = Math.floor((row.eventTimeOutside ? ingestTimeMs : row.eventTimeMs) / hourMs);
     let file = this.#openByHour.get(hour);

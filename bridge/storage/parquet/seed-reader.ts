@@ -4,7 +4,7 @@ import type { DuckDBDataChunk } from "@duckdb/node-api";
 import { SDK_MESSAGE_ID_BYTES } from "../../../devices/protocol/message-id.ts";
 import { contentHashOfColumns } from "../content-hash.ts";
 import type { LocalCopies, ObjectStore } from "../object-store.ts";
-import type { SeedPart, SeedQuery, SeedRows } from "../seed-source.ts";
+import type { FiledQuery, SeedPart, SeedQuery, SeedRows } from "../seed-source.ts";
 import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
 import { columnsPerPieced, PiecedColumn, piecedColumn } from "./seed-chunk.ts";
 
@@ -20,7 +20,13 @@ export interface SeedFiles {
   readonly paths: readonly string[];
 }
 
-type SeedFilter = Pick<SeedQuery, "parts" | "wholeTopics">;
+/** Rows of parts, or, whatever part they are of, those with one of these ids. */
+export interface SeedFilter extends Pick<SeedQuery, "parts" | "wholeTopics"> {
+  readonly ids?: Pick<FiledQuery, "topicId" | "deviceIds" | "messageIds">;
+}
+
+/** Of one look-up for ids: one used again and again may have any number. */
+const filedRowsMax = 65_536;
 
 /** Columns before those that only the quarantine has. */
 const firstColumns = 4 * columnsPerPieced;
@@ -47,14 +53,16 @@ function seedQuery(files: SeedFiles, copies: LocalCopies, filter: SeedFilter): s
     readEventTime,
     microsOfEvent,
     `epoch_ms(${streamTime})::DOUBLE`,
-    "part.number",
-    ...(files.topicId === null ? ["topic_id", "reason = 'id-reused'"] : []),
+    filter.ids ? "0" : "part.number",
+    ...(files.topicId === null ? ["topic_id", "reason IN ('id-reused', 'exact-unsure')"] : []),
   ];
+  const rows =
+    `SELECT ${columns.join(", ")} FROM ` +
+    `(SELECT * FROM read_parquet([${locations.join(", ")}], union_by_name = true) UNION ALL BY NAME ${noRows})`;
+  if (filter.ids) return `${rows} WHERE ${askedRows(files, filter.ids)} LIMIT ${filedRowsMax}`;
   const parts = filter.parts.map(partRow);
   return (
-    `SELECT ${columns.join(", ")} FROM ` +
-    `(SELECT * FROM read_parquet([${locations.join(", ")}], union_by_name = true) UNION ALL BY NAME ${noRows}) ` +
-    `JOIN (VALUES ${parts.join(", ")}) part(stream, partition, since, number) ` +
+    `${rows} JOIN (VALUES ${parts.join(", ")}) part(stream, partition, since, number) ` +
     "ON _stream = part.stream AND _partition = part.partition " +
     `WHERE ${wantedRows(files, filter)} AND message_id IS NOT NULL` +
     (files.topicId === null ? " ORDER BY topic_id" : "")
@@ -64,6 +72,15 @@ function seedQuery(files: SeedFiles, copies: LocalCopies, filter: SeedFilter): s
 function partRow({ streamId, partition, sinceMs }: SeedPart, number: number): string {
   const since = `make_timestamptz(${Math.floor(sinceMs)}::BIGINT * 1000)`;
   return `(${quoteText(streamId)}, ${quoteText(String(partition))}, ${since}, ${number})`;
+}
+
+function askedRows({ topicId }: SeedFiles, ids: NonNullable<SeedFilter["ids"]>): string {
+  const messageIds = ids.messageIds.map((id) => `from_hex('${Buffer.from(id).toString("hex")}')`);
+  const ofTopic = topicId === null ? ` AND topic_id = ${quoteText(ids.topicId)}` : "";
+  return (
+    `message_id IN (${messageIds.join(", ")}) ` +
+    `AND device_id IN (${ids.deviceIds.map(quoteText).join(", ")})${ofTopic}`
+  );
 }
 
 function wantedRows({ topicId }: SeedFiles, { wholeTopics }: SeedFilter): string {

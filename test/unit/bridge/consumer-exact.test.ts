@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { EXACT_SEQUENCE_MAX } from "../../../bridge/window/dedup-window.ts";
+import { LookUpBudget } from "../../../bridge/consumer/look-up-budget.ts";
+import { EXACT_EPOCHS_MAX, EXACT_SEQUENCE_MAX } from "../../../bridge/window/dedup-window.ts";
 import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
 import { encodeMessageId, SEQUENCE_SPAN } from "../../../devices/protocol/message-id.ts";
 import { encodeEnvelope } from "../../../devices/protocol/telemetry-envelope.ts";
@@ -42,6 +43,14 @@ function sequences(harness: ConsumerHarness, table = "t1"): number[] {
     .rows()
     .filter((row) => row.table === table)
     .map((row) => Number.parseInt((row.messageId ?? "").slice(16), 16));
+}
+
+/** Sequences and reasons of what is quarantined. */
+function reasons(harness: ConsumerHarness): [number, string | null][] {
+  return harness
+    .rows()
+    .filter((row) => row.table === "_quarantine")
+    .map((row) => [Number.parseInt((row.messageId ?? "").slice(16), 16), row.reason]);
 }
 
 async function oldDuplicates(harness: ConsumerHarness): Promise<number | undefined> {
@@ -136,26 +145,41 @@ describe("exact deduplication", () => {
 
   test("a quarantined message is remembered as well", async () => {
     const harness = newHarness();
-    const bad = sdk(5, { eventTimeMs: -63_000_000_000_000 });
+    const schema = { type: "object", required: ["n"] };
+    harness.define(topicVersion({ ...envelopes, dedupe: "exact", version: 2, schema }));
+    const bad = sdk(5, { text: "{}", topicVersion: 2 });
     harness.append([bad]);
     await harness.drain();
     harness.clock.nowMs += dayMs;
     harness.append([bad]);
     await harness.drain();
-    assert.deepEqual(sequences(harness, "_quarantine"), [5]);
+    assert.deepEqual(reasons(harness), [[5, "schema-violated"]]);
   });
 
-  test("of a device whose epoch changed again and again, seeding keeps the last two", async () => {
+  test("three outboxes that publish as one device, in turns: a resend by each is a duplicate", async () => {
     const harness = newHarness();
-    for (let epoch = 1; epoch <= 5; epoch++) {
+    for (let turn = 0; turn < 3; turn++)
+      for (const epoch of [1, 2, 3]) {
+        harness.append([sdk(turn, { epoch }), ...(turn > 0 ? [sdk(turn - 1, { epoch })] : [])]);
+        harness.clock.nowMs += dayMs;
+        await harness.drain();
+      }
+    assert.deepEqual(sequences(harness), [0, 0, 0, 1, 1, 1, 2, 2, 2]);
+  });
+
+  test("of a device whose epoch changed again and again, seeding keeps the last ones", async () => {
+    const harness = newHarness();
+    const last = EXACT_EPOCHS_MAX + 3;
+    for (let epoch = 1; epoch <= last; epoch++) {
       harness.append([sdk(7, { epoch })]);
       await harness.drain();
       harness.clock.nowMs += dayMs;
     }
     harness.window = createMemoryWindow({ maxBytes: 1024 * 1024, partitionCount: 1 });
-    harness.append([sdk(7, { epoch: 4 }), sdk(7, { epoch: 5 }), sdk(6, { epoch: 5 })]);
+    const oldestKept = last - EXACT_EPOCHS_MAX + 1;
+    harness.append([sdk(7, { epoch: oldestKept }), sdk(7, { epoch: last }), sdk(6, { epoch: last })]);
     await harness.drain();
-    assert.deepEqual(sequences(harness), [7, 7, 7, 7, 7, 6]);
+    assert.deepEqual(sequences(harness), [...Array<number>(last).fill(7), 6]);
   });
 
   test("a window that missed a commit gets its exact ids back, however much stream time the commit spans", async () => {
@@ -221,4 +245,113 @@ describe("exact deduplication", () => {
     await harness.drain();
     assert.deepEqual(sequences(harness), [5, 6, 6], "back to the window: that is over");
   });
+});
+
+describe("ids of exact deduplication that are used again, after the topic's window", () => {
+  const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, at) => from + at);
+
+  test("an outbox restored from a backup: all of its 40 readings are quarantined, their resends and old ones are not", async () => {
+    const harness = newHarness();
+    const before = range(1, 100).map((sequence) => sdk(sequence));
+    harness.append(before);
+    await harness.drain();
+    harness.clock.nowMs += dayMs;
+    const eventTimeMs = harness.clock.nowMs;
+    const again = range(61, 100).map((sequence) => sdk(sequence, { text: `new ${sequence}`, eventTimeMs }));
+    harness.append([...again, ...before.slice(20), sdk(101)]);
+    harness.append(again);
+    await harness.drain();
+    assert.deepEqual(
+      reasons(harness),
+      range(61, 100).map((sequence) => [sequence, "id-reused"]),
+    );
+    assert.deepEqual(sequences(harness), range(1, 101));
+    harness.clock.nowMs += dayMs;
+    harness.window = createMemoryWindow({ maxBytes: 1024 * 1024, partitionCount: 1 });
+    harness.append([...again, ...before, sdk(101)]);
+    const { counters } = (await harness.drain()).status().partitions[0] ?? {};
+    assert.equal(harness.rows().length, 141);
+    assert.equal(
+      counters?.read,
+      (counters?.filed ?? 0) + (counters?.quarantined ?? 0) + (counters?.duplicates ?? 0),
+    );
+  });
+
+  test("other content with the event time of before is found out, also below the span and in the open batch", async () => {
+    const harness = newHarness();
+    harness.append([sdk(5), sdk(900)]);
+    harness.clock.nowMs += dayMs;
+    for (let time = 0; time < 2; time++) {
+      harness.append([sdk(5, { text: "in the batch" })]);
+      harness.clock.nowMs += dayMs;
+    }
+    await harness.drain({ config: { maxBatchAgeMs: 10 * dayMs } });
+    harness.clock.nowMs += dayMs;
+    harness.append([sdk(5, { text: "in the window" }), sdk(6, { text: "never sent before" })]);
+    await harness.drain();
+    assert.deepEqual(
+      reasons(harness),
+      [5, 5, 6].map((sequence) => [sequence, "id-reused"]),
+    );
+    assert.equal(await oldDuplicates(harness), 0);
+  });
+
+  test("what cannot be looked for, since its event time is far from the ingest time, is quarantined as exact-unsure", async () => {
+    const harness = newHarness();
+    const unreadable = sdk(6, { eventTimeMs: -63_000_000_000_000 });
+    const deadClock = sdk(5, { eventTimeMs: 1000 });
+    harness.append([deadClock, unreadable]);
+    await harness.drain();
+    for (let time = 0; time < 2; time++) {
+      harness.clock.nowMs += dayMs;
+      harness.append([deadClock, deadClock, unreadable]);
+      await harness.drain();
+    }
+    assert.deepEqual(sequences(harness), [5]);
+    const unsure = (sequence: number) => [sequence, "exact-unsure"];
+    const [first, ...others] = reasons(harness);
+    assert.deepEqual(first, [6, "event-time-unreadable"]);
+    assert.deepEqual(others, [5, 6, 5, 6].map(unsure));
+  });
+
+  test("beyond what the consumer may read of the lake they are quarantined as exact-unsure, never dropped", async () => {
+    const harness = newHarness();
+    harness.append([sdk(5)]);
+    await harness.drain();
+    harness.clock.nowMs += dayMs;
+    harness.append([sdk(5), sdk(6)]);
+    await harness.drain({ lookUpLimits: { burstBytes: 1, bytesPerSecond: 1 } });
+    assert.deepEqual([sequences(harness), reasons(harness)], [[5, 6], [[5, "exact-unsure"]]]);
+  });
+
+  test("while the lake cannot be read the consumer waits, and then knows the resend", async () => {
+    const harness = newHarness();
+    harness.append([sdk(5)]);
+    await harness.drain();
+    harness.clock.nowMs += dayMs;
+    harness.append([sdk(5), sdk(6)]);
+    let failures = 0;
+    harness.storeFault = (operation, path) => {
+      if (operation !== "get" || !path.endsWith(".parquet") || failures === 3) return null;
+      failures += 1;
+      return "before";
+    };
+    await harness.drain();
+    assert.equal(failures, 3);
+    assert.deepEqual([sequences(harness), reasons(harness)], [[5, 6], []]);
+  });
+});
+
+test("look-ups are bounded by bytes and time", () => {
+  const clock = { nowMs: 0 };
+  const mib = 1024 * 1024;
+  const budget = new LookUpBudget({ burstBytes: 10 * mib, bytesPerSecond: mib }, () => clock.nowMs);
+  assert.equal(budget.take(10 * mib), false, "each also reads a table's log");
+  assert.equal(budget.take(7 * mib), true);
+  assert.equal(budget.take(2 * mib), false);
+  clock.nowMs = 1000;
+  assert.equal(budget.take(2 * mib), true);
+  clock.nowMs = 1_000_000;
+  assert.equal(budget.take(9 * mib), true, "and a pause the burst at most");
+  assert.equal(budget.take(0), false);
 });

@@ -224,6 +224,57 @@ test("of whole topics all rows with ids of the SDK's length come back, also from
     assert.deepEqual(await seed(lake, { sinceMs }), expected(recent));
   }));
 
+test("ids are looked for in the files of their hour, in the topic's table and in quarantine, whatever partition they came by", () =>
+  withLake(async (lake) => {
+    const hour = 360_000;
+    const at = (number: number, fields: Partial<TestRow> = {}): TestRow => ({
+      row: makeRow(number),
+      ...fields,
+    });
+    const reused = quarantined(20, "exact-unsure");
+    const rows = [at(2), at(3), at(4, { topic: otherTopic }), at(hour), quarantined(5, "schema"), reused];
+    await lake.commit([...rows, quarantined(6, "schema", "topic-2")]);
+    await lake.commit([{ row: { ...makeRow(2), ...makeRow(21), messageId: makeRow(2).messageId } }]);
+    const asked: number[] = [];
+    const find = async (numbers: readonly number[], eventTimesMs: readonly number[], isAllowed = true) => {
+      const found = await createSeedSource(lake).filed({
+        topicId: "topic-1",
+        eventTimesMs,
+        messageIds: numbers.map((number) => makeRow(number).messageId ?? new Uint8Array()),
+        deviceIds: numbers.map((number) => makeRow(number).deviceId),
+        mayRead: (bytes) => {
+          asked.push(bytes);
+          return isAllowed;
+        },
+      });
+      return found?.flatMap((chunk) =>
+        chunk.deviceIds.map((device, row) => [
+          Buffer.from(chunk.messageIds[row] ?? []).toString(),
+          device,
+          chunk.contentHashes[row],
+          chunk.idReused[row],
+        ]),
+      );
+    };
+    const factsOf = ({ row, facts }: TestRow) => [
+      String(row.messageId),
+      row.deviceId,
+      contentHash(row),
+      facts?.reason === "exact-unsure",
+    ];
+    const numbers = [2, 3, 4, 5, 6, 20, hour];
+    const timesMs = numbers.slice(0, -1).map((number) => makeRow(number).eventTimeMs);
+    const found = await find(numbers, timesMs);
+    assert.deepEqual(
+      found?.sort(),
+      [rows[0], rows[1], rows[4], reused].map((row) => factsOf(row as TestRow)).sort(),
+    );
+    assert.equal(await find(numbers, timesMs, false), undefined, "it may not read so much");
+    assert.deepEqual(await find([hour], [makeRow(hour).eventTimeMs]), [factsOf(at(hour))]);
+    assert.deepEqual(await find([hour], [makeRow(hour).eventTimeMs + 3_600_000]), []);
+    assert.ok((asked[0] ?? 0) > 0 && asked[0] === asked[1] && asked.at(-1) === 0);
+  }));
+
 test("many partitions are read at once: each row says whose it is, since that partition's own time", () =>
   withLake(async (lake) => {
     const stream = (number: number): TestRow => ({ row: makeRow(number, { streamId: "another" }) });
