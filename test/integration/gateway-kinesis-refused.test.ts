@@ -80,7 +80,7 @@ test("what answers in Kinesis' place, a clock that is wrong and a right that is 
       );
     }
     const total = await fleet.finish();
-    const { stored, lost, duplicated } = await gateways.audit(fleet.ledger, 60);
+    const { stored, lost, duplicated } = await gateways.audit(fleet.ledger);
     assert.deepEqual([stored, lost, duplicated], [total, 0, 0]);
   } finally {
     proxy.heal();

@@ -38,7 +38,7 @@ test("while the lake is away, the alarm says in time that Kinesis is about to fo
     s3.fault = () => "pass";
     await gateway.until("the alarm is over", async () => (await metric()) === "0");
     const total = await fleet.finish();
-    const { stored, lost, duplicated } = await gateways.audit(fleet.ledger, 60);
+    const { stored, lost, duplicated } = await gateways.audit(fleet.ledger);
     assert.deepEqual([stored, lost, duplicated], [total, 0, 0]);
     assert.doesNotMatch(await gateways.statusText(0), /more than half of the time/);
   } finally {

@@ -30,7 +30,7 @@ function newStream(): { url: string; admin: KinesisAdmin } {
 
 /** @param expected Messages that were published, all acknowledged. */
 async function assertStored(gateways: SharedGateways, ledger: string, expected: number): Promise<void> {
-  const { stored, lost, duplicated, phantom, altered } = await gateways.audit(ledger, 60);
+  const { stored, lost, duplicated, phantom, altered } = await gateways.audit(ledger);
   assert.deepEqual([stored, lost, duplicated, phantom, altered], [expected, 0, 0, 0, 0]);
 }
 

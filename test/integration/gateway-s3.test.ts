@@ -45,7 +45,7 @@ async function withGateway(
 async function assertExact(gateways: SharedGateways, fleet: RunningFleet, expected: number): Promise<void> {
   const { acked, gaveUp } = await fleet.summary();
   assert.deepEqual({ acked, gaveUp }, { acked: expected, gaveUp: 0 });
-  const { stored, lost, duplicated, phantom, altered } = await gateways.audit(fleet.ledger, 60);
+  const { stored, lost, duplicated, phantom, altered } = await gateways.audit(fleet.ledger);
   assert.deepEqual([stored, lost, duplicated, phantom, altered], [expected, 0, 0, 0, 0]);
   const [status] = await gateways.statuses();
   assert.equal(status?.books?.isBalanced, true);

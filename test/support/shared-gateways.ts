@@ -12,6 +12,7 @@ import {
   runShellCommand,
 } from "./gateway-process.ts";
 import { type FleetOptions, RunningFleet } from "./running-fleet.ts";
+import { longestWaitMs } from "./until.ts";
 
 /** Batches and leases short enough for a test. */
 const fastSettings = {
@@ -95,8 +96,11 @@ export class SharedGateways {
     return fleet;
   }
 
-  /** What `tidegate audit --json` says of a fleet's ledger. */
-  async audit(ledger: string, waitS = 30): Promise<AuditSummary> {
+  /**
+   * What `tidegate audit --json` says of a fleet's ledger.
+   * @param waitS For messages that are not filed yet. Default: as long as tests wait for anything; where none are missing it ends at once.
+   */
+  async audit(ledger: string, waitS = longestWaitMs / 1000): Promise<AuditSummary> {
     const args = [
       "--ledger",
       ledger,
