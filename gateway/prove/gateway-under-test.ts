@@ -114,16 +114,16 @@ export class GatewayUnderTest {
 
   /** Resolves once publishes are accepted again. Throws PROVE_GATEWAY_FAILED where that takes too long, or waits for a person. */
   async ready(): Promise<void> {
-    const deadlineMs = Date.now() + readyTimeoutMs;
+    const deadlineMs = performance.now() + readyTimeoutMs;
     let stoppedAtMs: number | null = null;
     let reasons = "";
-    while (Date.now() < Math.min(deadlineMs, (stoppedAtMs ?? deadlineMs) + stoppedTimeoutMs)) {
+    while (performance.now() < Math.min(deadlineMs, (stoppedAtMs ?? deadlineMs) + stoppedTimeoutMs)) {
       if (this.#supervisor?.exitCode !== null) break;
       const answer = await this.#get("/readyz").catch(() => null);
       if (answer?.ok) return;
       reasons = (await answer?.text().catch(() => "")) ?? "";
       if (!waitsForPerson.test(reasons)) stoppedAtMs = null;
-      else stoppedAtMs ??= Date.now();
+      else stoppedAtMs ??= performance.now();
       await delay(pollMs);
     }
     const exitCode = this.#supervisor?.exitCode;

@@ -71,7 +71,11 @@ export class RedisUnderTest implements ServerUnderTest {
     child.once("error", (error) => {
       failure = error;
     });
-    for (const deadlineMs = Date.now() + startTimeoutMs; Date.now() < deadlineMs; await delay(pollMs)) {
+    for (
+      const deadlineMs = performance.now() + startTimeoutMs;
+      performance.now() < deadlineMs;
+      await delay(pollMs)
+    ) {
       if (failure || child.exitCode !== null) break;
       if ((await this.command("PING").catch(() => "")).startsWith("+PONG")) return;
     }

@@ -58,23 +58,23 @@ export async function audit(
   const examples = new AuditExamples();
   const scan = new TableScan(options.lake, books, examples);
   const logs = new LakeLogs(options.lake, scan, options.lookAgainMs);
-  const beganAtMs = Date.now();
+  const beganAtMs = performance.now();
   try {
     for (;;) {
       await scan.poll();
-      const nowMs = Date.now();
       const isClosed = books.every((book) => book.lost().next().done === true);
       const isQuiet =
-        nowMs - Math.max(scan.lastChangeAtMs, ...books.map(({ ledger }) => ledger.changedAtMs())) >=
+        Date.now() - Math.max(scan.lastChangeAtMs, ...books.map(({ ledger }) => ledger.changedAtMs())) >=
         options.settleMs;
       progress.show(progressOf(books, scan));
-      const isOver = nowMs - beganAtMs >= options.waitMs || stop.aborted;
+      const waitedMs = performance.now() - beganAtMs;
+      const isOver = waitedMs >= options.waitMs || stop.aborted;
       if (isOver || (isClosed && isQuiet && scan.faults.length === 0)) {
         const findings = await logs.check();
         if (isOver || findings.faults.length + findings.unread.length === 0)
-          return verdict({ books, scan, examples, findings }, Date.now() - beganAtMs);
+          return verdict({ books, scan, examples, findings }, Math.round(performance.now() - beganAtMs));
       }
-      await sleep(Math.min(pollMs, Math.max(0, beganAtMs + options.waitMs - nowMs)));
+      await sleep(Math.min(pollMs, Math.max(0, options.waitMs - waitedMs)));
     }
   } finally {
     progress.stop();
