@@ -63,7 +63,7 @@ class Memory {
       const shiftMs = known.partition === partition ? 0 : (shifts.get(known.partition) ?? 0);
       const atSeconds =
         windowMs === null ? Number.POSITIVE_INFINITY : Math.ceil((rowTimeMs + shiftMs + windowMs) / 1000);
-      if (atSeconds * 1000 > timeMs && atSeconds > (latest?.atSeconds ?? 0)) latest = { known, atSeconds };
+      if (atSeconds * 1000 > timeMs && atSeconds >= (latest?.atSeconds ?? 0)) latest = { known, atSeconds };
     }
     return latest?.known;
   }
