@@ -14,6 +14,11 @@ const readme = readFileSync(
 const rights = /^Rights: `([^`]+)`/m.exec(readme)?.[1]?.replace("<prefix>", "tidegate").split(" ") ?? [];
 const [old, fresh] = ["first-pa55word", "second-pa55word"];
 
+/** Of an entry of ACL LOG: names and values in turn. */
+function reasonOf(entry: readonly unknown[]): unknown {
+  return entry[entry.indexOf("reason") + 1];
+}
+
 test("a user with exactly the documented rights: enough for everything, its password can be replaced, and without +config|get nothing is confirmed", async (context) => {
   const open: { destroy(): Promise<void> }[] = [];
   context.after(async () => {
@@ -42,7 +47,11 @@ test("a user with exactly the documented rights: enough for everything, its pass
   await setUser(`<${old}`);
   await gateways.untilAcknowledged(300);
   await assertFiledOnce(fleet);
-  assert.deepEqual(await admin.call("ACL", ["LOG"]), [], "nothing was denied");
+  // A connection that broke meanwhile comes back with the password that is gone: `auth` says nothing of rights.
+  const denied = ((await admin.call("ACL", ["LOG"])) as unknown[][]).filter(
+    (entry) => reasonOf(entry) !== "auth",
+  );
+  assert.deepEqual(denied, [], "no command, key or channel was denied");
 
   await admin.call("client", ["kill", "user", "gate"]);
   for (const gateway of gateways.all)
