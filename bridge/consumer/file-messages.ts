@@ -10,7 +10,7 @@ import { type ContentFault, contentFault } from "./quarantine-reason.ts";
 /**
  * What becomes of a message. `reused`: its id was filed with other content, and what becomes of that id with this one is open;
  * `quarantine`: it goes there as such. `old`: only the exact mode still knows its id, and with which content is open; then it is an
- * `oldDuplicate`, `reused` or `unsure`.
+ * `oldDuplicate`, `reused` or `unsure`. `oldReused`: the window knows the id with other content, and the lake may know it with this one.
  */
 const verdict = {
   file: 0,
@@ -20,6 +20,7 @@ const verdict = {
   quarantine: 4,
   old: 5,
   unsure: 6,
+  oldReused: 7,
 } as const;
 
 const reusedFault = contentFault(
@@ -46,9 +47,10 @@ export async function fileMessages(
     keyed.exact.ids(),
   );
   if (hits === null) return "superseded";
-  const verdicts = decide(cursor, keyed, hits);
+  const atOnce: DecidedAtOnce = new Map();
+  const verdicts = decide(cursor, keyed, hits, atOnce);
   if (verdicts.includes(verdict.reused) || verdicts.includes(verdict.old)) {
-    const outcome = await decideOpen(context, cursor, keyed, verdicts);
+    const outcome = await decideOpen(context, cursor, keyed, { verdicts, atOnce });
     if (outcome === "superseded") return outcome;
   }
   let oldDuplicates = 0;
@@ -70,8 +72,16 @@ export async function fileMessages(
   return "filed";
 }
 
+/** By row of the batch's ids: index of the message that used that id again and was decided before those that were left open. */
+type DecidedAtOnce = Map<number, number>;
+
 /** Messages of the same id within the batch see each other: what is filed enters the batch's ids at once. */
-function decide(cursor: PartitionCursor, keyed: KeyedMessages, hits: WindowHits): Uint8Array {
+function decide(
+  cursor: PartitionCursor,
+  keyed: KeyedMessages,
+  hits: WindowHits,
+  atOnce: DecidedAtOnce,
+): Uint8Array {
   const { messages, othersOf } = keyed;
   const verdicts = new Uint8Array(messages.length);
   for (const [index, message] of messages.entries()) {
@@ -79,7 +89,7 @@ function decide(cursor: PartitionCursor, keyed: KeyedMessages, hits: WindowHits)
     const others = othersOf[index];
     if (others === undefined || own === verdict.duplicate || own === verdict.oldDuplicate)
       verdicts[index] = own;
-    else verdicts[index] = verdictOfAll(cursor, keyed, hits, { own, others, index });
+    else verdicts[index] = verdictOfAll(cursor, keyed, hits, { own, others, index, atOnce });
     if (verdicts[index] === verdict.file) remember(cursor, keyed, index, message);
   }
   return verdicts;
@@ -103,7 +113,17 @@ function verdictOfAll(
   cursor: PartitionCursor,
   keyed: KeyedMessages,
   hits: WindowHits,
-  { own, others, index }: { own: number; others: readonly OtherKey[]; index: number },
+  {
+    own,
+    others,
+    index,
+    atOnce,
+  }: {
+    readonly own: number;
+    readonly others: readonly OtherKey[];
+    readonly index: number;
+    readonly atOnce: DecidedAtOnce;
+  },
 ): number {
   const message = keyed.messages[index] as JudgedMessage;
   const reused = keyed.reusedKeyOf[index];
@@ -112,6 +132,7 @@ function verdictOfAll(
   if (asked.some((other) => isFiled(cursor, keyed, hits, { other, message }))) return verdict.duplicate;
   if (!asReused) return own;
   cursor.ids.set(keyed.words, reused * KEY_WORDS, idFactsOf(message));
+  atOnce.set(cursor.ids.find(keyed.words, reused * KEY_WORDS), index);
   return verdict.quarantine;
 }
 
@@ -156,7 +177,7 @@ async function decideOpen(
   context: ConsumerContext,
   cursor: PartitionCursor,
   keyed: KeyedMessages,
-  verdicts: Uint8Array,
+  { verdicts, atOnce }: { readonly verdicts: Uint8Array; readonly atOnce: DecidedAtOnce },
 ): Promise<"decided" | "superseded"> {
   const isOpen = (index: number) => verdicts[index] === verdict.reused || verdicts[index] === verdict.old;
   const indexes = [...verdicts.keys()].filter(isOpen);
@@ -168,6 +189,9 @@ async function decideOpen(
   for (const [key, index] of indexes.entries()) {
     const { streamTimeMs } = messages[key] as JudgedMessage;
     if (isLiving(hits.expiresAtSeconds[key] as number, streamTimeMs)) verdicts[index] = verdict.duplicate;
+    // The window may have forgotten that the id came with this content, and know the other one since that came again.
+    else if (verdicts[index] === verdict.reused && (keyed.exactOf[index] as number) >= 0)
+      verdicts[index] = verdict.oldReused;
   }
   await decideOld(context, keyed, verdicts);
   for (const [key, index] of indexes.entries()) {
@@ -175,6 +199,14 @@ async function decideOpen(
     const message = messages[key] as JudgedMessage;
     const at = key * KEY_WORDS;
     const row = cursor.ids.find(words, at);
+    const later = atOnce.get(row);
+    if (later !== undefined && later > index) {
+      // The same message came again behind this one, and was decided first. Of the two the first is kept.
+      if (isLiving(idFactsOf(message).expiresAtSeconds, keyed.messages[later]?.streamTimeMs ?? 0))
+        verdicts[later] = verdict.duplicate;
+      atOnce.delete(row);
+      continue;
+    }
     const isExact = (keyed.exactOf[index] as number) >= 0;
     const inBatch = row >= 0 ? cursor.ids.expiresAtSeconds(row) : 0;
     if ((isExact && row >= 0) || isLiving(inBatch, message.streamTimeMs)) verdicts[index] = verdict.duplicate;
@@ -200,13 +232,18 @@ async function decideOld(
   keyed: KeyedMessages,
   verdicts: Uint8Array,
 ): Promise<void> {
-  const old = [...verdicts.keys()].filter((index) => verdicts[index] === verdict.old);
+  const isAsked = (index: number) => verdicts[index] === verdict.old || verdicts[index] === verdict.oldReused;
+  const old = [...verdicts.keys()].filter(isAsked);
   if (old.length === 0) return;
   const found = await lookUpOldIds(
     context,
     old.map((index) => keyed.messages[index] as JudgedMessage),
   );
-  for (const [at, index] of old.entries()) verdicts[index] = ofOld[found[at] as OldIdVerdict];
+  for (const [at, index] of old.entries()) {
+    const said = found[at] as OldIdVerdict;
+    const isReused = verdicts[index] === verdict.oldReused && said === "unsure";
+    verdicts[index] = isReused ? verdict.reused : ofOld[said];
+  }
 }
 
 function addRow(

@@ -15,14 +15,15 @@ export const unsureFault = contentFault(
 /**
  * The exact mode keeps bits of sequences and no content, so what it knows may be a resend, or an id that is used again: by an outbox
  * that was restored from a backup, or by two that are copies of one. A resend has the event time of what was filed, so that one stands
- * in the files of that hour, where it is looked for. Every commit up to the partition's position is in the tables, since each is
- * published before the next one and before the window moves on.
+ * in the files of that hour, where it is looked for. The tables show every commit up to the partition's position by then: the process that
+ * made the last one may have ended before it published it.
  */
 export async function lookUpOldIds(
   context: ConsumerContext,
   messages: readonly JudgedMessage[],
 ): Promise<OldIdVerdict[]> {
   const verdicts = messages.map((): OldIdVerdict => "unsure");
+  await context.publisher.publishPending();
   for (const group of groupsOf(messages)) {
     const known = await filedContents(context, group);
     if (known === null) continue;

@@ -23,7 +23,10 @@ export async function seedWindows(
   );
   for (const seed of seeds) await seed.begin();
   const parts = keys.flatMap((key) => longestSpan(seeds.flatMap(({ wanted }) => wanted.get(key) ?? [])));
-  const query = { parts, upToCommit: lake.number, wholeTopics: context.topics.exactTopicIds() };
+  const wholeTopics = context.topics.exactTopicIds();
+  const query = { parts, upToCommit: lake.number, wholeTopics };
+  // Whole topics are read from the tables, which do not show a commit whose process has ended before it published it.
+  if (parts.length > 0 && wholeTopics.size > 0) await context.publisher.publishPending();
   if (parts.length > 0)
     for await (const rows of context.seeds.rows(query)) {
       await Promise.all(seeds.map((seed) => seed.add(rows, parts)));
