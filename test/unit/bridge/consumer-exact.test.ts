@@ -296,6 +296,28 @@ describe("ids of exact deduplication that are used again, after the topic's wind
     assert.equal(await oldDuplicates(harness), 0);
   });
 
+  test("it is found out, too, while the window knows the id with the first content and has forgotten the other one", async () => {
+    const harness = newHarness();
+    harness.append([sdk(5), sdk(5, { text: "other" })]);
+    await harness.drain();
+    const { window } = harness;
+    // Keys of ids that were used again are looked up without exact ids.
+    const lookup: typeof window.lookup = async (partition, position, keys, exact) => {
+      const hits = await window.lookup(partition, position, keys, exact);
+      return exact || !hits ? hits : { ...hits, expiresAtSeconds: hits.expiresAtSeconds.map(() => 0) };
+    };
+    harness.window = new Proxy(window, {
+      get: (_, name) => {
+        const value: unknown = name === "lookup" ? lookup : Reflect.get(window, name, window);
+        return typeof value === "function" ? value.bind(window) : value;
+      },
+    });
+    harness.append([sdk(5, { text: "other" })]);
+    await harness.drain();
+    assert.deepEqual(reasons(harness), [[5, "id-reused"]]);
+    assert.equal(await oldDuplicates(harness), 1);
+  });
+
   test("what cannot be looked for, since its event time is far from the ingest time, is quarantined as exact-unsure", async () => {
     const harness = newHarness();
     const unreadable = sdk(6, { eventTimeMs: -63_000_000_000_000 });
