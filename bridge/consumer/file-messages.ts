@@ -201,7 +201,7 @@ async function decideOpen(
     const row = cursor.ids.find(words, at);
     const later = atOnce.get(row);
     if (later !== undefined && later > index) {
-      // The same message came again behind this one, and was decided first. Of the two the first is kept.
+      // The same message came again after this one, and was decided first. Of the two, the first is kept.
       if (isLiving(idFactsOf(message).expiresAtSeconds, keyed.messages[later]?.streamTimeMs ?? 0))
         verdicts[later] = verdict.duplicate;
       atOnce.delete(row);

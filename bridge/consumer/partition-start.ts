@@ -15,7 +15,7 @@ export interface PartitionStart {
 
 /**
  * What came before it has ended: as far as anybody can prove, just now. So the end of each part is the new one's beginning, and its rows are
- * shifted by what it lacks. One parent's time goes on with its clocks; after several, boots have to prove their clocks anew.
+ * shifted by what it lacks. One parent's time goes on with its clocks; after several, boots have to prove their clocks again.
  * @param before Moves by partition key; none: there is nothing to go on from.
  */
 export function startAfter(before: readonly KeyedMove[], lake: LakeState): PartitionStart | null {

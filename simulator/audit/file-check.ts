@@ -30,7 +30,7 @@ export class FileCheck {
     this.#timeBounds = [readBound(bound("event_time", "min"), 0), readBound(bound("event_time", "max"), 0)];
   }
 
-  /** Takes all rows of the next row group, whoever wrote them. */
+  /** Takes all rows of the next row group, those of other runs too. */
   takeGroup({ rows, values, bounds }: RowGroup): void {
     this.#rows += rows;
     for (const [name, column] of Object.entries(values)) {

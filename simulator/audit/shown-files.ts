@@ -5,7 +5,7 @@ import type { DeltaTable } from "./delta-table.ts";
 
 /** Checkpoints keep the removal of a file for so long. */
 const removalsKeptMs = 7 * 86_400_000;
-/** An entry of a table shows its commit, and those before that nobody had published: one or two, since each commit waits for them. */
+/** An entry of a table shows its commit, and those before that no process had published: one or two, since each commit waits for them. */
 const shownTogetherMax = 10;
 /** How the gateway names files; most other writers name theirs otherwise. */
 const ownFile = /\/event_date=[^/]+\/event_hour=[^/]+\/[0-9a-f-]{36}\.parquet$/;

@@ -85,7 +85,11 @@ export function commitLogPruningContract(name: string, openStore: () => Promise<
       const late = makeEntry(6);
       assert.deepEqual(await sleeper.append(late), { outcome: "taken" });
       assert.equal((await sleeper.load()).number, 306);
-      assert.equal(await sleeper.entry(6), null, "its own entry is none, so nobody takes it for committed");
+      assert.equal(
+        await sleeper.entry(6),
+        null,
+        "its own entry is no part of the log: no reader takes it for committed",
+      );
       assert.equal((await (await open()).load()).number, 306);
     }));
 
