@@ -4,7 +4,7 @@ import type { PartitionMap } from "../streams/partition-map.ts";
 import type { StreamLog } from "../streams/stream-log.ts";
 import { PartitionCursor } from "./partition-cursor.ts";
 import type { PartitionLeases } from "./partition-leases.ts";
-import { inheritanceOf, readablePartitions } from "./readable-partitions.ts";
+import { readablePartitions } from "./readable-partitions.ts";
 
 /** The partitions that the consumer reads, and whether the leases still say so. */
 export class PartitionShare {
@@ -22,14 +22,10 @@ export class PartitionShare {
 
   /** Says which partitions there are to read. */
   offer(lake: LakeState): void {
-    const { readable, waiting } = readablePartitions(this.#stream, lake);
-    const isDivided = this.#offeredOf !== this.#stream.partitions;
+    const { readable, waiting, unheard } = readablePartitions(this.#stream, lake);
     this.#offeredOf = this.#stream.partitions;
-    this.#isWaiting = waiting.length > 0;
+    this.#isWaiting = waiting.length + unheard.length > 0;
     this.#leases.offer(readable);
-    // The lake may have named a partition before this process heard whose place it took.
-    for (const cursor of isDivided ? this.#cursors : [])
-      cursor.ancestors = inheritanceOf(this.#stream, lake, cursor.partition).ancestors;
   }
 
   /** True while there may be more to read than was offered: other processes read to the end of what some partitions wait for. */

@@ -5,19 +5,25 @@ import { type PartitionStart, partitionsOfStreamBefore, startAfter } from "./par
 
 type DividedStream = Pick<StreamLog, "streamId" | "partitions">;
 
-/** What there is to read, and what has to wait for it. */
+/** What there is to read, and what has to wait. */
 export interface ReadablePartitions {
   /** Those that the lake does not hold to their end, and all of whose parents it does. */
   readonly readable: readonly number[];
   /** Parents come first, so that what a device sent stays in order. */
   readonly waiting: readonly number[];
+  /** Another process told the lake of them, and this one has not heard of them yet: whose place they took it does not know either. */
+  readonly unheard: readonly number[];
 }
 
 export function readablePartitions(stream: DividedStream, lake: LakeState): ReadablePartitions {
   const { all } = stream.partitions;
   const known = new Set(all.map(({ partition }) => partition));
+  const newest = Math.max(...known);
+  const unknown = unfinishedOf(stream, lake).filter((partition) => !known.has(partition));
+  // Numbers only rise, and a stream never forgets its newest partition: it is open.
+  const unheard = unknown.filter((partition) => partition > newest);
   // The stream has forgotten them with what was not read of them: reading says so, and nothing may pass them by.
-  const forgotten = unfinishedOf(stream, lake).filter((partition) => !known.has(partition));
+  const forgotten = unknown.filter((partition) => partition < newest);
   const isFinished = (partition: number) => {
     const move = moveOf(stream, lake, partition);
     return move ? move.to === END_POSITION : !known.has(partition);
@@ -28,7 +34,7 @@ export function readablePartitions(stream: DividedStream, lake: LakeState): Read
       .filter(({ parents }) => parents.every(isFinished) === wanted)
       .map(({ partition }) => partition),
   ) as [number[], number[]];
-  return { readable: [...forgotten, ...readable].toSorted((left, right) => left - right), waiting };
+  return { readable: [...forgotten, ...readable].toSorted((left, right) => left - right), waiting, unheard };
 }
 
 /** Those that the lake holds to their end. */

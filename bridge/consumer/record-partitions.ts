@@ -1,3 +1,4 @@
+import { BridgeError } from "../errors.ts";
 import {
   type LakeState,
   type Move,
@@ -8,6 +9,7 @@ import {
 import { START_POSITION, type StreamLog } from "../streams/stream-log.ts";
 import { commitBatch } from "./commit-batch.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
+import { readablePartitions } from "./readable-partitions.ts";
 
 /** Rivals that commit in between are seen; who meets more of them than this leaves the rest for the next look. */
 const attemptsMax = 5;
@@ -23,10 +25,13 @@ const unread: Move = {
 /**
  * The lake's state, once it knows every partition of a stream that forgets them in time, read or not. Without that, one that is forgotten
  * before anything of it was read would count as read to its end: `readablePartitions` finds a loss only in what the lake knows.
+ * What the lake has heard of from others, this process asks the stream for.
  */
 export async function recordPartitions(context: ConsumerContext): Promise<LakeState> {
   const { stream, commitLog, elapsedMs } = context;
   let lake = await commitLog.load();
+  const { unheard } = readablePartitions(stream, lake);
+  if (unheard.length > 0) await hearOfPartitions(context, unheard);
   if (stream.retentionMs === undefined) return lake;
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
     const unknown = unknownPartitions(stream, lake);
@@ -40,6 +45,25 @@ export async function recordPartitions(context: ConsumerContext): Promise<LakeSt
     lake = committed.outcome === "committed" ? committed.lake : await commitLog.load();
   }
   return lake;
+}
+
+/** Where the stream can't be asked now, they wait for the next look: what is known is read meanwhile. */
+async function hearOfPartitions(
+  { stream, logger }: Pick<ConsumerContext, "stream" | "logger">,
+  unheard: readonly number[],
+): Promise<void> {
+  try {
+    await stream.refreshPartitions();
+  } catch (error) {
+    if (!(error instanceof BridgeError) || !error.retryable) throw error;
+    const fields = {
+      event: "consumer.partitions.unheard",
+      code: error.code,
+      partitions: unheard,
+      err: error,
+    };
+    logger.warn(fields, "the stream can't be asked for partitions that others have told the lake of");
+  }
 }
 
 /**

@@ -62,6 +62,8 @@ export interface StreamLog {
   readonly partitions: PartitionMap;
   /** Calls back after each change of `partitions`. */
   onPartitionsChange(listener: () => void): void;
+  /** Resolves once `partitions` holds what the stream had when this was called; rejects where the stream can't be asked now. */
+  refreshPartitions(): Promise<void>;
   append(partition: number, block: Uint8Array): Promise<Position>;
   read(
     partition: number,

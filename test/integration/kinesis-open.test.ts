@@ -17,6 +17,7 @@ import {
   continueInKinesisStream,
   readKinesisStreamRecord,
 } from "../../bridge/streams/kinesis/stream-record.ts";
+import type { PartitionMap } from "../../bridge/streams/partition-map.ts";
 import { END_POSITION, START_POSITION } from "../../bridge/streams/stream-log.ts";
 import { type HttpFault, htmlAnswer, timeOutAfterSuccess } from "../../gateway/prove/servers/http-fault.ts";
 import {
@@ -213,6 +214,23 @@ test("an answer without a next iterator is the end of a shard only where the str
   assert.deepEqual(read, [1, 2]);
   assert.equal(cut.struck, 2);
   await own.close();
+});
+
+test("a process that has not heard of a division hears of it when it asks", async () => {
+  const own = await kinesis.stream(1);
+  const opened = await own.open();
+  await own.admin.split();
+  const before = opened.partitions;
+  await opened.refreshPartitions();
+  const numbers = (map: PartitionMap) => map.all.map(({ partition, isOpen }) => [partition, isOpen]);
+  assert.deepEqual(numbers(before), [[0, true]]);
+  assert.deepEqual(numbers(opened.partitions), [
+    [0, false],
+    [1, true],
+    [2, true],
+  ]);
+  await own.close();
+  await assert.rejects(opened.refreshPartitions(), { code: "STREAM_CLOSED" });
 });
 
 test("a shard that the stream has forgotten is a gap that ends where the shard does", async () => {

@@ -1,5 +1,5 @@
 import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
-import type { Move } from "../../bridge/storage/commit-log.ts";
+import { type LakeState, type Move, partitionOfKey } from "../../bridge/storage/commit-log.ts";
 import type { PartitionMap } from "../../bridge/streams/partition-map.ts";
 import { END_POSITION } from "../../bridge/streams/stream-log.ts";
 import { type BrokenVariant, withCommitLog } from "./broken-variants.ts";
@@ -32,6 +32,28 @@ const readingChildrenAtOnce: BreakPorts = (ports) =>
     ...map,
     all: map.all.map((partition) => ({ ...partition, parents: [] })),
   }));
+
+/** What the lake was told of is read at once, before this process has heard whose place it took. */
+const readingUnheardPartitions: BreakPorts = (ports) => {
+  const { commitLog } = ports;
+  const inLake = new Set<number>();
+  const learned = (lake: LakeState): LakeState => {
+    for (const key of lake.moves.keys()) inLake.add(partitionOfKey(key).partition);
+    return lake;
+  };
+  const changed = withCommitLog(ports, {
+    load: async () => learned(await commitLog.load()),
+    reload: async () => learned(await commitLog.reload()),
+  });
+  const unheard = ({ all }: PartitionMap) =>
+    [...inLake].filter((partition) => all.every((each) => each.partition !== partition));
+  return withPartitions(changed, (map) => ({
+    ...map,
+    get all() {
+      return [...map.all, ...unheard(map).map((partition) => ({ partition, parents: [], isOpen: true }))];
+    },
+  }));
+};
 
 const seedingChildrenFromNothing: BreakPorts = (ports) =>
   withPartitions(ports, (map) => ({ ...map, takes: () => false }));
@@ -66,6 +88,11 @@ export const brokenDivisions: readonly BrokenVariant[] = [
     name: "partitions read before those whose place they took",
     breaks: ["order", "doubled"],
     options: { breakPorts: readingChildrenAtOnce },
+  },
+  {
+    name: "partitions read by processes that have not heard whose place they took",
+    breaks: ["order", "doubled", "misfiled"],
+    options: { breakPorts: readingUnheardPartitions },
   },
   {
     name: "windows of new partitions without the ids of those whose place they took",

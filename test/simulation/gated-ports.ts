@@ -56,10 +56,12 @@ export function gatedStream(scheduler: Scheduler, process: Process, stream: Stre
   const call = <Result>(name: string, effect: () => Promise<Result>) => scheduler.call(process, name, effect);
   return {
     streamId: stream.streamId,
+    ...(stream.retentionMs !== undefined && { retentionMs: stream.retentionMs }),
     get partitions() {
       return stream.partitions;
     },
     onPartitionsChange: (listener) => stream.onPartitionsChange(listener),
+    refreshPartitions: () => call("refresh partitions", () => stream.refreshPartitions()),
     append: () => Promise.reject(new Error("a consumer does not append")),
     read: (partition, after, limits) =>
       call(`read ${partition} after ${Number(after)}`, () => stream.read(partition, after, limits)),

@@ -54,6 +54,8 @@ export class World implements WindowObserver {
       streamId: "5".repeat(32),
       now: () => clock.nowMs,
       isDivisible: true,
+      // Of a stream that forgets, the lake gets to know partitions before they are read.
+      retentionMs: random.chance(0.5) ? 86_400_000 : undefined,
     });
     this.window = new WindowServer(this, windowFaults);
     this.workload = new Workload({ stream: this.stream, random, clock, ignoresSpan, keepsIds });

@@ -39,6 +39,8 @@ export interface MemoryStreamOptions {
   readonly now?: () => number;
   /** Partitions take ranges of hashes, and can be split and merged. */
   readonly isDivisible?: boolean;
+  /** What the handles say of themselves; entries stay all the same. */
+  readonly retentionMs?: number | undefined;
 }
 
 function emptyPartition(): Partition {
@@ -56,6 +58,7 @@ function evenRanges(count: number): RangePartition[] {
 /** The reference StreamLog: what stands in it outlives its handles, like a stream outlives its clients. */
 export class MemoryStream {
   readonly streamId: string;
+  readonly retentionMs?: number;
   readonly faults: MemoryStreamFaults = {};
   readonly #partitions: Partition[];
   readonly #now: () => number;
@@ -69,6 +72,7 @@ export class MemoryStream {
   constructor(options: MemoryStreamOptions = {}) {
     const { partitionCount = 4 } = options;
     this.streamId = options.streamId ?? randomBytes(16).toString("hex");
+    if (options.retentionMs !== undefined) this.retentionMs = options.retentionMs;
     this.#now = options.now ?? Date.now;
     this.#partitions = Array.from({ length: partitionCount }, emptyPartition);
     this.#ranges = options.isDivisible ? evenRanges(partitionCount) : null;
@@ -208,6 +212,7 @@ export class MemoryStream {
 
 class MemoryStreamHandle implements FixedStreamLog {
   readonly streamId: string;
+  readonly retentionMs?: number;
   readonly partitionCount: number;
   partitions: PartitionMap;
   readonly #stream: MemoryStream;
@@ -218,12 +223,18 @@ class MemoryStreamHandle implements FixedStreamLog {
   constructor(stream: MemoryStream, partitionCount: number) {
     this.#stream = stream;
     this.streamId = stream.streamId;
+    if (stream.retentionMs !== undefined) this.retentionMs = stream.retentionMs;
     this.partitionCount = partitionCount;
     this.partitions = stream.partitions;
   }
 
   onPartitionsChange(listener: () => void): void {
     this.#onPartitionsChange.push(listener);
+  }
+
+  async refreshPartitions(): Promise<void> {
+    this.#checkOpen();
+    this.lookForPartitions();
   }
 
   async append(partition: number, block: Uint8Array): Promise<Position> {

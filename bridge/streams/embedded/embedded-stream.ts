@@ -165,6 +165,8 @@ class LmdbStream implements EmbeddedStream {
   /** They never change. */
   onPartitionsChange(): void {}
 
+  async refreshPartitions(): Promise<void> {}
+
   async append(partition: number, block: Uint8Array): Promise<Position> {
     return await this.#writable().append(partition, block);
   }

@@ -93,6 +93,11 @@ class ShardedStream implements KinesisStream {
     this.#watch.onPartitionsChange(listener);
   }
 
+  async refreshPartitions(): Promise<void> {
+    this.#checkOpen();
+    await this.#watch.refresh();
+  }
+
   async append(partition: number, block: Uint8Array): Promise<Position> {
     this.#checkOpen();
     if (this.#options.mode === "read") throw new TypeError("the stream is open for reading only");

@@ -172,6 +172,8 @@ class ServerStream implements RedisStream {
   /** They never change. */
   onPartitionsChange(): void {}
 
+  async refreshPartitions(): Promise<void> {}
+
   async start(): Promise<void> {
     await this.#watch.start(this.#options.mode === "append");
   }

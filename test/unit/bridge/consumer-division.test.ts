@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Consumer } from "../../../bridge/consumer/consumer.ts";
 import { unknownPartitions } from "../../../bridge/consumer/record-partitions.ts";
+import { BridgeError } from "../../../bridge/errors.ts";
 import { noCounters, partitionKey } from "../../../bridge/storage/commit-log.ts";
 import { emptyLakeState } from "../../../bridge/storage/lake-state.ts";
 import { END_POSITION } from "../../../bridge/streams/stream-log.ts";
@@ -314,4 +315,44 @@ test("a process that has not heard of a division knows what a partition's device
   const consumer = await harness.drain({ stream, config, leases });
   assert.deepEqual(harness.ids(), ["a", "b", "c"]);
   assert.equal(consumer.status().partitions[0]?.halt?.code, "STREAM_GAP");
+});
+
+/** A process that listed the partitions before two were merged; the lake was told of the new one by another that reads nothing. */
+async function outdatedHandle(harness: ConsumerHarness) {
+  const outdated = harness.stream.open();
+  const [device = ""] = devicesOf(harness, [0]);
+  harness.append([from(device, "a")]);
+  harness.stream.merge(0, 1);
+  harness.append([from(device, "a"), from(device, "b")], { partition: 2 });
+  await harness.drain({ leases: new MovingLeases(3) });
+  assert.equal(harness.lastMove(2)?.to, "");
+  const waitForAppend = async () => {
+    harness.clock.nowMs += 50;
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return Object.assign(outdated, { waitForAppend, retentionMs: 24 * 3_600_000 });
+}
+
+test("a partition that the lake was told of before this process heard of it is read after those whose place it took, with their ids and their time", async () => {
+  const harness = divisible(2);
+  const stream = await outdatedHandle(harness);
+  assert.equal(stream.partitions.all.length, 2);
+  await harness.drain({ stream });
+  assert.deepEqual(harness.ids(), ["a", "b"]);
+  assert.ok(partitionKey(harness.stream.streamId, 0) in (harness.lastMove(2)?.shifts ?? {}));
+});
+
+test("while the stream can't be asked for a partition that the lake was told of, the others are read", async () => {
+  const harness = divisible(2);
+  const stream = await outdatedHandle(harness);
+  const { partitions } = stream;
+  const busy = new BridgeError("STREAM_TIMEOUT", "no answer", { retryable: true });
+  Object.assign(stream, { refreshPartitions: () => Promise.reject(busy) });
+  Object.defineProperty(stream, "partitions", { get: () => partitions, set: () => {} });
+  await harness.drain({ stream });
+  assert.deepEqual(harness.ids(), ["a"]);
+  const told = harness.log.filter(({ event }) => event === "consumer.partitions.unheard");
+  assert.deepEqual([told[0]?.["partitions"], told[0]?.["code"]], [[2], "STREAM_TIMEOUT"]);
+  await harness.drain();
+  assert.deepEqual(harness.ids(), ["a", "b"]);
 });
