@@ -5,6 +5,7 @@ import { unknownPartitions } from "../../../bridge/consumer/record-partitions.ts
 import { BridgeError } from "../../../bridge/errors.ts";
 import { noCounters, partitionKey } from "../../../bridge/storage/commit-log.ts";
 import { emptyLakeState } from "../../../bridge/storage/lake-state.ts";
+import { PAST_AFTER_MS } from "../../../bridge/storage/past-moves.ts";
 import { END_POSITION } from "../../../bridge/streams/stream-log.ts";
 import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
 import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
@@ -355,4 +356,28 @@ test("while the stream can't be asked for a partition that the lake was told of,
   assert.deepEqual([told[0]?.["partitions"], told[0]?.["code"]], [[2], "STREAM_TIMEOUT"]);
   await harness.drain();
   assert.deepEqual(harness.ids(), ["a", "b"]);
+});
+
+test("a partition that is read long after those whose place it took, by their time, still knows what they filed", async () => {
+  const harness = divisible(2);
+  const [device = "", other = ""] = devicesOf(harness, [0, 1]);
+  harness.append([from(device, "a")]);
+  harness.append([from(device, "b")]);
+  harness.append([from(other, "x")], { partition: 1 });
+  harness.stream.split(0);
+  const child = harness.stream.partitions.partitionOfDevice(device);
+  harness.append([from(device, "a"), from(device, "c")], { partition: child });
+  for (const id of ["y", "z"]) {
+    harness.clock.nowMs += PAST_AFTER_MS;
+    harness.append([from(other, id)], { partition: 1 });
+  }
+  const leases = new MovingLeases(4);
+  leases.give([0, 1]);
+  await harness.drain({ leases });
+  const past = harness.lastMove(0);
+  assert.equal(past?.to, END_POSITION);
+  assert.ok((harness.lastMove(1)?.streamTimeMs ?? 0) >= (past?.streamTimeMs ?? 0) + PAST_AFTER_MS);
+  await harness.drain();
+  assert.deepEqual(harness.ids().toSorted(), ["a", "b", "c", "x", "y", "z"]);
+  assert.equal(harness.lastMove(child)?.clock?.blocks, 3, "its clock went on");
 });
