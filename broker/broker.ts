@@ -118,7 +118,7 @@ export class Broker {
     const queues = new SessionQueues(sessionBoundsOf(config), {
       live,
       metrics: this.#metrics,
-      maySubscribe: (client, filter) => this.#hooks.maySubscribe(client as AedesClient, filter),
+      granted: () => this.#hooks.granted,
       isResumed: (clientId) => receivedIds.isResumed(clientId),
     });
     this.#aedes = createIngestAedes(

@@ -1,5 +1,8 @@
 import { type Static, Type } from "@sinclair/typebox";
 
+/** What Aedes' matchers can take. */
+const FILTER_LEVELS_MAX = 100;
+
 const count = (defaultValue: number, maximum: number, description: string) =>
   Type.Integer({ default: defaultValue, minimum: 1, maximum, description });
 const bytes = (defaultValue: number, maximum: number, description: string) =>
@@ -43,6 +46,14 @@ export const brokerConfigSchema = Type.Object({
     1_048_576,
     8_388_608,
     "Largest packet of any other kind, likewise; the largest topic payload fits with room for its name",
+  ),
+  subscribePacketMaxBytes: bytes(65_536, 8_388_608, "Largest SUBSCRIBE and UNSUBSCRIBE, likewise"),
+  subscriptionsMax: count(1_000, 100_000, "Topic filters of one client; further ones get 0x80 in SUBACK"),
+  filterMaxBytes: bytes(1_024, 65_535, "Longest topic filter of a client; a longer one gets 0x80 in SUBACK"),
+  filterLevelsMax: count(
+    32,
+    FILTER_LEVELS_MAX,
+    "Levels of a topic filter; one with more gets 0x80 in SUBACK",
   ),
   clientIdMaxBytes: bytes(256, 65_535, "Longest client id"),
   inFlightMax: count(1_024, 65_535, "Unacknowledged messages of one connection before it is read no further"),

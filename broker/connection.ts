@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import {
   type AedesClient,
+  answeredEvent,
   forgetConnectPacket,
   guardPacketSize,
   holdReading,
@@ -41,6 +42,7 @@ export class Connection {
   #will: Will | undefined;
   /** It is known whether CONNECT is accepted. */
   #isJudged = false;
+  #hasEnded = false;
   /** Its peer ended it before CONNACK was out. What it had sent is taken once it is known to be who it says. */
   #isOrphan = false;
   /** DISCONNECT came: nothing may follow it [MQTT-3.14.4-2]. */
@@ -53,7 +55,7 @@ export class Connection {
     this.#options = options;
     guardPacketSize(
       client,
-      () => this.#packetMaxBytes(),
+      (command) => this.#packetMaxBytes(command),
       (bytes) => {
         this.#isUnreadable = true;
         this.#refuse("packet-too-large", { bytes });
@@ -81,9 +83,11 @@ export class Connection {
     });
   }
 
-  #packetMaxBytes(): number {
-    const { packetMaxBytes, connectPacketMaxBytes } = this.#options.config;
-    return this.#hasConnect ? packetMaxBytes : connectPacketMaxBytes;
+  #packetMaxBytes(command: MqttPacket["cmd"] | undefined): number {
+    const { packetMaxBytes, connectPacketMaxBytes, subscribePacketMaxBytes } = this.#options.config;
+    if (!this.#hasConnect) return connectPacketMaxBytes;
+    const isAboutFilters = command === "subscribe" || command === "unsubscribe";
+    return isAboutFilters ? subscribePacketMaxBytes : packetMaxBytes;
   }
 
   #take(packet: MqttPacket, parsedBytes: number): void {
@@ -92,7 +96,7 @@ export class Connection {
       return;
     }
     const bytes = packet.length ?? 0;
-    if (bytes > this.#packetMaxBytes()) {
+    if (bytes > this.#packetMaxBytes(packet.cmd)) {
       this.#refuse("packet-too-large", { bytes });
       return;
     }
@@ -130,6 +134,7 @@ export class Connection {
 
   /** What had been read from it by then is taken, although no acknowledgement can reach the client. */
   #endedByPeer(): void {
+    this.#hasEnded = true;
     if (this.#session) {
       this.#parseUnread();
       return;
@@ -164,7 +169,11 @@ export class Connection {
       case "subscribe":
         // Granted QoS 1 at most [MQTT-3.9.3]: outbound QoS 2 of the in-memory sessions is not reliable.
         for (const subscription of packet.subscriptions) subscription.qos = Math.min(subscription.qos, 1);
-        break;
+        this.#passAlone(packet, session);
+        return;
+      case "unsubscribe":
+        this.#passAlone(packet, session);
+        return;
       case "disconnect":
         this.#isDisconnected = true;
         this.#client._disconnected = true;
@@ -174,6 +183,23 @@ export class Connection {
     }
     // Aedes takes nothing from a client that was gone before it was connected.
     if (this.#client.connected) this.#pass(packet);
+  }
+
+  /**
+   * One SUBSCRIBE or UNSUBSCRIBE at a time, and one in a turn of the event loop: a client that sends thousands takes turns with the
+   * others. Besides, Aedes grants what it then does not keep if a filter comes again while it is being taken away. A client that has
+   * gone, which no answer reaches, changes nothing.
+   */
+  #passAlone(packet: MqttPacket, session: Session): void {
+    if (this.#hasEnded || !this.#client.connected) return;
+    const readOn = holdReading(this.#client);
+    this.#client.once(answeredEvent, () =>
+      setImmediate(() => {
+        readOn();
+        session.startReading();
+      }),
+    );
+    this.#pass(packet);
   }
 
   /** False: it is Aedes' to handle. */

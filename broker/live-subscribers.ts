@@ -1,9 +1,5 @@
-import {
-  matchTopicFilter,
-  parseSubscriptionFilter,
-  type TopicFilter,
-} from "../devices/protocol/topic-filter.ts";
 import type { PublishPacket } from "./aedes/aedes-client.ts";
+import { FilterTree } from "./filter-tree.ts";
 import type { BrokerMetrics } from "./metrics.ts";
 
 export interface LivePublish {
@@ -15,41 +11,28 @@ export interface LivePublish {
   readonly dup: false;
 }
 
-/** Names whose answer is remembered, over all connections. */
-const REMEMBERED_NAMES_MAX = 10_000;
-
-/**
- * Which telemetry somebody listens to. What nobody subscribed to costs one look at a counter, and never reaches Aedes' emitter.
- */
+/** Which telemetry has subscribers. A message without one never reaches Aedes' emitter. */
 export class LiveSubscribers {
   readonly #publish: (packet: LivePublish) => void;
   readonly #metrics: BrokerMetrics;
-  readonly #filters = new Map<string, { filter: TopicFilter; count: number }>();
-  readonly #names = new Map<string, boolean>();
+  readonly #filters = new FilterTree();
 
   constructor(options: { publish: (packet: LivePublish) => void; metrics: BrokerMetrics }) {
     this.#publish = options.publish;
     this.#metrics = options.metrics;
   }
 
-  added(text: string): void {
-    const known = this.#filters.get(text);
-    if (known) known.count += 1;
-    else this.#filters.set(text, { filter: parseSubscriptionFilter(text), count: 1 });
-    this.#names.clear();
+  added(filter: string): void {
+    this.#filters.add(filter);
   }
 
-  removed(text: string): void {
-    const known = this.#filters.get(text);
-    if (!known) return;
-    known.count -= 1;
-    if (known.count === 0) this.#filters.delete(text);
-    this.#names.clear();
+  removed(filter: string): void {
+    this.#filters.remove(filter);
   }
 
-  /** What to do once the message is durable; null where nobody listens. Copies the payload, which is a view into a read chunk. */
+  /** What to do once the message is durable; null if it has no subscriber. Copies the payload, which is a view into a read chunk. */
   prepare(packet: PublishPacket): (() => void) | null {
-    if (this.#filters.size === 0 || !this.#hasSubscriber(packet.topic)) return null;
+    if (this.#filters.isEmpty || !this.#filters.matches(packet.topic)) return null;
     const { topic } = packet;
     const payload = Buffer.from(packet.payload);
     const qos = packet.qos === 0 ? 0 : 1;
@@ -57,16 +40,5 @@ export class LiveSubscribers {
       this.#metrics.forwarded += 1;
       this.#publish({ cmd: "publish", topic, payload, qos, retain: false, dup: false });
     };
-  }
-
-  #hasSubscriber(topicName: string): boolean {
-    const known = this.#names.get(topicName);
-    if (known !== undefined) return known;
-    const found = [...this.#filters.values()].some(
-      ({ filter }) => matchTopicFilter(filter, topicName) !== null,
-    );
-    if (this.#names.size >= REMEMBERED_NAMES_MAX) this.#names.clear();
-    this.#names.set(topicName, found);
-    return found;
   }
 }

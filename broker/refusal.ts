@@ -45,6 +45,8 @@ export const refusalReasons = [
   "slow-subscriber",
   /** A subscription that the identity may not make (answered with SUBACK 0x80). */
   "subscription",
+  /** More, longer or deeper filters than a client may have, or more sessions than are kept (answered with SUBACK 0x80). */
+  "subscription-limit",
 ] as const;
 
 export type RefusalReason = (typeof refusalReasons)[number];

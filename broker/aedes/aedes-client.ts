@@ -68,7 +68,7 @@ type PacketListener = (packet: MqttPacket) => void;
 export interface PacketParser extends EventEmitter {
   parse(chunk: Buffer): number;
   /** The packet that is being parsed; `length` = remaining length [MQTT-2.2.3], -1 or undefined before it is known. */
-  readonly packet: { readonly length?: number };
+  readonly packet: { readonly cmd?: MqttPacket["cmd"]; readonly length?: number };
   /** While a packet is told of: how many of its bytes its fields took. A PUBLISH's payload is not counted. */
   readonly _pos: number;
   /** What it was given and has not parsed; while a packet is told of, what comes after it. */
@@ -103,6 +103,9 @@ export interface AedesClient extends EventEmitter {
 
 /** An event of a client besides those of Aedes: it is known whether its CONNECT is accepted. Also told if the client has gone by then. */
 export const judgedEvent = "judged";
+
+/** Another one: its SUBSCRIBE or UNSUBSCRIBE has been answered. */
+export const answeredEvent = "answered";
 
 /** Throws AEDES_UNSUPPORTED where another version than the pinned one is installed. */
 export function checkAedesVersion(aedes: object): void {
@@ -146,7 +149,7 @@ export function interceptPackets(
  */
 export function guardPacketSize(
   client: AedesClient,
-  limit: () => number,
+  limit: (command: MqttPacket["cmd"] | undefined) => number,
   tooLarge: (bytes: number) => void,
 ): void {
   const parser = client._parser;
@@ -154,7 +157,7 @@ export function guardPacketSize(
   parser.parse = (chunk) => {
     const rest = parse.call(parser, chunk);
     const declared = parser.packet.length ?? -1;
-    if (declared > limit() && !client.closed) tooLarge(declared);
+    if (declared > limit(parser.packet.cmd) && !client.closed) tooLarge(declared);
     return rest;
   };
 }

@@ -9,11 +9,14 @@ import type { ReceivedIdsOfSessions } from "../received-ids.ts";
 import type { RefusalReason } from "../refusal.ts";
 import { Session, type SessionContext } from "../session.ts";
 import type { TopicRules } from "../topic-rules.ts";
-import { type AedesClient, type ConnectPacket, judgedEvent, type PublishPacket } from "./aedes-client.ts";
-import { sessionMarker } from "./session-queues.ts";
-
-/** Topic filters of one client. */
-const SUBSCRIPTIONS_MAX = 1_000;
+import {
+  type AedesClient,
+  answeredEvent,
+  type ConnectPacket,
+  judgedEvent,
+  type PublishPacket,
+} from "./aedes-client.ts";
+import { type AskedSubscription, sessionMarker } from "./session-queues.ts";
 
 interface HookParts {
   readonly admission: Admission;
@@ -42,6 +45,8 @@ export class AedesHooks {
   /** Of connections that have not ended. */
   readonly #open = new Set<Session>();
   readonly #checks = new Set<{ readonly name: string | undefined; isOutdated: boolean }>();
+  readonly #filters = new WeakMap<AedesClient, Set<string>>();
+  #granted: AskedSubscription = { topic: "" };
 
   constructor(context: SessionContext, parts: HookParts) {
     this.#context = context;
@@ -66,9 +71,8 @@ export class AedesHooks {
           done(null, null);
           return;
         }
-        const isAllowed = this.#judgeSubscription(client as unknown as AedesClient, subscription.topic);
-        if (!isAllowed) this.#refuse("subscription", client.id, { filter: subscription.topic });
-        done(null, isAllowed ? subscription : null);
+        const isGranted = this.#grant(client as unknown as AedesClient, subscription);
+        done(null, isGranted ? subscription : null);
       },
       authorizeForward: (client, packet) =>
         this.#mayForward(client as unknown as AedesClient, packet.topic) ? packet : null,
@@ -76,6 +80,11 @@ export class AedesHooks {
   }
 
   watch(aedes: Aedes): void {
+    aedes.on("subscribe", (_, client) => client.emit(answeredEvent));
+    aedes.on("unsubscribe", (filters, client) => {
+      for (const filter of filters) this.#filters.get(client as unknown as AedesClient)?.delete(filter);
+      client.emit(answeredEvent);
+    });
     // Connections end in many ways; each was counted where we caused it, and the rest is the network's.
     aedes.on("clientError", (client, error) => {
       const session = this.#sessions.get(client as unknown as AedesClient);
@@ -87,9 +96,9 @@ export class AedesHooks {
     });
   }
 
-  maySubscribe(client: AedesClient, filter: string): boolean {
-    const session = this.#sessions.get(client);
-    return session !== undefined && this.#parts.rules.maySubscribe(session.identity, filter);
+  /** The subscription that was granted last. */
+  get granted(): AskedSubscription {
+    return this.#granted;
   }
 
   /** One of each connection. */
@@ -171,10 +180,21 @@ export class AedesHooks {
     client.conn.once("close", () => this.#open.delete(session));
   }
 
-  #judgeSubscription(client: AedesClient, filter: string): boolean {
-    if (!this.maySubscribe(client, filter)) return false;
-    if (!client.clean && !this.#parts.hasRoomForSession(client.id ?? "")) return false;
-    return filter in client.subscriptions || Object.keys(client.subscriptions).length < SUBSCRIPTIONS_MAX;
+  #grant(client: AedesClient, subscription: AskedSubscription): boolean {
+    const filter = subscription.topic;
+    const filters = this.#filters.get(client) ?? new Set();
+    const session = this.#sessions.get(client);
+    const excess = filterExcess(filter, filters, this.#context.config);
+    const hasRoom = client.clean || this.#parts.hasRoomForSession(client.id ?? "");
+    if (excess || !hasRoom) this.#refuse("subscription-limit", client.id ?? "", { filter, ...excess });
+    else if (!session || !this.#parts.rules.maySubscribe(session.identity, filter))
+      this.#refuse("subscription", client.id ?? "", { filter });
+    else {
+      this.#filters.set(client, filters.add(filter));
+      this.#granted = subscription;
+      return true;
+    }
+    return false;
   }
 
   /** Reached by wills, and by publishes on plain filters, which were judged when they were read. */
@@ -207,6 +227,26 @@ export class AedesHooks {
   #refuse(reason: RefusalReason, who: string, fields: Record<string, unknown>): void {
     this.#context.refusals.refuse(reason, who, fields);
   }
+}
+
+interface FilterLimits {
+  readonly subscriptionsMax: number;
+  readonly filterMaxBytes: number;
+  readonly filterLevelsMax: number;
+}
+
+/** The limit that a client with these filters would exceed with one more; null = none. */
+function filterExcess(
+  filter: string,
+  filters: ReadonlySet<string>,
+  { subscriptionsMax, filterMaxBytes, filterLevelsMax }: FilterLimits,
+): { readonly limit: number; readonly actual: number } | null {
+  const bytes = Buffer.byteLength(filter);
+  if (bytes > filterMaxBytes) return { limit: filterMaxBytes, actual: bytes };
+  const levels = filter.split("/").length;
+  if (levels > filterLevelsMax) return { limit: filterLevelsMax, actual: levels };
+  const isMore = !filters.has(filter) && filters.size >= subscriptionsMax;
+  return isMore ? { limit: subscriptionsMax, actual: filters.size + 1 } : null;
 }
 
 // Aedes' errors have no code.

@@ -2,8 +2,11 @@ import { Aedes, type AedesOptions } from "aedes";
 import type { LiveSubscribers } from "../live-subscribers.ts";
 import { PublishOrder } from "./publish-order.ts";
 
+/** [MQTT-1.5.3] No text has more levels than bytes. */
+const TEXT_MAX_BYTES = 65_535;
+
 type Done = (error?: Error | null) => void;
-type Subscribe = (filter: string, deliver: unknown, done?: () => void) => void;
+type Subscribe = (filter: string, deliver: object, done?: () => void) => void;
 
 /** What of Aedes is replaced here; its types know no `mq`, and its prototype methods may be shadowed. */
 interface Replaced {
@@ -11,20 +14,29 @@ interface Replaced {
   unsubscribe: Subscribe;
   publish(packet: unknown, clientOrDone?: object | Done | null, done?: Done): void;
   mq: { emit(packet: unknown, done?: Done): unknown };
+  maxTopicLevels: number;
 }
 
 /** Aedes, telling which filters connected clients listen to, and delivering in the order of publishing. */
 export function createIngestAedes(options: AedesOptions, live: LiveSubscribers): Aedes {
   const aedes = new Aedes(options);
   const replaced = aedes as unknown as Replaced;
+  // Aedes closes the connection for a filter with more than 100. Names and filters were judged by our limits before they come here,
+  // which are lower, and a filter is answered 0x80.
+  replaced.maxTopicLevels = TEXT_MAX_BYTES;
   const subscribe = replaced.subscribe.bind(aedes);
   const unsubscribe = replaced.unsubscribe.bind(aedes);
+  // Each subscription has a function of its own, and Aedes takes it away twice if its filter stands twice in UNSUBSCRIBE.
+  const counted = new WeakSet<object>();
   replaced.subscribe = (filter, deliver, done) => {
-    if (!filter.startsWith("$")) live.added(filter);
+    if (!filter.startsWith("$")) {
+      counted.add(deliver);
+      live.added(filter);
+    }
     subscribe(filter, deliver, done);
   };
   replaced.unsubscribe = (filter, deliver, done) => {
-    if (!filter.startsWith("$")) live.removed(filter);
+    if (counted.delete(deliver)) live.removed(filter);
     unsubscribe(filter, deliver, done);
   };
   publishInOrder(replaced);

@@ -1,11 +1,10 @@
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import aedesPersistence from "aedes-persistence";
 import type { LiveSubscribers } from "../live-subscribers.ts";
 import type { BrokerMetrics } from "../metrics.ts";
+import { type RetainedMessage, RetainedMessages } from "./retained-messages.ts";
 
-interface QueuedPacket {
-  readonly topic: string;
-  readonly payload: Uint8Array | string;
+interface QueuedPacket extends RetainedMessage {
   readonly messageId?: number;
   dup?: boolean;
 }
@@ -18,12 +17,17 @@ interface SessionSubscription {
   readonly clientId: string;
 }
 
+/** A filter of a SUBSCRIBE packet, with the QoS asked for. */
+export interface AskedSubscription {
+  readonly topic: string;
+}
+
 /** Stands for the subscriptions of a session that has none: Aedes announces only sessions with subscriptions in CONNACK. */
 export const sessionMarker = Object.freeze({ topic: "$session", qos: 0 });
 
 /** The methods of aedes-persistence 11 that are wrapped; all but the stream return promises. */
 interface Persistence {
-  addSubscriptions(client: SessionClient, subscriptions: readonly { topic: string }[]): Promise<unknown>;
+  addSubscriptions(client: SessionClient, subscriptions: readonly AskedSubscription[]): Promise<unknown>;
   removeSubscriptions(client: SessionClient, filters: readonly string[]): Promise<unknown>;
   cleanSubscriptions(client: SessionClient): Promise<unknown>;
   subscriptionsByClient(client: SessionClient): Promise<readonly object[]>;
@@ -33,7 +37,8 @@ interface Persistence {
   outgoingStream(client: SessionClient): Readable;
   /** Also asked for PUBREL, which has no content. Rejects if there is none. */
   incomingGetPacket(client: SessionClient, packet: Partial<QueuedPacket>): Promise<QueuedPacket>;
-  storeRetained(packet: QueuedPacket): Promise<unknown>;
+  storeRetained(packet: RetainedMessage): Promise<unknown>;
+  createRetainedStreamCombi(filters: readonly string[]): Readable;
 }
 
 /** A CommonJS module, whose types say that it has a default export. */
@@ -64,11 +69,11 @@ export class SessionQueues {
   readonly #live: LiveSubscribers;
   readonly #metrics: BrokerMetrics;
   readonly #bounds: SessionBounds;
-  readonly #maySubscribe: (client: SessionClient, filter: string) => boolean;
+  readonly #granted: () => AskedSubscription;
   readonly #isResumed: (clientId: string) => boolean;
   readonly #filters = new Map<string, Set<string>>();
   readonly #queues = new Map<string, Queue>();
-  readonly #retained = new Set<string>();
+  readonly #retained: RetainedMessages;
   #bytes = 0;
 
   constructor(
@@ -76,16 +81,18 @@ export class SessionQueues {
     parts: {
       live: LiveSubscribers;
       metrics: BrokerMetrics;
-      maySubscribe: (client: SessionClient, filter: string) => boolean;
+      /** The subscription that was granted last. */
+      granted: () => AskedSubscription;
       /** Whether state of the client's session was kept from an earlier connection. */
       isResumed: (clientId: string) => boolean;
     },
   ) {
     this.#live = parts.live;
     this.#metrics = parts.metrics;
-    this.#maySubscribe = parts.maySubscribe;
+    this.#granted = parts.granted;
     this.#isResumed = parts.isResumed;
     this.#bounds = bounds;
+    this.#retained = new RetainedMessages(bounds.retainedMax);
     this.persistence = memoryPersistence();
     this.#wrapSubscriptions(this.persistence);
     this.#wrapQueues(this.persistence);
@@ -107,11 +114,11 @@ export class SessionQueues {
       const subscriptions = await ofClient(client);
       return subscriptions.length === 0 && this.#isResumed(client.id) ? [sessionMarker] : subscriptions;
     };
-    // Aedes brings all subscriptions of a packet for each that was granted, the refused ones too: their messages would be queued.
-    persistence.addSubscriptions = (client, subscriptions) => {
-      const granted = subscriptions.filter(({ topic }) => this.#maySubscribe(client, topic));
-      for (const { topic } of granted) this.#subscribed(client.id, topic);
-      return add(client, granted);
+    // Aedes brings all subscriptions of a packet, the refused ones too, right after each one that was granted.
+    persistence.addSubscriptions = (client) => {
+      const granted = this.#granted();
+      this.#subscribed(client.id, granted.topic);
+      return add(client, [granted]);
     };
     persistence.removeSubscriptions = (client, filters) => {
       for (const filter of filters) this.#unsubscribed(client.id, filter);
@@ -150,18 +157,10 @@ export class SessionQueues {
   }
 
   #wrapRetained(persistence: Persistence): void {
-    const store = persistence.storeRetained.bind(persistence);
     persistence.storeRetained = async (packet) => {
-      const { topic, payload } = packet;
-      if (payload.length === 0) this.#retained.delete(topic);
-      else if (this.#retained.has(topic) || this.#retained.size < this.#bounds.retainedMax)
-        this.#retained.add(topic);
-      else {
-        this.#metrics.retainedDropped += 1;
-        return;
-      }
-      await store(packet);
+      if (!this.#retained.store(packet)) this.#metrics.retainedDropped += 1;
     };
+    persistence.createRetainedStreamCombi = (filters) => Readable.from(this.#retained.matching(filters));
   }
 
   #subscribed(clientId: string, filter: string): void {

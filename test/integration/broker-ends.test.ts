@@ -242,10 +242,13 @@ test("what stands behind DISCONNECT, or behind a packet that is refused, is not 
 test("a connected client's last messages are taken, whatever end comes right behind them", async () => {
   await using server = await startBroker();
   server.sink.isInstant = true;
+  const subscriptions = [{ topic: "f", qos: 0 }];
+  const subscribe = { cmd: "subscribe", messageId: 1, subscriptions } as unknown as Packet;
   for (const ending of endings) {
     const client = await RawMqtt.connected(server.port);
     const messages = Array.from({ length: 300 }, (_, index) => publishPacket(topic, `m${index}`, { qos: 0 }));
-    const bytes = Buffer.concat(messages.map((each) => mqttPacket.generate(each)));
+    const packets = [...messages.slice(0, 100), subscribe, ...messages.slice(100)];
+    const bytes = Buffer.concat(packets.map((each) => mqttPacket.generate(each)));
     if (ending === "reset") client.socket.write(bytes, () => client.socket.resetAndDestroy());
     else client.socket.end(bytes, () => ending === "close" && client.socket.destroy());
     await until(() => server.sink.accepted.length === messages.length);

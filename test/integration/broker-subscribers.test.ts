@@ -175,7 +175,7 @@ test("persistent sessions beyond the bound, and filters beyond a client's, get 0
   const many = Array.from({ length: 1_001 }, (_, index) => `f/${index}`);
   const answers = await granted("c", many, true);
   assert.equal(answers.filter((answer) => answer === 128).length, 1);
-  assert.equal(server.broker.status().refused["subscription"], 2);
+  assert.equal(server.broker.status().refused["subscription-limit"], 2);
 });
 
 test("a subscriber that does not read is cut alone, while others go on receiving", async () => {

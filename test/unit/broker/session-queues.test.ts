@@ -13,7 +13,7 @@ function sessionQueues(bounds: Partial<ConstructorParameters<typeof SessionQueue
   const live = new LiveSubscribers({ publish: () => {}, metrics });
   const queues = new SessionQueues(
     { messagesMax: 10, bytesMax: 100, sessionsMax: 2, retainedMax: 2, ...bounds },
-    { live, metrics, maySubscribe: () => true, isResumed: () => false },
+    { live, metrics, granted: () => ({ topic: "t" }), isResumed: () => false },
   );
   return { queues, metrics, persistence: queues.persistence };
 }
