@@ -29,6 +29,7 @@ const packageHomes: Record<string, readonly string[]> = {
   "@duckdb/node-api": ["bridge/storage/parquet/"],
   protobufjs: ["devices/protocol/"],
   ajv: ["bridge/consumer/", "gateway/"],
+  re2js: ["bridge/consumer/"],
   fastify: ["gateway/api/"],
   "@fastify/swagger": ["gateway/api/"],
   commander: ["gateway/cli/", "gateway/main.ts", "simulator/"],

@@ -4,6 +4,7 @@ import type { Registry } from "prom-client";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
 import { BridgeError } from "../errors.ts";
 import type { LakeState } from "../storage/commit-log.ts";
+import type { StreamEntry } from "../streams/stream-log.ts";
 import { type AcceptedGap, acceptGap } from "./accept-gap.ts";
 import { BackOff, isRetryable, type Sleep } from "./back-off.ts";
 import type { ConsumerConfig } from "./consumer-config.ts";
@@ -14,6 +15,7 @@ import { cutBatch } from "./cut-batch.ts";
 import { DedupeKeyMaker } from "./dedupe-key.ts";
 import { DrainGoal } from "./drain-goal.ts";
 import { MessageJudge } from "./judge-message.ts";
+import { JudgingFaults } from "./judging-faults.ts";
 import { LookUpBudget, type LookUpLimits, lookUpLimits } from "./look-up-budget.ts";
 import { NameReadings } from "./name-readings.ts";
 import { ownEverything, type PartitionLeases } from "./partition-leases.ts";
@@ -24,6 +26,8 @@ import { type ReadOutcome, readPartition } from "./read-partition.ts";
 import { recordPartitions } from "./record-partitions.ts";
 import { recover } from "./recover.ts";
 import { RetentionAlarm } from "./retention-alarm.ts";
+import { processCpuMs, SchemaChecks } from "./schema-checks.ts";
+import type { TopicVersion } from "./topic-catalog.ts";
 import { WindowAlarm } from "./window-alarm.ts";
 
 /** Longest wait for new blocks before halted partitions and the stream's state are looked at again. */
@@ -101,10 +105,13 @@ class ConsumerLoop implements Consumer {
   constructor(options: ConsumerOptions) {
     const { config, random, stream, logger, registry, elapsedMs } = options;
     const sleep = options.sleep ?? sleepWithTimer;
+    const judgingFaults = new JudgingFaults(logger, elapsedMs);
+    const unexpected = (error: unknown, topic: TopicVersion) => judgingFaults.met(error, topic);
     this.#context = {
       ...options,
       metrics: new ConsumerMetrics(options.registry),
-      judge: new MessageJudge(),
+      judge: new MessageJudge(unexpected),
+      checks: new SchemaChecks({ elapsedMs, cpuMs: processCpuMs, unexpected }),
       readings: new NameReadings(options.topics),
       windowAlarm: new WindowAlarm(options.logger),
       lookUps: new LookUpBudget(options.lookUpLimits ?? lookUpLimits, elapsedMs),
@@ -242,8 +249,11 @@ class ConsumerLoop implements Consumer {
       if (this.#isFull()) break;
       if (cursor.halt && (cursor.halt.retryAtMs === null || cursor.halt.retryAtMs > elapsedMs())) continue;
       const maxEntries = Math.min(config.readMaxEntries, this.#guard.blocksMax - this.#openBlocks());
-      const beforeFiling = () => this.#guard.beforeFiling(cursors, cursor);
-      const outcome = await readPartition(this.#context, cursor, { maxEntries, beforeFiling });
+      const guarded = {
+        beforeTaking: (entries: readonly StreamEntry[]) => this.#guard.beforeTaking(cursors, cursor, entries),
+        nothingTaken: () => this.#guard.nothingTaken(cursors),
+      };
+      const outcome = await readPartition(this.#context, cursor, { maxEntries, ...guarded });
       if (outcome === "superseded") return outcome;
       if (cursor.hasMoved) this.#openedAtMs ??= elapsedMs();
       if (outcome === "progress" || pass === "idle") pass = outcome;

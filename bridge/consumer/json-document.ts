@@ -1,7 +1,11 @@
+import { isNestedDeeper } from "./json-depth.ts";
 import { hasLongNumber, hasNegativeExponent, parseWithNumbersAsText } from "./json-numbers.ts";
 import { type ContentFault, contentFault } from "./quarantine-reason.ts";
 
 const byteOrderMark = "\uFEFF";
+
+/** Levels of arrays and objects. 128 is what serde_json reads by default, and with it delta-rs and many others. */
+export const JSON_LEVELS_MAX = 128;
 
 /** A payload that is JSON. */
 export class JsonDocument {
@@ -27,6 +31,11 @@ export class JsonDocument {
   get hasSmallNumbers(): boolean {
     this.#hasSmallNumbers ??= hasNegativeExponent(this.#text);
     return this.#hasSmallNumbers;
+  }
+
+  /** True if it is nested deeper than `JSON_LEVELS_MAX`. Whatever recurses over `value` needs that bound. */
+  get isTooDeep(): boolean {
+    return isNestedDeeper(this.#text, JSON_LEVELS_MAX);
   }
 
   /** What was sent for the number at `path`. Reads the document again: for the few numbers that need it. */

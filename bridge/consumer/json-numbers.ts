@@ -75,7 +75,7 @@ export function parseWithNumbersAsText(text: string): unknown {
 }
 
 /** Where the string that begins at `start` is over: after a quote with an even number of backslashes before it. */
-function endOfString(text: string, start: number): number {
+export function endOfString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
     let before = end;
     while (text.charCodeAt(before - 1) === backslash) before--;

@@ -1,21 +1,42 @@
 import { Ajv, type KeywordDefinition, type Options, str, type ValidateFunction } from "ajv";
 import { BridgeError } from "../errors.ts";
+import { withEqualityKeywords } from "./equality-keywords.ts";
 import { readInstant } from "./instant.ts";
 import type { JsonDocument } from "./json-document.ts";
 import { wholeNumberOf } from "./json-numbers.ts";
+import { SchemaPatterns } from "./schema-patterns.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
 
 /** A topic's JSON Schema, compiled. */
 export class PayloadSchema {
   readonly #schema: Schema;
+  readonly #patterns: SchemaPatterns;
   readonly #validate: ValidateFunction;
   #validateExactly: ValidateFunction | undefined;
 
-  /** @throws BridgeError TOPIC_SCHEMA_INVALID. */
-  constructor(schema: Schema) {
+  /**
+   * @param options `mayBacktrack`: patterns that can't be matched in linear time are allowed, and `isLinear` tells of them.
+   * @throws BridgeError TOPIC_SCHEMA_INVALID.
+   */
+  constructor(schema: Schema, options: { readonly mayBacktrack?: boolean } = {}) {
     this.#schema = schema;
-    this.#validate = compile(newAjv(), schema);
+    this.#patterns = new SchemaPatterns(options);
+    this.#validate = compile(newAjv(this.#patterns), schema);
+  }
+
+  get isLinear(): boolean {
+    return this.#patterns.areLinear;
+  }
+
+  /** Compiles what `violationOf` needs for such a document. */
+  prepare(document: JsonDocument): void {
+    if (document.hasLongNumbers) this.#exact();
+  }
+
+  /** After `violationOf` was interrupted: makes good what that may have left half done. */
+  reset(): void {
+    this.#patterns.reset();
   }
 
   /** What breaks the schema, after the JSON pointer of where it stands; null if nothing does. */
@@ -30,20 +51,25 @@ export class PayloadSchema {
   /** The same with numbers as they were sent. */
   #exact(): ValidateFunction {
     // The schema was found valid, and the schema of schemas has bounds of its own, which are no business of the document.
-    this.#validateExactly ??= compile(withExactBounds(newAjv({ validateSchema: false })), this.#schema);
+    this.#validateExactly ??= compile(
+      withExactBounds(newAjv(this.#patterns, { validateSchema: false })),
+      this.#schema,
+    );
     return this.#validateExactly;
   }
 }
 
-function newAjv(options: Options = {}): Ajv {
+function newAjv(patterns: SchemaPatterns, options: Options = {}): Ajv {
   // Formats are annotations here but for date-time, which makes a typed column. One instance each: `$id`s may repeat across versions.
-  return new Ajv({
+  const ajv = new Ajv({
     ...options,
+    code: { regExp: patterns.regExp },
     strict: false,
     logger: false,
     passContext: true,
     formats: { "date-time": (text: string) => readInstant(text) !== null },
   });
+  return withEqualityKeywords(ajv);
 }
 
 function compile(ajv: Ajv, schema: Schema): ValidateFunction {

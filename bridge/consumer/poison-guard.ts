@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
-import type { Position } from "../streams/stream-log.ts";
+import type { Position, StreamEntry } from "../streams/stream-log.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
-import { acceptGapCommand } from "./partition-halt.ts";
+import { poisonResume } from "./partition-halt.ts";
 
 /** A batch that outlives this many processes is halved from then on, with each one that dies in it. */
 const DEATHS_BEFORE_HALVING = 3;
@@ -80,12 +80,23 @@ export class PoisonGuard {
     return hasDied;
   }
 
-  /** Before rows of the cursor's newest blocks go to the writer. Kept once per batch. */
-  async beforeFiling(cursors: readonly PartitionCursor[], cursor: PartitionCursor): Promise<void> {
+  /** Before the cursor's next blocks are decoded, judged and given to the writer. Kept once per batch. */
+  async beforeTaking(
+    cursors: readonly PartitionCursor[],
+    cursor: PartitionCursor,
+    entries: readonly StreamEntry[],
+  ): Promise<void> {
     if (this.#isSaved || !this.#store) return;
     this.#isSaved = true;
-    this.#last = { key: cursor.key, position: cursor.position };
-    await this.#save(cursors);
+    this.#last = { key: cursor.key, position: entries.at(-1)?.position ?? cursor.position };
+    await this.#save(cursors, entries.length);
+  }
+
+  /** The blocks were refused, so that the batch has none of them. A process that ends now did not die of them. */
+  async nothingTaken(cursors: readonly PartitionCursor[]): Promise<void> {
+    if (!this.#isSaved || cursors.some(({ openBlocks }) => openBlocks > 0)) return;
+    this.#isSaved = false;
+    await this.#forget();
   }
 
   /** Before the batch's files are written: by now it is known how many blocks it has. */
@@ -107,6 +118,10 @@ export class PoisonGuard {
   /** The process ends in order. */
   async end(): Promise<void> {
     this.#limit = null;
+    await this.#forget();
+  }
+
+  async #forget(): Promise<void> {
     if (this.#poison) await this.#save([]);
     else await this.#store?.clear().catch((error: unknown) => this.#warn(error));
   }
@@ -141,19 +156,21 @@ export class PoisonGuard {
     const message =
       `${DEATHS_OF_ONE_BLOCK} processes died while they filed the block at ${position} alone; ` +
       "keep the stream's folder for whoever looks into it";
-    const resume = `upgrade Tidegate and restart it, or give the block up: ${acceptGapCommand(cursor.partition)}`;
+    const resume = poisonResume(cursor.partition);
     const survey = { resumeAfter: position, unaccounted: 0, marks: new Map() };
-    cursor.halt = { code: "BLOCK_POISON", message, position, resume, survey, retryAtMs: null };
+    const told = { retryAtMs: null, sinceMs: null, isTold: true };
+    cursor.halt = { code: "BLOCK_POISON", message, position, resume, survey, ...told };
     const fields = { code: "BLOCK_POISON", partition: cursor.partition, position, resume };
     this.#logger.error({ event: "consumer.partition.halted", ...fields }, message);
   }
 
-  async #save(cursors: readonly PartitionCursor[]): Promise<void> {
+  /** @param more Blocks that the cursors do not count yet. */
+  async #save(cursors: readonly PartitionCursor[], more = 0): Promise<void> {
     const from = Object.fromEntries(cursors.map((cursor) => [cursor.key, cursor.committed]));
     const isSame = areUnmoved(this.#from, cursors);
     const attempt: Attempt = {
       from,
-      blocks: cursors.reduce((sum, cursor) => sum + cursor.openBlocks, 0),
+      blocks: cursors.reduce((sum, cursor) => sum + cursor.openBlocks, more),
       limit: this.#limit,
       ...this.#last,
       deaths: isSame ? this.#deaths : 0,

@@ -12,8 +12,14 @@ export const quarantineReasons = [
   "event-time-unreadable",
   // The payload does not satisfy the topic version's JSON Schema, or a value does not fit its typed column.
   "schema-violated",
+  // JSON with more than 128 levels of arrays and objects.
+  "payload-too-deep",
   // The topic version's JSON Schema does not compile.
   "schema-unusable",
+  // To check it against the topic version's JSON Schema takes longer than a message may.
+  "schema-too-slow",
+  // A fault of Tidegate: it met what it did not expect, in this message alone.
+  "judging-failed",
   // The id was filed with other content (payload, event time or topic name), in an exact topic at any time, in others within the
   // topic's window: a device that uses ids again, not a resend.
   "id-reused",
@@ -33,5 +39,10 @@ export interface ContentFault {
 }
 
 export function contentFault(reason: QuarantineReason, detail: string): ContentFault {
-  return { reason, detail: detail.slice(0, DETAIL_MAX_LENGTH) };
+  return { reason, detail: detail.slice(0, DETAIL_MAX_LENGTH).toWellFormed() };
+}
+
+/** What was thrown is a fault of ours. */
+export function failedToJudge(error: unknown): ContentFault {
+  return contentFault("judging-failed", `Tidegate failed to judge it: ${String(error)}`);
 }

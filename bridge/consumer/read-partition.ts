@@ -3,13 +3,15 @@ import { type Position, START_POSITION, type StreamEntry } from "../streams/stre
 import type { ConsumerContext } from "./consumer-ports.ts";
 import { fileMessages } from "./file-messages.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
-import { acceptGapCommand, type PartitionHalt } from "./partition-halt.ts";
+import { acceptGapCommand, type PartitionHalt, poisonResume } from "./partition-halt.ts";
 import { stateOrNull } from "./state-or-null.ts";
 import { surveyGap } from "./survey-gap.ts";
-import { type RefusedBlock, takeBlocks } from "./take-blocks.ts";
+import { type RefusedBlock, type TakenBlocks, takeBlocks } from "./take-blocks.ts";
 
 /** How often an unknown topic version is looked for. */
 const TOPIC_RETRY_MS = 1000;
+/** A topic version is in the lake before any broker uses it: one that stays unknown for longer is a fault. */
+const TOPIC_TOLD_AFTER_MS = 10_000;
 /** How often a partition is looked at again that ends before its committed position, where the stream says that this may change. */
 const ENDED_RETRY_MS = 5000;
 
@@ -23,29 +25,51 @@ export type ReadOutcome = "idle" | "tail" | "progress" | "superseded";
 export async function readPartition(
   context: ConsumerContext,
   cursor: PartitionCursor,
-  limits: { readonly maxEntries: number; readonly beforeFiling: () => Promise<void> },
+  limits: {
+    readonly maxEntries: number;
+    /** Before blocks are decoded. */
+    readonly beforeTaking: (entries: readonly StreamEntry[]) => Promise<void>;
+    /** None of them was taken. */
+    readonly nothingTaken: () => Promise<void>;
+  },
 ): Promise<ReadOutcome> {
   const run = await readRun(context, cursor, limits.maxEntries);
   if ("code" in run) return halt(context, cursor, run);
   const { entries, isTail } = run;
   cursor.isCaughtUp = entries.length === 0;
   if (cursor.isCaughtUp) {
-    cursor.halt = null;
+    goOn(context, cursor);
     return "idle";
   }
   const from = cursor.position;
-  const taken = takeBlocks(context, cursor, entries);
+  await limits.beforeTaking(entries);
+  const taken = await takeKnown(context, cursor, entries);
+  if (cursor.position === from) await limits.nothingTaken();
   if (taken.messages.length > 0) {
-    await limits.beforeFiling();
+    context.checks.settle(taken.messages);
     const outcome = await fileMessages(context, cursor, taken.messages);
     if (outcome === "superseded") return outcome;
     await context.readings.refreshIfBehind(context.elapsedMs());
   }
   if (taken.refused) {
     if ((await halt(context, cursor, taken.refused)) === "superseded") return "superseded";
-  } else cursor.halt = null;
+  } else goOn(context, cursor);
   if (cursor.position === from) return "idle";
   return isTail ? "tail" : "progress";
+}
+
+/** Topics are created while gateways run: a version that is not known is looked for before the partition halts. */
+async function takeKnown(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+  entries: readonly StreamEntry[],
+): Promise<TakenBlocks> {
+  const { messages, refused } = takeBlocks(context, cursor, entries);
+  if (refused?.code !== "TOPIC_UNKNOWN") return { messages, refused };
+  await context.topics.refresh();
+  const at = entries.findIndex(({ position }) => position === refused.position);
+  const more = takeBlocks(context, cursor, entries.slice(at));
+  return { messages: [...messages, ...more.messages], refused: more.refused };
 }
 
 interface Run {
@@ -108,19 +132,38 @@ async function halt(
   refused: RefusedBlock,
 ): Promise<"idle" | "superseded"> {
   const { code, message, position, resumeAfter } = refused;
-  if (code === "TOPIC_UNKNOWN") await context.topics.refresh();
   // To an owner that slept while another one committed and trimmed, the stream seems to have lost blocks.
-  else if (await isSuperseded(context, cursor)) return "superseded";
+  if (code !== "TOPIC_UNKNOWN" && (await isSuperseded(context, cursor))) return "superseded";
   const survey = resumeAfter === null ? null : await surveyGap(context.stream, cursor, resumeAfter);
   const retryInMs = code === "TOPIC_UNKNOWN" ? TOPIC_RETRY_MS : refused.retryInMs;
   const retryAtMs = retryInMs === undefined ? null : context.elapsedMs() + retryInMs;
   const resume = resumeOf(cursor, refused);
-  const wasHalted = cursor.halt?.code === code && cursor.halt.resume === resume;
-  cursor.halt = { code, message, position, resume, survey, retryAtMs } satisfies PartitionHalt;
-  if (wasHalted) return "idle";
-  const fields = { code, partition: cursor.partition, position, unaccounted: survey?.unaccounted, resume };
+  const before = cursor.halt?.code === code && cursor.halt.resume === resume ? cursor.halt : null;
+  const nowMs = context.elapsedMs();
+  const sinceMs = before?.sinceMs ?? nowMs;
+  const isTold = code !== "TOPIC_UNKNOWN" || nowMs - sinceMs >= TOPIC_TOLD_AFTER_MS;
+  cursor.halt = {
+    code,
+    message,
+    position,
+    resume,
+    survey,
+    retryAtMs,
+    sinceMs,
+    isTold,
+  } satisfies PartitionHalt;
+  if (!isTold || before?.isTold) return "idle";
+  const { partition } = cursor;
+  const fields = { code, partition, position, unaccounted: survey?.unaccounted, resume, err: refused.cause };
   context.logger.error({ event: "consumer.partition.halted", ...fields }, message);
   return "idle";
+}
+
+function goOn({ logger }: ConsumerContext, cursor: PartitionCursor): void {
+  const { halt, partition } = cursor;
+  cursor.halt = null;
+  if (halt?.isTold)
+    logger.info({ event: "consumer.partition.resumed", code: halt.code, partition }, "it is read again");
 }
 
 async function isSuperseded(context: ConsumerContext, cursor: PartitionCursor): Promise<boolean> {
@@ -134,8 +177,9 @@ function resumeOf(cursor: PartitionCursor, { code, resumeAfter }: RefusedBlock):
       return "upgrade Tidegate and restart it";
     case "TOPIC_UNKNOWN":
       return "resumes by itself once the topic version is in the lake's _topics folder. Where the stream was written for another lake, give this one a stream of its own";
-    case "STREAM_GAP":
     case "BLOCK_POISON":
+      return poisonResume(cursor.partition);
+    case "STREAM_GAP":
     case "BLOCK_CORRUPT":
     case "BLOCK_FOREIGN":
       return resumeAfter === null

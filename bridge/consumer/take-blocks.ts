@@ -24,6 +24,8 @@ export interface RefusedBlock {
   readonly position: Position;
   /** Where an operator may let reading go on; null where nothing can be accepted. */
   readonly resumeAfter: Position | null;
+  /** What was thrown, for the log. */
+  readonly cause?: unknown;
   /** When it may be read after all; absent where only an operator or a new version can change that. */
   readonly retryInMs?: number;
 }
@@ -42,10 +44,29 @@ export function takeBlocks(
 ): TakenBlocks {
   const messages: JudgedMessage[] = [];
   for (const entry of entries) {
-    const refused = takeBlock(context, cursor, entry, messages);
-    if (refused) return { messages, refused };
+    const before = messages.length;
+    const refused = takeOrRefuse(context, cursor, entry, messages);
+    if (!refused) continue;
+    messages.length = before;
+    return { messages, refused };
   }
   return { messages, refused: null };
+}
+
+/** A fault of ours costs the partition, not the process: others go on. Until the block is judged the cursor stays as it is. */
+function takeOrRefuse(
+  context: ConsumerContext,
+  cursor: PartitionCursor,
+  entry: StreamEntry,
+  messages: JudgedMessage[],
+): RefusedBlock | null {
+  try {
+    return takeBlock(context, cursor, entry, messages);
+  } catch (error) {
+    const { position } = entry;
+    const message = `the block at ${position} can't be read for a fault of Tidegate: ${String(error)}`;
+    return { code: "BLOCK_POISON", message, position, resumeAfter: position, cause: error };
+  }
 }
 
 function takeBlock(
@@ -191,13 +212,11 @@ function judgeMessages(
     rowTimeMs: placed.rowTimeMs,
     ingestTimeMs: Math.min(block.header.time?.wallMs ?? entry.appendTimeMs, INGEST_TIME_MAX_MS),
   };
-  const before = messages.length;
   let topic: TopicVersion | undefined;
   for (const [index, message] of block.messages.entries()) {
     if (!topic || !isOf(topic, message))
       topic = context.topics.version(message.topicId, message.topicVersion);
     if (!topic) {
-      messages.length = before;
       const text = `topic ${message.topicId} version ${message.topicVersion} is not known yet`;
       return { code: "TOPIC_UNKNOWN", message: text, position, resumeAfter: null };
     }

@@ -59,6 +59,8 @@ export class ConsumerHarness {
   );
   /** Decides about each call of the store; see MemoryObjectStore. */
   storeFault: (operation: StoreOperation, path: string) => StoreFault | Promise<StoreFault> = () => null;
+  /** What else the lake knows by then. */
+  refreshTopics: () => Promise<void> = async () => {};
   window: DedupWindow;
   /** Where set, the stream says that it keeps entries no longer. */
   retentionMs: number | undefined;
@@ -181,7 +183,7 @@ export class ConsumerHarness {
         new Set(
           [...topics.values()].filter(({ dedupe }) => dedupe === "exact").map(({ topicId }) => topicId),
         ),
-      refresh: async () => {},
+      refresh: () => this.refreshTopics(),
     };
     const logger = this.#logger;
     return createConsumer({

@@ -274,6 +274,62 @@ test("an unknown topic version waits, with what stands before it filed, and goes
   assert.deepEqual([harness.ids(), harness.ids("t2")], [["a", "b", "d"], ["c"]]);
 });
 
+const haltLines = (harness: ConsumerHarness) =>
+  harness.log.filter(({ event }) => event === "consumer.partition.halted");
+
+test("a topic that was created since is looked for first: its messages halt nothing and the log has no error", async () => {
+  const harness = new ConsumerHarness();
+  const isRunning = (consumer: Consumer) => consumer.status().state === "running";
+  await running(harness, isRunning, () => {
+    harness.append([json("a"), { ...json("b"), topicId: "t2" }]);
+    harness.append([{ ...json("c"), topicId: "t3" }]);
+    harness.refreshTopics = async () => {
+      for (const name of ["t2", "t3"]) harness.define(topicVersion({ topicId: name, name }));
+    };
+  });
+  assert.deepEqual([harness.ids(), harness.ids("t2"), harness.ids("t3")], [["a"], ["b"], ["c"]]);
+  assert.deepEqual(haltLines(harness), []);
+});
+
+test("a topic that stays unknown is told once, after 10 s, and so is that its partition goes on", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([{ ...json("a"), topicId: "t2" }]);
+  let firstMs = 0;
+  harness.refreshTopics = async () => {
+    firstMs ||= harness.clock.nowMs;
+    const waitedMs = harness.clock.nowMs - firstMs;
+    assert.equal(haltLines(harness).length, waitedMs > 12_000 ? 1 : haltLines(harness).length);
+    if (waitedMs < 10_000) assert.deepEqual(haltLines(harness), []);
+    if (waitedMs >= 30_000) harness.define(topicVersion({ topicId: "t2", name: "other" }));
+  };
+  await running(harness, () => harness.ids("t2").length > 0);
+  assert.equal(haltLines(harness).length, 1);
+  const resumed = harness.log.filter(({ event }) => event === "consumer.partition.resumed");
+  assert.deepEqual(
+    resumed.map(({ code, level }) => [code, level]),
+    [["TOPIC_UNKNOWN", 30]],
+  );
+});
+
+test("a block that a fault of ours refuses stops its partition alone, whole, and the log has the stack", async () => {
+  const harness = new ConsumerHarness({ partitionCount: 2 });
+  const known = harness.topics.get.bind(harness.topics);
+  harness.topics.get = (key) => {
+    if (key === "bad/1") throw new TypeError("not a function");
+    return known(key);
+  };
+  for (const partition of [0, 1]) harness.append([json(`a${partition}`)], { partition });
+  harness.append([json("b"), { ...json("c"), topicId: "bad" }], { partition: 1 });
+  for (const partition of [0, 1]) harness.append([json(`d${partition}`)], { partition });
+  const consumer = await harness.drain();
+  assert.deepEqual(harness.ids().toSorted(), ["a0", "a1", "d0"]);
+  const [sound, stopped] = consumer.status().partitions;
+  assert.deepEqual([sound?.halt, stopped?.halt?.code], [null, "BLOCK_POISON"]);
+  assert.match(stopped?.halt?.message ?? "", /fault of Tidegate: TypeError: not a function/);
+  assert.match(stopped?.halt?.resume ?? "", /upgrade.*or give the block up: tidegate stream accept-gap 1/);
+  assert.match(JSON.stringify(haltLines(harness)), /"stack":"TypeError: not a function\\n/);
+});
+
 test("an owner that slept while another one committed and trimmed recovers and does not call it a gap", async () => {
   const harness = new ConsumerHarness();
   for (const id of ["a", "b", "c"]) harness.append([json(id)]);

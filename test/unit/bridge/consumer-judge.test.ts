@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { crc32 } from "node:zlib";
 import fc from "fast-check";
-import { MessageJudge } from "../../../bridge/consumer/judge-message.ts";
 import { DETAIL_MAX_LENGTH, quarantineReasons } from "../../../bridge/consumer/quarantine-reason.ts";
 import type { TopicVersion } from "../../../bridge/consumer/topic-catalog.ts";
 import { encodeEnvelope } from "../../../devices/protocol/telemetry-envelope.ts";
+import { FullJudge } from "../../support/full-judge.ts";
 import { topicVersion } from "../../support/topic-version.ts";
 
 const ingestTimeMs = Date.UTC(2026, 10, 22);
@@ -14,10 +14,10 @@ const dayMs = 24 * hourMs;
 const place = { streamId: "s", partition: 1, position: "p", ingestTimeMs, streamTimeMs: 5, rowTimeMs: 7 };
 
 /** By topic: to compile a schema takes 20 ms. */
-const judges = new WeakMap<TopicVersion, MessageJudge>();
+const judges = new WeakMap<TopicVersion, FullJudge>();
 
-function judgeOf(topic: TopicVersion): MessageJudge {
-  const made = judges.get(topic) ?? new MessageJudge();
+function judgeOf(topic: TopicVersion): FullJudge {
+  const made = judges.get(topic) ?? new FullJudge();
   judges.set(topic, made);
   return made;
 }
@@ -248,7 +248,7 @@ describe("schema", () => {
 
   test("two versions may carry the same $id", () => {
     const first = topicVersion({ schema: { $id: "https://example.org/reading", type: "object" } });
-    const judgeBoth = new MessageJudge();
+    const judgeBoth = new FullJudge();
     const message = {
       topicId: "t1",
       topicVersion: 1,
@@ -259,6 +259,82 @@ describe("schema", () => {
     };
     assert.equal(judgeBoth.judge(message, 0, first, place).fault, null);
     assert.equal(judgeBoth.judge(message, 0, { ...first, version: 2 }, place).fault, null);
+  });
+});
+
+describe("documents that are nested deeply", () => {
+  const nested = (levels: number) => `${'{"c":'.repeat(levels)}1${"}".repeat(levels)}`;
+  const message = (levels: number) => `{"id":"a","ts":${ingestTimeMs},"c":${nested(levels - 1)}}`;
+  const recursive = topicVersion({ schema: { type: "object", properties: { c: { $ref: "#" } } } });
+  const quantified = topicVersion({ schema: { type: "object", properties: { c: { uniqueItems: true } } } });
+
+  test("10,000 levels are quarantined, whatever the topic's schema does with them; the id is readable", () => {
+    for (const topic of [recursive, quantified, topicVersion()]) {
+      const judged = judge(message(10_000), topic);
+      assertFault(judged, "payload-too-deep", /more than 128 deep/);
+      assert.equal(String(judged.row.messageId), "a");
+    }
+    const lists = `{"id":"a","ts":1,"c":[${"[".repeat(9_999)}${"]".repeat(9_999)},[]]}`;
+    assertFault(judge(lists, quantified), "payload-too-deep", /128/);
+    const envelope = topicVersion({ format: "envelope", schema: { type: "object" } });
+    const payload = Buffer.from(nested(10_000));
+    const inner = { messageId: Buffer.from("e"), eventTimeMs: ingestTimeMs, contentType: "", payload };
+    assertFault(judge(encodeEnvelope(inner), envelope), "payload-too-deep", /128/);
+  });
+
+  test("128 levels are filed, 129 are not; brackets in strings do not count", () => {
+    for (const topic of [recursive, topicVersion()]) {
+      assert.equal(
+        judge(message(127), topic).fault?.reason,
+        topic === recursive ? "schema-violated" : undefined,
+      );
+      assert.equal(judge(message(128)).fault, null);
+      assertFault(judge(message(129), topic), "payload-too-deep", /128/);
+      const text = JSON.stringify({ id: "a", ts: ingestTimeMs, t: `"${"[{".repeat(500)}\\` });
+      assert.equal(judge(text, topic).fault, null);
+    }
+  });
+});
+
+describe("what the judge did not expect costs one message", () => {
+  test("names of JavaScript's own methods in a document are names like any other", () => {
+    const hostile = ["valueOf", "toString", "constructor", "hasOwnProperty", "__proto__", "length", "then"];
+    const schema = {
+      type: "object",
+      properties: { o: { enum: [{ x: 1 }, [1]] }, c: { const: { x: 1 } }, u: { uniqueItems: true } },
+    };
+    const topic = topicVersion({ schema });
+    for (const name of hostile)
+      for (const at of ["o", "c"]) {
+        const judged = judge(`{"id":"a","ts":1,"${at}":{"${name}":1}}`, topic);
+        assertFault(judged, "schema-violated", new RegExp(`^/${at} must be equal`));
+      }
+    for (const name of hostile)
+      assert.equal(judge(`{"id":"a","ts":1,"u":[{"${name}":1},{"${name}":2}]}`, topic).fault, null);
+  });
+
+  test("a fault of ours is told with its stack, and the message is quarantined with its id", () => {
+    const columns = {
+      [Symbol.iterator]: () => {
+        throw new RangeError("Maximum call stack size exceeded");
+      },
+    } as never;
+    const topic = topicVersion({ schema: { type: "object" }, columns });
+    const met: unknown[] = [];
+    const faulty = new FullJudge((error, of) => met.push(error, of));
+    const message = {
+      topicId: "t1",
+      topicVersion: 1,
+      topicName: "n",
+      deviceId: "d",
+      qos: 1 as const,
+      payload: Buffer.from('{"id":"a","ts":1}'),
+    };
+    const judged = faulty.judge(message, 0, topic, place);
+    assertFault(judged, "judging-failed", /Maximum call stack/);
+    assert.deepEqual([String(judged.row.messageId), judged.row.eventTimeMs], ["a", 1]);
+    assert.ok(met[0] instanceof RangeError);
+    assert.equal(met[1], topic);
   });
 });
 
@@ -289,9 +365,9 @@ test("no payload whatever makes the judge throw", () => {
   );
 });
 
-test("every reason but those that look-ups give was seen here", () => {
+test("every reason but those of look-ups and of time was seen here", () => {
   assert.deepEqual(
     [...quarantineReasons].filter((reason) => !seenReasons.has(reason)),
-    ["id-reused", "exact-unsure"],
+    ["schema-too-slow", "id-reused", "exact-unsure"],
   );
 });

@@ -180,6 +180,33 @@ test("an attempt is kept once per batch and before its files, not per block", as
   assert.equal(attempts.saves, 2);
 });
 
+test("what is judged is known before: the attempt names the block while its messages are decoded", async () => {
+  const harness = new ConsumerHarness();
+  const attempts = new MemoryAttempts();
+  const seen: unknown[] = [];
+  const known = harness.topics.get.bind(harness.topics);
+  harness.topics.get = (key) => {
+    seen.push([attempts.attempt?.blocks, attempts.attempt?.key, attempts.attempt?.position]);
+    return known(key);
+  };
+  const position = harness.append([json("a")]);
+  await harness.drain({ attempts });
+  assert.deepEqual(seen[0], [1, `${harness.stream.streamId}/0`, position]);
+});
+
+test("no attempt is left while a partition only waits: an end by kill is no death of its block", async () => {
+  const harness = new ConsumerHarness();
+  const attempts = new MemoryAttempts();
+  harness.append([{ ...json("a"), topicId: "unknown" }]);
+  const consumer = harness.consumer({ attempts, registry: new Registry() });
+  const run = consumer.run();
+  while (!consumer.status().partitions[0]?.halt) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(attempts.saves > 0, true);
+  assert.equal(attempts.attempt, null);
+  await consumer.stop({ drain: false });
+  await run;
+});
+
 test("a consumer whose attempt can't be kept works all the same, and says so", async () => {
   const harness = new ConsumerHarness();
   harness.append([json("a")]);

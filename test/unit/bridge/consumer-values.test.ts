@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { hasLongNumber, parseWithNumbersAsText } from "../../../bridge/consumer/json-numbers.ts";
-import { MessageJudge } from "../../../bridge/consumer/judge-message.ts";
 import type { ColumnType } from "../../../bridge/consumer/topic-catalog.ts";
 import type { ColumnValue } from "../../../bridge/storage/batch-writer.ts";
+import { FullJudge } from "../../support/full-judge.ts";
 import { topicVersion } from "../../support/topic-version.ts";
 
 const ingestTimeMs = Date.UTC(2026, 10, 28);
@@ -18,7 +18,7 @@ const propertySchemas: Record<ColumnType, Readonly<Record<string, unknown>>> = {
   timestamp: { type: "string", format: "date-time" },
 };
 
-function judgeText(text: string, topic = topicVersion(), judge = new MessageJudge()) {
+function judgeText(text: string, topic = topicVersion(), judge = new FullJudge()) {
   const { topicId, version } = topic;
   const payload = Buffer.from(text);
   const message = { topicId, topicVersion: version, topicName: "t", deviceId: "d", qos: 1 as const, payload };
@@ -28,14 +28,14 @@ function judgeText(text: string, topic = topicVersion(), judge = new MessageJudg
 /** By schema: to compile one takes 20 ms. */
 const judges = new Map<
   string,
-  { readonly topic: ReturnType<typeof topicVersion>; readonly judge: MessageJudge }
+  { readonly topic: ReturnType<typeof topicVersion>; readonly judge: FullJudge }
 >();
 
 function judgeOf(type: ColumnType, schema: Readonly<Record<string, unknown>>) {
   const key = JSON.stringify(schema);
   const known = judges.get(key);
   if (known) return known;
-  const made = { topic: topicVersion({ schema, columns: [{ name: "v", type }] }), judge: new MessageJudge() };
+  const made = { topic: topicVersion({ schema, columns: [{ name: "v", type }] }), judge: new FullJudge() };
   judges.set(key, made);
   return made;
 }
