@@ -16,7 +16,9 @@ export interface QuarantineRow {
 
 export interface QuarantineFilter {
   readonly limit: number;
-  readonly topic?: string | undefined;
+  readonly topicId?: string | undefined;
+  /** The MQTT topic name. */
+  readonly mqttTopic?: string | undefined;
   readonly device?: string | undefined;
   readonly reason?: string | undefined;
 }

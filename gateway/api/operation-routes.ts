@@ -1,5 +1,6 @@
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
+import { quarantineReasons } from "../../bridge/index.ts";
 import { GatewayError } from "../errors.ts";
 import type { ApiServices, QuarantineFilter } from "./api-services.ts";
 
@@ -50,10 +51,18 @@ export function addOperationRoutes(app: FastifyInstance, services: ApiServices):
   );
 }
 
-export function addQuarantineRoutes(app: FastifyInstance, { quarantine }: ApiServices): void {
+interface QuarantineQuery {
+  readonly limit?: number;
+  readonly topic?: string;
+  readonly mqttTopic?: string;
+  readonly device?: string;
+  readonly reason?: string;
+}
+
+export function addQuarantineRoutes(app: FastifyInstance, { quarantine, topics }: ApiServices): void {
   const tags = ["quarantine"];
   const text = Type.String({ minLength: 1, maxLength: 256 });
-  app.get<{ Querystring: Omit<QuarantineFilter, "limit"> & { limit?: number } }>(
+  app.get<{ Querystring: QuarantineQuery }>(
     "/v1/quarantine",
     {
       schema: {
@@ -62,7 +71,16 @@ export function addQuarantineRoutes(app: FastifyInstance, { quarantine }: ApiSer
         querystring: Type.Object(
           {
             limit: Type.Optional(Type.Integer({ minimum: 1, maximum: quarantineMax })),
-            topic: Type.Optional(text),
+            topic: Type.Optional(
+              Type.String({
+                minLength: 1,
+                maxLength: 256,
+                description: "Name of a topic, also a deleted one",
+              }),
+            ),
+            mqttTopic: Type.Optional(
+              Type.String({ minLength: 1, maxLength: 65_535, description: "MQTT topic name" }),
+            ),
             device: Type.Optional(text),
             reason: Type.Optional(text),
           },
@@ -70,9 +88,7 @@ export function addQuarantineRoutes(app: FastifyInstance, { quarantine }: ApiSer
         ),
       },
     },
-    async (request) => ({
-      rows: await quarantine.list({ ...request.query, limit: request.query.limit ?? 50 }),
-    }),
+    async (request) => ({ rows: await quarantine.list(filterOf(request.query, topics)) }),
   );
 
   app.get<{ Params: { id: string } }>(
@@ -99,4 +115,21 @@ export function addQuarantineRoutes(app: FastifyInstance, { quarantine }: ApiSer
       return { row };
     },
   );
+}
+
+/** A filter that can match nothing, whatever is quarantined, is a mistake. */
+function filterOf(query: QuarantineQuery, topics: ApiServices["topics"]): QuarantineFilter {
+  const { limit = 50, topic, mqttTopic, device, reason } = query;
+  if (reason !== undefined && !quarantineReasons.some((known) => known === reason))
+    throw unknownFilter(`no reason ${reason}: there are ${quarantineReasons.join(", ")}`);
+  const found = topics.list({ deleted: true }).find(({ name }) => name === topic);
+  if (topic !== undefined && found === undefined)
+    throw unknownFilter(
+      `no topic ${topic}: \`tidegate topics list --deleted\` shows those that there are. For the name that a device published on, use --mqtt-topic (mqttTopic)`,
+    );
+  return { limit, topicId: found?.topicId, mqttTopic, device, reason };
+}
+
+function unknownFilter(what: string): GatewayError {
+  return new GatewayError("REQUEST_INVALID", `There is ${what}.`, { retryable: false });
 }

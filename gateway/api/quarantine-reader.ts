@@ -40,7 +40,8 @@ export function createQuarantineReader(parts: {
 
 function listQuery(filter: QuarantineFilter): string {
   const conditions = [
-    ...equals("topic", filter.topic),
+    ...equals("topic_id", filter.topicId),
+    ...equals("topic", filter.mqttTopic),
     ...equals("device_id", filter.device),
     ...equals("reason", filter.reason),
   ];

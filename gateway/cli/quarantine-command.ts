@@ -8,6 +8,7 @@ interface QuarantineFlags extends ConfigFlags {
   readonly json?: boolean;
   readonly limit?: string;
   readonly topic?: string;
+  readonly mqttTopic?: string;
   readonly device?: string;
   readonly reason?: string;
 }
@@ -18,12 +19,13 @@ export function addQuarantineCommand(program: Command, environment: CommandEnvir
     .description("messages that could not be filed in their topic's table");
   const list = addDataOptions(quarantine.command("list").description("list them, newest first"))
     .option("--limit <rows>", "at most so many (default: 50)")
-    .option("--topic <name>", "of this MQTT topic name")
+    .option("--topic <name>", "of the topic of this name")
+    .option("--mqtt-topic <name>", "published on this MQTT topic name")
     .option("--device <id>", "of this device")
     .option("--reason <reason>", "with this reason");
   runAction<QuarantineFlags>(list, environment, async ({ output, flags }) => {
     const query = new URLSearchParams();
-    for (const key of ["limit", "topic", "device", "reason"] as const) {
+    for (const key of ["limit", "topic", "mqttTopic", "device", "reason"] as const) {
       const value = flags[key];
       if (value !== undefined) query.set(key, value);
     }

@@ -122,7 +122,8 @@ describe("administration of a running gateway", { concurrency: false }, () => {
     ]);
 
     const listed = async (): Promise<{ id: string; topic: string }[]> => {
-      const result = await gateway.cli("quarantine", "list", "--reason", "schema-violated");
+      const filters = ["--topic", "engine", "--mqtt-topic", "plant/m1/engine", "--reason", "schema-violated"];
+      const result = await gateway.cli("quarantine", "list", ...filters);
       return (result.json as { rows: { id: string; topic: string }[] }).rows;
     };
     await gateway.until("the other one is in quarantine", async () => (await listed()).length > 0);
@@ -149,6 +150,9 @@ describe("administration of a running gateway", { concurrency: false }, () => {
       [["topics", "create", "x", "--filter", "x", "--format", "raw", "--rate", "abc"], 2, "USAGE_INVALID"],
       [["topics", "show", "nothing"], 1, "TOPIC_UNKNOWN"],
       [["topics", "delete", "telemetry", "--purge"], 1, "TOPIC_PURGE_UNSAFE"],
+      [["quarantine", "list", "--topic", "nothing"], 2, "REQUEST_INVALID"],
+      [["quarantine", "list", "--reason", "nothing"], 2, "REQUEST_INVALID"],
+      [["quarantine", "list", "--limit", "many"], 2, "REQUEST_INVALID"],
       [["stream", "accept-gap", "0"], 1, "STREAM_NO_GAP"],
       [["stream", "accept-gap", "zero"], 2, "USAGE_INVALID"],
       [["query", "SELECT * FROM nowhere"], 1, "QUERY_FAILED"],

@@ -20,6 +20,7 @@ const token = ensureApiToken(folder);
 const store = await LmdbRegistry.openForWriting(join(folder, "registry"));
 const metrics = createGatewayMetrics();
 const asked: QuarantineFilter[] = [];
+const noFilter = { topicId: undefined, mqttTopic: undefined, device: undefined, reason: undefined };
 let isReady = false;
 const services: ApiServices = {
   topics: new Topics({
@@ -184,10 +185,34 @@ describe("HTTP API", () => {
   test("the quarantine is listed with filters and shown one by one", async () => {
     const listed = await call("GET", "/v1/quarantine?limit=5&reason=id-missing");
     assert.deepEqual(listed.body.rows, [{ id: "s.0.1.2", reason: "id-missing" }]);
-    assert.deepEqual(asked, [{ limit: 5, reason: "id-missing" }]);
+    assert.deepEqual({ ...asked.pop() }, { limit: 5, ...noFilter, reason: "id-missing" });
     assert.equal((await call("GET", "/v1/quarantine/s.0.1.2")).body.row.payload_base64, "AA==");
     const unknown = await call("GET", "/v1/quarantine/s.0.1.3");
     assert.deepEqual([unknown.status, unknown.body.code], [404, "QUARANTINE_UNKNOWN"]);
+  });
+
+  test("the quarantine is filtered by a topic's name; a filter that can match nothing is refused", async () => {
+    const body = { name: "presses", filter: "press/{device}", format: "json" };
+    const { topic } = (await call("POST", "/v1/topics", body)).body;
+    await call("DELETE", "/v1/topics/presses");
+    await call("GET", "/v1/quarantine?topic=presses&device=p&mqttTopic=press/p");
+    assert.deepEqual(asked.pop(), {
+      limit: 50,
+      topicId: topic.topicId,
+      mqttTopic: "press/p",
+      device: "p",
+      reason: undefined,
+    });
+    for (const [query, says] of [
+      ["topic=pres", /no topic pres: .*--mqtt-topic/],
+      ["topic=press/p", /no topic press\/p/],
+      ["reason=schema", /no reason schema: there are .*schema-violated/],
+    ] as const) {
+      const answer = await call("GET", `/v1/quarantine?${query}`);
+      assert.deepEqual([answer.status, answer.body.code], [400, "REQUEST_INVALID"], query);
+      assert.match(answer.body.message, says);
+    }
+    assert.deepEqual(asked, []);
   });
 
   test("a child's refusal keeps its code, a fault of ours keeps its secrets", async () => {
