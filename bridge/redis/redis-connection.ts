@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { Cluster, Redis } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 import type { Logger } from "pino";
 import { fullJitterDelayMs } from "../../devices/protocol/backoff.ts";
 import { BridgeError } from "../errors.ts";
@@ -39,7 +39,7 @@ export async function connectRedis(
   options: RedisConnectionOptions,
 ): Promise<RedisClient> {
   const where = `Redis at ${target.host}:${target.port}${target.tls ? " over TLS" : ""}`;
-  const client = target.isCluster ? clusterOf(target, options) : new Redis(serverOptions(target, options));
+  const client = await clientOf(target, options);
   let lastError: unknown = null;
   client.on("ready", () => troubles.delete(client));
   client.on("error", (error: unknown) => {
@@ -48,16 +48,30 @@ export async function connectRedis(
     options.logger.warn({ event: "redis.connection.failed", name: options.name, err: error }, where);
   });
   try {
-    await (client instanceof Cluster ? connectCluster(client, options.timeoutMs) : client.connect());
+    await (isCluster(client) ? connectCluster(client, options.timeoutMs) : client.connect());
     const nodes = mastersOf(client);
     await Promise.all(nodes.map((node) => connectNode(node, options.timeoutMs)));
     await checkServer(nodes.find(({ status }) => status === "ready") ?? client, target);
-    if (client instanceof Redis) await checkDatabase(client, target.db, where);
+    if (!isCluster(client)) await checkDatabase(client, target.db, where);
     return client;
   } catch (error) {
     client.disconnect();
     throw redisError(error instanceof BridgeError ? error : (lastError ?? error), where);
   }
+}
+
+/** The library is loaded by the first connection only: most processes have none. */
+async function clientOf(target: RedisTarget, options: RedisConnectionOptions): Promise<RedisClient> {
+  const { Cluster, Redis } = await import("ioredis");
+  if (!target.isCluster) return new Redis(serverOptions(target, options));
+  const { host, port } = target;
+  const cluster = new Cluster([{ host, port }], clusterOptions(target, options));
+  refreshSlots(cluster);
+  return cluster;
+}
+
+function isCluster(client: RedisClient): client is Cluster {
+  return client.isCluster;
 }
 
 const troubles = new WeakMap<RedisClient, Error>();
@@ -69,7 +83,7 @@ export function connectionTrouble(client: RedisClient): Error | null {
 
 /** The servers that take writes. */
 export function mastersOf(client: RedisClient): readonly Redis[] {
-  return client instanceof Cluster ? client.nodes("master") : [client];
+  return isCluster(client) ? client.nodes("master") : [client];
 }
 
 /** Calls back whenever a connection to a server that takes writes is lost, and whenever one can be used (again). */
@@ -78,7 +92,7 @@ export function onConnectionChange(client: RedisClient, callback: (isReady: bool
     server.on("close", () => callback(false));
     server.on("ready", () => callback(true));
   };
-  if (!(client instanceof Cluster)) {
+  if (!isCluster(client)) {
     watch(client);
     return;
   }
@@ -112,9 +126,9 @@ function serverOptions(target: RedisTarget, options: RedisConnectionOptions) {
   };
 }
 
-function clusterOf(target: RedisTarget, options: RedisConnectionOptions): Cluster {
+function clusterOptions(target: RedisTarget, options: RedisConnectionOptions) {
   const redisOptions = serverOptions(target, options);
-  const client = new Cluster([{ host: target.host, port: target.port }], {
+  return {
     redisOptions,
     lazyConnect: true,
     enableOfflineQueue: false,
@@ -122,9 +136,7 @@ function clusterOf(target: RedisTarget, options: RedisConnectionOptions): Cluste
     // Else it would send a call again whose outcome is unknown.
     retryDelayOnFailover: 0,
     slotsRefreshTimeout: options.timeoutMs,
-  });
-  refreshSlots(client);
-  return client;
+  };
 }
 
 /**

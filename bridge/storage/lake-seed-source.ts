@@ -3,7 +3,7 @@ import type { CheckpointFiles } from "./delta/checkpoint-files.ts";
 import type { AddAction } from "./delta/delta-actions.ts";
 import { DeltaTable, decodePath } from "./delta/delta-table.ts";
 import type { ObjectStore } from "./object-store.ts";
-import { readSeedRows, type SeedFiles } from "./parquet/seed-reader.ts";
+import type { ReadSeedRows, SeedFiles } from "./parquet/seed-reader.ts";
 import type { FiledQuery, SeedPart, SeedQuery, SeedRows, SeedSource } from "./seed-source.ts";
 
 const hourMs = 3_600_000;
@@ -35,13 +35,13 @@ class LakeSeedSource implements SeedSource {
   readonly #store: ObjectStore;
   readonly #commitLog: CommitLog;
   readonly #checkpoints: CheckpointFiles | undefined;
-  readonly #readRows: typeof readSeedRows;
+  readonly #readRows: ReadSeedRows;
 
   constructor(options: SeedSourceOptions) {
     this.#store = options.store;
     this.#commitLog = options.commitLog;
     this.#checkpoints = options.checkpoints;
-    this.#readRows = options.readRows ?? readSeedRows;
+    this.#readRows = options.readRows ?? readParquetRows;
   }
 
   async *rows(query: SeedQuery): AsyncGenerator<SeedRows> {
@@ -168,9 +168,14 @@ export interface SeedSourceOptions {
   readonly commitLog: CommitLog;
   /** Default: checkpoints and data in Parquet files. */
   readonly checkpoints?: CheckpointFiles;
-  readonly readRows?: typeof readSeedRows;
+  readonly readRows?: ReadSeedRows;
 }
 
 export function createSeedSource(options: SeedSourceOptions): SeedSource {
   return new LakeSeedSource(options);
+}
+
+async function* readParquetRows(...query: Parameters<ReadSeedRows>): AsyncGenerator<SeedRows> {
+  const { readSeedRows } = await import("./parquet/seed-reader.ts");
+  yield* readSeedRows(...query);
 }

@@ -34,7 +34,8 @@ export function addQueryCommand(program: Command, environment: CommandEnvironmen
     refuseMissingFolder(config);
     const bar = new ProgressBar("{bar} {value}/{total} files · {mib} MiB downloaded");
     const result = await withLakeStore(config, async (store) => {
-      const { runQuery } = await import("../../bridge/index.ts");
+      const { loadParquet } = await import("../../bridge/index.ts");
+      const { runQuery } = await loadParquet();
       const onProgress: QueryProgress = ({ files, filesTotal, bytes }) =>
         bar.show(files, filesTotal, { mib: (bytes / 2 ** 20).toFixed(1) });
       return await runQuery(args[0] ?? "", { store, onProgress });

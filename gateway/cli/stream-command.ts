@@ -58,7 +58,7 @@ async function startNew(config: GatewayConfig, force: boolean): Promise<NewStrea
   try {
     await killLeftChildren(data);
     const { streamBackend } = await import("../roles/stream-backends.ts");
-    const backend = streamBackend(config);
+    const backend = await streamBackend(config);
     if (!force && (await backend.fitsLake(config)))
       throw new GatewayError(
         "STREAM_IN_ORDER",

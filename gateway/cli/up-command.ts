@@ -26,7 +26,7 @@ export function addUpCommand(program: Command, environment: CommandEnvironment):
       version,
       program: file,
       openLake: openGatewayLake,
-      openRegistry: (options, lake) => streamBackend(config).openRegistry(options, lake),
+      openRegistry: async (options, lake) => (await streamBackend(config)).openRegistry(options, lake),
       signal: stopped.signal,
       random,
       now,

@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { GatewayError } from "../errors.ts";
 import { reconcileTopics } from "../registry/reconcile-topics.ts";
-import type { RegistryStore } from "../registry/registry-store.ts";
+import { initialisedFact, type RegistryStore } from "../registry/registry-store.ts";
 import type { TopicArchive } from "../registry/topic-archive.ts";
-import { initialisedFact } from "../supervisor/run-gateway.ts";
 
 const pageSize = 500;
 

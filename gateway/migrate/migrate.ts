@@ -63,7 +63,7 @@ async function withRegistry<Result>(
   use: (registry: RegistryStore) => Promise<Result>,
 ): Promise<Result> {
   const options = { config, logger, random: Math.random, now: Date.now };
-  const { store } = await streamBackend(config).openRegistry(options, lake);
+  const { store } = await (await streamBackend(config)).openRegistry(options, lake);
   try {
     return await use(store);
   } finally {
@@ -73,7 +73,7 @@ async function withRegistry<Result>(
 
 /** Creates the new stream where there is none; goes on with one that an earlier attempt created. */
 async function makeTarget(config: GatewayConfig): Promise<void> {
-  const backend = streamBackend(config);
+  const backend = await streamBackend(config);
   if (!(await backend.hasStream(config))) await backend.createBeside(config);
   if (await backend.fitsLake(config)) return;
   throw new GatewayError(

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type BatchWriter, createParquetBatchWriter, openLocalStore } from "../../bridge/index.ts";
+import { type BatchWriter, loadParquet, openLocalStore } from "../../bridge/index.ts";
 import { type Action, appendEntry, type LiveFile, type RecentLog } from "./foreign-log.ts";
 import type { LakeAccess } from "./lake-access.ts";
 import type { Strikable, Strike, StrikeEffect } from "./strikes.ts";
@@ -89,6 +89,7 @@ export class ForeignWriter implements Strikable {
   async #append(table: string): Promise<Action> {
     const folder = await mkdtemp(join(tmpdir(), "tidegate-foreign-"));
     try {
+      const { createParquetBatchWriter } = await loadParquet();
       const batch = createParquetBatchWriter({ store: await openLocalStore(folder), memoryLimitBytes });
       await batch.add({ ...topic, name: table }, foreignRow(Date.now()), []);
       const [written] = (await batch.write()).values();

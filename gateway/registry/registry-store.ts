@@ -1,6 +1,9 @@
 import type { DeviceRecord } from "./device-record.ts";
 import type { TopicRecord } from "./topic-definition.ts";
 
+/** Fact of the registry: when it was first used, so that demo topics which were deleted stay so. */
+export const initialisedFact = "initialisedAt";
+
 /** Told of what others have changed. */
 export interface RegistryListener {
   /** `allTopics` may answer something else now. */

@@ -2,9 +2,8 @@ import { existsSync } from "node:fs";
 import type { Logger } from "pino";
 import type { GatewayConfig } from "../config.ts";
 import { copyRegistry } from "../migrate/copy-registry.ts";
-import { initialisedFact } from "../supervisor/run-gateway.ts";
 import { LmdbRegistry } from "./lmdb-registry.ts";
-import type { RegistryStore } from "./registry-store.ts";
+import { initialisedFact, type RegistryStore } from "./registry-store.ts";
 import type { TopicArchive } from "./topic-archive.ts";
 
 /** Fact of a data folder's registry: when another one took its place. It is not taken along twice, or what was removed since would be back. */

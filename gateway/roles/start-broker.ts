@@ -12,7 +12,7 @@ import { streamBackend } from "./stream-backends.ts";
 /** MQTT → stream. Accepts nothing before the stream was found to go on where the lake stands. */
 export async function startBroker(context: RoleContext): Promise<RunningRole> {
   const { config, logger, metrics: registry } = context;
-  const backend = streamBackend(config);
+  const backend = await streamBackend(config);
   const end = await backend.openForAppending(context);
   const { stream } = end;
   const producer = createProducer({ stream, config: config.producer, logger, registry });

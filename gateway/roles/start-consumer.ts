@@ -3,9 +3,9 @@ import {
   type Consumer,
   createAttemptFile,
   createConsumer,
-  createParquetBatchWriter,
   createSeedSource,
   createTablePublisher,
+  loadParquet,
   openBootClock,
   openCommitLog,
   openTopicCatalog,
@@ -20,7 +20,7 @@ import { streamBackend } from "./stream-backends.ts";
 /** Stream → lake. */
 export async function startConsumer(context: RoleContext): Promise<RunningRole> {
   const { config, logger, metrics: registry } = context;
-  const end = await streamBackend(config).openForReading(context);
+  const end = await (await streamBackend(config)).openForReading(context);
   const { stream, leases } = end;
   const store = await openLakeStore(config, { access: "write", logger, registry });
   const { snapshotEntries, commitRetentionMs } = config.tables;
@@ -32,6 +32,7 @@ export async function startConsumer(context: RoleContext): Promise<RunningRole> 
   const topics = await openTopicCatalog(store);
   const window = await openWindow(context, { lakeId: commitLog.lakeId, stream });
   const bootClock = openBootClock();
+  const { createParquetBatchWriter } = await loadParquet();
   const consumer = createConsumer({
     stream,
     leases,

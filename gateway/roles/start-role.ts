@@ -1,10 +1,8 @@
 import type { RoleName } from "../supervisor/messages.ts";
 import type { StartRole } from "../supervisor/run-child.ts";
-import { startBroker } from "./start-broker.ts";
-import { startConsumer } from "./start-consumer.ts";
 
-/** The composition root: what each process is made of. */
+/** The composition root: what each process is made of, and loads. */
 export const startRole: Readonly<Record<RoleName, StartRole>> = {
-  broker: startBroker,
-  consumer: startConsumer,
+  broker: async (context) => (await import("./start-broker.ts")).startBroker(context),
+  consumer: async (context) => (await import("./start-consumer.ts")).startConsumer(context),
 };

@@ -1,15 +1,14 @@
 import type { GatewayConfig } from "../config.ts";
-import { embeddedBackend } from "./embedded-backend.ts";
-import { kinesisBackend } from "./kinesis-backend.ts";
-import { redisBackend } from "./redis-backend.ts";
 import type { StreamBackend } from "./stream-backend.ts";
 
-const backends: Readonly<Record<GatewayConfig["backends"]["stream"]["kind"], StreamBackend>> = {
-  embedded: embeddedBackend,
-  redis: redisBackend,
-  kinesis: kinesisBackend,
-};
+/** A process loads the one that it uses. */
+const backends: Readonly<Record<GatewayConfig["backends"]["stream"]["kind"], () => Promise<StreamBackend>>> =
+  {
+    embedded: async () => (await import("./embedded-backend.ts")).embeddedBackend,
+    redis: async () => (await import("./redis-backend.ts")).redisBackend,
+    kinesis: async () => (await import("./kinesis-backend.ts")).kinesisBackend,
+  };
 
-export function streamBackend(config: GatewayConfig): StreamBackend {
-  return backends[config.backends.stream.kind];
+export function streamBackend(config: GatewayConfig): Promise<StreamBackend> {
+  return backends[config.backends.stream.kind]();
 }

@@ -11,7 +11,7 @@ import { demoTopics } from "../registry/demo-topics.ts";
 import { Devices } from "../registry/devices.ts";
 import { plainOverlaps } from "../registry/plain-overlaps.ts";
 import { reconcileTopics } from "../registry/reconcile-topics.ts";
-import type { RegistryStore } from "../registry/registry-store.ts";
+import { initialisedFact, type RegistryStore } from "../registry/registry-store.ts";
 import type { TopicArchive } from "../registry/topic-archive.ts";
 import { topicDefaults } from "../registry/topic-definition.ts";
 import { largestPayloadBytes, Topics } from "../registry/topics.ts";
@@ -56,9 +56,6 @@ export interface RunningGateway {
   /** See Supervisor.stop. */
   stop(): Promise<boolean>;
 }
-
-/** Fact of the registry: when it was first used, so that demo topics which were deleted stay so. */
-export const initialisedFact = "initialisedAt";
 
 /** Starts everything on a data folder. Throws where the folder, the lake or the HTTP address can't be used; nothing is left open then. */
 export async function runGateway(options: GatewayOptions): Promise<RunningGateway> {

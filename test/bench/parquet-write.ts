@@ -8,15 +8,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-
-import {
-  createParquetBatchWriter,
-  createSeedSource,
-  openCommitLog,
-  openLocalStore,
-} from "../../bridge/index.ts";
+import { createSeedSource, openCommitLog, openLocalStore } from "../../bridge/index.ts";
 import type { Row } from "../../bridge/storage/batch-writer.ts";
 import { noCounters, partitionKey } from "../../bridge/storage/commit-log.ts";
+import { createParquetBatchWriter } from "../../bridge/storage/parquet/batch-writer.ts";
 import { JsonDocument } from "../../simulator/scenario/json-document.ts";
 import { MessageNames } from "../../simulator/scenario/message-names.ts";
 import { newRunId } from "../../simulator/simulate.ts";

@@ -1,14 +1,14 @@
 import type { CheckpointFiles } from "../delta/checkpoint-files.ts";
 import type { ObjectStore } from "../object-store.ts";
-import { eachCheckpointFile, readCheckpointAdds, readCheckpointHead } from "./checkpoint-reader.ts";
-import { writeCheckpointFile } from "./checkpoint-writer.ts";
 
-/** Checkpoints as the Delta protocol has them. */
+/** Checkpoints as the Delta protocol has them. DuckDB is loaded with the first one, see `loadParquet`. */
 export function parquetCheckpoints(store: ObjectStore): CheckpointFiles {
+  const reader = () => import("./checkpoint-reader.ts");
+  const writer = () => import("./checkpoint-writer.ts");
   return {
-    head: (paths) => readCheckpointHead(store, paths),
-    adds: (paths) => readCheckpointAdds(store, paths),
-    eachFile: (paths, visit) => eachCheckpointFile(store, paths, visit),
-    write: (path, content) => writeCheckpointFile(store, path, content),
+    head: async (paths) => (await reader()).readCheckpointHead(store, paths),
+    adds: async (paths) => (await reader()).readCheckpointAdds(store, paths),
+    eachFile: async (paths, visit) => (await reader()).eachCheckpointFile(store, paths, visit),
+    write: async (path, content) => (await writer()).writeCheckpointFile(store, path, content),
   };
 }

@@ -91,6 +91,8 @@ function wantedRows({ topicId }: SeedFiles, { wholeTopics }: SeedFilter): string
   return `(${recent} OR octet_length(message_id) = ${SDK_MESSAGE_ID_BYTES}${ofTopics})`;
 }
 
+export type ReadSeedRows = typeof readSeedRows;
+
 /** Rows with an id in the given files, a chunk at a time. */
 export async function* readSeedRows(
   store: ObjectStore,

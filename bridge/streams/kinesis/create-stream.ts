@@ -24,7 +24,7 @@ export async function createKinesisStream(
 ): Promise<{ readonly streamId: string; readonly isNew: boolean }> {
   const { target, shardCount } = options;
   const config = kinesisConfigOf(options);
-  const connection = new KinesisConnection(target, config);
+  const connection = await KinesisConnection.open(target, config);
   const deadlineMs = performance.now() + config.createTimeoutMs;
   try {
     const isNew = await connection.createStream(shardCount);

@@ -1,18 +1,11 @@
-import {
-  CreateStreamCommand,
-  DescribeStreamSummaryCommand,
-  GetRecordsCommand,
-  type GetRecordsOutput,
-  GetShardIteratorCommand,
+import type {
+  GetRecordsOutput,
   KinesisClient,
-  ListShardsCommand,
-  PutRecordsCommand,
-  type PutRecordsRequestEntry,
-  type PutRecordsResultEntry,
-  type Shard,
-  type StreamDescriptionSummary,
+  PutRecordsRequestEntry,
+  PutRecordsResultEntry,
+  Shard,
+  StreamDescriptionSummary,
 } from "@aws-sdk/client-kinesis";
-import { NodeHttpHandler } from "@smithy/node-http-handler";
 import { BridgeError } from "../../errors.ts";
 import { type Position, START_POSITION } from "../stream-log.ts";
 import { exceptionOf, kinesisError } from "./kinesis-error.ts";
@@ -23,20 +16,42 @@ const shardPagesMax = 100;
 /** Connections are reused: one per call in flight and per shard that is read. */
 const socketsMax = 512;
 
+type KinesisSdk = typeof import("@aws-sdk/client-kinesis");
+
+interface KinesisConnectionParts {
+  readonly sdk: KinesisSdk;
+  readonly client: KinesisClient;
+  readonly timeoutMs: number;
+}
+
 /** Calls to one stream. Each ends after `timeoutMs` at the latest and is sent once; failures are BridgeErrors (`kinesisError`). */
 export class KinesisConnection {
   readonly target: KinesisTarget;
+  readonly #sdk: KinesisSdk;
   readonly #client: KinesisClient;
   readonly #timeoutMs: number;
   readonly #closed = new AbortController();
 
-  constructor(target: KinesisTarget, { timeoutMs }: { readonly timeoutMs: number }) {
+  private constructor(target: KinesisTarget, parts: KinesisConnectionParts) {
     this.target = target;
-    this.#timeoutMs = timeoutMs;
+    this.#sdk = parts.sdk;
+    this.#client = parts.client;
+    this.#timeoutMs = parts.timeoutMs;
+  }
+
+  /** The SDK is loaded by the first connection only: most processes have none. */
+  static async open(
+    target: KinesisTarget,
+    { timeoutMs }: { readonly timeoutMs: number },
+  ): Promise<KinesisConnection> {
+    const [sdk, { NodeHttpHandler }] = await Promise.all([
+      import("@aws-sdk/client-kinesis"),
+      import("@smithy/node-http-handler"),
+    ]);
     const { region, endpoint } = target;
     // The locked version runs on the Node that it is tested with; a warning in every process of ours mends nothing.
     process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
-    this.#client = new KinesisClient({
+    const client = new sdk.KinesisClient({
       region,
       ...(endpoint === undefined ? {} : { endpoint }),
       maxAttempts: 1,
@@ -47,10 +62,11 @@ export class KinesisConnection {
         httpsAgent: { maxSockets: socketsMax },
       }),
     });
+    return new KinesisConnection(target, { sdk, client, timeoutMs });
   }
 
   async describe(): Promise<StreamDescriptionSummary> {
-    const command = new DescribeStreamSummaryCommand({ StreamName: this.target.streamName });
+    const command = new this.#sdk.DescribeStreamSummaryCommand({ StreamName: this.target.streamName });
     const answer = await this.#call("DescribeStreamSummary", (options) =>
       this.#client.send(command, options),
     );
@@ -62,7 +78,7 @@ export class KinesisConnection {
     const shards: Shard[] = [];
     let token: string | undefined;
     for (let page = 0; page < shardPagesMax; page++) {
-      const command = new ListShardsCommand(
+      const command = new this.#sdk.ListShardsCommand(
         token === undefined ? { StreamName: this.target.streamName } : { NextToken: token },
       );
       const answer = await this.#call("ListShards", (options) => this.#client.send(command, options));
@@ -75,7 +91,7 @@ export class KinesisConnection {
 
   /** One entry per record, in order. A record that failed has an ErrorCode; the others are stored. */
   async putRecords(records: PutRecordsRequestEntry[]): Promise<PutRecordsResultEntry[]> {
-    const command = new PutRecordsCommand({ StreamName: this.target.streamName, Records: records });
+    const command = new this.#sdk.PutRecordsCommand({ StreamName: this.target.streamName, Records: records });
     const answer = await this.#call("PutRecords", (options) => this.#client.send(command, options));
     const results = answer.Records;
     return Array.isArray(results) && results.length === records.length ? results : this.#isNone("PutRecords");
@@ -83,7 +99,7 @@ export class KinesisConnection {
 
   /** Before the first record after a position. */
   async shardIterator(shardId: string, after: Position): Promise<string> {
-    const command = new GetShardIteratorCommand({
+    const command = new this.#sdk.GetShardIteratorCommand({
       StreamName: this.target.streamName,
       ShardId: shardId,
       ...(after === START_POSITION
@@ -95,14 +111,14 @@ export class KinesisConnection {
   }
 
   async getRecords(iterator: string): Promise<GetRecordsOutput> {
-    const command = new GetRecordsCommand({ ShardIterator: iterator });
+    const command = new this.#sdk.GetRecordsCommand({ ShardIterator: iterator });
     const answer = await this.#call("GetRecords", (options) => this.#client.send(command, options));
     return Array.isArray(answer.Records) ? answer : this.#isNone("GetRecords");
   }
 
   /** False where there is one of this name. `shardCount` null: on demand. */
   async createStream(shardCount: number | null): Promise<boolean> {
-    const command = new CreateStreamCommand({
+    const command = new this.#sdk.CreateStreamCommand({
       StreamName: this.target.streamName,
       ...(shardCount === null
         ? { StreamModeDetails: { StreamMode: "ON_DEMAND" } }

@@ -36,7 +36,7 @@ export interface KinesisStream extends StreamLog {
  */
 export async function openKinesisStream(options: KinesisStreamOptions): Promise<KinesisStream> {
   const config = kinesisConfigOf(options);
-  const connection = new KinesisConnection(options.target, config);
+  const connection = await KinesisConnection.open(options.target, config);
   const { logger, random = Math.random, onLost = () => {} } = options;
   const watch = new StreamWatch({ connection, config, logger, random, onLost });
   try {

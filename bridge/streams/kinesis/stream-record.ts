@@ -80,7 +80,7 @@ export async function continueInKinesisStream(options: ContinueInKinesisOptions)
 }
 
 async function streamIdOf(target: KinesisTarget, timeoutMs: number | undefined): Promise<string> {
-  const connection = new KinesisConnection(
+  const connection = await KinesisConnection.open(
     target,
     kinesisConfigOf(timeoutMs === undefined ? {} : { timeoutMs }),
   );
