@@ -119,7 +119,8 @@ describe("a schema that would take for ever", () => {
     const began = performance.now();
     assert.deepEqual(reasonsOf([[backtracking, slow]], { cpuMs }), ["schema-too-slow"]);
     assert.equal(asked, 6, "three attempts");
-    assert.ok(performance.now() - began >= 250 + 500 + 1000);
+    // Timers may be early by less than a millisecond each.
+    assert.ok(performance.now() - began >= 250 + 500 + 1000 - 5);
   });
 
   test("after one that was cut off, its topic's next ones have less time, for a minute", () => {
@@ -137,7 +138,7 @@ describe("a schema that would take for ever", () => {
       { clock, cpuMs },
     );
     assert.equal(took.length, 8);
-    assert.ok((took[0] ?? 0) >= 250 && (took[7] ?? 0) < 250, `${took}`);
+    assert.ok((took[0] ?? 0) > 2 * (took[7] ?? 0), `${took}`);
   });
 });
 
