@@ -6,7 +6,6 @@ import {
   type Move,
 } from "./commit-log.ts";
 import type { LakeSnapshot } from "./lake-format.ts";
-import { forgetPastProducers } from "./past-moves.ts";
 
 export const emptyLakeState: LakeState = {
   number: 0,
@@ -62,7 +61,6 @@ export function linkEntry(state: LakeState, entry: CommitEntry): CommitEntry {
 export function applyEntry(state: LakeState, entry: CommitEntry): LakeState {
   const moves = new Map(state.moves);
   for (const [key, move] of Object.entries(entry.moves)) moves.set(key, move);
-  forgetPastProducers(moves);
   const tables = new Map(state.tables);
   for (const [key, { name, version }] of Object.entries(entry.tables)) {
     const highest = Math.max(version, tables.get(key)?.version ?? 0);

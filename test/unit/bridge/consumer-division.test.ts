@@ -5,7 +5,6 @@ import { unknownPartitions } from "../../../bridge/consumer/record-partitions.ts
 import { BridgeError } from "../../../bridge/errors.ts";
 import { noCounters, partitionKey } from "../../../bridge/storage/commit-log.ts";
 import { emptyLakeState } from "../../../bridge/storage/lake-state.ts";
-import { PAST_AFTER_MS } from "../../../bridge/storage/past-moves.ts";
 import { END_POSITION } from "../../../bridge/streams/stream-log.ts";
 import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
 import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
@@ -358,6 +357,8 @@ test("while the stream can't be asked for a partition that the lake was told of,
   assert.deepEqual(harness.ids(), ["a", "b"]);
 });
 
+const nineDaysMs = 9 * 86_400_000;
+
 test("a partition that is read long after those whose place it took, by their time, still knows what they filed", async () => {
   const harness = divisible(2);
   const [device = "", other = ""] = devicesOf(harness, [0, 1]);
@@ -368,7 +369,7 @@ test("a partition that is read long after those whose place it took, by their ti
   const child = harness.stream.partitions.partitionOfDevice(device);
   harness.append([from(device, "a"), from(device, "c")], { partition: child });
   for (const id of ["y", "z"]) {
-    harness.clock.nowMs += PAST_AFTER_MS;
+    harness.clock.nowMs += nineDaysMs;
     harness.append([from(other, id)], { partition: 1 });
   }
   const leases = new MovingLeases(4);
@@ -376,7 +377,7 @@ test("a partition that is read long after those whose place it took, by their ti
   await harness.drain({ leases });
   const past = harness.lastMove(0);
   assert.equal(past?.to, END_POSITION);
-  assert.ok((harness.lastMove(1)?.streamTimeMs ?? 0) >= (past?.streamTimeMs ?? 0) + PAST_AFTER_MS);
+  assert.ok((harness.lastMove(1)?.streamTimeMs ?? 0) >= (past?.streamTimeMs ?? 0) + nineDaysMs);
   await harness.drain();
   assert.deepEqual(harness.ids().toSorted(), ["a", "b", "c", "x", "y", "z"]);
   assert.equal(harness.lastMove(child)?.clock?.blocks, 3, "its clock went on");
