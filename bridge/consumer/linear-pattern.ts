@@ -30,7 +30,7 @@ export class LinearPattern {
     return this.#compiled.test(text);
   }
 
-  /** Makes its caches anew. */
+  /** Compiles it again: an interrupted match may have left its caches half filled. */
   reset(): void {
     this.#compiled = compileLinear(this.#source);
   }

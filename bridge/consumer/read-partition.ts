@@ -10,7 +10,7 @@ import { type RefusedBlock, type TakenBlocks, takeBlocks } from "./take-blocks.t
 
 /** How often an unknown topic version is looked for. */
 const TOPIC_RETRY_MS = 1000;
-/** A topic version is in the lake before any broker uses it: one that stays unknown for longer is a fault. */
+/** A topic version is in the lake before any broker uses it: if one stays unknown for longer than this, it is a fault. */
 const TOPIC_TOLD_AFTER_MS = 10_000;
 /** How often a partition is looked at again that ends before its committed position, where the stream says that this may change. */
 const ENDED_RETRY_MS = 5000;

@@ -11,7 +11,7 @@ export interface ReadablePartitions {
   readonly readable: readonly number[];
   /** Parents come first, so that what a device sent stays in order. */
   readonly waiting: readonly number[];
-  /** Another process told the lake of them, and this one has not heard of them yet: whose place they took it does not know either. */
+  /** Another process recorded them in the lake, and this one does not know them yet, nor whose place they took. */
   readonly unheard: readonly number[];
 }
 

@@ -25,7 +25,7 @@ const unread: Move = {
 /**
  * The lake's state, once it knows every partition of a stream that forgets them in time, read or not. Without that, one that is forgotten
  * before anything of it was read would count as read to its end: `readablePartitions` finds a loss only in what the lake knows.
- * What the lake has heard of from others, this process asks the stream for.
+ * If other processes told the lake of partitions that this one does not know, it asks the stream for them first.
  */
 export async function recordPartitions(context: ConsumerContext): Promise<LakeState> {
   const { stream, commitLog, elapsedMs } = context;
@@ -47,7 +47,7 @@ export async function recordPartitions(context: ConsumerContext): Promise<LakeSt
   return lake;
 }
 
-/** Where the stream can't be asked now, they wait for the next look: what is known is read meanwhile. */
+/** If the stream can't be asked now, those partitions wait for the next look. The others are read meanwhile. */
 async function hearOfPartitions(
   { stream, logger }: Pick<ConsumerContext, "stream" | "logger">,
   unheard: readonly number[],
@@ -62,7 +62,10 @@ async function hearOfPartitions(
       partitions: unheard,
       err: error,
     };
-    logger.warn(fields, "the stream can't be asked for partitions that others have told the lake of");
+    logger.warn(
+      fields,
+      "the stream can't be asked for partitions that other gateways have recorded in the lake; they are not read until it can",
+    );
   }
 }
 

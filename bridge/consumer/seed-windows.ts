@@ -82,7 +82,7 @@ class WindowSeed {
     const { partitions } = this.#context.stream;
     const { partition, streamTimeMs } = this.#cursor;
     const wantedByPart = parts.map(({ key }) => this.wanted.get(key));
-    // Where this process has not heard of the partition yet, ids of others' devices are too many, and too few would double messages.
+    // Of a partition that the stream has forgotten it is not known which devices go there: too many ids do no harm, too few double messages.
     const isKnown = partitions.all.some((each) => each.partition === partition);
     const isWanted = (row: number) => {
       const part = wantedByPart[rows.parts[row] as number];

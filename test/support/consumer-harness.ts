@@ -9,6 +9,7 @@ import { type CommitEntry, type Move, partitionKey } from "../../bridge/storage/
 import { createTablePublisher } from "../../bridge/storage/delta/table-publisher.ts";
 import { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
 import { createSeedSource } from "../../bridge/storage/lake-seed-source.ts";
+import type { TablePublisher } from "../../bridge/storage/seed-source.ts";
 import { type PartitionState, type Position, START_POSITION } from "../../bridge/streams/stream-log.ts";
 import type { DedupWindow } from "../../bridge/window/dedup-window.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
@@ -66,6 +67,8 @@ export class ConsumerHarness {
   retentionMs: number | undefined;
   /** The stream tells no more than Kinesis does: nothing is left to read, whether what was read is filed or not. */
   tellsReadingOnly = false;
+  /** What consumers are given in place of the lake's publisher. */
+  withPublisher = (publisher: TablePublisher): TablePublisher => publisher;
   waits = 0;
   /** By how much the gateway's wall clock is off; the consumer's is right. */
   wallOffMs = 0;
@@ -194,15 +197,17 @@ export class ConsumerHarness {
       }),
       window: this.window,
       commitLog,
-      publisher: createTablePublisher({
-        store,
-        commitLog,
-        topics: catalog,
-        logger,
-        registry: new Registry(),
-        now,
-        checkpoints,
-      }),
+      publisher: this.withPublisher(
+        createTablePublisher({
+          store,
+          commitLog,
+          topics: catalog,
+          logger,
+          registry: new Registry(),
+          now,
+          checkpoints,
+        }),
+      ),
       batch: new JsonBatchWriter(store, () => dataFileName(this.store.objects.size)),
       seeds: createSeedSource({ store, commitLog, checkpoints, readRows: readJsonSeedRows }),
       topics: catalog,

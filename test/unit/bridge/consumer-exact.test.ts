@@ -346,6 +346,26 @@ describe("ids of exact deduplication that are used again, after the topic's wind
     assert.deepEqual([sequences(harness), reasons(harness)], [[5, 6], [[5, "exact-unsure"]]]);
   });
 
+  for (const isLost of [false, true])
+    test(`a commit that no process has published yet is published before the lake is asked, ${isLost ? "for a lost window" : "for an old id"}`, async () => {
+      const harness = newHarness();
+      harness.withPublisher = () => ({ publishPending: async () => ({ published: 0 }) });
+      for (const sequence of [4, 5, 6]) {
+        harness.append([sdk(sequence)]);
+        await harness.drain();
+        harness.clock.nowMs += dayMs;
+      }
+      harness.append([sdk(4), sdk(7)]);
+      if (isLost) harness.window = createMemoryWindow({ maxBytes: 1024 * 1024, partitionCount: 1 });
+      // The commit came after this process had looked for such ones, at its start.
+      let calls = 0;
+      harness.withPublisher = (publisher) => ({
+        publishPending: async () => (++calls === 1 ? { published: 0 } : publisher.publishPending()),
+      });
+      await harness.drain();
+      assert.deepEqual([sequences(harness), reasons(harness)], [[4, 5, 6, 7], []]);
+    });
+
   test("while the lake cannot be read the consumer waits, and then knows the resend", async () => {
     const harness = newHarness();
     harness.append([sdk(5)]);

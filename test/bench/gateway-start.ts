@@ -1,0 +1,46 @@
+/**
+ * What a start of a gateway costs: its three processes, embedded stream, new data folder, from spawn to ready. CPU is that of all
+ * three, kernel included; "loaded" is what they hold in memory then. The compiled program is measured, as users run it.
+ * Environment: STARTS (default 5). Prints one JSON object with the medians.
+ */
+import { readFileSync } from "node:fs";
+import { GatewayProcess } from "../support/gateway-process.ts";
+import { cpuSeconds, residentBytes } from "../support/process-usage.ts";
+
+const starts = Number(process.env["STARTS"] ?? 5);
+
+interface Start {
+  readonly readyMs: number;
+  readonly cpuSeconds: number;
+  readonly loadedMiB: number;
+}
+
+async function measureStart(): Promise<Start> {
+  const beganMs = performance.now();
+  const gateway = await GatewayProcess.start();
+  const readyMs = performance.now() - beganMs;
+  const pids = [gateway.pid, ...childrenOf(gateway.pid)];
+  const sum = (of: (pid: number) => number) => pids.reduce((total, pid) => total + of(pid), 0);
+  const start = { readyMs, cpuSeconds: sum(cpuSeconds), loadedMiB: sum(residentBytes) / 2 ** 20 };
+  await gateway.destroy();
+  return start;
+}
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((left, right) => left - right);
+  return Number((sorted[Math.floor(sorted.length / 2)] ?? 0).toPrecision(3));
+}
+
+const all: Start[] = [];
+for (let start = 0; start < starts; start++) all.push(await measureStart());
+const result = {
+  starts,
+  readyMs: median(all.map(({ readyMs }) => readyMs)),
+  cpuSeconds: median(all.map((start) => start.cpuSeconds)),
+  loadedMiB: median(all.map(({ loadedMiB }) => loadedMiB)),
+};
+process.stdout.write(`${JSON.stringify(result)}\n`);
