@@ -63,7 +63,10 @@ export interface WindowStatus {
   readonly bytes: number;
   /** True while the window lacks ids that it had to forget before their time; G3 then holds for `spanMs`. */
   readonly isShort: boolean;
-  /** What was filed within so much stream time before the newest id is known; the longest dedupe window where it is not short. */
+  /**
+   * What was filed within so much stream time before the newest id is known; the longest dedupe window if the window is not short. 0 = no
+   * id is sure to be known: not even all of the newest second had room.
+   */
   readonly spanMs: number;
   /**
    * Devices, as the entries name them, that had ids forgotten before their time since they sent many more than others. For these neither

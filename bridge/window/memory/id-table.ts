@@ -74,7 +74,7 @@ export class IdTable implements ForgettingTable {
     return this.#isMissing(this.#limit);
   }
 
-  /** Ids filed within so much stream time before the newest are known, those of devices over their share aside. */
+  /** Ids filed within so much stream time before the newest are known, those of devices over their share aside; 0 = none is sure to be. */
   get spanSeconds(): number {
     const longest = this.#memory.windows.longestSeconds;
     const sinceLimit = this.#ageZeroSeconds - Math.ceil(this.#limit / STEPS_PER_SECOND);
