@@ -21,12 +21,16 @@ export class RecordingBroker {
   readonly #sockets = new Set<Socket>();
   readonly #sessions = new Set<string>();
 
-  private constructor() {
+  readonly #answerAfterMs: number;
+
+  private constructor({ answerAfterMs = 0 }: { readonly answerAfterMs?: number }) {
+    this.#answerAfterMs = answerAfterMs;
     this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#serve(socket));
   }
 
-  static async listen(): Promise<RecordingBroker> {
-    const broker = new RecordingBroker();
+  /** @param options `answerAfterMs`: how late it answers a PUBLISH, so that some are always in flight. */
+  static async listen(options: { readonly answerAfterMs?: number } = {}): Promise<RecordingBroker> {
+    const broker = new RecordingBroker(options);
     await new Promise<void>((resolve) => broker.#server.listen(0, "127.0.0.1", resolve));
     return broker;
   }
@@ -55,9 +59,12 @@ export class RecordingBroker {
         record = { clientId: packet.clientId, packets: [], beganAtMs: performance.now(), endedAtMs: null };
         this.connections.push(record);
         answer({ cmd: "connack", returnCode: 0, sessionPresent });
-      } else if (packet.cmd === "publish" && packet.qos > 0)
-        answer({ cmd: packet.qos === 1 ? "puback" : "pubrec", messageId: packet.messageId ?? 0 });
-      else if (packet.cmd === "pubrel") answer({ cmd: "pubcomp", messageId: packet.messageId ?? 0 });
+      } else if (packet.cmd === "publish" && packet.qos > 0) {
+        const { qos, messageId = 0 } = packet;
+        const acknowledge = () => answer({ cmd: qos === 1 ? "puback" : "pubrec", messageId });
+        if (this.#answerAfterMs === 0) acknowledge();
+        else setTimeout(acknowledge, this.#answerAfterMs);
+      } else if (packet.cmd === "pubrel") answer({ cmd: "pubcomp", messageId: packet.messageId ?? 0 });
       record?.packets.push(packet);
       if (packet.cmd === "disconnect") socket.end();
     });
