@@ -1,48 +1,78 @@
-import type { DeviceRegistry, Identity } from "./device-registry.ts";
+import type { DeviceRegistry, Identity, SlowCheck } from "./device-registry.ts";
 import { BrokerError } from "./errors.ts";
+import type { Asker, SlowChecks } from "./slow-checks.ts";
 
 export type AuthenticationOutcome =
   | { readonly outcome: "identified"; readonly identity: Identity | null }
-  | { readonly outcome: "refused"; readonly reason: "credentials" | "authentication-busy" };
+  | {
+      readonly outcome: "refused";
+      readonly reason: "credentials" | "authentication-busy" | "authentication-abandoned";
+    };
 
 const refused = { outcome: "refused", reason: "credentials" } as const;
 const busy = { outcome: "refused", reason: "authentication-busy" } as const;
+const abandoned = { outcome: "refused", reason: "authentication-abandoned" } as const;
 
-/** Checks who connects: bounded in number, in waiting and in time, since it is asked by whoever can reach the port. */
+interface AuthenticationOptions {
+  readonly anonymous: boolean;
+  readonly timeoutMs: number;
+  readonly runningMax: number;
+  readonly waitingMax: number;
+  readonly slowChecks: SlowChecks;
+}
+
+/**
+ * Checks who connects: bounded in number, in waiting and in time, since it is asked by whoever can reach the port. What takes a slow
+ * hash waits apart, so that keys never wait for it.
+ */
 export class Authentication {
   readonly #devices: DeviceRegistry;
-  readonly #options: { anonymous: boolean; timeoutMs: number; runningMax: number; waitingMax: number };
+  readonly #options: AuthenticationOptions;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
-  constructor(
-    devices: DeviceRegistry,
-    options: { anonymous: boolean; timeoutMs: number; runningMax: number; waitingMax: number },
-  ) {
+  constructor(devices: DeviceRegistry, options: AuthenticationOptions) {
     this.#devices = devices;
     this.#options = options;
   }
 
   /** A null identity is an anonymous client on a loopback listener. Never rejects. */
-  async identify(name: string | undefined, secret: Uint8Array | undefined): Promise<AuthenticationOutcome> {
+  async identify(
+    name: string | undefined,
+    secret: Uint8Array | undefined,
+    asker: Asker,
+  ): Promise<AuthenticationOutcome> {
     if (name === undefined || name === "")
       return this.#options.anonymous ? { outcome: "identified", identity: null } : refused;
     if (secret === undefined || secret.length === 0) return refused;
+    try {
+      const answer = await this.#lookUp(name, secret);
+      if (answer === "busy") return busy;
+      return typeof answer === "function" ? await this.#checkSlowly(answer, asker) : outcomeOf(answer);
+    } catch {
+      // The registry can't be reached, or not in time: the client may come back.
+      return busy;
+    }
+  }
+
+  async #lookUp(name: string, secret: Uint8Array): Promise<Identity | null | SlowCheck | "busy"> {
     if (this.#running >= this.#options.runningMax) {
-      if (this.#waiting.length >= this.#options.waitingMax) return busy;
+      if (this.#waiting.length >= this.#options.waitingMax) return "busy";
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
     this.#running += 1;
     try {
-      const identity = await this.#inTime(this.#devices.verify(name, secret));
-      return identity ? { outcome: "identified", identity } : refused;
-    } catch {
-      // The registry can't be reached, or not in time: the client may come back.
-      return busy;
+      return await this.#inTime(this.#devices.verify(name, secret));
     } finally {
       this.#running -= 1;
       this.#waiting.shift()?.();
     }
+  }
+
+  async #checkSlowly(check: SlowCheck, asker: Asker): Promise<AuthenticationOutcome> {
+    const result = await this.#options.slowChecks.run(check, asker);
+    if (result.outcome === "answered") return outcomeOf(result.answer);
+    return result.outcome === "left" ? abandoned : busy;
   }
 
   async #inTime<Result>(work: Promise<Result>): Promise<Result> {
@@ -52,6 +82,10 @@ export class Authentication {
     });
     return await Promise.race([work, late]).finally(() => clearTimeout(timer));
   }
+}
+
+function outcomeOf(identity: Identity | null): AuthenticationOutcome {
+  return identity ? { outcome: "identified", identity } : refused;
 }
 
 /** Throws ANONYMOUS_NOT_LOOPBACK: whoever can reach the port could publish as any device. */

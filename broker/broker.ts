@@ -20,6 +20,7 @@ import type { RefusalReason } from "./refusal.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import type { Session, SessionContext } from "./session.ts";
 import { SessionSweep } from "./session-sweep.ts";
+import { SlowChecks } from "./slow-checks.ts";
 import type { TopicRegistry } from "./topic-registry.ts";
 import { TopicRules } from "./topic-rules.ts";
 
@@ -81,9 +82,11 @@ export class Broker {
     const random = options.random ?? Math.random;
     checkAnonymousListener(config.host, config.anonymous);
     this.#config = config;
+    const slowChecks = slowChecksOf(config);
     this.#metrics = new BrokerMetrics(registry, {
       connections: () => this.#listener.connections,
       inFlight: () => this.#inFlight(),
+      slowChecks,
     });
     this.#refusals = new RefusalLog({ logger, metrics: this.#metrics, now });
     this.#pacedCloses = new PacedCloses({ perSecond: config.closesPerSecond, random });
@@ -107,7 +110,7 @@ export class Broker {
     const receivedIds = new ReceivedIdsOfSessions({ sessionsMax: config.maxConnections });
     this.#hooks = new AedesHooks(context, {
       admission: this.#admission,
-      authentication: authenticationOf(devices, config),
+      authentication: authenticationOf(devices, config, slowChecks),
       rules: new TopicRules(options.topics, {
         filters: config.plainFilters,
         publishers: config.plainPublishers,
@@ -240,12 +243,26 @@ function whoIs(client: AedesClient): string {
   return client.id ?? client.conn.remoteAddress ?? "";
 }
 
-function authenticationOf(devices: DeviceRegistry, config: BrokerConfig): Authentication {
+function authenticationOf(
+  devices: DeviceRegistry,
+  config: BrokerConfig,
+  slowChecks: SlowChecks,
+): Authentication {
   return new Authentication(devices, {
     anonymous: config.anonymous,
     timeoutMs: config.authenticationTimeoutMs,
     runningMax: config.authenticationsMax,
     waitingMax: config.authenticationsWaitingMax,
+    slowChecks,
+  });
+}
+
+function slowChecksOf(config: BrokerConfig): SlowChecks {
+  return new SlowChecks({
+    runningMax: config.slowChecksMax,
+    waitingMax: config.slowChecksWaitingMax,
+    perAddressMax: config.slowChecksPerAddressMax,
+    waitMaxMs: config.authenticationTimeoutMs,
   });
 }
 

@@ -41,6 +41,17 @@ export const brokerConfigSchema = Type.Object({
     1_000_000,
     "Checks that may wait; more are told to come back later",
   ),
+  slowChecksMax: count(
+    2,
+    64,
+    "Of these, checks of passwords and wrong secrets at the same time; each takes a core for about 40 ms",
+  ),
+  slowChecksWaitingMax: count(256, 100_000, "Such checks that may wait; more are told to come back later"),
+  slowChecksPerAddressMax: count(
+    32,
+    100_000,
+    "Such checks of one address (IPv6: of one /64), running and waiting; more are told to come back later",
+  ),
   connectPacketMaxBytes: bytes(8_192, 65_536, "Largest CONNECT, by the length that it declares"),
   packetMaxBytes: bytes(
     1_048_576,

@@ -8,13 +8,18 @@ export interface Identity {
   readonly topicPrefixes: readonly string[];
 }
 
+/** Says whether the secret is right, by a hash that is slow on purpose. Rejects like `verify`. */
+export type SlowCheck = () => Promise<Identity | null>;
+
 /** PORT: the identities that may connect. */
 export interface DeviceRegistry {
   /**
-   * Checks a user name and secret. Resolves null where either is wrong (the caller does not learn which).
-   * Bounded by the caller's time-out; rejects with a retryable error where the registry can't be reached.
+   * Checks a user name and secret, as far as that costs next to nothing: an identity if they are right, null if either is wrong (the
+   * caller does not learn which). What needs a slow hash is returned, not run: the caller bounds how many run and wait. Whoever does
+   * not know the secret must not be able to tell from the time, or from the kind of answer, whether the name exists.
+   * Bounded by the caller's time-out; rejects with a retryable error if the registry can't be reached.
    */
-  verify(name: string, secret: Uint8Array): Promise<Identity | null>;
+  verify(name: string, secret: Uint8Array): Promise<Identity | null | SlowCheck>;
   /** Called with the name of an identity that was removed or changed, so that its connections are closed. */
   onRevoked(listener: (name: string) => void): void;
 }

@@ -1,7 +1,7 @@
 export type { Admission } from "./admission.ts";
 export { Broker, type BrokerOptions, type BrokerStatus, createBroker } from "./broker.ts";
 export { type BrokerConfig, brokerConfigSchema } from "./config.ts";
-export type { DeviceRegistry, DeviceRole, Identity } from "./device-registry.ts";
+export type { DeviceRegistry, DeviceRole, Identity, SlowCheck } from "./device-registry.ts";
 export { BrokerError, type BrokerErrorCode, brokerErrorCodes } from "./errors.ts";
 export type { IngressPublish, PublishSink } from "./publish-sink.ts";
 export { type RefusalReason, refusalReasons } from "./refusal.ts";

@@ -1,6 +1,12 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { RefusalReason } from "./refusal.ts";
 
+export interface BrokerGauges {
+  readonly connections: () => number;
+  readonly inFlight: () => number;
+  readonly slowChecks: { readonly count: number; readonly waiting: number };
+}
+
 /** The broker's metrics. Counters on the hot path are plain numbers that a scrape collects. */
 export class BrokerMetrics {
   readonly refused: Counter<"reason">;
@@ -17,7 +23,7 @@ export class BrokerMetrics {
   sessionDropped = 0;
   retainedDropped = 0;
 
-  constructor(registry: Registry, gauges: { connections: () => number; inFlight: () => number }) {
+  constructor(registry: Registry, gauges: BrokerGauges) {
     const registers = [registry];
     this.refused = new Counter({
       name: "tidegate_broker_refused_total",
@@ -37,6 +43,16 @@ export class BrokerMetrics {
       new Gauge({ name, help, registers, collect: collectFrom(read) });
     gauge("tidegate_broker_connections", "Connected clients", gauges.connections);
     gauge("tidegate_broker_in_flight_messages", "Messages held until they are durable", gauges.inFlight);
+    gauge(
+      "tidegate_broker_slow_checks_waiting",
+      "Passwords and wrong secrets that wait to be checked",
+      () => gauges.slowChecks.waiting,
+    );
+    counter(
+      "tidegate_broker_slow_checks_total",
+      "Slow hashes computed for passwords and wrong secrets",
+      () => gauges.slowChecks.count,
+    );
     counter("tidegate_broker_acknowledged_total", "PUBACK and PUBREC written", () => this.acknowledged);
     counter(
       "tidegate_broker_repeated_total",

@@ -33,6 +33,8 @@ export const refusalReasons = [
   "credentials",
   /** CONNECT: the check took too long or too many wait. */
   "authentication-busy",
+  /** CONNECT: the client hung up while its secret waited for a slow check, which was not run. */
+  "authentication-abandoned",
   /** CONNECT: the sink is so full that nobody more is let in. */
   "no-room",
   /** No complete CONNECT in time. */

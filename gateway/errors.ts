@@ -58,8 +58,6 @@ export const gatewayErrorCodes = [
   "DEVICE_UNKNOWN",
   /** There is no such quarantined message. */
   "QUARANTINE_UNKNOWN",
-  /** Too many passwords wait to be checked; try again later. */
-  "AUTHENTICATION_BUSY",
   /** The stream fits the lake: a new one would give up messages for nothing. */
   "STREAM_IN_ORDER",
   /** The registry was written by a newer Tidegate. */

@@ -189,6 +189,18 @@ export function parseUnread({ conn, _parser }: AedesClient): void {
     _parser.parse(chunk);
 }
 
+/**
+ * Whether the peer has ended its side of the connection, also if what it sent before was not read: Node tells of the end only after
+ * that, and its `readableEnded` says no until then.
+ */
+export function hasLeft({ conn, closed }: AedesClient): boolean {
+  return closed || conn.destroyed || (conn as unknown as ReadableState)._readableState.ended;
+}
+
+interface ReadableState {
+  readonly _readableState: { readonly ended: boolean };
+}
+
 /** Stops reading from the client's socket; TCP then slows it down. */
 export function pauseReading(client: AedesClient): void {
   client.pause();

@@ -13,6 +13,7 @@ import {
   type AedesClient,
   answeredEvent,
   type ConnectPacket,
+  hasLeft,
   judgedEvent,
   type PublishPacket,
 } from "./aedes-client.ts";
@@ -140,7 +141,7 @@ export class AedesHooks {
     done: (error: AuthenticateError | null, isAllowed: boolean | null) => void,
   ): Promise<void> {
     const clientId = client.id ?? "";
-    const answer = await this.#identify(credentials);
+    const answer = await this.#identify(client, credentials);
     const isOwn = answer.outcome === "identified" && ownsClientId(answer.identity, clientId);
     if (answer.outcome === "identified" && isOwn) {
       this.#begin(client, answer.identity);
@@ -157,13 +158,16 @@ export class AedesHooks {
   }
 
   /** What was found out about an identity that was removed or changed meanwhile does not count: it may ask again. */
-  async #identify(credentials: {
-    name: string | undefined;
-    secret: Buffer | undefined;
-  }): Promise<AuthenticationOutcome> {
+  async #identify(
+    client: AedesClient,
+    credentials: { name: string | undefined; secret: Buffer | undefined },
+  ): Promise<AuthenticationOutcome> {
     const check = { name: credentials.name, isOutdated: false };
     this.#checks.add(check);
-    const answer = await this.#parts.authentication.identify(credentials.name, credentials.secret);
+    const answer = await this.#parts.authentication.identify(credentials.name, credentials.secret, {
+      address: address(client),
+      hasLeft: () => hasLeft(client),
+    });
     this.#checks.delete(check);
     return check.isOutdated ? { outcome: "refused", reason: "authentication-busy" } : answer;
   }

@@ -8,7 +8,7 @@ interface StoredKey {
   readonly sha256Hex: string;
 }
 
-interface StoredPassword {
+export interface StoredPassword {
   readonly kind: "password";
   readonly saltHex: string;
   readonly scryptHex: string;
@@ -48,6 +48,12 @@ export async function hashPassword(password: string): Promise<StoredSecret> {
     scryptHex: hash.toString("hex"),
     cost: scryptCost,
   };
+}
+
+/** A password that nobody knows. Checking against it takes as long as against any other. */
+export function unknownPassword(): StoredPassword {
+  const [saltHex, scryptHex] = [saltBytes, scryptBytes].map((bytes) => randomBytes(bytes).toString("hex"));
+  return { kind: "password", saltHex: saltHex ?? "", scryptHex: scryptHex ?? "", cost: scryptCost };
 }
 
 /** Takes the same time whether the secret is right or wrong. Costs about a microsecond. */

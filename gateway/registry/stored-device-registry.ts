@@ -1,17 +1,10 @@
 import { createHmac, randomBytes } from "node:crypto";
-import type { DeviceRegistry, Identity } from "../../broker/index.ts";
-import { GatewayError } from "../errors.ts";
+import type { DeviceRegistry, Identity, SlowCheck } from "../../broker/index.ts";
 import type { DeviceRecord } from "./device-record.ts";
-import { hashKey, isRightKey, isRightPassword } from "./device-secret.ts";
+import { isRightKey, isRightPassword, type StoredPassword, unknownPassword } from "./device-secret.ts";
 import type { RegistryStore } from "./registry-store.ts";
 
-/** Passwords checked at once: each takes a thread of Node's pool of four, which file writes need as well. */
-const passwordChecksMax = 2;
-/** Then a check has waited for about five seconds. */
-const passwordQueueMax = 256;
 const verifiedMax = 10_000;
-/** What an unknown name's secret is compared with, so that the answer takes as long as a wrong secret's. */
-const nobody = hashKey("");
 
 /** Lookups of identities in doubt at the same time. */
 const doubtsMax = 64;
@@ -23,26 +16,30 @@ export class StoredDeviceRegistry implements DeviceRegistry {
   /** Passwords that were right, keyed so that neither they nor their plain hash is kept; oldest first. */
   readonly #verified = new Set<string>();
   readonly #verifiedKey = randomBytes(32);
-  #checks = 0;
-  readonly #waiting: (() => void)[] = [];
-  readonly #queueMax: number;
+  /** What the secret of an unknown name, and a wrong key, are compared with: the answer takes as long as to a wrong password. */
+  readonly #nobody = unknownPassword();
   /** Which record an identity was made from, as long as a connection keeps it. */
   readonly #records = new WeakMap<Identity, string>();
 
-  constructor(store: Pick<RegistryStore, "device" | "listen">, options: { queueMax?: number } = {}) {
+  constructor(store: Pick<RegistryStore, "device" | "listen">) {
     this.#store = store;
-    this.#queueMax = options.queueMax ?? passwordQueueMax;
     store.listen({ deviceRevoked: (name) => this.revoked(name) });
   }
 
-  /** Rejects with a retryable error where too many passwords wait to be checked (AUTHENTICATION_BUSY), or the registry can't be asked. */
-  async verify(name: string, secret: Uint8Array): Promise<Identity | null> {
+  /**
+   * Right keys, and passwords that were right before, are known at once. Everything else takes a slow check, whether the name is a
+   * key's, a password's or nobody's. Rejects with a retryable error if the registry can't be asked.
+   */
+  async verify(name: string, secret: Uint8Array): Promise<Identity | SlowCheck> {
     const record = await this.#store.device(name);
-    if (record?.secret.kind === "password")
-      return (await this.#isRightPassword(record, secret)) ? this.#identityOf(record) : null;
-    const stored = record?.secret.kind === "key" ? record.secret : nobody;
-    const isRight = stored.kind === "key" && isRightKey(stored, secret);
-    return record && isRight ? this.#identityOf(record) : null;
+    if (record?.secret.kind === "key" && isRightKey(record.secret, secret)) return this.#identityOf(record);
+    if (record?.secret.kind !== "password") return () => this.#refuseSlowly(secret);
+    const { secret: stored } = record;
+    const cacheKey = this.#cacheKey(record, secret);
+    if (!this.#verified.delete(cacheKey))
+      return () => this.#checkPassword({ record, stored, secret, cacheKey });
+    this.#verified.add(cacheKey);
+    return this.#identityOf(record);
   }
 
   /**
@@ -76,24 +73,24 @@ export class StoredDeviceRegistry implements DeviceRegistry {
     return identity;
   }
 
-  async #isRightPassword(record: DeviceRecord, secret: Uint8Array): Promise<boolean> {
-    if (record.secret.kind !== "password") return false;
-    const cacheKey = createHmac("sha256", this.#verifiedKey)
-      .update(`${record.id}\n`)
-      .update(secret)
-      .digest("base64");
-    if (this.#verified.delete(cacheKey)) {
-      this.#verified.add(cacheKey);
-      return true;
-    }
-    await this.#enter();
-    try {
-      const isRight = await isRightPassword(record.secret, secret);
-      if (isRight) this.#remember(cacheKey);
-      return isRight;
-    } finally {
-      this.#leave();
-    }
+  async #refuseSlowly(secret: Uint8Array): Promise<null> {
+    await isRightPassword(this.#nobody, secret);
+    return null;
+  }
+
+  async #checkPassword(asked: {
+    record: DeviceRecord;
+    stored: StoredPassword;
+    secret: Uint8Array;
+    cacheKey: string;
+  }): Promise<Identity | null> {
+    if (!(await isRightPassword(asked.stored, asked.secret))) return null;
+    this.#remember(asked.cacheKey);
+    return this.#identityOf(asked.record);
+  }
+
+  #cacheKey(record: DeviceRecord, secret: Uint8Array): string {
+    return createHmac("sha256", this.#verifiedKey).update(`${record.id}\n`).update(secret).digest("base64");
   }
 
   #remember(cacheKey: string): void {
@@ -101,27 +98,5 @@ export class StoredDeviceRegistry implements DeviceRegistry {
     if (this.#verified.size <= verifiedMax) return;
     const oldest = this.#verified.values().next();
     if (!oldest.done) this.#verified.delete(oldest.value);
-  }
-
-  async #enter(): Promise<void> {
-    if (this.#checks < passwordChecksMax) {
-      this.#checks++;
-      return;
-    }
-    if (this.#waiting.length >= this.#queueMax)
-      throw new GatewayError(
-        "AUTHENTICATION_BUSY",
-        "Too many passwords wait to be checked: try again later.",
-        {
-          retryable: true,
-        },
-      );
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
-  }
-
-  #leave(): void {
-    const next = this.#waiting.shift();
-    if (next) next();
-    else this.#checks--;
   }
 }

@@ -20,8 +20,8 @@ export class RawMqtt {
     });
   }
 
-  static async open(port: number): Promise<RawMqtt> {
-    const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  static async open(port: number, localAddress?: string): Promise<RawMqtt> {
+    const socket = connect({ port, host: "127.0.0.1", noDelay: true, ...(localAddress && { localAddress }) });
     await once(socket, "connect");
     return new RawMqtt(socket);
   }

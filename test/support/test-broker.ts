@@ -101,6 +101,8 @@ export async function startBroker(
     rules?: TopicRule[];
     identities?: Identity[];
     admission?: Admission;
+    /** In the place of `identities`. */
+    registry?: DeviceRegistry;
   } = {},
 ): Promise<TestBroker> {
   const defaults = Value.Create(brokerConfigSchema);
@@ -113,7 +115,7 @@ export async function startBroker(
     sink,
     ...(options.admission ? { admission: options.admission } : {}),
     topics,
-    devices,
+    devices: options.registry ?? devices,
     logger: pino({ level: "silent" }),
     registry,
   });

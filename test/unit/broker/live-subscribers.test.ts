@@ -3,9 +3,10 @@ import { test } from "node:test";
 import { Registry } from "prom-client";
 import { type LivePublish, LiveSubscribers } from "../../../broker/live-subscribers.ts";
 import { BrokerMetrics } from "../../../broker/metrics.ts";
+import { quietGauges } from "../../support/quiet-gauges.ts";
 
 function liveSubscribers() {
-  const metrics = new BrokerMetrics(new Registry(), { connections: () => 0, inFlight: () => 0 });
+  const metrics = new BrokerMetrics(new Registry(), quietGauges);
   const published: LivePublish[] = [];
   const live = new LiveSubscribers({ publish: (packet) => published.push(packet), metrics });
   const prepare = (topic: string, payload = Buffer.from("x")) =>

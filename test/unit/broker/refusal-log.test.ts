@@ -4,12 +4,13 @@ import pino from "pino";
 import { Registry } from "prom-client";
 import { BrokerMetrics } from "../../../broker/metrics.ts";
 import { RefusalLog } from "../../../broker/refusal-log.ts";
+import { quietGauges } from "../../support/quiet-gauges.ts";
 
 function refusalLog() {
   const lines: { client: string; reason: string }[] = [];
   const logger = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) });
   const registry = new Registry();
-  const metrics = new BrokerMetrics(registry, { connections: () => 0, inFlight: () => 0 });
+  const metrics = new BrokerMetrics(registry, quietGauges);
   const clock = { nowMs: 0 };
   return {
     log: new RefusalLog({ logger, metrics, now: () => clock.nowMs }),

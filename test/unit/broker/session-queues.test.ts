@@ -4,12 +4,13 @@ import { Registry } from "prom-client";
 import { SessionQueues } from "../../../broker/aedes/session-queues.ts";
 import { LiveSubscribers } from "../../../broker/live-subscribers.ts";
 import { BrokerMetrics } from "../../../broker/metrics.ts";
+import { quietGauges } from "../../support/quiet-gauges.ts";
 
 const client = { id: "a" };
 const subscription = { clientId: "a", topic: "t", qos: 1 };
 
 function sessionQueues(bounds: Partial<ConstructorParameters<typeof SessionQueues>[0]> = {}) {
-  const metrics = new BrokerMetrics(new Registry(), { connections: () => 0, inFlight: () => 0 });
+  const metrics = new BrokerMetrics(new Registry(), quietGauges);
   const live = new LiveSubscribers({ publish: () => {}, metrics });
   const queues = new SessionQueues(
     { messagesMax: 10, bytesMax: 100, sessionsMax: 2, retainedMax: 2, ...bounds },

@@ -15,6 +15,7 @@ import { RefusalLog } from "../../../broker/refusal-log.ts";
 import { Session } from "../../../broker/session.ts";
 import { TopicRules } from "../../../broker/topic-rules.ts";
 import { ControllableSink } from "../../support/controllable-sink.ts";
+import { quietGauges } from "../../support/quiet-gauges.ts";
 import { TestTopics } from "../../support/test-broker.ts";
 
 /** A session on a client whose socket the test fills and empties. */
@@ -42,7 +43,7 @@ function sessionOnFullSocket() {
       this.closed = true;
     },
   });
-  const metrics = new BrokerMetrics(new Registry(), { connections: () => 1, inFlight: () => 0 });
+  const metrics = new BrokerMetrics(new Registry(), quietGauges);
   const sink = new ControllableSink();
   const sessions = new Set<Session>();
   const session = new Session(

@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import type { Identity } from "../../../broker/index.ts";
 import { Devices } from "../../../gateway/registry/devices.ts";
 import { LmdbRegistry } from "../../../gateway/registry/lmdb-registry.ts";
 import { StoredDeviceRegistry } from "../../../gateway/registry/stored-device-registry.ts";
@@ -27,6 +28,11 @@ const devices = new Devices({
 const registry = new StoredDeviceRegistry(reading);
 const secret = (text: string) => Buffer.from(text);
 
+async function identityOf(name: string, text: string): Promise<Identity | null> {
+  const answer = await registry.verify(name, secret(text));
+  return typeof answer === "function" ? await answer() : answer;
+}
+
 describe("devices", () => {
   test("a key has 256 random bits, opens the door, and is not to be found in the registry", async () => {
     const { device, key } = await devices.add({ name: "press-7" });
@@ -38,15 +44,15 @@ describe("devices", () => {
       createdAtMs: 5,
     });
     assert.match(key ?? "", /^tgk_[\w-]{43}$/);
-    assert.deepEqual(await registry.verify("press-7", secret(key ?? "")), {
+    assert.deepEqual(await identityOf("press-7", key ?? ""), {
       name: "press-7",
       role: "device",
       topicPrefixes: [],
     });
-    assert.equal(await registry.verify("press-7", secret(`${key}x`)), null);
-    assert.equal(await registry.verify("press-8", secret(key ?? "")), null);
+    assert.equal(await identityOf("press-7", `${key}x`), null);
+    assert.equal(await identityOf("press-8", key ?? ""), null);
     assert.equal(
-      await registry.verify("press-8", secret("")),
+      await identityOf("press-8", ""),
       null,
       "not even the secret unknown names are compared with",
     );
@@ -60,33 +66,63 @@ describe("devices", () => {
     const { key } = await devices.add({ name: "depot", role: "edge", topicPrefixes: ["fleet/"], password });
     assert.equal(key, null);
     const identity = { name: "depot", role: "edge", topicPrefixes: ["fleet/"] };
-    assert.deepEqual(await registry.verify("depot", secret(password)), identity);
-    assert.deepEqual(await registry.verify("depot", secret(password)), identity);
-    assert.equal(await registry.verify("depot", secret("correct house")), null);
+    assert.deepEqual(await identityOf("depot", password), identity);
+    assert.deepEqual(await identityOf("depot", password), identity);
+    assert.equal(await identityOf("depot", "correct house"), null);
     await devices.remove("depot");
     await devices.add({ name: "depot", password: "another one" });
-    assert.equal(await registry.verify("depot", secret(password)), null);
+    assert.equal(await identityOf("depot", password), null);
     assert.deepEqual(revoked, ["depot"]);
   });
 
-  test("more password checks than may wait are refused with an error that says try again", async () => {
-    await devices.add({ name: "busy", password: "correct horse" });
-    const bounded = new StoredDeviceRegistry(reading, { queueMax: 3 });
-    const checks = Array.from({ length: 9 }, (_, index) => bounded.verify("busy", secret(`wrong ${index}`)));
-    const settled = await Promise.allSettled(checks);
-    const refused = settled.filter((check) => check.status === "rejected");
-    assert.equal(refused.length, 9 - 2 - 3, "two are checked at once, three wait");
-    for (const check of refused) {
-      assert.equal(check.reason.code, "AUTHENTICATION_BUSY");
-      assert.equal(check.reason.retryable, true);
-    }
+  test("a wrong secret takes one slow check and no other, whether its name is a key's, a password's or nobody's", async () => {
+    await devices.add({ name: "by-key" });
+    await devices.add({ name: "by-password", password: "correct horse" });
+    for (const name of ["by-key", "by-password", "nobody"])
+      for (const text of ["wrong horse", "", `tgk_${"x".repeat(43)}`]) {
+        const answer = await registry.verify(name, secret(text));
+        assert(typeof answer === "function", `${name} is told at once`);
+        assert.equal(await answer(), null);
+      }
+  });
+
+  test("a right key, and a password that was right before, take no slow check", async () => {
+    const { key } = await devices.add({ name: "fast" });
+    assert.equal(typeof (await registry.verify("fast", secret(key ?? ""))), "object");
+    await devices.add({ name: "slow", password: "correct horse" });
+    const first = await registry.verify("slow", secret("correct horse"));
+    assert(typeof first === "function");
+    assert.equal((await first())?.name, "slow");
+    assert.equal(typeof (await registry.verify("slow", secret("correct horse"))), "object");
+    assert.equal(typeof (await registry.verify("slow", secret("correct house"))), "function");
+  });
+
+  test("keys and passwords that 0.1.0 stored work", async () => {
+    const common = { role: "device" as const, topicPrefixes: [], createdAtMs: 1 };
+    const saltHex = "00112233445566778899aabbccddeeff";
+    const sha256Hex = "9c046778261e33119a015b5239a5800ae50c4f24ba5e81efa788ec91ed3cf96a";
+    const scryptHex = "f5206d570fcd120bd1f23a8cd186bd87c04ac1db00e9ac1efca589774ae6ecb8";
+    await store.addDevice({
+      ...common,
+      name: "old-key",
+      id: "1",
+      secret: { kind: "key", saltHex, sha256Hex },
+    });
+    await store.addDevice({
+      ...common,
+      name: "old-password",
+      id: "2",
+      secret: { kind: "password", saltHex, scryptHex, cost: 16_384 },
+    });
+    assert.equal((await identityOf("old-key", "tgk_old"))?.name, "old-key");
+    assert.equal((await identityOf("old-password", "correct horse"))?.name, "old-password");
   });
 
   test("a removed identity is refused at once, and its connections are named", async () => {
     const { key } = await devices.add({ name: "gone" });
-    assert.ok(await registry.verify("gone", secret(key ?? "")));
+    assert.ok(await identityOf("gone", key ?? ""));
     await devices.remove("gone");
-    assert.equal(await registry.verify("gone", secret(key ?? "")), null);
+    assert.equal(await identityOf("gone", key ?? ""), null);
     const told: string[] = [];
     registry.onRevoked((name) => told.push(name));
     registry.revoked("gone");
