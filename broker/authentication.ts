@@ -1,12 +1,14 @@
 import type { DeviceRegistry, Identity, SlowCheck } from "./device-registry.ts";
 import { BrokerError } from "./errors.ts";
-import type { Asker, SlowChecks } from "./slow-checks.ts";
+import type { RefusalFields } from "./refusal-log.ts";
+import type { Asker, SlowCheckBounds, SlowChecks } from "./slow-checks.ts";
 
 export type AuthenticationOutcome =
   | { readonly outcome: "identified"; readonly identity: Identity | null }
   | {
       readonly outcome: "refused";
       readonly reason: "credentials" | "authentication-busy" | "authentication-abandoned";
+      readonly fields?: RefusalFields;
     };
 
 const refused = { outcome: "refused", reason: "credentials" } as const;
@@ -47,11 +49,12 @@ export class Authentication {
     if (secret === undefined || secret.length === 0) return refused;
     try {
       const answer = await this.#lookUp(name, secret);
-      if (answer === "busy") return busy;
+      if (answer === "busy")
+        return { ...busy, fields: { bound: "authenticationsWaitingMax", limit: this.#options.waitingMax } };
       return typeof answer === "function" ? await this.#checkSlowly(answer, asker) : outcomeOf(answer);
     } catch {
       // The registry can't be reached, or not in time: the client may come back.
-      return busy;
+      return { ...busy, fields: { bound: "authenticationTimeoutMs", limit: this.#options.timeoutMs } };
     }
   }
 
@@ -72,7 +75,8 @@ export class Authentication {
   async #checkSlowly(check: SlowCheck, asker: Asker): Promise<AuthenticationOutcome> {
     const result = await this.#options.slowChecks.run(check, asker);
     if (result.outcome === "answered") return outcomeOf(result.answer);
-    return result.outcome === "left" ? abandoned : busy;
+    if (result.outcome === "left") return abandoned;
+    return { ...busy, fields: { bound: slowCheckSettings[result.bound], limit: result.limit } };
   }
 
   async #inTime<Result>(work: Promise<Result>): Promise<Result> {
@@ -83,6 +87,14 @@ export class Authentication {
     return await Promise.race([work, late]).finally(() => clearTimeout(timer));
   }
 }
+
+/** The settings that bound slow checks. */
+const slowCheckSettings: Record<keyof SlowCheckBounds, string> = {
+  runningMax: "slowChecksMax",
+  waitingMax: "slowChecksWaitingMax",
+  perAddressMax: "slowChecksPerAddressMax",
+  waitMaxMs: "authenticationTimeoutMs",
+};
 
 function outcomeOf(identity: Identity | null): AuthenticationOutcome {
   return identity ? { outcome: "identified", identity } : refused;

@@ -2,7 +2,7 @@ import type { Aedes } from "aedes";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import { type Admission, alwaysOpen } from "./admission.ts";
-import { type AedesClient, checkAedesVersion } from "./aedes/aedes-client.ts";
+import { type AedesClient, checkAedesVersion, refusedClientOf } from "./aedes/aedes-client.ts";
 import { AedesHooks } from "./aedes/aedes-hooks.ts";
 import { createIngestAedes } from "./aedes/ingest-aedes.ts";
 import { type SessionBounds, SessionQueues } from "./aedes/session-queues.ts";
@@ -17,7 +17,7 @@ import { PacedCloses } from "./paced-closes.ts";
 import type { PublishSink } from "./publish-sink.ts";
 import { ReceivedIdsOfSessions } from "./received-ids.ts";
 import type { RefusalReason } from "./refusal.ts";
-import { RefusalLog } from "./refusal-log.ts";
+import { type RefusalFields, RefusalLog } from "./refusal-log.ts";
 import type { Session, SessionContext } from "./session.ts";
 import { SessionSweep } from "./session-sweep.ts";
 import { SlowChecks } from "./slow-checks.ts";
@@ -140,17 +140,14 @@ export class Broker {
     checkAedesVersion(this.#aedes);
     this.#hooks.watch(this.#aedes);
     devices.onRevoked((name) => this.#hooks.revoke(name));
-    this.#sweep = new SessionSweep({ sessions: this.#sessions, paused: this.#paused, now });
-    sink.onDrain(() => this.#sweep.resumeAll());
-    this.#listener = new Listener({
-      host: config.host,
-      port: config.port,
-      maxConnections: config.maxConnections,
-      acceptPerSecond: config.acceptPerSecond,
+    this.#sweep = new SessionSweep({
+      sessions: this.#sessions,
+      paused: this.#paused,
       now,
-      accept: (socket) => this.#accept(this.#aedes.handle(socket) as unknown as AedesClient),
-      refused: (socket) => this.#refusals.refuse("connection-limit", socket.remoteAddress ?? ""),
+      refusals: this.#refusals,
     });
+    sink.onDrain(() => this.#sweep.resumeAll());
+    this.#listener = this.#createListener(now);
   }
 
   /** Resolves with the address. Throws MQTT_ADDRESS_UNUSABLE. */
@@ -177,6 +174,7 @@ export class Broker {
     this.#pacedCloses.stop();
     await new Promise<void>((resolve) => this.#aedes.close(() => resolve()));
     this.#listener.destroyAll();
+    this.#refusals.endMinute();
   }
 
   /** Who is connected with an identity, one for each connection. */
@@ -198,18 +196,36 @@ export class Broker {
     };
   }
 
+  #createListener(now: () => number): Listener {
+    const { host, port, maxConnections, acceptPerSecond } = this.#config;
+    return new Listener({
+      host,
+      port,
+      maxConnections,
+      acceptPerSecond,
+      now,
+      accept: (socket) => this.#accept(this.#aedes.handle(socket) as unknown as AedesClient),
+      refused: (socket, excess) => {
+        const who = { client: "", address: socket.remoteAddress ?? "" };
+        this.#refusals.refuse("connection-limit", who, excess);
+      },
+    });
+  }
+
   #accept(client: AedesClient): void {
+    // Asked once, the socket knows it also after its end.
+    void client.conn.remoteAddress;
     new Connection(client, {
       config: this.#config,
       session: (connected) => this.#hooks.sessionOf(connected),
       refuse: (refused, reason, fields) => this.#refuse(refused, reason, fields),
       publishWill: (will) => this.#aedes.publish({ cmd: "publish", dup: false, ...will }, ignoreDelivery),
-      leave: (left, { topic, qos }) => this.#refusals.untaken(whoIs(left), { topic, qos }),
+      leave: (left, { topic, qos }) => this.#refusals.untaken(refusedClientOf(left), { topic, qos }),
     });
   }
 
-  #refuse(client: AedesClient, reason: RefusalReason, fields: Record<string, unknown>): void {
-    this.#refusals.refuse(reason, whoIs(client), fields);
+  #refuse(client: AedesClient, reason: RefusalReason, fields: RefusalFields): void {
+    this.#refusals.refuse(reason, refusedClientOf(client), fields);
     client.close();
   }
 
@@ -237,10 +253,6 @@ export class Broker {
     }
     this.#dirty.clear();
   }
-}
-
-function whoIs(client: AedesClient): string {
-  return client.id ?? client.conn.remoteAddress ?? "";
 }
 
 function authenticationOf(

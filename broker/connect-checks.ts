@@ -1,10 +1,13 @@
 import type { ConnectPacket } from "./aedes/aedes-client.ts";
 import type { RefusalReason } from "./refusal.ts";
+import type { RefusalFields } from "./refusal-log.ts";
 
 export interface ConnectFault {
   readonly reason: RefusalReason;
   /** CONNACK to be written before the connection is closed; null = none [MQTT-3.1.4-1]. */
   readonly connack: Buffer | null;
+  /** What of it is larger than allowed. */
+  readonly fields?: RefusalFields;
 }
 
 /** [MQTT-3.2.2] CONNACK of MQTT 3.1.1 with a return code. */
@@ -26,17 +29,27 @@ export function connectFault(
   limits: { clientIdMaxBytes: number },
 ): ConnectFault | null {
   const { clientId, protocolVersion, username, password, will } = packet;
-  if (protocolVersion === 5) return { reason: "protocol-version", connack: connackVersion5 };
+  if (protocolVersion === 5)
+    return { reason: "protocol-version", connack: connackVersion5, fields: { limit: 4, actual: 5 } };
   if (protocolVersion !== 3 && protocolVersion !== 4)
-    return { reason: "protocol-version", connack: connack(1) };
+    return {
+      reason: "protocol-version",
+      connack: connack(1),
+      fields: { limit: 4, actual: protocolVersion },
+    };
   // [MQTT-3.1.2-1] each version has its name; [MQTT-3.1.2-22] no password without a user name.
   const isMisnamed = packet.protocolId !== (protocolVersion === 3 ? "MQIsdp" : "MQTT");
   if (isMisnamed || (password !== undefined && username === undefined))
     return { reason: "malformed", connack: null };
   // [MQTT-3.1.3-8] no client id needs a clean session.
   const isMissing = clientId === "" && !packet.clean;
-  if (isMissing || unfit.test(clientId) || Buffer.byteLength(clientId) > limits.clientIdMaxBytes)
-    return { reason: "client-id-invalid", connack: connack(identifierRejected) };
+  const bytes = Buffer.byteLength(clientId);
+  if (isMissing || unfit.test(clientId) || bytes > limits.clientIdMaxBytes)
+    return {
+      reason: "client-id-invalid",
+      connack: connack(identifierRejected),
+      fields: { limit: limits.clientIdMaxBytes, actual: bytes },
+    };
   if (username !== undefined && unfit.test(username)) return { reason: "malformed", connack: null };
   // [MQTT-3.1.2-14] a will's QoS is not 3.
   if (will && (will.qos > 2 || unfit.test(will.topic) || /[+#]/.test(will.topic) || will.topic === ""))

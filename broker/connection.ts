@@ -15,12 +15,13 @@ import {
 import type { BrokerConfig } from "./config.ts";
 import { packetFault } from "./packet-fault.ts";
 import type { RefusalReason } from "./refusal.ts";
+import type { RefusalFields } from "./refusal-log.ts";
 import type { Session } from "./session.ts";
 
 export interface ConnectionOptions {
   readonly config: BrokerConfig;
   readonly session: (client: AedesClient) => Session | undefined;
-  readonly refuse: (client: AedesClient, reason: RefusalReason, fields: Record<string, unknown>) => void;
+  readonly refuse: (client: AedesClient, reason: RefusalReason, fields: RefusalFields) => void;
   /** Publishes a will that is no telemetry. */
   readonly publishWill: (will: Will) => void;
   /** Told of a PUBLISH that was read and is not taken, since its connection has ended or is being ended. */
@@ -56,9 +57,9 @@ export class Connection {
     guardPacketSize(
       client,
       (command) => this.#packetMaxBytes(command),
-      (bytes) => {
+      (bytes, limit) => {
         this.#isUnreadable = true;
-        this.#refuse("packet-too-large", { bytes });
+        this.#refuse("packet-too-large", { limit, actual: bytes });
       },
     );
     this.#pass = interceptPackets(client, {
@@ -96,8 +97,9 @@ export class Connection {
       return;
     }
     const bytes = packet.length ?? 0;
-    if (bytes > this.#packetMaxBytes(packet.cmd)) {
-      this.#refuse("packet-too-large", { bytes });
+    const limit = this.#packetMaxBytes(packet.cmd);
+    if (bytes > limit) {
+      this.#refuse("packet-too-large", { packet: packet.cmd, limit, actual: bytes });
       return;
     }
     if (!this.#hasConnect) {
@@ -217,7 +219,7 @@ export class Connection {
     if (packet.cmd === "publish") this.#options.leave(this.#client, packet);
   }
 
-  #refuse(reason: RefusalReason, fields: Record<string, unknown>): void {
+  #refuse(reason: RefusalReason, fields: RefusalFields): void {
     this.#isOrphan = false;
     this.#options.refuse(this.#client, reason, fields);
   }

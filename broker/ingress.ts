@@ -3,6 +3,7 @@ import type { Identity } from "./device-registry.ts";
 import type { IngressPublish } from "./publish-sink.ts";
 import { RateLimit } from "./rate-limit.ts";
 import type { RefusalReason } from "./refusal.ts";
+import type { RefusalFields } from "./refusal-log.ts";
 import type { TopicRule } from "./topic-registry.ts";
 import { isNamed, type TopicRules } from "./topic-rules.ts";
 
@@ -15,9 +16,13 @@ export type Verdict =
   | { readonly kind: "telemetry"; readonly rule: TopicRule; readonly deviceId: string }
   /** Ordinary publish/subscribe, Aedes' own business. */
   | { readonly kind: "plain" }
-  | { readonly kind: "refused"; readonly reason: RefusalReason };
+  | { readonly kind: "refused"; readonly reason: RefusalReason; readonly fields: RefusalFields };
 
-const refused = (reason: RefusalReason): Verdict => ({ kind: "refused", reason });
+const refused = (reason: RefusalReason, fields: RefusalFields = {}): Verdict => ({
+  kind: "refused",
+  reason,
+  fields,
+});
 
 /** Judges what one connection publishes, by everything but the payload's content. */
 export class Ingress {
@@ -38,10 +43,14 @@ export class Ingress {
     const verdict = this.#judgeName(packet.topic);
     if (verdict.kind !== "telemetry") return verdict;
     const { rule } = verdict;
-    if (!rule.allowedQos.includes(packet.qos)) return refused("qos-not-allowed");
-    if (packet.payload.length > rule.maxPayloadBytes) return refused("payload-too-large");
-    if (rule.messagesPerSecond !== null && !this.#rateOf(rule, rule.messagesPerSecond).take(nowMs))
-      return refused("rate-exceeded");
+    const { allowedQos, maxPayloadBytes, messagesPerSecond } = rule;
+    const { length } = packet.payload;
+    if (!allowedQos.includes(packet.qos))
+      return refused("qos-not-allowed", { limit: allowedQos, actual: packet.qos });
+    if (length > maxPayloadBytes)
+      return refused("payload-too-large", { limit: maxPayloadBytes, actual: length });
+    if (messagesPerSecond !== null && !this.#rateOf(rule, messagesPerSecond).take(nowMs))
+      return refused("rate-exceeded", { limit: messagesPerSecond });
     return verdict;
   }
 
@@ -61,8 +70,11 @@ export class Ingress {
 
   #judgeNewName(topicName: string): Verdict {
     // Broken UTF-8 reaches us as U+FFFD: what was sent can't be told any more [MQTT-1.5.3-1].
-    const isBroken = topicName.includes("\ufffd") || topicName.split("/").length > TOPIC_LEVELS_MAX;
-    if (isBroken || checkTopicName(topicName) !== null) return refused("topic-name-invalid");
+    const levels = topicName.split("/").length;
+    if (levels > TOPIC_LEVELS_MAX)
+      return refused("topic-name-invalid", { limit: TOPIC_LEVELS_MAX, actual: levels });
+    if (topicName.includes("\ufffd") || checkTopicName(topicName) !== null)
+      return refused("topic-name-invalid");
     if (topicName.startsWith("$")) return refused("not-authorized");
     const owner = this.#rules.ownerOf(topicName);
     if (owner.kind === "none") return refused("unknown-topic");

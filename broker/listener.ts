@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { BrokerError } from "./errors.ts";
 import { RateLimit } from "./rate-limit.ts";
+import type { RefusalFields } from "./refusal-log.ts";
 
 /** Data of one connection that is read ahead of being handled. */
 const READ_AHEAD_BYTES = 16_384;
@@ -15,7 +16,7 @@ export interface ListenerOptions {
   readonly acceptPerSecond: number;
   readonly now: () => number;
   readonly accept: (socket: Socket) => void;
-  readonly refused: (socket: Socket) => void;
+  readonly refused: (socket: Socket, excess: RefusalFields) => void;
 }
 
 /** MQTT over TCP. Connections beyond the limits are closed before a byte of theirs is read. */
@@ -29,8 +30,9 @@ export class Listener {
     const rate = new RateLimit(options.acceptPerSecond);
     const socketOptions = { noDelay: true, highWaterMark: READ_AHEAD_BYTES };
     this.#server = createServer(socketOptions, (socket) => {
-      if (this.#sockets.size >= options.maxConnections || !rate.take(options.now())) {
-        options.refused(socket);
+      const excess = this.#excess(rate);
+      if (excess) {
+        options.refused(socket, excess);
         socket.destroy();
         return;
       }
@@ -43,6 +45,14 @@ export class Listener {
 
   get connections(): number {
     return this.#sockets.size;
+  }
+
+  /** The limit that one more connection would exceed; null = none. */
+  #excess(rate: RateLimit): RefusalFields | null {
+    const { maxConnections, acceptPerSecond, now } = this.#options;
+    const actual = this.#sockets.size + 1;
+    if (actual > maxConnections) return { bound: "maxConnections", limit: maxConnections, actual };
+    return rate.take(now()) ? null : { bound: "acceptPerSecond", limit: acceptPerSecond };
   }
 
   /** Throws MQTT_ADDRESS_UNUSABLE. */

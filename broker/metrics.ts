@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import type { RefusalReason } from "./refusal.ts";
+import { type RefusalReason, refusalReasons } from "./refusal.ts";
 
 export interface BrokerGauges {
   readonly connections: () => number;
@@ -31,6 +31,8 @@ export class BrokerMetrics {
       labelNames: ["reason"],
       registers,
     });
+    // At 0 from the start: an alarm can't tell a first refusal from a new process otherwise.
+    for (const reason of refusalReasons) this.refused.inc({ reason }, 0);
     this.acknowledgementSeconds = new Histogram({
       name: "tidegate_broker_acknowledgement_seconds",
       help: "From PUBLISH read to acknowledgement written; one message per write is observed",

@@ -2,49 +2,111 @@ import type { Logger } from "pino";
 import type { BrokerMetrics } from "./metrics.ts";
 import type { RefusalReason } from "./refusal.ts";
 
-const loggedEveryMs = 60_000;
-/** Beyond this many clients in a minute only the counters tell. */
-const rememberedMax = 10_000;
+const windowMs = 60_000;
+/** Of the log, for each reason in a minute: a crowd of one kind leaves the others their lines. All reasons together write 1.2 GB a day at most. */
+const reasonMaxBytes = 32_768;
+/** Level, time, process and text of a line. */
+const lineOverheadBytes = 200;
+/** Longest name that is logged whole, in UTF-16 units. */
+const nameMaxLength = 128;
 
-/** Counts every refusal and logs each client's at most once a minute: a device that keeps trying must not fill the disk. */
+export interface RefusedClient {
+  /** Client id; "" before CONNECT. */
+  readonly client: string;
+  /** IP address. */
+  readonly address: string;
+}
+
+/** `limit` and `actual` have one unit, that of the setting that is the limit; `bound` names it if the reason does not. */
+export type RefusalFields = Readonly<Record<string, unknown>> & {
+  readonly bound?: string;
+  readonly limit?: unknown;
+  readonly actual?: unknown;
+};
+
+type Told = RefusalReason | "untaken";
+
+/**
+ * Counts every refusal, and logs each client's once a minute for each reason, as far as the reason's share of the log goes. What is not
+ * logged is told by a line at the end of its minute.
+ */
 export class RefusalLog {
   readonly #logger: Logger;
   readonly #metrics: BrokerMetrics;
   readonly #now: () => number;
-  readonly #loggedAtMs = new Map<string, number>();
+  readonly #logged = new Set<string>();
+  readonly #bytes = new Map<Told, number>();
+  readonly #unlogged = new Map<Told, number>();
+  #sinceMs: number;
 
   constructor(options: { logger: Logger; metrics: BrokerMetrics; now: () => number }) {
     this.#logger = options.logger;
     this.#metrics = options.metrics;
     this.#now = options.now;
+    this.#sinceMs = options.now();
   }
 
-  refuse(reason: RefusalReason, who: string, fields: Readonly<Record<string, unknown>> = {}): void {
+  refuse(reason: RefusalReason, who: RefusedClient, fields: RefusalFields = {}): void {
     this.#metrics.refuse(reason);
-    this.#log(who, { event: "broker.refused", reason, client: who, ...fields }, "refused");
+    this.#log(reason, who, { event: "broker.refused", reason, fields, text: "refused" });
   }
 
   /** A PUBLISH that was read and not taken: what ended its connection is told apart. */
-  untaken(who: string, fields: Readonly<Record<string, unknown>>): void {
+  untaken(who: RefusedClient, fields: RefusalFields): void {
     this.#metrics.untaken += 1;
-    this.#log(
-      who,
-      { event: "broker.untaken", client: who, ...fields },
-      "not taken: its connection has ended",
-    );
+    this.#log("untaken", who, {
+      event: "broker.untaken",
+      fields,
+      text: "not taken: its connection has ended",
+    });
   }
 
-  #log(who: string, fields: Readonly<Record<string, unknown>>, text: string): void {
-    const now = this.#now();
-    const last = this.#loggedAtMs.get(who);
-    if (last !== undefined && now - last < loggedEveryMs) return;
-    if (this.#loggedAtMs.size >= rememberedMax) this.#forget(now);
-    if (this.#loggedAtMs.size >= rememberedMax) return;
-    this.#loggedAtMs.set(who, now);
-    this.#logger.warn(fields, text);
+  /** Called now and then, so that the end of a minute is noticed if nothing more is refused. */
+  checkMinute(): void {
+    if (this.#now() - this.#sinceMs >= windowMs) this.endMinute();
   }
 
-  #forget(now: number): void {
-    for (const [who, atMs] of this.#loggedAtMs) if (now - atMs >= loggedEveryMs) this.#loggedAtMs.delete(who);
+  /** Says how many refusals since the last call were not logged. */
+  endMinute(): void {
+    const counts = Object.fromEntries(this.#unlogged);
+    const fields = { event: "broker.refused.unlogged", counts, sinceMs: this.#now() - this.#sinceMs };
+    if (this.#unlogged.size > 0) this.#logger.warn(fields, "refusals that have no line of their own");
+    this.#unlogged.clear();
+    this.#logged.clear();
+    this.#bytes.clear();
+    this.#sinceMs = this.#now();
   }
+
+  #log(
+    told: Told,
+    who: RefusedClient,
+    line: { event: string; reason?: RefusalReason; fields: RefusalFields; text: string },
+  ): void {
+    this.checkMinute();
+    const { text, fields, ...facts } = line;
+    const client = shortened(who.client);
+    const key = `${told}\n${who.address}\n${client}`;
+    const bytes = this.#bytes.get(told) ?? 0;
+    if (bytes >= reasonMaxBytes || this.#logged.has(key)) {
+      this.#unlogged.set(told, (this.#unlogged.get(told) ?? 0) + 1);
+      return;
+    }
+    const all = { ...facts, client, address: who.address, ...shortenedFields(fields) };
+    this.#logged.add(key);
+    this.#bytes.set(told, bytes + Buffer.byteLength(JSON.stringify(all)) + lineOverheadBytes);
+    this.#logger.warn(all, text);
+  }
+}
+
+function shortenedFields(fields: RefusalFields): Record<string, unknown> {
+  const entries = Object.entries(fields);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, typeof value === "string" ? shortened(value) : value]),
+  );
+}
+
+/** Names come from strangers, and may be 64 KiB long. */
+function shortened(name: string): string {
+  if (name.length <= nameMaxLength) return name;
+  return `${name.slice(0, nameMaxLength)}… (${name.length} characters)`;
 }

@@ -4,6 +4,7 @@ import {
   type PublishPacket,
   pauseReading,
   refreshKeepAlive,
+  refusedClientOf,
   resumeReading,
   type Will,
 } from "./aedes/aedes-client.ts";
@@ -17,7 +18,7 @@ import type { PacedCloses } from "./paced-closes.ts";
 import type { PublishSink } from "./publish-sink.ts";
 import { contentHashOf, type ReceivedIds } from "./received-ids.ts";
 import type { RefusalReason } from "./refusal.ts";
-import type { RefusalLog } from "./refusal-log.ts";
+import type { RefusalFields, RefusalLog } from "./refusal-log.ts";
 
 /** QoS 2 messages of a session between PUBLISH and PUBREL. A client that never sends PUBREL would pile them up. */
 const UNRELEASED_MAX = 8_192;
@@ -104,8 +105,10 @@ export class Session {
       packet.payload = Buffer.from(packet.payload);
       return false;
     }
-    if (verdict.kind === "refused") return this.refuse(verdict.reason, { topic: packet.topic });
-    if (packet.qos === 2 && this.#receivedIds.size >= UNRELEASED_MAX) return this.refuse("unreleased", {});
+    if (verdict.kind === "refused")
+      return this.refuse(verdict.reason, { topic: packet.topic, ...verdict.fields });
+    if (packet.qos === 2 && this.#receivedIds.size >= UNRELEASED_MAX)
+      return this.refuse("unreleased", { limit: UNRELEASED_MAX, actual: this.#receivedIds.size + 1 });
     refreshKeepAlive(this.client);
     this.#hold(packet, verdict, { nowMs, contentHash });
     return true;
@@ -114,7 +117,8 @@ export class Session {
   /** A will, at the end of its connection: filed like a message, without an acknowledgement. Plain messages come here as well, on their way. */
   takeWill(packet: Will, done: (error?: Error) => void = () => {}): Verdict["kind"] {
     const verdict = this.#ingress.judge(packet, this.#context.now());
-    if (verdict.kind === "refused") this.#refused(verdict.reason, { topic: packet.topic, will: true });
+    if (verdict.kind === "refused")
+      this.#refused(verdict.reason, { topic: packet.topic, will: true, ...verdict.fields });
     if (verdict.kind === "plain") this.#context.metrics.plain += 1;
     if (verdict.kind !== "telemetry") return verdict.kind;
     this.#context.metrics.wills += 1;
@@ -162,11 +166,11 @@ export class Session {
   }
 
   /** Its messages could not be made durable: closed without acknowledgement, at the pace that the broker allows. */
-  giveUp(): void {
+  giveUp(fields: RefusalFields = {}): void {
     if (this.#isClosing || this.client.closed) return;
     this.#isClosing = true;
     this.stopReading();
-    this.#refused("not-durable", {});
+    this.#refused("not-durable", fields);
     this.#context.pacedCloses.add(() => this.client.close());
   }
 
@@ -177,7 +181,7 @@ export class Session {
   }
 
   /** Always true: the packet is dealt with. */
-  refuse(reason: RefusalReason, fields: Readonly<Record<string, unknown>>): true {
+  refuse(reason: RefusalReason, fields: RefusalFields): true {
     if (this.#isClosing) return true;
     this.#refused(reason, fields);
     this.#isClosing = true;
@@ -203,12 +207,22 @@ export class Session {
   checkDeadlines(nowMs: number): void {
     if (this.client.closed) return;
     const { config } = this.#context;
-    if (nowMs - (this.#inFlight.oldestAtMs ?? nowMs) > config.holdMaxMs) this.giveUp();
+    const heldMs = nowMs - (this.#inFlight.oldestAtMs ?? nowMs);
+    if (heldMs > config.holdMaxMs)
+      this.giveUp({ bound: "holdMaxMs", limit: config.holdMaxMs, actual: heldMs });
     if (this.#pausedAtMs === null) return;
     const pausedMs = nowMs - this.#pausedAtMs;
-    if (this.#inFlight.count > 0 && pausedMs > this.#patienceMs()) this.giveUp();
-    const isUnread = this.unreadBytes > UNREAD_MAX_BYTES / 2 && pausedMs > config.drainTimeoutMs;
-    if (isUnread) this.refuse("slow-subscriber", { unreadBytes: this.unreadBytes });
+    const patienceMs = this.#patienceMs();
+    if (this.#inFlight.count > 0 && pausedMs > patienceMs)
+      this.giveUp({ bound: "keepAlive", limit: patienceMs, actual: pausedMs });
+    const { unreadBytes } = this;
+    if (unreadBytes > UNREAD_MAX_BYTES / 2 && pausedMs > config.drainTimeoutMs)
+      this.refuse("slow-subscriber", {
+        bound: "drainTimeoutMs",
+        limit: config.drainTimeoutMs,
+        actual: pausedMs,
+        unreadBytes,
+      });
     // Its PINGREQ can't be seen while we do not read.
     refreshKeepAlive(this.client);
   }
@@ -290,8 +304,8 @@ export class Session {
     this.#context.metrics.retainCleared += 1;
   }
 
-  #refused(reason: RefusalReason, fields: Readonly<Record<string, unknown>>): void {
-    this.#context.refusals.refuse(reason, this.client.id ?? "", {
+  #refused(reason: RefusalReason, fields: RefusalFields): void {
+    this.#context.refusals.refuse(reason, refusedClientOf(this.client), {
       ...fields,
       identity: this.identity?.name ?? null,
     });

@@ -17,13 +17,21 @@ export interface Asker {
   readonly hasLeft: () => boolean;
 }
 
-/** `busy` = told to come back later; `left` = not checked, since the asker had gone before its turn came. */
-export type SlowCheckOutcome<Answer> =
-  | { readonly outcome: "answered"; readonly answer: Answer }
-  | { readonly outcome: "busy" | "left" };
+type Refusal =
+  /** To come back later, because of this bound. */
+  | { readonly outcome: "busy"; readonly bound: keyof SlowCheckBounds; readonly limit: number }
+  /** Not checked, since the asker had gone before its turn came. */
+  | { readonly outcome: "left" };
+
+export type SlowCheckOutcome<Answer> = { readonly outcome: "answered"; readonly answer: Answer } | Refusal;
+
+type Admission = { readonly outcome: "admitted" } | Refusal;
+
+const admitted = { outcome: "admitted" } as const;
+const left = { outcome: "left" } as const;
 
 interface Waiter extends Asker {
-  readonly settle: (outcome: "admitted" | "busy" | "left") => void;
+  readonly settle: (admission: Admission) => void;
 }
 
 /**
@@ -51,8 +59,8 @@ export class SlowChecks {
   /** Rejects as `check` does. */
   async run<Answer>(check: () => Promise<Answer>, asker: Asker): Promise<SlowCheckOutcome<Answer>> {
     const address = networkOf(asker.address);
-    const admitted = this.#enter(address) ?? (await this.#wait({ ...asker, address }));
-    if (admitted !== "admitted") return { outcome: admitted };
+    const admission = this.#enter(address) ?? (await this.#wait({ ...asker, address }));
+    if (admission.outcome !== "admitted") return admission;
     this.count += 1;
     try {
       return { outcome: "answered", answer: await check() };
@@ -62,29 +70,34 @@ export class SlowChecks {
   }
 
   /** Null: it has to wait. */
-  #enter(address: string): "admitted" | "busy" | null {
+  #enter(address: string): Admission | null {
     const { runningMax, perAddressMax, waitingMax } = this.#bounds;
     if (this.#heldBy(address) >= perAddressMax) this.#dropLeft(address);
-    if (this.#heldBy(address) >= perAddressMax) return "busy";
+    if (this.#heldBy(address) >= perAddressMax) return this.#busy("perAddressMax");
     if (this.#running < runningMax) {
       this.#begin(address);
-      return "admitted";
+      return admitted;
     }
     if (this.#waitingCount < waitingMax) return null;
     for (const other of [...this.#waiting.keys()]) this.#dropLeft(other);
-    return this.#waitingCount < waitingMax || this.#makeRoomFor(address) ? null : "busy";
+    const hasRoom = this.#waitingCount < waitingMax || this.#makeRoomFor(address);
+    return hasRoom ? null : this.#busy("waitingMax");
   }
 
-  #wait(asker: Asker): Promise<"admitted" | "busy" | "left"> {
+  #busy(bound: keyof SlowCheckBounds): Admission {
+    return { outcome: "busy", bound, limit: this.#bounds[bound] };
+  }
+
+  #wait(asker: Asker): Promise<Admission> {
     return new Promise((resolve) => {
       const waiter: Waiter = {
         ...asker,
-        settle: (outcome) => {
+        settle: (admission) => {
           clearTimeout(timer);
-          resolve(outcome);
+          resolve(admission);
         },
       };
-      const timer = setTimeout(() => this.#drop(waiter, "busy"), this.#bounds.waitMaxMs);
+      const timer = setTimeout(() => this.#drop(waiter, this.#busy("waitMaxMs")), this.#bounds.waitMaxMs);
       timer.unref();
       const waiters = this.#waiting.get(asker.address);
       if (waiters) waiters.push(waiter);
@@ -100,8 +113,8 @@ export class SlowChecks {
 
   #leave(address: string): void {
     this.#running -= 1;
-    const left = (this.#runningOf.get(address) ?? 1) - 1;
-    if (left > 0) this.#runningOf.set(address, left);
+    const others = (this.#runningOf.get(address) ?? 1) - 1;
+    if (others > 0) this.#runningOf.set(address, others);
     else this.#runningOf.delete(address);
     this.#admitNext();
   }
@@ -113,7 +126,7 @@ export class SlowChecks {
       const next = waiters[0];
       if (!next) continue;
       this.#begin(address);
-      this.#drop(next, "admitted");
+      this.#drop(next, admitted);
       this.#waiting.delete(address);
       if (waiters.length > 0) this.#waiting.set(address, waiters);
       return;
@@ -122,7 +135,7 @@ export class SlowChecks {
 
   #dropLeft(address: string): void {
     for (const waiter of [...(this.#waiting.get(address) ?? [])])
-      if (waiter.hasLeft()) this.#drop(waiter, "left");
+      if (waiter.hasLeft()) this.#drop(waiter, left);
   }
 
   /** The last to come of the address that holds most places is told to come back. */
@@ -131,18 +144,18 @@ export class SlowChecks {
     for (const waiters of this.#waiting.values()) if (waiters.length > most.length) most = waiters;
     const last = most.at(-1);
     if (!last || most.length <= (this.#waiting.get(address)?.length ?? 0) + 1) return false;
-    this.#drop(last, "busy");
+    this.#drop(last, this.#busy("waitingMax"));
     return true;
   }
 
-  #drop(waiter: Waiter, outcome: "admitted" | "busy" | "left"): void {
+  #drop(waiter: Waiter, admission: Admission): void {
     const waiters = this.#waiting.get(waiter.address) ?? [];
     const index = waiters.indexOf(waiter);
     if (index < 0) return;
     waiters.splice(index, 1);
     if (waiters.length === 0) this.#waiting.delete(waiter.address);
     this.#waitingCount -= 1;
-    waiter.settle(outcome);
+    waiter.settle(admission);
   }
 
   #heldBy(address: string): number {

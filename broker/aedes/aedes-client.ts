@@ -1,6 +1,7 @@
 import type { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { BrokerError } from "../errors.ts";
+import type { RefusedClient } from "../refusal-log.ts";
 
 /** The version whose internals are used below; `test/contract/aedes-internals.test.ts` holds them against the installed one. */
 export const AEDES_VERSION = "1.2.0";
@@ -149,15 +150,16 @@ export function interceptPackets(
  */
 export function guardPacketSize(
   client: AedesClient,
-  limit: (command: MqttPacket["cmd"] | undefined) => number,
-  tooLarge: (bytes: number) => void,
+  limitOf: (command: MqttPacket["cmd"] | undefined) => number,
+  tooLarge: (bytes: number, limit: number) => void,
 ): void {
   const parser = client._parser;
   const parse = parser.parse;
   parser.parse = (chunk) => {
     const rest = parse.call(parser, chunk);
     const declared = parser.packet.length ?? -1;
-    if (declared > limit(parser.packet.cmd) && !client.closed) tooLarge(declared);
+    const limit = limitOf(parser.packet.cmd);
+    if (declared > limit && !client.closed) tooLarge(declared, limit);
     return rest;
   };
 }
@@ -199,6 +201,11 @@ export function hasLeft({ conn, closed }: AedesClient): boolean {
 
 interface ReadableState {
   readonly _readableState: { readonly ended: boolean };
+}
+
+/** The socket knows the address of a peer that has gone if it was asked for it before: the broker asks each. */
+export function refusedClientOf(client: AedesClient): RefusedClient {
+  return { client: client.id ?? "", address: client.conn.remoteAddress ?? "" };
 }
 
 /** Stops reading from the client's socket; TCP then slows it down. */

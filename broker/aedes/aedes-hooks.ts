@@ -7,6 +7,7 @@ import type { Identity } from "../device-registry.ts";
 import { Ingress } from "../ingress.ts";
 import type { ReceivedIdsOfSessions } from "../received-ids.ts";
 import type { RefusalReason } from "../refusal.ts";
+import type { RefusalFields } from "../refusal-log.ts";
 import { Session, type SessionContext } from "../session.ts";
 import type { TopicRules } from "../topic-rules.ts";
 import {
@@ -16,6 +17,7 @@ import {
   hasLeft,
   judgedEvent,
   type PublishPacket,
+  refusedClientOf,
 } from "./aedes-client.ts";
 import { type AskedSubscription, sessionMarker } from "./session-queues.ts";
 
@@ -89,11 +91,17 @@ export class AedesHooks {
     // Connections end in many ways; each was counted where we caused it, and the rest is the network's.
     aedes.on("clientError", (client, error) => {
       const session = this.#sessions.get(client as unknown as AedesClient);
-      if (isDrainTimeout(error)) session?.refuse("slow-subscriber", { unreadBytes: session.unreadBytes });
+      if (isDrainTimeout(error))
+        session?.refuse("slow-subscriber", {
+          bound: "drainTimeoutMs",
+          limit: this.#context.config.drainTimeoutMs,
+          unreadBytes: session.unreadBytes,
+        });
     });
     aedes.on("connectionError", (stranger, error) => {
       const client = stranger as unknown as AedesClient;
-      if (isConnectTimeout(error)) this.#refuse("connect-timeout", address(client), {});
+      if (isConnectTimeout(error))
+        this.#refuse("connect-timeout", client, { limit: this.#context.config.connectTimeoutMs });
     });
   }
 
@@ -130,7 +138,8 @@ export class AedesHooks {
       done(null, true);
       return;
     }
-    this.#refuse(fault.reason, packet.clientId.slice(0, 256) || address(client), {});
+    const who = { client: packet.clientId, address: refusedClientOf(client).address };
+    this.#context.refusals.refuse(fault.reason, who, fault.fields);
     client.emit(judgedEvent);
     endWith(client.conn, fault.connack, () => done(new Error(fault.reason), false));
   }
@@ -150,7 +159,8 @@ export class AedesHooks {
       return;
     }
     const reason = answer.outcome === "refused" ? answer.reason : "client-id-foreign";
-    this.#refuse(reason, clientId || address(client), { name: credentials.name ?? null });
+    const fields = answer.outcome === "refused" ? answer.fields : {};
+    this.#refuse(reason, client, { name: credentials.name ?? null, ...fields });
     client.emit(judgedEvent);
     const returnCode = connackCode(reason);
     if (client.closed) return;
@@ -165,7 +175,7 @@ export class AedesHooks {
     const check = { name: credentials.name, isOutdated: false };
     this.#checks.add(check);
     const answer = await this.#parts.authentication.identify(credentials.name, credentials.secret, {
-      address: address(client),
+      address: refusedClientOf(client).address,
       hasLeft: () => hasLeft(client),
     });
     this.#checks.delete(check);
@@ -190,9 +200,10 @@ export class AedesHooks {
     const session = this.#sessions.get(client);
     const excess = filterExcess(filter, filters, this.#context.config);
     const hasRoom = client.clean || this.#parts.hasRoomForSession(client.id ?? "");
-    if (excess || !hasRoom) this.#refuse("subscription-limit", client.id ?? "", { filter, ...excess });
+    const sessions = { bound: "maxConnections", limit: this.#context.config.maxConnections };
+    if (excess || !hasRoom) this.#refuse("subscription-limit", client, { filter, ...(excess ?? sessions) });
     else if (!session || !this.#parts.rules.maySubscribe(session.identity, filter))
-      this.#refuse("subscription", client.id ?? "", { filter });
+      this.#refuse("subscription", client, { filter });
     else {
       this.#filters.set(client, filters.add(filter));
       this.#granted = subscription;
@@ -209,7 +220,8 @@ export class AedesHooks {
   ): void {
     const session = client && this.#sessions.get(client);
     if (!session) {
-      this.#refuse("not-authorized", client?.id ?? "", { topic: packet.topic, will: true });
+      const who = client ? refusedClientOf(client) : { client: "", address: "" };
+      this.#context.refusals.refuse("not-authorized", who, { topic: packet.topic, will: true });
       done(new Error("not-authorized"));
       return;
     }
@@ -223,13 +235,17 @@ export class AedesHooks {
     const session = this.#sessions.get(client);
     if (!session || !this.#parts.rules.mayReceive(session.identity, topicName)) return false;
     if (session.unreadBytes > this.#context.config.subscriberMaxBytes)
-      session.refuse("slow-subscriber", { unreadBytes: session.unreadBytes });
+      session.refuse("slow-subscriber", {
+        bound: "subscriberMaxBytes",
+        limit: this.#context.config.subscriberMaxBytes,
+        actual: session.unreadBytes,
+      });
     // Also to one that was cut: nothing is written any more, and a persistent session keeps the message.
     return true;
   }
 
-  #refuse(reason: RefusalReason, who: string, fields: Record<string, unknown>): void {
-    this.#context.refusals.refuse(reason, who, fields);
+  #refuse(reason: RefusalReason, client: AedesClient, fields: RefusalFields): void {
+    this.#context.refusals.refuse(reason, refusedClientOf(client), fields);
   }
 }
 
@@ -244,22 +260,18 @@ function filterExcess(
   filter: string,
   filters: ReadonlySet<string>,
   { subscriptionsMax, filterMaxBytes, filterLevelsMax }: FilterLimits,
-): { readonly limit: number; readonly actual: number } | null {
+): RefusalFields | null {
   const bytes = Buffer.byteLength(filter);
-  if (bytes > filterMaxBytes) return { limit: filterMaxBytes, actual: bytes };
+  if (bytes > filterMaxBytes) return { bound: "filterMaxBytes", limit: filterMaxBytes, actual: bytes };
   const levels = filter.split("/").length;
-  if (levels > filterLevelsMax) return { limit: filterLevelsMax, actual: levels };
+  if (levels > filterLevelsMax) return { bound: "filterLevelsMax", limit: filterLevelsMax, actual: levels };
   const isMore = !filters.has(filter) && filters.size >= subscriptionsMax;
-  return isMore ? { limit: subscriptionsMax, actual: filters.size + 1 } : null;
+  return isMore ? { bound: "subscriptionsMax", limit: subscriptionsMax, actual: filters.size + 1 } : null;
 }
 
 // Aedes' errors have no code.
 const isDrainTimeout = (error: Error) => error.message === "drain timeout";
 const isConnectTimeout = (error: Error) => error.message === "connect did not arrive in time";
-
-function address(client: AedesClient): string {
-  return client.conn.remoteAddress ?? "";
-}
 
 function connackCode(reason: RefusalReason): number {
   if (reason === "client-id-foreign") return returnCodes.identifierRejected;

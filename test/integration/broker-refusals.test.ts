@@ -262,3 +262,43 @@ test("subscriptions: $SYS and foreign ones get 0x80, malformed filters close", a
   assert.equal(await subscribe("dev1", "cmd/#/x"), "closed");
   assert.equal(server.broker.status().refused["subscription"], 4);
 });
+
+test("a refusal is logged with address, limit and actual size, for each reason of a client", async () => {
+  await using server = await startBroker({
+    config: { packetMaxBytes: 2_048, clientIdMaxBytes: 200, subscriptionsMax: 1, maxConnections: 2 },
+    rules: [topicRule({ allowedQos: [1] })],
+  });
+  const refusedBy = async (act: (client: RawMqtt) => void) => {
+    const client = await RawMqtt.connected(server.port, { clientId: "dev1" });
+    act(client);
+    await client.closed();
+  };
+  await refusedBy((client) => client.publish(topic, "x".repeat(1_025)));
+  await refusedBy((client) => client.publish(topic, "x", { qos: 0 }));
+  await refusedBy((client) => client.publish(`${"t".repeat(1_000)}/x`, "x"));
+  await refusedBy((client) => client.publish("a/".repeat(100), "x"));
+  await refusedBy((client) => client.publish(topic, "x".repeat(2_048)));
+  assert.equal(await connackOf(server, { clientId: "x".repeat(201) }), 2);
+  const subscriber = await RawMqtt.connected(server.port, { clientId: "sub" });
+  const subscriptions = ["a", "b"].map((name) => ({ topic: name, qos: 1 }));
+  subscriber.send({ cmd: "subscribe", messageId: 1, subscriptions } as never);
+  await subscriber.until(() => subscriber.of("suback").length > 0);
+  const other = await RawMqtt.connected(server.port, { clientId: "other" });
+  await (await RawMqtt.open(server.port)).closed();
+  const told = server.logged.filter(({ event }) => event === "broker.refused");
+  assert.deepEqual(
+    told.map(({ reason, client, address, limit, actual }) => [reason, client, address, limit, actual]),
+    [
+      ["payload-too-large", "dev1", "127.0.0.1", 1_024, 1_025],
+      ["qos-not-allowed", "dev1", "127.0.0.1", [1], 0],
+      ["unknown-topic", "dev1", "127.0.0.1", undefined, undefined],
+      ["topic-name-invalid", "dev1", "127.0.0.1", 100, 101],
+      ["packet-too-large", "dev1", "127.0.0.1", 2_048, 2_048 + topic.length + 4],
+      ["client-id-invalid", `${"x".repeat(128)}… (201 characters)`, "127.0.0.1", 200, 201],
+      ["subscription-limit", "sub", "127.0.0.1", 1, 2],
+      ["connection-limit", "", "127.0.0.1", 2, 3],
+    ],
+  );
+  assert.equal(told[2]?.["topic"], `${"t".repeat(128)}… (1002 characters)`);
+  for (const client of [subscriber, other]) client.end();
+});

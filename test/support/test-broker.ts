@@ -90,6 +90,8 @@ export interface TestBroker extends AsyncDisposable {
   readonly topics: TestTopics;
   readonly devices: TestDevices;
   readonly registry: Registry;
+  /** What the broker logged. */
+  readonly logged: Record<string, unknown>[];
   readonly port: number;
   readonly url: string;
 }
@@ -110,13 +112,14 @@ export async function startBroker(
   const topics = new TestTopics(options.rules);
   const devices = new TestDevices(options.identities);
   const registry = new Registry();
+  const logged: Record<string, unknown>[] = [];
   const broker = createBroker({
     config: { ...defaults, port: 0, stopTimeoutMs: 500, ...options.config },
     sink,
     ...(options.admission ? { admission: options.admission } : {}),
     topics,
     devices: options.registry ?? devices,
-    logger: pino({ level: "silent" }),
+    logger: pino({}, { write: (line: string) => void logged.push(JSON.parse(line)) }),
     registry,
   });
   const { port } = await broker.listen();
@@ -126,6 +129,7 @@ export async function startBroker(
     topics,
     devices,
     registry,
+    logged,
     port,
     url: `mqtt://127.0.0.1:${port}`,
     [Symbol.asyncDispose]: () => broker.stop(),
