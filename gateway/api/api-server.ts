@@ -1,7 +1,7 @@
 import type { AddressInfo } from "node:net";
 import fastifySwagger from "@fastify/swagger";
 import { Ajv } from "ajv";
-import fastify, { type FastifyInstance, type RouteOptions } from "fastify";
+import fastify, { type FastifyInstance, type FastifyRequest, type RouteOptions } from "fastify";
 import type { Logger } from "pino";
 import type { Counter } from "prom-client";
 import { GatewayError } from "../errors.ts";
@@ -39,11 +39,12 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     requestTimeout: 60_000,
     routerOptions: { maxParamLength: 512 },
   });
+  const hasToken = ({ headers }: FastifyRequest) => isRightToken(options.token, headers.authorization);
   installValidation(app);
   installErrorAnswers(app, options.logger);
   app.addHook("onRequest", async (request) => {
     if (request.routeOptions.config.isOpen) return;
-    if (!isRightToken(options.token, request.headers.authorization))
+    if (!hasToken(request))
       throw new GatewayError(
         "TOKEN_REFUSED",
         "The request needs the header `Authorization: Bearer TOKEN`; the token is in the file api-token of the data folder.",
@@ -63,7 +64,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     },
   });
   app.addHook("onRoute", describeRoute);
-  addOperationRoutes(app, options.services);
+  addOperationRoutes(app, options.services, hasToken);
   addTopicRoutes(app, options.services);
   addDeviceRoutes(app, options.services);
   addQuarantineRoutes(app, options.services);

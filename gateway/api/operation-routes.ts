@@ -1,13 +1,18 @@
 import { Type } from "@sinclair/typebox";
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import { quarantineReasons } from "../../bridge/index.ts";
 import { GatewayError } from "../errors.ts";
-import type { ApiServices, QuarantineFilter } from "./api-services.ts";
+import type { ApiServices, QuarantineFilter, Readiness } from "./api-services.ts";
+import { openText } from "./open-text.ts";
 
 const quarantineMax = 1_000;
 
 /** Routes that monitoring asks without a token say so in their config. */
-export function addOperationRoutes(app: FastifyInstance, services: ApiServices): void {
+export function addOperationRoutes(
+  app: FastifyInstance,
+  services: ApiServices,
+  hasToken: (request: FastifyRequest) => boolean,
+): void {
   const open = { config: { isOpen: true } };
   const tags = ["operation"];
   app.get("/livez", { ...open, schema: { tags, summary: "200 while the supervisor runs" } }, async () => ({
@@ -16,10 +21,18 @@ export function addOperationRoutes(app: FastifyInstance, services: ApiServices):
 
   app.get(
     "/readyz",
-    { ...open, schema: { tags, summary: "200 while publishes are acknowledged, else 503 with the reasons" } },
-    async (_request, reply) => {
+    {
+      ...open,
+      schema: {
+        tags,
+        summary:
+          "200 while publishes are acknowledged, else 503 with the reasons; whole texts, with paths, for those who send the token",
+      },
+    },
+    async (request, reply) => {
       const readiness = await services.readiness();
-      return reply.status(readiness.isReady ? 200 : 503).send(readiness);
+      const shown = hasToken(request) ? readiness : openReadiness(readiness);
+      return reply.status(readiness.isReady ? 200 : 503).send(shown);
     },
   );
 
@@ -132,4 +145,8 @@ function filterOf(query: QuarantineQuery, topics: ApiServices["topics"]): Quaran
 
 function unknownFilter(what: string): GatewayError {
   return new GatewayError("REQUEST_INVALID", `There is ${what}.`, { retryable: false });
+}
+
+function openReadiness(readiness: Readiness): Readiness {
+  return { ...readiness, reasons: readiness.reasons.map(openText) };
 }

@@ -22,6 +22,7 @@ const metrics = createGatewayMetrics();
 const asked: QuarantineFilter[] = [];
 const noFilter = { topicId: undefined, mqttTopic: undefined, device: undefined, reason: undefined };
 let isReady = false;
+let reasons = ["consumer is starting"];
 const services: ApiServices = {
   topics: new Topics({
     store,
@@ -39,7 +40,7 @@ const services: ApiServices = {
     },
     show: async (id) => (id === "s.0.1.2" ? { id, payload_base64: "AA==" } : null),
   },
-  readiness: async () => ({ isReady, reasons: isReady ? [] : ["consumer is starting"] }),
+  readiness: async () => ({ isReady, reasons: isReady ? [] : reasons }),
   status: async () => ({ isReady }),
   metrics: () => metrics.registry.metrics(),
   acceptGap: async (partition) => {
@@ -109,8 +110,30 @@ describe("HTTP API", () => {
     const waiting = await api.inject({ method: "GET", url: "/readyz" });
     assert.equal(waiting.statusCode, 503);
     assert.deepEqual(waiting.json().reasons, ["consumer is starting"]);
+    assert.equal((await api.inject({ method: "GET", url: "/livez" })).statusCode, 200);
     isReady = true;
     assert.equal((await api.inject({ method: "GET", url: "/readyz" })).statusCode, 200);
+  });
+
+  test("readiness shows no stack trace and no path, but to those who have the token", async () => {
+    const { stack } = new TypeError("can't read /var/lib/tidegate/data/stream/0.mdb");
+    reasons = [
+      `broker: INTERNAL_ERROR: ${stack}`,
+      "broker: STREAM_GAP: '/data/my stream' lost blocks: run `tidegate stream new --data /data/a --lake file:/data/lake`",
+      "broker: ./data, ~/data and (../data/stream) are gone; /.hidden:too",
+      "broker: something else answers at http://127.0.0.1:4567/kinesis; CONFIG SET appendonly yes and/or wait",
+    ];
+    isReady = false;
+    const open = await call("GET", "/readyz", undefined, { authorization: "Bearer wrong" });
+    const known = await call("GET", "/readyz");
+    isReady = true;
+    assert.deepEqual(open.body.reasons, [
+      "broker: INTERNAL_ERROR: TypeError: can't read …",
+      "broker: STREAM_GAP: '…' lost blocks: run `tidegate stream new --data … --lake …`",
+      "broker: …, … and (…) are gone; …:too",
+      "broker: something else answers at http://127.0.0.1:4567/kinesis; CONFIG SET appendonly yes and/or wait",
+    ]);
+    assert.deepEqual(known.body.reasons, reasons);
   });
 
   test("topics: create, again, another one, list, show, update, delete", async () => {
