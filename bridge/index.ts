@@ -23,6 +23,7 @@ export {
   type PartitionLeases,
 } from "./consumer/partition-leases.ts";
 export { type QuarantineReason, quarantineReasons } from "./consumer/quarantine-reason.ts";
+export type { RecoveryStatus } from "./consumer/recovery-progress.ts";
 export type { ColumnType, TopicCatalog, TopicVersion, TypedColumn } from "./consumer/topic-catalog.ts";
 export { typedColumnsOf } from "./consumer/typed-columns.ts";
 export { BridgeError, type BridgeErrorCode, bridgeErrorCodes } from "./errors.ts";

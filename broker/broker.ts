@@ -54,6 +54,9 @@ export interface BrokerStatus {
   readonly refused: Readonly<Record<string, number>>;
   /** PUBLISH packets that were read and not taken, since their connection had ended or was being ended. */
   readonly untaken: number;
+  /** Plain messages that queues of sessions had no room for, and such that were to be retained and are not. */
+  readonly sessionDropped: number;
+  readonly retainedDropped: number;
   /** False while CONNECT is refused because the sink has no room. */
   readonly isOpen: boolean;
 }
@@ -192,6 +195,8 @@ export class Broker {
       repeated: this.#metrics.repeated,
       refused: this.#metrics.refusals(),
       untaken: this.#metrics.untaken,
+      sessionDropped: this.#metrics.sessionDropped,
+      retainedDropped: this.#metrics.retainedDropped,
       isOpen: this.#admission.isOpen,
     };
   }

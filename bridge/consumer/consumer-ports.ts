@@ -11,6 +11,7 @@ import type { DedupeKeyMaker } from "./dedupe-key.ts";
 import type { MessageJudge } from "./judge-message.ts";
 import type { LookUpBudget } from "./look-up-budget.ts";
 import type { NameReadings } from "./name-readings.ts";
+import type { RecoveryProgress } from "./recovery-progress.ts";
 import type { SchemaChecks } from "./schema-checks.ts";
 import type { TopicCatalog } from "./topic-catalog.ts";
 import type { WindowAlarm } from "./window-alarm.ts";
@@ -45,6 +46,7 @@ export interface ConsumerContext extends ConsumerPorts {
   readonly checks: SchemaChecks;
   readonly readings: NameReadings;
   readonly windowAlarm: WindowAlarm;
+  readonly progress: RecoveryProgress;
   readonly lookUps: LookUpBudget;
   readonly keys: DedupeKeyMaker;
   readonly backOff: BackOff;

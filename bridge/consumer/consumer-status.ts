@@ -3,6 +3,7 @@ import { END_POSITION, type PartitionState, type Position } from "../streams/str
 import type { PartitionCursor } from "./partition-cursor.ts";
 import type { HaltCode } from "./partition-halt.ts";
 import type { LeasesStatus } from "./partition-leases.ts";
+import type { RecoveryStatus } from "./recovery-progress.ts";
 import type { RetentionAlarm } from "./retention-alarm.ts";
 import type { NamedWindowStatus } from "./window-alarm.ts";
 
@@ -10,8 +11,8 @@ export type ConsumerState = "recovering" | "running" | "backing-off" | "stopped"
 
 export interface PartitionStatus {
   readonly partition: number;
-  /** `waiting` resumes by itself, `stopped` needs somebody. */
-  readonly state: "running" | "waiting" | "stopped";
+  /** `recovering`: nothing is read before that has ended; `waiting` resumes by itself, `stopped` needs somebody. */
+  readonly state: "running" | "recovering" | "waiting" | "stopped";
   /** Why it is not running, and what resumes it. */
   readonly halt: { readonly code: HaltCode; readonly message: string; readonly resume: string } | null;
   /** Read so far, and committed so far. */
@@ -22,6 +23,10 @@ export interface PartitionStatus {
   /** Bytes of blocks that were not read yet, where the stream says so, and of blocks in the open batch. */
   readonly lagBytes: number | null;
   readonly openBytes: number;
+  /** Messages of those blocks: read, and in no commit yet. */
+  readonly openMessages: number;
+  /** How long ago the stream was asked what it holds, ms; null = it has not answered. */
+  readonly askedForMs: number | null;
   /** Age of the last block read, ms; 0 where nothing more waits. */
   readonly lagMs: number;
   /** For how long something may have waited that is in no table yet, ms; null where this process does not know. */
@@ -42,6 +47,8 @@ export interface FinishedPartition {
 
 export interface ConsumerStatus {
   readonly state: ConsumerState;
+  /** How far a recovery is that is under way; null = none is. */
+  readonly recovery: RecoveryStatus | null;
   readonly lakeId: string;
   readonly streamId: string;
   /** Those that this process reads. */
@@ -70,28 +77,38 @@ interface StatusClocks {
 
 export function partitionStatus(
   cursor: PartitionCursor,
-  lag: PartitionState | undefined,
-  { alarm, ...clocks }: StatusClocks & { alarm: Pick<RetentionAlarm, "unfiledMs" | "isEndangered"> },
+  seen: { readonly state: PartitionState; readonly askedAtMs: number } | undefined,
+  {
+    alarm,
+    isRecovering,
+    ...clocks
+  }: StatusClocks & { isRecovering: boolean; alarm: Pick<RetentionAlarm, "unfiledMs" | "isEndangered"> },
 ): PartitionStatus {
   const { partition, halt, position, committed, streamTimeMs, openBytes, committedCounters } = cursor;
-  const { highest = null, retainedBytes = 0, behindMs } = lag ?? {};
+  const { highest = null, retainedBytes = 0, behindMs } = seen?.state ?? {};
   const unreadBytes = retainedBytes === null ? null : Math.max(0, retainedBytes - openBytes);
   const isBehind = behindMs ? true : !cursor.isCaughtUp && highest !== null && highest !== position;
   return {
     partition,
-    state: halt === null ? "running" : halt.code === "TOPIC_UNKNOWN" ? "waiting" : "stopped",
+    state: halt === null ? (isRecovering ? "recovering" : "running") : stateOf(halt.code),
     halt: halt && { code: halt.code, message: halt.message, resume: halt.resume },
     position,
     committed,
     streamTimeMs,
     lagBytes: isBehind ? unreadBytes : retainedBytes === null ? null : 0,
     openBytes,
+    openMessages: cursor.counters.read - committedCounters.read,
+    askedForMs: seen ? Math.max(0, clocks.elapsedMs - seen.askedAtMs) : null,
     lagMs: isBehind ? (behindMs ?? unreadForMs(cursor, clocks)) : 0,
     unfiledMs: alarm.unfiledMs(cursor),
     isEndangered: alarm.isEndangered(cursor),
     counters: committedCounters,
     unaccounted: committedCounters.unaccounted + (halt?.survey?.unaccounted ?? 0),
   };
+}
+
+function stateOf(code: HaltCode): PartitionStatus["state"] {
+  return code === "TOPIC_UNKNOWN" ? "waiting" : "stopped";
 }
 
 /** Since what was read last was appended; of a process that has read nothing yet, since what the one before it read. */

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Registry } from "prom-client";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
-import { BridgeError } from "../errors.ts";
 import type { LakeState } from "../storage/commit-log.ts";
 import type { StreamEntry } from "../streams/stream-log.ts";
-import { type AcceptedGap, acceptGap } from "./accept-gap.ts";
+import type { AcceptedGap } from "./accept-gap.ts";
+import { AcceptRequests, stopped } from "./accept-requests.ts";
 import { BackOff, isRetryable, type Sleep } from "./back-off.ts";
 import type { ConsumerConfig } from "./consumer-config.ts";
 import { ConsumerMetrics } from "./consumer-metrics.ts";
@@ -25,6 +25,7 @@ import { type AttemptStore, PoisonGuard } from "./poison-guard.ts";
 import { type ReadOutcome, readPartition } from "./read-partition.ts";
 import { recordPartitions } from "./record-partitions.ts";
 import { recover } from "./recover.ts";
+import { RecoveryProgress } from "./recovery-progress.ts";
 import { RetentionAlarm } from "./retention-alarm.ts";
 import { processCpuMs, SchemaChecks } from "./schema-checks.ts";
 import type { TopicVersion } from "./topic-catalog.ts";
@@ -63,18 +64,14 @@ export interface Consumer {
    */
   stop(options: { drain: boolean }): Promise<void>;
   status(): ConsumerStatus;
+  /** The same, after the stream was asked what it holds, if it answers within a second. Never rejects. */
+  lookedUp(): Promise<ConsumerStatus>;
   /**
    * Lets a partition that stopped at lost or damaged blocks go on behind them; what is lost is part of its books from then on.
    * Rejects with STREAM_NO_GAP where nothing is to be accepted, with CONSUMER_NOT_OWNER where another process reads the partition, with
    * CONSUMER_STOPPED where the consumer ended or recovered meanwhile.
    */
   acceptGap(partition: number): Promise<AcceptedGap>;
-}
-
-interface AcceptRequest {
-  readonly partition: number;
-  readonly resolve: (accepted: AcceptedGap) => void;
-  readonly reject: (error: unknown) => void;
 }
 
 /** `superseded`: somebody else moved a partition or its window; `rebalanced`: the leases give others than before. */
@@ -87,7 +84,7 @@ class ConsumerLoop implements Consumer {
   readonly #share: PartitionShare;
   readonly #alarm: RetentionAlarm;
   readonly #observer: PartitionObserver;
-  #requests: AcceptRequest[] = [];
+  readonly #requests = new AcceptRequests();
   #state: ConsumerState = "recovering";
   #lake: LakeState | undefined;
   #openedAtMs: number | null = null;
@@ -114,6 +111,7 @@ class ConsumerLoop implements Consumer {
       checks: new SchemaChecks({ elapsedMs, cpuMs: processCpuMs, unexpected }),
       readings: new NameReadings(options.topics),
       windowAlarm: new WindowAlarm(options.logger),
+      progress: new RecoveryProgress(elapsedMs, registry),
       lookUps: new LookUpBudget(options.lookUpLimits ?? lookUpLimits, elapsedMs),
       keys: new DedupeKeyMaker(),
       backOff: new BackOff({ maxMs: config.retryMaxMs, random, sleep }),
@@ -142,21 +140,22 @@ class ConsumerLoop implements Consumer {
     await this.#run?.catch(() => {});
   }
 
-  acceptGap(partition: number): Promise<AcceptedGap> {
-    if (!this.#run || this.#state === "stopped") return Promise.reject(stopped());
-    return new Promise((resolve, reject) => {
-      this.#requests.push({ partition, resolve, reject });
-      this.#context.backOff.wake();
-    });
+  async acceptGap(partition: number): Promise<AcceptedGap> {
+    if (!this.#run || this.#state === "stopped") throw stopped();
+    const accepted = this.#requests.add(partition);
+    this.#context.backOff.wake();
+    return await accepted;
   }
 
   status(): ConsumerStatus {
     const { stream, commitLog } = this.#context;
+    const isRecovering = this.#state === "recovering" || this.#state === "backing-off";
     return {
       state: this.#state,
+      recovery: this.#context.progress.status,
       lakeId: commitLog.lakeId,
       streamId: stream.streamId,
-      partitions: this.#observer.status(this.#share.cursors),
+      partitions: this.#observer.status(this.#share.cursors, { isRecovering }),
       finished: finishedOf(this.#lake, stream.streamId, this.#share.cursors),
       leases: this.#leases.status(),
       window: this.#context.windowAlarm.status,
@@ -166,6 +165,11 @@ class ConsumerLoop implements Consumer {
       publishesRepaired: this.#publishesRepaired,
       lastFailure: this.#lastFailure,
     };
+  }
+
+  async lookedUp(): Promise<ConsumerStatus> {
+    await this.#observer.lookAgain(this.#share.cursors);
+    return this.status();
   }
 
   async #loop(): Promise<void> {
@@ -180,14 +184,16 @@ class ConsumerLoop implements Consumer {
         await this.#share.handOver();
         if (end === "rebalanced") continue;
         this.#state = "backing-off";
+        this.#context.progress.end();
         await backOff.afterFailure(this.#failures++);
       }
       await this.#guard.end();
       isLeaving = true;
     } finally {
       this.#state = "stopped";
+      this.#context.progress.end();
       this.#alarm.stop();
-      this.#refuseRequests();
+      this.#requests.refuse();
       await this.#leases.close({ isLeaving });
     }
   }
@@ -210,6 +216,7 @@ class ConsumerLoop implements Consumer {
   /** From recovery until something makes another one necessary. */
   async #session(): Promise<SessionEnd> {
     this.#state = "recovering";
+    this.#context.progress.at("partitions");
     this.#share.offer(await recordPartitions(this.#context));
     this.#adopt();
     const recovered = await recover(this.#context, this.#share.cursors);
@@ -219,6 +226,7 @@ class ConsumerLoop implements Consumer {
     this.#context.metrics.repaired(recovered.published);
     if (await this.#guard.begin(this.#share.cursors)) this.#countReplay();
     this.#state = "running";
+    this.#context.progress.end();
     await this.#observe();
     for (;;) {
       if (this.#context.backOff.isStopping) return "ended";
@@ -226,7 +234,7 @@ class ConsumerLoop implements Consumer {
       const pass = await this.#pass();
       if (pass === "superseded") return pass;
       const isDrained = await this.#isDrained(pass);
-      if (this.#isDue() || isDrained || this.#requests.length > 0)
+      if (this.#isDue() || isDrained || !this.#requests.isEmpty)
         if (!(await this.#cut())) return "superseded";
       if (!(await this.#serveRequests())) return "superseded";
       if (isDrained && this.#share.isCurrent) return "ended";
@@ -305,26 +313,11 @@ class ConsumerLoop implements Consumer {
     return true;
   }
 
-  /** Serves what was asked for, the batch being committed. False: recover. */
-  async #serveRequests(): Promise<boolean> {
-    for (;;) {
-      const request = this.#requests.shift();
-      if (!request) return true;
-      try {
-        const cursor = this.#share.cursorOf(request.partition);
-        const outcome = await acceptGap(this.#context, cursor);
-        if (outcome.outcome !== "accepted") {
-          request.reject(stopped());
-          return false;
-        }
-        this.#lake = outcome.lake;
-        this.#share.offer(outcome.lake);
-        request.resolve(outcome.accepted);
-      } catch (error) {
-        request.reject(error);
-        if (!isAnswer(error)) throw error;
-      }
-    }
+  #serveRequests(): Promise<boolean> {
+    return this.#requests.serve(this.#context, this.#share, (lake) => {
+      this.#lake = lake;
+      this.#share.offer(lake);
+    });
   }
 
   /** Until there may be more to read than a few blocks, or the batch is due. */
@@ -332,7 +325,7 @@ class ConsumerLoop implements Consumer {
     const { stream, backOff, elapsedMs } = this.#context;
     if (elapsedMs() - this.#observedAtMs >= IDLE_MAX_MS) await this.#observe();
     const waitMs = Math.min(this.#dueInMs(), IDLE_MAX_MS);
-    if (waitMs <= 0 || this.#requests.length > 0 || !this.#share.isCurrent) return;
+    if (waitMs <= 0 || !this.#requests.isEmpty || !this.#share.isCurrent) return;
     const read = this.#share.cursors.filter(({ halt }) => halt === null);
     const partitions = read.map(({ partition }) => partition);
     // Blocks that are not read here must not keep it awake.
@@ -368,24 +361,6 @@ class ConsumerLoop implements Consumer {
     this.#replayedBatches += 1;
     this.#context.metrics.replayed();
   }
-
-  #refuseRequests(): void {
-    for (const request of this.#requests) request.reject(stopped());
-    this.#requests = [];
-  }
-}
-
-function stopped(): BridgeError {
-  const text =
-    "the consumer ended or recovered before it could accept the gap: look at `tidegate status` and try again";
-  return new BridgeError("CONSUMER_STOPPED", text, { retryable: true });
-}
-
-/** What a request is answered with, the consumer being sound. */
-function isAnswer(error: unknown): boolean {
-  return (
-    error instanceof BridgeError && (error.code === "STREAM_NO_GAP" || error.code === "CONSUMER_NOT_OWNER")
-  );
 }
 
 async function sleepWithTimer(delayMs: number, signal: AbortSignal): Promise<void> {

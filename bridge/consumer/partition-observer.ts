@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { PartitionState } from "../streams/stream-log.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import { type PartitionStatus, partitionStatus } from "./consumer-status.ts";
@@ -5,11 +6,13 @@ import type { PartitionCursor } from "./partition-cursor.ts";
 import type { RetentionAlarm } from "./retention-alarm.ts";
 import { stateOrNull } from "./state-or-null.ts";
 
+const LOOK_MAX_MS = 1000;
+
 /** Knows what the stream said last of the partitions that are read here, and tells status and metrics how far behind each is. */
 export class PartitionObserver {
   readonly #context: Pick<ConsumerContext, "stream" | "metrics" | "elapsedMs" | "now">;
   readonly #alarm: RetentionAlarm;
-  readonly #states = new Map<number, PartitionState>();
+  readonly #states = new Map<number, { readonly state: PartitionState; readonly askedAtMs: number }>();
 
   constructor(
     context: Pick<ConsumerContext, "stream" | "metrics" | "elapsedMs" | "now">,
@@ -25,7 +28,7 @@ export class PartitionObserver {
       const askedAtMs = elapsedMs();
       const state = await stateOrNull(stream, cursor.partition);
       if (state) {
-        this.#states.set(cursor.partition, state);
+        this.#states.set(cursor.partition, { state, askedAtMs });
         cursor.observe(state, askedAtMs);
       } else this.#states.delete(cursor.partition);
       const { unaccounted, lagMs, lagBytes } = this.#statusOf(cursor);
@@ -33,8 +36,22 @@ export class PartitionObserver {
     }
   }
 
-  status(cursors: readonly PartitionCursor[]): PartitionStatus[] {
-    return cursors.map((cursor) => this.#statusOf(cursor));
+  /** Asks the stream again what it holds, for whoever wants to know now. A stream that does not answer soon is not waited for. */
+  async lookAgain(cursors: readonly PartitionCursor[]): Promise<void> {
+    const { stream, elapsedMs } = this.#context;
+    const asked = cursors.map(async ({ partition }) => {
+      const askedAtMs = elapsedMs();
+      const state = await stream.partitionState(partition);
+      this.#states.set(partition, { state, askedAtMs });
+    });
+    await Promise.race([Promise.allSettled(asked), delay(LOOK_MAX_MS, undefined, { ref: false })]);
+  }
+
+  status(
+    cursors: readonly PartitionCursor[],
+    { isRecovering }: { isRecovering: boolean },
+  ): PartitionStatus[] {
+    return cursors.map((cursor) => this.#statusOf(cursor, isRecovering));
   }
 
   /** It is read elsewhere from now on. */
@@ -43,9 +60,10 @@ export class PartitionObserver {
     this.#context.metrics.handedOver(partition);
   }
 
-  #statusOf(cursor: PartitionCursor): PartitionStatus {
+  #statusOf(cursor: PartitionCursor, isRecovering = false): PartitionStatus {
     const state = this.#states.get(cursor.partition);
     const { elapsedMs, now } = this.#context;
-    return partitionStatus(cursor, state, { elapsedMs: elapsedMs(), nowMs: now(), alarm: this.#alarm });
+    const clocks = { elapsedMs: elapsedMs(), nowMs: now() };
+    return partitionStatus(cursor, state, { ...clocks, isRecovering, alarm: this.#alarm });
   }
 }

@@ -19,14 +19,18 @@ export async function recover(
   context: ConsumerContext,
   cursors: readonly PartitionCursor[],
 ): Promise<Recovered | null> {
+  context.progress.at("tables");
   const { published } = await context.publisher.publishPending();
+  context.progress.at("log");
   const lake = await context.commitLog.load();
   await context.topics.refresh();
   for (const cursor of cursors) {
     cursor.rewind(lake.moves.get(cursor.key));
     cursor.inherit(inheritanceOf(context.stream, lake, cursor.partition));
   }
+  context.progress.at("window");
   if (!(await restoreWindows(context, cursors, lake))) return null;
+  context.progress.at("trimming");
   for (const cursor of cursors) await trimCommitted(context, cursor);
   for (const partition of finishedPartitions(context.stream, lake)) await context.window.forget(partition);
   return { lake, published };

@@ -17,6 +17,7 @@ export async function seedWindows(
   lake: LakeState,
 ): Promise<boolean> {
   const startedAtMs = context.elapsedMs();
+  if (cursors.length > 0) context.progress.at("seeding");
   const keys = [...lake.moves.keys()];
   const seeds = cursors.map(
     (cursor) => new WindowSeed(context, cursor, { wanted: partsOf(context, cursor, lake), startedAtMs }),
@@ -24,11 +25,13 @@ export async function seedWindows(
   for (const seed of seeds) await seed.begin();
   const parts = keys.flatMap((key) => longestSpan(seeds.flatMap(({ wanted }) => wanted.get(key) ?? [])));
   const wholeTopics = context.topics.exactTopicIds();
-  const query = { parts, upToCommit: lake.number, wholeTopics };
+  const onFiles = (files: number, total: number) => context.progress.seeded(files, total);
+  const query = { parts, upToCommit: lake.number, wholeTopics, onFiles };
   // Whole topics are read from the tables, which do not show a commit whose process has ended before it published it.
   if (parts.length > 0 && wholeTopics.size > 0) await context.publisher.publishPending();
   if (parts.length > 0)
     for await (const rows of context.seeds.rows(query)) {
+      context.progress.found(rows.length);
       await Promise.all(seeds.map((seed) => seed.add(rows, parts)));
       if (seeds.every(({ isLost }) => isLost)) break;
     }

@@ -32,6 +32,8 @@ export interface SeedQuery {
   readonly upToCommit: number;
   /** Of these topics also older rows whose id has the length of the SDK's. */
   readonly wholeTopics?: ReadonlySet<string>;
+  /** Told how many of the files were read, from 0 on. */
+  readonly onFiles?: (read: number, total: number) => void;
 }
 
 /** Ids of one topic that may have been filed, and where their messages would stand. */

@@ -5,6 +5,8 @@ export interface Readiness {
   readonly isReady: boolean;
   /** What is missing, for people. */
   readonly reasons: readonly string[];
+  /** What the consumer is at before it files again, with how far it is. Publishes are acknowledged meanwhile. */
+  readonly progress: readonly string[];
 }
 
 /** One row of `_quarantine`. */

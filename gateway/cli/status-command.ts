@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { KinesisStreamStatus, RedisStreamStatus } from "../../bridge/index.ts";
 import { type GatewayStatus, unfoundedAcknowledgements } from "../supervisor/gateway-status.ts";
+import { booksVerdict, droppedText } from "./books-verdict.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, type ConfigFlags } from "./config-options.ts";
 import { givenUpText } from "./given-up-text.ts";
@@ -21,6 +22,7 @@ function statusText(status: GatewayStatus): string {
   const lines = [
     `Tidegate ${status.version}, ${status.isReady ? "ready" : "NOT ready"}, since ${status.startedAt}`,
     ...status.reasons.map((reason) => `  ! ${reason}`),
+    ...status.progress.map((text) => `  - ${text}`),
     "",
     textTable(
       ["process", "state", "pid", "restarts", "listening"],
@@ -51,6 +53,7 @@ function brokerText({ broker, roles }: GatewayStatus): string[] {
   const lines = [
     `MQTT: ${broker.connections} connections, ${broker.inFlightMessages} messages in flight, ${broker.acknowledged} acknowledged${again}; refused: ${refused.join(", ") || "none"}`,
   ];
+  lines.push(...droppedText({ broker }));
   const { producer } = broker;
   const unfounded = unfoundedAcknowledgements(broker);
   if (unfounded > 0)
@@ -135,10 +138,11 @@ function leasesText({ leases }: NonNullable<GatewayStatus["consumer"]>): string[
 }
 
 /** G8: read = filed + duplicates + quarantined + re-sent + misrouted, and nothing unaccounted. */
-function booksText({ books, consumer, roles }: GatewayStatus): string[] {
+function booksText(status: GatewayStatus): string[] {
+  const { books, consumer, roles } = status;
   if (!roles.includes("consumer")) return ["The consumer runs in another gateway, and so its books."];
   if (!books || !consumer) return ["The consumer does not answer: its books can't be shown."];
-  const rows = consumer.partitions.map(({ partition, state, counters, unaccounted, lagBytes, lagMs }) => [
+  const rows = consumer.partitions.map(({ partition, state, counters, unaccounted, ...lag }) => [
     partition,
     state,
     counters.read,
@@ -148,8 +152,9 @@ function booksText({ books, consumer, roles }: GatewayStatus): string[] {
     counters.resent,
     counters.misrouted,
     unaccounted,
-    lagBytes ?? "?",
-    lagMs,
+    lag.openMessages,
+    lag.lagBytes ?? "?",
+    lag.lagMs,
   ]);
   const { finished } = consumer;
   const total = [
@@ -166,15 +171,12 @@ function booksText({ books, consumer, roles }: GatewayStatus): string[] {
   const halts = consumer.partitions.flatMap(({ partition, halt }) =>
     halt ? [`  ! partition ${partition}: ${halt.code}: ${halt.message} Resume: ${halt.resume}`] : [],
   );
-  const verdict = books.isBalanced
-    ? "The books balance: every acknowledged message was read, and every message read is filed, a duplicate or quarantined."
-    : "THE BOOKS DO NOT BALANCE.";
   return [
     textTable(
-      [...header, "unaccounted", "lag bytes", "lag ms"],
-      [...rows, [...total, books.unaccounted, null, null]],
+      [...header, "unaccounted", "waiting", "lag bytes", "lag ms"],
+      [...rows, [...total, books.unaccounted, status.waiting?.openMessages ?? null, null, null]],
     ),
-    verdict,
+    ...booksVerdict(status),
     ...leasesText(consumer),
     ...halts,
     ...failureText(consumer),

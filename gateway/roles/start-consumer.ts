@@ -57,7 +57,10 @@ export async function startConsumer(context: RoleContext): Promise<RunningRole> 
   const stopHousekeeping = keepLakeTidy({ store, commitLog, logger, registry, intervalMs, ageMs });
   return {
     listening: null,
-    status: async (): Promise<ConsumerProcessStatus> => ({ ...consumer.status(), ...end.status() }),
+    status: async (): Promise<ConsumerProcessStatus> => ({
+      ...(await consumer.lookedUp()),
+      ...end.status(),
+    }),
     acceptGap: async (partition) => ({ ...(await consumer.acceptGap(partition)) }),
     stop: async () => {
       end.stopWatching();

@@ -7,6 +7,7 @@ import type { Devices } from "../registry/devices.ts";
 import type { Topics } from "../registry/topics.ts";
 import { completeCommands } from "../settings/command-flags.ts";
 import { shownUrl } from "../settings/secrets.ts";
+import { ConsumerWatch } from "./consumer-watch.ts";
 import {
   type BrokerProcessStatus,
   booksOf,
@@ -18,6 +19,7 @@ import {
 import type { GatewayLake } from "./gateway-stores.ts";
 import { type MetricsAsJson, type RoleName, roleNames } from "./messages.ts";
 import type { Supervisor } from "./supervisor.ts";
+import { recoveryText, whatWaits } from "./what-waits.ts";
 
 interface ServiceParts {
   readonly config: GatewayConfig;
@@ -36,8 +38,11 @@ const answerTimeoutMs = 2_000;
 /** Accepting a gap waits for a commit. */
 const acceptGapTimeoutMs = 50_000;
 
-export function createServices(parts: ServiceParts): ApiServices {
+/** `stop` ends what goes on by itself. */
+export function createServices(parts: ServiceParts): ApiServices & { stop(): void } {
   const { supervisor, topics, devices } = parts;
+  const watch = new ConsumerWatch({ ask: () => consumerStatus(supervisor) });
+  watch.start();
   return {
     topics,
     devices,
@@ -46,10 +51,12 @@ export function createServices(parts: ServiceParts): ApiServices {
       const broker = await brokerStatus(supervisor);
       // A broker's gateway is ready while publishes are acknowledged, whatever the consumer does.
       const consumer = supervisor.child("broker") ? null : await consumerStatus(supervisor);
-      return withCommands(readinessOf(supervisor, { broker, consumer }), parts.config.flags);
+      const readiness = { ...readinessOf(supervisor, { broker, consumer }), progress: watch.progress() };
+      return withCommands(readiness, parts.config.flags);
     },
     status: async () => withCommands(await gatewayStatus(parts), parts.config.flags),
     metrics: () => collectMetrics(parts),
+    stop: () => watch.stop(),
     acceptGap: async (partition) => {
       const consumer = supervisor.child("consumer");
       if (!consumer) throw notHere("consumer");
@@ -66,6 +73,7 @@ async function gatewayStatus(parts: ServiceParts): Promise<GatewayStatus> {
     version: parts.version,
     startedAt: new Date(parts.startedAtMs).toISOString(),
     ...readinessOf(supervisor, { broker, consumer }),
+    progress: consumer?.recovery ? [recoveryText(consumer.recovery)] : [],
     data: config.folders.data,
     lake: { url: lake.url, id: lake.lakeId },
     stream: shownUrl(config.stream.url),
@@ -75,6 +83,7 @@ async function gatewayStatus(parts: ServiceParts): Promise<GatewayStatus> {
     broker,
     consumer,
     books: booksOf({ processes, broker, consumer }),
+    waiting: whatWaits({ roles: config.roles, broker, consumer }),
   };
 }
 
@@ -93,7 +102,10 @@ interface ChildStatuses {
 }
 
 /** Processes that run are not enough: publishes have to be acknowledged. */
-function readinessOf(supervisor: Supervisor, { broker, consumer }: ChildStatuses): Readiness {
+function readinessOf(
+  supervisor: Supervisor,
+  { broker, consumer }: ChildStatuses,
+): Omit<Readiness, "progress"> {
   const processes = supervisor.readiness();
   if (!processes.isReady && !broker) return processes;
   const working = supervisor.child("broker") ? reasonsNotAcknowledging(broker) : reasonsNotFiling(consumer);

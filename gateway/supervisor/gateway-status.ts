@@ -48,11 +48,22 @@ export interface Books {
   readonly isBalanced: boolean;
 }
 
+/** What was acknowledged, as far as this gateway sees it, and is in no table yet. */
+export interface WhatWaits {
+  /** Read, and in no commit yet. */
+  readonly openMessages: number;
+  /** Of blocks in the stream that were not read yet; null where the stream does not say. */
+  readonly unreadBytes: number | null;
+  /** For people, one of each kind; [] = everything that was acknowledged is filed. */
+  readonly reasons: readonly string[];
+}
+
 export interface GatewayStatus {
   readonly version: string;
   readonly startedAt: string;
   readonly isReady: boolean;
   readonly reasons: readonly string[];
+  readonly progress: readonly string[];
   readonly data: string;
   readonly lake: { readonly url: string; readonly id: string };
   /** Their URLs, without secrets. */
@@ -65,6 +76,8 @@ export interface GatewayStatus {
   readonly broker: BrokerProcessStatus | null;
   readonly consumer: ConsumerProcessStatus | null;
   readonly books: Books | null;
+  /** null where the consumer doesn't answer, or isn't among the roles. */
+  readonly waiting: WhatWaits | null;
 }
 
 /** A partition that takes nothing for this long keeps its publishers waiting; shorter than that is a retry. */

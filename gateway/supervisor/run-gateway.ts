@@ -106,6 +106,7 @@ async function startAll(
     lake,
     metrics,
   });
+  closers.push(async () => services.stop());
   const { version, logger } = options;
   const bodyMaxBytes = config.http.bodyMaxBytes;
   const api = await createApi({

@@ -198,7 +198,9 @@ describe("administration of a running gateway", { concurrency: false }, () => {
     const { stdout, code } = await runCli(["status", "--data", gateway.dataFolder]);
     assert.equal(code, 0);
     assert.match(stdout, /broker\s+ready/);
-    assert.match(stdout, /The books balance/);
+    await gateway.until("everything is filed", async () =>
+      /The books balance/.test((await runCli(["status", "--data", gateway.dataFolder])).stdout),
+    );
   });
 });
 

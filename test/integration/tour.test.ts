@@ -68,8 +68,12 @@ describe("the five minutes of README.md", { concurrency: false }, () => {
       /^press-7 +\d{4}-\d\d-\d\dT[\d:.]+Z +21\.5\npress-7 +\S+ +21\.7\n\(2 rows\)\nTidegate \d/m,
     );
     assert.match(stdout, /3 acknowledged; refused: none/);
-    assert.match(stdout, /^all +3 +2 +1 +0 +0 +0 +0$/m, "read, filed, duplicates, and nothing else");
-    assert.match(stdout, /The books balance/);
+    assert.match(stdout, /^all +3 +2 +1 +0 +0 +0 +0 +0$/m, "read, filed, duplicates, and nothing else");
+    // A moment later the producer claims what was acknowledged, by a block that has to be read.
+    await gateway.until("the books balance", async () => {
+      const shown = await run(readmeCommands(section, "npx tidegate status"));
+      return /The books balance/.test(shown.stdout);
+    });
   });
 
   test("the SDK's example publishes, and goes on with its outbox when it is run again", async () => {

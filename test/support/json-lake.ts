@@ -151,6 +151,9 @@ export async function* readJsonSeedRows(
   groups: readonly SeedFiles[],
   query: SeedFilter,
 ): AsyncGenerator<SeedRows> {
+  const total = groups.reduce((sum, { paths }) => sum + paths.length, 0);
+  let read = 0;
+  query.onFiles?.(read, total);
   for (const { paths } of groups)
     for (const path of paths) {
       const bytes = await store.get(path);
@@ -159,6 +162,7 @@ export async function* readJsonSeedRows(
           retryable: true,
         });
       yield* chunksOf(readRows(bytes), query);
+      query.onFiles?.(++read, total);
     }
 }
 

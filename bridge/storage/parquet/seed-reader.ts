@@ -21,7 +21,7 @@ export interface SeedFiles {
 }
 
 /** Rows of parts, or, whatever part they are of, those with one of these ids. */
-export interface SeedFilter extends Pick<SeedQuery, "parts" | "wholeTopics"> {
+export interface SeedFilter extends Pick<SeedQuery, "parts" | "wholeTopics" | "onFiles"> {
   readonly ids?: Pick<FiledQuery, "topicId" | "deviceIds" | "messageIds">;
 }
 
@@ -102,6 +102,9 @@ export async function* readSeedRows(
   if (groups.length === 0) return;
   const spillFolder = join(store.stagingFolder, `spill-${randomUUID()}`);
   const duckdb = await openDuckdb({ memoryLimitBytes, spillFolder, threads: 1 });
+  const total = groups.reduce((sum, { paths }) => sum + paths.length, 0);
+  let read = 0;
+  filter.onFiles?.(read, total);
   const filesAtOnce = store.copyMaxBytes === null ? filesPerQuery : copiesPerQuery;
   try {
     for (const group of groups)
@@ -113,6 +116,8 @@ export async function* readSeedRows(
         } finally {
           await copies.release();
         }
+        read += paths.length;
+        filter.onFiles?.(read, total);
       }
   } catch (error) {
     throw translateDuckdbError(error, "reading ids from Parquet files");

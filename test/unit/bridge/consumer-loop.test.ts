@@ -202,3 +202,20 @@ test("status shows how far behind each partition is, and the metrics what became
   await consumer.stop({ drain: false });
   await run;
 });
+
+test("what was acknowledged and is not committed yet is told: read into the open batch, or not read at all", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a"), json("b")]);
+  const consumer = harness.consumer({ config: { maxBatchAgeMs: 600_000 } });
+  const run = consumer.run();
+  await until(() => consumer.status().partitions[0]?.openMessages === 2);
+  const [read] = (await consumer.lookedUp()).partitions;
+  assert.deepEqual([read?.counters.read, read?.lagBytes, read?.askedForMs], [0, 0, 0]);
+  // As at an address of the stream that the loop has not asked since.
+  harness.append([json("c")]);
+  assert.notEqual((await consumer.lookedUp()).partitions[0]?.lagBytes, 0);
+  await consumer.stop({ drain: true });
+  await run;
+  const [filed] = consumer.status().partitions;
+  assert.deepEqual([filed?.counters.read, filed?.openMessages], [3, 0]);
+});

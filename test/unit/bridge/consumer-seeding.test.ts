@@ -74,3 +74,38 @@ test("a window that somebody else seeds meanwhile is left to him, and the others
     [0, 1, 3, 2],
   );
 });
+
+test("status and metrics say that the window is seeded, how far, and what waits meanwhile", async () => {
+  const harness = await filedHarness();
+  harness.window = createMemoryWindow({ maxBytes: 2 ** 26, partitionCount });
+  harness.append([json("waits")]);
+  harness.registry.clear();
+  let reads = 0;
+  let goOn: () => void = () => {};
+  harness.storeFault = (operation, path) => {
+    if (operation !== "get" || !/event_hour=.*\.parquet$/.test(path) || ++reads < 3) return null;
+    return new Promise((resolve) => {
+      goOn = () => resolve(null);
+    });
+  };
+  const consumer = harness.consumer();
+  const run = consumer.run();
+  while (reads < 3) await new Promise((resolve) => setImmediate(resolve));
+  const { state, recovery, partitions } = await consumer.lookedUp();
+  assert.deepEqual(
+    [state, recovery?.step, recovery?.seeding],
+    ["recovering", "seeding", { files: 2, filesTotal: 3, ids: 8 }],
+  );
+  assert(partitions.every((partition) => partition.state === "recovering"));
+  assert.notEqual(partitions[0]?.lagBytes, 0);
+  const metrics = await harness.registry.metrics();
+  assert.match(metrics, /tidegate_consumer_recovering 1/);
+  assert.match(metrics, /tidegate_consumer_seeding_files 2\n/);
+  assert.match(metrics, /tidegate_consumer_seeding_files_wanted 3/);
+  harness.storeFault = () => null;
+  goOn();
+  await consumer.stop({ drain: true });
+  await run;
+  assert.equal(consumer.status().recovery, null);
+  assert.match(await harness.registry.metrics(), /tidegate_consumer_recovering 0/);
+});

@@ -40,7 +40,7 @@ const services: ApiServices = {
     },
     show: async (id) => (id === "s.0.1.2" ? { id, payload_base64: "AA==" } : null),
   },
-  readiness: async () => ({ isReady, reasons: isReady ? [] : reasons }),
+  readiness: async () => ({ isReady, reasons: isReady ? [] : reasons, progress: [] }),
   status: async () => ({ isReady }),
   metrics: () => metrics.registry.metrics(),
   acceptGap: async (partition) => {

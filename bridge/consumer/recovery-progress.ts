@@ -1,0 +1,69 @@
+import { Gauge, type Registry } from "prom-client";
+
+/** In the order in which a recovery takes them. */
+export const recoverySteps = ["partitions", "tables", "log", "window", "seeding", "trimming"] as const;
+export type RecoveryStep = (typeof recoverySteps)[number];
+
+export interface RecoveryStatus {
+  /**
+   * `partitions`: which there are; `tables`: they are brought to what the commit log holds; `log`: that is read; `window`: ids of few commits
+   * are put into it again; `seeding`: it is filled from the lake's files; `trimming`: the stream is told what is filed.
+   */
+  readonly step: RecoveryStep;
+  readonly forMs: number;
+  /** Of seeding: files read, of how many, and ids found so far; null before it is known. */
+  readonly seeding: { readonly files: number; readonly filesTotal: number; readonly ids: number } | null;
+}
+
+/** How far a consumer's recovery is, which reads all files of the lake in the worst case. */
+export class RecoveryProgress {
+  readonly #elapsedMs: () => number;
+  #step: RecoveryStep | null = null;
+  #startedAtMs = 0;
+  #seeding: RecoveryStatus["seeding"] = null;
+
+  constructor(elapsedMs: () => number, registry: Registry) {
+    this.#elapsedMs = elapsedMs;
+    const gauge = (name: string, help: string, read: () => number) =>
+      new Gauge({
+        name: `tidegate_consumer_${name}`,
+        help,
+        registers: [registry],
+        collect() {
+          this.set(read());
+        },
+      });
+    gauge("recovering", "1 while the consumer recovers, and files nothing.", () => (this.#step ? 1 : 0));
+    const filesHelp = "Files that the last seeding of the window has read so far.";
+    gauge("seeding_files", filesHelp, () => this.#seeding?.files ?? 0);
+    gauge("seeding_files_wanted", "Files that it has to read.", () => this.#seeding?.filesTotal ?? 0);
+  }
+
+  get status(): RecoveryStatus | null {
+    if (this.#step === null) return null;
+    return {
+      step: this.#step,
+      forMs: this.#elapsedMs() - this.#startedAtMs,
+      seeding: this.#step === "seeding" ? this.#seeding : null,
+    };
+  }
+
+  at(step: RecoveryStep): void {
+    if (this.#step === null) this.#startedAtMs = this.#elapsedMs();
+    if (step === "seeding") this.#seeding = null;
+    this.#step = step;
+  }
+
+  /** @param files Read so far. */
+  seeded(files: number, filesTotal: number): void {
+    this.#seeding = { files, filesTotal, ids: this.#seeding?.ids ?? 0 };
+  }
+
+  found(ids: number): void {
+    if (this.#seeding) this.#seeding = { ...this.#seeding, ids: this.#seeding.ids + ids };
+  }
+
+  end(): void {
+    this.#step = null;
+  }
+}

@@ -1,0 +1,42 @@
+import type { GatewayStatus } from "../supervisor/gateway-status.ts";
+
+/** What may be said of the books (G8): that they balance only if everything that was acknowledged is in the tables. */
+export function booksVerdict({
+  books,
+  waiting,
+  consumer,
+}: Pick<GatewayStatus, "books" | "waiting" | "consumer">): string[] {
+  if (!books?.isBalanced) return ["THE BOOKS DO NOT BALANCE.", ...waitingText(waiting)];
+  if (waiting === null || waiting.reasons.length > 0)
+    return [
+      "Not everything that was acknowledged is in the tables yet; of what was committed, nothing is missing.",
+      ...waitingText(waiting),
+    ];
+  const others = (consumer?.leases.partitions ?? []).filter(
+    ({ partition }) => !consumer?.partitions.some((own) => own.partition === partition),
+  ).length;
+  const whose = others > 0 ? " of the partitions that this gateway reads" : "";
+  return [
+    `The books${whose} balance: every acknowledged message was read, and every message read is filed, a duplicate or quarantined.`,
+  ];
+}
+
+function waitingText(waiting: GatewayStatus["waiting"]): string[] {
+  return (waiting?.reasons ?? []).map((reason) => `  - ${reason}`);
+}
+
+/** Messages that no table will ever hold, and of which nobody promised that; [] = none since the broker started. */
+export function droppedText({ broker }: Pick<GatewayStatus, "broker">): string[] {
+  if (!broker) return [];
+  const { producer, untaken, sessionDropped, retainedDropped } = broker;
+  const { droppedQos0, failedMessages } = producer.totals;
+  const parts = [
+    [droppedQos0, "of QoS 0, for which the stream had no room"],
+    [failedMessages, "given up unacknowledged"],
+    [untaken, "of connections that had ended"],
+    [sessionDropped, "for sessions whose queues were full"],
+    [retainedDropped, "not retained"],
+  ] as const;
+  const told = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+  return told.length > 0 ? [`Dropped: ${told.join(", ")}`] : [];
+}
