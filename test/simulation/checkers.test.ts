@@ -1,13 +1,10 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { after, test } from "node:test";
-import { brokenClocks } from "./broken-clocks.ts";
-import { brokenDivisions } from "./broken-divisions.ts";
-import { brokenExactMode } from "./broken-exact-mode.ts";
-import { brokenLakes } from "./broken-lakes.ts";
-import { type BrokenVariant, brokenVariants } from "./broken-variants.ts";
+import { brokenProtocols } from "./broken-protocols.ts";
+import type { BrokenVariant } from "./broken-variants.ts";
 import { catchingSeeds } from "./catching-seeds.ts";
-import { runSimulation } from "./run-simulation.ts";
+import { SimulationProcess } from "./simulation-process.ts";
 import type { Violation } from "./violation.ts";
 
 // A change of the simulation changes what each seed draws. SEEDS=write finds the catching seeds again and writes them down.
@@ -15,19 +12,14 @@ const isWriting = process.env["SEEDS"] === "write";
 const seedsFile = "test/simulation/catching-seeds.ts";
 const variantRunsMax = 800;
 const found: Record<string, number> = {};
+const simulations = new SimulationProcess();
 
 async function catchWith(variant: BrokenVariant, seed: number): Promise<Violation | undefined> {
-  const { violations } = await runSimulation({ ...variant.options, seed });
+  const { violations } = await simulations.run({ seed, variant: variant.name });
   return violations.find(({ rule }) => variant.breaks.includes(rule));
 }
 
-for (const variant of [
-  ...brokenVariants,
-  ...brokenExactMode,
-  ...brokenDivisions,
-  ...brokenClocks,
-  ...brokenLakes,
-]) {
+for (const variant of brokenProtocols) {
   test(`the checkers find out: ${variant.name}`, async (context) => {
     const known = isWriting ? undefined : catchingSeeds[variant.name];
     const first = known ?? 1;
@@ -43,7 +35,8 @@ for (const variant of [
   });
 }
 
-after(() => {
+after(async () => {
+  await simulations[Symbol.asyncDispose]();
   if (!isWriting) return;
   const lines = Object.entries(found).map(([name, seed]) => `  ${JSON.stringify(name)}: ${seed},\n`);
   const head =

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { runSimulation, type SimulationResult } from "./run-simulation.ts";
+import type { SimulationResult } from "./run-simulation.ts";
+import { SimulationProcess } from "./simulation-process.ts";
 
 // SEED=7 replays one run with its trace; RUNS=20000 runs more; FIRST=1 begins at another seed than the drawn one.
 const replayed = process.env["SEED"];
@@ -26,8 +27,9 @@ test(`crashes, pauses, failures, several owners of a partition and a lost or rol
     pruned: 0,
     lateEntries: 0,
   };
+  await using simulations = new SimulationProcess();
   for (let seed = first; seed < first + runs; seed++) {
-    const result = await runSimulation({ seed });
+    const result = await simulations.run({ seed });
     assertNoViolation(seed, result);
     for (const name of Object.keys(totals) as (keyof typeof totals)[]) totals[name] += result.facts[name];
   }

@@ -1,0 +1,14 @@
+import { brokenClocks } from "./broken-clocks.ts";
+import { brokenDivisions } from "./broken-divisions.ts";
+import { brokenExactMode } from "./broken-exact-mode.ts";
+import { brokenLakes } from "./broken-lakes.ts";
+import { type BrokenVariant, brokenVariants } from "./broken-variants.ts";
+
+/** All variants of the protocol that the checkers must find out. Their names differ. */
+export const brokenProtocols: readonly BrokenVariant[] = [
+  ...brokenVariants,
+  ...brokenExactMode,
+  ...brokenDivisions,
+  ...brokenClocks,
+  ...brokenLakes,
+];
