@@ -5,9 +5,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { gatewayArguments } from "../support/programs.ts";
 import { assertProofHeld } from "../support/proof-held.ts";
 
-const program = join(import.meta.dirname, "..", "..", "dist", "gateway", "main.js");
 const folder = mkdtempSync(join(tmpdir(), "tidegate-prove-kinesis-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -15,12 +15,16 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 const strikes = "kill,pause,stream-server,window-server,tables";
 
 function prove(...args: string[]) {
-  const run = spawnSync(process.execPath, [program, "prove", "--stream", "kinesis:", ...args, "--json"], {
-    encoding: "utf8",
-    timeout: 280_000,
-    cwd: folder,
-    env: { ...process.env, TMPDIR: folder },
-  });
+  const run = spawnSync(
+    process.execPath,
+    [...gatewayArguments(), "prove", "--stream", "kinesis:", ...args, "--json"],
+    {
+      encoding: "utf8",
+      timeout: 280_000,
+      cwd: folder,
+      env: { ...process.env, TMPDIR: folder },
+    },
+  );
   return { ...run, json: JSON.parse(run.stdout.trimEnd().split("\n").at(-1) || "null") };
 }
 

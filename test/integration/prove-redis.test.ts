@@ -5,9 +5,9 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { after, test } from "node:test";
+import { gatewayArguments } from "../support/programs.ts";
 import { assertProofHeld } from "../support/proof-held.ts";
 
-const program = join(import.meta.dirname, "..", "..", "dist", "gateway", "main.js");
 const folder = mkdtempSync(join(tmpdir(), "tidegate-slow-disk-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -15,7 +15,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 const strikes = "kill,pause,stream-server,window-server,tables,topics";
 
 function prove(args: readonly string[], environment: Record<string, string> = {}) {
-  const run = spawnSync(process.execPath, [program, "prove", ...args, "--json"], {
+  const run = spawnSync(process.execPath, [...gatewayArguments(), "prove", ...args, "--json"], {
     encoding: "utf8",
     timeout: 280_000,
     env: { ...process.env, ...environment },

@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { s3rverCredentials, startS3rver } from "../../gateway/prove/servers/s3rver.ts";
+import { gatewayArguments } from "../support/programs.ts";
 import { assertProofHeld } from "../support/proof-held.ts";
 
-const program = join(import.meta.dirname, "..", "..", "dist", "gateway", "main.js");
 const folder = mkdtempSync(join(tmpdir(), "tidegate-prove-s3-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -16,7 +16,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 const strikes = "kill,pause,lake-server,tables";
 
 function prove(args: readonly string[], environment: Record<string, string> = {}) {
-  const run = spawnSync(process.execPath, [program, "prove", ...args, "--json"], {
+  const run = spawnSync(process.execPath, [...gatewayArguments(), "prove", ...args, "--json"], {
     encoding: "utf8",
     timeout: 280_000,
     env: { ...process.env, TMPDIR: folder, ...environment },

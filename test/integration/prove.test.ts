@@ -7,9 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, test } from "node:test";
+import { gatewayArguments } from "../support/programs.ts";
 import { assertProofHeld } from "../support/proof-held.ts";
-
-const program = join(import.meta.dirname, "..", "..", "dist", "gateway", "main.js");
 
 const folder = mkdtempSync(join(tmpdir(), "tidegate-proofs-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -18,7 +17,10 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 const strikes = "kill,pause,clock,tables,backlog";
 
 function tidegate(...args: string[]) {
-  const run = spawnSync(process.execPath, [program, ...args], { encoding: "utf8", timeout: 240_000 });
+  const run = spawnSync(process.execPath, [...gatewayArguments(), ...args], {
+    encoding: "utf8",
+    timeout: 240_000,
+  });
   return { ...run, json: JSON.parse(run.stdout.trimEnd().split("\n").at(-1) || "null") };
 }
 
@@ -48,7 +50,7 @@ test("a proof that is told to end leaves no process behind", async () => {
   const place = mkdtempSync(join(folder, "ended-"));
   const own = () => spawnSync("ps", ["-eo", "args"], { encoding: "utf8" }).stdout.split(place).length - 1;
   const args = ["prove", "--rounds", "9", "--only", "pause", "--rate", "50"];
-  const child = spawn(process.execPath, [program, ...args], {
+  const child = spawn(process.execPath, [...gatewayArguments(), ...args], {
     stdio: ["ignore", "ignore", "pipe"],
     env: { ...process.env, TMPDIR: place },
   });
