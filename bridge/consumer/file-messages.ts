@@ -47,11 +47,12 @@ export async function fileMessages(
     keyed.exact.ids(),
   );
   if (hits === null) return "superseded";
-  const atOnce: DecidedAtOnce = new Map();
-  const verdicts = decide(cursor, keyed, hits, atOnce);
-  if (verdicts.includes(verdict.reused) || verdicts.includes(verdict.old)) {
-    const outcome = await decideOpen(context, cursor, keyed, { verdicts, atOnce });
+  const verdicts = new Uint8Array(messages.length);
+  for (let from = 0; from < messages.length; ) {
+    const to = decide(cursor, keyed, hits, { verdicts, from });
+    const outcome = await decideOpen(context, cursor, keyed, { verdicts, from, to });
     if (outcome === "superseded") return outcome;
+    from = to;
   }
   let oldDuplicates = 0;
   for (const [index, message] of messages.entries()) {
@@ -72,27 +73,49 @@ export async function fileMessages(
   return "filed";
 }
 
-/** By row of the batch's ids: index of the message that used that id again and was decided before those that were left open. */
-type DecidedAtOnce = Map<number, number>;
-
-/** Messages of the same id within the batch see each other: what is filed enters the batch's ids at once. */
+/**
+ * Decides about messages from an index on, and returns the index up to which it did: up to one that may be known under an id about which
+ * is not decided yet. Messages of the same id within the batch see each other: what is filed enters the batch's ids at once.
+ */
 function decide(
   cursor: PartitionCursor,
   keyed: KeyedMessages,
   hits: WindowHits,
-  atOnce: DecidedAtOnce,
-): Uint8Array {
+  { verdicts, from }: { readonly verdicts: Uint8Array; readonly from: number },
+): number {
   const { messages, othersOf } = keyed;
-  const verdicts = new Uint8Array(messages.length);
-  for (const [index, message] of messages.entries()) {
-    const own = ownVerdict(cursor, keyed, hits, index);
+  const openIds = new Set<string>();
+  for (let index = from; index < messages.length; index++) {
     const others = othersOf[index];
+    if (others !== undefined && isOneOf(openIds, keyed, { index, others })) return index;
+    const own = ownVerdict(cursor, keyed, hits, index);
     if (others === undefined || own === verdict.duplicate || own === verdict.oldDuplicate)
       verdicts[index] = own;
-    else verdicts[index] = verdictOfAll(cursor, keyed, hits, { own, others, index, atOnce });
-    if (verdicts[index] === verdict.file) remember(cursor, keyed, index, message);
+    else verdicts[index] = verdictOfAll(cursor, keyed, hits, { own, others, index });
+    if (verdicts[index] === verdict.file) remember(cursor, keyed, index, messages[index] as JudgedMessage);
+    if (isOpen(verdicts[index]) && othersOf.length > 0)
+      openIds.add(idOf(keyed, keyed.keyOf[index] as number));
   }
-  return verdicts;
+  return messages.length;
+}
+
+function isOpen(outcome: number | undefined): boolean {
+  return outcome === verdict.reused || outcome === verdict.old;
+}
+
+function isOneOf(
+  ids: ReadonlySet<string>,
+  keyed: KeyedMessages,
+  { index, others }: { readonly index: number; readonly others: readonly OtherKey[] },
+): boolean {
+  if (ids.size === 0) return false;
+  return [keyed.keyOf[index] as number, ...others.map(({ key }) => key)].some(
+    (key) => key >= 0 && ids.has(idOf(keyed, key)),
+  );
+}
+
+function idOf({ words }: KeyedMessages, key: number): string {
+  return words.subarray(key * KEY_WORDS, (key + 1) * KEY_WORDS).join();
 }
 
 function remember(
@@ -117,13 +140,7 @@ function verdictOfAll(
     own,
     others,
     index,
-    atOnce,
-  }: {
-    readonly own: number;
-    readonly others: readonly OtherKey[];
-    readonly index: number;
-    readonly atOnce: DecidedAtOnce;
-  },
+  }: { readonly own: number; readonly others: readonly OtherKey[]; readonly index: number },
 ): number {
   const message = keyed.messages[index] as JudgedMessage;
   const reused = keyed.reusedKeyOf[index];
@@ -132,7 +149,6 @@ function verdictOfAll(
   if (asked.some((other) => isFiled(cursor, keyed, hits, { other, message }))) return verdict.duplicate;
   if (!asReused) return own;
   cursor.ids.set(keyed.words, reused * KEY_WORDS, idFactsOf(message));
-  atOnce.set(cursor.ids.find(keyed.words, reused * KEY_WORDS), index);
   return verdict.quarantine;
 }
 
@@ -177,10 +193,11 @@ async function decideOpen(
   context: ConsumerContext,
   cursor: PartitionCursor,
   keyed: KeyedMessages,
-  { verdicts, atOnce }: { readonly verdicts: Uint8Array; readonly atOnce: DecidedAtOnce },
+  { verdicts, from, to }: { readonly verdicts: Uint8Array; readonly from: number; readonly to: number },
 ): Promise<"decided" | "superseded"> {
-  const isOpen = (index: number) => verdicts[index] === verdict.reused || verdicts[index] === verdict.old;
-  const indexes = [...verdicts.keys()].filter(isOpen);
+  const indexes: number[] = [];
+  for (let index = from; index < to; index++) if (isOpen(verdicts[index])) indexes.push(index);
+  if (indexes.length === 0) return "decided";
   const messages = indexes.map((index) => keyed.messages[index] as JudgedMessage);
   const words = reusedKeys(context, messages);
   const bytes = new Uint8Array(words.buffer);
@@ -199,14 +216,6 @@ async function decideOpen(
     const message = messages[key] as JudgedMessage;
     const at = key * KEY_WORDS;
     const row = cursor.ids.find(words, at);
-    const later = atOnce.get(row);
-    if (later !== undefined && later > index) {
-      // The same message came again after this one, and was decided first. Of the two, the first is kept.
-      if (isLiving(idFactsOf(message).expiresAtSeconds, keyed.messages[later]?.streamTimeMs ?? 0))
-        verdicts[later] = verdict.duplicate;
-      atOnce.delete(row);
-      continue;
-    }
     const isExact = (keyed.exactOf[index] as number) >= 0;
     const inBatch = row >= 0 ? cursor.ids.expiresAtSeconds(row) : 0;
     if ((isExact && row >= 0) || isLiving(inBatch, message.streamTimeMs)) verdicts[index] = verdict.duplicate;

@@ -141,6 +141,17 @@ test("a resend in the same block as the message that used its id again", async (
   assert.deepEqual(filed(harness), ["general", ["_quarantine", "id-reused"]]);
 });
 
+test("the same where the id was used again under the topic that has the name, long after topics changed", async () => {
+  const gone = { ...special, version: 2, deleted: true };
+  const harness = harnessWith(general, special, gone);
+  harness.append([sentBy(general, json("z"))]);
+  harness.clock.nowMs += 5 * hourMs;
+  const other = json("a", { n: 2 });
+  harness.append([sentBy(general, json("a")), sentBy(general, other), sentBy(special, other)]);
+  await harness.drain();
+  assert.deepEqual(filed(harness), ["general", "general", ["_quarantine", "id-reused"]]);
+});
+
 describe("another message under the other topic is filed", () => {
   test("other content, another name, another device", async () => {
     const harness = harnessWith(general);
