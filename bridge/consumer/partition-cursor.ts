@@ -110,9 +110,9 @@ export class PartitionCursor {
    * stood still while stream time went on, or the block travelled that long. A lane whose own clock shows half of that time without an
    * acknowledgement takes a new id before.
    */
-  mayHaveForgotten({ time }: BlockHeader): boolean {
+  mayHaveForgotten({ time, partition: meant }: BlockHeader): boolean {
     if (this.producers.size >= PRODUCERS_REMEMBERED_MAX) return true;
-    const behindMs = time && behindStreamTime(this, { boot: time.bootId, stampMs: time.stampMs });
+    const behindMs = time && behindStreamTime(this, { boot: time.bootId, stampMs: time.stampMs, meant });
     return behindMs !== null && behindMs >= PRODUCER_FORGOTTEN_AFTER_MS / 2;
   }
 

@@ -1,5 +1,5 @@
 import { type LakeState, type Move, type PartitionClock, partitionOfKey } from "../storage/commit-log.ts";
-import { appendClock, newClock } from "./stream-time.ts";
+import { appendClock, mergedClock } from "./stream-time.ts";
 
 /** Longer than any dedupe window: rows that are older are in no window. */
 const SHIFT_FORGOTTEN_AFTER_MS = 8 * 86_400_000;
@@ -23,7 +23,12 @@ export function startAfter(before: readonly KeyedMove[], lake: LakeState): Parti
   const [first, second] = read;
   if (!first) return null;
   const streamTimeMs = Math.max(...read.map(([, move]) => move.streamTimeMs));
-  const clock = second ? newClock : (first[1].clock ?? appendClock(streamTimeMs));
+  const clock = second
+    ? mergedClock(
+        streamTimeMs,
+        read.map(([key, move]) => ({ ...move, partition: partitionOfKey(key).partition })),
+      )
+    : (first[1].clock ?? appendClock(streamTimeMs));
   return { streamTimeMs, clock, shifts: shiftsTo(streamTimeMs, read, lake) };
 }
 

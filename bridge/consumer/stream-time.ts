@@ -1,5 +1,5 @@
 import { PROMPT_ACKNOWLEDGEMENT_MS } from "../block/block-format.ts";
-import type { BootLine, PartitionClock } from "../storage/commit-log.ts";
+import type { BootLine, MergedBoot, PartitionClock } from "../storage/commit-log.ts";
 
 /**
  * Stream time of one partition: elapsed time, which alone decides when window ids and producer marks expire. It is made of what blocks
@@ -49,6 +49,8 @@ export const ROW_LEAD_MAX_MS = CATCH_UP_MAX_MS + PROMPT_ACKNOWLEDGEMENT_MS;
 /** Boots that were not seen for this long, or that more others followed, are forgotten: their next block begins a new line. */
 const BOOT_FORGOTTEN_AFTER_MS = 31 * 86_400_000;
 const BOOTS_REMEMBERED_MAX = 64;
+/** The same of all merged partitions together. */
+const MERGED_BOOTS_REMEMBERED_MAX = 256;
 
 /** Window expiries are 32 bits of seconds, so a first wall clock beyond these is not believed. */
 const STREAM_TIME_MIN_MS = Date.UTC(2000, 0);
@@ -95,26 +97,71 @@ export function placeFirstVersion({ streamTimeMs, clock }: StreamMoment, appendT
 }
 
 /**
+ * Of a partition after several: its boots have to prove their clocks again. What is known of theirs tells only whether a producer may have
+ * been forgotten before the merge.
+ */
+export function mergedClock(
+  streamTimeMs: number,
+  parents: readonly { partition: number; streamTimeMs: number; clock?: PartitionClock }[],
+): PartitionClock {
+  const merged: Record<string, MergedBoot> = {};
+  for (const { partition, clock, streamTimeMs: endMs } of parents) {
+    const shiftMs = streamTimeMs - endMs;
+    const own = Object.entries(clock?.boots ?? {}).map(
+      ([boot, line]) => [`${boot}@${partition}`, line] as const,
+    );
+    for (const [key, { offsetMs, seenAtMs }] of [...Object.entries(clock?.merged ?? {}), ...own])
+      merged[key] = { offsetMs: offsetMs === null ? null : offsetMs + shiftMs, seenAtMs: seenAtMs + shiftMs };
+  }
+  return { ...newClock, merged };
+}
+
+/**
  * By how much less time than stream time has passed on the boot's line when the block was sealed, ms. A boot whose line was given up has
  * proved nothing since its newest block; null = the boot is not known.
+ * @param block.meant The partition that it was meant for: this one, or one whose place it took.
  */
 export function behindStreamTime(
   { streamTimeMs, clock }: StreamMoment,
-  { boot, stampMs }: Pick<BlockMoment, "boot" | "stampMs">,
+  { boot, stampMs, meant }: Pick<BlockMoment, "boot" | "stampMs"> & { readonly meant: number },
 ): number | null {
-  const line = clock.boots[boot];
-  if (!line) return null;
-  return streamTimeMs - (line.offsetMs === null ? line.seenAtMs : stampMs + line.offsetMs);
+  const lines = linesOf(boot, meant, clock).map(({ offsetMs, seenAtMs }) =>
+    offsetMs === null ? seenAtMs : stampMs + offsetMs,
+  );
+  return lines.length === 0 ? null : streamTimeMs - Math.min(...lines);
+}
+
+/** That of the partition, as far as it is known. Numbers rise: what was merged, and all before, have lower ones than what came of it. */
+function linesOf(boot: string, meant: number, { boots, merged = {} }: PartitionClock): readonly MergedBoot[] {
+  const exact = merged[`${boot}@${meant}`];
+  if (exact) return [exact];
+  const partitions = Object.keys(merged).map((key) => Number(key.slice(key.lastIndexOf("@") + 1)));
+  const isBefore = partitions.some((partition) => meant < partition);
+  const line = boots[boot];
+  if (!isBefore) return line ? [line] : [];
+  return Object.entries(merged).flatMap(([key, one]) => (key.startsWith(`${boot}@`) ? [one] : []));
 }
 
 /** The clock that a commit keeps. */
 export function livingClock({ streamTimeMs, clock }: StreamMoment): PartitionClock {
-  const oldestMs = streamTimeMs - BOOT_FORGOTTEN_AFTER_MS;
-  const living = Object.entries(clock.boots)
-    .filter(([, { seenAtMs }]) => seenAtMs >= oldestMs)
-    .toSorted(([, left], [, right]) => right.seenAtMs - left.seenAtMs)
-    .slice(0, BOOTS_REMEMBERED_MAX);
-  return { ...clock, boots: Object.fromEntries(living) };
+  const { boots, merged, ...rest } = clock;
+  const kept = merged && seenLately(merged, streamTimeMs, MERGED_BOOTS_REMEMBERED_MAX);
+  return {
+    ...rest,
+    boots: seenLately(boots, streamTimeMs, BOOTS_REMEMBERED_MAX),
+    ...(kept && Object.keys(kept).length > 0 && { merged: kept }),
+  };
+}
+
+function seenLately<Line extends MergedBoot>(
+  lines: Readonly<Record<string, Line>>,
+  streamTimeMs: number,
+  max: number,
+): Record<string, Line> {
+  const living = Object.entries(lines)
+    .filter(([, { seenAtMs }]) => seenAtMs >= streamTimeMs - BOOT_FORGOTTEN_AFTER_MS)
+    .toSorted(([, left], [, right]) => right.seenAtMs - left.seenAtMs);
+  return Object.fromEntries(living.slice(0, max));
 }
 
 function place(
@@ -140,7 +187,7 @@ function place(
     ...clock.boots,
     [boot]: { ...line, offsetMs: isOnLine ? line.offsetMs : null, seenAtMs: streamTimeMs },
   };
-  return { streamTimeMs, rowTimeMs, clock: { blocks, aloneSince, boot, rowTimeMs, boots } };
+  return { streamTimeMs, rowTimeMs, clock: { ...clock, blocks, aloneSince, boot, rowTimeMs, boots } };
 }
 
 /** How far stream time may move beyond where it stood at the acknowledged block. */

@@ -43,7 +43,11 @@ export interface PartitionClock {
   readonly rowTimeMs: number;
   /** By boot id. */
   readonly boots: Readonly<Record<string, BootLine>>;
+  /** By `<boot id>@<partition>`: the boots that wrote to partitions which were merged into this one, in its stream time. Absent: none were. */
+  readonly merged?: Readonly<Record<string, MergedBoot>>;
 }
+
+export type MergedBoot = Pick<BootLine, "offsetMs" | "seenAtMs">;
 
 /** Running totals since the partition began, in messages: read = filed + duplicates + quarantined + resent + misrouted. */
 export interface PartitionCounters {

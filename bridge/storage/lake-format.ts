@@ -41,6 +41,12 @@ const clockSchema = Type.Object({
       seenAtMs: Type.Number(),
     }),
   ),
+  merged: Type.Optional(
+    Type.Record(
+      Type.String(),
+      Type.Object({ offsetMs: Type.Union([Type.Number(), Type.Null()]), seenAtMs: Type.Number() }),
+    ),
+  ),
 });
 const moveSchema = Type.Object({
   from: Type.String(),
