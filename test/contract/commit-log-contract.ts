@@ -76,9 +76,11 @@ export async function fill(log: LakeCommitLog, count: number, committedAtMs = Da
 export async function withCommitLog(
   openStore: () => Promise<CommitLogUnderTest>,
   work: (log: LakeCommitLog, open: OpenCommitLog, store: ObjectStore) => Promise<void>,
+  defaults: Partial<CommitLogOptions> = {},
 ): Promise<void> {
   const { store, close } = await openStore();
-  const open: OpenCommitLog = (options = {}) => openCommitLog(store, { create: true, ...options });
+  const open: OpenCommitLog = (options = {}) =>
+    openCommitLog(store, { create: true, ...defaults, ...options });
   try {
     await work(await open(), open, store);
   } finally {

@@ -14,6 +14,8 @@ import {
   withCommitLog,
 } from "./commit-log-contract.ts";
 
+/** A tenth of the default: what it says about a log is the same, and an entry in S3 takes its time. */
+const entriesPerSnapshot = 10;
 /** Every entry is older than this. */
 const retainNothing = -1;
 
@@ -49,29 +51,30 @@ function withCalls(store: ObjectStore, calls: Partial<ObjectStore>): ObjectStore
 
 /** That the log can be pruned while others read it, write it and prune it too, whatever their clocks say. */
 export function commitLogPruningContract(name: string, openStore: () => Promise<CommitLogUnderTest>): void {
-  const withLog = (work: Parameters<typeof withCommitLog>[1]) => withCommitLog(openStore, work);
+  const withLog = (work: Parameters<typeof withCommitLog>[1]) =>
+    withCommitLog(openStore, work, { entriesPerSnapshot });
 
-  test(`${name}: after 100 entries a snapshot carries the state, and old published entries go`, () =>
+  test(`${name}: after each ten entries a snapshot carries the state, and old published entries go`, () =>
     withLog(async (log, open, store) => {
       const key = partitionKey("s", 0);
       await log.append(makeEntry(1, { moves: { [key]: makeMove("", "5") } }));
-      await fill(log, 98);
-      assert.equal(await prune(log, { publishedUpTo: 99, retainMs: retainNothing }), 0);
+      await fill(log, 8);
+      assert.equal(await prune(log, { publishedUpTo: 9, retainMs: retainNothing }), 0);
       assert.deepEqual(await paths(store, "_commits/snapshots/"), []);
-      await fill(log, 101);
-      assert.equal(await prune(log, { publishedUpTo: 50, retainMs: retainNothing }), 50);
-      assert.equal(await store.get(entryPath(50)), null);
-      assert.notEqual(await store.get(entryPath(51)), null);
-      await fill(log, 100);
-      assert.equal(await prune(log, { publishedUpTo: 301, retainMs: 3_600_000 }), 0);
-      await fill(log, 100);
-      assert.equal(await prune(log, { publishedUpTo: 401, retainMs: retainNothing }), 251);
+      await fill(log, 11);
+      assert.equal(await prune(log, { publishedUpTo: 5, retainMs: retainNothing }), 5);
+      assert.equal(await store.get(entryPath(5)), null);
+      assert.notEqual(await store.get(entryPath(6)), null);
+      await fill(log, 10);
+      assert.equal(await prune(log, { publishedUpTo: 31, retainMs: 3_600_000 }), 0);
+      await fill(log, 10);
+      assert.equal(await prune(log, { publishedUpTo: 41, retainMs: retainNothing }), 26);
       const reader = await open();
       assert.deepEqual(plain(await reader.load()), plain(await log.load()));
       assert.equal((await reader.load()).moves.get(key)?.to, "5");
-      assert.equal((await reader.load()).firstKept, 302);
-      assert.equal(await reader.entry(301), null);
-      assert.notEqual(await reader.entry(302), null);
+      assert.equal((await reader.load()).firstKept, 32);
+      assert.equal(await reader.entry(31), null);
+      assert.notEqual(await reader.entry(32), null);
       assert.equal((await paths(store, "_commits/snapshots/")).length, 2);
     }));
 
@@ -80,17 +83,17 @@ export function commitLogPruningContract(name: string, openStore: () => Promise<
       await fill(log, 5);
       const sleeper = await open();
       await sleeper.load();
-      await fill(log, 300);
-      assert.equal(await prune(log, { publishedUpTo: 305, retainMs: retainNothing }), 205);
+      await fill(log, 30);
+      assert.equal(await prune(log, { publishedUpTo: 35, retainMs: retainNothing }), 25);
       const late = makeEntry(6);
       assert.deepEqual(await sleeper.append(late), { outcome: "taken" });
-      assert.equal((await sleeper.load()).number, 306);
+      assert.equal((await sleeper.load()).number, 36);
       assert.equal(
         await sleeper.entry(6),
         null,
         "its own entry is no part of the log: no reader takes it for committed",
       );
-      assert.equal((await (await open()).load()).number, 306);
+      assert.equal((await (await open()).load()).number, 36);
     }));
 
   test(`${name}: a reader that slept does not take a late writer's entry for one of the log`, () =>
@@ -98,10 +101,10 @@ export function commitLogPruningContract(name: string, openStore: () => Promise<
       await fill(log, 5);
       const [writer, reader] = [await open(), await open()];
       await Promise.all([writer.load(), reader.load()]);
-      await fill(log, 300);
-      await prune(log, { publishedUpTo: 305, retainMs: retainNothing });
+      await fill(log, 30);
+      await prune(log, { publishedUpTo: 35, retainMs: retainNothing });
       assert.deepEqual(await writer.append(makeEntry(6)), { outcome: "taken" });
-      assert.equal((await reader.load()).number, 306);
+      assert.equal((await reader.load()).number, 36);
       assert.deepEqual(await reader.append(makeEntry(7)), { outcome: "taken" });
     }));
 
@@ -109,10 +112,10 @@ export function commitLogPruningContract(name: string, openStore: () => Promise<
     withLog(async (log, open) => {
       const sleeper = await open();
       await sleeper.load();
-      await fill(log, 300);
-      await prune(log, { publishedUpTo: 300, retainMs: retainNothing });
+      await fill(log, 30);
+      await prune(log, { publishedUpTo: 30, retainMs: retainNothing });
       assert.deepEqual(await sleeper.append(makeEntry(1)), { outcome: "taken" });
-      assert.equal((await sleeper.load()).number, 301);
+      assert.equal((await sleeper.load()).number, 31);
     }));
 
   test(`${name}: a reader that sleeps within the clock's bounds finds out that it was left behind`, () =>
@@ -121,25 +124,25 @@ export function commitLogPruningContract(name: string, openStore: () => Promise<
       await fill(log, 5);
       const sleeper = await open({ now: () => nowMs });
       await sleeper.load();
-      await fill(log, 300);
-      await prune(log, { publishedUpTo: 305, retainMs: retainNothing });
+      await fill(log, 30);
+      await prune(log, { publishedUpTo: 35, retainMs: retainNothing });
       nowMs += 2 * 3_600_000;
-      assert.equal((await sleeper.load()).number, 306);
+      assert.equal((await sleeper.load()).number, 36);
       const other = await open();
       await other.load();
-      assert.equal((await other.reload()).number, 306);
+      assert.equal((await other.reload()).number, 36);
     }));
 
   test(`${name}: a process whose clock is a year ahead gives up no young entry`, () =>
     withLog(async (log, open) => {
       const ahead = await open({ now: () => Date.now() + 365 * 86_400_000 });
-      await fill(log, 250, 1);
-      assert.equal(await prune(ahead, { publishedUpTo: 250, retainMs: 7 * 86_400_000 }), 0);
+      await fill(log, 25, 1);
+      assert.equal(await prune(ahead, { publishedUpTo: 25, retainMs: 7 * 86_400_000 }), 0);
     }));
 
   test(`${name}: whoever prunes at the same time, nothing goes that the newest snapshot keeps`, () =>
     withLog(async (log, open, store) => {
-      await fill(log, 300);
+      await fill(log, 30);
       const careful = await open();
       await careful.load();
       let isFirst = true;
@@ -147,13 +150,13 @@ export function commitLogPruningContract(name: string, openStore: () => Promise<
         putIfAbsent: async (path, bytes) => {
           if (path.startsWith("_commits/snapshots/") && isFirst) {
             isFirst = false;
-            await prune(careful, { publishedUpTo: 50, retainMs: retainNothing });
+            await prune(careful, { publishedUpTo: 5, retainMs: retainNothing });
           }
           return store.putIfAbsent(path, bytes);
         },
       });
-      const eager = new CommitLogOver(raced, log.lakeId, { create: false });
-      await prune(eager, { publishedUpTo: 300, retainMs: retainNothing });
+      const eager = new CommitLogOver(raced, log.lakeId, { create: false, entriesPerSnapshot });
+      await prune(eager, { publishedUpTo: 30, retainMs: retainNothing });
       const newest = (await paths(store, "_commits/snapshots/")).at(-1) ?? assert.fail();
       const { firstKept } = JSON.parse(Buffer.from((await store.get(newest)) ?? []).toString()) as {
         firstKept: number;
@@ -165,43 +168,43 @@ export function commitLogPruningContract(name: string, openStore: () => Promise<
 
   test(`${name}: entries go lowest first, and what a killed process left goes with the next snapshot`, () =>
     withLog(async (log, open, store) => {
-      await fill(log, 205);
+      await fill(log, 25);
       const deleted: string[] = [];
       const dying = withCalls(store, {
         delete: async (path) => {
-          if (deleted.length === 15) throw new Error("killed");
+          if (deleted.length === 5) throw new Error("killed");
           deleted.push(path);
           await store.delete(path);
         },
       });
-      const killed = new CommitLogOver(dying, log.lakeId, { create: false });
-      await assert.rejects(prune(killed, { publishedUpTo: 205, retainMs: retainNothing }), /killed/);
+      const killed = new CommitLogOver(dying, log.lakeId, { create: false, entriesPerSnapshot });
+      await assert.rejects(prune(killed, { publishedUpTo: 25, retainMs: retainNothing }), /killed/);
       assert.deepEqual(
         deleted,
-        Array.from({ length: 15 }, (_, index) => entryPath(index + 1)),
+        Array.from({ length: 5 }, (_, index) => entryPath(index + 1)),
       );
-      await fill(log, 100);
-      await prune(await open(), { publishedUpTo: 205, retainMs: retainNothing });
-      assert.deepEqual((await paths(store, "_commits/0"))[0], entryPath(206));
+      await fill(log, 10);
+      await prune(await open(), { publishedUpTo: 25, retainMs: retainNothing });
+      assert.deepEqual((await paths(store, "_commits/0"))[0], entryPath(26));
     }));
 
   test(`${name}: a process that begins to read while the log is pruned starts over from the newer snapshot`, () =>
     withLog(async (log, open, store) => {
-      await fill(log, 205);
-      await prune(log, { publishedUpTo: 100, retainMs: retainNothing });
+      await fill(log, 25);
+      await prune(log, { publishedUpTo: 10, retainMs: retainNothing });
       let isFirst = true;
       const slow = withCalls(store, {
         get: async (path) => {
-          if (path === entryPath(207) && isFirst) {
+          if (path === entryPath(27) && isFirst) {
             isFirst = false;
-            await fill(log, 305);
-            await prune(log, { publishedUpTo: 511, retainMs: retainNothing });
+            await fill(log, 35);
+            await prune(log, { publishedUpTo: 61, retainMs: retainNothing });
           }
           return store.get(path);
         },
       });
-      const reader = new CommitLogOver(slow, log.lakeId, { create: false });
-      assert.equal((await reader.load()).number, 512);
-      assert.equal((await (await open()).load()).number, 512);
+      const reader = new CommitLogOver(slow, log.lakeId, { create: false, entriesPerSnapshot });
+      assert.equal((await reader.load()).number, 62);
+      assert.equal((await (await open()).load()).number, 62);
     }));
 }
