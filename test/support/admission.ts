@@ -5,7 +5,7 @@ import { availableParallelism, cpus } from "node:os";
 const tickMs = 250;
 /** A file that was let in shows its load before the next one follows. */
 const settleMs = 1500;
-const idleShareMin = 0.3;
+const idleShareMin = 0.2;
 
 export interface AdmissionState {
   readonly running: number;
