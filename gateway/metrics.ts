@@ -7,6 +7,7 @@ export interface GatewayMetrics {
   readonly registry: Registry;
   /** By process. */
   readonly childRestarts: Counter<"child">;
+  readonly childHangs: Counter<"child">;
   readonly childUp: Gauge<"child">;
   /** By method, route and status. */
   readonly apiRequests: Counter<"method" | "route" | "status">;
@@ -20,6 +21,12 @@ export function createGatewayMetrics(): GatewayMetrics {
     childRestarts: new Counter({
       name: "tidegate_child_restarts_total",
       help: "Times that a child process ended unexpectedly and was started again",
+      labelNames: ["child"],
+      registers,
+    }),
+    childHangs: new Counter({
+      name: "tidegate_child_hangs_total",
+      help: "Times that a child process ran and did nothing for so long that it was ended",
       labelNames: ["child"],
       registers,
     }),

@@ -29,6 +29,7 @@ export function proveText(result: ProveResult): string {
 const struckKinds = [
   "kills",
   "pauses",
+  "hangs",
   "cuts",
   "silences",
   "downs",

@@ -25,12 +25,13 @@ function statusText(status: GatewayStatus): string {
     ...status.progress.map((text) => `  - ${text}`),
     "",
     textTable(
-      ["process", "state", "pid", "restarts", "listening"],
-      status.processes.map(({ role, state, pid, restarts, listening }) => [
+      ["process", "state", "pid", "restarts", "of these hung", "listening"],
+      status.processes.map(({ role, state, pid, restarts, hangs, listening }) => [
         role,
         state,
         pid,
         restarts,
+        hangs,
         listening,
       ]),
     ),

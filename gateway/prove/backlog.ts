@@ -4,8 +4,10 @@ import type { GatewayUnderTest, PartitionView, StatusView } from "./gateway-unde
 import type { Strikable, StrikeEffect } from "./strikes.ts";
 
 const pollMs = 250;
-/** A consumer that runs again files faster than the fleet publishes. */
-const catchUpTimeoutMs = 180_000;
+/** A consumer that runs again commits something within this time, on a slow machine and after a start as well. */
+const progressTimeoutMs = 120_000;
+/** It files faster than the fleet publishes. */
+const catchUpTimeoutMs = 1_200_000;
 /** For a consumer that has just started. */
 const readTimeoutMs = 15_000;
 /** Less than this waits when nothing is behind: bytes if the stream counts them, else ms. */
@@ -16,7 +18,10 @@ const stopEveryMs = 500;
 
 type StoppableGateway = Pick<GatewayUnderTest, "processOf" | "status">;
 
-/** Stops all consumers while the fleet publishes, for long enough that minutes of messages wait; then they catch up. */
+/**
+ * Stops all consumers while the fleet publishes, for long enough that minutes of messages wait; then they catch up. Their supervisors
+ * stand still as well, since they would end and replace them.
+ */
 export class Backlog implements Strikable {
   readonly #gateways: readonly StoppableGateway[];
   readonly #durationMs: number;
@@ -35,22 +40,21 @@ export class Backlog implements Strikable {
       await delay(stopEveryMs)
     )
       this.#stop(stopped);
-    for (const consumer of stopped.values())
-      if (isSameProcess(consumer)) process.kill(consumer.pid, "SIGCONT");
+    for (const one of stopped.values()) if (isSameProcess(one)) process.kill(one.pid, "SIGCONT");
     const after = await this.#caughtUp(before);
-    if (after === null)
-      return { harm: `consumers did not catch up in ${catchUpTimeoutMs / 1000} s after a backlog` };
+    if (typeof after === "string") return { harm: `after a backlog ${after}` };
     const messages = after - readBy([...before.values()]);
     return { isInFlight: messages > 0, detail: `${messages} messages in ${this.#durationMs / 1000} s` };
   }
 
   #stop(stopped: Map<number, ProcessIdentity>): void {
-    for (const gateway of this.#gateways) {
-      const consumer = gateway.processOf("consumer");
-      if (!consumer || stopped.has(consumer.pid)) continue;
-      process.kill(consumer.pid, "SIGSTOP");
-      stopped.set(consumer.pid, consumer);
-    }
+    for (const gateway of this.#gateways)
+      for (const target of ["supervisor", "consumer"] as const) {
+        const found = gateway.processOf(target);
+        if (!found || stopped.has(found.pid)) continue;
+        process.kill(found.pid, "SIGSTOP");
+        stopped.set(found.pid, found);
+      }
   }
 
   /** The partitions, from when something of each was read. */
@@ -64,16 +68,20 @@ export class Backlog implements Strikable {
   }
 
   /**
-   * How much has been read when the end of the backlog was, and nothing is behind any more; null if that takes too long. What a consumer
-   * says of its lag alone may be from before it stood still.
+   * How much has been read when the end of the backlog was, and nothing is behind any more; in words if that takes too long. What a
+   * consumer says of its lag alone may be from before it stood still.
    */
-  async #caughtUp(before: ReadonlyMap<number, PartitionView>): Promise<number | null> {
+  async #caughtUp(before: ReadonlyMap<number, PartitionView>): Promise<number | string> {
     const isPast = ({ partition, streamTimeMs }: PartitionView) =>
       streamTimeMs >= (before.get(partition)?.streamTimeMs ?? 0) + this.#durationMs;
     const isQuiet = ({ partition, position }: PartitionView) => before.get(partition)?.position === position;
+    let [read, readAtMs] = [0, performance.now()];
     for (const endMs = performance.now() + catchUpTimeoutMs; performance.now() < endMs; await delay(pollMs)) {
+      if (performance.now() - readAtMs > progressTimeoutMs)
+        return `consumers committed nothing for ${progressTimeoutMs / 1000} s`;
       const statuses = await this.#statuses();
       const partitions = partitionsOf(statuses);
+      if (readBy(partitions) > read) [read, readAtMs] = [readBy(partitions), performance.now()];
       const areThere = partitions.some(isPast) && statuses.every((status) => status?.consumer);
       // Read is not committed: what was committed is what counts.
       const isCommitted = readBy(partitions) > readBy([...before.values()]);
@@ -84,7 +92,7 @@ export class Backlog implements Strikable {
       )
         return readBy(partitions);
     }
-    return null;
+    return `consumers did not catch up in ${catchUpTimeoutMs / 1000} s`;
   }
 
   #statuses(): Promise<(StatusView | null)[]> {

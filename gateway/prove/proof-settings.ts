@@ -1,5 +1,8 @@
 import { dedupeWindowMs } from "./proof-topics.ts";
 
+/** A process that stands still for so long is ended by its supervisor. Longer than any pause of a strike. */
+export const silenceMs = 10_000;
+
 /** Of memory, for each id of a window: as its tables are filled. */
 const windowIdBytes = { min: 27, max: 40 };
 /** Less than the dedupe window, so that the window is full; more than any late copy of a fleet is late. */
@@ -29,6 +32,7 @@ export function proofSettings(rate: number): Readonly<Record<string, string>> {
     TIDEGATE_TABLES_LOG_RETENTION_MS: "60000",
     // Their windows of an hour would keep every commit.
     TIDEGATE_TOPICS_DEMO: "false",
+    TIDEGATE_SUPERVISION_SILENCE_MS: String(silenceMs),
     TIDEGATE_TABLES_VACUUM_INTERVAL_MS: "10000",
     TIDEGATE_TABLES_VACUUM_AGE_MS: "20000",
     TIDEGATE_WINDOW_MAX_BYTES: String(windowBytes(rate)),

@@ -36,6 +36,8 @@ export interface ProveResult extends Findings {
   readonly unfounded: number;
   readonly kills: StrikeCounts;
   readonly pauses: StrikeCounts;
+  /** Processes that stood still until their supervisor ended them. */
+  readonly hangs: StrikeCounts;
   /** Of servers: connections reset, silent connections, connections refused, everything deleted, memory limit reached, writes refused. */
   readonly cuts: StrikeCounts;
   readonly silences: StrikeCounts;
@@ -135,6 +137,7 @@ export function proveResult(
     unfounded: evidence.unfounded,
     kills: evidence.strikes("kill"),
     pauses: evidence.strikes("pause"),
+    hangs: evidence.strikes("hang"),
     cuts: evidence.strikes("cut"),
     silences: evidence.strikes("silence"),
     downs: evidence.strikes("down"),

@@ -67,7 +67,7 @@ export function strikePlan({ gateways, servers, registry, isCopied }: StruckSyst
   return { decks, gateways };
 }
 
-/** A backlog takes minutes: one among many blows. */
+/** A backlog takes minutes, and a process that hangs is noticed late: one of each among many blows. */
 const blowsPerBacklog = 12;
 
 function partDecks(isCopied: boolean): Blow[][] {
@@ -79,7 +79,7 @@ function partDecks(isCopied: boolean): Blow[][] {
   return [
     at("clock", clockFaults),
     at("tables", tableFaults),
-    [...repeated, { fault: "backlog", target: "consumers" }],
+    [...repeated, { fault: "backlog", target: "consumers" }, ...blows("hang", ["broker", "consumer"])],
   ];
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { isSameProcess } from "../supervisor/process-identity.ts";
+import { isSameProcess, type ProcessIdentity } from "../supervisor/process-identity.ts";
 import type { GatewayUnderTest, StatusView } from "./gateway-under-test.ts";
+import { silenceMs } from "./proof-settings.ts";
 import { hasWorkInFlight, type StrikeEvidence } from "./strike-evidence.ts";
 import { type Blow, isProcessTarget, type ProcessTarget, type Strike, type StrikeEffect } from "./strikes.ts";
 import type { SystemUnderTest } from "./system-under-test.ts";
@@ -20,6 +21,7 @@ export interface DealtStrike extends Blow {
 const inFlightTimeoutMs = 30_000;
 const commitTimeoutMs = 5_000;
 const statusPollMs = 25;
+const hangTimeoutMs = 6 * silenceMs;
 
 /** Deals strikes, each when the system is ready and has work in flight, where that comes about in time. */
 export class Striker {
@@ -58,6 +60,7 @@ export class Striker {
   ): Promise<StrikeEffect | null | "absent"> {
     const victim = gateway.processOf(target);
     if (!victim) return "absent";
+    if (strike.fault === "hang") return await hang(target, victim);
     const orphan = strike.orphan && gateway.processOf(strike.orphan);
     if (orphan) process.kill(orphan.pid, "SIGSTOP");
     process.kill(victim.pid, strike.fault === "kill" ? "SIGKILL" : "SIGSTOP");
@@ -82,6 +85,16 @@ export class Striker {
       await delay(statusPollMs);
     }
   }
+}
+
+/** Its supervisor has to notice. */
+async function hang(target: ProcessTarget, victim: ProcessIdentity): Promise<StrikeEffect | null> {
+  process.kill(victim.pid, "SIGSTOP");
+  const endMs = performance.now() + hangTimeoutMs;
+  while (isSameProcess(victim) && performance.now() < endMs) await delay(statusPollMs);
+  if (!isSameProcess(victim)) return null;
+  process.kill(victim.pid, "SIGCONT");
+  return { harm: `a ${target} that stood still was not ended in ${hangTimeoutMs / 1000} s` };
 }
 
 /** A line for people: when, in which round, what, whom, and whether that had work in flight. */

@@ -19,6 +19,7 @@ export type ServerKinds = Readonly<Partial<Record<ServerTarget, ServerKind>>>;
 
 /**
  * `kill` = SIGKILL; `pause` = SIGSTOP, then SIGCONT after a while (long enough for others to take over where they would).
+ * Of a broker or consumer also: `hang` = SIGSTOP, until its supervisor ends it and starts another one.
  * Of servers also: `cut` = all connections are reset; `silence` = they stay open, and nothing passes for a while; `down` = connections
  * are refused for a while; `flush` = everything in the server is deleted; `full` = the server is at its memory limit for a while;
  * `read-only` = it refuses whatever would change it for a while; `split` and `merge` = the stream's shards are divided anew;
@@ -27,6 +28,7 @@ export type ServerKinds = Readonly<Partial<Record<ServerTarget, ServerKind>>>;
 const serverFaults = [
   "kill",
   "pause",
+  "hang",
   "cut",
   "silence",
   "down",

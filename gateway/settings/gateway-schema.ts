@@ -123,6 +123,16 @@ export const gatewayConfigSchema = Type.Object({
       description: "json = one object a line, text = for people, auto = text on a terminal",
     }),
   }),
+  supervision: Type.Object({
+    silenceMs: Type.Integer({
+      default: 30_000,
+      minimum: 1_000,
+      maximum: 3_600_000,
+      unit: "ms",
+      description:
+        "A process that runs and does nothing for so long is ended and started again; the log says where it was",
+    }),
+  }),
   shutdown: Type.Object({
     timeoutMs: Type.Integer({
       default: 25_000,

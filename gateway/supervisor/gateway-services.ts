@@ -51,7 +51,10 @@ export function createServices(parts: ServiceParts): ApiServices & { stop(): voi
       const broker = await brokerStatus(supervisor);
       // A broker's gateway is ready while publishes are acknowledged, whatever the consumer does.
       const consumer = supervisor.child("broker") ? null : await consumerStatus(supervisor);
-      const readiness = { ...readinessOf(supervisor, { broker, consumer }), progress: watch.progress() };
+      const readiness = {
+        ...readinessOf(supervisor, { broker, consumer }),
+        progress: [...supervisor.silences(), ...watch.progress()],
+      };
       return withCommands(readiness, parts.config.flags);
     },
     status: async () => withCommands(await gatewayStatus(parts), parts.config.flags),
@@ -73,7 +76,7 @@ async function gatewayStatus(parts: ServiceParts): Promise<GatewayStatus> {
     version: parts.version,
     startedAt: new Date(parts.startedAtMs).toISOString(),
     ...readinessOf(supervisor, { broker, consumer }),
-    progress: consumer?.recovery ? [recoveryText(consumer.recovery)] : [],
+    progress: [...supervisor.silences(), ...(consumer?.recovery ? [recoveryText(consumer.recovery)] : [])],
     data: config.folders.data,
     lake: { url: lake.url, id: lake.lakeId },
     stream: shownUrl(config.stream.url),

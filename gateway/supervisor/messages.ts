@@ -43,6 +43,8 @@ export type FromChild =
   /** It can't start and ends; sent before it does. */
   | { readonly type: "refused"; readonly refusal: Refusal }
   | { readonly type: "committed"; readonly committed: CommittedPositions }
+  /** Its event loop goes round. */
+  | { readonly type: "alive" }
   | { readonly type: "answer"; readonly id: number; readonly answer: unknown }
   | { readonly type: "failure"; readonly id: number; readonly refusal: Refusal };
 

@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import type { GatewayConfig } from "../config.ts";
 import { createProcessLogger } from "../process-logger.ts";
+import { beatEventLoop } from "./event-loop-beat.ts";
 import type { CommittedPositions, RoleName } from "./messages.ts";
 import { refusalOf, SupervisorLink } from "./supervisor-link.ts";
 
@@ -69,6 +70,10 @@ export function runChild(role: RoleName, startRole: StartRole): void {
   };
   const begin = async (config: GatewayConfig, earlierAddress: string | null): Promise<RunningRole> => {
     logger = createProcessLogger(role, config);
+    const { silenceMs } = config.supervision;
+    const failed = (error: unknown): void =>
+      logger?.warn({ event: "child.unwatched", err: error }, `no stack will be logged if the ${role} hangs`);
+    beatEventLoop({ role, silenceMs, tell: () => link.alive(), failed }).catch(() => {});
     const metrics = new Registry();
     const committed = (positions: CommittedPositions): void => link.committed(positions);
     const started = await startRole({ config, earlierAddress, logger, metrics, committed, fail: refuse });

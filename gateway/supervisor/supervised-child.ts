@@ -15,6 +15,7 @@ import type {
 } from "./messages.ts";
 import { PositionsRelay } from "./positions-relay.ts";
 import { identifyProcess, type ProcessIdentity } from "./process-identity.ts";
+import { SilenceWatch } from "./silence-watch.ts";
 
 /** `waiting` = it ended and is started again after a delay. */
 export type ChildState = "starting" | "ready" | "waiting" | "stopping" | "stopped";
@@ -24,6 +25,10 @@ export interface ChildStatus {
   readonly state: ChildState;
   readonly pid: number | null;
   readonly restarts: number;
+  /** How often it was ended because it ran and did nothing. */
+  readonly hangs: number;
+  /** For how long nothing was heard of it, ms; less than a second while it works. */
+  readonly silentForMs: number;
   /** Why it can't start, where it said so. */
   readonly refusal: Refusal | null;
   readonly lastExit: {
@@ -49,6 +54,8 @@ export interface SupervisedChildOptions {
   readonly onProcess: (identity: ProcessIdentity | null) => void;
   readonly onMessage: (message: FromChild) => void;
   readonly onChange: () => void;
+  /** Called when it is ended because it does nothing. */
+  readonly onHang: () => void;
 }
 
 /** What a child answered a request with, under the code that it raised. */
@@ -73,6 +80,8 @@ export class SupervisedChild {
   #state: ChildState = "stopped";
   #attempt = 0;
   #restarts = 0;
+  #hangs = 0;
+  readonly #silence: SilenceWatch;
   #readyAtMs: number | null = null;
   #refusal: Refusal | null = null;
   /** True where this process, not an earlier one, said why it can't go on. */
@@ -95,6 +104,7 @@ export class SupervisedChild {
 
   constructor(options: SupervisedChildOptions) {
     this.#options = options;
+    this.#silence = new SilenceWatch(options.config.supervision.silenceMs, () => this.#endHanging());
   }
 
   get status(): ChildStatus {
@@ -103,6 +113,8 @@ export class SupervisedChild {
       state: this.#state,
       pid: this.#process?.pid ?? null,
       restarts: this.#restarts,
+      hangs: this.#hangs,
+      silentForMs: this.#silence.silentForMs,
       refusal: this.#refusal,
       lastExit: this.#lastExit,
       listening: this.#listening,
@@ -126,6 +138,7 @@ export class SupervisedChild {
       return;
     }
     this.#process = child;
+    this.#silence.begin();
     child.on("message", (message) => this.#receive(message as FromChild));
     child.on("error", (error) =>
       logger.error({ event: "child.error", role, err: error }, "child process error"),
@@ -207,7 +220,19 @@ export class SupervisedChild {
     this.#process?.kill("SIGKILL");
   }
 
+  /** It lives and does nothing: what it was at is begun again by another process. */
+  #endHanging(): void {
+    const { role, logger, onHang } = this.#options;
+    const { silentForMs } = this.#silence;
+    this.#hangs += 1;
+    onHang();
+    const facts = { event: "child.silent", role, pid: this.#process?.pid, silentForMs };
+    logger.error(facts, `${role} has done nothing for ${silentForMs} ms: it is ended and started again`);
+    this.#process?.kill("SIGKILL");
+  }
+
   #receive(message: FromChild): void {
+    this.#silence.heard();
     if (message.type === "ready") {
       this.#listening = message.listening;
       this.#refusal = null;
@@ -228,6 +253,7 @@ export class SupervisedChild {
     if (this.#process !== child) return;
     const { role, logger, now } = this.#options;
     this.#process = null;
+    this.#silence.end();
     this.#lastExit = { code, signal, atMs: now() };
     for (const request of [...this.#requests.values()]) request.reject(unreachable(`The ${role} ended.`));
     for (const done of [...this.#taken]) done();

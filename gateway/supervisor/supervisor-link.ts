@@ -67,6 +67,11 @@ export class SupervisorLink {
     return new Promise((resolve) => this.#send({ type: "refused", refusal }, resolve));
   }
 
+  /** Resolves once it has left, or can't. */
+  alive(): Promise<void> {
+    return new Promise((resolve) => this.#send({ type: "alive" }, resolve));
+  }
+
   committed(committed: CommittedPositions): void {
     this.#positions.offer(committed);
   }

@@ -72,6 +72,11 @@ export class Supervisor {
     return [...this.#children.values()].map((child) => child.status);
   }
 
+  /** Processes that run and do nothing, for people. */
+  silences(): string[] {
+    return this.statuses().flatMap(silenceOf);
+  }
+
   readiness(): { isReady: boolean; reasons: string[] } {
     if (this.#isStopping) return { isReady: false, reasons: ["the gateway is stopping"] };
     const reasons = this.statuses().flatMap((status) => reasonNotReady(status));
@@ -113,6 +118,7 @@ export class Supervisor {
       },
       onMessage: (message) => this.#receive(role, message),
       onChange: () => this.#changed(role),
+      onHang: () => this.#options.metrics.childHangs.inc({ child: role }),
     });
   }
 
@@ -169,6 +175,14 @@ export class Supervisor {
       uses: placesOf(config),
     });
   }
+}
+
+/** Longer than a process that works is silent. */
+const silentMs = 5_000;
+
+function silenceOf({ role, state, silentForMs }: ChildStatus): string[] {
+  if (state !== "ready" || silentForMs < silentMs) return [];
+  return [`${role} has done nothing for ${Math.round(silentForMs / 1000)} s`];
 }
 
 function reasonNotReady(status: ChildStatus): string[] {

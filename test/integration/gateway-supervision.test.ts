@@ -25,6 +25,7 @@ interface StatusBody {
     state: string;
     pid: number;
     restarts: number;
+    hangs: number;
     listening: string | null;
   }[];
   readonly books: { read: number; filed: number; duplicates: number; isBalanced: boolean } | null;
@@ -91,6 +92,39 @@ describe("supervision", { concurrency: false }, () => {
       [1, 1],
     );
     assert.deepEqual(await storedIds(gateway), ["a", "b", "c"]);
+  });
+
+  test("a consumer that runs and does nothing is told, ended and started again, and publishes are acknowledged meanwhile", async (t) => {
+    const environment = { ...fastBatches, TIDEGATE_SUPERVISION_SILENCE_MS: "8000" };
+    const gateway = await GatewayProcess.start({ environment });
+    t.after(() => gateway.destroy());
+    const [broker, consumer] = [pidOf(gateway, "broker"), pidOf(gateway, "consumer")];
+    process.kill(consumer, "SIGSTOP");
+    const client = await connectClient(gateway.mqttUrl);
+    await publishDemo(client, [{ device: "d1", id: "a" }]);
+    await client.endAsync();
+    await gateway.until("it is told while publishes are acknowledged", async () => {
+      const { status, body } = await gateway.api("GET", "/readyz");
+      return status === 200 && /consumer has done nothing for \d s/.test(String(body["progress"]));
+    });
+    await gateway.until("another one runs", () => (gateway.childPid("consumer") ?? consumer) !== consumer);
+    await gateway.waitUntilReady();
+    await gateway.until("all is filed", async () => ((await statusOf(gateway)).books?.filed ?? 0) === 1);
+    assert.equal(pidOf(gateway, "broker"), broker, "the broker went on");
+    const { processes } = await statusOf(gateway);
+    assert.deepEqual(
+      processes.map(({ role, hangs, restarts }) => [role, hangs, restarts]),
+      [
+        ["broker", 0, 0],
+        ["consumer", 1, 1],
+      ],
+    );
+
+    assert.match(
+      await gateway.metrics(),
+      /tidegate_child_hangs_total\{child="consumer",process="supervisor"\} 1/,
+    );
+    assert.match(gateway.output, /"event":"child\.silent","role":"consumer"/);
   });
 
   test("children end when the supervisor is killed; the next one goes on where it stood", async (t) => {

@@ -18,7 +18,12 @@ const processes = 8;
 const preload = "test/support/test-process.ts";
 const reporter = "test/support/reporter.ts";
 /** What tests start in processes of their own. */
-const programs = ["gateway/main.ts", "gateway/prove/clock-preload.ts", "simulator/main.ts"];
+const programs = [
+  "gateway/main.ts",
+  "gateway/prove/clock-preload.ts",
+  "gateway/supervisor/stall-sampler.ts",
+  "simulator/main.ts",
+];
 
 export const suites = ["tidy", "unit", "contract", "simulation", "integration"] as const;
 export type Suite = (typeof suites)[number];

@@ -35,12 +35,13 @@ function supervised(
   t: TestContext,
   program: string,
   record: (identity: ProcessIdentity | null) => void = () => {},
+  silenceMs = 600_000,
 ) {
   const messages: FromChild[] = [];
   const identities: (ProcessIdentity | null)[] = [];
   const child = new SupervisedChild({
     role: "broker",
-    config: {} as GatewayConfig,
+    config: { supervision: { silenceMs } } as GatewayConfig,
     program,
     folderDescriptor,
     logger: pino({ level: "silent" }),
@@ -52,6 +53,7 @@ function supervised(
     },
     onMessage: (message) => messages.push(message),
     onChange: () => {},
+    onHang: () => {},
   });
   t.after(() => child.kill());
   child.start();
@@ -85,6 +87,24 @@ describe("supervised child", () => {
     const told = () => messages.flatMap((message) => (message.type === "answer" ? [message.answer] : []));
     await until(() => told().length >= 2);
     assert.deepEqual(told(), [null, "127.0.0.1:7"]);
+  });
+
+  test("one that runs and does nothing is ended, counted and started again; one that is slow to begin is not", async (t) => {
+    const alive = 'setInterval(() => process.send({ type: "alive" }), 50)';
+    const program = childProgram(
+      "hanging",
+      `if (message.type === "start") setTimeout(() => {
+         ${readyOnStart} ${alive};
+         if (message.listening === null) setTimeout(() => { for (;;); }, 2_000);
+       }, 1_500);`,
+    );
+    const { child, until } = supervised(t, program, () => {}, 1_000);
+    await until(() => child.status.state === "ready");
+    const { pid } = child.status;
+    await until(() => child.status.state === "ready" && child.status.pid !== pid);
+    const { hangs, restarts, lastExit } = child.status;
+    assert.deepEqual([hangs, restarts, lastExit?.signal], [1, 1, "SIGKILL"]);
+    await until(() => child.status.silentForMs < 500);
   });
 
   test("one that can't be put on record never begins, and is tried again", async (t) => {
