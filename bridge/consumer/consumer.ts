@@ -26,7 +26,7 @@ import { type ReadOutcome, readPartition } from "./read-partition.ts";
 import { recordPartitions } from "./record-partitions.ts";
 import { recover } from "./recover.ts";
 import { RecoveryProgress } from "./recovery-progress.ts";
-import { RetentionAlarm } from "./retention-alarm.ts";
+import { type Repeat, RetentionAlarm } from "./retention-alarm.ts";
 import { processCpuMs, SchemaChecks } from "./schema-checks.ts";
 import type { TopicVersion } from "./topic-catalog.ts";
 import { WindowAlarm } from "./window-alarm.ts";
@@ -46,6 +46,8 @@ export interface ConsumerOptions extends ConsumerPorts {
   readonly registry: Registry;
   /** Default: a timer. */
   readonly sleep?: Sleep;
+  /** For the alarm of what the stream may forget; by a timer if absent. */
+  readonly repeat?: Repeat;
   /** Of the lake, for messages whose id only the exact mode still knows. */
   readonly lookUpLimits?: LookUpLimits;
   /** Where to keep what survives the process's death; without it a batch that kills it does so for ever. */
@@ -100,7 +102,7 @@ class ConsumerLoop implements Consumer {
   #publishesRepaired = 0;
 
   constructor(options: ConsumerOptions) {
-    const { config, random, stream, logger, registry, elapsedMs } = options;
+    const { config, random, stream, logger, registry, elapsedMs, repeat } = options;
     const sleep = options.sleep ?? sleepWithTimer;
     const judgingFaults = new JudgingFaults(logger, elapsedMs);
     const unexpected = (error: unknown, topic: TopicVersion) => judgingFaults.met(error, topic);
@@ -122,7 +124,7 @@ class ConsumerLoop implements Consumer {
     stream.onPartitionsChange(() => this.#context.backOff.wake());
     this.#share = new PartitionShare(this.#leases, stream);
     const cursors = () => this.#share.cursors;
-    this.#alarm = new RetentionAlarm({ stream, cursors, logger, registry, elapsedMs });
+    this.#alarm = new RetentionAlarm({ stream, cursors, logger, registry, elapsedMs, repeat });
     this.#observer = new PartitionObserver(this.#context, this.#alarm);
   }
 

@@ -18,13 +18,22 @@ export interface RetentionAlarmOptions {
   readonly registry: Registry;
   /** The consumer's, by which cursors know up to when all is filed. */
   readonly elapsedMs: () => number;
+  readonly repeat?: Repeat | undefined;
 }
+
+/** Does the work again and again; returns what ends that. */
+export type Repeat = (work: () => void, everyMs: number) => () => void;
+
+const repeatWithTimer: Repeat = (work, everyMs) => {
+  const timer = setInterval(work, everyMs).unref();
+  return () => clearInterval(timer);
+};
 
 /** Tells while there is time that a stream which keeps entries for a limited time is about to forget some that are in no table yet. */
 export class RetentionAlarm {
   readonly #options: RetentionAlarmOptions;
   #told = new Set<number>();
-  #timer: NodeJS.Timeout | undefined;
+  #end: () => void = () => {};
 
   constructor(options: RetentionAlarmOptions) {
     this.#options = options;
@@ -54,12 +63,12 @@ export class RetentionAlarm {
 
   /** Where the stream forgets nothing there is nothing to watch. */
   start(): void {
-    if (this.#options.stream.retentionMs !== undefined)
-      this.#timer = setInterval(() => this.check(), CHECK_MS).unref();
+    const { stream, repeat = repeatWithTimer } = this.#options;
+    if (stream.retentionMs !== undefined) this.#end = repeat(() => this.check(), CHECK_MS);
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#end();
   }
 
   /** For how long something may have waited that is in no table yet; null where this process does not know. */

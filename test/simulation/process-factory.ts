@@ -104,6 +104,8 @@ export class ProcessFactory {
       elapsedMs: () => world.clock.nowMs,
       random: () => random.next(),
       sleep,
+      // A killed process has no timers: real ones would hold on to it.
+      repeat: () => () => {},
     };
   }
 
