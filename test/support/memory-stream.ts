@@ -130,9 +130,7 @@ export class MemoryStream {
   forget(partition: number): void {
     if (!this.isClosed(partition)) throw new RangeError(`partition ${partition} is open`);
     this.#forgotten.add(partition);
-    this.partitions = rangePartitions(
-      (this.#ranges ?? []).filter((range) => !this.#forgotten.has(range.partition)),
-    );
+    this.#list();
   }
 
   isForgotten(partition: number): boolean {
@@ -154,8 +152,13 @@ export class MemoryStream {
     const ranges = this.#ranges as RangePartition[];
     ranges.push({ partition: ranges.length, parents, isOpen: true, firstHash, lastHash });
     this.#partitions.push(emptyPartition());
-    this.partitions = rangePartitions(ranges);
+    this.#list();
     for (const wake of this.#waiting) wake();
+  }
+
+  #list(): void {
+    const listed = (this.#ranges ?? []).filter((range) => !this.#forgotten.has(range.partition));
+    this.partitions = rangePartitions(listed);
   }
 
   /** Everything not trimmed, in order. */
