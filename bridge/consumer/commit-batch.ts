@@ -6,6 +6,7 @@ import {
   type Move,
   type TableAdds,
 } from "../storage/commit-log.ts";
+import { moveOf } from "../storage/past-partitions.ts";
 import { START_POSITION } from "../streams/stream-log.ts";
 import { isRetryable } from "./back-off.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
@@ -97,7 +98,5 @@ function fenced(
 
 /** True if another consumer has moved one of these partitions. */
 export function isSuperseded(moves: PreparedBatch["moves"], lake: LakeState): boolean {
-  return Object.entries(moves).some(
-    ([key, move]) => move.from !== (lake.moves.get(key)?.to ?? START_POSITION),
-  );
+  return Object.entries(moves).some(([key, move]) => move.from !== (moveOf(lake, key)?.to ?? START_POSITION));
 }

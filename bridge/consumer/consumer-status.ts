@@ -1,4 +1,6 @@
 import { type LakeState, type PartitionCounters, partitionOfKey } from "../storage/commit-log.ts";
+import { emptyLakeState } from "../storage/lake-state.ts";
+import { pastBooks } from "../storage/past-partitions.ts";
 import { END_POSITION, type PartitionState, type Position } from "../streams/stream-log.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import type { HaltCode } from "./partition-halt.ts";
@@ -39,7 +41,10 @@ export interface PartitionStatus {
   readonly unaccounted: number;
 }
 
-/** A partition that was read to its end, by whatever process; it stays in the books. */
+/**
+ * A partition that was read to its end, by whatever process, and that others wait for which took its place, or of which nobody knows
+ * which they are; it stays in the books.
+ */
 export interface FinishedPartition {
   readonly partition: number;
   readonly counters: PartitionCounters;
@@ -55,6 +60,8 @@ export interface ConsumerStatus {
   readonly partitions: readonly PartitionStatus[];
   /** Those of which nothing is left to read, as far as this process knows the lake; all processes of the stream say the same of them. */
   readonly finished: readonly FinishedPartition[];
+  /** Those before them: all that took their place have begun, so that the books have them together. */
+  readonly past: { readonly partitions: number; readonly counters: PartitionCounters };
   /** Who reads which partition of the stream, as far as this process knows. */
   readonly leases: LeasesStatus;
   /** As it was at the last commit or recovery. */
@@ -121,17 +128,18 @@ function unreadForMs(
   return streamTimeMs > 0 ? Math.max(0, nowMs - streamTimeMs) : 0;
 }
 
-/** By number; without those that this process still holds. */
-export function finishedOf(
+/** By number; without those that this process still holds. @param lake undefined = it is not known yet. */
+export function endedPartitions(
   lake: LakeState | undefined,
   streamId: string,
   held: readonly Pick<PartitionCursor, "partition">[],
-): FinishedPartition[] {
+): Pick<ConsumerStatus, "finished" | "past"> {
   const finished: FinishedPartition[] = [];
   for (const [key, { to, counters }] of lake?.moves ?? []) {
     const { streamId: stream, partition } = partitionOfKey(key);
     const isHeld = held.some((cursor) => cursor.partition === partition);
     if (to === END_POSITION && stream === streamId && !isHeld) finished.push({ partition, counters });
   }
-  return finished.toSorted((left, right) => left.partition - right.partition);
+  finished.sort((left, right) => left.partition - right.partition);
+  return { finished, past: pastBooks(lake ?? emptyLakeState, streamId) };
 }

@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Registry } from "prom-client";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
 import type { LakeState } from "../storage/commit-log.ts";
+import { moveOf } from "../storage/past-partitions.ts";
 import type { StreamEntry } from "../streams/stream-log.ts";
 import type { AcceptedGap } from "./accept-gap.ts";
 import { AcceptRequests, stopped } from "./accept-requests.ts";
@@ -10,7 +11,7 @@ import { BackOff, isRetryable, type Sleep } from "./back-off.ts";
 import type { ConsumerConfig } from "./consumer-config.ts";
 import { ConsumerMetrics } from "./consumer-metrics.ts";
 import type { ConsumerContext, ConsumerPorts } from "./consumer-ports.ts";
-import { type ConsumerState, type ConsumerStatus, finishedOf } from "./consumer-status.ts";
+import { type ConsumerState, type ConsumerStatus, endedPartitions } from "./consumer-status.ts";
 import { cutBatch } from "./cut-batch.ts";
 import { DedupeKeyMaker } from "./dedupe-key.ts";
 import { DrainGoal } from "./drain-goal.ts";
@@ -158,7 +159,7 @@ class ConsumerLoop implements Consumer {
       lakeId: commitLog.lakeId,
       streamId: stream.streamId,
       partitions: this.#observer.status(this.#share.cursors, { isRecovering }),
-      finished: finishedOf(this.#lake, stream.streamId, this.#share.cursors),
+      ...endedPartitions(this.#lake, stream.streamId, this.#share.cursors),
       leases: this.#leases.status(),
       window: this.#context.windowAlarm.status,
       lastCommit: this.#lastCommit,
@@ -354,7 +355,7 @@ class ConsumerLoop implements Consumer {
   async #giveUpBatch(): Promise<void> {
     await this.#context.batch.discard();
     if (this.#openedAtMs === null) return;
-    for (const cursor of this.#share.cursors) cursor.rewind(this.#lake?.moves.get(cursor.key));
+    for (const cursor of this.#share.cursors) cursor.rewind(this.#lake && moveOf(this.#lake, cursor.key));
     this.#openedAtMs = null;
     this.#countReplay();
   }

@@ -1,8 +1,6 @@
 import { type LakeState, type Move, type PartitionClock, partitionOfKey } from "../storage/commit-log.ts";
+import { allRows, ROWS_WANTED_MS } from "../storage/past-partitions.ts";
 import { appendClock, mergedClock } from "./stream-time.ts";
-
-/** Longer than any dedupe window: rows that are older are in no window. */
-const SHIFT_FORGOTTEN_AFTER_MS = 8 * 86_400_000;
 
 type KeyedMove = readonly [key: string, move: Move];
 
@@ -40,21 +38,22 @@ export function partitionsOfStreamBefore(streamId: string, lake: LakeState): Key
   return others.filter(([key]) => partitionOfKey(key).streamId === before);
 }
 
-/** Of all whose rows may still be in the new one's window: those before it, and what each of those had to know. */
+/** Of all whose rows may still be in the new one's window: those before it, and what each of those had to know. One that ended without rows has none. */
 function shiftsTo(
   streamTimeMs: number,
   before: readonly KeyedMove[],
   lake: LakeState,
 ): Record<string, number> {
   const shifts: Record<string, number> = {};
+  const rows = allRows(lake);
   const shift = (key: string, byMs: number) => {
-    const endsAtMs = (lake.moves.get(key)?.streamTimeMs ?? 0) + byMs;
-    if (endsAtMs >= streamTimeMs - SHIFT_FORGOTTEN_AFTER_MS) shifts[key] = Math.max(byMs, shifts[key] ?? 0);
+    const endsAtMs = (rows.get(key)?.streamTimeMs ?? Number.NEGATIVE_INFINITY) + byMs;
+    if (endsAtMs >= streamTimeMs - ROWS_WANTED_MS) shifts[key] = Math.max(byMs, shifts[key] ?? 0);
   };
   for (const [key, move] of before) {
     const behindMs = streamTimeMs - move.streamTimeMs;
     shift(key, behindMs);
-    const earlier = move.shifts ?? Object.fromEntries([...lake.moves.keys()].map((other) => [other, 0]));
+    const earlier = move.shifts ?? Object.fromEntries([...rows.keys()].map((other) => [other, 0]));
     for (const [other, otherMs] of Object.entries(earlier)) shift(other, otherMs + behindMs);
   }
   return shifts;

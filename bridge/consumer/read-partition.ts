@@ -1,4 +1,5 @@
 import { BridgeError } from "../errors.ts";
+import { moveOf } from "../storage/past-partitions.ts";
 import { type Position, START_POSITION, type StreamEntry } from "../streams/stream-log.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import { fileMessages } from "./file-messages.ts";
@@ -168,7 +169,7 @@ function goOn({ logger }: ConsumerContext, cursor: PartitionCursor): void {
 
 async function isSuperseded(context: ConsumerContext, cursor: PartitionCursor): Promise<boolean> {
   const lake = await context.commitLog.reload();
-  return (lake.moves.get(cursor.key)?.to ?? START_POSITION) !== cursor.committed;
+  return (moveOf(lake, cursor.key)?.to ?? START_POSITION) !== cursor.committed;
 }
 
 function resumeOf(cursor: PartitionCursor, { code, resumeAfter }: RefusedBlock): string {

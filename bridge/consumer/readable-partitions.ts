@@ -1,4 +1,5 @@
 import { type LakeState, type Move, partitionKey, partitionOfKey } from "../storage/commit-log.ts";
+import { isPast, moveOf } from "../storage/past-partitions.ts";
 import type { Partition } from "../streams/partition-map.ts";
 import { END_POSITION, type StreamLog } from "../streams/stream-log.ts";
 import { type PartitionStart, partitionsOfStreamBefore, startAfter } from "./partition-start.ts";
@@ -25,7 +26,7 @@ export function readablePartitions(stream: DividedStream, lake: LakeState): Read
   // The stream has forgotten them with what was not read of them: reading says so, and nothing may pass them by.
   const forgotten = unknown.filter((partition) => partition < newest);
   const isFinished = (partition: number) => {
-    const move = moveOf(stream, lake, partition);
+    const move = moveOf(lake, partitionKey(stream.streamId, partition));
     return move ? move.to === END_POSITION : !known.has(partition);
   };
   const unfinished = all.filter(({ partition }) => !isFinished(partition));
@@ -37,12 +38,16 @@ export function readablePartitions(stream: DividedStream, lake: LakeState): Read
   return { readable: [...forgotten, ...readable].toSorted((left, right) => left - right), waiting, unheard };
 }
 
-/** Those that the lake holds to their end. */
-export function finishedPartitions({ streamId }: DividedStream, lake: LakeState): number[] {
-  return [...lake.moves].flatMap(([key, move]) => {
+/** Those that the lake holds to their end; of those that are past, the ones that a process which knows this stream may know. */
+export function finishedPartitions({ streamId, partitions }: DividedStream, lake: LakeState): number[] {
+  const past = partitions.all.flatMap(({ partition }) =>
+    isPast(lake, partitionKey(streamId, partition)) ? [partition] : [],
+  );
+  const ended = [...lake.moves].flatMap(([key, move]) => {
     const of = partitionOfKey(key);
     return of.streamId === streamId && move.to === END_POSITION ? [of.partition] : [];
   });
+  return [...past, ...ended];
 }
 
 /** What a partition that was never read goes on from: those whose place it took. */
@@ -56,7 +61,7 @@ export interface Inheritance {
 export function inheritanceOf(stream: DividedStream, lake: LakeState, partition: number): Inheritance {
   const byNumber = new Map(stream.partitions.all.map((each) => [each.partition, each]));
   const parents = (byNumber.get(partition)?.parents ?? []).flatMap((parent) => {
-    const move = moveOf(stream, lake, parent);
+    const move = lake.moves.get(partitionKey(stream.streamId, parent));
     return move ? [[parent, move] as const] : [];
   });
   const before =
@@ -82,8 +87,4 @@ function unfinishedOf({ streamId }: DividedStream, lake: LakeState): number[] {
     const of = partitionOfKey(key);
     return of.streamId === streamId && move.to !== END_POSITION ? [of.partition] : [];
   });
-}
-
-function moveOf({ streamId }: DividedStream, lake: LakeState, partition: number): Move | undefined {
-  return lake.moves.get(partitionKey(streamId, partition));
 }

@@ -6,6 +6,7 @@ import {
   partitionKey,
   partitionOfKey,
 } from "../storage/commit-log.ts";
+import { moveOf } from "../storage/past-partitions.ts";
 import { START_POSITION, type StreamLog } from "../streams/stream-log.ts";
 import { commitBatch } from "./commit-batch.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
@@ -37,7 +38,7 @@ export async function recordPartitions(context: ConsumerContext): Promise<LakeSt
     const unknown = unknownPartitions(stream, lake);
     if (unknown.length === 0) return lake;
     const moves = Object.fromEntries(
-      unknown.map((partition) => [partitionKey(stream.streamId, partition), unread]),
+      unknown.map((partition) => [partitionKey(stream.streamId, partition), unreadOf(stream, partition)]),
     );
     const openedAtMs = elapsedMs();
     const batch = { moves, tables: new Map(), base: lake, openedAtMs, isStanding: () => false };
@@ -45,6 +46,12 @@ export async function recordPartitions(context: ConsumerContext): Promise<LakeSt
     lake = committed.outcome === "committed" ? committed.lake : await commitLog.load();
   }
   return lake;
+}
+
+/** With those whose place it took; one that the stream has forgotten already has none that anybody knows. */
+function unreadOf({ partitions }: Pick<StreamLog, "partitions">, partition: number): Move {
+  const parents = partitions.all.find((each) => each.partition === partition)?.parents;
+  return parents ? { ...unread, parents } : unread;
 }
 
 /** If the stream can't be asked now, those partitions wait for the next look. The others are read meanwhile. */
@@ -78,19 +85,19 @@ export function unknownPartitions(
   { streamId, partitions }: Pick<StreamLog, "streamId" | "partitions">,
   lake: LakeState,
 ): number[] {
-  const inLake = new Set(
-    [...lake.moves.keys()]
-      .map(partitionOfKey)
-      .flatMap((of) => (of.streamId === streamId ? [of.partition] : [])),
-  );
-  const lowest = Math.min(...inLake);
-  const fresh = partitions.all.filter(({ partition }) => !inLake.has(partition));
+  const isInLake = (partition: number) => moveOf(lake, partitionKey(streamId, partition)) !== undefined;
+  const moved = [...lake.moves.keys()]
+    .map(partitionOfKey)
+    .flatMap((of) => (of.streamId === streamId ? [of.partition] : []));
+  const past = lake.past.get(streamId)?.ranges.map(([first]) => first) ?? [];
+  const lowest = Math.min(...moved, ...past);
+  const fresh = partitions.all.filter(({ partition }) => !isInLake(partition));
   const parentsOfKnown = new Set(
-    partitions.all.flatMap(({ partition, parents }) => (inLake.has(partition) ? parents : [])),
+    partitions.all.flatMap(({ partition, parents }) => (isInLake(partition) ? parents : [])),
   );
   const missed = fresh
     .flatMap(({ parents }) => parents)
-    .filter((parent) => parent > lowest && !inLake.has(parent) && !parentsOfKnown.has(parent));
+    .filter((parent) => parent > lowest && !isInLake(parent) && !parentsOfKnown.has(parent));
   const all = new Set([...fresh.map(({ partition }) => partition), ...missed]);
   return [...all].toSorted((left, right) => left - right);
 }

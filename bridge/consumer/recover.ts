@@ -1,4 +1,5 @@
 import type { LakeState } from "../storage/commit-log.ts";
+import { moveOf } from "../storage/past-partitions.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import { finishedPartitions, inheritanceOf } from "./readable-partitions.ts";
@@ -25,7 +26,7 @@ export async function recover(
   const lake = await context.commitLog.load();
   await context.topics.refresh();
   for (const cursor of cursors) {
-    cursor.rewind(lake.moves.get(cursor.key));
+    cursor.rewind(moveOf(lake, cursor.key));
     cursor.inherit(inheritanceOf(context.stream, lake, cursor.partition));
   }
   context.progress.at("window");

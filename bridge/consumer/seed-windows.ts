@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type LakeState, partitionOfKey } from "../storage/commit-log.ts";
+import { allRows } from "../storage/past-partitions.ts";
 import type { SeedPart, SeedRows } from "../storage/seed-source.ts";
-import { END_POSITION } from "../streams/stream-log.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import { ExactIdColumns } from "./exact-id-columns.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
@@ -18,15 +18,16 @@ export async function seedWindows(
 ): Promise<boolean> {
   const startedAtMs = context.elapsedMs();
   if (cursors.length > 0) context.progress.at("seeding");
-  const keys = [...lake.moves.keys()];
+  const keys = [...allRows(lake).keys()];
   const seeds = cursors.map(
     (cursor) => new WindowSeed(context, cursor, { wanted: partsOf(context, cursor, lake), startedAtMs }),
   );
   for (const seed of seeds) await seed.begin();
   const parts = keys.flatMap((key) => longestSpan(seeds.flatMap(({ wanted }) => wanted.get(key) ?? [])));
   const wholeTopics = context.topics.exactTopicIds();
+  const pastPartitions = new Map([...lake.past].map(([streamId, { ranges }]) => [streamId, ranges]));
   const onFiles = (files: number, total: number) => context.progress.seeded(files, total);
-  const query = { parts, upToCommit: lake.number, wholeTopics, onFiles };
+  const query = { parts, upToCommit: lake.number, wholeTopics, pastPartitions, onFiles };
   // Whole topics are read from the tables, which do not show a commit whose process has ended before it published it.
   if (parts.length > 0 && wholeTopics.size > 0) await context.publisher.publishPending();
   if (parts.length > 0)
@@ -47,6 +48,9 @@ interface WantedPart extends SeedPart {
   /** By how much its stream time is behind the window's. */
   readonly shiftMs: number;
 }
+
+/** Of partitions whose rows only exact topics still want: whatever their devices are in now. */
+const anyPast: Pick<WantedPart, "isShared"> = { isShared: true };
 
 /** One window on its way to the lake's state. */
 class WindowSeed {
@@ -88,7 +92,8 @@ class WindowSeed {
     // Of a partition that the stream has forgotten it is not known which devices go there: too many ids do no harm, too few double messages.
     const isKnown = partitions.all.some((each) => each.partition === partition);
     const isWanted = (row: number) => {
-      const part = wantedByPart[rows.parts[row] as number];
+      const number = rows.parts[row] as number;
+      const part = number === parts.length ? anyPast : wantedByPart[number];
       if (part === undefined) return false;
       return !part.isShared || !isKnown || partitions.takes(partition, rows.deviceIds[row] as string);
     };
@@ -128,13 +133,13 @@ function partsOf(
 ): ReadonlyMap<string, WantedPart> {
   const hasExact = context.topics.exactTopicIds().size > 0;
   const wanted = new Map<string, WantedPart>();
-  for (const [key, move] of lake.moves) {
+  for (const [key, rows] of allRows(lake)) {
     const shiftMs = cursor.shifts?.[key] ?? 0;
-    const sinceMs = spanStart(context, cursor.streamTimeMs || move.streamTimeMs) - shiftMs;
+    const sinceMs = spanStart(context, cursor.streamTimeMs || rows.streamTimeMs) - shiftMs;
     const part = { ...partitionOfKey(key), key, sinceMs, shiftMs };
     if (key === cursor.key) wanted.set(key, { ...part, isShared: false });
-    const isPast = move.streamTimeMs < sinceMs && !hasExact;
-    const isOfOthers = part.streamId === context.stream.streamId && move.to !== END_POSITION;
+    const isPast = rows.streamTimeMs < sinceMs && !hasExact;
+    const isOfOthers = part.streamId === context.stream.streamId && !rows.isEnded;
     const isListed = hasExact || cursor.shifts === undefined || key in cursor.shifts;
     if (key !== cursor.key && !isPast && !isOfOthers && isListed)
       wanted.set(key, { ...part, isShared: true });

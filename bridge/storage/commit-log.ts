@@ -2,9 +2,11 @@ import type { Position } from "../streams/stream-log.ts";
 
 /**
  * What this version writes under `_commits/`. Versions that do not know it refuse the lake, rather than drop what they do not know or
- * commit past a fence. 2 is the entry that closes a log.
+ * commit past a fence, or read what ended again. 2 is the entry that closes a log; 3 says nothing of parents and knows no past.
  */
-export const LAKE_FORMAT = 3;
+export const LAKE_FORMAT = 4;
+/** What this version reads: 1 = written by version 0.1.0. */
+export type LakeFormat = 1 | 3 | typeof LAKE_FORMAT;
 
 /** Table key of rows that could not be filed in their topic's table. */
 export const QUARANTINE = "_quarantine";
@@ -87,6 +89,11 @@ export interface Move {
   /** By producer id: the partition's whole map after the commit. */
   readonly producers: Readonly<Record<string, ProducerMark>>;
   readonly counters: PartitionCounters;
+  /**
+   * Partitions whose place this one took, as far as the entry knew that recorded it; absent = not known. An entry that records one child of
+   * a partition records all of them. Carried on by the commit log.
+   */
+  readonly parents?: readonly number[];
   /** Number of the entry that it stands in, and of the entry with the partition's move before, 0 = none. Set by the commit log. */
   readonly commit?: number;
   readonly previousCommit?: number;
@@ -133,8 +140,8 @@ export interface Upkeep {
 }
 
 export interface CommitEntry {
-  /** 1 = written by version 0.1.0. `append` writes the newest, whatever stands here. */
-  readonly format: 1 | typeof LAKE_FORMAT;
+  /** `append` writes the newest, whatever stands here. */
+  readonly format: LakeFormat;
   readonly number: number;
   /** Random; how a writer recognises its own entry after an unknown outcome. */
   readonly commitId: string;
@@ -155,6 +162,23 @@ export interface CommittedTable {
   readonly lastCommit: number;
 }
 
+/** What is left of the partitions of one stream that are past, see `past-partitions.ts`. */
+export interface PastPartitions {
+  /** Their numbers, in runs: the first and the last of each, rising. */
+  readonly ranges: readonly (readonly [first: number, last: number])[];
+  /** Of all of them together. */
+  readonly counters: PartitionCounters;
+  /** By partition, of those whose rows the windows of others may still have to be seeded with. */
+  readonly rows: Readonly<Record<string, PastRows>>;
+}
+
+export interface PastRows {
+  /** Of its end. */
+  readonly streamTimeMs: number;
+  /** Number of the entry with its last move. */
+  readonly commit: number;
+}
+
 /** What all entries up to `number` add up to. */
 export interface LakeState {
   readonly number: number;
@@ -166,6 +190,8 @@ export interface LakeState {
   readonly fence: number;
   /** By `<stream id>/<partition>`. */
   readonly moves: ReadonlyMap<string, Move>;
+  /** By stream id. Whoever asks for one partition asks `moveOf`, which knows both. */
+  readonly past: ReadonlyMap<string, PastPartitions>;
   /** By topic id, or QUARANTINE. */
   readonly tables: ReadonlyMap<string, CommittedTable>;
 }

@@ -25,6 +25,7 @@ import {
 import { LakeSnapshots } from "./lake-snapshots.ts";
 import { applyEntry, emptyLakeState, linkEntry, stateOfSnapshot } from "./lake-state.ts";
 import type { ObjectStore } from "./object-store.ts";
+import { moveOf } from "./past-partitions.ts";
 import { CommitPruner, type Maintenance } from "./prune-commits.ts";
 
 const defaultEntriesPerSnapshot = 100;
@@ -118,7 +119,7 @@ export class LakeCommitLog implements CommitLog {
     if (entry.number <= state.number) return "taken";
     assert.equal(entry.number, state.number + 1, "an entry follows the state that its writer loaded");
     const isConflict = Object.entries(entry.moves).some(
-      ([key, move]) => move.from !== (state.moves.get(key)?.to ?? START_POSITION),
+      ([key, move]) => move.from !== (moveOf(state, key)?.to ?? START_POSITION),
     );
     if (isConflict) return "conflict";
     if (hasFiles(entry) && (entry.filesSince ?? 0) < state.fence) return "fenced";

@@ -1,7 +1,7 @@
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import { type TypeCheck, TypeCompiler } from "@sinclair/typebox/compiler";
 import { BridgeError } from "../errors.ts";
-import { type CommitEntry, LAKE_FORMAT } from "./commit-log.ts";
+import { type CommitEntry, LAKE_FORMAT, type LakeFormat, type PastPartitions } from "./commit-log.ts";
 
 export const COMMITS = "_commits";
 export const LAKE_PATH = `${COMMITS}/lake.json`;
@@ -26,7 +26,8 @@ export function numberOfPath(path: string): number | null {
 }
 
 const wholeNumber = Type.Integer({ minimum: 0 });
-const formatSchema = Type.Union([Type.Literal(1), Type.Literal(LAKE_FORMAT)]);
+const formatSchema = Type.Union([Type.Literal(1), Type.Literal(3), Type.Literal(LAKE_FORMAT)]);
+const knownFormats: readonly number[] = [1, 3, LAKE_FORMAT] satisfies readonly LakeFormat[];
 const clockSchema = Type.Object({
   blocks: wholeNumber,
   aloneSince: wholeNumber,
@@ -48,6 +49,15 @@ const clockSchema = Type.Object({
     ),
   ),
 });
+const countersSchema = Type.Object({
+  read: wholeNumber,
+  filed: wholeNumber,
+  duplicates: wholeNumber,
+  quarantined: wholeNumber,
+  resent: wholeNumber,
+  misrouted: wholeNumber,
+  unaccounted: wholeNumber,
+});
 const moveSchema = Type.Object({
   from: Type.String(),
   to: Type.String(),
@@ -63,15 +73,8 @@ const moveSchema = Type.Object({
       block: Type.Optional(wholeNumber),
     }),
   ),
-  counters: Type.Object({
-    read: wholeNumber,
-    filed: wholeNumber,
-    duplicates: wholeNumber,
-    quarantined: wholeNumber,
-    resent: wholeNumber,
-    misrouted: wholeNumber,
-    unaccounted: wholeNumber,
-  }),
+  counters: countersSchema,
+  parents: Type.Optional(Type.Unsafe<readonly number[]>(Type.Array(wholeNumber))),
   commit: Type.Optional(wholeNumber),
   previousCommit: Type.Optional(wholeNumber),
 });
@@ -125,6 +128,11 @@ const entryCheck = TypeCompiler.Compile(
     ),
   }),
 );
+const pastSchema = Type.Object({
+  ranges: Type.Unsafe<PastPartitions["ranges"]>(Type.Array(Type.Tuple([wholeNumber, wholeNumber]))),
+  counters: countersSchema,
+  rows: Type.Record(Type.String(), Type.Object({ streamTimeMs: Type.Number(), commit: wholeNumber })),
+});
 const snapshotSchema = Type.Object({
   format: formatSchema,
   number: Type.Integer({ minimum: 1 }),
@@ -134,6 +142,8 @@ const snapshotSchema = Type.Object({
   /** Entries below this one may be gone; an entry created there since is no part of the log. */
   firstKept: Type.Integer({ minimum: 1 }),
   moves: Type.Record(Type.String(), moveSchema),
+  /** Absent up to format 3. */
+  past: Type.Optional(Type.Record(Type.String(), pastSchema)),
   tables: Type.Record(
     Type.String(),
     Type.Object({ name: Type.String(), version: wholeNumber, lastCommit: Type.Integer({ minimum: 1 }) }),
@@ -168,7 +178,7 @@ export function parseLakeJson<Schema extends TSchema>(
   }
   refuseMoved(value);
   const format = typeof value === "object" && value !== null && "format" in value ? value.format : undefined;
-  if (typeof format === "number" && format !== 1 && format !== LAKE_FORMAT)
+  if (typeof format === "number" && !knownFormats.includes(format))
     throw new BridgeError(
       "LAKE_VERSION",
       `${path} has format ${format}, this Tidegate reads up to ${LAKE_FORMAT}: install a newer version`,

@@ -4,6 +4,7 @@ import type { AddAction } from "./delta/delta-actions.ts";
 import { DeltaTable, decodePath } from "./delta/delta-table.ts";
 import type { ObjectStore } from "./object-store.ts";
 import type { ReadSeedRows, SeedFiles } from "./parquet/seed-reader.ts";
+import { rowsOf } from "./past-partitions.ts";
 import type { FiledQuery, SeedPart, SeedQuery, SeedRows, SeedSource } from "./seed-source.ts";
 
 const hourMs = 3_600_000;
@@ -87,7 +88,7 @@ class LakeSeedSource implements SeedSource {
     const follow = (part: SeedPart, number = 0) => {
       if (number > 0) partsByNext.set(number, [...(partsByNext.get(number) ?? []), part]);
     };
-    for (const part of query.parts) follow(part, state.moves.get(keyOf(part))?.commit);
+    for (const part of query.parts) follow(part, rowsOf(state, keyOf(part))?.commit);
     while (partsByNext.size > 0) {
       const number = Math.max(...partsByNext.keys());
       const parts = partsByNext.get(number) ?? [];

@@ -4,8 +4,10 @@ import {
   LAKE_FORMAT,
   type LakeState,
   type Move,
+  type PastPartitions,
 } from "./commit-log.ts";
 import type { LakeSnapshot } from "./lake-format.ts";
+import { leavePast } from "./past-partitions.ts";
 
 export const emptyLakeState: LakeState = {
   number: 0,
@@ -13,6 +15,7 @@ export const emptyLakeState: LakeState = {
   firstKept: 1,
   fence: 0,
   moves: new Map(),
+  past: new Map(),
   tables: new Map(),
 };
 
@@ -23,27 +26,31 @@ export function stateOfSnapshot(snapshot: LakeSnapshot): LakeState {
     firstKept: snapshot.firstKept,
     fence: snapshot.fence ?? 0,
     moves: new Map<string, Move>(Object.entries(snapshot.moves)),
+    past: new Map<string, PastPartitions>(Object.entries(snapshot.past ?? {})),
     tables: new Map<string, CommittedTable>(Object.entries(snapshot.tables)),
   };
 }
 
-export function snapshotOfState({ moves, tables, ...state }: LakeState): LakeSnapshot {
+export function snapshotOfState({ moves, past, tables, ...state }: LakeState): LakeSnapshot {
   return {
     format: LAKE_FORMAT,
     ...state,
     moves: Object.fromEntries(moves),
+    past: Object.fromEntries(past),
     tables: Object.fromEntries(tables),
   };
 }
 
 /**
  * The entry as it is written after `state`: with links to the entries that moved its partitions and touched its tables before, so that
- * who looks back need not read all.
+ * who looks back need not read all, and with what was recorded of its partitions.
  */
 export function linkEntry(state: LakeState, entry: CommitEntry): CommitEntry {
   const moves = Object.entries(entry.moves).map(([key, move]) => {
-    const previousCommit = state.moves.get(key)?.commit ?? 0;
-    return [key, { ...move, commit: entry.number, previousCommit }] as const;
+    const before = state.moves.get(key);
+    const parents = before?.parents ?? move.parents;
+    const links = { commit: entry.number, previousCommit: before?.commit ?? 0 };
+    return [key, { ...move, ...(parents && { parents }), ...links }] as const;
   });
   const tables = Object.entries(entry.tables).map(([key, table]) => {
     const previousCommit = state.tables.get(key)?.lastCommit ?? 0;
@@ -61,6 +68,7 @@ export function linkEntry(state: LakeState, entry: CommitEntry): CommitEntry {
 export function applyEntry(state: LakeState, entry: CommitEntry): LakeState {
   const moves = new Map(state.moves);
   for (const [key, move] of Object.entries(entry.moves)) moves.set(key, move);
+  const past = leavePast(moves, state.past);
   const tables = new Map(state.tables);
   for (const [key, { name, version }] of Object.entries(entry.tables)) {
     const highest = Math.max(version, tables.get(key)?.version ?? 0);
@@ -73,6 +81,7 @@ export function applyEntry(state: LakeState, entry: CommitEntry): LakeState {
     firstKept: Math.max(state.firstKept, upkeep?.firstKept ?? 1),
     fence: upkeep?.fence ? number : state.fence,
     moves,
+    past,
     tables,
   };
 }

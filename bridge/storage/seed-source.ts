@@ -1,9 +1,10 @@
 import type { Position } from "../streams/stream-log.ts";
+import type { PastPartitions } from "./commit-log.ts";
 
 /** The columns of filed and quarantined rows from which window ids are made again. */
 export interface SeedRows {
   readonly length: number;
-  /** Which of the query's parts each row is of: its index there. */
+  /** Which of the query's parts each row is of: its index there; one above the last for a row of `pastPartitions`. */
   readonly parts: Uint32Array;
   /** Topic id that the rows count for (for quarantine rows: the topic they were meant for). */
   readonly topicId: string;
@@ -30,8 +31,10 @@ export interface SeedQuery {
   readonly parts: readonly SeedPart[];
   /** Of files in commit entries up to this one. */
   readonly upToCommit: number;
-  /** Of these topics also older rows whose id has the length of the SDK's. */
+  /** Of these topics also older rows whose id has the length of the SDK's, and those of `pastPartitions`. */
   readonly wholeTopics?: ReadonlySet<string>;
+  /** By stream id, runs of partitions that are among no parts. */
+  readonly pastPartitions?: ReadonlyMap<string, PastPartitions["ranges"]>;
   /** Told how many of the files were read, from 0 on. */
   readonly onFiles?: (read: number, total: number) => void;
 }

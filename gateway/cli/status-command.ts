@@ -157,9 +157,9 @@ function booksText(status: GatewayStatus): string[] {
     lag.lagBytes ?? "?",
     lag.lagMs,
   ]);
-  const { finished } = consumer;
+  const finished = consumer.finished.length + consumer.past.partitions;
   const total = [
-    finished.length > 0 ? `all, with ${finished.length} finished` : "all",
+    finished > 0 ? `all, with ${finished} finished` : "all",
     "",
     books.read,
     books.filed,

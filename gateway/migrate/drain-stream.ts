@@ -52,7 +52,8 @@ function lagBytesOf(status: ConsumerProcessStatus): number {
 
 /** By all streams' books. */
 function readMessages(lake: LakeState): number {
-  return [...lake.moves.values()].reduce((sum, { counters }) => sum + counters.read, 0);
+  const books = [...lake.moves.values(), ...lake.past.values()];
+  return books.reduce((sum, { counters }) => sum + counters.read, 0);
 }
 
 function checkDrained(

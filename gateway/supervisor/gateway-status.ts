@@ -161,7 +161,8 @@ export function booksOf(status: Processes): Books | null {
   const unfounded = unfoundedAcknowledgements(status.broker);
   const total = { read: 0, filed: 0, duplicates: 0, quarantined: 0, resent: 0, misrouted: 0, unaccounted: 0 };
   let isBalanced = unfounded === 0 && !knowsOfLoss(status);
-  const finished = consumer.finished.map(({ counters }) => ({ counters, unaccounted: counters.unaccounted }));
+  const ended = [...consumer.finished, consumer.past];
+  const finished = ended.map(({ counters }) => ({ counters, unaccounted: counters.unaccounted }));
   for (const { counters, unaccounted } of [...consumer.partitions, ...finished]) {
     const { read, filed, duplicates, quarantined, resent, misrouted } = counters;
     total.read += read;

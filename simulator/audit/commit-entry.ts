@@ -23,6 +23,8 @@ export interface Move {
   readonly from: string;
   readonly to: string;
   readonly counters: Counters;
+  /** Keys of the partitions whose place it took; empty if it does not say. */
+  readonly parents: readonly string[];
   /** Number of the entry that it stands in; undefined = it does not say. */
   readonly commit: number | undefined;
   /** Number of the entry with the partition's move before; undefined = it does not say. */
@@ -56,8 +58,11 @@ export interface CommittedFile {
 
 const counterNames = ["read", "filed", "duplicates", "quarantined", "resent", "misrouted"] as const;
 
-/** 1 was written by version 0.1.0, 2 closes a log that goes on elsewhere, 3 may be upkeep. */
-const knownFormats: readonly unknown[] = [1, 2, 3];
+/**
+ * 1 was written by version 0.1.0, 2 closes a log that goes on elsewhere, 3 may be upkeep, 4 names the parents of partitions and gives up the
+ * moves of those whose place others took.
+ */
+const knownFormats: readonly unknown[] = [1, 2, 3, 4];
 /** What an entry may be for that no batch has written. */
 const knownUpkeep: readonly string[] = ["fence", "firstKept"];
 
@@ -74,7 +79,7 @@ export function parseEntry(text: string): CommitEntry {
     commitId: string(entry["commitId"], "commitId"),
     isMoved: entry["movedTo"] !== undefined,
     committedAtMs: entry["movedTo"] === undefined ? number(entry["committedAtMs"], "committedAtMs") : 0,
-    moves: mapOf(entry["moves"] ?? {}, "moves", parseMove),
+    moves: parseMoves(entry["moves"] ?? {}),
     tables: mapOf(entry["tables"] ?? {}, "tables", parseTable),
   };
 }
@@ -98,14 +103,22 @@ export function refuseNewerSnapshot({ number: each, format }: Readonly<Record<st
     throw newer(`snapshot ${String(each)} has format ${format}`);
 }
 
-export function parseMove(value: unknown): Move {
+export function parseMoves(value: unknown): ReadonlyMap<string, Move> {
+  const moves = Object.entries(record(value, "moves"));
+  return new Map(moves.map(([key, move]) => [key, parseMove(key, move)]));
+}
+
+function parseMove(key: string, value: unknown): Move {
   const move = record(value, "a move");
+  const parents = move["parents"] ?? [];
+  if (!Array.isArray(parents)) throw new Error("parents is no list");
   const counted = record(move["counters"], "counters");
   const counters = Object.fromEntries(counterNames.map((name) => [name, number(counted[name], name)]));
   return {
     from: string(move["from"], "from"),
     to: string(move["to"], "to"),
     counters: counters as unknown as Counters,
+    parents: parents.map((parent) => `${streamOfKey(key)}/${number(parent, "a parent")}`),
     commit: optionalNumber(move["commit"], "commit"),
     previousCommit: optionalNumber(move["previousCommit"], "previousCommit"),
   };

@@ -2,12 +2,14 @@ import { SimulatorError } from "../errors.ts";
 import { chainFaults } from "./commit-chain.ts";
 import {
   type CommitEntry,
+  type Move,
   mapOf,
   number,
   parseEntry,
-  parseMove,
+  parseMoves,
   record,
   refuseNewerSnapshot,
+  streamOfKey,
 } from "./commit-entry.ts";
 import { type LakeFiles, readWhole } from "./lake-files.ts";
 
@@ -16,6 +18,8 @@ const lakeFile = `${folder}/lake.json`;
 const entryPattern = /^(\d{20})\.json$/;
 /** So many entries in a row from before the time asked for end the reading: clocks of gateways may step. */
 const olderMax = 100;
+/** Of a partition that takes no more. */
+const endPosition = "end";
 /** Listing and reading race with commits and pruning. */
 const attempts = 3;
 
@@ -119,8 +123,10 @@ interface Snapshot {
   readonly firstKept: number;
   /** Number of the last fence; undefined = it does not say. */
   readonly fence: number | undefined;
-  /** By partition: where its last move ended. */
-  readonly ends: ReadonlyMap<string, string>;
+  /** By partition: its last move. */
+  readonly moves: ReadonlyMap<string, Move>;
+  /** By stream: runs of partitions that ended, and whose moves are given up since all that took their place have begun. */
+  readonly past: ReadonlyMap<string, readonly (readonly [first: number, last: number])[]>;
   /** By topic id: the last commit that touched its table. */
   readonly lastCommits: ReadonlyMap<string, number>;
 }
@@ -132,11 +138,27 @@ function parseSnapshot(text: string): Snapshot {
     number: number(snapshot["number"], "number"),
     firstKept: number(snapshot["firstKept"], "firstKept"),
     fence: snapshot["fence"] === undefined ? undefined : number(snapshot["fence"], "fence"),
-    ends: mapOf(snapshot["moves"], "moves", (move) => parseMove(move).to),
+    moves: parseMoves(snapshot["moves"]),
+    past: mapOf(snapshot["past"] ?? {}, "past", parseRuns),
     lastCommits: mapOf(snapshot["tables"], "tables", (table) =>
       number(record(table, "a table")["lastCommit"], "lastCommit"),
     ),
   };
+}
+
+function parseRuns(past: unknown): (readonly [number, number])[] {
+  const runs = record(past, "a past")["ranges"];
+  if (!Array.isArray(runs)) throw new Error("ranges is no list");
+  return runs.map(([first, last]) => [number(first, "a first partition"), number(last, "a last partition")]);
+}
+
+/** Where the snapshot holds a partition up to; undefined = it does not know it. */
+function endIn({ moves, past }: Snapshot, key: string): string | undefined {
+  const move = moves.get(key);
+  if (move) return move.to;
+  const partition = Number(key.slice(key.lastIndexOf("/") + 1));
+  const isPast = past.get(streamOfKey(key))?.some(([first, last]) => first <= partition && partition <= last);
+  return isPast ? endPosition : undefined;
 }
 
 /** A snapshot holds what the entries up to its number add up to. */
@@ -155,8 +177,12 @@ function snapshotFaults(snapshot: Snapshot, entries: readonly CommitEntry[]): st
   const faults: string[] = [];
   const said = (what: string) => `snapshot ${snapshot.number} says ${what}, its entries do not`;
   for (const [partition, to] of ends)
-    if (snapshot.ends.get(partition) !== to)
-      faults.push(said(`that ${partition} ended at ${snapshot.ends.get(partition)}`));
+    if (endIn(snapshot, partition) !== to)
+      faults.push(said(`that ${partition} ended at ${endIn(snapshot, partition)}`));
+  for (const [partition, { to, parents }] of snapshot.moves)
+    for (const parent of to === "" ? parents : [])
+      if (!snapshot.moves.has(parent) && endIn(snapshot, parent) !== undefined)
+        faults.push(`snapshot ${snapshot.number} gives up ${parent}, and ${partition} goes on from it`);
   for (const [topic, commit] of lastCommits)
     if (snapshot.lastCommits.get(topic) !== commit)
       faults.push(said(`that ${snapshot.lastCommits.get(topic)} touched ${topic} last`));

@@ -3,7 +3,7 @@ import { type LakeFiles, readWhole } from "./lake-files.ts";
 
 const lakeFile = "_commits/lake.json";
 /** Lake formats whose tables this audit knows how to read. 2 is a log that goes on elsewhere. */
-const knownFormats: readonly unknown[] = [1, 3];
+const knownFormats: readonly unknown[] = [1, 3, 4];
 
 /** Throws AUDIT_LAKE_UNSUPPORTED. A lake without the file is judged by its tables alone. */
 export async function checkLakeVersion(lake: LakeFiles): Promise<void> {

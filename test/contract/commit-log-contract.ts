@@ -230,7 +230,7 @@ export function commitLogContract(name: string, openStore: () => Promise<CommitL
         await store.put(path, Buffer.from(damage));
         await fails("LAKE_DAMAGED");
       }
-      await store.put(path, Buffer.from('{"format":4,"anything":true}'));
+      await store.put(path, Buffer.from('{"format":5,"anything":true}'));
       await fails("LAKE_VERSION");
       await store.put(path, bytes);
       assert.equal((await (await open()).load()).number, 4);

@@ -81,6 +81,7 @@ describe("a commit log that is whole, and tables that show it", () => {
         run.lake.commits.remove(1);
       },
     ],
+    ["with a partition that ended, and is past", ({ lake }) => pastPartition(lake.commits, "1")],
     ["closed, as the lake has moved", ({ lake }) => lake.commits.write(4, movedEntry)],
     ["with a checkpoint in place of a table's entries", ({ lake }) => lake.checkpoint("telemetry", whole)],
     [
@@ -103,6 +104,24 @@ describe("a commit log that is whole, and tables that show it", () => {
   ];
   for (const [name, change] of cases) test(name, () => assertProven(change));
 });
+
+/** The one partition ends, and another that was recorded took its place up to `begunAt`. */
+function pastPartition(commits: Committed["lake"]["commits"], begunAt: string, endedAt = "end"): void {
+  commits.change(3, (entry) => {
+    const move = moveOf(entry);
+    const counters = { ...move.counters };
+    for (const name of Object.keys(counters) as (keyof typeof counters)[]) counters[name] = 0;
+    const child = { from: "", to: begunAt, parents: [0], streamTimeMs: 3, producers: {}, previousCommit: 0 };
+    move.to = endedAt;
+    entry.moves["stream/1"] = { ...child, counters };
+  });
+  const { moves } = commits.read(3);
+  const { "stream/0": _, ...kept } = moves;
+  commits.snapshot((snapshot) => {
+    snapshot.moves = kept;
+    snapshot.past = { stream: { ranges: [[0, 0]] } };
+  });
+}
 
 const whole = { parts: 1, removeEntries: true };
 const movedEntry = { format: 2, number: 4, commitId: "moved", movedTo: "s3://elsewhere" };
@@ -178,12 +197,23 @@ describe("a snapshot that is not what its entries add up to", () => {
       (snapshot) => Object.assign(snapshot.tables["other"] ?? {}, { lastCommit: 1 }),
       /1 touched other last/,
     ],
+    [
+      "a partition that it gives up before it ended",
+      (snapshot) => Object.assign(snapshot, { moves: {}, past: { stream: { ranges: [[0, 4]] } } }),
+      /snapshot 3 says that stream\/0 ended at end/,
+    ],
     ["another number", (snapshot) => (snapshot.number = 2), /snapshot 3 can't be read/],
     ["entries that are gone", (snapshot) => (snapshot.firstKept = 0), /commit 0 is missing/],
   ];
   for (const [name, change, fault] of cases)
     test(name, () => assertFault(({ lake }) => lake.commits.snapshot(change), fault));
 });
+
+test("a snapshot that gives up a partition which another has yet to go on from", () =>
+  assertFault(
+    ({ lake }) => pastPartition(lake.commits, ""),
+    /snapshot 3 gives up stream\/0, and stream\/1 goes on from it/,
+  ));
 
 test("a snapshot that knows another fence, or other entries as given up, than its entries say", async () => {
   for (const [wrong, fault] of [
@@ -318,8 +348,8 @@ describe("a commit log of a newer version is AUDIT_LAKE_UNSUPPORTED", () => {
   const cases: readonly (readonly [string, (run: Committed) => unknown, RegExp])[] = [
     [
       "a format of entries",
-      ({ lake }) => lake.commits.change(3, (entry) => Object.assign(entry, { format: 4 })),
-      /commit 3 has format 4/,
+      ({ lake }) => lake.commits.change(3, (entry) => Object.assign(entry, { format: 5 })),
+      /commit 3 has format 5/,
     ],
     [
       "a kind of upkeep",
@@ -328,8 +358,8 @@ describe("a commit log of a newer version is AUDIT_LAKE_UNSUPPORTED", () => {
     ],
     [
       "a format of snapshots",
-      ({ lake }) => lake.commits.snapshot((snapshot) => Object.assign(snapshot, { format: 4 })),
-      /snapshot 3 has format 4/,
+      ({ lake }) => lake.commits.snapshot((snapshot) => Object.assign(snapshot, { format: 5 })),
+      /snapshot 3 has format 5/,
     ],
   ];
   for (const [name, change, message] of cases)

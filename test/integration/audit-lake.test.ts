@@ -138,7 +138,7 @@ test("a lake of a newer version is AUDIT_LAKE_UNSUPPORTED, whatever its tables l
     mkdirSync(join(lake.folder, "_commits"), { recursive: true });
     writeFileSync(join(lake.folder, "_commits", "lake.json"), text);
   };
-  say('{"format":1,"lakeId":"x"}');
+  say('{"format":4,"lakeId":"x"}');
   assert.equal((await audit()).isProven, true);
   for (const text of ['{"format":2}', "{}", "null", "not JSON"]) {
     say(text);

@@ -2,6 +2,7 @@ import { brokenClocks } from "./broken-clocks.ts";
 import { brokenDivisions } from "./broken-divisions.ts";
 import { brokenExactMode } from "./broken-exact-mode.ts";
 import { brokenLakes } from "./broken-lakes.ts";
+import { brokenPast } from "./broken-past.ts";
 import { type BrokenVariant, brokenVariants } from "./broken-variants.ts";
 
 /** All variants of the protocol that the checkers must find out. Their names differ. */
@@ -9,6 +10,7 @@ export const brokenProtocols: readonly BrokenVariant[] = [
   ...brokenVariants,
   ...brokenExactMode,
   ...brokenDivisions,
+  ...brokenPast,
   ...brokenClocks,
   ...brokenLakes,
 ];

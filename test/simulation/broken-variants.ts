@@ -3,6 +3,7 @@ import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
 import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
 import type { BatchWriter, Row } from "../../bridge/storage/batch-writer.ts";
 import type { CommitEntry, CommitLog, LakeState, Move } from "../../bridge/storage/commit-log.ts";
+import { moveOf } from "../../bridge/storage/past-partitions.ts";
 import { DEDUP_KEY_BYTES } from "../../bridge/window/dedup-window.ts";
 import type { BreakPorts, SimulationOptions } from "./run-simulation.ts";
 import type { Violation } from "./violation.ts";
@@ -106,7 +107,7 @@ const committingWithoutCompare: BreakPorts = (ports) =>
         const lake = await ports.commitLog.load();
         const moves = Object.entries(entry.moves).map(([key, move]): [string, Move] => [
           key,
-          { ...move, from: lake.moves.get(key)?.to ?? "" },
+          { ...move, from: moveOf(lake, key)?.to ?? "" },
         ]);
         const rebased = { ...entry, number: lake.number + 1, moves: Object.fromEntries(moves) };
         const appended = await ports.commitLog.append(rebased);

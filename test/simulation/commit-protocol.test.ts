@@ -25,6 +25,7 @@ test(`crashes, pauses, failures, several owners of a partition and a lost or rol
     messages: 0,
     fences: 0,
     pruned: 0,
+    pastPartitions: 0,
     lateEntries: 0,
   };
   await using simulations = new SimulationProcess();
@@ -41,4 +42,5 @@ test(`crashes, pauses, failures, several owners of a partition and a lost or rol
   assert.ok(totals.commits > 10 * runs, "batches were committed");
   assert.ok(totals.fences > runs / 4, "vacuum found files that no commit took");
   assert.ok(totals.pruned > runs, "entries were given up");
+  assert.ok(totals.pastPartitions > runs / 4, "partitions were given up");
 });

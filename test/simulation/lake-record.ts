@@ -1,4 +1,5 @@
 import type { CommitEntry } from "../../bridge/storage/commit-log.ts";
+import { END_POSITION, START_POSITION } from "../../bridge/streams/stream-log.ts";
 import type { StoreChange } from "../support/memory-object-store.ts";
 import { TableRecord } from "./table-record.ts";
 import type { Violation } from "./violation.ts";
@@ -8,6 +9,7 @@ type Report = (rule: Violation["rule"], detail: string) => void;
 interface SnapshotContent {
   readonly firstKept: number;
   readonly moves: Readonly<Record<string, { readonly to: string }>>;
+  readonly past: Readonly<Record<string, { readonly ranges: readonly (readonly [number, number])[] }>>;
   readonly tables: Readonly<Record<string, { readonly lastCommit: number }>>;
 }
 
@@ -28,6 +30,8 @@ export class LakeRecord {
   readonly #committed = new Set<string>();
   readonly #deleted = new Set<string>();
   prunedEntries = 0;
+  /** At most, in a snapshot. */
+  pastPartitions = 0;
   lateEntries = 0;
   #latestMs = 0;
   /** How old a file must be before vacuum may take it. */
@@ -115,16 +119,27 @@ export class LakeRecord {
   }
 
   /** A snapshot holds what the entries up to its number add up to. */
-  #checkSum(number: number, { moves, tables }: SnapshotContent): void {
+  #checkSum(number: number, { moves, past, tables }: SnapshotContent): void {
     const positions: Record<string, string> = {};
     const lastCommits: Record<string, number> = {};
-    for (const entry of this.commits.slice(0, number)) {
+    const entries = this.commits.slice(0, number);
+    for (const entry of entries) {
       for (const [key, move] of Object.entries(entry.moves)) positions[key] = move.to;
       for (const key of Object.keys(entry.tables)) lastCommits[key] = entry.number;
     }
+    const gone = Object.entries(past).flatMap(([streamId, { ranges }]) =>
+      ranges.flatMap(([first, last]) =>
+        Array.from({ length: last - first + 1 }, (_, index) => `${streamId}/${first + index}`),
+      ),
+    );
+    this.pastPartitions = Math.max(this.pastPartitions, gone.length);
+    const kept = mapped(moves, ({ to }) => to);
+    const all = { ...kept, ...Object.fromEntries(gone.map((key) => [key, END_POSITION])) };
     const isSum =
       number <= this.commits.length &&
-      sortedText(positions) === sortedText(mapped(moves, ({ to }) => to)) &&
+      sortedText(positions) === sortedText(all) &&
+      gone.toSorted().join() === pastOf(entries, positions).toSorted().join() &&
+      gone.every((key) => kept[key] === undefined) &&
       sortedText(lastCommits) === sortedText(mapped(tables, ({ lastCommit }) => lastCommit));
     if (!isSum) this.#report("torn", `snapshot ${number} is not the sum of the entries`);
   }
@@ -136,6 +151,20 @@ export class LakeRecord {
     for (let number = Math.min(newest + 1, firstKept); number <= this.commits.length; number++)
       if (!this.#present.has(number)) this.#report("torn", `${what}: entry ${number} is missing`);
   }
+}
+
+/** Partitions that were held to their end, and whose place others took that were recorded and have begun, all of them. */
+function pastOf(entries: readonly CommitEntry[], positions: Readonly<Record<string, string>>): string[] {
+  const children = new Map<string, Set<string>>();
+  for (const { moves } of entries)
+    for (const [key, { parents = [] }] of Object.entries(moves))
+      for (const parent of parents) {
+        const parentKey = key.replace(/\d+$/, String(parent));
+        children.set(parentKey, (children.get(parentKey) ?? new Set()).add(key));
+      }
+  const isOver = (key: string) => positions[key] === END_POSITION;
+  const hasBegun = (key: string) => positions[key] !== START_POSITION;
+  return [...children].filter(([key, of]) => isOver(key) && [...of].every(hasBegun)).map(([key]) => key);
 }
 
 function isDataFile(path: string): boolean {

@@ -53,6 +53,8 @@ export interface SimulationResult {
     readonly messages: number;
     readonly fences: number;
     readonly pruned: number;
+    /** Partitions whose moves a snapshot has given up. */
+    readonly pastPartitions: number;
     /** Entries that a writer created where the log had been pruned meanwhile. */
     readonly lateEntries: number;
   };
@@ -216,6 +218,7 @@ class Simulation {
         messages,
         fences: this.#world.lake.commits.filter(({ upkeep }) => upkeep?.fence).length,
         pruned: this.#world.lake.prunedEntries,
+        pastPartitions: this.#world.lake.pastPartitions,
         lateEntries: this.#world.lake.lateEntries,
       },
     };

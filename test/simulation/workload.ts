@@ -17,6 +17,11 @@ const openPartitionsMax = 4;
 const partitionsMax = 12;
 /** A block that was given up gets into the stream within this time, or never. */
 const lateMaxMs = 12 * 3_600_000;
+/** How long silences may last, in one run and another. After the longest no window with a span knows what was filed before. */
+const silencesMaxMs = [
+  ...[80_000, 80_000, 80_000, 80_000],
+  ...[3_600_000, 3_600_000, 40 * 3_600_000, 25 * 86_400_000],
+];
 const plainDevices = Array.from({ length: 10 }, (_, index) => `device-${index}`);
 
 function topic(topicId: string, name: string, dedupeWindowMs: number): TopicVersion {
@@ -70,7 +75,7 @@ export class Workload {
     this.#stream = stream;
     this.#random = random;
     this.#clock = clock;
-    this.#silenceMaxMs = random.pick([80_000, 80_000, 3_600_000, 40 * 3_600_000]);
+    this.#silenceMaxMs = random.pick(silencesMaxMs);
     const count = random.chance(0.4) ? 1 : 2 + random.below(2);
     const { streamId } = stream;
     this.#gateways = new Gateways({ ...options, streamId, count, silenceMaxMs: this.#silenceMaxMs });

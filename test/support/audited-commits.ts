@@ -11,6 +11,7 @@ export interface WrittenMove {
     "read" | "filed" | "quarantined" | "duplicates" | "resent" | "misrouted" | "unaccounted",
     number
   >;
+  parents?: number[];
   commit?: number;
   previousCommit: number;
 }
@@ -36,6 +37,7 @@ export interface WrittenSnapshot {
   number: number;
   firstKept: number;
   moves: Record<string, WrittenMove>;
+  past?: Record<string, { ranges: [number, number][] }>;
   tables: Record<string, { lastCommit: number }>;
 }
 

@@ -166,7 +166,7 @@ export async function* readJsonSeedRows(
     }
 }
 
-function partOfRow({ parts, wholeTopics, ids }: SeedFilter, row: FiledRow): number {
+function partOfRow({ parts, wholeTopics, pastPartitions, ids }: SeedFilter, row: FiledRow): number {
   const { messageId } = row;
   if (messageId === null) return -1;
   if (ids) {
@@ -174,12 +174,11 @@ function partOfRow({ parts, wholeTopics, ids }: SeedFilter, row: FiledRow): numb
     return isAsked && ids.topicId === row.topicId && ids.deviceIds.includes(row.deviceId) ? 0 : -1;
   }
   const isOfAnyTime = messageId.length === 32 && wholeTopics?.has(row.topicId);
-  return parts.findIndex(
-    ({ streamId, partition, sinceMs }) =>
-      row.streamId === streamId &&
-      row.partition === partition &&
-      (row.streamTimeMs >= sinceMs || isOfAnyTime),
-  );
+  const part = parts.findIndex((each) => row.streamId === each.streamId && row.partition === each.partition);
+  if (part >= 0) return row.streamTimeMs >= (parts[part]?.sinceMs ?? 0) || isOfAnyTime ? part : -1;
+  const runs = pastPartitions?.get(row.streamId) ?? [];
+  const isPast = runs.some(([first, last]) => first <= row.partition && row.partition <= last);
+  return isPast && isOfAnyTime ? parts.length : -1;
 }
 
 function* chunksOf(filed: readonly FiledRow[], query: SeedFilter): Generator<SeedRows> {

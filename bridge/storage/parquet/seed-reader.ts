@@ -21,7 +21,7 @@ export interface SeedFiles {
 }
 
 /** Rows of parts, or, whatever part they are of, those with one of these ids. */
-export interface SeedFilter extends Pick<SeedQuery, "parts" | "wholeTopics" | "onFiles"> {
+export interface SeedFilter extends Pick<SeedQuery, "parts" | "wholeTopics" | "pastPartitions" | "onFiles"> {
   readonly ids?: Pick<FiledQuery, "topicId" | "deviceIds" | "messageIds">;
 }
 
@@ -39,6 +39,7 @@ const readEventTime = `CASE WHEN event_time_outside AND event_time = ingest_time
 
 /** Files of 0.1.0 lack the column: their ingest time was stream time. */
 const streamTime = "coalesce(_stream_time, ingest_time)";
+const partitionNumber = "TRY_CAST(_partition AS BIGINT)";
 /** Brings the column to where no file of a query has it. */
 const noRows = "SELECT NULL::TIMESTAMPTZ AS _stream_time WHERE false";
 
@@ -53,7 +54,7 @@ function seedQuery(files: SeedFiles, copies: LocalCopies, filter: SeedFilter): s
     readEventTime,
     microsOfEvent,
     `epoch_ms(${streamTime})::DOUBLE`,
-    filter.ids ? "0" : "part.number",
+    filter.ids ? "0" : `coalesce(part.number, ${filter.parts.length})`,
     ...(files.topicId === null ? ["topic_id", "reason IN ('id-reused', 'exact-unsure')"] : []),
   ];
   const rows =
@@ -61,10 +62,11 @@ function seedQuery(files: SeedFiles, copies: LocalCopies, filter: SeedFilter): s
     `(SELECT * FROM read_parquet([${locations.join(", ")}], union_by_name = true) UNION ALL BY NAME ${noRows})`;
   if (filter.ids) return `${rows} WHERE ${askedRows(files, filter.ids)} LIMIT ${filedRowsMax}`;
   const parts = filter.parts.map(partRow);
+  const past = pastRows(files, filter);
   return (
-    `${rows} JOIN (VALUES ${parts.join(", ")}) part(stream, partition, since, number) ` +
+    `${rows} ${past === null ? "" : "LEFT "}JOIN (VALUES ${parts.join(", ")}) part(stream, partition, since, number) ` +
     "ON _stream = part.stream AND _partition = part.partition " +
-    `WHERE ${wantedRows(files, filter)} AND message_id IS NOT NULL` +
+    `WHERE (${wantedRows(files, filter)}${past === null ? "" : ` OR ${past}`}) AND message_id IS NOT NULL` +
     (files.topicId === null ? " ORDER BY topic_id" : "")
   );
 }
@@ -83,12 +85,31 @@ function askedRows({ topicId }: SeedFiles, ids: NonNullable<SeedFilter["ids"]>):
   );
 }
 
-function wantedRows({ topicId }: SeedFiles, { wholeTopics }: SeedFilter): string {
+function wantedRows(files: SeedFiles, filter: SeedFilter): string {
   const recent = `${streamTime} >= part.since`;
+  const whole = wholeTopicRows(files, filter);
+  return whole === null ? recent : `part.number IS NOT NULL AND (${recent} OR ${whole})`;
+}
+
+/** null = the files hold none. */
+function pastRows(files: SeedFiles, filter: SeedFilter): string | null {
+  const whole = wholeTopicRows(files, filter);
+  const runs = [...(filter.pastPartitions ?? [])].flatMap(([streamId, ranges]) =>
+    ranges.map(
+      ([first, last]) =>
+        `_stream = ${quoteText(streamId)} AND ${partitionNumber} BETWEEN ${first} AND ${last}`,
+    ),
+  );
+  if (whole === null || runs.length === 0) return null;
+  return `part.number IS NULL AND ${whole} AND (${runs.join(" OR ")})`;
+}
+
+/** null = none of the files' topics is wanted whole. */
+function wholeTopicRows({ topicId }: SeedFiles, { wholeTopics }: SeedFilter): string | null {
   const whole = [...(wholeTopics ?? [])].filter((topic) => topicId === null || topic === topicId);
-  if (whole.length === 0) return recent;
+  if (whole.length === 0) return null;
   const ofTopics = topicId === null ? ` AND topic_id IN (${whole.map(quoteText).join(", ")})` : "";
-  return `(${recent} OR octet_length(message_id) = ${SDK_MESSAGE_ID_BYTES}${ofTopics})`;
+  return `octet_length(message_id) = ${SDK_MESSAGE_ID_BYTES}${ofTopics}`;
 }
 
 export type ReadSeedRows = typeof readSeedRows;

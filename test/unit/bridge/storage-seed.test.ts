@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { contentHash } from "../../../bridge/storage/content-hash.ts";
 import { createSeedSource } from "../../../bridge/storage/lake-seed-source.ts";
-import type { SeedPart } from "../../../bridge/storage/seed-source.ts";
+import type { SeedPart, SeedQuery } from "../../../bridge/storage/seed-source.ts";
 import {
   forgetCommits,
   makeRow,
@@ -44,13 +44,15 @@ async function seed(
     upToCommit?: number;
     streamId?: string;
     wholeTopics?: ReadonlySet<string>;
+    pastPartitions?: NonNullable<SeedQuery["pastPartitions"]>;
   } = {},
 ): Promise<Seeded[]> {
   const seeds = createSeedSource(lake);
   const found: Seeded[] = [];
-  const { upToCommit = 1e9, wholeTopics, ...part } = query;
+  const { upToCommit = 1e9, wholeTopics, pastPartitions, ...part } = query;
   const parts = [{ streamId: "stream-1", partition: 0, sinceMs: 0, ...part }];
-  for await (const rows of seeds.rows({ parts, upToCommit, ...(wholeTopics && { wholeTopics }) })) {
+  const whole = { ...(wholeTopics && { wholeTopics }), ...(pastPartitions && { pastPartitions }) };
+  for await (const rows of seeds.rows({ parts, upToCommit, ...whole })) {
     assert.ok(rows.length > 0 && rows.length <= 2048);
     for (let row = 0; row < rows.length; row++)
       found.push({
@@ -222,6 +224,41 @@ test("of whole topics all rows with ids of the SDK's length come back, also from
     const wholeTopics = new Set(["topic-1"]);
     assert.deepEqual(await seed(lake, { sinceMs, wholeTopics }), expected([...old, ...recent]));
     assert.deepEqual(await seed(lake, { sinceMs }), expected(recent));
+  }));
+
+test("of whole topics the rows of past partitions come back as well, as of no part; of others they do not", () =>
+  withLake(async (lake) => {
+    const messageId = (number: number) => Buffer.from(String(number).padStart(16, "0"));
+    const of = (partition: number, number: number, streamId = "stream-1"): TestRow => ({
+      row: makeRow(number, { messageId: messageId(number), partition, streamId }),
+    });
+    const own = [of(0, 2), of(0, 4)];
+    const past = [of(3, 6), of(7, 8), of(1, 10, "another")];
+    const bad = quarantined(12, "schema-violated");
+    past.push({ ...bad, row: makeRow(12, { messageId: messageId(12), partition: 9 }) });
+    const living = [of(8, 14), of(10, 16), of(1, 18)];
+    const notWhole = [{ ...of(3, 20), topic: otherTopic }, { row: makeRow(22, { partition: 3 }) }];
+    await lake.commit([...own, ...past, ...living, ...notWhole]);
+    const runs = new Map([
+      [
+        "stream-1",
+        [
+          [3, 7],
+          [9, 9],
+        ] as const,
+      ],
+      ["another", [[0, 1]] as const],
+    ]);
+    const wanted = { partition: 0, pastPartitions: runs };
+    const all = [...own, ...past].flatMap((row) => expected([row], row.row.partition));
+    assert.deepEqual(await seed(lake, { ...wanted, wholeTopics: new Set(["topic-1"]) }), all);
+    assert.deepEqual(await seed(lake, { ...wanted, wholeTopics: new Set(["topic-9"]) }), expected(own));
+    assert.deepEqual(await seed(lake, wanted), expected(own));
+    const parts: number[] = [];
+    const query = { parts: [{ streamId: "stream-1", partition: 0, sinceMs: 0 }], upToCommit: 1e9 };
+    const whole = { ...query, pastPartitions: runs, wholeTopics: new Set(["topic-1"]) };
+    for await (const rows of createSeedSource(lake).rows(whole)) parts.push(...rows.parts);
+    assert.deepEqual(parts.toSorted(), [0, 0, 1, 1, 1, 1]);
   }));
 
 test("ids are looked for in the files of their hour, in the topic's table and in quarantine, whatever partition they came by", () =>

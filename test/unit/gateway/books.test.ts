@@ -13,11 +13,13 @@ const counters = {
   misrouted: 2,
   unaccounted: 0,
 };
+const none = { read: 0, filed: 0, duplicates: 0, quarantined: 0, resent: 0, misrouted: 0, unaccounted: 0 };
 const balanced = { counters, unaccounted: 0 };
 const idle = { acknowledged: 0, repeated: 0, producer: { totals: { appendedMessages: 0 } } };
 
 function statusWith(...partitions: { counters: typeof counters; unaccounted: number }[]): Status {
-  return { processes: [], broker: null, consumer: { partitions, finished: [] } } as unknown as Status;
+  const consumer = { partitions, finished: [], past: { partitions: 0, counters: none } };
+  return { processes: [], broker: null, consumer } as unknown as Status;
 }
 
 test("the books of all partitions are summed, and balance where each partition's do", () => {
@@ -80,16 +82,27 @@ test("books of a stream that is known to have lost something do not balance, wha
 });
 
 test("partitions that were read to their end stay in the books, with what was given up in them", () => {
-  const books = (...finished: (typeof counters)[]) =>
+  const books = (finished: typeof counters, past = none) =>
     booksOf({
       processes: [],
       broker: null,
-      consumer: { partitions: [balanced], finished: finished.map((each) => ({ counters: each })) },
+      consumer: {
+        partitions: [balanced],
+        finished: [{ counters: finished }],
+        past: { partitions: 3, counters: past },
+      },
     } as unknown as Status);
-  assert.deepEqual([books(counters)?.read, books(counters)?.isBalanced], [40, true]);
-  assert.deepEqual(
-    [books({ ...counters, unaccounted: 2 })?.unaccounted, books({ ...counters, unaccounted: 2 })?.isBalanced],
-    [2, false],
-  );
-  assert.equal(books({ ...counters, read: 21 })?.isBalanced, false);
+  for (const [finished, past] of [
+    [counters, none],
+    [none, counters],
+  ] as const) {
+    const less = (changes: object) =>
+      finished === counters ? books({ ...counters, ...changes }) : books(none, { ...counters, ...changes });
+    assert.deepEqual([books(finished, past)?.read, books(finished, past)?.isBalanced], [40, true]);
+    assert.deepEqual(
+      [less({ unaccounted: 2 })?.unaccounted, less({ unaccounted: 2 })?.isBalanced],
+      [2, false],
+    );
+    assert.equal(less({ read: 21 })?.isBalanced, false);
+  }
 });
