@@ -2,7 +2,7 @@
 export const catchingSeeds: Readonly<Record<string, number>> = {
   "look-ups and applies without comparing `applied`": 1,
   "ids in the window before the commit": 1,
-  "no compare on commit": 14,
+  "no compare on commit": 7,
   "forgetting by wall clock": 1,
   "a full window that forgets the newest ids": 1,
   "a full window that collapses": 1,
