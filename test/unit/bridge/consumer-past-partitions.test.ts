@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { noCounters, partitionKey } from "../../../bridge/storage/commit-log.ts";
+import { type CommitEntry, noCounters, partitionKey } from "../../../bridge/storage/commit-log.ts";
 import { LakeCommitLog } from "../../../bridge/storage/lake-commit-log.ts";
 import { ROWS_WANTED_MS } from "../../../bridge/storage/past-partitions.ts";
 import { END_POSITION } from "../../../bridge/streams/stream-log.ts";
@@ -135,6 +135,36 @@ test("the log takes no move of a past partition, wherever it begins", async () =
     assert.deepEqual(await log.append({ ...entry, moves: { [key]: move } }), { outcome: "conflict" });
   }
   assert.equal(harness.lastMove(0)?.to, END_POSITION);
+});
+
+/** As the version before wrote it: nobody knows whose place a partition took. */
+function asFormat3({ store }: ConsumerHarness): void {
+  for (const [path, { bytes, modifiedAtMs }] of store.objects) {
+    if (!/^_commits\/\d+\.json$/.test(path)) continue;
+    const { moves, ...entry } = JSON.parse(Buffer.from(bytes).toString()) as CommitEntry;
+    const older = Object.entries(moves).map(([key, { parents: _, ...move }]) => [key, move]);
+    const written = JSON.stringify({ ...entry, format: 3, moves: Object.fromEntries(older) });
+    store.objects.set(path, { bytes: Buffer.from(written), modifiedAtMs });
+  }
+}
+
+test("a lake that the version before wrote goes on: it keeps what had ended, and gives up what ends from now on", async () => {
+  const { harness, left, right } = await splitHarness();
+  asFormat3(harness);
+  loseWindow(harness);
+  harness.append([from(left, "a")], { partition: 1 });
+  harness.append([from(right, "b")], { partition: 2 });
+  const before = (await harness.drain()).status();
+  assert.deepEqual([before.finished.map(({ partition }) => partition), before.past.partitions], [[0], 0]);
+  harness.stream.merge(1, 2);
+  harness.append([from(left, "a"), from(right, "d"), from(right, "e")], { partition: 3 });
+  const { finished, past, partitions } = (await harness.drain()).status();
+  assert.deepEqual([finished.map(({ partition }) => partition), past.partitions], [[0], 2]);
+  assert.deepEqual(
+    partitions.map(({ partition, halt, counters }) => [partition, halt, counters.duplicates]),
+    [[3, null, 2]],
+  );
+  assert.deepEqual(harness.ids().toSorted(), ["a", "b", "c", "d", "e"]);
 });
 
 test("an exact topic knows what past partitions have filed when no other window wants their rows any more", async () => {
