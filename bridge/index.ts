@@ -48,7 +48,8 @@ export { type CommitLog, type LakeState, partitionKey, QUARANTINE } from "./stor
 export { createTablePublisher, type TablePublisherOptions } from "./storage/delta/table-publisher.ts";
 export { type CommitLogOptions, type LakeCommitLog, openCommitLog } from "./storage/lake-commit-log.ts";
 export { createSeedSource } from "./storage/lake-seed-source.ts";
-export { openLocalStore } from "./storage/local/local-store.ts";
+export { openLocalStore, openLocalStoreForReading } from "./storage/local/local-store.ts";
+export { lakeUsers } from "./storage/local/staging-folder.ts";
 export { type MovedLake, type MoveProgress, moveLake } from "./storage/move-lake.ts";
 export type { CopyProgress, LocalCopies, ObjectStore } from "./storage/object-store.ts";
 export type { ParquetBatchWriterOptions } from "./storage/parquet/batch-writer.ts";

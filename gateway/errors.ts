@@ -10,6 +10,8 @@ export const gatewayErrorCodes = [
   "DATA_FOLDER_LOCKED",
   /** The data folder is a copy, and would share with its original what one gateway alone may use. */
   "FOLDER_COPIED",
+  /** The lake is filled by the embedded stream of another data folder. */
+  "LAKE_OF_ANOTHER",
   /** The data folder can't be created, read or written. */
   "DATA_FOLDER_UNUSABLE",
   /** The data folder's disk has no room for a change of the registry; the same call works once it has. */

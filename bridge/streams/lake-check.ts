@@ -43,7 +43,7 @@ export function checkStreamOfLake(stream: KnownStream | null, lake: LakeState, c
   if (known.size === 0 || stream?.record.startedAnew || (stream && known.has(stream.streamId))) return;
   if (!stream) throw gap(`${check.place} is gone, but the lake holds positions of stream ${names}`, check);
   throw gap(
-    `the lake holds positions of stream ${names}, but ${check.place} holds stream ${stream.streamId}`,
+    `the lake holds positions of stream ${names}, but ${check.place} holds stream ${stream.streamId}, of which it knows nothing. If this is the lake of another gateway, name the right one with --lake`,
     check,
   );
 }

@@ -1,7 +1,4 @@
 import { accessSync, constants, existsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Command } from "commander";
 import { BridgeError } from "../../bridge/config.ts";
 import type { ObjectStore, QueryProgress } from "../../bridge/index.ts";
@@ -10,6 +7,7 @@ import { GatewayError } from "../errors.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, addLakeOption, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
 import { ProgressBar } from "./progress-bar.ts";
+import { withScratchFolder } from "./scratch-folder.ts";
 import { textTable } from "./text-table.ts";
 
 const formats = ["table", "csv", "json"] as const;
@@ -45,7 +43,7 @@ export function addQueryCommand(program: Command, environment: CommandEnvironmen
   });
 }
 
-/** Opening a store makes its folder: a mistyped one would be a new, empty lake. */
+/** A mistyped folder would be an empty lake. */
 function refuseMissingFolder({ folders: { lake } }: GatewayConfig): void {
   if (lake === null || existsSync(lake)) return;
   throw new BridgeError(
@@ -55,20 +53,21 @@ function refuseMissingFolder({ folders: { lake } }: GatewayConfig): void {
   );
 }
 
-/** Copies of a lake elsewhere are kept in the data folder for the next query; where there is none, nothing stays on this machine. */
+/**
+ * Copies of a lake elsewhere are kept in the data folder for the next query, if it can be written; otherwise nothing stays on this machine.
+ * A lake in a folder is only read: what does not fit into memory goes to the system's folder for temporary files (`TMPDIR`).
+ */
 async function withLakeStore<Result>(
   config: GatewayConfig,
   use: (store: ObjectStore) => Promise<Result>,
 ): Promise<Result> {
   const { openLakeStore } = await import("../roles/lake-store.ts");
-  if (config.folders.lake !== null || isWritable(config.folders.data))
+  if (config.folders.lake === null && isWritable(config.folders.data))
     return await use(await openLakeStore(config, { access: "read" }));
-  const filesFolder = await mkdtemp(join(tmpdir(), "tidegate-query-"));
-  try {
-    return await use(await openLakeStore(config, { access: "read", filesFolder }));
-  } finally {
-    await rm(filesFolder, { recursive: true, force: true });
-  }
+  return await withScratchFolder(async (folder) => {
+    const own = config.folders.lake === null ? { filesFolder: folder } : { stagingFolder: folder };
+    return await use(await openLakeStore(config, { access: "read", ...own }));
+  });
 }
 
 function isWritable(folder: string): boolean {

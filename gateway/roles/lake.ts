@@ -15,8 +15,9 @@ export async function openGatewayLake(
     logger,
     ...(signal === undefined ? {} : { signal }),
   });
-  const { lakeId } = await openCommitLog(store, { create: true });
-  return { lakeId, url: store.url, topics: createLakeTopics(store) };
+  const commitLog = await openCommitLog(store, { create: true });
+  const { lakeId } = commitLog;
+  return { lakeId, url: store.url, topics: createLakeTopics(store), state: () => commitLog.load() };
 }
 
 /** What the lake holds of every stream. */

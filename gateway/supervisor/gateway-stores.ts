@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { LakeState } from "../../bridge/index.ts";
 import type { GatewayConfig } from "../config.ts";
 import type { RegistryStore } from "../registry/registry-store.ts";
 import type { TopicArchive } from "../registry/topic-archive.ts";
@@ -7,6 +8,8 @@ export interface GatewayLake {
   readonly lakeId: string;
   readonly url: string;
   readonly topics: TopicArchive;
+  /** What it holds of every stream. */
+  state(): Promise<LakeState>;
 }
 
 export interface RegistryOptions {

@@ -22,6 +22,7 @@ import { identifyFile } from "./folder-identity.ts";
 import { placesOf } from "./gateway-places.ts";
 import { createServices } from "./gateway-services.ts";
 import type { GatewayLake, OpenedRegistry, RegistryOptions } from "./gateway-stores.ts";
+import { refuseLakeOfAnother } from "./lake-of-another.ts";
 import { killLeftChildren } from "./left-children.ts";
 import { identifyProcess } from "./process-identity.ts";
 import { readForeignRecord, writeProcessRecord } from "./process-record.ts";
@@ -89,6 +90,7 @@ async function startAll(
   const openLake = () => options.openLake(config, options);
   // What is wrong with a folder of this machine is told at once.
   const lake = await (config.folders.lake === null ? awaited("lake", options, openLake) : openLake());
+  await awaited("lake", options, () => refuseLakeOfAnother(config, lake));
   const { store, isNew } = await awaited("registry", options, () => options.openRegistry(options, lake));
   closers.push(() => store.close());
   await reconcile(options, store, lake, isNew);

@@ -31,15 +31,18 @@ class LocalStore implements ObjectStore {
   readonly copyMaxBytes = null;
   readonly #root: string;
   readonly #files: FileSystem;
+  readonly #isReadOnly: boolean;
   /** Folders whose own entry, and those of all folders above, are known to be on the disk. */
   readonly #durableFolders = new Set<string>();
   #flushFailure: BridgeError | undefined;
 
-  constructor(root: string, files: FileSystem) {
+  /** @param readOnly Nothing is written into the lake; what readers need room for goes into this folder, made by whoever needs it. */
+  constructor(root: string, files: FileSystem, readOnly?: { readonly stagingFolder: string }) {
     this.url = pathToFileURL(root).href;
     this.#root = root;
     this.#files = files;
-    this.stagingFolder = join(root, STAGING, ownStagingFolderName());
+    this.#isReadOnly = readOnly !== undefined;
+    this.stagingFolder = readOnly?.stagingFolder ?? join(root, STAGING, ownStagingFolderName());
   }
 
   async open(): Promise<this> {
@@ -55,13 +58,14 @@ class LocalStore implements ObjectStore {
     return this.#guard(async () => {
       const file = this.#locate(path);
       const bytes = await absentAsNull(this.#files.read(file));
-      if (bytes !== null) await this.#flushEntry(file);
+      // Who writes nothing builds on nothing.
+      if (bytes !== null && !this.#isReadOnly) await this.#flushEntry(file);
       return bytes;
     });
   }
 
   put(path: string, bytes: Uint8Array): Promise<void> {
-    return this.#guard(async () => {
+    return this.#guardWrite(async () => {
       const file = this.#locate(path);
       await this.#ensureFolder(dirname(file));
       const temporary = await this.#writeTemporary(bytes);
@@ -71,7 +75,7 @@ class LocalStore implements ObjectStore {
   }
 
   putIfAbsent(path: string, bytes: Uint8Array): Promise<"created" | "exists"> {
-    return this.#guard(async () => {
+    return this.#guardWrite(async () => {
       const file = this.#locate(path);
       await this.#ensureFolder(dirname(file));
       const temporary = await this.#writeTemporary(bytes);
@@ -90,7 +94,7 @@ class LocalStore implements ObjectStore {
   }
 
   importFile(localFile: string, path: string): Promise<{ bytes: number }> {
-    return this.#guard(async () => {
+    return this.#guardWrite(async () => {
       const file = this.#locate(path);
       await this.#ensureFolder(dirname(file));
       await this.#flush(localFile);
@@ -117,7 +121,7 @@ class LocalStore implements ObjectStore {
   }
 
   delete(path: string): Promise<void> {
-    return this.#guard(async () => {
+    return this.#guardWrite(async () => {
       const file = this.#locate(path);
       const wasThere = (await absentAsNull(this.#files.unlink(file))) !== null;
       if (wasThere) await this.#flush(dirname(file));
@@ -130,7 +134,7 @@ class LocalStore implements ObjectStore {
   }
 
   now(): Promise<number> {
-    return this.#guard(async () => {
+    return this.#guardWrite(async () => {
       const temporary = await this.#writeTemporary(new Uint8Array(0));
       const { modifiedAtMs } = await this.#files.stat(temporary);
       await absentAsNull(this.#files.unlink(temporary));
@@ -267,6 +271,11 @@ class LocalStore implements ObjectStore {
     }
   }
 
+  async #guardWrite<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#isReadOnly) throw new TypeError(`${this.url} was opened for reading`);
+    return await this.#guard(work);
+  }
+
   #translate(cause: unknown): BridgeError {
     if (cause instanceof BridgeError) return cause;
     const code = errorCode(cause);
@@ -303,4 +312,9 @@ async function absentAsNull<Result>(work: Promise<Result>): Promise<Result | nul
 /** Opens (and creates, where it is missing) a lake folder. Rejects with STORE_UNAVAILABLE or STORE_FULL where that is impossible. */
 export function openLocalStore(folder: string, files: FileSystem = nodeFileSystem): Promise<ObjectStore> {
   return new LocalStore(resolve(folder), files).open();
+}
+
+/** A lake folder that may be on a disk which this user can only read. */
+export function openLocalStoreForReading(folder: string, stagingFolder: string): ObjectStore {
+  return new LocalStore(resolve(folder), nodeFileSystem, { stagingFolder });
 }

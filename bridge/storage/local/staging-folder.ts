@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { STAGING } from "../object-path.ts";
 import { errorCode, type FileSystem } from "./file-system.ts";
 
 /** What was left by processes that can't be looked at goes once nothing in it has changed for so long. */
@@ -49,6 +50,8 @@ function isRunning(processId: number): boolean {
   }
 }
 
+const stagingFolderName = /^(.*)~(\d+)~[0-9a-f]{8}$/;
+
 /** Each opened store stages its files in a folder of its own, which says whose it is. */
 export function ownStagingFolderName({ place, startOf }: ProcessView = linux): string {
   return `${place}.${startOf(process.pid) ?? ""}~${process.pid}~${randomUUID().slice(0, 8)}`;
@@ -68,7 +71,7 @@ export async function removeStagingLeftovers(
 ): Promise<void> {
   const { modifiedAtMs: nowMs } = await files.stat(join(stagingRoot, ownName));
   for (const { name } of await files.readFolder(stagingRoot)) {
-    const [, owner = "", processId] = /^(.*)~(\d+)~[0-9a-f]{8}$/.exec(name) ?? [];
+    const [, owner = "", processId] = stagingFolderName.exec(name) ?? [];
     if (processId === undefined || name === ownName) continue;
     const path = join(stagingRoot, name);
     const isHere = owner.startsWith(`${view.place}.`);
@@ -76,6 +79,27 @@ export async function removeStagingLeftovers(
       ? view.startOf(Number(processId)) !== owner.slice(view.place.length + 1)
       : (await newestIn(files, path)) < nowMs - unseenKeptMs;
     if (isLeftOver) await removeTree(files, path);
+  }
+}
+
+/** Processes of this machine, other than this one, that have opened the lake in a folder and live, by number. */
+export function lakeUsers(lake: string, view: ProcessView = linux): number[] {
+  const users = new Set<number>();
+  for (const name of namesIn(join(lake, STAGING))) {
+    const [, owner = "", processId] = stagingFolderName.exec(name) ?? [];
+    const isHere = processId !== undefined && owner.startsWith(`${view.place}.`);
+    if (isHere && view.startOf(Number(processId)) === owner.slice(view.place.length + 1))
+      users.add(Number(processId));
+  }
+  users.delete(process.pid);
+  return [...users].sort((left, right) => left - right);
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
   }
 }
 
