@@ -40,11 +40,15 @@ export type CommitOutcome =
 export async function commitBatch(context: ConsumerContext, batch: PreparedBatch): Promise<CommitOutcome> {
   const commitId = randomUUID();
   let { base } = batch;
+  let hasFailed = false;
   for (let failures = 0; ; ) {
     if (context.elapsedMs() - batch.openedAtMs > STALE_AFTER_MS) return { outcome: "expired" };
     try {
       const entry = entryAfter(base, { batch, commitId, nowMs: context.now() });
       const { outcome } = await context.commitLog.append(entry);
+      if (hasFailed)
+        context.logger.info({ event: "consumer.commit.recovered" }, "the lake takes commits again");
+      hasFailed = false;
       if (outcome === "committed") return { outcome, lake: await context.commitLog.load() };
       base = await context.commitLog.load();
       const found = await context.commitLog.entry(entry.number);
@@ -55,6 +59,7 @@ export async function commitBatch(context: ConsumerContext, batch: PreparedBatch
     } catch (error) {
       if (!isRetryable(error) || context.backOff.isStopping || !batch.isStanding()) throw error;
       context.metrics.failed("commit");
+      hasFailed = true;
       const fields = { code: error.code, failures, err: error };
       context.logger.warn({ event: "consumer.commit.failed", ...fields }, "the commit is tried again");
       await context.backOff.afterFailure(failures++);

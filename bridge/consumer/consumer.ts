@@ -96,6 +96,8 @@ class ConsumerLoop implements Consumer {
   #firstToRead = 0;
   #run: Promise<void> | undefined;
   #failures = 0;
+  /** The log was told of a failure, and not yet of its end. */
+  #isFailing = false;
   #lastCommit: ConsumerStatus["lastCommit"] = null;
   #lastFailure: ConsumerStatus["lastFailure"] = null;
   #batches = 0;
@@ -211,6 +213,7 @@ class ConsumerLoop implements Consumer {
       this.#lastFailure = { code, message, atMs: now() };
       if (!isRetryable(error)) throw error;
       metrics.failed("loop");
+      this.#isFailing = true;
       logger.warn({ event: "consumer.failed", code, failures: this.#failures, err: error }, "recovering");
       return "failed";
     }
@@ -230,6 +233,7 @@ class ConsumerLoop implements Consumer {
     if (await this.#guard.begin(this.#share.cursors)) this.#countReplay();
     this.#state = "running";
     this.#context.progress.end();
+    this.#tellRecovery();
     await this.#observe();
     for (;;) {
       if (this.#context.backOff.isStopping) return "ended";
@@ -243,6 +247,12 @@ class ConsumerLoop implements Consumer {
       if (isDrained && this.#share.isCurrent) return "ended";
       if (pass !== "progress") await this.#rest(pass);
     }
+  }
+
+  #tellRecovery(): void {
+    if (this.#isFailing)
+      this.#context.logger.info({ event: "consumer.recovered" }, "the consumer reads and files again");
+    this.#isFailing = false;
   }
 
   #adopt(): void {

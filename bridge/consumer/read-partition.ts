@@ -11,8 +11,11 @@ import { type RefusedBlock, type TakenBlocks, takeBlocks } from "./take-blocks.t
 
 /** How often an unknown topic version is looked for. */
 const TOPIC_RETRY_MS = 1000;
-/** A topic version is in the lake before any broker uses it: if one stays unknown for longer than this, it is a fault. */
-const TOPIC_TOLD_AFTER_MS = 10_000;
+/**
+ * What is tried again by itself is a fault if it lasts longer than this. A topic version is in the lake before any broker uses it, and a
+ * stream that says that it may show its end again does so within seconds.
+ */
+const TOLD_AFTER_MS = 10_000;
 /** How often a partition is looked at again that ends before its committed position, where the stream says that this may change. */
 const ENDED_RETRY_MS = 5000;
 
@@ -142,7 +145,7 @@ async function halt(
   const before = cursor.halt?.code === code && cursor.halt.resume === resume ? cursor.halt : null;
   const nowMs = context.elapsedMs();
   const sinceMs = before?.sinceMs ?? nowMs;
-  const isTold = code !== "TOPIC_UNKNOWN" || nowMs - sinceMs >= TOPIC_TOLD_AFTER_MS;
+  const isTold = retryAtMs === null || nowMs - sinceMs >= TOLD_AFTER_MS;
   cursor.halt = {
     code,
     message,

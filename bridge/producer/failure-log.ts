@@ -16,6 +16,8 @@ export class FailureLog {
   readonly #partition: number;
   /** By code: as many as there are codes. */
   readonly #told = new Map<string, Told>();
+  /** Told of since the stream took a block. */
+  #hasTold = false;
 
   constructor(logger: Logger, partition: number) {
     this.#logger = logger;
@@ -35,17 +37,26 @@ export class FailureLog {
     const fields = { ...this.#fields(code, messages + (told?.untoldMessages ?? 0)), sequence };
     // A stack says nothing more of a failure that is known.
     const cause = failure instanceof CodedError ? { reason: failure.message } : { err: failure };
-    this.#logger.error({ ...fields, ...cause }, "gave up blocks: their messages are not acknowledged");
+    // The first time it may pass at once, if the stream says that it may; devices send the messages again.
+    const mayPass = failure instanceof CodedError && failure.retryable;
+    const level = told || !mayPass ? "error" : "warn";
+    this.#hasTold = true;
+    this.#logger[level]({ ...fields, ...cause }, "gave up blocks: their messages are not acknowledged");
     this.#told.set(code, { atMs, untoldMessages: 0 });
   }
 
   /** The stream takes blocks: tells what was given up and is not told yet, where it is not too soon. */
   recovered(atMs: number): void {
+    if (this.#hasTold) {
+      const fields = { event: "producer.block.recovered", partition: this.#partition };
+      this.#logger.info(fields, "the stream takes blocks again");
+    }
+    this.#hasTold = false;
     for (const [code, told] of this.#told) {
       if (!isOld(told, atMs)) continue;
       this.#told.delete(code);
       if (told.untoldMessages > 0)
-        this.#logger.error(
+        this.#logger.warn(
           this.#fields(code, told.untoldMessages),
           "gave up blocks until the stream took them again: their messages are not acknowledged",
         );

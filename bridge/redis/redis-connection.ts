@@ -41,7 +41,10 @@ export async function connectRedis(
   const where = `Redis at ${target.host}:${target.port}${target.tls ? " over TLS" : ""}`;
   const client = await clientOf(target, options);
   let lastError: unknown = null;
-  client.on("ready", () => troubles.delete(client));
+  client.on("ready", () => {
+    if (troubles.delete(client))
+      options.logger.info({ event: "redis.connection.ready", name: options.name }, `${where} answers again`);
+  });
   client.on("error", (error: unknown) => {
     lastError = error;
     if (error instanceof Error) troubles.set(client, error);

@@ -1,24 +1,38 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
+import { CodedError } from "../../devices/protocol/coded-error.ts";
 import { reconcileTopics } from "./reconcile-topics.ts";
 import type { RegistryStore } from "./registry-store.ts";
 import type { TopicArchive } from "./topic-archive.ts";
 
 /** Brings back from the lake what a registry lacks that was replaced by an older copy, while gateways run. */
-export function keepReconciled(store: RegistryStore, archive: TopicArchive, logger: Logger): void {
-  store.listen({
-    identitiesInDoubt: () => {
-      reconcileTopics(store, archive).then(
-        (counts) =>
-          logger.warn(
-            { event: "registry.replaced", ...counts },
-            "the registry is another one or an older copy: topics were brought back from the lake; identities that were removed since may be back, look at `tidegate devices list`",
-          ),
-        (error: unknown) =>
-          logger.error(
-            { event: "registry.reconcile.failed", err: error },
-            "registry and lake may differ: restart the gateway",
-          ),
-      );
-    },
-  });
+export function keepReconciled(
+  store: RegistryStore,
+  archive: TopicArchive,
+  logger: Logger,
+  retryMs = 2_000,
+): void {
+  let newest: object | null = null;
+  const reconcile = async (): Promise<void> => {
+    const own = {};
+    newest = own;
+    while (own === newest)
+      try {
+        const counts = await reconcileTopics(store, archive);
+        logger.warn({ event: "registry.replaced", ...counts }, replaced);
+        return;
+      } catch (error) {
+        if (!(error instanceof CodedError && error.retryable)) {
+          const fields = { event: "registry.reconcile.failed", err: error };
+          logger.error(fields, "registry and lake may differ: restart the gateway");
+          return;
+        }
+        logger.warn({ event: "registry.reconcile.failed", err: error }, "tried again in a moment");
+        await delay(retryMs, undefined, { ref: false });
+      }
+  };
+  store.listen({ identitiesInDoubt: () => void reconcile() });
 }
+
+const replaced =
+  "the registry is another one or an older copy: topics were brought back from the lake; identities that were removed since may be back, look at `tidegate devices list`";

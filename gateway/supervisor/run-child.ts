@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
+import { CodedError } from "../../devices/protocol/coded-error.ts";
 import type { GatewayConfig } from "../config.ts";
 import { createProcessLogger } from "../process-logger.ts";
 import { beatEventLoop } from "./event-loop-beat.ts";
@@ -65,7 +66,9 @@ export function runChild(role: RoleName, startRole: StartRole): void {
   );
   let logger: Logger | null = null;
   const refuse = (error: unknown): void => {
-    logger?.error({ event: `${role}.refused`, err: error }, `${role} can't go on`);
+    // What may work in a moment is tried again by the supervisor, which tells if it does not.
+    const level = error instanceof CodedError && error.retryable ? "warn" : "error";
+    logger?.[level]({ event: `${role}.refused`, err: error }, `${role} can't go on`);
     void link.refused(refusalOf(error)).then(() => process.exit(refusedExitCode));
   };
   const begin = async (config: GatewayConfig, earlierAddress: string | null): Promise<RunningRole> => {

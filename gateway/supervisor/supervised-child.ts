@@ -72,6 +72,8 @@ const refusedBackoff = { baseMs: 1_000, maxMs: 30_000 };
 const unsentMax = 64;
 /** One that was ready for so long has not been failing: its next delay is short again. */
 const healthyAfterMs = 5_000;
+/** What has failed for so long does not mend itself within seconds. */
+const toldAfterMs = 10_000;
 
 /** One child process, started again whenever it ends, with growing, jittered delays. It never takes the others down. */
 export class SupervisedChild {
@@ -83,6 +85,8 @@ export class SupervisedChild {
   #hangs = 0;
   readonly #silence: SilenceWatch;
   #readyAtMs: number | null = null;
+  /** Since when it has not been healthy; null = it is. */
+  #failingSinceMs: number | null = null;
   #refusal: Refusal | null = null;
   /** True where this process, not an earlier one, said why it can't go on. */
   #hasRefused = false;
@@ -133,7 +137,7 @@ export class SupervisedChild {
         serialization: "advanced",
       });
     } catch (error) {
-      logger.error({ event: "child.error", role, err: error }, `${role} can't be started`);
+      logger[this.#level()]({ event: "child.error", role, err: error }, `${role} can't be started`);
       this.#startLater(null);
       return;
     }
@@ -141,7 +145,7 @@ export class SupervisedChild {
     this.#silence.begin();
     child.on("message", (message) => this.#receive(message as FromChild));
     child.on("error", (error) =>
-      logger.error({ event: "child.error", role, err: error }, "child process error"),
+      logger[this.#level()]({ event: "child.error", role, err: error }, "child process error"),
     );
     child.once("close", (code, signal) => this.#ended(child, code, signal));
     child.once("spawn", () => this.#admit(child));
@@ -153,7 +157,8 @@ export class SupervisedChild {
     try {
       onProcess(child.pid === undefined ? null : identifyProcess(child.pid));
     } catch (error) {
-      logger.error({ event: "child.record.failed", role, err: error }, `${role} can't be put on record`);
+      const fields = { event: "child.record.failed", role, err: error };
+      logger[this.#level()](fields, `${role} can't be put on record`);
       child.kill("SIGKILL");
       return;
     }
@@ -237,6 +242,7 @@ export class SupervisedChild {
       this.#listening = message.listening;
       this.#refusal = null;
       this.#readyAtMs = performance.now();
+      this.#tellRecovery();
       if (this.#state === "starting") this.#setState("ready");
     } else if (message.type === "refused") {
       this.#refusal = message.refusal;
@@ -265,8 +271,24 @@ export class SupervisedChild {
     }
     if (!this.#hasRefused) this.#refusal = null;
     const facts = { event: "child.ended", role, pid: child.pid, code, signal, refusal: this.#refusal?.code };
-    logger.error(facts, this.#refusal?.message ?? `${role} ended unexpectedly and is started again`);
+    logger[this.#level()](facts, this.#refusal?.message ?? `${role} ended unexpectedly and is started again`);
     this.#startLater(this.#readyAtMs);
+  }
+
+  /** Of what happens to it now: `error` if somebody has to do something about it, or it does not get better for seconds. */
+  #level(): "warn" | "error" {
+    const nowMs = performance.now();
+    const wasHealthy = this.#readyAtMs !== null && nowMs - this.#readyAtMs >= healthyAfterMs;
+    if (wasHealthy) this.#failingSinceMs = nowMs;
+    this.#failingSinceMs ??= nowMs;
+    const waitsForPerson = this.#refusal !== null && !this.#refusal.retryable;
+    return waitsForPerson || nowMs - this.#failingSinceMs >= toldAfterMs ? "error" : "warn";
+  }
+
+  #tellRecovery(): void {
+    const { role, logger } = this.#options;
+    if (this.#failingSinceMs === null) return;
+    logger.info({ event: "child.recovered", role, restarts: this.#restarts }, `${role} works again`);
   }
 
   /** A record that stays as it was does no harm: it names a process that is gone. */

@@ -47,7 +47,7 @@ export function producerBench(
     stream: stream.open(),
     config: { ...config, ...changes },
     logger: pino(
-      { level: "warn" },
+      { level: "info" },
       { write: (line: string) => log.push(JSON.parse(line) as Record<string, unknown>) },
     ),
     registry,

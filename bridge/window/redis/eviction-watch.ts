@@ -12,6 +12,7 @@ export class EvictionWatch {
   readonly #client: RedisClient;
   readonly #logger: Logger;
   readonly #monotonicMs: () => number;
+  #told: string | null = null;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: { client: RedisClient; logger: Logger; monotonicMs: () => number }) {
@@ -35,13 +36,19 @@ export class EvictionWatch {
     }
   }
 
-  /** Every ten seconds, while running: only logs. */
+  /** Every ten seconds, while running: only logs, each change once. A server that does not answer is told of elsewhere. */
   async look(): Promise<void> {
     if (this.#monotonicMs() - this.#lookedAtMs < LOOK_INTERVAL_MS) return;
     try {
       await this.check();
+      if (this.#told !== null)
+        this.#logger.info({ event: "window.redis.supported" }, "the window can't be evicted any more");
+      this.#told = null;
     } catch (error) {
-      this.#logger.error({ event: "window.redis.unsupported", err: error }, "the window may be evicted");
+      if (!(error instanceof BridgeError && error.code === "REDIS_UNSUPPORTED")) return;
+      if (error.message !== this.#told)
+        this.#logger.error({ event: "window.redis.unsupported", err: error }, "the window may be evicted");
+      this.#told = error.message;
     }
   }
 }

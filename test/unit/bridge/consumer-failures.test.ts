@@ -50,6 +50,27 @@ function assertWhole(harness: ConsumerHarness, ids: readonly string[]): void {
     assert.equal(logged.split(`"path":"${path}"`).length, 2, `${path} is published once`);
 }
 
+test("that a commit or the loop failed is a warning, and that it goes on is told", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a")]);
+  failing(harness, "putIfAbsent", /^_commits\/\d/, "before", 5);
+  await harness.drain();
+  harness.append([json("b")]);
+  failing(harness, "put", /event_date/, "before", 1);
+  await harness.drain();
+  assertWhole(harness, ["a", "b"]);
+  const told = harness.log.filter(({ event }) => /failed|recovered$/.test(String(event)));
+  assert.deepEqual(
+    told.map(({ level, event }) => [level, event]),
+    [
+      [40, "consumer.commit.failed"],
+      [30, "consumer.commit.recovered"],
+      [40, "consumer.failed"],
+      [30, "consumer.recovered"],
+    ],
+  );
+});
+
 for (const fault of ["before", "after"] as const) {
   describe(`the store fails ${fault} it did its work`, () => {
     const cases: readonly [string, StoreOperation, RegExp][] = [

@@ -104,7 +104,8 @@ describe("a lost block", () => {
     const harness = new ConsumerHarness();
     harness.append([json("a")]);
     await harness.drain();
-    const details: Record<string, string>[] = [{}, {}, { resumeAfter: "5" }];
+    // Each lasts for longer than 10 s, at a look every 5 s.
+    const details: Record<string, string>[] = [{}, {}, {}, ...Array(8).fill({ resumeAfter: "5" })];
     let reads = 0;
     harness.stream.faults.beforeRead = () => {
       const fault = details[Math.floor(reads++ / 2)];
@@ -121,6 +122,7 @@ describe("a lost block", () => {
       ["stopped: restore the stream from a copy", "stopped: tidegate stream accept-gap 0"],
     );
     assert.equal(harness.log.filter(({ event }) => event === "consumer.partition.halted").length, 2);
+    assert.equal(harness.log.filter(({ event }) => event === "consumer.partition.resumed").length, 1);
     assert.equal(consumer.status().partitions[0]?.unaccounted, 0, "it was restored");
     harness.append([json("b")]);
     await harness.drain();
@@ -272,6 +274,23 @@ test("an unknown topic version waits, with what stands before it filed, and goes
   harness.define(topicVersion({ topicId: "t2", name: "other" }));
   await harness.drain();
   assert.deepEqual([harness.ids(), harness.ids("t2")], [["a", "b", "d"], ["c"]]);
+});
+
+test("a stream that shows its end again within seconds is no error in the log", async () => {
+  const harness = new ConsumerHarness();
+  harness.append([json("a")]);
+  await harness.drain();
+  let reads = 0;
+  harness.stream.faults.beforeRead = () => {
+    if (reads++ < 2) throw new BridgeError("STREAM_GAP", "rolled back", { retryable: true });
+  };
+  let hasHalted = false;
+  await running(harness, (each) => {
+    const { halt } = each.status().partitions[0] ?? {};
+    hasHalted ||= halt?.code === "STREAM_GAP";
+    return hasHalted && !halt;
+  });
+  assert.deepEqual(haltLines(harness), []);
 });
 
 const haltLines = (harness: ConsumerHarness) =>

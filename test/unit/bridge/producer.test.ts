@@ -103,6 +103,7 @@ test("a stream that refuses everything is told of once in a while, with all that
   assert.equal(told.length, 3, "24 s at one line in 10 s");
   assert.deepEqual(Object.keys(told[0] ?? {}).includes("err"), false);
   assert.equal(told[0]?.["reason"], "lost");
+  assert.equal(told[0]?.["level"], 50, "waiting does not mend it");
   assert.ok(Number(told[1]?.["messages"]) > 90);
   stream.faults.beforeAppend = () => {
     throw new BridgeError("STREAM_CLOSED", "closed", { retryable: false });
@@ -136,6 +137,8 @@ test("reasons that alternate are told as rarely as one alone, and the rest once 
     publish(number);
     await clock.advance(100);
   }
+  const recovered = log.filter(({ event }) => event === "producer.block.recovered");
+  assert.equal(recovered.length, 1);
   const sum = told().reduce((total, { messages }) => total + Number(messages), 0);
   assert.equal(told().length, 4);
   assert.equal(sum, 40);

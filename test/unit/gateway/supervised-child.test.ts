@@ -38,13 +38,14 @@ function supervised(
   silenceMs = 600_000,
 ) {
   const messages: FromChild[] = [];
+  const logged: { level: number; event: string }[] = [];
   const identities: (ProcessIdentity | null)[] = [];
   const child = new SupervisedChild({
     role: "broker",
     config: { supervision: { silenceMs } } as GatewayConfig,
     program,
     folderDescriptor,
-    logger: pino({ level: "silent" }),
+    logger: pino({}, { write: (line: string) => void logged.push(JSON.parse(line)) }),
     random: () => 0,
     now: Date.now,
     onProcess: (identity) => {
@@ -61,7 +62,9 @@ function supervised(
     for (const endMs = performance.now() + longestWaitMs; !condition(); await delay(25))
       assert.ok(performance.now() < endMs, `waited in vain in ${JSON.stringify(child.status)}`);
   };
-  return { child, messages, identities, until };
+  const told = () =>
+    logged.filter(({ event }) => event !== "child.started").map((line) => [line.level, line.event]);
+  return { child, messages, identities, until, told };
 }
 
 const readyOnStart = 'if (message.type === "start") answer({ type: "ready", listening: "127.0.0.1:7" });';
@@ -107,6 +110,18 @@ describe("supervised child", () => {
     await until(() => child.status.silentForMs < 500);
   });
 
+  test("one that ended and works again within seconds is a warning, and that it works again is told", async (t) => {
+    const { child, until, told } = supervised(t, childProgram("mending", readyOnStart));
+    await until(() => child.status.state === "ready");
+    assert.deepEqual(told(), []);
+    process.kill(child.status.pid as number, "SIGKILL");
+    await until(() => child.status.restarts === 1 && child.status.state === "ready");
+    assert.deepEqual(told(), [
+      [40, "child.ended"],
+      [30, "child.recovered"],
+    ]);
+  });
+
   test("one that can't be put on record never begins, and is tried again", async (t) => {
     let attempts = 0;
     const program = childProgram("eager", readyOnStart);
@@ -125,8 +140,9 @@ describe("supervised child", () => {
       "refusing",
       `process.send({ type: "refused", refusal: ${refusal} }, () => process.exit(3));`,
     );
-    const { child, until } = supervised(t, program);
+    const { child, until, told } = supervised(t, program);
     await until(() => child.status.restarts >= 2);
+    assert.deepEqual(told()[0], [50, "child.ended"], "it waits for somebody");
     assert.equal(child.status.refusal?.code, "STREAM_GAP");
     assert.equal(child.status.lastExit?.code, 3);
   });
