@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { shownName } from "../devices/protocol/shown-name.ts";
 import type { BrokerMetrics } from "./metrics.ts";
 import type { RefusalReason } from "./refusal.ts";
 
@@ -7,8 +8,6 @@ const windowMs = 60_000;
 const reasonMaxBytes = 32_768;
 /** Level, time, process and text of a line. */
 const lineOverheadBytes = 200;
-/** Longest name that is logged whole, in UTF-16 units. */
-const nameMaxLength = 128;
 
 export interface RefusedClient {
   /** Client id; "" before CONNECT. */
@@ -84,7 +83,7 @@ export class RefusalLog {
   ): void {
     this.checkMinute();
     const { text, fields, ...facts } = line;
-    const client = shortened(who.client);
+    const client = shownName(who.client);
     const key = `${told}\n${who.address}\n${client}`;
     const bytes = this.#bytes.get(told) ?? 0;
     if (bytes >= reasonMaxBytes || this.#logged.has(key)) {
@@ -101,12 +100,6 @@ export class RefusalLog {
 function shortenedFields(fields: RefusalFields): Record<string, unknown> {
   const entries = Object.entries(fields);
   return Object.fromEntries(
-    entries.map(([name, value]) => [name, typeof value === "string" ? shortened(value) : value]),
+    entries.map(([name, value]) => [name, typeof value === "string" ? shownName(value) : value]),
   );
-}
-
-/** Names come from strangers, and may be 64 KiB long. */
-function shortened(name: string): string {
-  if (name.length <= nameMaxLength) return name;
-  return `${name.slice(0, nameMaxLength)}… (${name.length} characters)`;
 }

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { shownName } from "../../devices/protocol/shown-name.ts";
 import type { WindowStatus } from "../window/dedup-window.ts";
 import { deviceNumber } from "./id-facts.ts";
 
@@ -65,6 +66,8 @@ export class WindowAlarm {
   }
 
   #names(): string[] {
-    return [...this.#candidates.values()].flatMap((candidate) => candidate?.name ?? []);
+    return [...this.#candidates.values()].flatMap((candidate) =>
+      candidate ? shownName(candidate.name) : [],
+    );
   }
 }
