@@ -12,7 +12,7 @@ const firstAfterMaxMs = 3_600_000;
 
 /**
  * Removes once in a while what batches wrote and no commit took. It runs in the consumer, whose crashes make such files, and never at its
- * start, when others may be in a hurry. Returns how to end it.
+ * start, when others may be in a hurry. The answer's `stop` ends it.
  */
 export function keepLakeTidy(parts: {
   readonly store: ObjectStore;
@@ -22,12 +22,13 @@ export function keepLakeTidy(parts: {
   /** A run lists every data file of the lake. */
   readonly intervalMs: number;
   readonly ageMs: number;
-}): () => void {
+}): { stop(): void; failure(): { readonly message: string; readonly atMs: number } | null } {
   const { store, commitLog, logger, registry, intervalMs, ageMs } = parts;
   const metrics = new VacuumMetrics(registry);
   let isRunning = false;
+  let failure: { message: string; atMs: number } | null = null;
   let timer = setTimeout(tidy, Math.min(intervalMs, firstAfterMaxMs)).unref();
-  return () => clearTimeout(timer);
+  return { stop: () => clearTimeout(timer), failure: () => failure };
 
   function tidy(): void {
     timer = setTimeout(tidy, intervalMs).unref();
@@ -35,11 +36,15 @@ export function keepLakeTidy(parts: {
     isRunning = true;
     openTopicCatalog(store)
       .then((topics) => vacuum({ store, commitLog, topics, logger, metrics, ageMs }))
-      .catch((error: unknown) =>
-        logger.warn(
-          { event: "lake.vacuum.failed", err: error },
-          "the lake was not tidied up; tried again next time",
-        ),
+      .then(
+        () => {
+          failure = null;
+        },
+        (error: unknown) => {
+          failure = { message: error instanceof Error ? error.message : String(error), atMs: Date.now() };
+          const fields = { event: "lake.vacuum.failed", err: error };
+          logger.warn(fields, "the lake was not tidied up; tried again next time");
+        },
       )
       .finally(() => {
         isRunning = false;

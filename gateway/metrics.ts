@@ -57,6 +57,18 @@ export function addRegistryMetrics(registry: Registry, store: Pick<RegistryStore
   });
 }
 
+/** @param troubles How many things do not go on. */
+export function addDegradedMetric(registry: Registry, troubles: () => number): void {
+  new Gauge({
+    name: "tidegate_degraded",
+    help: "How many things do not go on although publishes are acknowledged; /readyz and status say which",
+    registers: [registry],
+    collect() {
+      this.set(troubles());
+    },
+  });
+}
+
 /** One text of all processes' metrics, each value labelled with its process. */
 export async function mergedMetrics(byProcess: ReadonlyMap<string, MetricsAsJson>): Promise<string> {
   const labelled = [...byProcess].map(([process, families]) =>

@@ -7,6 +7,8 @@ export interface Readiness {
   readonly reasons: readonly string[];
   /** What the consumer is at before it files again, with how far it is. Publishes are acknowledged meanwhile. */
   readonly progress: readonly string[];
+  /** What does not go on although publishes are acknowledged; [] = everything does. */
+  readonly degraded: readonly string[];
 }
 
 /** One row of `_quarantine`. */

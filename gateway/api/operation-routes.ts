@@ -26,12 +26,12 @@ export function addOperationRoutes(
       schema: {
         tags,
         summary:
-          "200 while publishes are acknowledged, else 503 with the reasons; whole texts, with paths, for those who send the token",
+          "200 while publishes are acknowledged, else 503 with the reasons. `state` is degraded, with reasons in `degraded`, if filing or the upkeep of the tables is stuck. Whole texts, with paths, for those who send the token",
       },
     },
     async (request, reply) => {
       const readiness = await services.readiness();
-      const shown = hasToken(request) ? readiness : openReadiness(readiness);
+      const shown = readinessBody(hasToken(request) ? readiness : openReadiness(readiness));
       return reply.status(readiness.isReady ? 200 : 503).send(shown);
     },
   );
@@ -147,6 +147,17 @@ function unknownFilter(what: string): GatewayError {
   return new GatewayError("REQUEST_INVALID", `There is ${what}.`, { retryable: false });
 }
 
+function readinessBody(readiness: Readiness): Readiness & { state: "ready" | "degraded" | "not ready" } {
+  const state = readiness.degraded.length > 0 ? "degraded" : "ready";
+  return { state: readiness.isReady ? state : "not ready", ...readiness };
+}
+
 function openReadiness(readiness: Readiness): Readiness {
-  return { ...readiness, reasons: readiness.reasons.map(openText) };
+  const { reasons, progress, degraded } = readiness;
+  return {
+    ...readiness,
+    reasons: reasons.map(openText),
+    progress: progress.map(openText),
+    degraded: degraded.map(openText),
+  };
 }

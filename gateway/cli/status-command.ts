@@ -20,9 +20,10 @@ export function addStatusCommand(program: Command, environment: CommandEnvironme
 
 function statusText(status: GatewayStatus): string {
   const lines = [
-    `Tidegate ${status.version}, ${status.isReady ? "ready" : "NOT ready"}, since ${status.startedAt}`,
+    `Tidegate ${status.version}, ${readyText(status)}, since ${status.startedAt}`,
     ...status.reasons.map((reason) => `  ! ${reason}`),
     ...status.progress.map((text) => `  - ${text}`),
+    ...status.degraded.map((reason) => `  ! ${reason}`),
     "",
     textTable(
       ["process", "state", "pid", "restarts", "of these hung", "listening"],
@@ -42,6 +43,11 @@ function statusText(status: GatewayStatus): string {
     ...booksText(status),
   ];
   return lines.join("\n");
+}
+
+function readyText({ isReady, degraded }: GatewayStatus): string {
+  if (!isReady) return "NOT ready";
+  return degraded.length > 0 ? "ready, but DEGRADED" : "ready";
 }
 
 function brokerText({ broker, roles }: GatewayStatus): string[] {

@@ -54,17 +54,18 @@ export async function startConsumer(context: RoleContext): Promise<RunningRole> 
   });
   consumer.run().catch(context.fail);
   const { vacuumIntervalMs: intervalMs, vacuumAgeMs: ageMs } = config.tables;
-  const stopHousekeeping = keepLakeTidy({ store, commitLog, logger, registry, intervalMs, ageMs });
+  const housekeeping = keepLakeTidy({ store, commitLog, logger, registry, intervalMs, ageMs });
   return {
     listening: null,
     status: async (): Promise<ConsumerProcessStatus> => ({
       ...(await consumer.lookedUp()),
       ...end.status(),
+      housekeeping: housekeeping.failure(),
     }),
     acceptGap: async (partition) => ({ ...(await consumer.acceptGap(partition)) }),
     stop: async () => {
       end.stopWatching();
-      stopHousekeeping();
+      housekeeping.stop();
       await drain(consumer, end.drainMaxMs);
       await stream.close();
       await window.close();

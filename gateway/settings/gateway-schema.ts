@@ -133,6 +133,16 @@ export const gatewayConfigSchema = Type.Object({
         "A process that runs and does nothing for so long is ended and started again; the log says where it was",
     }),
   }),
+  readiness: Type.Object({
+    stuckAfterMs: Type.Integer({
+      default: 60_000,
+      minimum: 1_000,
+      maximum: 86_400_000,
+      unit: "ms",
+      description:
+        "What waits for so long without progress is stuck: `status`, `/readyz` and metrics say that the gateway is degraded",
+    }),
+  }),
   shutdown: Type.Object({
     timeoutMs: Type.Integer({
       default: 25_000,

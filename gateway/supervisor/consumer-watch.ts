@@ -1,28 +1,36 @@
 import type { ConsumerProcessStatus } from "./gateway-status.ts";
+import { StuckWork } from "./stuck-work.ts";
+import type { ChildStatus } from "./supervised-child.ts";
 import { recoveryText } from "./what-waits.ts";
 
 export interface ConsumerWatchOptions {
+  /** null = this gateway runs none. */
+  readonly child: () => ChildStatus | null;
   /** null = it does not answer. */
   readonly ask: () => Promise<ConsumerProcessStatus | null>;
-  readonly intervalMs?: number;
+  readonly stuckAfterMs: number;
+  /** ms on a clock that never goes back. */
+  readonly elapsedMs: () => number;
 }
 
-const defaultIntervalMs = 5_000;
+const intervalMaxMs = 5_000;
 
 /** Asks the consumer now and then how it is, so that a monitor's question never has to wait for it. */
 export class ConsumerWatch {
   readonly #options: ConsumerWatchOptions;
+  readonly #stuck: StuckWork;
   #last: ConsumerProcessStatus | null = null;
   #timer: NodeJS.Timeout | undefined;
   #isAsking = false;
 
   constructor(options: ConsumerWatchOptions) {
     this.#options = options;
+    this.#stuck = new StuckWork(options.stuckAfterMs);
   }
 
   start(): void {
-    const { intervalMs = defaultIntervalMs } = this.#options;
-    this.#timer = setInterval(() => void this.look(), intervalMs).unref();
+    const intervalMs = Math.min(intervalMaxMs, this.#options.stuckAfterMs / 4);
+    this.#timer = setInterval(() => void this.look().catch(() => {}), intervalMs).unref();
   }
 
   stop(): void {
@@ -35,10 +43,21 @@ export class ConsumerWatch {
     return recovery ? [recoveryText(recovery)] : [];
   }
 
+  /** What does not go on, although publishes are acknowledged. */
+  degraded(): string[] {
+    return this.#stuck.reasons(this.#options.elapsedMs());
+  }
+
   async look(): Promise<void> {
-    if (this.#isAsking) return;
+    const { child, ask, elapsedMs } = this.#options;
+    if (this.#isAsking || child() === null) return;
     this.#isAsking = true;
-    this.#last = await this.#options.ask();
-    this.#isAsking = false;
+    const status = await ask().finally(() => {
+      this.#isAsking = false;
+    });
+    const state = child();
+    this.#last = status;
+    if (state && state.state !== "stopping" && state.state !== "stopped")
+      this.#stuck.look({ child: state, status }, elapsedMs());
   }
 }

@@ -2,7 +2,7 @@ import type { ApiServices, Readiness } from "../api/api-services.ts";
 import { createQuarantineReader } from "../api/quarantine-reader.ts";
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
-import { type GatewayMetrics, mergedMetrics } from "../metrics.ts";
+import { addDegradedMetric, type GatewayMetrics, mergedMetrics } from "../metrics.ts";
 import type { Devices } from "../registry/devices.ts";
 import type { Topics } from "../registry/topics.ts";
 import { completeCommands } from "../settings/command-flags.ts";
@@ -41,7 +41,14 @@ const acceptGapTimeoutMs = 50_000;
 /** `stop` ends what goes on by itself. */
 export function createServices(parts: ServiceParts): ApiServices & { stop(): void } {
   const { supervisor, topics, devices } = parts;
-  const watch = new ConsumerWatch({ ask: () => consumerStatus(supervisor) });
+  const watch = new ConsumerWatch({
+    child: () => supervisor.child("consumer")?.status ?? null,
+    ask: () => consumerStatus(supervisor),
+    stuckAfterMs: parts.config.readiness.stuckAfterMs,
+    elapsedMs: () => performance.now(),
+  });
+  const degraded = () => [...supervisor.silences(), ...watch.degraded()];
+  addDegradedMetric(parts.metrics.registry, () => degraded().length);
   watch.start();
   return {
     topics,
@@ -53,11 +60,13 @@ export function createServices(parts: ServiceParts): ApiServices & { stop(): voi
       const consumer = supervisor.child("broker") ? null : await consumerStatus(supervisor);
       const readiness = {
         ...readinessOf(supervisor, { broker, consumer }),
-        progress: [...supervisor.silences(), ...watch.progress()],
+        progress: watch.progress(),
+        degraded: degraded(),
       };
       return withCommands(readiness, parts.config.flags);
     },
-    status: async () => withCommands(await gatewayStatus(parts), parts.config.flags),
+    status: async () =>
+      withCommands({ ...(await gatewayStatus(parts)), degraded: degraded() }, parts.config.flags),
     metrics: () => collectMetrics(parts),
     stop: () => watch.stop(),
     acceptGap: async (partition) => {
@@ -68,7 +77,7 @@ export function createServices(parts: ServiceParts): ApiServices & { stop(): voi
   };
 }
 
-async function gatewayStatus(parts: ServiceParts): Promise<GatewayStatus> {
+async function gatewayStatus(parts: ServiceParts): Promise<Omit<GatewayStatus, "degraded">> {
   const { config, supervisor, lake } = parts;
   const [broker, consumer] = await Promise.all([brokerStatus(supervisor), consumerStatus(supervisor)]);
   const processes = supervisor.statuses();
@@ -76,7 +85,7 @@ async function gatewayStatus(parts: ServiceParts): Promise<GatewayStatus> {
     version: parts.version,
     startedAt: new Date(parts.startedAtMs).toISOString(),
     ...readinessOf(supervisor, { broker, consumer }),
-    progress: [...supervisor.silences(), ...(consumer?.recovery ? [recoveryText(consumer.recovery)] : [])],
+    progress: consumer?.recovery ? [recoveryText(consumer.recovery)] : [],
     data: config.folders.data,
     lake: { url: lake.url, id: lake.lakeId },
     stream: shownUrl(config.stream.url),
@@ -108,7 +117,7 @@ interface ChildStatuses {
 function readinessOf(
   supervisor: Supervisor,
   { broker, consumer }: ChildStatuses,
-): Omit<Readiness, "progress"> {
+): Omit<Readiness, "progress" | "degraded"> {
   const processes = supervisor.readiness();
   if (!processes.isReady && !broker) return processes;
   const working = supervisor.child("broker") ? reasonsNotAcknowledging(broker) : reasonsNotFiling(consumer);

@@ -28,7 +28,10 @@ export interface BrokerProcessStatus extends BrokerStatus, StreamStatus {
   readonly registry: RegistryStatus;
 }
 
-export interface ConsumerProcessStatus extends ConsumerStatus, StreamStatus {}
+export interface ConsumerProcessStatus extends ConsumerStatus, StreamStatus {
+  /** Why the last vacuum failed; null = it did not, or none was due yet. */
+  readonly housekeeping: { readonly message: string; readonly atMs: number } | null;
+}
 
 /** The books of this consumer's partitions and of those that were read to their end together (G8), in messages. */
 export interface Books {
@@ -64,6 +67,7 @@ export interface GatewayStatus {
   readonly isReady: boolean;
   readonly reasons: readonly string[];
   readonly progress: readonly string[];
+  readonly degraded: readonly string[];
   readonly data: string;
   readonly lake: { readonly url: string; readonly id: string };
   /** Their URLs, without secrets. */

@@ -105,7 +105,7 @@ describe("supervision", { concurrency: false }, () => {
     await client.endAsync();
     await gateway.until("it is told while publishes are acknowledged", async () => {
       const { status, body } = await gateway.api("GET", "/readyz");
-      return status === 200 && /consumer has done nothing for \d s/.test(String(body["progress"]));
+      return status === 200 && /consumer has done nothing for \d s/.test(String(body["degraded"]));
     });
     await gateway.until("another one runs", () => (gateway.childPid("consumer") ?? consumer) !== consumer);
     await gateway.waitUntilReady();

@@ -23,6 +23,8 @@ const asked: QuarantineFilter[] = [];
 const noFilter = { topicId: undefined, mqttTopic: undefined, device: undefined, reason: undefined };
 let isReady = false;
 let reasons = ["consumer is starting"];
+let progress: string[] = [];
+let degraded: string[] = [];
 const services: ApiServices = {
   topics: new Topics({
     store,
@@ -40,7 +42,7 @@ const services: ApiServices = {
     },
     show: async (id) => (id === "s.0.1.2" ? { id, payload_base64: "AA==" } : null),
   },
-  readiness: async () => ({ isReady, reasons: isReady ? [] : reasons, progress: [] }),
+  readiness: async () => ({ isReady, reasons: isReady ? [] : reasons, progress, degraded }),
   status: async () => ({ isReady }),
   metrics: () => metrics.registry.metrics(),
   acceptGap: async (partition) => {
@@ -113,6 +115,27 @@ describe("HTTP API", () => {
     assert.equal((await api.inject({ method: "GET", url: "/livez" })).statusCode, 200);
     isReady = true;
     assert.equal((await api.inject({ method: "GET", url: "/readyz" })).statusCode, 200);
+  });
+
+  test("readiness says degraded, with the reason, while publishes are acknowledged and something else is stuck", async () => {
+    const answer = async () => (await api.inject({ method: "GET", url: "/readyz" })).json();
+    assert.equal((await answer()).state, "ready");
+    degraded = ["filing: partition 0 is not read: STREAM_GAP: /data/stream has lost blocks"];
+    progress = ["the consumer recovers for 1 s (tables)"];
+    const { statusCode } = await api.inject({ method: "GET", url: "/readyz" });
+    assert.equal(statusCode, 200);
+    assert.deepEqual(await answer(), {
+      state: "degraded",
+      isReady: true,
+      reasons: [],
+      progress,
+      degraded: ["filing: partition 0 is not read: STREAM_GAP: … has lost blocks"],
+    });
+    isReady = false;
+    assert.equal((await answer()).state, "not ready");
+    isReady = true;
+    degraded = [];
+    progress = [];
   });
 
   test("readiness shows no stack trace and no path, but to those who have the token", async () => {

@@ -2,24 +2,141 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ConsumerWatch } from "../../../gateway/supervisor/consumer-watch.ts";
 import type { ConsumerProcessStatus } from "../../../gateway/supervisor/gateway-status.ts";
+import type { ChildStatus } from "../../../gateway/supervisor/supervised-child.ts";
+
+const partition = { partition: 0, halt: null, openMessages: 0, lagBytes: 0, lagMs: 0, committed: "1" };
+const idle = {
+  ...{ state: "running", recovery: null, lastFailure: null, housekeeping: null },
+  lastCommit: { number: 1, atMs: 0 },
+  partitions: [partition],
+};
+const ready = { role: "consumer", state: "ready", refusal: null };
+
+function watched() {
+  const system = {
+    nowMs: 0,
+    asked: 0,
+    child: ready as unknown as ChildStatus | null,
+    status: idle as unknown,
+  };
+  const watch = new ConsumerWatch({
+    child: () => system.child,
+    ask: async () => {
+      system.asked += 1;
+      return system.status as ConsumerProcessStatus | null;
+    },
+    stuckAfterMs: 60_000,
+    elapsedMs: () => system.nowMs,
+  });
+  /** Looks every five seconds. */
+  const pass = async (seconds: number) => {
+    for (const endMs = system.nowMs + seconds * 1_000; system.nowMs < endMs; system.nowMs += 5_000)
+      await watch.look();
+    await watch.look();
+  };
+  const become = (...changes: object[]) => {
+    system.status = Object.assign({}, idle, ...changes);
+  };
+  return { system, watch, pass, become };
+}
+
+const inPartition = (changes: object) => ({ partitions: [{ ...partition, ...changes }] });
 
 test("a consumer that recovers says how far it is, without being asked by the monitor", async () => {
+  const { system, watch, become } = watched();
   const seeding = { files: 1, filesTotal: 9, ids: 5 };
-  let status: unknown = { recovery: { step: "seeding", forMs: 2_000, seeding } };
-  let asked = 0;
-  const watch = new ConsumerWatch({
-    ask: async () => {
-      asked += 1;
-      return status as ConsumerProcessStatus | null;
-    },
-  });
+  become({ recovery: { step: "seeding", forMs: 2_000, seeding } });
   assert.deepEqual(watch.progress(), []);
   await watch.look();
   for (let monitor = 0; monitor < 3; monitor++)
     assert.deepEqual(watch.progress(), [
       "the consumer fills the dedupe window from the lake for 2 s: 1 of 9 files read, 5 ids found",
     ]);
-  status = { recovery: null };
+  become({});
   await watch.look();
-  assert.deepEqual([watch.progress(), asked], [[], 2]);
+  assert.deepEqual([watch.progress(), system.asked], [[], 2]);
+});
+
+test("messages that wait for a minute without progress are degraded, with the last failure; progress ends it", async () => {
+  const { watch, pass, become } = watched();
+  await pass(600);
+  assert.deepEqual(watch.degraded(), [], "nothing waits");
+  const lastFailure = { code: "PARQUET_FAILED", message: "a file is missing", atMs: 5 };
+  become(inPartition({ lagBytes: 80 }), { lastFailure });
+  await pass(55);
+  assert.deepEqual(watch.degraded(), []);
+  await pass(10);
+  assert.match(
+    watch.degraded().join(),
+    /^filing: messages wait and nothing was filed: PARQUET_FAILED: a file is missing \(for \d+ s\)$/,
+  );
+  become(inPartition({ lagBytes: 80, committed: "2" }), { lastFailure });
+  await pass(5);
+  assert.deepEqual(watch.degraded(), []);
+});
+
+test("messages that wait behind others that are filed are no trouble, nor is a long seeding that comes further", async () => {
+  const { watch, pass, become } = watched();
+  for (let commit = 2; commit < 20; commit++) {
+    become(inPartition({ openMessages: 3, committed: String(commit) }));
+    await pass(30);
+    assert.deepEqual(watch.degraded(), []);
+  }
+  const seeding = (files: number) => ({
+    recovery: { step: "seeding", forMs: 1, seeding: { files, filesTotal: 90, ids: 1 } },
+  });
+  for (let files = 0; files < 10; files++) {
+    become(seeding(files));
+    await pass(50);
+    assert.deepEqual(watch.degraded(), []);
+  }
+  await pass(65);
+  assert.match(watch.degraded().join(), /^filing: the consumer fills the dedupe window .*9 of 90 files/);
+});
+
+test("a consumer that does not answer, or crashes again and again, is degraded with what it said", async () => {
+  const { system, watch, pass } = watched();
+  await pass(10);
+  system.status = null;
+  await pass(65);
+  assert.match(watch.degraded().join(), /^filing: the consumer is ready: it does not answer/);
+  const refusal = { code: "LAKE_DAMAGED", message: "restore it", retryable: false };
+  system.child = { ...ready, state: "waiting", refusal } as unknown as ChildStatus;
+  await pass(5);
+  assert.match(watch.degraded().join(), /^filing: the consumer is waiting: LAKE_DAMAGED: restore it/);
+  const lastExit = { code: null, signal: "SIGKILL", atMs: 1 };
+  system.child = { ...ready, state: "waiting", lastExit } as unknown as ChildStatus;
+  await pass(5);
+  assert.match(watch.degraded().join(), /^filing: the consumer is waiting: it has ended with SIGKILL/);
+  system.child = null;
+  await pass(65);
+  system.child = { ...ready, state: "stopping" } as unknown as ChildStatus;
+  await pass(65);
+});
+
+test("a partition that stands, a table that is parked, a log that grows and a vacuum that fails are degraded, each by itself", async () => {
+  const { watch, pass, become } = watched();
+  const halt = { code: "STREAM_GAP", message: "lost blocks.", resume: "tidegate stream accept-gap 0" };
+  become(inPartition({ halt }), {
+    tables: {
+      parked: [{ table: "engine", reason: "CDF" }],
+      unkempt: [{ table: "other", reason: "no memory" }],
+    },
+    housekeeping: { message: "no rights", atMs: 1 },
+  });
+  await pass(55);
+  assert.deepEqual(watch.degraded(), []);
+  await pass(10);
+  assert.deepEqual(
+    watch.degraded().map((reason) => reason.replace(/ \(for \d+ s\)$/, "")),
+    [
+      "filing: partition 0 is not read: STREAM_GAP: lost blocks. Resume: tidegate stream accept-gap 0",
+      "publishing: table engine does not show what is committed: CDF",
+      "the log of table other is not summed up and grows: no memory",
+      "the lake is not tidied up: no rights",
+    ],
+  );
+  become({});
+  await pass(5);
+  assert.deepEqual(watch.degraded(), []);
 });
