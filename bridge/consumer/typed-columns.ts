@@ -1,4 +1,4 @@
-import { baseColumns, partitionColumns, quarantineColumns } from "../storage/table-columns.ts";
+import { columnNameFault, foldedName } from "../storage/column-names.ts";
 import { invalidSchema, PayloadSchema } from "./payload-schema.ts";
 import { runWithin } from "./run-within.ts";
 import type { ColumnType, TypedColumn } from "./topic-catalog.ts";
@@ -6,28 +6,27 @@ import type { ColumnType, TypedColumn } from "./topic-catalog.ts";
 /** The supervisor does nothing else meanwhile. A schema with 500 columns takes 0.2 s. */
 const COMPILE_MAX_MS = 3000;
 
-/** Columns that every table has; typed ones may not be named like them in any case. */
-const fixedColumns = new Set(
-  [...baseColumns, ...quarantineColumns, ...partitionColumns].map(({ name }) => name),
-);
-/** Delta: column names without these, as the table has no column mapping. */
-const forbiddenInNames = /[ ,;{}()\n\t=]/;
+/** Of a name in a message. */
+const shownMax = 64;
 
 /**
  * The typed columns of a topic's JSON Schema: each top-level property that is one scalar, or one scalar or null.
  * @throws BridgeError TOPIC_SCHEMA_INVALID where the schema does not compile, or a name can't be a column.
  */
 export function typedColumnsOf(schema: Readonly<Record<string, unknown>>): TypedColumn[] {
+  const columns = columnsOf(schema["properties"]);
+  checkNames(columns);
   if (!runWithin(COMPILE_MAX_MS, () => new PayloadSchema(schema)))
     throw invalidSchema(`to compile it takes more than ${COMPILE_MAX_MS} ms`);
-  const properties = schema["properties"];
+  return columns;
+}
+
+function columnsOf(properties: unknown): TypedColumn[] {
   if (typeof properties !== "object" || properties === null) return [];
-  const columns = Object.entries(properties).flatMap(([name, property]): TypedColumn[] => {
+  return Object.entries(properties).flatMap(([name, property]): TypedColumn[] => {
     const type = columnTypeOf(property);
     return type ? [{ name, type }] : [];
   });
-  checkNames(columns);
-  return columns;
 }
 
 function columnTypeOf(property: unknown): ColumnType | null {
@@ -50,15 +49,25 @@ function columnTypeOf(property: unknown): ColumnType | null {
 }
 
 function checkNames(columns: readonly TypedColumn[]): void {
-  const seen = new Set<string>();
+  const seen = new Map<string, string>();
   for (const { name } of columns) {
-    const folded = name.toLowerCase();
-    if (fixedColumns.has(folded)) throw invalidSchema(`the field ${name} has the name of a fixed column`);
-    if (seen.has(folded)) throw invalidSchema(`the field ${name} differs from another one only in case`);
-    if (name === "" || forbiddenInNames.test(name))
+    const fault = columnNameFault(name);
+    if (fault !== null) throw invalidSchema(`the property ${shown(name)} under /properties ${fault}`);
+    const folded = foldedName(name);
+    const twin = seen.get(folded);
+    if (twin !== undefined)
       throw invalidSchema(
-        `the field "${name}" can't be a column: no blanks, commas, semicolons, braces or =`,
+        `the properties ${shown(twin)} and ${shown(name)} under /properties differ only in case, and engines take them for one column: rename one`,
       );
-    seen.add(folded);
+    seen.set(folded, name);
   }
+}
+
+/** With escapes, so that nothing in it stays unseen. */
+function shown(name: string): string {
+  const text = name.length > shownMax ? `${name.slice(0, shownMax)}…` : name;
+  return JSON.stringify(text).replaceAll(
+    /[\p{C}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`,
+  );
 }

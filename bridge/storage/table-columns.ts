@@ -39,13 +39,18 @@ export const partitionColumns: readonly TableColumn[] = [
   { name: "event_hour", type: "integer" },
 ];
 
+/** Names that no Parquet file holds: version 0.1.0 accepted such columns, and their values stay in the payload alone. */
+function fitsNoFile(name: string): boolean {
+  return name.includes("\0") || !name.isWellFormed();
+}
+
 /** The columns that rows of several versions of a topic share: the highest version's, then what only older ones had. */
 export function mergeColumns(versions: readonly (readonly TypedColumn[])[]): TypedColumn[] {
   const merged = new Map<string, TypedColumn>();
   for (const columns of versions)
     for (const column of columns) {
       const name = column.name.toLowerCase();
-      if (!merged.has(name)) merged.set(name, column);
+      if (!merged.has(name) && !fitsNoFile(name)) merged.set(name, column);
     }
   return [...merged.values()];
 }

@@ -160,3 +160,33 @@ test("a folder without a lake is LAKE_MISSING", async () => {
   await assert.rejects(runQuery("SELECT 1", { store }), { code: "LAKE_MISSING" });
   rmSync(folder, { recursive: true });
 });
+
+test("odd names of columns are read as they are, and what no file holds stays in the payload", async () => {
+  const names = [
+    "a.b",
+    "a'b",
+    'a"b',
+    "a`b",
+    "rowid",
+    "filename",
+    "__proto__",
+    "é".repeat(127),
+    "\u{1f680}",
+    "ß",
+    "ss",
+  ];
+  // Version 0.1.0 accepted the last two.
+  const columns = [...names, "a\u0000b", "\ud800"].map((name) => column(name, "long"));
+  const odd = makeTopic({ topicId: "odd", name: "odd_names", columns });
+  const other = await openTestLake([makeTopic(), odd]);
+  try {
+    const values = columns.map((_column, index) => index);
+    await other.commit([{ topic: odd, row: makeRow(0), values }, { row: makeRow(1) }]);
+    const { columns: found, rows } = await runQuery("SELECT * FROM odd_names", { store: other.store });
+    assert.deepEqual(found.slice(13, -2), names);
+    assert.deepEqual(rows[0]?.slice(13, -2), values.slice(0, names.length));
+    assert.equal((await runQuery("SELECT * FROM telemetry", { store: other.store })).rows.length, 1);
+  } finally {
+    await other.close();
+  }
+});
