@@ -51,10 +51,12 @@ export const bridgeErrorCodes = [
   "LAKE_MOVED",
   "LAKE_EXISTS",
   "LAKE_IN_USE",
-  // tables: the database engine refused; a topic version that is another in the lake; another writer changed a table in a way that our rows don't fit
+  // tables: the database engine refused; a topic version that is another in the lake; another writer changed a table in a way that our rows don't fit;
+  // a table has not caught up yet with what was committed
   "PARQUET_FAILED",
   "TOPIC_CONFLICT",
   "TABLE_CONFLICT",
+  "TABLE_BEHIND",
   // query: more than one statement, not a SELECT, or too many rows; SQL that DuckDB refuses
   "QUERY_REFUSED",
   "QUERY_FAILED",

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { fullJitterDelayMs } from "../../devices/protocol/backoff.ts";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
 
@@ -61,4 +62,10 @@ export class BackOff {
 /** True where the same step may succeed later without anyone changing anything. */
 export function isRetryable(error: unknown): error is CodedError {
   return error instanceof CodedError && error.retryable;
+}
+
+export async function sleepWithTimer(delayMs: number, signal: AbortSignal): Promise<void> {
+  await delay(delayMs, undefined, { signal }).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
 }

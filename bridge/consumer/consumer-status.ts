@@ -1,6 +1,7 @@
 import { type LakeState, type PartitionCounters, partitionOfKey } from "../storage/commit-log.ts";
 import { emptyLakeState } from "../storage/lake-state.ts";
 import { pastBooks } from "../storage/past-partitions.ts";
+import type { TableTroubles } from "../storage/seed-source.ts";
 import { END_POSITION, type PartitionState, type Position } from "../streams/stream-log.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import type { HaltCode } from "./partition-halt.ts";
@@ -62,6 +63,8 @@ export interface ConsumerStatus {
   readonly finished: readonly FinishedPartition[];
   /** Those before them: all that took their place have begun, so that the books have them together. */
   readonly past: { readonly partitions: number; readonly counters: PartitionCounters };
+  /** Tables that do not show what is committed, or whose logs grow. Everything else goes on. */
+  readonly tables: TableTroubles;
   /** Who reads which partition of the stream, as far as this process knows. */
   readonly leases: LeasesStatus;
   /** As it was at the last commit or recovery. */

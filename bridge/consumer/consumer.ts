@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Registry } from "prom-client";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
 import type { LakeState } from "../storage/commit-log.ts";
@@ -7,7 +6,7 @@ import { moveOf } from "../storage/past-partitions.ts";
 import type { StreamEntry } from "../streams/stream-log.ts";
 import type { AcceptedGap } from "./accept-gap.ts";
 import { AcceptRequests, stopped } from "./accept-requests.ts";
-import { BackOff, isRetryable, type Sleep } from "./back-off.ts";
+import { BackOff, isRetryable, type Sleep, sleepWithTimer } from "./back-off.ts";
 import type { ConsumerConfig } from "./consumer-config.ts";
 import { ConsumerMetrics } from "./consumer-metrics.ts";
 import type { ConsumerContext, ConsumerPorts } from "./consumer-ports.ts";
@@ -153,7 +152,7 @@ class ConsumerLoop implements Consumer {
   }
 
   status(): ConsumerStatus {
-    const { stream, commitLog } = this.#context;
+    const { stream, commitLog, publisher } = this.#context;
     const isRecovering = this.#state === "recovering" || this.#state === "backing-off";
     return {
       state: this.#state,
@@ -162,6 +161,7 @@ class ConsumerLoop implements Consumer {
       streamId: stream.streamId,
       partitions: this.#observer.status(this.#share.cursors, { isRecovering }),
       ...endedPartitions(this.#lake, stream.streamId, this.#share.cursors),
+      tables: publisher.troubles(),
       leases: this.#leases.status(),
       window: this.#context.windowAlarm.status,
       lastCommit: this.#lastCommit,
@@ -353,8 +353,9 @@ class ConsumerLoop implements Consumer {
   }
 
   async #observe(): Promise<void> {
-    const { window, windowAlarm, metrics, elapsedMs } = this.#context;
+    const { window, windowAlarm, metrics, publisher, elapsedMs } = this.#context;
     this.#observedAtMs = elapsedMs();
+    if (publisher.isRetryDue()) await publisher.publishPending();
     if (this.#share.isOfferOld) this.#share.offer(await recordPartitions(this.#context));
     const status = await window.status();
     metrics.window(status);
@@ -374,12 +375,6 @@ class ConsumerLoop implements Consumer {
     this.#replayedBatches += 1;
     this.#context.metrics.replayed();
   }
-}
-
-async function sleepWithTimer(delayMs: number, signal: AbortSignal): Promise<void> {
-  await delay(delayMs, undefined, { signal }).catch((error: unknown) => {
-    if (!signal.aborted) throw error;
-  });
 }
 
 export function createConsumer(options: ConsumerOptions): Consumer {

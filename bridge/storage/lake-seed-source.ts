@@ -1,54 +1,46 @@
+import type { Logger } from "pino";
+import type { Registry } from "prom-client";
 import { type CommitEntry, type CommitLog, type LakeState, partitionKey, QUARANTINE } from "./commit-log.ts";
 import type { CheckpointFiles } from "./delta/checkpoint-files.ts";
 import type { AddAction } from "./delta/delta-actions.ts";
-import { DeltaTable, decodePath } from "./delta/delta-table.ts";
+import { decodePath } from "./delta/delta-table.ts";
+import { FileSelection } from "./file-selection.ts";
 import type { ObjectStore } from "./object-store.ts";
-import type { ReadSeedRows, SeedFiles } from "./parquet/seed-reader.ts";
+import type { ReadSeedRows } from "./parquet/seed-reader.ts";
 import { rowsOf } from "./past-partitions.ts";
 import type { FiledQuery, SeedPart, SeedQuery, SeedRows, SeedSource } from "./seed-source.ts";
+import { eachTableFile } from "./table-files.ts";
+import { UnreadableFiles } from "./unreadable-files.ts";
 
 const hourMs = 3_600_000;
-
-/** Paths of files to read, by topic id or QUARANTINE. */
-class FileSelection {
-  readonly #byKey = new Map<string, Set<string>>();
-
-  add(key: string, path: string): void {
-    const paths = this.#byKey.get(key);
-    if (paths) paths.add(path);
-    else this.#byKey.set(key, new Set([path]));
-  }
-
-  groups(): SeedFiles[] {
-    return [...this.#byKey].map(([key, paths]) => ({
-      topicId: key === QUARANTINE ? null : key,
-      paths: [...paths],
-    }));
-  }
-}
 
 /**
  * Finds the files through the commit log: from each partition's last move back to the first one whose stream time is before the span.
  * Entries are kept longer than any window by the clock, but a partition's stream time may have stood still for longer than that;
- * what the log has forgotten is looked for in the tables themselves, and so is what whole topics hold.
+ * what the log has forgotten is looked for in the tables themselves, and so is what whole topics hold, and what another writer has put
+ * into other files since: of those, the ones that the commit log names may be gone.
  */
 class LakeSeedSource implements SeedSource {
   readonly #store: ObjectStore;
   readonly #commitLog: CommitLog;
   readonly #checkpoints: CheckpointFiles | undefined;
   readonly #readRows: ReadSeedRows;
+  readonly #logger: Logger | undefined;
+  readonly #unreadable: UnreadableFiles;
 
   constructor(options: SeedSourceOptions) {
     this.#store = options.store;
     this.#commitLog = options.commitLog;
     this.#checkpoints = options.checkpoints;
     this.#readRows = options.readRows ?? readParquetRows;
+    this.#logger = options.logger;
+    this.#unreadable = new UnreadableFiles(options);
   }
 
   async *rows(query: SeedQuery): AsyncGenerator<SeedRows> {
     const state = await this.#commitLog.load();
     const files = new FileSelection();
-    const { wholeTopics } = query;
+    const { wholeTopics, parts } = query;
     const forgotten = await this.#selectCommitted(state, query, files);
     if (forgotten.length > 0) {
       const sinceMs = Math.min(...forgotten.map((part) => part.sinceMs));
@@ -58,7 +50,14 @@ class LakeSeedSource implements SeedSource {
       await this.#selectLive(state, files, (key) =>
         key === QUARANTINE || wholeTopics.has(key) ? Number.NEGATIVE_INFINITY : null,
       );
-    yield* this.#readRows(this.#store, files.groups(), query);
+    const replaced = new Set(await files.dropGone(this.#store));
+    if (replaced.size > 0) {
+      const sinceMs = Math.min(...parts.map((part) => part.sinceMs));
+      await this.#selectLive(state, files, (key) => (replaced.has(key) ? sinceMs : null));
+    }
+    yield* this.#readRows(this.#store, files.groups(), query, (path, error) =>
+      this.#unreadable.isGivenUp(path, error),
+    );
   }
 
   async filed(query: FiledQuery): Promise<SeedRows[] | null> {
@@ -66,19 +65,29 @@ class LakeSeedSource implements SeedSource {
     const files = new FileSelection();
     let bytes = 0;
     for (const key of [query.topicId, QUARANTINE]) {
-      const name = state.tables.get(key)?.name;
-      if (name === undefined) continue;
-      for (const add of await this.#liveFiles(name)) {
-        if (!mayHoldTimes(add, query.eventTimesMs)) continue;
-        files.add(key, `${name}/${decodePath(add.path)}`);
+      const isWhole = await this.#eachFile(state, key, (name, add) => {
+        if (!mayHoldTimes(add, query.eventTimesMs)) return;
+        files.add(key, name, decodePath(add.path));
         bytes += add.size;
-      }
+      });
+      if (!isWhole) return null;
     }
     if (!query.mayRead(bytes)) return null;
     const found: SeedRows[] = [];
-    for await (const rows of this.#readRows(this.#store, files.groups(), { parts: [], ids: query }))
+    let isWhole = true;
+    const isGivenUp = (path: string, error: unknown) => {
+      const isOut = this.#unreadable.isGivenUp(path, error);
+      if (isOut) isWhole = false;
+      return isOut;
+    };
+    for await (const rows of this.#readRows(
+      this.#store,
+      files.groups(),
+      { parts: [], ids: query },
+      isGivenUp,
+    ))
       found.push(rows);
-    return found;
+    return isWhole ? found : null;
   }
 
   /** Goes back through the entries of all parts together. Resolves with the parts for which the log does not reach back far enough. */
@@ -112,19 +121,31 @@ class LakeSeedSource implements SeedSource {
     files: FileSelection,
     sinceOf: (key: string) => number | null,
   ): Promise<void> {
-    for (const [key, { name }] of state.tables) {
+    for (const key of state.tables.keys()) {
       const sinceMs = sinceOf(key);
       if (sinceMs === null) continue;
-      for (const add of await this.#liveFiles(name))
-        if (mayHoldRowsSince(add, sinceMs)) files.add(key, `${name}/${decodePath(add.path)}`);
+      await this.#eachFile(state, key, (name, add) => {
+        if (mayHoldRowsSince(add, sinceMs)) files.add(key, name, decodePath(add.path));
+      });
     }
   }
 
-  async #liveFiles(name: string): Promise<AddAction[]> {
-    const checkpoints = this.#checkpoints;
-    const table = new DeltaTable(this.#store, name, checkpoints && { checkpoints });
-    await table.refresh();
-    return table.files();
+  /** Visits the files of a table, see `eachTableFile`; false if its log can't be read, so that some may be missing. */
+  async #eachFile(
+    state: LakeState,
+    key: string,
+    visit: (name: string, add: AddAction) => void,
+  ): Promise<boolean> {
+    const table = state.tables.get(key);
+    if (!table) return true;
+    const options = { store: this.#store, commitLog: this.#commitLog, checkpoints: this.#checkpoints };
+    const fault = await eachTableFile(options, { key, ...table }, (add) => visit(table.name, add));
+    if (fault === null) return true;
+    this.#logger?.error(
+      { event: "seed.table.unreadable", table: table.name, err: fault },
+      "the log of a table can't be read, so that ids are known as far as the commit log tells: older ones may be filed again",
+    );
+    return false;
   }
 }
 
@@ -135,7 +156,7 @@ function keyOf({ streamId, partition }: SeedPart): string {
 function selectEntry(entry: CommitEntry, sinceMs: number, files: FileSelection): void {
   for (const [key, { name, adds }] of Object.entries(entry.tables))
     for (const { path, maxIngestMs, maxStreamMs } of adds)
-      if ((maxStreamMs ?? maxIngestMs) >= sinceMs) files.add(key, `${name}/${path}`);
+      if ((maxStreamMs ?? maxIngestMs) >= sinceMs) files.add(key, name, path);
 }
 
 /** By the file's statistics; a file without them may. */
@@ -170,6 +191,8 @@ export interface SeedSourceOptions {
   /** Default: checkpoints and data in Parquet files. */
   readonly checkpoints?: CheckpointFiles;
   readonly readRows?: ReadSeedRows;
+  readonly logger?: Logger;
+  readonly registry?: Registry;
 }
 
 export function createSeedSource(options: SeedSourceOptions): SeedSource {

@@ -62,8 +62,40 @@ export interface SeedSource {
   filed(query: FiledQuery): Promise<readonly SeedRows[] | null>;
 }
 
+/** A table that does not show what is committed, and waits until it may. Everything else goes on. */
+export interface ParkedTable {
+  readonly table: string;
+  readonly code: string;
+  /** For people: why, and what to do. */
+  readonly reason: string;
+  readonly wayOut: string;
+  /** Since when this process knows, ms since the epoch. */
+  readonly sinceMs: number;
+  /** Entries that the commit log holds for it, others' among them. */
+  readonly heldCommits: number;
+}
+
+/** A table whose log could not be summed up. Its rows are shown all the same, but readers read more and more entries. */
+export interface UnkemptTable {
+  readonly table: string;
+  readonly reason: string;
+  /** ms since the epoch. */
+  readonly sinceMs: number;
+}
+
+/** What is wrong with tables, as one process knows it. */
+export interface TableTroubles {
+  readonly parked: readonly ParkedTable[];
+  readonly unkempt: readonly UnkemptTable[];
+}
+
 /** PORT: makes committed files visible in their tables. */
 export interface TablePublisher {
-  /** Writes one Delta entry for each table that lags behind the commit log. Idempotent, safe to race. Resolves with how many. */
+  /**
+   * Writes Delta entries for the tables that lag behind the commit log, and resolves with how many. Idempotent, safe to race. A table that
+   * can't be published is parked: it is tried again by later calls, once `isRetryDue`, and the commit log is kept for it.
+   */
   publishPending(): Promise<{ published: number }>;
+  isRetryDue(): boolean;
+  troubles(): TableTroubles;
 }

@@ -1,4 +1,4 @@
-import { Counter, type Registry } from "prom-client";
+import { Counter, Gauge, type Registry } from "prom-client";
 
 /** Counters of the lake's writer, recorded per batch. */
 export class StorageMetrics {
@@ -6,6 +6,9 @@ export class StorageMetrics {
   readonly #lostRaces: Counter;
   readonly #checkpoints: Counter<"outcome">;
   readonly #deletedLogFiles: Counter;
+  readonly #unkempt: Gauge;
+  readonly #parked: Gauge<"table">;
+  readonly #goneRows: Counter<"table">;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -30,6 +33,35 @@ export class StorageMetrics {
       help: "Log entries and checkpoints of Delta tables deleted because a later checkpoint replaces them.",
       registers,
     });
+    this.#unkempt = new Gauge({
+      name: "tidegate_tables_without_checkpoint",
+      help: "Tables of which no checkpoint could be written the last time that one was due.",
+      registers,
+    });
+    this.#parked = new Gauge({
+      name: "tidegate_tables_parked",
+      help: "Entries that the commit log holds for a table that can't be published; absent for those that can.",
+      labelNames: ["table"],
+      registers,
+    });
+    this.#goneRows = new Counter({
+      name: "tidegate_tables_gone_rows_total",
+      help: "Committed rows whose files were deleted by somebody before their table could show them.",
+      labelNames: ["table"],
+      registers,
+    });
+  }
+
+  parked(table: string, heldCommits: number): void {
+    this.#parked.set({ table }, heldCommits);
+  }
+
+  unparked(table: string): void {
+    this.#parked.remove({ table });
+  }
+
+  goneRows(table: string, rows: number): void {
+    this.#goneRows.inc({ table }, rows);
   }
 
   published(): void {
@@ -42,6 +74,11 @@ export class StorageMetrics {
 
   checkpointed(): void {
     this.#checkpoints.inc({ outcome: "written" });
+  }
+
+  /** @param tables How many. */
+  unkempt(tables: number): void {
+    this.#unkempt.set(tables);
   }
 
   checkpointFailed(): void {

@@ -1,6 +1,8 @@
+import { BridgeError } from "../errors.ts";
 import { QUARANTINE } from "./commit-log.ts";
-import { checkProtocol, schemaFields } from "./delta/delta-schema.ts";
+import { checkReadable, schemaFields } from "./delta/delta-schema.ts";
 import { DeltaTable, decodePath } from "./delta/delta-table.ts";
+import { scopeOf } from "./delta/table-faults.ts";
 import { openCommitLog } from "./lake-commit-log.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { baseColumns, mergeColumns, partitionColumns, quarantineColumns } from "./table-columns.ts";
@@ -22,11 +24,14 @@ export interface TableSnapshot {
   readonly columns: readonly { readonly name: string; readonly type: string }[];
   readonly partitionColumns: readonly string[];
   readonly files: readonly SnapshotFile[];
+  /** Why its rows can't be read, for whoever asks for them; null if they can. */
+  readonly fault: BridgeError | null;
 }
 
 /**
- * Every table of a lake: those with rows, those of topics without any, and `_quarantine`.
- * Rejects with LAKE_MISSING, LAKE_VERSION, LAKE_DAMAGED, or TABLE_CONFLICT where a table needs a newer Delta reader.
+ * Every table of a lake: those with rows, those of topics without any, and `_quarantine`. One that another writer has damaged, or changed
+ * beyond what we read, has a fault; the others are read all the same.
+ * Rejects with LAKE_MISSING, LAKE_VERSION, LAKE_DAMAGED.
  */
 export async function readTableSnapshots(store: ObjectStore): Promise<TableSnapshot[]> {
   const commitLog = await openCommitLog(store, { create: false });
@@ -41,7 +46,7 @@ export async function readTableSnapshots(store: ObjectStore): Promise<TableSnaps
   }
   const snapshots: TableSnapshot[] = [];
   for (const name of [...names].sort())
-    snapshots.push((await readSnapshot(store, name)) ?? emptySnapshot(name, typedByName.get(name) ?? []));
+    snapshots.push(await readSnapshot(store, emptySnapshot(name, typedByName.get(name) ?? [])));
   return snapshots;
 }
 
@@ -53,21 +58,45 @@ function emptySnapshot(name: string, typed: ReturnType<typeof mergeColumns>): Ta
     columns: [...baseColumns, ...own, ...partitionColumns],
     partitionColumns: partitionColumns.map((column) => column.name),
     files: [],
+    fault: null,
   };
 }
 
-async function readSnapshot(store: ObjectStore, name: string): Promise<TableSnapshot | null> {
+const vectorsText =
+  "it has deletion vectors (rows deleted without rewriting their files). Engines that know them read it; REORG TABLE … APPLY (PURGE) of Spark removes them";
+
+function unreadable(name: string, fault: unknown): BridgeError {
+  if (fault instanceof BridgeError) return fault;
+  const text = fault instanceof Error ? fault.message : String(fault);
+  return new BridgeError("TABLE_CONFLICT", `table ${name} can't be read here: ${text}`, { retryable: false });
+}
+
+/** @param empty As long as the table's log says nothing. */
+async function readSnapshot(store: ObjectStore, empty: TableSnapshot): Promise<TableSnapshot> {
+  const { name } = empty;
+  try {
+    return (await readLog(store, name)) ?? empty;
+  } catch (error) {
+    if (scopeOf(error, name) !== "table") throw error;
+    return { ...empty, fault: unreadable(name, error) };
+  }
+}
+
+async function readLog(store: ObjectStore, name: string): Promise<TableSnapshot | null> {
   const table = new DeltaTable(store, name);
-  const state = await table.refresh();
-  if (!state.protocol || !state.metaData) return null;
-  checkProtocol(name, state.protocol, "read");
-  const columns = schemaFields(name, state.metaData).flatMap((field) =>
+  const { version, protocol, metaData } = await table.refresh();
+  if (!protocol || !metaData) return null;
+  checkReadable(name, protocol, metaData);
+  const columns = schemaFields(name, metaData).flatMap((field) =>
     typeof field.type === "string" ? [{ name: field.name, type: field.type }] : [],
   );
-  const files = (await table.files()).map(({ path, size, partitionValues }) => ({
+  const live = await table.files();
+  const files = live.map(({ path, size, partitionValues }) => ({
     path: `${name}/${decodePath(path)}`,
     bytes: size,
     partitionValues,
   }));
-  return { name, version: state.version, columns, partitionColumns: state.metaData.partitionColumns, files };
+  const hasVectors = live.some(({ deletionVector }) => deletionVector);
+  const fault = hasVectors ? unreadable(name, vectorsText) : null;
+  return { name, version, columns, partitionColumns: metaData.partitionColumns, files, fault };
 }

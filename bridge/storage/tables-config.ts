@@ -49,6 +49,13 @@ export const tablesConfigSchema = Type.Object(
       description:
         "Entries of the lake's commit log between two snapshots; as many are kept however old they are",
     }),
+    parkedCommitsMax: Type.Integer({
+      default: 500_000,
+      minimum: 100,
+      unit: "entries",
+      description:
+        "Entries that the commit log may hold for a table that can't be published (a month of commits each 5 s); beyond that nothing is filed",
+    }),
     vacuumIntervalMs: Type.Integer({
       default: dayMs,
       minimum: minuteMs / 6,

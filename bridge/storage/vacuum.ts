@@ -4,8 +4,9 @@ import { appendUpkeep } from "./append-upkeep.ts";
 import { type CommitLog, QUARANTINE } from "./commit-log.ts";
 import { deleteObjects } from "./delete-objects.ts";
 import type { CheckpointFiles } from "./delta/checkpoint-files.ts";
-import { logFolder } from "./delta/delta-log.ts";
+import { checkFilesNamed } from "./delta/delta-schema.ts";
 import { DeltaTable } from "./delta/delta-table.ts";
+import { scopeOf } from "./delta/table-faults.ts";
 import { NameFilter } from "./name-filter.ts";
 import type { ObjectStore, StoredObject } from "./object-store.ts";
 import type { VacuumMetrics } from "./vacuum-metrics.ts";
@@ -87,12 +88,13 @@ class Vacuum {
     return this.#report;
   }
 
-  /** Finds old data files of a table that its log does not name. */
+  /** Finds old data files of a table that its log does not name. Change data and deletion vectors of other writers are none of ours. */
   async #search(table: string): Promise<void> {
     const { store } = this.#options;
     const named = await this.#namedBy(table);
+    if (named === null) return;
     for await (const object of store.list(`${table}/`)) {
-      if (object.path.startsWith(logFolder(table)) || !object.path.endsWith(".parquet")) continue;
+      if (object.path.startsWith(`${table}/_`) || !object.path.endsWith(".parquet")) continue;
       this.#report.files++;
       if (!this.#isOld(object) || named.has(object.path)) continue;
       this.#candidates.set(object.path, { ...object, table });
@@ -143,15 +145,28 @@ class Vacuum {
   async #keepNamed(table: string): Promise<void> {
     const named = await this.#namedBy(table);
     for (const [path, candidate] of this.#candidates)
-      if (candidate.table === table && named.has(path)) this.#candidates.delete(path);
+      if (candidate.table === table && (named === null || named.has(path))) this.#candidates.delete(path);
   }
 
-  /** Names of the files that a table shows, or did not long ago. */
-  async #namedBy(name: string): Promise<NameFilter> {
+  /** Names of the files that a table shows, or did not long ago. null = its log can't be understood: then nothing of it is deleted. */
+  async #namedBy(name: string): Promise<NameFilter | null> {
+    try {
+      return await this.#understoodNames(name);
+    } catch (error) {
+      if (scopeOf(error, name) !== "table") throw error;
+      const fields = { event: "vacuum.table.skipped", table: name, err: error };
+      this.#options.logger.warn(fields, "unreferenced files of this table stay: its log can't be understood");
+      return null;
+    }
+  }
+
+  async #understoodNames(name: string): Promise<NameFilter> {
     const { store, topics, checkpoints } = this.#options;
     const replacedSinceMs = this.#storeNowMs - Math.max(replacedAgeMs, topics.longestWindowMs()) - dayMs;
     const named = new NameFilter();
     const table = new DeltaTable(store, name, checkpoints && { checkpoints });
+    const { protocol } = await table.refresh();
+    if (protocol) checkFilesNamed(name, protocol);
     await table.eachFile((path, removedAtMs) => {
       if (removedAtMs === null || removedAtMs >= replacedSinceMs) named.add(path);
     });

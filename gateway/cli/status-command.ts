@@ -5,6 +5,7 @@ import { booksVerdict, droppedText } from "./books-verdict.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, type ConfigFlags } from "./config-options.ts";
 import { givenUpText } from "./given-up-text.ts";
+import { tablesText } from "./tables-text.ts";
 import { textTable } from "./text-table.ts";
 
 export function addStatusCommand(program: Command, environment: CommandEnvironment): void {
@@ -186,6 +187,7 @@ function booksText(status: GatewayStatus): string[] {
     ...booksVerdict(status),
     ...leasesText(consumer),
     ...halts,
+    ...tablesText(consumer),
     ...failureText(consumer),
     ...retentionText(consumer),
     ...windowText(consumer),

@@ -4,6 +4,7 @@ import { encodeJson, entryPath, snapshotPath } from "../../bridge/storage/lake-f
 import { snapshotOfState } from "../../bridge/storage/lake-state.ts";
 import type { ObjectStore } from "../../bridge/storage/object-store.ts";
 import type { VacuumOptions } from "../../bridge/storage/vacuum.ts";
+import { publisherOf } from "../support/publisher-of.ts";
 import { type BrokenVariant, withCommitLog } from "./broken-variants.ts";
 import type { BreakPorts } from "./run-simulation.ts";
 
@@ -90,12 +91,10 @@ function pruningWith(prune: (log: LakeCommitLog) => Promise<unknown>): BreakPort
     if (!(commitLog instanceof LakeCommitLog)) throw new TypeError("the log is the product's own");
     return {
       ...ports,
-      publisher: {
-        publishPending: async () => {
-          await prune(commitLog);
-          return publisher.publishPending();
-        },
-      },
+      publisher: publisherOf(async () => {
+        await prune(commitLog);
+        return publisher.publishPending();
+      }),
     };
   };
 }

@@ -3,6 +3,7 @@ import { brokenDivisions } from "./broken-divisions.ts";
 import { brokenExactMode } from "./broken-exact-mode.ts";
 import { brokenLakes } from "./broken-lakes.ts";
 import { brokenPast } from "./broken-past.ts";
+import { brokenTables } from "./broken-tables.ts";
 import { type BrokenVariant, brokenVariants } from "./broken-variants.ts";
 
 /** All variants of the protocol that the checkers must find out. Their names differ. */
@@ -13,4 +14,5 @@ export const brokenProtocols: readonly BrokenVariant[] = [
   ...brokenPast,
   ...brokenClocks,
   ...brokenLakes,
+  ...brokenTables,
 ];

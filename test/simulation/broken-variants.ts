@@ -5,6 +5,7 @@ import type { BatchWriter, Row } from "../../bridge/storage/batch-writer.ts";
 import type { CommitEntry, CommitLog, LakeState, Move } from "../../bridge/storage/commit-log.ts";
 import { moveOf } from "../../bridge/storage/past-partitions.ts";
 import { DEDUP_KEY_BYTES } from "../../bridge/window/dedup-window.ts";
+import { publisherOf } from "../support/publisher-of.ts";
 import type { BreakPorts, SimulationOptions } from "./run-simulation.ts";
 import type { Violation } from "./violation.ts";
 import type { World } from "./world.ts";
@@ -253,7 +254,7 @@ const forgettingFormerTopics: BreakPorts = (ports) => {
 
 const publishingNothing: BreakPorts = (ports) => ({
   ...ports,
-  publisher: { publishPending: async () => ({ published: 0 }) },
+  publisher: publisherOf(async () => ({ published: 0 })),
 });
 
 export const brokenVariants: readonly BrokenVariant[] = [

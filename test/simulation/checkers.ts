@@ -29,9 +29,9 @@ function rowsOf(world: World, commits: readonly CommitEntry[]): LakeRow[] {
   return commits.flatMap((entry) =>
     Object.entries(entry.tables).flatMap(([table, { name, adds }]) =>
       adds.flatMap(({ path }) => {
-        const object = world.store.objects.get(`${name}/${path}`);
+        const bytes = world.bytesOf(`${name}/${path}`);
         // That it is missing was told when it went.
-        return object ? readRows(object.bytes).map((row) => ({ ...row, table, commit: entry.number })) : [];
+        return bytes ? readRows(bytes).map((row) => ({ ...row, table, commit: entry.number })) : [];
       }),
     ),
   );

@@ -27,6 +27,8 @@ test(`crashes, pauses, failures, several owners of a partition and a lost or rol
     pruned: 0,
     pastPartitions: 0,
     lateEntries: 0,
+    conflicts: 0,
+    foreignVacuums: 0,
   };
   await using simulations = new SimulationProcess();
   for (let seed = first; seed < first + runs; seed++) {
@@ -43,4 +45,6 @@ test(`crashes, pauses, failures, several owners of a partition and a lost or rol
   assert.ok(totals.fences > runs / 4, "vacuum found files that no commit took");
   assert.ok(totals.pruned > runs, "entries were given up");
   assert.ok(totals.pastPartitions > runs / 4, "partitions were given up");
+  assert.ok(totals.conflicts > runs, "another writer forbade our rows");
+  assert.ok(totals.foreignVacuums > runs / 10, "another writer deleted files that it had replaced");
 });

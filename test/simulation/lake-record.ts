@@ -29,6 +29,8 @@ export class LakeRecord {
   readonly #snapshots = new Map<number, number>();
   readonly #committed = new Set<string>();
   readonly #deleted = new Set<string>();
+  /** What files of ours held that another writer replaced and deleted. */
+  readonly replaced = new Map<string, Uint8Array>();
   prunedEntries = 0;
   /** At most, in a snapshot. */
   pastPartitions = 0;
@@ -43,7 +45,12 @@ export class LakeRecord {
 
   /** Data files that no entry names. */
   unnamed(paths: Iterable<string>): string[] {
-    return [...paths].filter((path) => isDataFile(path) && !this.#committed.has(path));
+    return [...paths].filter((path) => isDataFile(path) && !this.#committed.has(path) && !isMerged(path));
+  }
+
+  /** Another writer is about to delete a file that its table does not show any more. */
+  replacing(path: string, bytes: Uint8Array | undefined): void {
+    if (bytes) this.replaced.set(path, bytes);
   }
 
   /** The clock that stamps objects, which may step, was asked. */
@@ -93,6 +100,10 @@ export class LakeRecord {
   }
 
   #fileDeleted(path: string, modifiedAtMs: number): void {
+    if (this.replaced.has(path)) return;
+    const [table = "", ...names] = path.split("/");
+    if (this.tables.get(table)?.versions.at(-1)?.live.has(names.join("/")))
+      this.#report("missing", `${path} is shown and was deleted`);
     this.#deleted.add(path);
     const ageMs = this.#latestMs - modifiedAtMs;
     if (ageMs < this.vacuumAgeMs) this.#report("hasty", `${path} was deleted ${ageMs} ms old`);
@@ -169,6 +180,11 @@ function pastOf(entries: readonly CommitEntry[], positions: Readonly<Record<stri
 
 function isDataFile(path: string): boolean {
   return path.endsWith(".parquet") && !path.includes("/_delta_log/");
+}
+
+/** Of another writer. */
+function isMerged(path: string): boolean {
+  return path.includes("/merged-");
 }
 
 function mapped<From, To>(

@@ -162,6 +162,7 @@ export class ProcessFactory {
         logger,
         registry: new Registry(),
         now,
+        elapsedMs: () => world.clock.nowMs,
         checkpoints,
         checkpointEntries,
         logRetentionMs,

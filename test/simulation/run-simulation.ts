@@ -1,5 +1,6 @@
 import { type Consumer, type ConsumerOptions, createConsumer } from "../../bridge/consumer/consumer.ts";
 import { ownEverything } from "../../bridge/consumer/partition-leases.ts";
+import { AnotherWriter } from "./another-writer.ts";
 import { checkLake } from "./checkers.ts";
 import { type LakeFaults, ProcessFactory } from "./process-factory.ts";
 import { type FaultRates, type Process, Scheduler } from "./scheduler.ts";
@@ -30,6 +31,8 @@ export interface SimulationOptions extends LakeFaults {
   readonly longPauses?: FaultRates["longPauses"];
   /** How often the clock that stamps objects is set, per step; drawn from the seed where absent. */
   readonly storeClockSteps?: number;
+  /** How often another writer forbids our rows in a table, allows them again or compacts it, per step; drawn from the seed where absent. */
+  readonly interference?: number;
   /** How many consumers live at a time; drawn from the seed where absent. */
   readonly processesMax?: number;
   readonly breakPorts?: BreakPorts;
@@ -57,6 +60,9 @@ export interface SimulationResult {
     readonly pastPartitions: number;
     /** Entries that a writer created where the log had been pruned meanwhile. */
     readonly lateEntries: number;
+    /** Times that another writer forbade our rows in a table, and that it deleted files which it had replaced. */
+    readonly conflicts: number;
+    readonly foreignVacuums: number;
   };
 }
 
@@ -94,6 +100,9 @@ class Simulation {
   #divisions = 0;
   readonly #commitsPerVacuum: number;
   readonly #storeClockSteps: number;
+  /** How often another writer changes a table, per step. */
+  readonly #interference: number;
+  readonly #anotherWriter: AnotherWriter;
   #processes: SimulatedProcess[] = [];
   #started = 0;
   #vacuums = 0;
@@ -140,6 +149,8 @@ class Simulation {
     this.#wanderlust = random.chance(0.4) ? 0 : random.next() * 0.05;
     this.#division = random.chance(0.4) ? 0 : random.next() * 0.02;
     this.#midwayDisturbance = options.midwayDisturbance ?? rate(0.2);
+    this.#interference = options.interference ?? rate(0.02);
+    this.#anotherWriter = new AnotherWriter(this.#world, random);
   }
 
   async live(): Promise<void> {
@@ -159,6 +170,7 @@ class Simulation {
         if (this.#burst > 1) this.#world.clock.nowMs += random.below(60_000);
       }
       if (this.#usesServer) this.#disturbWindow();
+      if (random.chance(this.#interference)) await this.#anotherWriter.act();
       if (random.chance(this.#division)) this.#divide();
       if (this.#isVacuumDue()) {
         if (random.chance(0.7)) await this.#factory.leaveFile();
@@ -173,6 +185,7 @@ class Simulation {
   /** Faults end; one fresh consumer reads what is left. */
   async drain(): Promise<void> {
     for (const { process } of this.#processes) this.#kill(process);
+    await this.#anotherWriter.settle();
     this.#scheduler.rates = {
       failBefore: 0,
       failAfter: 0,
@@ -220,6 +233,8 @@ class Simulation {
         pruned: this.#world.lake.prunedEntries,
         pastPartitions: this.#world.lake.pastPartitions,
         lateEntries: this.#world.lake.lateEntries,
+        conflicts: this.#anotherWriter.conflicts,
+        foreignVacuums: this.#anotherWriter.vacuums,
       },
     };
   }

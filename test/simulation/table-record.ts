@@ -1,16 +1,21 @@
+import type { MetaDataAction } from "../../bridge/storage/delta/delta-actions.ts";
 import type { StoreChange } from "../support/memory-object-store.ts";
 import type { Violation } from "./violation.ts";
 
 interface DeltaLine {
-  readonly add?: { readonly path: string };
+  readonly add?: { readonly path: string; readonly tags?: { readonly standsFor: string } };
+  readonly remove?: { readonly path: string };
   readonly txn?: { readonly version: number };
+  readonly metaData?: MetaDataAction;
 }
 
 export interface TableVersion {
   /** The last commit that the table shows. */
   readonly shown: number;
-  /** Every file that it shows. */
+  /** Every file of ours whose rows it shows, in that file or in one that stands for it. */
   readonly files: ReadonlySet<string>;
+  /** The files themselves. */
+  readonly live: ReadonlySet<string>;
 }
 
 /** All versions of one Delta table, and at each change whether the newest can still be read. */
@@ -20,10 +25,19 @@ export class TableRecord {
   readonly #report: (rule: Violation["rule"], detail: string) => void;
   readonly #present = new Set<number>();
   readonly #checkpoints = new Set<number>();
+  /** By a file of another writer, those of ours that it stands for. */
+  readonly #standsFor = new Map<string, readonly string[]>();
+  #metaData: MetaDataAction | undefined;
 
   constructor(name: string, report: (rule: Violation["rule"], detail: string) => void) {
     this.#name = name;
     this.#report = report;
+  }
+
+  /** The newest. */
+  get metaData(): MetaDataAction {
+    if (!this.#metaData) throw new Error(`${this.#name} has no metadata`);
+    return this.#metaData;
   }
 
   get shown(): number {
@@ -48,12 +62,26 @@ export class TableRecord {
       this.#report("torn", `entry ${version} of ${this.#name} follows a hole`);
     this.#present.add(version);
     const files = new Set(this.versions.at(-1)?.files);
+    const live = new Set(this.versions.at(-1)?.live);
     let { shown } = this;
-    for (const { add, txn } of linesOf(bytes)) {
-      if (add) files.add(add.path);
+    for (const { add, remove, txn, metaData } of linesOf(bytes)) {
+      if (add) {
+        if (add.tags) this.#standsFor.set(add.path, this.#ours(JSON.parse(add.tags.standsFor) as string[]));
+        live.add(add.path);
+        for (const path of this.#ours([add.path])) files.add(path);
+      }
+      if (remove) {
+        live.delete(remove.path);
+        for (const path of this.#ours([remove.path])) files.delete(path);
+      }
       if (txn) shown = txn.version;
+      if (metaData) this.#metaData = metaData;
     }
-    this.versions.push({ shown, files });
+    this.versions.push({ shown, files, live });
+  }
+
+  #ours(paths: readonly string[]): string[] {
+    return paths.flatMap((path) => this.#standsFor.get(path) ?? [path]);
   }
 
   #checkpointWritten(version: number, bytes: Uint8Array): void {
@@ -65,8 +93,8 @@ export class TableRecord {
     const isRight =
       wanted &&
       shown === wanted.shown &&
-      files.length === wanted.files.size &&
-      files.every((path) => wanted.files.has(path));
+      files.length === wanted.live.size &&
+      files.every((path) => wanted.live.has(path));
     if (!isRight) this.#report("torn", `checkpoint ${version} of ${this.#name} is not the table`);
   }
 

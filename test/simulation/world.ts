@@ -70,6 +70,11 @@ export class World implements WindowObserver {
       if (!this.#committedKeys.has(key)) this.#violate("early-id", `partition ${partition} holds ${key}`);
   }
 
+  /** Of a data file, also if another writer has replaced and deleted it. */
+  bytesOf(path: string): Uint8Array | undefined {
+    return this.store.objects.get(path)?.bytes ?? this.lake.replaced.get(path);
+  }
+
   /** The clock that stamps objects is set. */
   stepStoreClock(stepMs: number): void {
     this.#storeSkewMs += stepMs;
@@ -102,8 +107,8 @@ export class World implements WindowObserver {
         this.#committedOf(partitionOfKey(key).partition).add(move.to);
       for (const { name, adds } of Object.values(entry.tables)) {
         for (const { path } of adds) {
-          const object = this.store.objects.get(`${name}/${path}`);
-          for (const row of object ? readRows(object.bytes) : []) {
+          const bytes = this.bytesOf(`${name}/${path}`);
+          for (const row of bytes ? readRows(bytes) : []) {
             if (row.messageId === null) continue;
             const reused = row.reason === "id-reused" ? { reusedContentHash: contentHash(row) } : {};
             const { topicId, deviceId } = row;

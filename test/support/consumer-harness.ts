@@ -205,11 +205,12 @@ export class ConsumerHarness {
           logger,
           registry: new Registry(),
           now,
+          elapsedMs: now,
           checkpoints,
         }),
       ),
       batch: new JsonBatchWriter(store, () => dataFileName(this.store.objects.size)),
-      seeds: createSeedSource({ store, commitLog, checkpoints, readRows: readJsonSeedRows }),
+      seeds: createSeedSource({ store, commitLog, checkpoints, readRows: readJsonSeedRows, logger }),
       topics: catalog,
       trim: (partition, upTo) => handle.trim(partition, upTo),
       config: {

@@ -41,7 +41,16 @@ export function readWithDeltaRs(
   return JSON.parse(runPython("read-delta.py", args));
 }
 
-export type DeltaRsChange = "append" | "add-column" | "checkpoint" | "compact" | "delete";
+export type DeltaRsChange =
+  | "append"
+  | "add-column"
+  | "checkpoint"
+  | "compact"
+  | "delete"
+  | "vacuum"
+  | "add-constraint"
+  | "enable-change-data"
+  | "enable-deletion-vectors";
 
 /** Changes a table with delta-rs; its one foreign row is of the device `foreign-device`. */
 export function changeWithDeltaRs(folder: string, change: DeltaRsChange): void {

@@ -150,6 +150,7 @@ export async function* readJsonSeedRows(
   store: ObjectStore,
   groups: readonly SeedFiles[],
   query: SeedFilter,
+  isGivenUp: (path: string, error: unknown) => boolean = () => false,
 ): AsyncGenerator<SeedRows> {
   const total = groups.reduce((sum, { paths }) => sum + paths.length, 0);
   let read = 0;
@@ -157,11 +158,12 @@ export async function* readJsonSeedRows(
   for (const { paths } of groups)
     for (const path of paths) {
       const bytes = await store.get(path);
-      if (bytes === null)
-        throw new BridgeError("LAKE_DAMAGED", `${path} is missing in the lake although it is named there`, {
-          retryable: true,
-        });
-      yield* chunksOf(readRows(bytes), query);
+      if (bytes !== null) yield* chunksOf(readRows(bytes), query);
+      else {
+        const text = `${path} is missing in the lake although it is named there`;
+        const error = new BridgeError("LAKE_DAMAGED", text, { retryable: true });
+        if (!isGivenUp(path, error)) throw error;
+      }
       query.onFiles?.(++read, total);
     }
 }
@@ -205,7 +207,9 @@ export function jsonCheckpoints(store: ObjectStore): CheckpointFiles {
     parseActions(path, (await store.get(path)) ?? missing(path));
   return {
     head: async (paths) => (await read(paths)).filter(({ add, remove }) => !add && !remove),
-    adds: async (paths) => (await read(paths)).flatMap(({ add }) => (add ? [add] : [])),
+    eachAdd: async (paths, visit) => {
+      for (const { add } of await read(paths)) if (add) visit(add);
+    },
     eachFile: async (paths, visit) => {
       for (const { add, remove } of await read(paths)) {
         if (add) visit(add.path, null);

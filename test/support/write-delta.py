@@ -1,6 +1,7 @@
 """Changes a Delta table with delta-rs, a writer that is not ours.
 
-Usage: write-delta.py TABLE_FOLDER append|checkpoint|compact|delete|add-column
+Usage: write-delta.py TABLE_FOLDER append|checkpoint|compact|delete|add-column|vacuum|
+                      add-constraint|enable-change-data|enable-deletion-vectors
 Exit code 3: the packages deltalake and pyarrow are not installed.
 """
 
@@ -44,6 +45,16 @@ def main():
         table.optimize.compact()
     elif action == "delete":
         table.delete("device_id = 'foreign-device'")
+    elif action == "vacuum":
+        table.vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)
+    elif action == "add-constraint":
+        table.alter.add_constraint({"p": "_index >= 0"})
+    elif action == "enable-change-data":
+        table.alter.set_table_properties({"delta.enableChangeDataFeed": "true"})
+    elif action == "enable-deletion-vectors":
+        feature = deltalake.TableFeatures.DeletionVectors
+        table.alter.add_feature(feature, allow_protocol_versions_increase=True)
+        table.alter.set_table_properties({"delta.enableDeletionVectors": "true"})
     else:
         sys.exit(f"unknown action {action}")
 

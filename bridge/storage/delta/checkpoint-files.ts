@@ -25,8 +25,8 @@ export type VisitFile = (path: string, removedAtMs: number | null) => void;
 export interface CheckpointFiles {
   /** All actions that are about the table as a whole. */
   head(paths: readonly string[]): Promise<DeltaAction[]>;
-  /** Of the files that the table shows. */
-  adds(paths: readonly string[]): Promise<AddAction[]>;
+  /** Visits those of the files that the table shows, a bounded number in memory at a time. */
+  eachAdd(paths: readonly string[], visit: (add: AddAction) => void): Promise<void>;
   /** Visits the files that the table shows and those that it remembers as replaced, which need not all be in memory at a time. */
   eachFile(paths: readonly string[], visit: VisitFile): Promise<void>;
   /** Writes a checkpoint of one file. File actions of the one before never pass through this process's heap. */

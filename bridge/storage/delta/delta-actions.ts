@@ -4,6 +4,9 @@ import { BridgeError } from "../../errors.ts";
 export interface ProtocolAction {
   readonly minReaderVersion: number;
   readonly minWriterVersion: number;
+  /** From reader version 3 and writer version 7 on: what a reader and a writer must know. */
+  readonly readerFeatures?: readonly string[] | null;
+  readonly writerFeatures?: readonly string[] | null;
 }
 
 export interface MetaDataAction {
@@ -25,6 +28,9 @@ export interface AddAction {
   readonly modificationTime: number;
   readonly dataChange: boolean;
   readonly stats?: string | null;
+  /** Rows of the file that do not count any more. We write none. */
+  readonly deletionVector?: Readonly<Record<string, unknown>> | null;
+  readonly tags?: Readonly<Record<string, string | null>> | null;
 }
 
 export interface RemoveAction {
@@ -34,6 +40,7 @@ export interface RemoveAction {
   readonly extendedFileMetadata?: boolean | null;
   readonly partitionValues?: Readonly<Record<string, string | null>> | null;
   readonly size?: number | null;
+  readonly deletionVector?: Readonly<Record<string, unknown>> | null;
 }
 
 export interface TxnAction {
@@ -42,13 +49,36 @@ export interface TxnAction {
   readonly lastUpdated?: number | null;
 }
 
+/** Configuration of other writers, kept as it is. */
+export interface DomainMetadataAction {
+  readonly domain: string;
+  readonly configuration: string;
+  readonly removed: boolean;
+}
+
 export interface DeltaAction {
   readonly protocol?: ProtocolAction;
   readonly metaData?: MetaDataAction;
   readonly add?: AddAction;
   readonly remove?: RemoveAction;
   readonly txn?: TxnAction;
+  readonly domainMetadata?: DomainMetadataAction;
   readonly commitInfo?: Readonly<Record<string, unknown>>;
+}
+
+/** What the table asks of writers from a version on. */
+export interface TableHead {
+  readonly version: number;
+  readonly protocol: ProtocolAction;
+  readonly metaData: MetaDataAction;
+}
+
+/** A field of a Delta schema; foreign ones may have a nested type. */
+export interface SchemaField {
+  readonly name: string;
+  readonly type: unknown;
+  readonly nullable: boolean;
+  readonly metadata: Readonly<Record<string, unknown>>;
 }
 
 export function damagedLog(path: string, cause: unknown): BridgeError {
@@ -83,6 +113,10 @@ const neededFields: Readonly<Record<string, readonly (readonly [name: string, ty
   txn: [
     ["appId", "string"],
     ["version", "number"],
+  ],
+  domainMetadata: [
+    ["domain", "string"],
+    ["configuration", "string"],
   ],
 };
 

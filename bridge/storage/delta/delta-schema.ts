@@ -1,35 +1,86 @@
 import { randomUUID } from "node:crypto";
 import { BridgeError } from "../../errors.ts";
 import { partitionColumns, type TableColumn } from "../table-columns.ts";
-import type { MetaDataAction, ProtocolAction } from "./delta-actions.ts";
+import type { MetaDataAction, ProtocolAction, SchemaField, TableHead } from "./delta-actions.ts";
+import { appendFault, namingFault, readFault } from "./delta-features.ts";
 
-/** What we write, and the most that we understand. */
+/** What we give a new table. */
 export const READER_VERSION = 1;
 export const WRITER_VERSION = 2;
 
-/** A field of a Delta schema; foreign ones may have a nested type. */
-export interface SchemaField {
-  readonly name: string;
-  readonly type: unknown;
-  readonly nullable: boolean;
-  readonly metadata: Readonly<Record<string, unknown>>;
-}
+/** How to undo what another writer did to a table; `restore`: to the version before. */
+export type Undo =
+  | { readonly kind: "restore" }
+  | { readonly kind: "drop-constraints"; readonly constraints: readonly string[] }
+  | { readonly kind: "drop-not-null"; readonly column: string };
 
-export function tableConflict(table: string, fault: string): BridgeError {
+const restore: Undo = { kind: "restore" };
+
+/** @param undo Among the error's details, for whoever says what to do. */
+export function tableConflict(table: string, fault: string, undo: Undo = restore): BridgeError {
   return new BridgeError(
     "TABLE_CONFLICT",
-    `another writer changed table ${table} so that our rows don't fit: ${fault}. Undo that change, or move the table's folder away; nothing is filed in it until then`,
-    { retryable: false, details: { table } },
+    `another writer changed table ${table} so that our rows don't fit: ${fault}`,
+    { retryable: false, details: { table, undo } },
   );
 }
 
-/** Refuses a table that asks for more than reader 1, or for more than writer 2 where we are to write. */
-export function checkProtocol(table: string, protocol: ProtocolAction, use: "read" | "write"): void {
-  const { minReaderVersion, minWriterVersion } = protocol;
-  if (minReaderVersion > READER_VERSION)
-    throw tableConflict(table, `it needs Delta reader ${minReaderVersion}, ours is ${READER_VERSION}`);
-  if (use === "write" && minWriterVersion > WRITER_VERSION)
-    throw tableConflict(table, `it needs Delta writer ${minWriterVersion}, ours is ${WRITER_VERSION}`);
+/** Throws TABLE_CONFLICT if our SQL would read the table wrong. */
+export function checkReadable(table: string, protocol: ProtocolAction, metaData: MetaDataAction): void {
+  const fault = readFault(protocol, metaData);
+  if (fault !== null)
+    throw new BridgeError("TABLE_CONFLICT", `table ${table} can't be read: ${fault}`, {
+      retryable: false,
+      details: { table },
+    });
+}
+
+/** Throws TABLE_CONFLICT if the log may name files in a way that we don't know. */
+export function checkFilesNamed(table: string, protocol: ProtocolAction): void {
+  const fault = namingFault(protocol);
+  if (fault !== null) throw tableConflict(table, fault);
+}
+
+/**
+ * What an append of files with these columns has to change in the table's metadata: they lack some of the columns; null = nothing.
+ * Throws TABLE_CONFLICT if such files can't be appended.
+ */
+export function checkAppend(
+  table: string,
+  { protocol, metaData }: Pick<TableHead, "protocol" | "metaData">,
+  columns: readonly TableColumn[],
+): MetaDataAction | null {
+  const extended = extendMetaData(table, metaData, columns);
+  const asked = appendFault(protocol, metaData, schemaFields(table, metaData));
+  if (asked === null) return extended;
+  const { fault, constraints } = asked;
+  throw tableConflict(table, fault, constraints ? { kind: "drop-constraints", constraints } : restore);
+}
+
+/** Throws TABLE_CONFLICT if a file has nulls, or may have, in a column that another writer made NOT NULL. */
+export function checkNulls(
+  table: string,
+  metaData: MetaDataAction,
+  files: readonly { readonly stats: string }[],
+): void {
+  const partitions = new Set(metaData.partitionColumns);
+  const filled = schemaFields(table, metaData).filter(
+    ({ name, nullable }) => nullable === false && !partitions.has(name),
+  );
+  if (filled.length === 0) return;
+  for (const { stats } of files) {
+    const { nullCount } = JSON.parse(stats) as { nullCount?: Readonly<Record<string, number>> };
+    const column = filled.find(({ name }) => nullCount?.[name] !== 0)?.name;
+    if (column !== undefined)
+      throw tableConflict(
+        table,
+        `column ${column} may not be null, and we have rows without a value for it`,
+        {
+          kind: "drop-not-null",
+          column,
+        },
+      );
+  }
 }
 
 export function schemaFields(table: string, metaData: MetaDataAction): SchemaField[] {
@@ -67,7 +118,7 @@ export function newMetaData(table: string, columns: readonly TableColumn[], nowM
  * The table's metadata with those of `columns` added that it lacks; null where it has them all.
  * Throws TABLE_CONFLICT where a column has another type, or the partitioning is not ours any more.
  */
-export function extendMetaData(
+function extendMetaData(
   table: string,
   metaData: MetaDataAction,
   columns: readonly TableColumn[],
@@ -87,7 +138,10 @@ export function extendMetaData(
     if (column && column.type !== field.type)
       throw tableConflict(table, `column ${field.name} is ${JSON.stringify(field.type)}, not ${column.type}`);
     if (!column && field.nullable === false)
-      throw tableConflict(table, `column ${field.name} may not be null, and we have no value for it`);
+      throw tableConflict(table, `column ${field.name} may not be null, and we have no value for it`, {
+        kind: "drop-not-null",
+        column: field.name,
+      });
     wanted.delete(field.name.toLowerCase());
   }
   if (wanted.size === 0) return null;

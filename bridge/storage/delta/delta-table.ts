@@ -5,12 +5,14 @@ import type { CheckpointFiles, VisitFile } from "./checkpoint-files.ts";
 import {
   type AddAction,
   type DeltaAction,
+  type DomainMetadataAction,
   damagedLog,
   encodeActions,
   type MetaDataAction,
   type ProtocolAction,
   parseActions,
   type RemoveAction,
+  type TableHead,
   type TxnAction,
 } from "./delta-actions.ts";
 import {
@@ -19,13 +21,17 @@ import {
   hintedCheckpoint,
   listedCheckpoint,
   logEntryPath,
+  logFolder,
   logHole,
 } from "./delta-log.ts";
+import { tableConflict } from "./delta-schema.ts";
 
 /** After a pause this long the log may have been cleaned up beyond what was read of it. */
 const startOverAfterMsMax = 3_600_000;
 const defaultEntriesPerCheckpoint = 100;
 const defaultReadAhead = 16;
+
+const headsMax = 32;
 
 /** What the log entries after the checkpoint `base` changed; with it, the state of the table. */
 export interface DeltaState {
@@ -37,6 +43,9 @@ export interface DeltaState {
   /** Entries after `base` changed the table's columns. */
   hasNewSchema: boolean;
   readonly txns: Map<string, TxnAction>;
+  readonly domains: Map<string, DomainMetadataAction>;
+  /** Protocol and metadata as they were changed since `base`, the newest last: at most `headsMax`. */
+  readonly heads: TableHead[];
   /** By decoded path. */
   readonly adds: Map<string, AddAction>;
   readonly removes: Map<string, RemoveAction>;
@@ -50,6 +59,8 @@ function emptyState(base: CheckpointFile | null): DeltaState {
     metaData: undefined,
     hasNewSchema: false,
     txns: new Map(),
+    domains: new Map(),
+    heads: [],
     adds: new Map(),
     removes: new Map(),
   };
@@ -72,6 +83,7 @@ function applyAction(state: DeltaState, action: DeltaAction): void {
     state.metaData = action.metaData;
   }
   if (action.txn) state.txns.set(action.txn.appId, action.txn);
+  if (action.domainMetadata) state.domains.set(action.domainMetadata.domain, action.domainMetadata);
   if (action.add) {
     const path = decodePath(action.add.path);
     state.adds.set(path, action.add);
@@ -84,9 +96,18 @@ function applyAction(state: DeltaState, action: DeltaAction): void {
   }
 }
 
+/** A file that an entry removes and adds goes on with another deletion vector, in whatever order the entry says so. */
 function applyEntry(state: DeltaState, actions: readonly DeltaAction[]): void {
-  for (const action of actions) applyAction(state, action);
+  for (const action of actions) if (action.remove) applyAction(state, { remove: action.remove });
+  for (const { remove: _, ...action } of actions) applyAction(state, action);
   state.version++;
+  if (actions.some(({ protocol, metaData }) => protocol || metaData)) rememberHead(state);
+}
+
+function rememberHead({ version, protocol, metaData, heads }: DeltaState): void {
+  if (!protocol || !metaData) return;
+  heads.push({ version, protocol, metaData });
+  if (heads.length > headsMax) heads.shift();
 }
 
 export interface DeltaTableOptions {
@@ -156,6 +177,16 @@ export class DeltaTable {
     this.#state = undefined;
   }
 
+  /** Throws TABLE_CONFLICT if the log of a table that there seems not to be holds something: a checkpoint of a kind that we can't read. */
+  async refuseOtherContent(): Promise<void> {
+    for await (const { path } of this.#store.list(logFolder(this.name))) {
+      // Created since the table was read: the next look finds it.
+      if (path === logEntryPath(this.name, 0)) return;
+      if (/\/\d{20}\./.test(path))
+        throw tableConflict(this.name, `its log begins with ${path}, which we can't read`);
+    }
+  }
+
   /** Creates the entry after the state that was last read, and takes it over. `exists`: somebody else's has that number. */
   async append(actions: readonly DeltaAction[]): Promise<"created" | "exists"> {
     const state = this.#state ?? (await this.refresh());
@@ -172,15 +203,21 @@ export class DeltaTable {
   }
 
   /** Live files, as of the last refresh or a newer version. */
-  files(): Promise<AddAction[]> {
-    return this.#onState(async (state) => {
-      const files = [...state.adds.values()];
-      const older = state.base ? await this.#read(state.base, (paths) => this.checkpoints.adds(paths)) : [];
-      for (const add of older) {
+  async files(): Promise<AddAction[]> {
+    const files = new Map<string, AddAction>();
+    await this.eachLive((add) => files.set(decodePath(add.path), add));
+    return [...files.values()];
+  }
+
+  /** Visits the live files, as of the last refresh or a newer version. May visit one more than once. */
+  async eachLive(visit: (add: AddAction) => void): Promise<void> {
+    await this.#onState(async (state) => {
+      for (const add of state.adds.values()) visit(add);
+      const visitOlder = (add: AddAction) => {
         const path = decodePath(add.path);
-        if (!state.adds.has(path) && !state.removes.has(path)) files.push(add);
-      }
-      return files;
+        if (!state.adds.has(path) && !state.removes.has(path)) visit(add);
+      };
+      if (state.base) await this.#read(state.base, (paths) => this.checkpoints.eachAdd(paths, visitOlder));
     });
   }
 
@@ -220,6 +257,7 @@ export class DeltaTable {
       const state = emptyState(base);
       const head = base ? await this.#read(base, (paths) => this.checkpoints.head(paths)) : [];
       for (const action of head) applyAction(state, action);
+      rememberHead(state);
       await this.#advance(state, this.#readAhead);
       const hole = await logHole(this.#store, this.name, state.version);
       if (hole === null) return state;

@@ -31,6 +31,8 @@ function checkpointActions(state: Readonly<DeltaState>, tombstonesSinceMs: numbe
   if (state.protocol) actions.push({ protocol: state.protocol });
   if (state.metaData) actions.push({ metaData: state.metaData });
   for (const txn of state.txns.values()) actions.push({ txn });
+  for (const domainMetadata of state.domains.values())
+    if (!domainMetadata.removed) actions.push({ domainMetadata });
   for (const add of state.adds.values()) actions.push({ add: { ...add, dataChange: false } });
   for (const remove of state.removes.values())
     if ((remove.deletionTimestamp ?? 0) >= tombstonesSinceMs)

@@ -1,36 +1,37 @@
-import { randomUUID } from "node:crypto";
+import { performance } from "node:perf_hooks";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { TopicCatalog } from "../../consumer/topic-catalog.ts";
 import { BridgeError } from "../../errors.ts";
 import { BoundedWork } from "../bounded-work.ts";
-import { type AddedFile, type CommitEntry, type LakeState, QUARANTINE } from "../commit-log.ts";
+import type { LakeState } from "../commit-log.ts";
 import type { LakeCommitLog } from "../lake-commit-log.ts";
-import { missingEntry } from "../lake-format.ts";
 import type { ObjectStore } from "../object-store.ts";
-import type { TablePublisher } from "../seed-source.ts";
+import type { TablePublisher, TableTroubles } from "../seed-source.ts";
 import { StorageMetrics } from "../storage-metrics.ts";
-import { baseColumns, mergeColumns, quarantineColumns, type TableColumn } from "../table-columns.ts";
-import { plainColumns, withAbsentColumns } from "./absent-columns.ts";
 import type { CheckpointFiles } from "./checkpoint-files.ts";
-import type { DeltaAction } from "./delta-actions.ts";
-import {
-  checkProtocol,
-  extendMetaData,
-  newMetaData,
-  READER_VERSION,
-  WRITER_VERSION,
-} from "./delta-schema.ts";
+import { logFolder } from "./delta-log.ts";
 import { type DeltaState, DeltaTable } from "./delta-table.ts";
-import { cleanLog, writeCheckpoint } from "./table-checkpoint.ts";
+import { fittingVersion } from "./fitting-version.ts";
+import { withoutGoneFiles } from "./gone-files.ts";
+import { type LackingCommits, lackingCommits, type Pending } from "./lacking-commits.ts";
+import { ParkedTables } from "./parked-tables.ts";
+import { checkTable, columnsOf, entryActions } from "./table-entry.ts";
+import { scopeOf } from "./table-faults.ts";
+import { TableUpkeep } from "./table-upkeep.ts";
+import { wayOutOf } from "./way-out.ts";
 
 /** Lost races on one table before its publishing is given up for now. */
 const racesMax = 50;
 /** Tables written at a time: over a network each entry waits for two answers. */
 const tablesAtOnce = 4;
+/** Failures of the store at one table, one after another, before it is taken for the table's own: everybody waits for each of them. */
+const storeFailuresMax = 5;
 const dayMs = 86_400_000;
 const defaultCommitRetentionMs = 7 * dayMs;
 const defaultLogRetentionMs = 30 * dayMs;
+/** A month of commits each five seconds. */
+const defaultParkedCommitsMax = 500_000;
 
 export interface TablePublisherOptions {
   readonly store: ObjectStore;
@@ -39,26 +40,18 @@ export interface TablePublisherOptions {
   readonly logger: Logger;
   readonly registry: Registry;
   readonly now?: () => number;
+  /** ms on a clock that never goes back. */
+  readonly elapsedMs?: () => number;
   /** How long entries of a table's log are kept after a checkpoint has replaced them, for time travel. Default 30 d. */
   readonly logRetentionMs?: number;
   /** Entries of a table's log between two checkpoints. Default 100. */
   readonly checkpointEntries?: number;
   /** How long entries of the commit log are kept, if no topic's window is longer. Default 7 d. */
   readonly commitRetentionMs?: number;
+  /** Entries that the commit log may hold for a table that can't be published. Beyond that nothing is filed. Default 500,000. */
+  readonly parkedCommitsMax?: number;
   readonly checkpoints?: CheckpointFiles;
   readonly readAhead?: number;
-}
-
-/** What a topic id (or QUARANTINE) still has to show in the table of its name. */
-interface Pending {
-  readonly key: string;
-  readonly version: number;
-  readonly lastCommit: number;
-}
-
-interface NamedAdds {
-  readonly number: number;
-  readonly adds: readonly AddedFile[];
 }
 
 class DeltaTablePublisher implements TablePublisher {
@@ -69,13 +62,22 @@ class DeltaTablePublisher implements TablePublisher {
   readonly #tables = new Map<string, DeltaTable>();
   /** By table name: the commit up to which it is known to show everything. */
   readonly #published = new Map<string, number>();
-  readonly #cleanedAtMs = new Map<string, number>();
+  readonly #parked: ParkedTables;
+  /** By table name: failures of the store since it was published last. */
+  readonly #storeFailures = new Map<string, number>();
+  readonly #upkeep: TableUpkeep;
+  #newest = 0;
 
   constructor(options: TablePublisherOptions) {
+    const { store, registry, logger, commitLog, now = Date.now } = options;
+    const { elapsedMs = () => performance.now(), logRetentionMs = defaultLogRetentionMs } = options;
     this.#options = options;
-    this.#metrics = new StorageMetrics(options.registry);
-    this.#now = options.now ?? Date.now;
-    this.#appId = `tidegate/${options.commitLog.lakeId}`;
+    this.#metrics = new StorageMetrics(registry);
+    this.#now = now;
+    this.#appId = `tidegate/${commitLog.lakeId}`;
+    const common = { logger, metrics: this.#metrics, now, elapsedMs };
+    this.#parked = new ParkedTables(common);
+    this.#upkeep = new TableUpkeep({ ...common, store, logRetentionMs });
   }
 
   async publishPending(): Promise<{ published: number }> {
@@ -88,25 +90,89 @@ class DeltaTablePublisher implements TablePublisher {
     }
     const { commitRetentionMs = defaultCommitRetentionMs } = this.#options;
     const retainMs = Math.max(commitRetentionMs, topics.longestWindowMs());
-    await commitLog.maintain({ publishedUpTo: state.number, retainMs });
+    await commitLog.maintain({ publishedUpTo: this.#publishedUpTo(state), retainMs });
+    this.#newest = state.number;
+    this.#parked.report(state.number);
+    const { parkedCommitsMax = defaultParkedCommitsMax } = this.#options;
+    this.#parked.refuseToHoldMore(state.number, parkedCommitsMax);
     return { published };
   }
 
+  troubles(): TableTroubles {
+    return { parked: this.#parked.list(this.#newest), unkempt: this.#upkeep.failing };
+  }
+
+  isRetryDue(): boolean {
+    return this.#parked.isRetryDue();
+  }
+
   async #publishAll(state: LakeState): Promise<number> {
-    const faults: BridgeError[] = [];
     const tables = new BoundedWork<0 | 1>(tablesAtOnce);
-    for (const [name, pending] of this.#pendingByName(state))
+    for (const [name, pending] of this.#pendingByName(state)) {
+      if (this.#parked.isWaiting(name)) continue;
       await tables.add(() =>
-        this.#publish(name, pending).catch((error: unknown) => {
-          // One table's fault must not keep the others from showing what is committed.
-          if (!isOfOneTable(error)) throw error;
-          faults.push(error);
-          return 0;
-        }),
+        // One table's fault must not keep the others from showing what is committed.
+        this.#publish(name, pending).catch((error: unknown) => this.#parkOrThrow(name, pending, error)),
       );
-    const published = (await tables.results()).reduce<number>((sum, written) => sum + written, 0);
-    if (faults[0]) throw faults[0];
-    return published;
+    }
+    return (await tables.results()).reduce<number>((sum, written) => sum + written, 0);
+  }
+
+  /** Every table shows every commit up to this one. */
+  #publishedUpTo(state: LakeState): number {
+    let upTo = state.number;
+    for (const name of this.#pendingByName(state).keys()) {
+      const lacking = this.#parked.firstLacking(name) ?? (this.#published.get(name) ?? 0) + 1;
+      upTo = Math.min(upTo, lacking - 1);
+    }
+    return upTo;
+  }
+
+  async #parkOrThrow(name: string, pending: readonly Pending[], error: unknown): Promise<0> {
+    if (!this.#isOfOneTable(name, error)) throw error;
+    const shown = this.#published.get(name);
+    const firstLacking = shown === undefined ? null : await this.#firstLacking(name, pending, shown);
+    const table = {
+      url: `${this.#options.store.url}/${name}`,
+      fittingVersion: await this.#fittingVersion(name, pending),
+    };
+    this.#parked.park(name, { error, firstLacking, wayOut: wayOutOf(error, table) });
+    return 0;
+  }
+
+  /** A failure of the store may be everybody's, unless it comes again and again for this table. */
+  #isOfOneTable(name: string, error: unknown): boolean {
+    const scope = scopeOf(error, name);
+    if (scope !== "unsure") return scope === "table";
+    const failures = (this.#storeFailures.get(name) ?? 0) + 1;
+    this.#storeFailures.set(name, failures);
+    return failures >= storeFailuresMax;
+  }
+
+  /** Entries from there are kept for it. It is looked for once: what the table shows does not change while it is parked. */
+  async #firstLacking(name: string, pending: readonly Pending[], shown: number): Promise<number> {
+    const known = this.#parked.firstLacking(name);
+    if (known !== null && known > shown) return known;
+    try {
+      return (await this.#lacking(pending, shown, known)).first;
+    } catch {
+      return shown + 1;
+    }
+  }
+
+  async #fittingVersion(name: string, pending: readonly Pending[]): Promise<number | null> {
+    try {
+      const table = this.#tableNamed(name);
+      return fittingVersion(name, await table.refresh(), await columnsOf(this.#options.topics, pending));
+    } catch {
+      return null;
+    }
+  }
+
+  async #lacking(pending: readonly Pending[], shown: number, from: number | null): Promise<LackingCommits> {
+    const { commitLog } = this.#options;
+    const { firstKept } = await commitLog.load();
+    return lackingCommits(commitLog, pending, { shown, from: Math.max(from ?? 0, firstKept) });
   }
 
   /**
@@ -137,20 +203,76 @@ class DeltaTablePublisher implements TablePublisher {
     const table = this.#tableNamed(name);
     const target = Math.max(...pending.map(({ lastCommit }) => lastCommit));
     let written: 0 | 1 = 0;
+    let upTo = target;
     for (let races = 0; written === 0; races++) {
       const state = await table.refresh();
       const shown = state.txns.get(this.#appId)?.version ?? 0;
       if (shown > target) await this.#refuseUnknownCommit(name, shown);
+      this.#published.set(name, shown);
       if (shown >= target) break;
-      const adds = await this.#addsAfter(shown, pending);
-      const actions = await this.#entryActions(state, { name, pending, target, adds });
-      if ((await table.append(actions)) === "created") written = 1;
-      else this.#lostRace(name, races);
+      if (state.version < 0) await table.refuseOtherContent();
+      const next = await this.#entryOrShown(table, state, { pending, shown });
+      if (next === "shown") continue;
+      if ((await table.append(next.actions)) === "created") {
+        written = 1;
+        upTo = next.upTo;
+      } else {
+        this.#metrics.lostRace();
+        if (races >= racesMax) throw alwaysOthers(name, races);
+      }
     }
-    this.#published.set(name, target);
+    this.#published.set(name, upTo);
+    this.#storeFailures.delete(name);
     if (written) this.#metrics.published();
-    await this.#maintain(table);
+    if (upTo < target) this.#parked.catchingUp(name, upTo + 1);
+    else this.#parked.resume(name);
+    if (!(await this.#upkeep.run(table))) this.#startOver(table);
     return written;
+  }
+
+  /** "shown": the table shows more than it did, so that entries which are not there any more are not needed either. */
+  async #entryOrShown(
+    table: DeltaTable,
+    state: Readonly<DeltaState>,
+    lacking: { readonly pending: readonly Pending[]; readonly shown: number },
+  ) {
+    try {
+      return await this.#entryAfter(table.name, state, lacking);
+    } catch (error) {
+      if (scopeOf(error, table.name) !== "lake") throw error;
+      table.startOver();
+      const { txns } = await table.refresh();
+      if ((txns.get(this.#appId)?.version ?? 0) > lacking.shown) return "shown";
+      const { firstKept } = await this.#options.commitLog.load();
+      throw lacking.shown + 1 < firstKept ? shownTooLittle(table.name, lacking.shown, firstKept) : error;
+    }
+  }
+
+  async #entryAfter(
+    name: string,
+    state: Readonly<DeltaState>,
+    { pending, shown }: { readonly pending: readonly Pending[]; readonly shown: number },
+  ) {
+    const { store, topics, logger } = this.#options;
+    const columns = await columnsOf(topics, pending);
+    // Before entries are read: a table that is parked for weeks lacks many.
+    checkTable(name, state, columns);
+    const nowMs = this.#now();
+    const parkedFrom = this.#parked.firstLacking(name);
+    const lacking = await this.#lacking(pending, shown, parkedFrom);
+    const { upTo } = lacking;
+    const { files, gone } = await withoutGoneFiles(store, name, lacking.files, {
+      nowMs,
+      isLate: parkedFrom !== null,
+    });
+    for (const { path, rows } of gone) {
+      this.#metrics.goneRows(name, rows);
+      logger.error(
+        { event: "table.file.gone", table: name, path, rows },
+        "a committed file was deleted before its table could show it: its rows are lost",
+      );
+    }
+    return { upTo, actions: entryActions(name, state, { columns, appId: this.#appId, upTo, files, nowMs }) };
   }
 
   #tableNamed(name: string): DeltaTable {
@@ -169,19 +291,6 @@ class DeltaTablePublisher implements TablePublisher {
     return table;
   }
 
-  #lostRace(table: string, races: number): void {
-    this.#metrics.lostRace();
-    if (races < racesMax) return;
-    throw new BridgeError(
-      "STORE_UNAVAILABLE",
-      `table ${table}: ${races} other entries came first, one after another`,
-      {
-        retryable: true,
-        details: { table },
-      },
-    );
-  }
-
   /** A table ahead of the commit log would hide the commits that get those numbers next. */
   async #refuseUnknownCommit(name: string, shown: number): Promise<void> {
     const { number } = await this.#options.commitLog.reload();
@@ -192,120 +301,21 @@ class DeltaTablePublisher implements TablePublisher {
       { retryable: false, details: { table: name, shown, number } },
     );
   }
-
-  /** What commits after `shown` added, in order. Each entry names the one before it that touched the same topic's table. */
-  async #addsAfter(shown: number, pending: readonly Pending[]): Promise<AddedFile[]> {
-    const found: NamedAdds[] = [];
-    for (const { key, lastCommit } of pending)
-      for (let number = lastCommit; number > shown; ) {
-        const entry: CommitEntry | null = await this.#options.commitLog.entry(number);
-        const table = entry?.tables[key];
-        if (!table) throw missingEntry(number);
-        found.push({ number, adds: table.adds });
-        number = table.previousCommit ?? 0;
-      }
-    found.sort((left, right) => left.number - right.number);
-    return found.flatMap(({ adds }) => adds);
-  }
-
-  async #entryActions(
-    state: Readonly<DeltaState>,
-    entry: { name: string; pending: readonly Pending[]; target: number; adds: readonly AddedFile[] },
-  ): Promise<DeltaAction[]> {
-    const nowMs = this.#now();
-    const { name, target } = entry;
-    const actions: DeltaAction[] = [{ commitInfo: commitInfo(nowMs) }];
-    const columns = await this.#columnsOf(entry.pending);
-    let { metaData } = state;
-    if (state.protocol && metaData) {
-      checkProtocol(name, state.protocol, "write");
-      const extended = extendMetaData(name, metaData, columns);
-      if (extended) actions.push({ metaData: extended });
-      metaData = extended ?? metaData;
-    } else {
-      actions.push({ protocol: { minReaderVersion: READER_VERSION, minWriterVersion: WRITER_VERSION } });
-      metaData = newMetaData(name, columns, nowMs);
-      actions.push({ metaData });
-    }
-    actions.push({ txn: { appId: this.#appId, version: target, lastUpdated: nowMs } });
-    const tableColumns = plainColumns(name, metaData);
-    for (const add of entry.adds) actions.push({ add: addAction(add, tableColumns) });
-    return actions;
-  }
-
-  /** Columns of the topics' versions up to those that were filed. */
-  async #columnsOf(pending: readonly Pending[]): Promise<TableColumn[]> {
-    if (pending.some(({ key }) => key === QUARANTINE)) return [...baseColumns, ...quarantineColumns];
-    const typed = [];
-    for (const { key, version } of pending)
-      for (let each = 1; each <= version; each++) {
-        const columns = await this.#typedColumns(key, each, version);
-        if (columns) typed.push(columns);
-      }
-    return [...baseColumns, ...mergeColumns(typed)];
-  }
-
-  async #typedColumns(topicId: string, version: number, filed: number) {
-    const { topics } = this.#options;
-    if (!topics.version(topicId, version)) await topics.refresh();
-    const topic = topics.version(topicId, version);
-    if (!topic && version === filed)
-      throw new BridgeError(
-        "LAKE_DAMAGED",
-        `_topics/${topicId}/${version}.json is missing in the lake although its rows are filed. Restore this file from a copy`,
-        { retryable: true, details: { topicId, version } },
-      );
-    return topic?.columns;
-  }
-
-  /** Rewriting the log's past can wait: a failure that may pass is told and tried again at the next entry. */
-  async #maintain(table: DeltaTable): Promise<void> {
-    const { store, logger, logRetentionMs = defaultLogRetentionMs } = this.#options;
-    if (!table.isCheckpointDue()) return;
-    try {
-      if (await table.isLeftBehind()) return this.#startOver(table);
-      const nowMs = await store.now();
-      await writeCheckpoint(store, table, nowMs);
-      this.#metrics.checkpointed();
-      // How often it lists is this process's own business; ages are counted by the store's clock.
-      const cleanedMs = this.#cleanedAtMs.get(table.name) ?? Number.NEGATIVE_INFINITY;
-      if (Math.abs(this.#now() - cleanedMs) < Math.min(dayMs, logRetentionMs)) return;
-      this.#cleanedAtMs.set(table.name, this.#now());
-      const deleted = await cleanLog(store, table.name, { nowMs, retainMs: logRetentionMs });
-      this.#metrics.deletedLogFiles(deleted);
-    } catch (error) {
-      if (!(error instanceof BridgeError) || !error.retryable) throw error;
-      this.#metrics.checkpointFailed();
-      const fields = { event: "table.checkpoint.failed", table: table.name, code: error.code, err: error };
-      logger.warn(fields, "no checkpoint was written; readers read more entries until the next try");
-    }
-  }
 }
 
-function isOfOneTable(error: unknown): error is BridgeError {
-  return error instanceof BridgeError && (error.code === "TABLE_CONFLICT" || error.code === "LAKE_DAMAGED");
+/** Its log was deleted, or replaced by an older copy. */
+function shownTooLittle(table: string, shown: number, firstKept: number): BridgeError {
+  const path = logFolder(table);
+  return new BridgeError(
+    "LAKE_DAMAGED",
+    `table ${table} shows commits up to ${shown}, and what came next is not in the commit log any more, which begins at ${firstKept}`,
+    { retryable: false, details: { table, path } },
+  );
 }
 
-function commitInfo(nowMs: number): Readonly<Record<string, unknown>> {
-  return {
-    timestamp: nowMs,
-    operation: "WRITE",
-    operationParameters: { mode: "Append", partitionBy: '["event_date","event_hour"]' },
-    isBlindAppend: true,
-    engineInfo: "tidegate",
-    txnId: randomUUID(),
-  };
-}
-
-function addAction(file: AddedFile, columns: readonly { name: string }[]) {
-  return {
-    path: file.path,
-    partitionValues: { event_date: file.eventDate, event_hour: String(file.eventHour) },
-    size: file.bytes,
-    modificationTime: file.modifiedAtMs,
-    dataChange: true,
-    stats: withAbsentColumns(file.stats, file.rows, columns),
-  };
+function alwaysOthers(table: string, races: number): BridgeError {
+  const text = `table ${table}: ${races} other entries came first, one after another`;
+  return new BridgeError("STORE_UNAVAILABLE", text, { retryable: true, details: { table } });
 }
 
 /** Shows committed files in their Delta tables, and keeps the tables' logs and the commit log short. */

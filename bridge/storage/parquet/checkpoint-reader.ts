@@ -34,7 +34,7 @@ export async function withCheckpointDatabase<Result>(
 /** The kinds of actions for which the file has a column: other writers leave out what they have none of. */
 export async function checkpointKinds(duckdb: Duckdb, source: string): Promise<string[]> {
   const described = await duckdb.connection.runAndReadAll(`DESCRIBE SELECT * FROM ${source}`);
-  const known = new Set(["protocol", "metaData", "txn", "add", "remove"]);
+  const known = new Set(["protocol", "metaData", "txn", "add", "remove", "domainMetadata"]);
   return described.getRows().flatMap(([name]) => (known.has(String(name)) ? [String(name)] : []));
 }
 
@@ -56,15 +56,25 @@ export async function readCheckpointHead(
   });
 }
 
-/** The files that a checkpoint shows. */
-export async function readCheckpointAdds(store: ObjectStore, paths: readonly string[]): Promise<AddAction[]> {
-  return withCheckpointDatabase(store, paths, async (duckdb, source) => {
-    if (!(await checkpointKinds(duckdb, source)).includes("add")) return [];
-    const result = await duckdb.connection.runAndReadAll(
+/** Visits the files that a checkpoint shows, a chunk at a time. */
+export async function eachCheckpointAdd(
+  store: ObjectStore,
+  paths: readonly string[],
+  visit: (add: AddAction) => void,
+): Promise<void> {
+  await withCheckpointDatabase(store, paths, async (duckdb, source) => {
+    if (!(await checkpointKinds(duckdb, source)).includes("add")) return;
+    const result = await duckdb.connection.stream(
       `SELECT to_json({"add": "add"})::VARCHAR FROM ${source} WHERE "add" IS NOT NULL`,
     );
-    const lines = result.getRows().map(String).join("\n");
-    return parseActions(paths[0] ?? "", Buffer.from(lines)).flatMap(({ add }) => (add ? [add] : []));
+    for (
+      let chunk = await result.fetchChunk();
+      chunk && chunk.rowCount > 0;
+      chunk = await result.fetchChunk()
+    ) {
+      const lines = chunk.getRows().map(String).join("\n");
+      for (const { add } of parseActions(paths[0] ?? "", Buffer.from(lines))) if (add) visit(add);
+    }
   });
 }
 

@@ -11,6 +11,8 @@ import { type Duckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
 const completeKey = "tidegate.completeStatistics";
 
 const textMap = "MAP(VARCHAR, VARCHAR)";
+const deletionVector =
+  'STRUCT(storageType VARCHAR, pathOrInlineDv VARCHAR, "offset" INTEGER, sizeInBytes INTEGER, cardinality BIGINT)';
 /** Columns of a checkpoint (PROTOCOL.md, "Checkpoint Schema"). */
 const checkpointColumns: Readonly<Record<string, readonly (readonly [name: string, type: string])[]>> = {
   txn: [
@@ -25,6 +27,8 @@ const checkpointColumns: Readonly<Record<string, readonly (readonly [name: strin
     ["modificationTime", "BIGINT"],
     ["dataChange", "BOOLEAN"],
     ["stats", "VARCHAR"],
+    ["deletionVector", deletionVector],
+    ["tags", textMap],
   ],
   remove: [
     ["path", "VARCHAR"],
@@ -33,6 +37,7 @@ const checkpointColumns: Readonly<Record<string, readonly (readonly [name: strin
     ["extendedFileMetadata", "BOOLEAN"],
     ["partitionValues", textMap],
     ["size", "BIGINT"],
+    ["deletionVector", deletionVector],
   ],
   metaData: [
     ["id", "VARCHAR"],
@@ -47,6 +52,13 @@ const checkpointColumns: Readonly<Record<string, readonly (readonly [name: strin
   protocol: [
     ["minReaderVersion", "INTEGER"],
     ["minWriterVersion", "INTEGER"],
+    ["readerFeatures", "VARCHAR[]"],
+    ["writerFeatures", "VARCHAR[]"],
+  ],
+  domainMetadata: [
+    ["domain", "VARCHAR"],
+    ["configuration", "VARCHAR"],
+    ["removed", "BOOLEAN"],
   ],
 };
 

@@ -7,7 +7,7 @@ export function parquetCheckpoints(store: ObjectStore): CheckpointFiles {
   const writer = () => import("./checkpoint-writer.ts");
   return {
     head: async (paths) => (await reader()).readCheckpointHead(store, paths),
-    adds: async (paths) => (await reader()).readCheckpointAdds(store, paths),
+    eachAdd: async (paths, visit) => (await reader()).eachCheckpointAdd(store, paths, visit),
     eachFile: async (paths, visit) => (await reader()).eachCheckpointFile(store, paths, visit),
     write: async (path, content) => (await writer()).writeCheckpointFile(store, path, content),
   };

@@ -31,7 +31,8 @@ function refused(message: string): BridgeError {
 /**
  * Answers one SELECT (or DESCRIBE, SHOW, EXPLAIN …) over the current snapshots of all tables of a lake, each a view of its name.
  * Nothing outside the lake's folder can be read, and nothing can be written.
- * Rejects with QUERY_REFUSED, QUERY_FAILED (the text says why), and the errors of `readTableSnapshots`.
+ * Rejects with QUERY_REFUSED, QUERY_FAILED (the text says why), the errors of `readTableSnapshots`, and the faults of the tables that are
+ * asked for: the others are read all the same.
  */
 export async function runQuery(sql: string, options: QueryOptions): Promise<QueryResult> {
   const { store, rowsMax = 1_000_000, memoryLimitBytes = 1024 ** 3 } = options;
@@ -49,6 +50,8 @@ export async function runQuery(sql: string, options: QueryOptions): Promise<Quer
   } catch (error) {
     if (error instanceof BridgeError) throw error;
     const message = error instanceof Error ? error.message : String(error);
+    const fault = snapshots.find((table) => table.fault && message.includes(table.fault.message))?.fault;
+    if (fault) throw fault;
     throw new BridgeError("QUERY_FAILED", message, { retryable: false, cause: error });
   } finally {
     await duckdb.close();

@@ -40,8 +40,18 @@ const readEventTime = `CASE WHEN event_time_outside AND event_time = ingest_time
 /** Files of 0.1.0 lack the column: their ingest time was stream time. */
 const streamTime = "coalesce(_stream_time, ingest_time)";
 const partitionNumber = "TRY_CAST(_partition AS BIGINT)";
-/** Brings the column to where no file of a query has it. */
-const noRows = "SELECT NULL::TIMESTAMPTZ AS _stream_time WHERE false";
+const readColumns: Readonly<Record<string, string>> = {
+  ...{ device_id: "VARCHAR", topic: "VARCHAR", message_id: "BLOB", payload_crc: "INTEGER" },
+  ...{ event_time: "TIMESTAMPTZ", ingest_time: "TIMESTAMPTZ", event_time_outside: "BOOLEAN" },
+  ...{ _stream: "VARCHAR", _partition: "VARCHAR", _position: "VARCHAR", _stream_time: "TIMESTAMPTZ" },
+};
+const quarantineReadColumns = { topic_id: "VARCHAR", reason: "VARCHAR" } as const;
+/** Brings the columns to where no file of a query has them: those of 0.1.0 lack one, those of other writers any. */
+function noRows({ topicId }: SeedFiles): string {
+  const columns = { ...readColumns, ...(topicId === null && quarantineReadColumns) };
+  const nulls = Object.entries(columns).map(([name, type]) => `NULL::${type} AS ${name}`);
+  return `SELECT ${nulls.join(", ")} WHERE false`;
+}
 
 function seedQuery(files: SeedFiles, copies: LocalCopies, filter: SeedFilter): string {
   const locations = files.paths.map((path) => quoteText(copies.location(path)));
@@ -59,7 +69,7 @@ function seedQuery(files: SeedFiles, copies: LocalCopies, filter: SeedFilter): s
   ];
   const rows =
     `SELECT ${columns.join(", ")} FROM ` +
-    `(SELECT * FROM read_parquet([${locations.join(", ")}], union_by_name = true) UNION ALL BY NAME ${noRows})`;
+    `(SELECT * FROM read_parquet([${locations.join(", ")}], union_by_name = true) UNION ALL BY NAME ${noRows(files)})`;
   if (filter.ids) return `${rows} WHERE ${askedRows(files, filter.ids)} LIMIT ${filedRowsMax}`;
   const parts = filter.parts.map(partRow);
   const past = pastRows(files, filter);
@@ -114,11 +124,17 @@ function wholeTopicRows({ topicId }: SeedFiles, { wholeTopics }: SeedFilter): st
 
 export type ReadSeedRows = typeof readSeedRows;
 
-/** Rows with an id in the given files, a chunk at a time. */
+/**
+ * Rows with an id in the given files, a chunk at a time. Where files can't be read together they are read one by one, and rows may come
+ * twice.
+ *
+ * @param isGivenUp Whether a file that can't be read is left out; otherwise the reading fails.
+ */
 export async function* readSeedRows(
   store: ObjectStore,
   groups: readonly SeedFiles[],
   filter: SeedFilter,
+  isGivenUp: (path: string, error: unknown) => boolean = () => false,
 ): AsyncGenerator<SeedRows> {
   if (groups.length === 0) return;
   const spillFolder = join(store.stagingFolder, `spill-${randomUUID()}`);
@@ -131,12 +147,7 @@ export async function* readSeedRows(
     for (const group of groups)
       for (let start = 0; start < group.paths.length; start += filesAtOnce) {
         const paths = group.paths.slice(start, start + filesAtOnce);
-        const copies = await store.localCopies(paths);
-        try {
-          yield* readGroup(duckdb, seedQuery({ ...group, paths }, copies, filter), group.topicId);
-        } finally {
-          await copies.release();
-        }
+        yield* readFiles({ store, duckdb, filter, isGivenUp }, { ...group, paths });
         read += paths.length;
         filter.onFiles?.(read, total);
       }
@@ -144,6 +155,30 @@ export async function* readSeedRows(
     throw translateDuckdbError(error, "reading ids from Parquet files");
   } finally {
     await duckdb.close();
+  }
+}
+
+interface Reading {
+  readonly store: ObjectStore;
+  readonly duckdb: Duckdb;
+  readonly filter: SeedFilter;
+  readonly isGivenUp: (path: string, error: unknown) => boolean;
+}
+
+async function* readFiles(reading: Reading, group: SeedFiles): AsyncGenerator<SeedRows> {
+  try {
+    const copies = await reading.store.localCopies(group.paths);
+    try {
+      yield* readGroup(reading.duckdb, seedQuery(group, copies, reading.filter), group.topicId);
+    } finally {
+      await copies.release();
+    }
+  } catch (cause) {
+    const error = translateDuckdbError(cause, `reading ids from ${group.paths[0]}`);
+    const [path, ...others] = group.paths;
+    if (others.length > 0)
+      for (const each of group.paths) yield* readFiles(reading, { ...group, paths: [each] });
+    else if (path === undefined || !reading.isGivenUp(path, error)) throw error;
   }
 }
 

@@ -26,8 +26,11 @@ function sqlType(deltaType: string): string {
  * file or its path: a file that lacks a column shows nulls.
  */
 export function createViewSql(snapshot: TableSnapshot, sources: readonly FileSource[]): string {
+  const { fault } = snapshot;
   const selects =
-    sources.length === 0 ? [emptySelect(snapshot)] : sources.map((source) => selectFrom(snapshot, source));
+    sources.length === 0 || fault !== null
+      ? [emptySelect(snapshot)]
+      : sources.map((source) => selectFrom(snapshot, source));
   return `CREATE OR REPLACE VIEW ${quoteName(snapshot.name)} AS ${selects.join(" UNION ALL ")}`;
 }
 
@@ -38,9 +41,11 @@ export interface FileSource {
   readonly from: string;
 }
 
-function emptySelect({ columns }: TableSnapshot): string {
+/** Of a table with a fault: says so to whoever reads it. */
+function emptySelect({ columns, fault }: TableSnapshot): string {
   const nulls = columns.map(({ name, type }) => `NULL::${sqlType(type)} AS ${quoteName(name)}`);
-  return `SELECT ${nulls.join(", ")} WHERE false`;
+  const condition = fault === null ? "false" : `error(${quoteText(fault.message)})::BOOLEAN`;
+  return `SELECT ${nulls.join(", ")} WHERE ${condition}`;
 }
 
 export function filesByPartition(files: readonly SnapshotFile[]): SnapshotFile[][] {

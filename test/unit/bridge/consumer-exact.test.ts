@@ -6,6 +6,7 @@ import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.
 import { encodeMessageId, SEQUENCE_SPAN } from "../../../devices/protocol/message-id.ts";
 import { encodeEnvelope } from "../../../devices/protocol/telemetry-envelope.ts";
 import { ConsumerHarness, startMs } from "../../support/consumer-harness.ts";
+import { publisherOf } from "../../support/publisher-of.ts";
 import { topicVersion } from "../../support/topic-version.ts";
 
 const windowMs = 1000;
@@ -349,7 +350,7 @@ describe("ids of exact deduplication that are used again, after the topic's wind
   for (const isLost of [false, true])
     test(`a commit that no process has published yet is published before the lake is asked, ${isLost ? "for a lost window" : "for an old id"}`, async () => {
       const harness = newHarness();
-      harness.withPublisher = () => ({ publishPending: async () => ({ published: 0 }) });
+      harness.withPublisher = () => publisherOf(async () => ({ published: 0 }));
       for (const sequence of [4, 5, 6]) {
         harness.append([sdk(sequence)]);
         await harness.drain();
@@ -359,9 +360,8 @@ describe("ids of exact deduplication that are used again, after the topic's wind
       if (isLost) harness.window = createMemoryWindow({ maxBytes: 1024 * 1024, partitionCount: 1 });
       // The commit came after this process had looked for such ones, at its start.
       let calls = 0;
-      harness.withPublisher = (publisher) => ({
-        publishPending: async () => (++calls === 1 ? { published: 0 } : publisher.publishPending()),
-      });
+      harness.withPublisher = (publisher) =>
+        publisherOf(async () => (++calls === 1 ? { published: 0 } : publisher.publishPending()));
       await harness.drain();
       assert.deepEqual([sequences(harness), reasons(harness)], [[4, 5, 6, 7], []]);
     });

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { DeltaTable } from "../../../bridge/storage/delta/delta-table.ts";
 import { openLocalStore } from "../../../bridge/storage/local/local-store.ts";
 import { runQuery } from "../../../bridge/storage/parquet/run-query.ts";
 import { readTableSnapshots } from "../../../bridge/storage/table-snapshots.ts";
@@ -186,6 +187,49 @@ test("odd names of columns are read as they are, and what no file holds stays in
     assert.deepEqual(found.slice(13, -2), names);
     assert.deepEqual(rows[0]?.slice(13, -2), values.slice(0, names.length));
     assert.equal((await runQuery("SELECT * FROM telemetry", { store: other.store })).rows.length, 1);
+  } finally {
+    await other.close();
+  }
+});
+
+test("a table that can't be read is told to whoever reads it, and others are read all the same", async () => {
+  const other = await openTestLake([makeTopic(), typed]);
+  const append = (version: number, action: object) =>
+    writeFileSync(
+      join(other.folder, "typed_topic", "_delta_log", `${String(version).padStart(20, "0")}.json`),
+      JSON.stringify(action),
+    );
+  const counted = (table: string) => runQuery(`SELECT count(*) FROM ${table}`, { store: other.store });
+  try {
+    await other.commit([{ row: makeRow(0) }, { topic: typed, row: makeRow(1), values: [1, true] }]);
+    const { path, partitionValues, size } =
+      (await new DeltaTable(other.store, "typed_topic").files())[0] ?? assert.fail();
+    const features = { readerFeatures: ["deletionVectors"], writerFeatures: ["deletionVectors"] };
+    append(1, { protocol: { minReaderVersion: 3, minWriterVersion: 7, ...features } });
+    assert.deepEqual((await counted("typed_topic")).rows, [[1]]);
+    const deletionVector = { storageType: "i", pathOrInlineDv: "x", sizeInBytes: 1, cardinality: 1 };
+    append(2, { add: { path, partitionValues, size, deletionVector } });
+    const faults: readonly (readonly [action: object, fault: { code: string; message: RegExp }])[] = [
+      [{}, { code: "TABLE_CONFLICT", message: /typed_topic .*deletion vectors.*PURGE/ }],
+      [
+        {
+          protocol: {
+            minReaderVersion: 3,
+            minWriterVersion: 7,
+            ...features,
+            readerFeatures: ["v2Checkpoint"],
+          },
+        },
+        { code: "TABLE_CONFLICT", message: /typed_topic can't be read: .*v2Checkpoint/ },
+      ],
+      [{ txn: 7 }, { code: "LAKE_DAMAGED", message: /typed_topic\/_delta_log\/0+5\.json/ }],
+    ];
+    for (const [index, [action, fault]] of faults.entries()) {
+      append(3 + index, action);
+      await assert.rejects(counted("typed_topic"), fault);
+      assert.deepEqual((await counted("telemetry")).rows, [[1]]);
+      assert.ok((await runQuery("DESCRIBE typed_topic", { store: other.store })).rows.length > 0);
+    }
   } finally {
     await other.close();
   }

@@ -1,0 +1,109 @@
+import type { Logger } from "pino";
+import { BridgeError } from "../../errors.ts";
+import type { ObjectStore } from "../object-store.ts";
+import type { UnkemptTable } from "../seed-source.ts";
+import type { StorageMetrics } from "../storage-metrics.ts";
+import type { DeltaTable } from "./delta-table.ts";
+import { cleanLog, writeCheckpoint } from "./table-checkpoint.ts";
+
+const dayMs = 86_400_000;
+/** Waits after failed checkpoints: each try reads the one before whole, and a commit waits for it. */
+const firstRetryMs = 10_000;
+const retryMsMax = 600_000;
+
+interface Failure {
+  readonly reason: string;
+  readonly sinceMs: number;
+  readonly attempts: number;
+  readonly retryAtMs: number;
+}
+
+export interface TableUpkeepOptions {
+  readonly store: ObjectStore;
+  readonly logger: Logger;
+  readonly metrics: StorageMetrics;
+  readonly now: () => number;
+  readonly elapsedMs: () => number;
+  readonly logRetentionMs: number;
+}
+
+/** Writes checkpoints of tables and cleans their logs. No failure of it keeps rows from being shown; each is told and tried again. */
+export class TableUpkeep {
+  readonly #options: TableUpkeepOptions;
+  readonly #cleanedAtMs = new Map<string, number>();
+  readonly #failures = new Map<string, Failure>();
+
+  constructor(options: TableUpkeepOptions) {
+    this.#options = options;
+  }
+
+  get failing(): UnkemptTable[] {
+    return [...this.#failures].map(([table, { reason, sinceMs }]) => ({ table, reason, sinceMs }));
+  }
+
+  /** False: another process has summed up the log beyond what was read of it, so that it is to be read again. */
+  async run(table: DeltaTable): Promise<boolean> {
+    if (!table.isCheckpointDue() || this.#isWaiting(table.name)) return true;
+    let nowMs: number;
+    try {
+      if (await table.isLeftBehind()) return false;
+      nowMs = await this.#options.store.now();
+      await writeCheckpoint(this.#options.store, table, nowMs);
+      this.#options.metrics.checkpointed();
+      this.#mended(table.name);
+    } catch (error) {
+      this.#failed(table.name, error);
+      return true;
+    }
+    await this.#clean(table.name, nowMs);
+    return true;
+  }
+
+  async #clean(name: string, nowMs: number): Promise<void> {
+    const { store, metrics, logger, now, logRetentionMs } = this.#options;
+    // How often it lists is this process's own business; ages are counted by the store's clock.
+    const cleanedMs = this.#cleanedAtMs.get(name) ?? Number.NEGATIVE_INFINITY;
+    if (Math.abs(now() - cleanedMs) < Math.min(dayMs, logRetentionMs)) return;
+    this.#cleanedAtMs.set(name, now());
+    try {
+      metrics.deletedLogFiles(await cleanLog(store, name, { nowMs, retainMs: logRetentionMs }));
+    } catch (error) {
+      throwIfFatal(error);
+      const fields = { event: "table.cleaning.failed", table: name, err: error };
+      logger.warn(fields, "old entries of the table's log were not deleted; tried again later");
+    }
+  }
+
+  #isWaiting(name: string): boolean {
+    const failure = this.#failures.get(name);
+    return failure !== undefined && failure.retryAtMs > this.#options.elapsedMs();
+  }
+
+  #failed(name: string, error: unknown): void {
+    throwIfFatal(error);
+    const { logger, metrics, now, elapsedMs } = this.#options;
+    const before = this.#failures.get(name);
+    const attempts = (before?.attempts ?? 0) + 1;
+    const retryAtMs = elapsedMs() + Math.min(firstRetryMs * 2 ** (attempts - 1), retryMsMax);
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#failures.set(name, { reason, attempts, retryAtMs, sinceMs: before?.sinceMs ?? now() });
+    metrics.checkpointFailed();
+    metrics.unkempt(this.#failures.size);
+    const fields = { event: "table.checkpoint.failed", table: name, attempts, err: error };
+    logger.warn(fields, "no checkpoint was written; readers read more entries until the next try");
+  }
+
+  #mended(name: string): void {
+    if (!this.#failures.delete(name)) return;
+    this.#options.metrics.unkempt(this.#failures.size);
+    this.#options.logger.info(
+      { event: "table.checkpoint.resumed", table: name },
+      "the table has a checkpoint again",
+    );
+  }
+}
+
+/** After a failed flush the process must end. */
+function throwIfFatal(error: unknown): void {
+  if (error instanceof BridgeError && error.code === "STORE_FLUSH_FAILED") throw error;
+}

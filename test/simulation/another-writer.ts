@@ -1,0 +1,84 @@
+import { type DeltaAction, encodeActions } from "../../bridge/storage/delta/delta-actions.ts";
+import { logEntryPath } from "../../bridge/storage/delta/delta-log.ts";
+import { readRows } from "../support/json-lake.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+import type { TableRecord } from "./table-record.ts";
+import type { World } from "./world.ts";
+
+const constraint = { "delta.constraints.theirs": "false" };
+const hour = { event_date: "1970-01-01", event_hour: "0" };
+
+/**
+ * Another program with the right to write to the tables: it forbids our rows for a while, and puts what a table shows into one file, whose
+ * predecessors its vacuum deletes at once or never.
+ */
+export class AnotherWriter {
+  readonly #world: World;
+  readonly #random: SeededRandom;
+  readonly #forbidden = new Set<string>();
+  #files = 0;
+  /** How often it forbade our rows, and how often it deleted files. */
+  conflicts = 0;
+  vacuums = 0;
+
+  constructor(world: World, random: SeededRandom) {
+    this.#world = world;
+    this.#random = random;
+  }
+
+  async act(): Promise<void> {
+    const tables = [...this.#world.lake.tables].filter(([, { versions }]) => versions.length > 0);
+    if (tables.length === 0) return;
+    const [name, table] = this.#random.pick(tables);
+    if (this.#random.chance(0.5)) await this.#compact(name, table);
+    else if (this.#forbidden.has(name)) await this.#allow(name, table);
+    else await this.#forbid(name, table);
+  }
+
+  /** Nothing is forbidden any more. */
+  async settle(): Promise<void> {
+    for (const [name, table] of this.#world.lake.tables)
+      if (this.#forbidden.has(name)) await this.#allow(name, table);
+  }
+
+  async #forbid(name: string, table: TableRecord): Promise<void> {
+    this.#forbidden.add(name);
+    this.conflicts += 1;
+    await this.#append(name, table, [{ metaData: { ...table.metaData, configuration: constraint } }]);
+  }
+
+  async #allow(name: string, table: TableRecord): Promise<void> {
+    this.#forbidden.delete(name);
+    await this.#append(name, table, [{ metaData: { ...table.metaData, configuration: {} } }]);
+  }
+
+  async #compact(name: string, table: TableRecord): Promise<void> {
+    const live = [...(table.versions.at(-1)?.live ?? [])];
+    const { store, lake } = this.#world;
+    const contents = live.map((path) => store.objects.get(`${name}/${path}`)?.bytes);
+    if (live.length < 2 || contents.includes(undefined)) return;
+    const rows = contents.flatMap((bytes) => (bytes ? readRows(bytes) : []));
+    const merged = `event_date=1970-01-01/event_hour=0/merged-${++this.#files}.parquet`;
+    const bytes = Buffer.from(JSON.stringify(rows));
+    await store.put(`${name}/${merged}`, bytes);
+    const deletionTimestamp = await store.now();
+    const removes = live.map((path) => ({ remove: { path, dataChange: false, deletionTimestamp } }));
+    const times = { size: bytes.length, modificationTime: 0, dataChange: false };
+    const tags = { standsFor: JSON.stringify(live) };
+    await this.#append(name, table, [
+      ...removes,
+      { add: { path: merged, partitionValues: hour, stats: "{}", tags, ...times } },
+    ]);
+    if (this.#random.chance(0.3)) return;
+    this.vacuums += 1;
+    for (const path of live) {
+      lake.replacing(`${name}/${path}`, store.objects.get(`${name}/${path}`)?.bytes);
+      await store.delete(`${name}/${path}`);
+    }
+  }
+
+  async #append(name: string, { versions }: TableRecord, actions: DeltaAction[]): Promise<void> {
+    const info = { commitInfo: { operation: "of another writer" } };
+    await this.#world.store.put(logEntryPath(name, versions.length), encodeActions([info, ...actions]));
+  }
+}
