@@ -67,6 +67,8 @@ export const bridgeErrorCodes = [
   "STREAM_NO_GAP",
   "CONSUMER_STOPPED",
   "CONSUMER_NOT_OWNER",
+  // consumer: a batch could not be written, for a reason that is not the store's
+  "FILING_FAILED",
   // leases: another process goes by this one's name
   "LEASES_REPLACED",
   // redis: a URL that names none; no answer (outcome unknown); password or rights; no memory or disk left; somebody else's key stands

@@ -67,3 +67,10 @@ function moveBehind(cursor: PartitionCursor, survey: GapSurvey): Move {
     counters: { ...counters, unaccounted: counters.unaccounted + survey.unaccounted },
   };
 }
+
+/** What a request is answered with, the consumer being sound. */
+export function isAnswer(error: unknown): boolean {
+  return (
+    error instanceof BridgeError && (error.code === "STREAM_NO_GAP" || error.code === "CONSUMER_NOT_OWNER")
+  );
+}

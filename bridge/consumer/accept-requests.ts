@@ -1,6 +1,6 @@
 import { BridgeError } from "../errors.ts";
 import type { LakeState } from "../storage/commit-log.ts";
-import { type AcceptedGap, acceptGap } from "./accept-gap.ts";
+import { type AcceptedGap, acceptGap, isAnswer } from "./accept-gap.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import type { PartitionShare } from "./partition-share.ts";
 
@@ -59,11 +59,4 @@ export function stopped(): BridgeError {
   const text =
     "the consumer ended or recovered before it could accept the gap: look at `tidegate status` and try again";
   return new BridgeError("CONSUMER_STOPPED", text, { retryable: true });
-}
-
-/** What a request is answered with, the consumer being sound. */
-function isAnswer(error: unknown): boolean {
-  return (
-    error instanceof BridgeError && (error.code === "STREAM_NO_GAP" || error.code === "CONSUMER_NOT_OWNER")
-  );
 }

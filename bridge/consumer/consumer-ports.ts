@@ -8,6 +8,7 @@ import type { BackOff } from "./back-off.ts";
 import type { ConsumerConfig } from "./consumer-config.ts";
 import type { ConsumerMetrics } from "./consumer-metrics.ts";
 import type { DedupeKeyMaker } from "./dedupe-key.ts";
+import type { FilingGuard } from "./filing-guard.ts";
 import type { MessageJudge } from "./judge-message.ts";
 import type { LookUpBudget } from "./look-up-budget.ts";
 import type { NameReadings } from "./name-readings.ts";
@@ -44,6 +45,7 @@ export interface ConsumerContext extends ConsumerPorts {
   readonly metrics: ConsumerMetrics;
   readonly judge: MessageJudge;
   readonly checks: SchemaChecks;
+  readonly filing: FilingGuard;
   readonly readings: NameReadings;
   readonly windowAlarm: WindowAlarm;
   readonly progress: RecoveryProgress;

@@ -14,6 +14,7 @@ import { type ConsumerState, type ConsumerStatus, endedPartitions } from "./cons
 import { cutBatch } from "./cut-batch.ts";
 import { DedupeKeyMaker } from "./dedupe-key.ts";
 import { DrainGoal } from "./drain-goal.ts";
+import { FilingGuard } from "./filing-guard.ts";
 import { MessageJudge } from "./judge-message.ts";
 import { JudgingFaults } from "./judging-faults.ts";
 import { LookUpBudget, type LookUpLimits, lookUpLimits } from "./look-up-budget.ts";
@@ -118,6 +119,7 @@ class ConsumerLoop implements Consumer {
       progress: new RecoveryProgress(elapsedMs, registry),
       lookUps: new LookUpBudget(options.lookUpLimits ?? lookUpLimits, elapsedMs),
       keys: new DedupeKeyMaker(),
+      filing: new FilingGuard(options, new JudgingFaults(logger, elapsedMs, "filing")),
       backOff: new BackOff({ maxMs: config.retryMaxMs, random, sleep }),
     };
     this.#guard = new PoisonGuard(options.attempts, options.logger);
@@ -212,6 +214,7 @@ class ConsumerLoop implements Consumer {
       const message = error instanceof Error ? error.message : String(error);
       this.#lastFailure = { code, message, atMs: now() };
       if (!isRetryable(error)) throw error;
+      if (code === "FILING_FAILED") await this.#context.filing.failed(this.#share.cursors, error);
       metrics.failed("loop");
       this.#isFailing = true;
       logger.warn({ event: "consumer.failed", code, failures: this.#failures, err: error }, "recovering");
@@ -231,6 +234,7 @@ class ConsumerLoop implements Consumer {
     this.#publishesRepaired += recovered.published;
     this.#context.metrics.repaired(recovered.published);
     if (await this.#guard.begin(this.#share.cursors)) this.#countReplay();
+    this.#context.filing.begin(this.#share.cursors);
     this.#state = "running";
     this.#context.progress.end();
     this.#tellRecovery();
@@ -269,7 +273,7 @@ class ConsumerLoop implements Consumer {
     for (const cursor of [...cursors.slice(first), ...cursors.slice(0, first)]) {
       if (this.#isFull()) break;
       if (cursor.halt && (cursor.halt.retryAtMs === null || cursor.halt.retryAtMs > elapsedMs())) continue;
-      const maxEntries = Math.min(config.readMaxEntries, this.#guard.blocksMax - this.#openBlocks());
+      const maxEntries = Math.min(config.readMaxEntries, this.#blocksMax - this.#openBlocks());
       const guarded = {
         beforeTaking: (entries: readonly StreamEntry[]) => this.#guard.beforeTaking(cursors, cursor, entries),
         nothingTaken: () => this.#guard.nothingTaken(cursors),
@@ -288,7 +292,11 @@ class ConsumerLoop implements Consumer {
 
   #isFull(): boolean {
     const { batch, config } = this.#context;
-    return batch.bytes >= config.maxBatchBytes || this.#openBlocks() >= this.#guard.blocksMax;
+    return batch.bytes >= config.maxBatchBytes || this.#openBlocks() >= this.#blocksMax;
+  }
+
+  get #blocksMax(): number {
+    return Math.min(this.#guard.blocksMax, this.#context.filing.blocksMax);
   }
 
   #openBlocks(): number {

@@ -1,6 +1,7 @@
 import type { Move } from "../storage/commit-log.ts";
 import { type CommitOutcome, commitBatch, isSuperseded } from "./commit-batch.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
+import { filingFailure } from "./filing-guard.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import type { PoisonGuard } from "./poison-guard.ts";
 import { trimCommitted } from "./trim-committed.ts";
@@ -24,11 +25,14 @@ export async function cutBatch(
   const base = await context.commitLog.load();
   if (isSuperseded(moves, base)) return { outcome: "superseded" };
   await open.guard.beforeWriting(cursors);
-  const tables = await context.batch.write();
+  const tables = await context.batch.write().catch((error: unknown) => {
+    throw filingFailure(error);
+  });
   const { openedAtMs, isStanding } = open;
   const committed = await commitBatch(context, { moves, tables, base, openedAtMs, isStanding });
   if (committed.outcome !== "committed") return committed;
   open.guard.committed();
+  context.filing.committed();
   context.metrics.committed({ rows, ageMs: context.elapsedMs() - open.openedAtMs });
   const { number } = committed.lake;
   context.logger.debug({ event: "consumer.batch.committed", number, rows, bytes }, "committed a batch");

@@ -1,5 +1,6 @@
 import { DEDUP_KEY_BYTES, type WindowHits } from "../window/dedup-window.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
+import { filingFailure } from "./filing-guard.ts";
 import { idFactsOf } from "./id-facts.ts";
 import type { JudgedMessage } from "./judge-message.ts";
 import { KEY_WORDS, type KeyedMessages, type OtherKey, withKeys } from "./keyed-messages.ts";
@@ -54,6 +55,8 @@ export async function fileMessages(
     if (outcome === "superseded") return outcome;
     from = to;
   }
+  const isFiled = (index: number) => verdicts[index] === verdict.file && messages[index]?.fault === null;
+  const unwritable = await context.filing.unwritable(cursor, messages, isFiled);
   let oldDuplicates = 0;
   for (const [index, message] of messages.entries()) {
     const outcome = verdicts[index];
@@ -63,7 +66,8 @@ export async function fileMessages(
       continue;
     }
     const isReused = outcome === verdict.reused || outcome === verdict.quarantine;
-    const ownFault = outcome === verdict.unsure ? unsureFault : message.fault;
+    const ownFault =
+      outcome === verdict.unsure ? unsureFault : (message.fault ?? unwritable.get(index) ?? null);
     const fault = isReused ? reusedFault : ownFault;
     // Awaited only where the writer asks for it: an await per message would cost more than the message.
     const added = addRow(context, cursor, message, fault);
@@ -265,12 +269,23 @@ function addRow(
   context.windowAlarm.filed(row.deviceId);
   if (fault === null) {
     cursor.counters.filed += 1;
-    return context.batch.add(topic, row, values);
+    return written(() => context.batch.add(topic, row, values));
   }
   cursor.counters.quarantined += 1;
   context.metrics.quarantined(fault.reason);
   const { topicId, version: topicVersion } = topic;
-  return context.batch.quarantine(row, { ...fault, topicId, topicVersion });
+  return written(() => context.batch.quarantine(row, { ...fault, topicId, topicVersion }));
+}
+
+function written(add: () => void | Promise<void>): void | Promise<void> {
+  try {
+    const added = add();
+    return added?.catch((error: unknown) => {
+      throw filingFailure(error);
+    });
+  } catch (error) {
+    throw filingFailure(error);
+  }
 }
 
 function sameOrReused(contentHash: number, message: JudgedMessage): number {

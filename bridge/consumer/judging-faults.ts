@@ -3,15 +3,18 @@ import type { TopicVersion } from "./topic-catalog.ts";
 
 const lineIntervalMs = 60_000;
 
-/** Tells of messages that could not be judged for a fault of ours: a line with the stack a minute for each topic version, with their number. */
+/** Tells of messages that could not be judged or written for a fault of ours: a line with the stack a minute for each topic version, with their number. */
 export class JudgingFaults {
   readonly #logger: Logger;
   readonly #elapsedMs: () => number;
+  readonly #step: "judging" | "filing";
   readonly #topics = new WeakMap<TopicVersion, { toldAtMs: number; untold: number }>();
 
-  constructor(logger: Logger, elapsedMs: () => number) {
+  /** @param step What failed: `filing` = no file could be written with them. */
+  constructor(logger: Logger, elapsedMs: () => number, step: "judging" | "filing" = "judging") {
     this.#logger = logger;
     this.#elapsedMs = elapsedMs;
+    this.#step = step;
   }
 
   met(error: unknown, topic: TopicVersion): void {
@@ -24,8 +27,8 @@ export class JudgingFaults {
     state.toldAtMs = nowMs;
     state.untold = 0;
     this.#logger.error(
-      { event: "consumer.judging.failed", ...fields },
-      "a fault of Tidegate: messages could not be judged and are in _quarantine as judging-failed; please report it",
+      { event: `consumer.${this.#step}.failed`, ...fields },
+      `a fault of Tidegate: messages are in _quarantine as ${this.#step}-failed; please report it`,
     );
   }
 }

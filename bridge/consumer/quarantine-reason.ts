@@ -20,6 +20,8 @@ export const quarantineReasons = [
   "schema-too-slow",
   // A fault of Tidegate: it met what it did not expect, in this message alone.
   "judging-failed",
+  // A fault of Tidegate: no file with this row could be written.
+  "filing-failed",
   // The id was filed with other content (payload, event time or topic name), in an exact topic at any time, in others within the
   // topic's window: a device that uses ids again, not a resend.
   "id-reused",

@@ -35,6 +35,13 @@ export interface QuarantineFacts {
   readonly topicVersion: number;
 }
 
+/** A row with its topic, to be tried out. */
+export interface ProbedRow {
+  readonly topic: TopicVersion;
+  readonly row: Row;
+  readonly values: readonly ColumnValue[];
+}
+
 /**
  * PORT: one batch of rows becoming Parquet files. Used by one caller at a time.
  * Memory is bounded by the writer (rows go to the database engine in chunks, which may spill to disk).
@@ -48,6 +55,8 @@ export interface BatchWriter {
   readonly rows: number;
   /** Sorted files under unique names, durable, by table key (topic id or QUARANTINE). Empties the batch. */
   write(): Promise<ReadonlyMap<string, TableAdds>>;
+  /** Rejects if these rows can't be written. Beside the batch, of which nothing changes; no file is left in the store. */
+  probe(rows: readonly ProbedRow[]): Promise<void>;
   /** Forgets the rows; files already written become orphans for vacuum. */
   discard(): Promise<void>;
 }

@@ -118,6 +118,7 @@ function countingWriter(): BatchWriter {
       return new Map();
     },
     discard: empty,
+    probe: empty,
   };
 }
 

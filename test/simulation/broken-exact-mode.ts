@@ -38,6 +38,7 @@ const claimingExactBeforeCommit: BreakPorts = (ports, world) => {
         claims = [];
         return batch.discard();
       },
+      probe: (rows) => batch.probe(rows),
       get bytes() {
         return batch.bytes;
       },

@@ -76,6 +76,7 @@ const claimingBeforeCommit: BreakPorts = (ports, world) => {
         rows = [];
         return batch.discard();
       },
+      probe: (rows) => batch.probe(rows),
       get bytes() {
         return batch.bytes;
       },
@@ -162,6 +163,7 @@ export function withBatch(ports: ConsumerOptions, changes: Partial<BatchWriter>)
     quarantine: (row, facts) => batch.quarantine(row, facts),
     write: () => batch.write(),
     discard: () => batch.discard(),
+    probe: (rows) => batch.probe(rows),
     get bytes() {
       return batch.bytes;
     },
@@ -197,6 +199,7 @@ const filingBackwards: BreakPorts = (ports) => {
       empty();
       return batch.discard();
     },
+    probe: (rows) => batch.probe(rows),
     get bytes() {
       return batch.bytes + heldBytes;
     },

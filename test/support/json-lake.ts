@@ -1,6 +1,6 @@
 import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
 import { BridgeError } from "../../bridge/errors.ts";
-import type { BatchWriter, QuarantineFacts, Row } from "../../bridge/storage/batch-writer.ts";
+import type { BatchWriter, ProbedRow, QuarantineFacts, Row } from "../../bridge/storage/batch-writer.ts";
 import { QUARANTINE, type TableAdds } from "../../bridge/storage/commit-log.ts";
 import { contentHash } from "../../bridge/storage/content-hash.ts";
 import type { CheckpointContent, CheckpointFiles } from "../../bridge/storage/delta/checkpoint-files.ts";
@@ -110,6 +110,8 @@ export class JsonBatchWriter implements BatchWriter {
     }
     return adds;
   }
+
+  async probe(_rows: readonly ProbedRow[]): Promise<void> {}
 
   async discard(): Promise<void> {
     this.#tables = new Map();

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { TopicVersion } from "../../consumer/topic-catalog.ts";
-import type { BatchWriter, ColumnValue, QuarantineFacts, Row } from "../batch-writer.ts";
+import type { BatchWriter, ColumnValue, ProbedRow, QuarantineFacts, Row } from "../batch-writer.ts";
 import { BoundedWork } from "../bounded-work.ts";
 import { type AddedFile, QUARANTINE, type TableAdds } from "../commit-log.ts";
 import type { ObjectStore } from "../object-store.ts";
@@ -21,7 +21,7 @@ const blockOverheadBytes = 100;
 const importsAtOnce = 4;
 
 export interface ParquetBatchWriterOptions {
-  readonly store: ObjectStore;
+  readonly store: Pick<ObjectStore, "stagingFolder" | "importFile">;
   /** Memory of the database engine; at least three times the bytes of the largest batch. Default 384 MiB, for batches of 128 MB. */
   readonly memoryLimitBytes?: number;
   readonly threads?: number;
@@ -49,7 +49,7 @@ interface WrittenFile {
 }
 
 class ParquetBatchWriter implements BatchWriter {
-  readonly #store: ObjectStore;
+  readonly #store: ParquetBatchWriterOptions["store"];
   readonly #options: Required<Omit<ParquetBatchWriterOptions, "store">>;
   #duckdb: Duckdb | undefined;
   #blocks: StagingTable<StagedBlock> | undefined;
@@ -94,6 +94,20 @@ class ParquetBatchWriter implements BatchWriter {
       return written;
     } catch (error) {
       throw translateDuckdbError(error, "writing Parquet files");
+    }
+  }
+
+  async probe(rows: readonly ProbedRow[]): Promise<void> {
+    const store = { stagingFolder: this.#store.stagingFolder, importFile: importNothing };
+    const scratch = new ParquetBatchWriter({ ...this.#options, store });
+    try {
+      for (const { topic, row, values } of rows) {
+        const added = scratch.add(topic, row, values);
+        if (added) await added;
+      }
+      await scratch.write();
+    } finally {
+      await scratch.discard();
     }
   }
 
@@ -247,6 +261,11 @@ class ParquetBatchWriter implements BatchWriter {
       throw error;
     }
   }
+}
+
+async function importNothing(localFile: string): Promise<{ bytes: number }> {
+  await rm(localFile, { force: true });
+  return { bytes: 0 };
 }
 
 function rowBytes(row: Row): number {

@@ -7,6 +7,7 @@ import { Registry } from "prom-client";
 import { createAttemptFile } from "../../../bridge/consumer/attempt-file.ts";
 import type { Consumer } from "../../../bridge/consumer/consumer.ts";
 import type { Attempt, AttemptStore } from "../../../bridge/consumer/poison-guard.ts";
+import { BridgeError } from "../../../bridge/errors.ts";
 import type { Row } from "../../../bridge/storage/batch-writer.ts";
 import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
 import { JsonBatchWriter } from "../../support/json-lake.ts";
@@ -30,6 +31,13 @@ class MemoryAttempts implements AttemptStore {
   }
 }
 
+/** What no process survives. */
+class Death extends BridgeError {
+  constructor() {
+    super("STORE_FLUSH_FAILED", "SIGSEGV", { retryable: false });
+  }
+}
+
 /** A writer that kills its process over one message: while the row is added, or only while files are written. */
 class DeadlyWriter extends JsonBatchWriter {
   readonly #deadlyId: string;
@@ -44,14 +52,14 @@ class DeadlyWriter extends JsonBatchWriter {
 
   override add(...[topic, row]: Parameters<JsonBatchWriter["add"]>): void {
     if (isMessage(row, this.#deadlyId)) {
-      if (this.#dies === "adding") throw new Error("SIGSEGV");
+      if (this.#dies === "adding") throw new Death();
       this.#isDoomed = true;
     }
     super.add(topic, row);
   }
 
   override async write(): ReturnType<JsonBatchWriter["write"]> {
-    if (this.#isDoomed) throw new Error("SIGSEGV");
+    if (this.#isDoomed) throw new Death();
     return super.write();
   }
 }

@@ -324,3 +324,14 @@ test("a full batch of messages near the largest size fits the engine's memory, i
     assert.equal(rowsOf(tables), count);
     assert.ok((tables.get("topic-1")?.adds.length ?? 0) > 4);
   }));
+
+test("rows are tried out beside the batch: the reason if they can't be written, and nothing is left of it", () =>
+  withLake(async (lake) => {
+    const topic = makeTopic();
+    await addRows(lake.batch, [{ row: makeRow(1) }]);
+    await lake.batch.probe([{ topic, row: makeRow(2), values: [] }]);
+    const bad = makeRow(3, { eventTimeMs: Number.NaN });
+    await assert.rejects(lake.batch.probe([{ topic, row: bad, values: [] }]), /whole milliseconds/);
+    assert.equal(onlyFile(await lake.batch.write()).rows, 1);
+    assert.deepEqual(readdirSync(lake.store.stagingFolder), []);
+  }));
