@@ -4,6 +4,9 @@ import type { StoreChange } from "../support/memory-object-store.ts";
 import { TableRecord } from "./table-record.ts";
 import type { Violation } from "./violation.ts";
 
+/** No window and no reader of an older version wants a file that was replaced so long ago. */
+const replacedKeptMs = 8 * 86_400_000;
+
 type Report = (rule: Violation["rule"], detail: string) => void;
 
 interface SnapshotContent {
@@ -29,7 +32,7 @@ export class LakeRecord {
   readonly #snapshots = new Map<number, number>();
   readonly #committed = new Set<string>();
   readonly #deleted = new Set<string>();
-  /** What files of ours held that another writer replaced and deleted. */
+  /** What files of ours held that another writer replaced, and that are deleted. */
   readonly replaced = new Map<string, Uint8Array>();
   prunedEntries = 0;
   /** At most, in a snapshot. */
@@ -64,7 +67,7 @@ export class LakeRecord {
     if (folder === "_commits" && name === "snapshots") this.#snapshotChanged(operation, number, bytes);
     else if (folder === "_commits" && !Number.isNaN(number)) this.#entryChanged(operation, number, bytes);
     else if (name === "_delta_log") this.#tableOf(folder).changed({ operation, path, bytes }, number);
-    else if (operation === "deleted" && isDataFile(path)) this.#fileDeleted(path, modifiedAtMs);
+    else if (operation === "deleted" && isDataFile(path)) this.#fileDeleted(path, { bytes, modifiedAtMs });
   }
 
   #tableOf(name: string): TableRecord {
@@ -99,11 +102,17 @@ export class LakeRecord {
       }
   }
 
-  #fileDeleted(path: string, modifiedAtMs: number): void {
+  #fileDeleted(path: string, { bytes, modifiedAtMs }: { bytes: Uint8Array; modifiedAtMs: number }): void {
     if (this.replaced.has(path)) return;
-    const [table = "", ...names] = path.split("/");
-    if (this.tables.get(table)?.versions.at(-1)?.live.has(names.join("/")))
-      this.#report("missing", `${path} is shown and was deleted`);
+    const [folder = "", ...names] = path.split("/");
+    const name = names.join("/");
+    const table = this.tables.get(folder);
+    const replacedAtMs = table?.replacedAtMs(name) ?? null;
+    if (table?.versions.at(-1)?.live.has(name)) this.#report("missing", `${path} is shown and was deleted`);
+    else if (replacedAtMs !== null && this.#latestMs - replacedAtMs >= replacedKeptMs) {
+      this.replaced.set(path, bytes);
+      return;
+    }
     this.#deleted.add(path);
     const ageMs = this.#latestMs - modifiedAtMs;
     if (ageMs < this.vacuumAgeMs) this.#report("hasty", `${path} was deleted ${ageMs} ms old`);

@@ -4,7 +4,7 @@ import type { Violation } from "./violation.ts";
 
 interface DeltaLine {
   readonly add?: { readonly path: string; readonly tags?: { readonly standsFor: string } };
-  readonly remove?: { readonly path: string };
+  readonly remove?: { readonly path: string; readonly deletionTimestamp?: number };
   readonly txn?: { readonly version: number };
   readonly metaData?: MetaDataAction;
 }
@@ -27,6 +27,8 @@ export class TableRecord {
   readonly #checkpoints = new Set<number>();
   /** By a file of another writer, those of ours that it stands for. */
   readonly #standsFor = new Map<string, readonly string[]>();
+  /** By a file that another one replaced: when, by the clock that stamps objects. */
+  readonly #replacedAtMs = new Map<string, number>();
   #metaData: MetaDataAction | undefined;
 
   constructor(name: string, report: (rule: Violation["rule"], detail: string) => void) {
@@ -38,6 +40,11 @@ export class TableRecord {
   get metaData(): MetaDataAction {
     if (!this.#metaData) throw new Error(`${this.#name} has no metadata`);
     return this.#metaData;
+  }
+
+  /** null = nothing stands for it. */
+  replacedAtMs(path: string): number | null {
+    return this.#replacedAtMs.get(path) ?? null;
   }
 
   get shown(): number {
@@ -72,6 +79,7 @@ export class TableRecord {
       }
       if (remove) {
         live.delete(remove.path);
+        this.#replacedAtMs.set(remove.path, remove.deletionTimestamp ?? 0);
         for (const path of this.#ours([remove.path])) files.delete(path);
       }
       if (txn) shown = txn.version;
