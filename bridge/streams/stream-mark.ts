@@ -79,6 +79,7 @@ export function keepStreamMark(options: {
   const own = markFileOf(file, randomUUID().slice(0, 8));
   const former = markFiles(file).catch(() => []);
   let written = "";
+  let isFailing = false;
   let last: Promise<void> = Promise.resolve();
   const timer = setInterval(() => {
     last = last.then(mark);
@@ -93,12 +94,17 @@ export function keepStreamMark(options: {
   async function mark(): Promise<void> {
     try {
       const text = JSON.stringify({ streamId, highest: [...(await highest())] } satisfies StreamMark);
-      if (text === written) return;
-      await replaceFile(own, text);
-      if (written === "") await removeFiles(await former);
-      written = text;
+      if (text !== written) {
+        await replaceFile(own, text);
+        if (written === "") await removeFiles(await former);
+        written = text;
+      }
+      if (isFailing) logger.info({ event: "stream.mark.recovered" }, "how far the stream is is marked again");
+      isFailing = false;
     } catch (error) {
-      logger.warn({ event: "stream.mark.failed", err: error }, "how far the stream is was not marked");
+      const fields = { event: "stream.mark.failed", err: error };
+      if (!isFailing) logger.warn(fields, "how far the stream is can't be marked; tried again each second");
+      isFailing = true;
     }
   }
 }

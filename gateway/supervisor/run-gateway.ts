@@ -174,9 +174,11 @@ async function awaited<Opened>(
   { signal, logger }: GatewayOptions,
   open: () => Promise<Opened>,
 ): Promise<Opened> {
-  for (;;) {
+  for (let hasFailed = false; ; hasFailed = true) {
     try {
-      return await open();
+      const opened = await open();
+      if (hasFailed) logger.info({ event: `${what}.back` }, `the ${what} answers: the start goes on`);
+      return opened;
     } catch (error) {
       if (!(error instanceof CodedError && error.retryable) || fullDisk.has(error.code)) throw error;
       const { code, message } = error;

@@ -12,7 +12,7 @@ export interface ConsumerLook {
 /** What a table may lack, as far as this consumer says. */
 interface TableTroubles {
   readonly tables?: {
-    readonly parked: readonly { readonly table: string; readonly reason: string }[];
+    readonly parked: readonly { readonly table: string; readonly reason: string; readonly wayOut?: string }[];
     readonly unkempt: readonly { readonly table: string; readonly reason: string }[];
   };
 }
@@ -102,8 +102,10 @@ function* troublesOf({ status }: ConsumerLook): Generator<[key: string, text: st
       yield [`partition ${partition} ${halt.code}`, text];
     }
   const { parked = [], unkempt = [] } = (status as TableTroubles).tables ?? {};
-  for (const { table, reason } of parked)
-    yield [`table ${table}`, `publishing: table ${table} does not show what is committed: ${reason}`];
+  for (const { table, reason, wayOut } of parked) {
+    const text = `publishing: table ${table} does not show what is committed: ${reason}`;
+    yield [`table ${table}`, wayOut === undefined ? text : `${text} Way out: ${wayOut}`];
+  }
   for (const { table, reason } of unkempt)
     yield [`log ${table}`, `the log of table ${table} is not summed up and grows: ${reason}`];
   const { housekeeping } = status;

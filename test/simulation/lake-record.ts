@@ -5,7 +5,7 @@ import { TableRecord } from "./table-record.ts";
 import type { Violation } from "./violation.ts";
 
 /** No window and no reader of an older version wants a file that was replaced so long ago. */
-const replacedKeptMs = 8 * 86_400_000;
+const replacedKeptMs = 7 * 86_400_000;
 
 type Report = (rule: Violation["rule"], detail: string) => void;
 

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import pino from "pino";
 import { checkStreamMarks, keepStreamMark, readStreamMarks } from "../../../bridge/streams/stream-mark.ts";
 import { MemoryStream } from "../../support/memory-stream.ts";
 import { silentLogger } from "../../support/test-lake.ts";
+import { until } from "../../support/until.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-mark-"));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -101,4 +103,28 @@ test("a mark that can't be read counts as none, and one that can't be written st
   assert.deepEqual(await readStreamMarks(file), []);
   await checkStreamMarks([], await streamOf(0));
   await keep(join(root, "missing", "mark.json"), await streamOf(1), never).stop();
+});
+
+test("a mark that can't be written is told once, and so is that it can be again", async () => {
+  const lines: { level: number; event: string }[] = [];
+  const logger = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  let tries = 0;
+  const highest = async () => {
+    tries += 1;
+    return [""];
+  };
+  const folder = join(root, "made later");
+  const file = join(folder, "mark.json");
+  const mark = keepStreamMark({ file, streamId: "s1", highest, intervalMs: 1, logger });
+  await until("it was tried again", () => tries > 4);
+  mkdirSync(folder);
+  await until("it is written", () => lines.length === 2);
+  await mark.stop();
+  assert.deepEqual(
+    lines.map(({ level, event }) => [level, event]),
+    [
+      [40, "stream.mark.failed"],
+      [30, "stream.mark.recovered"],
+    ],
+  );
 });

@@ -119,7 +119,7 @@ test("a partition that stands, a table that is parked, a log that grows and a va
   const halt = { code: "STREAM_GAP", message: "lost blocks.", resume: "tidegate stream accept-gap 0" };
   become(inPartition({ halt }), {
     tables: {
-      parked: [{ table: "engine", reason: "CDF" }],
+      parked: [{ table: "engine", reason: "CDF.", wayOut: "turn it off" }],
       unkempt: [{ table: "other", reason: "no memory" }],
     },
     housekeeping: { message: "no rights", atMs: 1 },
@@ -131,7 +131,7 @@ test("a partition that stands, a table that is parked, a log that grows and a va
     watch.degraded().map((reason) => reason.replace(/ \(for \d+ s\)$/, "")),
     [
       "filing: partition 0 is not read: STREAM_GAP: lost blocks. Resume: tidegate stream accept-gap 0",
-      "publishing: table engine does not show what is committed: CDF",
+      "publishing: table engine does not show what is committed: CDF. Way out: turn it off",
       "the log of table other is not summed up and grows: no memory",
       "the lake is not tidied up: no rights",
     ],
