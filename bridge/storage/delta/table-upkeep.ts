@@ -44,28 +44,28 @@ export class TableUpkeep {
   /** False: another process has summed up the log beyond what was read of it, so that it is to be read again. */
   async run(table: DeltaTable): Promise<boolean> {
     if (!table.isCheckpointDue() || this.#isWaiting(table.name)) return true;
-    let nowMs: number;
+    const { store, metrics } = this.#options;
     try {
       if (await table.isLeftBehind()) return false;
-      nowMs = await this.#options.store.now();
-      await writeCheckpoint(this.#options.store, table, nowMs);
-      this.#options.metrics.checkpointed();
+      await writeCheckpoint(store, table, await store.now());
+      metrics.checkpointed();
       this.#mended(table.name);
     } catch (error) {
       this.#failed(table.name, error);
-      return true;
     }
-    await this.#clean(table.name, nowMs);
+    // An older checkpoint, or one of another writer, may stand for entries too.
+    await this.#clean(table.name);
     return true;
   }
 
-  async #clean(name: string, nowMs: number): Promise<void> {
+  async #clean(name: string): Promise<void> {
     const { store, metrics, logger, now, logRetentionMs } = this.#options;
     // How often it lists is this process's own business; ages are counted by the store's clock.
     const cleanedMs = this.#cleanedAtMs.get(name) ?? Number.NEGATIVE_INFINITY;
     if (Math.abs(now() - cleanedMs) < Math.min(dayMs, logRetentionMs)) return;
     this.#cleanedAtMs.set(name, now());
     try {
+      const nowMs = await store.now();
       metrics.deletedLogFiles(await cleanLog(store, name, { nowMs, retainMs: logRetentionMs }));
     } catch (error) {
       throwIfFatal(error);

@@ -5,18 +5,28 @@ import { type AddAction, type DeltaAction, parseActions } from "../delta/delta-a
 import type { ObjectStore } from "../object-store.ts";
 import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
 
-const memoryLimitBytes = 256 * 1024 * 1024;
+const mib = 1024 * 1024;
+const memoryLimitBytes = 256 * mib;
+/** To complete statistics takes room for some thousand files at a time, and theirs grow with the columns. */
+const memoryBytesPerColumn = 3 * mib;
+const memoryLimitBytesMax = 1024 * mib;
+
+/** Whatever the number of files, for checkpoints of a table with so many columns. */
+export function checkpointMemoryBytes(columns: number): number {
+  return Math.min(memoryLimitBytes + columns * memoryBytesPerColumn, memoryLimitBytesMax);
+}
 
 /** Opens a database for one checkpoint, and closes it after `work`, which is given the SQL that reads the files of `paths`, and where they are. */
 export async function withCheckpointDatabase<Result>(
   store: ObjectStore,
   paths: readonly string[],
   work: (duckdb: Duckdb, source: string, files: readonly string[]) => Promise<Result>,
+  memoryBytes = memoryLimitBytes,
 ): Promise<Result> {
   const spillFolder = join(store.stagingFolder, `spill-${randomUUID()}`);
   const copies = await store.localCopies(paths);
   try {
-    const duckdb = await openDuckdb({ memoryLimitBytes, spillFolder, threads: 1 });
+    const duckdb = await openDuckdb({ memoryLimitBytes: memoryBytes, spillFolder, threads: 1 });
     try {
       const files = paths.map((path) => copies.location(path));
       const source = `read_parquet([${files.map(quoteText).join(", ")}], union_by_name = true)`;

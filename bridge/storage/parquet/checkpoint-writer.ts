@@ -3,9 +3,20 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { CheckpointContent, WrittenCheckpoint } from "../delta/checkpoint-files.ts";
 import type { ObjectStore } from "../object-store.ts";
-import { checkpointKinds, withCheckpointDatabase } from "./checkpoint-reader.ts";
+import { checkpointKinds, checkpointMemoryBytes, withCheckpointDatabase } from "./checkpoint-reader.ts";
 import { withCompleteStatistics } from "./complete-statistics.ts";
 import { type Duckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
+
+/** Statistics of a file about one column: two bounds and a count. */
+const statisticsBytesPerColumn = 150;
+const rowGroupBytes = 16 * 1024 * 1024;
+const vectorRows = 2048;
+
+/** The engine holds a row group in memory until it is whole, and its own would be of 122,880 files. It counts in whole vectors. */
+function rowGroupRows(columns: number): number {
+  const rows = rowGroupBytes / (500 + columns * statisticsBytesPerColumn);
+  return vectorRows * Math.max(1, Math.floor(rows / vectorRows));
+}
 
 /** Key of a checkpoint's metadata: the columns for which the statistics of all its files are complete. */
 const completeKey = "tidegate.completeStatistics";
@@ -94,6 +105,7 @@ export async function writeCheckpointFile(
         const [actions, addFiles] = result.getRows()[0] ?? [];
         return { actions: Number(actions), addFiles: Number(addFiles) };
       },
+      checkpointMemoryBytes(content.columns.length),
     );
     const { bytes } = await store.importFile(localFile, path);
     return { ...counted, bytes };
@@ -126,9 +138,11 @@ async function copyCheckpoint(
     const isComplete = (await completeColumns(duckdb, files.previousFiles)) === columnsText;
     selects.push(isComplete ? carried : complete(carried));
   }
+  // Actions have no order; to keep one would hold row groups back.
+  await duckdb.connection.run("SET preserve_insertion_order = false");
   await duckdb.connection.run(
     `COPY (${selects.join(" UNION ALL ")}) TO ${quoteText(files.localFile)} ` +
-      `(FORMAT parquet, COMPRESSION snappy, KV_METADATA {${quoteText(completeKey)}: ${quoteText(columnsText)}})`,
+      `(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE ${rowGroupRows(content.columns.length)}, KV_METADATA {${quoteText(completeKey)}: ${quoteText(columnsText)}})`,
   );
 }
 

@@ -100,3 +100,34 @@ test("a checkpoint that fails is told and tried again, and rows are shown meanwh
   await publisher.publishPending();
   assert.deepEqual(publisher.troubles().unkempt, []);
 });
+
+test("old entries are deleted though no checkpoint can be written any more: an older one stands for them", async () => {
+  const lake = await ParkingLake.open();
+  const checkpoints = jsonCheckpoints(lake.store);
+  let isBroken = false;
+  const broken: typeof checkpoints = {
+    ...checkpoints,
+    write: async (path, content) => {
+      if (isBroken) throw new Error("nobody foresaw this");
+      return checkpoints.write(path, content);
+    },
+  };
+  const options = { checkpointEntries: 4, checkpoints: broken, logRetentionMs: 60_000 };
+  const publisher = await lake.publisher(options);
+  for (let commit = 0; commit < 6; commit++) {
+    await lake.commit([`a${commit}`]);
+    await publisher.publishPending();
+  }
+  const first = () =>
+    [...lake.store.objects.keys()].filter((path) => /_delta_log\/\d{20}\.json$/.test(path)).sort()[0];
+  assert.match(first() ?? "", /00\.json$/);
+  isBroken = true;
+  lake.aheadMs += 120_000;
+  const next = await lake.publisher(options);
+  for (let commit = 6; commit < 9; commit++) {
+    await lake.commit([`a${commit}`]);
+    await next.publishPending();
+  }
+  assert.equal(next.troubles().unkempt.length, 1);
+  assert.match(first() ?? "", /03\.json$/);
+});
