@@ -10,14 +10,6 @@ import {
   partitionOfKey,
 } from "./commit-log.ts";
 
-/**
- * Partitions end for as long as a stream lives, and a move with 100 producers takes 11 kB of each snapshot. One is past once the lake holds
- * it to its end and all that took its place have begun: then their moves have its producers, its clock and its place in time, and only
- * its rows are still asked for. The entries alone decide that, never a clock: what took its place may begin at any later time.
- *
- * All that took its place are known if one of them is, since they are recorded by one entry (`Move.parents`). Of those that older versions
- * recorded nobody knows it; these stay as they are.
- */
 type Held = Pick<LakeState, "moves" | "past">;
 
 /** Stream time. Longer than any dedupe window, 7 d at most: rows that are older are in no window of a topic with one. */
@@ -87,6 +79,13 @@ function rowsOfMove({ to, streamTimeMs, commit = 0, counters }: Move): RowsOfPar
 
 /**
  * What is past after an entry. Deterministic: all processes and snapshots must agree on it, so a change needs another LAKE_FORMAT.
+ *
+ * Partitions end for as long as a stream lives, and a move with 100 producers takes 11 kB of each snapshot. One is past once the lake holds
+ * it to its end and all that took its place have begun: then their moves have its producers, its clock and its place in time, and only
+ * its rows are still asked for. The entries alone decide that, never a clock: what took its place may begin at any later time.
+ *
+ * All that took its place are known if one of them is, since they are recorded by one entry (`Move.parents`). Of those that older versions
+ * recorded nobody knows it; these stay as they are.
  * @param moves After the entry; those that are past now are taken out.
  * @param before What was past before it.
  */

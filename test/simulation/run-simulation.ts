@@ -2,6 +2,7 @@ import { type Consumer, type ConsumerOptions, createConsumer } from "../../bridg
 import { ownEverything } from "../../bridge/consumer/partition-leases.ts";
 import { AnotherWriter } from "./another-writer.ts";
 import { checkLake } from "./checkers.ts";
+import { writingAsBefore } from "./older-writers.ts";
 import { type LakeFaults, ProcessFactory } from "./process-factory.ts";
 import { type FaultRates, type Process, Scheduler } from "./scheduler.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -103,6 +104,8 @@ class Simulation {
   /** How often another writer changes a table, per step. */
   readonly #interference: number;
   readonly #anotherWriter: AnotherWriter;
+  /** Number of the last entry that a version wrote which did not know of parents. */
+  readonly #writtenBefore: number;
   #processes: SimulatedProcess[] = [];
   #started = 0;
   #vacuums = 0;
@@ -142,6 +145,7 @@ class Simulation {
       world: this.#world,
       usesServer: this.#usesServer,
     });
+    this.#writtenBefore = options.seed % 4 === 0 ? 2 + (options.seed % 11) : 0;
     this.#eventsMax = 30 + random.below(120);
     this.#processesMax = options.processesMax ?? 1 + random.below(3);
     this.#burst = random.chance(0.7) ? 1 : 2 + random.below(20);
@@ -242,7 +246,8 @@ class Simulation {
   #start(leases: WanderingLeases | null): SimulatedProcess & { ended: Promise<void> } {
     const process: Process = { name: `c${++this.#started}`, isDead: false, pausedUntilStep: 0 };
     const options = { ...this.#factory.open(process), leases: leases ?? ownEverything() };
-    const consumer = createConsumer(this.#options.breakPorts?.(options, this.#world) ?? options);
+    const ports = this.#options.breakPorts?.(options, this.#world) ?? options;
+    const consumer = createConsumer(writingAsBefore(ports, this.#writtenBefore));
     const started = { process, consumer, leases };
     this.#processes.push(started);
     const ended = consumer.run().catch((error: unknown) => this.#crash(process, error));
