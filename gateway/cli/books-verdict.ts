@@ -7,7 +7,9 @@ export function booksVerdict({
   consumer,
 }: Pick<GatewayStatus, "books" | "waiting" | "consumer">): string[] {
   if (!books?.isBalanced) return ["THE BOOKS DO NOT BALANCE.", ...waitingText(waiting)];
-  if (waiting === null || waiting.reasons.length > 0)
+  if (waiting === null)
+    return ["The gateway does not say what waits; of what was committed, nothing is missing."];
+  if (waiting.reasons.length > 0)
     return [
       "Not everything that was acknowledged is in the tables yet; of what was committed, nothing is missing.",
       ...waitingText(waiting),

@@ -14,10 +14,17 @@ export function addStatusCommand(program: Command, environment: CommandEnvironme
   );
   runAction<ConfigFlags & { json?: boolean }>(status, environment, async ({ output, flags }) => {
     const answer = await apiOf(flags, environment).send<GatewayStatus>({ method: "GET", path: "/v1/status" });
-    output.result(answer, statusText(answer));
+    output.result(answer, statusText({ ...unsaid, ...answer }));
     return undefined;
   });
 }
+
+/** What a gateway that was not restarted since an upgrade does not say. */
+const unsaid: Pick<GatewayStatus, "progress" | "degraded" | "waiting"> = {
+  progress: [],
+  degraded: [],
+  waiting: null,
+};
 
 function statusText(status: GatewayStatus): string {
   const lines = [

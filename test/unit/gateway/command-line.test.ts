@@ -95,6 +95,35 @@ describe("command line", () => {
     assert.match(gone.stderr, /correct TIDEGATE_API/);
   });
 
+  test("the status of a gateway that runs since before an upgrade is shown, without a claim that it does not make", async (t) => {
+    const counters = { read: 1, filed: 1, duplicates: 0, quarantined: 0, resent: 0, misrouted: 0 };
+    const partition = {
+      partition: 0,
+      state: "running",
+      halt: null,
+      counters,
+      unaccounted: 0,
+      lagBytes: 0,
+      lagMs: 0,
+    };
+    const leases = { partitions: [{ partition: 0, expiresInMs: null }], failure: null };
+    const status = {
+      ...{ version: "0.1.0", startedAt: "2026-11-24", isReady: true, reasons: [], roles: ["consumer"] },
+      ...{ processes: [], broker: null, books: { ...counters, unaccounted: 0, isBalanced: true } },
+      consumer: { partitions: [partition], finished: [], leases, lastFailure: null, window: null },
+    };
+    const server = createServer((_request, response) => response.end(JSON.stringify(status)));
+    t.after(() => server.close());
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const environment = { TIDEGATE_API: `http://127.0.0.1:${port}`, TIDEGATE_TOKEN: "x" };
+    const { code, stdout, stderr } = await run(["status"], environment);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^Tidegate 0\.1\.0, ready/);
+    assert.match(stdout, /does not say what waits/);
+    assert.doesNotMatch(stdout, /books balance/i);
+  });
+
   test("another gateway where the folder's own listened is named as such, not as a refused token", async (t) => {
     const refusal = JSON.stringify({ code: "TOKEN_REFUSED", message: "The token is not this gateway's." });
     const server = createServer((_request, response) => response.writeHead(401).end(refusal));
