@@ -67,6 +67,8 @@ class DeltaTablePublisher implements TablePublisher {
   readonly #storeFailures = new Map<string, number>();
   readonly #upkeep: TableUpkeep;
   #newest = 0;
+  /** Of the commit log. */
+  #firstKept = 1;
 
   constructor(options: TablePublisherOptions) {
     const { store, registry, logger, commitLog, now = Date.now } = options;
@@ -83,6 +85,7 @@ class DeltaTablePublisher implements TablePublisher {
   async publishPending(): Promise<{ published: number }> {
     const { commitLog, topics } = this.#options;
     const state = await commitLog.load();
+    this.#firstKept = state.firstKept;
     let published = await this.#publishAll(state);
     if (await commitLog.isMaintenanceDue(state)) {
       await this.#lookAgain();
@@ -171,8 +174,7 @@ class DeltaTablePublisher implements TablePublisher {
 
   async #lacking(pending: readonly Pending[], shown: number, from: number | null): Promise<LackingCommits> {
     const { commitLog } = this.#options;
-    const { firstKept } = await commitLog.load();
-    return lackingCommits(commitLog, pending, { shown, from: Math.max(from ?? 0, firstKept) });
+    return lackingCommits(commitLog, pending, { shown, from: Math.max(from ?? 0, this.#firstKept) });
   }
 
   /**
