@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import type { CommitLog, TableAdds } from "../../../bridge/storage/commit-log.ts";
@@ -130,6 +130,33 @@ test("files of other writers that no log names stay for 7 days", () =>
     const given = putFile(lake, "telemetry", 8 * dayMs, `part-00001-${randomUUID()}-c000.snappy`);
     assert.equal((await run()).orphans, 1);
     assert.deepEqual([waiting, given].map(existsSync), [true, false]);
+  }));
+
+test("change data of other writers stay, and whole tables whose logs or features we don't understand; others are tidied up", () =>
+  withLake(async (lake, run) => {
+    await lake.commit([{ row: makeRow(1) }]);
+    const changeData = join(lake.folder, "telemetry", "_change_data", `cdc-${randomUUID()}.parquet`);
+    mkdirSync(dirname(changeData), { recursive: true });
+    writeFileSync(changeData, "12345");
+    age(changeData, 30 * dayMs);
+    const orphans = () => ["telemetry", "unused"].map((table) => putFile(lake, table, 30 * dayMs));
+    const first = orphans();
+    await run();
+    assert.deepEqual([changeData, ...first].map(existsSync), [true, false, false]);
+    const entry = "telemetry/_delta_log/00000000000000000001.json";
+    for (const [features, isTidied] of [
+      [["changeDataFeed"], true],
+      [["rowTracking"], false],
+      [[7], false],
+      ["damaged", false],
+    ] as const) {
+      const protocol = { minReaderVersion: 1, minWriterVersion: 7, writerFeatures: features };
+      await lake.store.put(entry, Buffer.from(features === "damaged" ? "{" : JSON.stringify({ protocol })));
+      const left = orphans();
+      await run();
+      assert.deepEqual(left.map(existsSync), [!isTidied, false], JSON.stringify(features));
+      for (const path of left) rmSync(path, { force: true });
+    }
   }));
 
 test("a file that a log names stays, however the log spells its path", () =>
