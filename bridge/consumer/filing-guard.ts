@@ -52,13 +52,16 @@ export function filingFailure(error: unknown): unknown {
 export class FilingGuard {
   readonly #ports: FilingPorts;
   readonly #faults: JudgingFaults;
-  #from = new Map<string, Position>();
-  #failures = 0;
-  #failuresAlone = 0;
+  /** By partition, since its committed position was `from`. */
+  readonly #failures = new Map<string, { readonly from: Position; readonly count: number }>();
   #limit: number | null = null;
   #commits = 0;
   #poison: { key: string; from: Position; position: Position; error: unknown } | null = null;
-  readonly #blocks = new Set<string>();
+  /** Blocks whose rows are tried apart, by partition and position, with how often each failed all the same. */
+  readonly #blocks = new Map<
+    string,
+    { readonly key: string; readonly from: Position; readonly count: number }
+  >();
   readonly #topics = new Map<string, Suspicion>();
 
   constructor(ports: FilingPorts, faults: JudgingFaults) {
@@ -72,8 +75,6 @@ export class FilingGuard {
   }
 
   committed(): void {
-    this.#failures = 0;
-    this.#failuresAlone = 0;
     if (this.#limit === null || ++this.#commits < COMMITS_BEFORE_DOUBLING) return;
     this.#commits = 0;
     this.#limit = this.#limit * 2 >= LIMIT_FORGOTTEN_BLOCKS ? null : this.#limit * 2;
@@ -91,10 +92,9 @@ export class FilingGuard {
   /** The open batch of these cursors could not be written. */
   async failed(cursors: readonly PartitionCursor[], error: unknown): Promise<void> {
     const open = cursors.filter(({ openBlocks }) => openBlocks > 0);
-    if (!cursors.some(({ key, committed }) => this.#from.get(key) === committed)) this.#failures = 0;
-    this.#from = new Map(cursors.map(({ key, committed }) => [key, committed]));
-    this.#failures += 1;
-    if (this.#failures < FAILURES_BEFORE_HALVING || open.length === 0) return;
+    // Counted for each partition: while one does not move, others may.
+    const failures = Math.max(0, ...open.map((cursor) => this.#countFailure(cursor)));
+    if (failures < FAILURES_BEFORE_HALVING) return;
     const { batch, logger } = this.#ports;
     await batch.discard();
     const isEnvironment = await batch.probe([soundRow]).then(
@@ -102,20 +102,21 @@ export class FilingGuard {
       () => true,
     );
     if (isEnvironment) {
-      this.#failures = 0;
+      this.#failures.clear();
       return;
     }
     const blocks = open.reduce((sum, { openBlocks }) => sum + openBlocks, 0);
     this.#limit = Math.max(1, Math.floor(blocks / 2));
     this.#commits = 0;
-    const fields = { event: "consumer.batch.unwritable", failures: this.#failures, blocks, err: error };
+    const fields = { event: "consumer.batch.unwritable", failures, blocks, err: error };
     logger.warn(fields, "a batch can't be written: what is wrong with it is looked for in smaller ones");
     const [cursor] = open;
     if (blocks > 1 || !cursor) return;
     const { key, committed: from, position } = cursor;
-    remember(this.#blocks, blockOf(key, position));
-    this.#failuresAlone += 1;
-    if (this.#failuresAlone <= FAILURES_OF_ONE_BLOCK) return;
+    const count = (this.#blocks.get(blockOf(key, position))?.count ?? 0) + 1;
+    if (this.#blocks.size >= SUSPECTS_MAX) this.#blocks.clear();
+    this.#blocks.set(blockOf(key, position), { key, from, count });
+    if (count <= FAILURES_OF_ONE_BLOCK) return;
     this.#poison = { key, from, position, error };
     const halted = { code: "BLOCK_POISON", partition: cursor.partition, position, err: error };
     logger.error({ event: "consumer.partition.halted", ...halted }, "a block can't be written");
@@ -131,6 +132,8 @@ export class FilingGuard {
     isFiled: (index: number) => boolean,
   ): Promise<ReadonlyMap<number, ContentFault>> {
     if (this.#blocks.size === 0 && this.#topics.size === 0) return nothing;
+    for (const [block, { key, from }] of this.#blocks)
+      if (key === cursor.key && from !== cursor.committed) this.#blocks.delete(block);
     const found = new Map<number, ContentFault>();
     const byTopic = new Map<string, number[]>();
     for (const [index, { topic, row }] of messages.entries()) {
@@ -196,6 +199,13 @@ export class FilingGuard {
     }
   }
 
+  #countFailure({ key, committed: from }: PartitionCursor): number {
+    const before = this.#failures.get(key);
+    const count = before?.from === from ? before.count + 1 : 1;
+    this.#failures.set(key, { from, count });
+    return count;
+  }
+
   #isSuspected(key: string): boolean {
     const suspicion = this.#topics.get(key);
     if (!suspicion || suspicion.untilMs > this.#ports.elapsedMs()) return suspicion !== undefined;
@@ -215,11 +225,6 @@ function haltUnwritable(cursor: PartitionCursor, position: Position, error: unkn
 
 function blockOf(key: string, position: Position): string {
   return `${key}@${position}`;
-}
-
-function remember(set: Set<string>, value: string): void {
-  if (set.size >= SUSPECTS_MAX) set.clear();
-  set.add(value);
 }
 
 /** A row with which nothing can be wrong. */

@@ -138,3 +138,23 @@ test("a block that can't be written whatever becomes of its rows stops its parti
   await consumer.stop({ drain: false });
   await run;
 });
+
+test("it is found also while another partition never ends", async () => {
+  const harness = new ConsumerHarness({ partitionCount: 2 });
+  harness.append([json("a"), json("bad"), json("c")]);
+  const batch = new FailingWriter(harness, (row) => idOf(row) === "bad");
+  const consumer = harness.consumer({ batch, config: { maxBatchAgeMs: 100 } });
+  const run = consumer.run();
+  for (let other = 0; consumer.status().partitions[0]?.counters.quarantined !== 1; other++) {
+    assert.ok(other < 200, "it is not found");
+    for (let block = 0; block < 20; block++)
+      harness.append([json(`other${other}-${block}`)], { partition: 1 });
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.deepEqual(
+    harness.ids().filter((id) => !id.startsWith("other")),
+    ["a", "c"],
+  );
+  await consumer.stop({ drain: false });
+  await run;
+});
