@@ -1,6 +1,7 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { freePort } from "../free-port.ts";
 import { packageFile } from "./required-program.ts";
 import { answersHttp, ServerProcess } from "./server-process.ts";
@@ -16,7 +17,7 @@ export interface KinesisLocalOptions {
   readonly shardLimit?: number;
   /** How long a stream is CREATING and UPDATING. Default 50. */
   readonly updateMs?: number;
-  /** Default 250. */
+  /** Default 500. */
   readonly persistIntervalMs?: number;
 }
 
@@ -31,17 +32,18 @@ const program = `
   };
   require(process.argv[1]);
 `;
-/** It does not save what it has when it is told to end. */
-const intervalsUntilSaved = 4;
-/** It waits for its clients to close their connections. */
-const stopTimeoutMs = 500;
+const fileName = "records.json";
+/** It would wait for its clients to close their connections, and go on saving meanwhile. */
+const stopTimeoutMs = 0;
+const saveTimeoutMs = 10_000;
+const savePollMs = 5;
 
 /**
  * Starts kinesis-local (kinesis-mock): has UpdateShardCount, ChildShards, stream modes, consumers and enhanced fan-out. It
  * checks no limits, never throttles, and carries about a thousand records a second. Throws PROVE_SERVER_FAILED.
  */
 export async function startKinesisLocal(options: KinesisLocalOptions): Promise<ServerProcess> {
-  const { folder, isPersistent = true, shardLimit = 50, updateMs = 50, persistIntervalMs = 250 } = options;
+  const { folder, isPersistent = true, shardLimit = 50, updateMs = 50, persistIntervalMs = 500 } = options;
   mkdirSync(folder, { recursive: true });
   const port = await freePort();
   const duration = `${updateMs}ms`;
@@ -66,14 +68,41 @@ export async function startKinesisLocal(options: KinesisLocalOptions): Promise<S
       LOG_LEVEL: "WARN",
       SHOULD_PERSIST_DATA: String(isPersistent),
       PERSIST_PATH: folder,
-      PERSIST_FILE_NAME: "records.json",
+      PERSIST_FILE_NAME: fileName,
       PERSIST_INTERVAL: `${persistIntervalMs}ms`,
     },
     logFile: join(folder, "kinesis-local.log"),
     isReady: () => answersHttp(`http://127.0.0.1:${port}/healthcheck`),
-    settleMs: isPersistent ? intervalsUntilSaved * persistIntervalMs : 0,
+    ...(isPersistent && { saved: () => savedTwice(join(folder, fileName)) }),
     stopTimeoutMs,
   });
   await server.start();
   return server;
+}
+
+/**
+ * It does not save what it has when it is told to end, and one that is ended while it writes can't read its file any more. The second file
+ * from now on was begun after now; right after that one it does not write.
+ */
+async function savedTwice(file: string): Promise<void> {
+  const endMs = performance.now() + saveTimeoutMs;
+  let last = savedAtMs(file);
+  for (let left = 2; performance.now() < endMs; await delay(savePollMs)) {
+    const atMs = savedAtMs(file);
+    if (atMs === null || atMs === last) continue;
+    last = atMs;
+    left -= 1;
+    if (left === 0) return;
+  }
+}
+
+/** null = it is not whole, or not there. */
+function savedAtMs(file: string): number | null {
+  try {
+    const { mtimeMs } = statSync(file);
+    JSON.parse(readFileSync(file, "utf8"));
+    return mtimeMs;
+  } catch {
+    return null;
+  }
 }

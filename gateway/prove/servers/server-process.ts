@@ -19,8 +19,8 @@ export interface ServerProcessOptions {
   readonly isReady: () => Promise<boolean>;
   /** Default 30 s. */
   readonly startTimeoutMs?: number;
-  /** How long it is left alone before TERM, so that it saves what it has. Default 0. */
-  readonly settleMs?: number;
+  /** Awaited before TERM: resolves when it has saved what it has. */
+  readonly saved?: () => Promise<void>;
   /** How long it may take to end on TERM, before KILL. Default 10 s. */
   readonly stopTimeoutMs?: number;
 }
@@ -87,7 +87,7 @@ export class ServerProcess {
   /** TERM; KILL where that does not end it in time. */
   async stop(): Promise<void> {
     const child = this.#process;
-    if (this.pid !== undefined) await delay(this.#options.settleMs ?? 0);
+    if (this.pid !== undefined) await this.#options.saved?.();
     if (this.pid === undefined || !child) return;
     const exited = once(child, "exit");
     child.kill("SIGTERM");
