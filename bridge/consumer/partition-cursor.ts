@@ -90,7 +90,8 @@ export class PartitionCursor {
   /** What it goes on from if it was never committed. */
   inherit({ ancestors, parents, start }: Inheritance): void {
     this.ancestors = ancestors;
-    if (this.committed !== START_POSITION) return;
+    // A loss before the first block may have been accepted: its commit holds what was inherited by then.
+    if (this.committed !== START_POSITION || this.producers.size > 0) return;
     this.shifts = {};
     if (start === null) return;
     this.streamTimeMs = start.streamTimeMs;

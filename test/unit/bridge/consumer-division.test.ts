@@ -117,6 +117,28 @@ test("a lost tail of a closed partition is found by what landed in the one that 
   assert.equal(halted?.halt?.resume, "tidegate stream accept-gap 1");
 });
 
+test("a loss before the first block of a new partition counts once, also if the process ends right after it was accepted", async () => {
+  const harness = divisible();
+  harness.append([json("a")]);
+  harness.stream.split(0);
+  const [device = ""] = devicesOf(harness, [1]);
+  harness.append([from(device, "b")], { partition: 1 });
+  harness.stream.rollBack(1, 1);
+  harness.append([from(device, "c")], { partition: 1 });
+  const consumer = harness.consumer();
+  const run = consumer.run();
+  const haltOf = (each: Consumer) =>
+    each.status().partitions.find(({ partition }) => partition === 1)?.halt ?? null;
+  await until(consumer, () => haltOf(consumer) !== null);
+  assert.equal((await consumer.acceptGap(1)).unaccounted, 1);
+  await consumer.stop({ drain: false });
+  await run;
+  const next = await harness.drain();
+  assert.equal(haltOf(next), null);
+  assert.equal(next.status().partitions.find(({ partition }) => partition === 1)?.counters.unaccounted, 1);
+  assert.deepEqual(harness.ids(), ["a", "c"]);
+});
+
 test("a block for a partition that never was an ancestor is misrouted, whatever it claims", async () => {
   const harness = divisible(2);
   harness.append([json("a")], { partition: 1, landsIn: 0, lastAcknowledgedSequence: 7, sequence: 9 });
