@@ -44,7 +44,13 @@ export { type RedisScript, redisScript, runScript } from "./redis/redis-script.t
 export { parseRedisUrl, type RedisTarget } from "./redis/redis-url.ts";
 // lake: store, commit log, tables
 export type { BatchWriter } from "./storage/batch-writer.ts";
-export { type CommitLog, type LakeState, partitionKey, QUARANTINE } from "./storage/commit-log.ts";
+export {
+  type CommitLog,
+  type LakeState,
+  noCounters,
+  partitionKey,
+  QUARANTINE,
+} from "./storage/commit-log.ts";
 export { createTablePublisher, type TablePublisherOptions } from "./storage/delta/table-publisher.ts";
 export { type CommitLogOptions, type LakeCommitLog, openCommitLog } from "./storage/lake-commit-log.ts";
 export { createSeedSource } from "./storage/lake-seed-source.ts";

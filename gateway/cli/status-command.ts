@@ -7,6 +7,7 @@ import { addDataOptions, type ConfigFlags } from "./config-options.ts";
 import { givenUpText } from "./given-up-text.ts";
 import { tablesText } from "./tables-text.ts";
 import { textTable } from "./text-table.ts";
+import { withUnsaid } from "./unsaid-status.ts";
 
 export function addStatusCommand(program: Command, environment: CommandEnvironment): void {
   const status = addDataOptions(
@@ -14,17 +15,10 @@ export function addStatusCommand(program: Command, environment: CommandEnvironme
   );
   runAction<ConfigFlags & { json?: boolean }>(status, environment, async ({ output, flags }) => {
     const answer = await apiOf(flags, environment).send<GatewayStatus>({ method: "GET", path: "/v1/status" });
-    output.result(answer, statusText({ ...unsaid, ...answer }));
+    output.result(answer, statusText(withUnsaid(answer)));
     return undefined;
   });
 }
-
-/** What a gateway that was not restarted since an upgrade does not say. */
-const unsaid: Pick<GatewayStatus, "progress" | "degraded" | "waiting"> = {
-  progress: [],
-  degraded: [],
-  waiting: null,
-};
 
 function statusText(status: GatewayStatus): string {
   const lines = [

@@ -1,0 +1,19 @@
+import { noCounters } from "../../bridge/index.ts";
+import type { ConsumerProcessStatus, GatewayStatus } from "../supervisor/gateway-status.ts";
+
+const unsaid: Pick<GatewayStatus, "progress" | "degraded" | "waiting"> = {
+  progress: [],
+  degraded: [],
+  waiting: null,
+};
+const unsaidOfConsumer: Pick<ConsumerProcessStatus, "recovery" | "past" | "tables"> = {
+  recovery: null,
+  past: { partitions: 0, counters: noCounters },
+  tables: { parked: [], unkempt: [] },
+};
+
+/** With what a gateway that was not restarted since an upgrade does not say. */
+export function withUnsaid(answer: GatewayStatus): GatewayStatus {
+  const { consumer } = answer;
+  return { ...unsaid, ...answer, consumer: consumer && { ...unsaidOfConsumer, ...consumer } };
+}
