@@ -47,7 +47,7 @@ export function createServices(parts: ServiceParts): ApiServices & { stop(): voi
     stuckAfterMs: parts.config.readiness.stuckAfterMs,
     elapsedMs: () => performance.now(),
   });
-  const degraded = () => [...supervisor.silences(), ...watch.degraded()];
+  const degraded = () => [...watch.degraded(), ...supervisor.silences()];
   addDegradedMetric(parts.metrics.registry, () => degraded().length);
   watch.start();
   return {
