@@ -47,7 +47,10 @@ interface Now {
   readonly shifts: ReadonlyMap<number, number>;
 }
 
-/** Never forgets. What partitions before this one filed is all seen by its time: of several copies, the one that expires last counts. */
+/**
+ * Never forgets. What partitions before this one filed is all seen by its time: of several copies, the one that expires last counts, and
+ * of those that expire in the same second the one that was filed first, as in a window that is seeded.
+ */
 class Memory {
   readonly #byKey = new Map<string, Map<number, Known>>();
 
@@ -63,7 +66,7 @@ class Memory {
       const shiftMs = known.partition === partition ? 0 : (shifts.get(known.partition) ?? 0);
       const atSeconds =
         windowMs === null ? Number.POSITIVE_INFINITY : Math.ceil((rowTimeMs + shiftMs + windowMs) / 1000);
-      if (atSeconds * 1000 > timeMs && atSeconds >= (latest?.atSeconds ?? 0)) latest = { known, atSeconds };
+      if (atSeconds * 1000 > timeMs && atSeconds > (latest?.atSeconds ?? 0)) latest = { known, atSeconds };
     }
     return latest?.known;
   }
