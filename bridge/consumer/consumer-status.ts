@@ -43,8 +43,8 @@ export interface PartitionStatus {
 }
 
 /**
- * A partition that was read to its end, by whatever process, and that others wait for which took its place, or of which nobody knows
- * which they are; it stays in the books.
+ * A partition that was read to its end by any process. It stands here until all partitions that took its place have begun, or for good if
+ * the lake does not know which they are.
  */
 export interface FinishedPartition {
   readonly partition: number;

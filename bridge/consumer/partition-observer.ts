@@ -36,7 +36,7 @@ export class PartitionObserver {
     }
   }
 
-  /** Asks the stream again what it holds, for whoever wants to know now. A stream that does not answer soon is not waited for. */
+  /** Asks the stream again what it holds, at once. A stream that does not answer within a second is not waited for. */
   async lookAgain(cursors: readonly PartitionCursor[]): Promise<void> {
     const { stream, elapsedMs } = this.#context;
     const asked = cursors.map(async ({ partition }) => {

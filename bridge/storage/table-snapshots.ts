@@ -24,7 +24,7 @@ export interface TableSnapshot {
   readonly columns: readonly { readonly name: string; readonly type: string }[];
   readonly partitionColumns: readonly string[];
   readonly files: readonly SnapshotFile[];
-  /** Why its rows can't be read, for whoever asks for them; null if they can. */
+  /** Why its rows can't be read; null if they can. */
   readonly fault: BridgeError | null;
 }
 

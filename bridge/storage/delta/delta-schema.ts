@@ -16,7 +16,7 @@ export type Undo =
 
 const restore: Undo = { kind: "restore" };
 
-/** @param undo Among the error's details, for whoever says what to do. */
+/** @param undo How to take the change back; it stands in the error's details. */
 export function tableConflict(table: string, fault: string, undo: Undo = restore): BridgeError {
   return new BridgeError(
     "TABLE_CONFLICT",

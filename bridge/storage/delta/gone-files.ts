@@ -1,7 +1,7 @@
 import type { ObjectStore } from "../object-store.ts";
 import type { LackingFile } from "./lacking-commits.ts";
 
-/** Files wait for their table for less than this, unless it was parked or nobody ran. */
+/** Files wait for their table for less than this, unless it was parked or no gateway ran. */
 const lateMs = 600_000;
 
 /**

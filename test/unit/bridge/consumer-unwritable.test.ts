@@ -9,7 +9,7 @@ type Named = Pick<ProbedRow["row"], "messageId" | "topicName">;
 
 const idOf = ({ messageId }: Named) => String(messageId);
 
-/** A writer that fails as long as it holds a bad row, as a native engine may for a reason that nobody foresaw. */
+/** A writer that fails as long as it holds a bad row, as a native engine may for an unforeseen reason. */
 class FailingWriter extends JsonBatchWriter {
   readonly #isBad: (row: Named) => boolean;
   readonly #options: { readonly alsoQuarantined?: boolean; readonly isUnseen?: boolean };

@@ -259,7 +259,7 @@ test("files that somebody deleted while their table was parked are left out, and
   assert.ok(lake.log.some(({ event, path }) => event === "table.file.gone" && path === file("b").path));
 });
 
-test("a fault that nobody foresaw at one table parks it, and so does a store that fails at it again and again", async () => {
+test("an unforeseen fault at one table parks it, and so does a store that fails at it again and again", async () => {
   const lake = await ParkingLake.open();
   const publisher = await lake.publisher();
   await lake.commit(["a"]);
