@@ -3,8 +3,9 @@ import { at } from "../../bridge/block/block-format.ts";
 import { PRODUCER_FORGOTTEN_AFTER_MS } from "../../bridge/consumer/check-block.ts";
 import type { Row } from "../../bridge/storage/batch-writer.ts";
 import type { Move } from "../../bridge/storage/commit-log.ts";
-import { type BrokenVariant, withBatch, withCommitLog } from "./broken-variants.ts";
+import { type BrokenVariant, withBatch } from "./broken-variants.ts";
 import type { BreakPorts } from "./run-simulation.ts";
+import { withCommitLog } from "./with-commit-log.ts";
 
 /** The block as if its producer's boot clock were its wall clock. */
 function withWallClock(block: Uint8Array): Uint8Array {

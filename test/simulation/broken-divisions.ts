@@ -2,8 +2,9 @@ import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
 import { type LakeState, type Move, partitionOfKey } from "../../bridge/storage/commit-log.ts";
 import type { PartitionMap } from "../../bridge/streams/partition-map.ts";
 import { END_POSITION } from "../../bridge/streams/stream-log.ts";
-import { type BrokenVariant, withCommitLog } from "./broken-variants.ts";
+import type { BrokenVariant } from "./broken-variants.ts";
 import type { BreakPorts } from "./run-simulation.ts";
+import { withCommitLog } from "./with-commit-log.ts";
 
 function withPartitions(
   ports: ConsumerOptions,

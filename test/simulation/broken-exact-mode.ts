@@ -2,8 +2,9 @@ import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
 import { ExactIdColumns, sequenceOfId } from "../../bridge/consumer/exact-id-columns.ts";
 import type { Row } from "../../bridge/storage/batch-writer.ts";
 import { windowColumns } from "../../bridge/window/window-columns.ts";
-import { type BrokenVariant, withBatch, withCommitLog } from "./broken-variants.ts";
+import { type BrokenVariant, withBatch } from "./broken-variants.ts";
 import type { BreakPorts } from "./run-simulation.ts";
+import { withCommitLog } from "./with-commit-log.ts";
 import { exactTopicId } from "./workload.ts";
 
 /** What the exact mode keeps of a batch is in the window before its commit is. */

@@ -5,8 +5,9 @@ import { snapshotOfState } from "../../bridge/storage/lake-state.ts";
 import type { ObjectStore } from "../../bridge/storage/object-store.ts";
 import type { VacuumOptions } from "../../bridge/storage/vacuum.ts";
 import { publisherOf } from "../support/publisher-of.ts";
-import { type BrokenVariant, withCommitLog } from "./broken-variants.ts";
+import type { BrokenVariant } from "./broken-variants.ts";
 import type { BreakPorts } from "./run-simulation.ts";
+import { withCommitLog } from "./with-commit-log.ts";
 
 const dayMs = 86_400_000;
 

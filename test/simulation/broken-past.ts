@@ -6,8 +6,9 @@ import {
   partitionOfKey,
 } from "../../bridge/storage/commit-log.ts";
 import { END_POSITION, START_POSITION } from "../../bridge/streams/stream-log.ts";
-import { type BrokenVariant, withCommitLog } from "./broken-variants.ts";
+import type { BrokenVariant } from "./broken-variants.ts";
 import type { BreakPorts } from "./run-simulation.ts";
+import { withCommitLog } from "./with-commit-log.ts";
 
 /** Consumers that know of the lake what `change` leaves of it. What they append is compared with the whole. */
 function knowing(change: (lake: LakeState) => LakeState): BreakPorts {

@@ -8,6 +8,7 @@ import { DEDUP_KEY_BYTES } from "../../bridge/window/dedup-window.ts";
 import { publisherOf } from "../support/publisher-of.ts";
 import type { BreakPorts, SimulationOptions } from "./run-simulation.ts";
 import type { Violation } from "./violation.ts";
+import { withCommitLog } from "./with-commit-log.ts";
 import type { World } from "./world.ts";
 
 /** The protocol without one of its details. The checkers must find each of them out. */
@@ -16,21 +17,6 @@ export interface BrokenVariant {
   /** One of these must be seen. */
   readonly breaks: readonly Violation["rule"][];
   readonly options: Omit<SimulationOptions, "seed">;
-}
-
-export function withCommitLog(ports: ConsumerOptions, changes: Partial<CommitLog>): ConsumerOptions {
-  const { commitLog } = ports;
-  return {
-    ...ports,
-    commitLog: {
-      lakeId: commitLog.lakeId,
-      load: () => commitLog.load(),
-      reload: () => commitLog.reload(),
-      append: (entry) => commitLog.append(entry),
-      entry: (number) => commitLog.entry(number),
-      ...changes,
-    },
-  };
 }
 
 /** The window is believed whatever position it is at. */

@@ -1,5 +1,5 @@
 import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
-import { withCommitLog } from "./broken-variants.ts";
+import { withCommitLog } from "./with-commit-log.ts";
 
 /** The first entries are of a version that did not name the parents of partitions. */
 export function writingAsBefore(ports: ConsumerOptions, lastEntry: number): ConsumerOptions {
