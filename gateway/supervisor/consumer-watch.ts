@@ -45,7 +45,8 @@ export class ConsumerWatch {
 
   /** What does not go on, although publishes are acknowledged. */
   degraded(): string[] {
-    return this.#stuck.reasons(this.#options.elapsedMs());
+    const child = this.#options.child();
+    return child ? this.#stuck.reasons(this.#options.elapsedMs(), child) : [];
   }
 
   async look(): Promise<void> {

@@ -33,6 +33,8 @@ export class StuckWork {
   #troubles = new Map<string, Trouble>();
   #progress = "";
   #progressAtMs: number | null = null;
+  #status: ConsumerProcessStatus | null = null;
+  #filingSinceMs: number | null = null;
 
   constructor(stuckAfterMs: number) {
     this.#stuckAfterMs = stuckAfterMs;
@@ -44,15 +46,20 @@ export class StuckWork {
     this.#troubles = new Map();
     for (const [key, text] of troublesOf(seen))
       this.#troubles.set(key, { text, sinceMs: before.get(key)?.sinceMs ?? nowMs });
-    const filing = filingText(seen);
-    if (filing !== null) this.#troubles.set("filing", { text: filing, sinceMs: this.#progressAtMs ?? nowMs });
+    this.#status = seen.status;
+    this.#filingSinceMs = filingWaits(seen.status) ? (this.#progressAtMs ?? nowMs) : null;
   }
 
-  /** Reasons, for people; [] = everything goes on. */
-  reasons(nowMs: number): string[] {
-    return [...this.#troubles.values()]
+  /** Reasons, for people; [] = everything goes on. `child` is the consumer's process now: it may have changed since the last look. */
+  reasons(nowMs: number, child: ChildStatus): string[] {
+    return [...this.#troubles.values(), ...this.#filingTrouble(child)]
       .filter(({ sinceMs }) => nowMs - sinceMs >= this.#stuckAfterMs)
       .map(({ text, sinceMs }) => `${text} (for ${Math.round((nowMs - sinceMs) / 1_000)} s)`);
+  }
+
+  #filingTrouble(child: ChildStatus): Trouble[] {
+    const text = filingText({ child, status: this.#status });
+    return text === null || this.#filingSinceMs === null ? [] : [{ text, sinceMs: this.#filingSinceMs }];
   }
 
   #noteProgress({ status }: ConsumerLook, nowMs: number): void {

@@ -140,3 +140,13 @@ test("a partition that stands, a table that is parked, a log that grows and a va
   await pass(5);
   assert.deepEqual(watch.degraded(), []);
 });
+
+test("the reason names the state that the process has now, not the one of the last look", async () => {
+  const { system, watch, pass } = watched();
+  system.child = { ...ready, state: "starting" } as unknown as ChildStatus;
+  system.status = null;
+  await pass(65);
+  assert.match(watch.degraded().join(), /^filing: the consumer is starting: it does not answer/);
+  system.child = ready as unknown as ChildStatus;
+  assert.match(watch.degraded().join(), /^filing: the consumer is ready: it does not answer/);
+});
