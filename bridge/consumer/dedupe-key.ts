@@ -5,7 +5,7 @@ const LENGTH_BYTES = 4;
 
 /**
  * Makes dedupe keys: the first 12 bytes of SHA-256 over topic id, device id and message id, each behind its length (4 bytes,
- * little-endian). The key of an id that was used again also covers its content hash (4 more bytes).
+ * little-endian). The key under which the quarantine holds a message also covers its content hash (4 more bytes).
  * Keeps its scratch buffer: one maker per caller, no calls in parallel.
  */
 export class DedupeKeyMaker {
@@ -13,7 +13,7 @@ export class DedupeKeyMaker {
   #topicId: string | undefined;
   #topicEnd = 0;
 
-  /** Writes the key to `target` at byte `offset`. `reusedContentHash`: the key of this id with this payload. */
+  /** Writes the key to `target` at byte `offset`. `contentHash`: the key of this id together with this content. */
   write(
     target: Buffer,
     offset: number,
@@ -21,17 +21,17 @@ export class DedupeKeyMaker {
       readonly topicId: string;
       readonly deviceId: string;
       readonly messageId: Uint8Array;
-      readonly reusedContentHash?: number;
+      readonly contentHash?: number;
     },
   ): void {
     this.#setTopic(id.topicId);
     let end = this.#writeText(this.#topicEnd, id.deviceId);
-    const { messageId, reusedContentHash } = id;
+    const { messageId, contentHash } = id;
     this.#reserve(end, messageId.length + 2 * LENGTH_BYTES);
     end = this.#scratch.writeUInt32LE(messageId.length, end);
     this.#scratch.set(messageId, end);
     end += messageId.length;
-    if (reusedContentHash !== undefined) end = this.#scratch.writeUInt32LE(reusedContentHash, end);
+    if (contentHash !== undefined) end = this.#scratch.writeUInt32LE(contentHash, end);
     // "binary" is latin1; as text the one-shot hash is four times as fast as with a buffer for each result (Node 20).
     const digest = hash("sha256", this.#scratch.subarray(0, end), "binary");
     target.write(digest, offset, DEDUP_KEY_BYTES, "latin1");

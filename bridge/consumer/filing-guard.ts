@@ -20,8 +20,6 @@ const SUSPECT_MS = 60_000;
 /** Blocks and topic versions in mind at a time. */
 const SUSPECTS_MAX = 256;
 
-const nothing: ReadonlyMap<number, ContentFault> = new Map();
-
 export interface FilingPorts {
   readonly batch: Pick<BatchWriter, "probe" | "discard">;
   readonly logger: Logger;
@@ -123,27 +121,30 @@ export class FilingGuard {
   }
 
   /**
-   * Of these messages, those that can't be written, by index; they are looked for only in a block that could not be written alone, and for a
-   * while among others of their topic versions.
+   * The messages, those that can't be written with their fault; they are looked for only in a block that could not be written alone, and for
+   * a while among others of their topic versions.
    */
-  async unwritable(
+  async withUnwritable(
     cursor: PartitionCursor,
     messages: readonly JudgedMessage[],
-    isFiled: (index: number) => boolean,
-  ): Promise<ReadonlyMap<number, ContentFault>> {
-    if (this.#blocks.size === 0 && this.#topics.size === 0) return nothing;
+  ): Promise<readonly JudgedMessage[]> {
+    if (this.#blocks.size === 0 && this.#topics.size === 0) return messages;
     for (const [block, { key, from }] of this.#blocks)
       if (key === cursor.key && from !== cursor.committed) this.#blocks.delete(block);
     const found = new Map<number, ContentFault>();
     const byTopic = new Map<string, number[]>();
-    for (const [index, { topic, row }] of messages.entries()) {
-      if (!isFiled(index)) continue;
+    for (const [index, { topic, row, fault }] of messages.entries()) {
+      if (fault !== null) continue;
       const key = `${topic.topicId}/${topic.version}`;
       if (!this.#blocks.has(blockOf(cursor.key, row.position)) && !this.#isSuspected(key)) continue;
       byTopic.set(key, [...(byTopic.get(key) ?? []), index]);
     }
     for (const [key, suspected] of byTopic) await this.#search(key, messages, { suspected, found });
-    return found;
+    if (found.size === 0) return messages;
+    return messages.map((message, index) => ({
+      ...message,
+      fault: message.fault ?? found.get(index) ?? null,
+    }));
   }
 
   async #search(

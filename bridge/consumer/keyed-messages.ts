@@ -11,9 +11,9 @@ export interface KeyedMessages {
   /** Index of the message's key, or -1 where it has no id. */
   readonly keyOf: Int32Array;
   /** By message: keys of the same content under other topics; undefined for most. */
-  readonly othersOf: readonly (readonly OtherKey[] | undefined)[];
-  /** By message, where it has others: its key as an id that was used again. */
-  readonly reusedKeyOf: readonly (number | undefined)[];
+  readonly othersOf: readonly (readonly OtherKeys[] | undefined)[];
+  /** By message, where it has others or a fault: the key of its id together with its content, under which the quarantine holds it. */
+  readonly contentKeyOf: readonly (number | undefined)[];
   /** Index of the message's exact id, or -1. */
   readonly exactOf: Int32Array;
   readonly exact: ExactIdColumns;
@@ -21,8 +21,10 @@ export interface KeyedMessages {
   readonly bytes: Uint8Array;
 }
 
-export interface OtherKey {
+export interface OtherKeys {
   readonly key: number;
+  /** Under which the quarantine holds it. */
+  readonly contentKey: number;
   readonly contentHash: number;
 }
 
@@ -30,8 +32,8 @@ export function withKeys(keys: DedupeKeyMaker, messages: readonly JudgedMessage[
   const keyOf = new Int32Array(messages.length).fill(-1);
   const exactOf = new Int32Array(messages.length).fill(-1);
   const exact = new ExactIdColumns();
-  const otherKeys = messages.reduce((sum, { others }) => sum + otherKeysOf(others.length), 0);
-  const words = new Uint32Array((messages.length + otherKeys) * KEY_WORDS);
+  const furtherKeys = messages.reduce((sum, message) => sum + furtherKeysOf(message), 0);
+  const words = new Uint32Array((messages.length + furtherKeys) * KEY_WORDS);
   const target = Buffer.from(words.buffer);
   let count = 0;
   for (const [index, { topic, row, exactSequence }] of messages.entries()) {
@@ -43,28 +45,30 @@ export function withKeys(keys: DedupeKeyMaker, messages: readonly JudgedMessage[
     if (exactSequence !== null)
       exactOf[index] = exact.add(keys, { ...id, sequence: exactSequence, streamTimeMs });
   }
-  const othersOf: (readonly OtherKey[])[] = [];
-  const reusedKeyOf: number[] = [];
+  const othersOf: (readonly OtherKeys[])[] = [];
+  const contentKeyOf: number[] = [];
   const write = (id: Parameters<DedupeKeyMaker["write"]>[2]) => {
     keys.write(target, count * DEDUP_KEY_BYTES, id);
     return count++;
   };
-  for (const [index, message] of otherKeys === 0 ? [] : messages.entries()) {
-    const { topic, row, others, contentHash: reusedContentHash } = message;
-    if (others.length === 0) continue;
+  for (const [index, message] of furtherKeys === 0 ? [] : messages.entries()) {
+    const { topic, row, others, contentHash } = message;
+    if (furtherKeysOf(message) === 0) continue;
     const { deviceId, messageId } = row;
     if (messageId !== null)
-      reusedKeyOf[index] = write({ topicId: topic.topicId, deviceId, messageId, reusedContentHash });
-    othersOf[index] = others.flatMap(({ contentHash, ...reading }): OtherKey[] => [
-      { key: write({ ...reading, deviceId }), contentHash },
-      { key: write({ ...reading, deviceId, reusedContentHash: contentHash }), contentHash },
-    ]);
+      contentKeyOf[index] = write({ topicId: topic.topicId, deviceId, messageId, contentHash });
+    if (others.length === 0) continue;
+    othersOf[index] = others.map(({ contentHash, ...reading }) => ({
+      key: write({ ...reading, deviceId }),
+      contentKey: write({ ...reading, deviceId, contentHash }),
+      contentHash,
+    }));
   }
   const bytes = target.subarray(0, count * DEDUP_KEY_BYTES);
-  return { messages, keyOf, exactOf, othersOf, reusedKeyOf, exact, words, bytes };
+  return { messages, keyOf, exactOf, othersOf, contentKeyOf, exact, words, bytes };
 }
 
-/** Each other reading may be known by the id alone, or as an id that was used again; and so may the message's own. */
-function otherKeysOf(others: number): number {
-  return others === 0 ? 0 : 2 * others + 1;
+/** Each other reading may be known by the id alone, or together with the content; and so may the message's own. */
+function furtherKeysOf({ others, fault }: JudgedMessage): number {
+  return others.length === 0 && fault === null ? 0 : 2 * others.length + 1;
 }

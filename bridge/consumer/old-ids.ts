@@ -4,8 +4,8 @@ import { contentFault } from "./quarantine-reason.ts";
 
 const hourMs = 3_600_000;
 
-/** What the lake says of a message whose id only the exact mode still knows. */
-export type OldIdVerdict = "resend" | "reused" | "unsure";
+/** What the lake says of a message whose id only the exact mode still knows. `fresh`: its topic's table does not hold the id. */
+export type OldIdVerdict = "resend" | "reused" | "unsure" | "fresh";
 
 export const unsureFault = contentFault(
   "exact-unsure",
@@ -29,11 +29,29 @@ export async function lookUpOldIds(
     if (known === null) continue;
     for (const { message, index } of group) {
       const contents = known.get(idOf(message.row.deviceId, message.row.messageId));
-      if (contents?.has(message.contentHash)) verdicts[index] = "resend";
-      else if (contents || !message.row.eventTimeOutside) verdicts[index] = "reused";
+      if (contents) verdicts[index] = verdictOf(message, contents);
+      else if (!message.row.eventTimeOutside) verdicts[index] = "reused";
     }
   }
   return verdicts;
+}
+
+/**
+ * The quarantine keeps an id from no table, nor from another row of its own with other content. What it holds as used again is no case
+ * for its table: that has the id with other content, in files of another hour perhaps.
+ */
+function verdictOf({ contentHash, fault }: JudgedMessage, contents: Contents): OldIdVerdict {
+  if (contents.filed.has(contentHash) || contents.reused.has(contentHash)) return "resend";
+  const isTaken = contents.filed.size > 0 || contents.reused.size > 0;
+  if (contents.faulty.has(contentHash) && (isTaken || fault !== null)) return "resend";
+  return isTaken ? "reused" : "fresh";
+}
+
+/** Content hashes with which an id stands in its topic's table; in quarantine as used again; and there for a fault. */
+interface Contents {
+  readonly filed: Set<number>;
+  readonly reused: Set<number>;
+  readonly faulty: Set<number>;
 }
 
 interface OldMessage {
@@ -55,11 +73,11 @@ function groupsOf(messages: readonly JudgedMessage[]): Iterable<readonly OldMess
   return groups.values();
 }
 
-/** Content hashes of what is filed and quarantined, by id; null = not looked for. */
+/** By id; null = not looked for. */
 async function filedContents(
   { seeds, lookUps }: ConsumerContext,
   group: readonly OldMessage[],
-): Promise<Map<string, Set<number>> | null> {
+): Promise<Map<string, Contents> | null> {
   const rows = group.map(({ message }) => message.row);
   const found = await seeds.filed({
     topicId: group[0]?.message.topic.topicId ?? "",
@@ -69,12 +87,14 @@ async function filedContents(
     mayRead: (bytes) => lookUps.take(bytes),
   });
   if (found === null) return null;
-  const known = new Map<string, Set<number>>();
-  for (const { length, deviceIds, messageIds, contentHashes } of found)
+  const known = new Map<string, Contents>();
+  for (const { length, deviceIds, messageIds, contentHashes, isQuarantined, idReused } of found)
     for (let row = 0; row < length; row++) {
       const id = idOf(deviceIds[row] as string, messageIds[row] as Uint8Array);
-      const contents = known.get(id) ?? new Set();
-      known.set(id, contents.add(contentHashes[row] as number));
+      const contents = known.get(id) ?? { filed: new Set(), reused: new Set(), faulty: new Set() };
+      const place = idReused[row] ? "reused" : isQuarantined ? "faulty" : "filed";
+      contents[place].add(contentHashes[row] as number);
+      known.set(id, contents);
     }
   return known;
 }

@@ -45,8 +45,8 @@ export function windowEntriesOf(
     if (sequence !== null) options.exact.add(context.keys, { ...id, sequence, streamTimeMs });
     if (!isLiving) continue;
     const contentHash = rows.contentHashes[row] as number;
-    const reused = rows.idReused[row] ? { reusedContentHash: contentHash } : {};
-    context.keys.write(keys, length * DEDUP_KEY_BYTES, { ...id, ...reused });
+    const content = rows.isQuarantined ? { contentHash } : {};
+    context.keys.write(keys, length * DEDUP_KEY_BYTES, { ...id, ...content });
     columns.contentHashes[length] = contentHash;
     columns.expiresAtSeconds[length] = expiry;
     columns.filedAtSeconds[length] = filedAtOf(streamTimeMs);

@@ -14,7 +14,9 @@ export interface SeedRows {
   readonly contentHashes: Uint32Array;
   readonly streamTimesMs: Float64Array;
   readonly positions: readonly Position[];
-  /** True where the row is quarantined as `id-reused` or `exact-unsure`: its key also covers the content hash. */
+  /** The rows stand in `_quarantine`, so their keys also cover the content hash. */
+  readonly isQuarantined: boolean;
+  /** True where the row is quarantined as `id-reused` or `exact-unsure`: the exact mode does not count it. */
   readonly idReused: readonly boolean[];
 }
 

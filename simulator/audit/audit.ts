@@ -121,7 +121,7 @@ function verdict({ books, scan, examples, findings }: Evidence, waitedMs: number
       counts.acked > 0 &&
       counts.lost + counts.duplicated + counts.phantom + counts.altered === 0 &&
       counts.misplaced + counts.disordered + scan.misstated + mistimed + findings.faults.length === 0 &&
-      counts.quarantined === counts.plannedPoison + counts.plannedReuse &&
+      counts.quarantined === counts.plannedPoison + counts.plannedReuse + counts.mended &&
       unread.length === 0,
   };
 }

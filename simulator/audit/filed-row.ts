@@ -4,6 +4,8 @@ import type { RowPlace } from "./row-places.ts";
 /** One row of a table or of `_quarantine`. */
 export interface FiledRow {
   readonly isQuarantined: boolean;
+  /** In quarantine for what it is, not since its id was used before. */
+  readonly isFaulty: boolean;
   readonly deviceId: unknown;
   readonly topic: unknown;
   readonly messageId: Uint8Array | null;

@@ -47,6 +47,8 @@ export class RowCursor implements FiledRow {
   readonly #context: CursorContext;
   readonly #values: Readonly<Record<(typeof columns)[number], DecodedArray>>;
   readonly #typed: readonly TypedColumn[];
+  /** undefined = a file of a table. */
+  readonly #reasons: DecodedArray | undefined;
   /** undefined = a file of version 0.1.0. */
   readonly #streamTime: DecodedArray | undefined;
   #row = 0;
@@ -60,6 +62,7 @@ export class RowCursor implements FiledRow {
     this.isQuarantined = context.isQuarantine;
     this.#context = context;
     this.#values = values as Record<(typeof columns)[number], DecodedArray>;
+    this.#reasons = values["reason"];
     this.#streamTime = values["_stream_time"];
     this.#typed = context.isQuarantine ? [] : typedColumns(values, context.inEachVersion);
   }
@@ -67,6 +70,12 @@ export class RowCursor implements FiledRow {
   moveTo(row: number): void {
     this.#row = row;
     this.#placeOfRow = undefined;
+  }
+
+  get isFaulty(): boolean {
+    if (!this.isQuarantined) return false;
+    const reason = String(this.#reasons?.[this.#row]);
+    return reason !== "id-reused" && reason !== "exact-unsure";
   }
 
   get deviceId(): unknown {

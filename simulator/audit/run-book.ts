@@ -23,6 +23,8 @@ export interface RunCounts {
    * as well.
    */
   readonly plannedReuse: number;
+  /** Messages in quarantine for a fault that were sent again once their topic was mended, and are in its table as well. */
+  readonly mended: number;
   /** Acknowledged, and in no table nor quarantine. */
   readonly lost: number;
   /** Rows beyond the first of their message, tables and quarantine together. */
@@ -59,8 +61,11 @@ export class RunBook {
   readonly #slots: Uint32Array;
   readonly #stored: Bitmap;
   readonly #quarantined: Bitmap;
+  /** Of those: for what they are, not since their id was used before. */
+  readonly #faulty: Bitmap;
   readonly #expected: Buffer;
   readonly #reuse: ReuseBook;
+  #mended = 0;
   #duplicated = 0;
   #phantom = 0;
   #altered = 0;
@@ -75,6 +80,7 @@ export class RunBook {
     this.#slots = this.#plan.slots();
     this.#stored = new Bitmap(this.#plan.total);
     this.#quarantined = new Bitmap(this.#plan.total);
+    this.#faulty = new Bitmap(this.#plan.total);
     this.#expected = Buffer.alloc(Math.max(...this.#plan.shapes.all.map(({ document }) => document.bytes)));
     this.#reuse = new ReuseBook(this.#plan, ledger, { stored: this.#stored, quarantined: this.#quarantined });
     this.#places = new Float64Array(this.#plan.total).fill(Number.NaN);
@@ -85,6 +91,8 @@ export class RunBook {
   reset(): void {
     this.#stored.clear();
     this.#quarantined.clear();
+    this.#faulty.clear();
+    this.#mended = 0;
     this.#reuse.reset();
     this.#duplicated = 0;
     this.#phantom = 0;
@@ -96,7 +104,7 @@ export class RunBook {
 
   /** Messages that are in a table or in quarantine. */
   get filed(): number {
-    return this.#stored.count + this.#quarantined.count;
+    return this.#stored.count + this.#quarantined.count - this.#mended;
   }
 
   /** Takes a row whose id, which begins at `idAt` of `idSource`, has this run's prefix. */
@@ -145,7 +153,7 @@ export class RunBook {
 
   /** Messages that are quarantined and were not to be. */
   *wronglyQuarantined(): Generator<number> {
-    for (const index of this.#quarantined.without())
+    for (const index of this.#quarantined.without(this.#stored))
       if (!this.#plan.faults.poison(index) && !this.#reuse.belongsInQuarantine(index)) yield index;
   }
 
@@ -184,6 +192,7 @@ export class RunBook {
       acked,
       stored: this.#stored.count,
       quarantined: this.#quarantined.count,
+      mended: this.#mended,
       plannedPoison: this.#plannedPoison(),
       plannedReuse: this.#reuse.planned(),
       lost,
@@ -218,8 +227,11 @@ export class RunBook {
 
   #count(row: FiledRow, index: number, examples: AuditExamples): void {
     const isKnown = this.#stored.has(index) || this.#quarantined.has(index);
-    if (!isKnown) {
+    const isMended = isKnown && this.#isMended(row, index);
+    if (!isKnown || isMended) {
       (row.isQuarantined ? this.#quarantined : this.#stored).add(index);
+      if (row.isFaulty) this.#faulty.add(index);
+      if (isMended) this.#mended++;
       this.#places[index] = row.place;
       if (!row.isQuarantined) this.#reuse.stored(index, tableOf(row));
     } else if (row.messageId === null && this.#mayBeAnonymous(index)) {
@@ -230,6 +242,13 @@ export class RunBook {
       this.#duplicated++;
       examples.add("duplicated", `${this.messageId(index)} again in ${row.file}`);
     }
+  }
+
+  /** A message that its topic refused, and took when it was sent again. Tables and quarantine are read in any order. */
+  #isMended(row: FiledRow, index: number): boolean {
+    if (!this.ledger.again.has(index) || this.#plan.faults.poison(index)) return false;
+    if (row.isQuarantined) return row.isFaulty && this.#stored.has(index) && !this.#quarantined.has(index);
+    return this.#faulty.has(index) && !this.#stored.has(index);
   }
 
   #mayBeAnonymous(index: number): boolean {

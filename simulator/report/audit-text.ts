@@ -16,6 +16,15 @@ export function auditText(result: AuditResult): string {
       result.quarantined,
       `in _quarantine, ${result.plannedPoison + result.plannedReuse} of them planned`,
     ),
+    ...(result.mended === 0
+      ? []
+      : [
+          line(
+            "mended",
+            result.mended,
+            "in _quarantine, and in their table after their topic was changed: allowed",
+          ),
+        ]),
     line("lost", result.lost, "acknowledged, and in no table nor quarantine"),
     line("duplicated", result.duplicated, "rows beyond the first of their message"),
     line("phantom", result.phantom, "rows of messages that were never sent"),

@@ -77,6 +77,36 @@ test("the first message of an id in quarantine, and no other one in a table, is 
   assert.match(result.examples.join(), /it belongs in its table/);
 });
 
+test("a message that its topic refused may stand in quarantine and, once the topic was mended, in its table; each once", async () => {
+  const run = async (rows: (all: LakeRow[]) => { filed: LakeRow[]; quarantined: LakeRow[] }) => {
+    const { lake, rows: all, audit } = await auditedRun({ again: (index) => index < 5 });
+    const { filed, quarantined } = rows(all);
+    await lake.add("telemetry", filed);
+    await lake.add("_quarantine", quarantined);
+    const { mended, duplicated, isProven, ...result } = await audit();
+    return { mended, duplicated, quarantined: result.quarantined, isProven };
+  };
+  const refused = (rows: readonly LakeRow[], reason = "schema-violated") =>
+    rows.map((row) => ({ ...row, reason }));
+  const five = (rows: LakeRow[]) => rows.slice(0, 5);
+  const mended = await run((all) => ({ filed: all, quarantined: refused(five(all)) }));
+  assert.deepEqual(mended, { mended: 5, duplicated: 0, quarantined: 5, isProven: true });
+
+  const filedTwice = await run((all) => ({ filed: [...all, ...five(all)], quarantined: refused(five(all)) }));
+  assert.deepEqual([filedTwice.duplicated, filedTwice.isProven], [5, false]);
+  const refusedTwice = await run((all) => ({
+    filed: all,
+    quarantined: [...refused(five(all)), ...refused(five(all))],
+  }));
+  assert.deepEqual([refusedTwice.duplicated, refusedTwice.isProven], [5, false]);
+  const reused = await run((all) => ({ filed: all, quarantined: refused(five(all), "id-reused") }));
+  assert.deepEqual([reused.duplicated, reused.isProven], [5, false]);
+  const sentOnce = await run((all) => ({ filed: all, quarantined: refused(all.slice(5, 8)) }));
+  assert.deepEqual([sentOnce.duplicated, sentOnce.isProven], [3, false]);
+  const left = await run((all) => ({ filed: all.slice(5), quarantined: refused(five(all)) }));
+  assert.deepEqual(left, { mended: 0, duplicated: 0, quarantined: 5, isProven: false });
+});
+
 test("typed, enveloped, raw and big messages are compared as they were sent; what was left with a gateway is looked for", async () => {
   const mix = { typed: 0.3, envelope: 0.2, raw: 0.2, big: 0.02, qos2: 0.5 };
   const whole = await auditedRun({ scenario: { mix } });

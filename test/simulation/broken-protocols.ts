@@ -3,6 +3,7 @@ import { brokenDivisions } from "./broken-divisions.ts";
 import { brokenExactMode } from "./broken-exact-mode.ts";
 import { brokenLakes } from "./broken-lakes.ts";
 import { brokenPast } from "./broken-past.ts";
+import { brokenQuarantine } from "./broken-quarantine.ts";
 import { brokenTables } from "./broken-tables.ts";
 import { type BrokenVariant, brokenVariants } from "./broken-variants.ts";
 
@@ -10,6 +11,7 @@ import { type BrokenVariant, brokenVariants } from "./broken-variants.ts";
 export const brokenProtocols: readonly BrokenVariant[] = [
   ...brokenVariants,
   ...brokenExactMode,
+  ...brokenQuarantine,
   ...brokenDivisions,
   ...brokenPast,
   ...brokenClocks,

@@ -65,7 +65,7 @@ function checkRows(expected: Expected, rows: readonly LakeRow[]): Violation[] {
 
 /**
  * G3, by the world's time, whatever any clock showed: one id twice with one content, the second appended before a window had passed since
- * the first was sealed.
+ * the first was sealed. A row of a table may follow one of the quarantine: the topic was mended meanwhile.
  */
 function checkDoubled(world: World, rows: readonly LakeRow[]): Violation[] {
   const violations: Violation[] = [];
@@ -80,6 +80,7 @@ function checkDoubled(world: World, rows: readonly LakeRow[]): Violation[] {
       list.map((block) => [`${partition}/${block.position}`, block] as const),
     ),
   );
+  /** Until when, by key and whether the row is quarantined. */
   const known = new Map<string, number>();
   const inOrder = rows
     .filter((row) => row.messageId !== null && row.reason !== "id-reused")
@@ -90,10 +91,15 @@ function checkDoubled(world: World, rows: readonly LakeRow[]): Violation[] {
     const key = JSON.stringify([topic, row.deviceId, row.messageId, ...contentOf(row)]);
     const block = blocks.get(`${row.partition}/${row.position}`);
     if (!block) continue;
-    const earlyMs = (known.get(key) ?? 0) - block.appendedAtMs;
+    const isQuarantined = row.reason !== null;
+    const barred = [known.get(key) ?? 0, isQuarantined ? (known.get(`quarantined ${key}`) ?? 0) : 0];
+    const earlyMs = Math.max(...barred) - block.appendedAtMs;
     if (earlyMs > 0)
       violations.push({ rule: "doubled", detail: `${key} at ${placeOf(row)}, ${earlyMs} ms too early` });
-    known.set(key, block.sealedAtMs + (windowMs.get(row.topicId) ?? 0));
+    known.set(
+      isQuarantined ? `quarantined ${key}` : key,
+      block.sealedAtMs + (windowMs.get(row.topicId) ?? 0),
+    );
   }
   return violations;
 }

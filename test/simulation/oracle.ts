@@ -124,39 +124,46 @@ function readPartition(
   return counters;
 }
 
-/** "filed", "duplicates", or the reason for quarantine. */
+/**
+ * "filed", "duplicates", or the reason for quarantine. A table holds an id once. The quarantine holds an id once for each content, and
+ * that keeps the id from no table: the same message may be filed once its topic was mended.
+ */
 function fateOf(message: SentMessage, now: Now, known: Memory): string {
   const { topic, deviceId, id, fault } = message;
   const content = `${topicNameOf(message)} ${message.payload}`;
   if (id === null) return fault ?? "filed";
   const key = JSON.stringify([topic.topicId, deviceId, id]);
+  const quarantinedKey = JSON.stringify([topic.topicId, deviceId, id, content]);
   const { partition, rowTimeMs } = now;
   const windowMs = topic.dedupe === "exact" ? null : topic.dedupeWindowMs;
   const fresh = { content, partition, rowTimeMs, windowMs };
   const living = known.living(key, now);
-  if (living?.content !== content && isFiledElsewhere(message, content, { now, known })) return "duplicates";
-  if (!living) {
+  if (living?.content === content) return "duplicates";
+  const isFine = !living && fault === null;
+  if (isElsewhere(message, content, { now, known, isFine })) return "duplicates";
+  if (isFine) {
     known.set(key, fresh);
-    return fault ?? "filed";
+    return "filed";
   }
-  if (living.content === content) return "duplicates";
-  const reusedKey = JSON.stringify([topic.topicId, deviceId, id, content]);
-  if (known.living(reusedKey, now)) return "duplicates";
-  known.set(reusedKey, fresh);
-  return "id-reused";
+  if (known.living(quarantinedKey, now)) return "duplicates";
+  known.set(quarantinedKey, fresh);
+  return living ? "id-reused" : (fault as string);
 }
 
-/** Whether another topic, to which the name belonged before or will belong, has the same message. */
-function isFiledElsewhere(
+/**
+ * Whether another topic, to which the name belonged before or will belong, has the same message. One that is fine may be in quarantine
+ * there for a fault, but not since its id was used again.
+ */
+function isElsewhere(
   { topic, deviceId, id }: SentMessage,
   content: string,
-  { now, known }: { now: Now; known: Memory },
+  { now, known, isFine }: { now: Now; known: Memory; isFine: boolean },
 ): boolean {
   if (!movingTopicIds.includes(topic.topicId)) return false;
   return movingTopicIds.some((topicId) => {
     if (topicId === topic.topicId) return false;
     const plain = known.living(JSON.stringify([topicId, deviceId, id]), now);
-    const reused = known.living(JSON.stringify([topicId, deviceId, id, content]), now);
-    return plain?.content === content || reused !== undefined;
+    const quarantined = known.living(JSON.stringify([topicId, deviceId, id, content]), now);
+    return plain?.content === content || ((plain || !isFine) && quarantined !== undefined);
   });
 }

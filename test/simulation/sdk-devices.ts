@@ -1,6 +1,6 @@
-import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
 import { SEQUENCE_SPAN } from "../../devices/protocol/message-id.ts";
 import type { ExpectedTime } from "./expected-time.ts";
+import type { MendedTopic } from "./mended-topic.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { SentMessage } from "./sent-message.ts";
 
@@ -26,7 +26,7 @@ export class SdkDevices {
   readonly #random: SeededRandom;
   /** By partition. */
   readonly #times: readonly ExpectedTime[];
-  readonly #topic: TopicVersion;
+  readonly #topic: MendedTopic;
   readonly #ignoresSpan: boolean;
   readonly #devices: readonly SdkDevice[];
   #messages = 0;
@@ -34,7 +34,7 @@ export class SdkDevices {
   constructor(options: {
     random: SeededRandom;
     times: readonly ExpectedTime[];
-    topic: TopicVersion;
+    topic: MendedTopic;
     ignoresSpan: boolean;
   }) {
     this.#random = options.random;
@@ -53,10 +53,13 @@ export class SdkDevices {
 
   /** The next message of one of these that gets into the stream; null where there is none of them. */
   message(partition: number, isWanted: (deviceId: string) => boolean): SentMessage | null {
-    const random = this.#random;
     const wanted = this.#devices.filter(({ deviceId }) => isWanted(deviceId));
     if (wanted.length === 0) return null;
-    const device = random.pick(wanted);
+    return this.#topic.judged(this.#messageOf(this.#random.pick(wanted), partition));
+  }
+
+  #messageOf(device: SdkDevice, partition: number): SentMessage {
+    const random = this.#random;
     // Epochs that were seen last in the same second can't be told apart by their age.
     if (random.chance(0.03) && this.#isSecondLater(device, partition)) reset(device);
     if (random.chance(0.2) && device.stored.length > 0) return random.pick(device.stored).message;
@@ -120,9 +123,10 @@ export class SdkDevices {
 
   #message({ deviceId, epoch }: SdkDevice, sequence: number): SentMessage {
     const number = ++this.#messages;
-    const payload = JSON.stringify({ deviceId, epoch, sequence, number });
+    const facts = JSON.stringify({ deviceId, epoch, sequence, number });
+    const payload = `${facts.slice(0, -1)},${this.#topic.field()}}`;
     const id = `${epoch}/${sequence}`;
-    return { topic: this.#topic, deviceId, id, payload, fault: null, sdk: { epoch, sequence } };
+    return this.#topic.judged({ deviceId, id, payload, fault: null, sdk: { epoch, sequence } });
   }
 }
 

@@ -6,6 +6,7 @@ import { encodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
 import type { MemoryStream } from "../support/memory-stream.ts";
 import { ExpectedTime } from "./expected-time.ts";
 import { Gateways, type Lane, type SealedBlock } from "./gateways.ts";
+import { MendedTopic } from "./mended-topic.ts";
 import { MovingTopics, movingTopicIds } from "./moving-topics.ts";
 import { SdkDevices } from "./sdk-devices.ts";
 import type { SeededRandom } from "./seeded-random.ts";
@@ -42,8 +43,7 @@ const exactTopic: TopicVersion = {
   timePath: "",
   dedupe: "exact",
 };
-/** Those that never change. */
-export const fixedTopics: readonly TopicVersion[] = [...jsonTopics, exactTopic];
+const mendedTopic = topic("topic-f", "phi", 30_000);
 
 /** Devices and the broker: puts blocks into the stream, and knows every one of them. */
 export class Workload {
@@ -61,6 +61,8 @@ export class Workload {
   #underWay: SealedBlock[] = [];
   #recent: SentMessage[] = [];
   readonly #moving: MovingTopics;
+  readonly #mended: MendedTopic;
+  readonly #exact: MendedTopic;
   readonly #sdkDevices: SdkDevices;
   #count = 0;
 
@@ -79,14 +81,16 @@ export class Workload {
     const count = random.chance(0.4) ? 1 : 2 + random.below(2);
     const { streamId } = stream;
     this.#gateways = new Gateways({ ...options, streamId, count, silenceMaxMs: this.#silenceMaxMs });
-    this.#sdkDevices = new SdkDevices({ ...options, times: this.times, topic: exactTopic });
-    this.#moving = new MovingTopics(options.random);
+    this.#moving = new MovingTopics(random);
+    this.#mended = new MendedTopic(mendedTopic, random);
+    this.#exact = new MendedTopic(exactTopic, random);
+    this.#sdkDevices = new SdkDevices({ ...options, times: this.times, topic: this.#exact });
     this.#learnPartitions();
   }
 
   /** Every topic version that was made so far. */
   get topics(): readonly TopicVersion[] {
-    return [...fixedTopics, ...this.#moving.versions];
+    return [...jsonTopics, ...this.#exact.versions, ...this.#mended.versions, ...this.#moving.versions];
   }
 
   /** Splits an open partition, or merges two neighbours; what was under way to them lands in what took their place. */
@@ -140,7 +144,7 @@ export class Workload {
     else if (dice < 0.76) this.#gateways.restart();
     else if (dice < 0.79) this.#gateways.stepWallClock();
     else if (dice < 0.82) this.#delay(lane(), partition);
-    else if (dice < 0.87) this.#moving.change();
+    else if (dice < 0.87) random.pick([this.#moving, this.#mended, this.#exact]).change();
     else if (dice < 0.95) this.#clock.nowMs += random.below(3000);
     else if (dice < 0.96) this.#gateways.standStill();
     else this.#clock.nowMs += random.below(this.#silenceMaxMs);
@@ -224,12 +228,14 @@ export class Workload {
     const deviceId = this.#deviceOf(partition, isHere);
     const fresh = this.#freshMessage(deviceId, random.pick(jsonTopics));
     if (random.chance(0.3)) return this.#judged({ ...fresh, topicName: this.#moving.nameOf(deviceId) });
+    if (random.chance(0.3)) return this.#mendedMessage(fresh);
     if (dice < 0.4 && recent.length > 0) {
       const used = random.pick(recent);
       if (random.chance(0.3) && !isMoving(used))
         return { ...used, topicName: `fleet/${used.deviceId}/${random.below(3)}` };
       const { topicName } = used;
       const other = used.id === null ? null : withId(used.deviceId, used.topic, used.id, this.#next());
+      if (other && isMended(used)) return this.#mendedMessage(other);
       if (other) return topicName === undefined ? other : this.#judged({ ...other, topicName });
     }
     if (dice < 0.43)
@@ -243,8 +249,14 @@ export class Workload {
     return fresh;
   }
 
+  #mendedMessage(message: SentMessage): SentMessage {
+    const payload = `${message.payload.slice(0, -1)},${this.#mended.field()}}`;
+    return this.#mended.judged({ ...message, payload });
+  }
+
   /** As the broker judges it now that takes it. */
   #judged(message: SentMessage): SentMessage {
+    if (isMended(message)) return this.#mended.judged(message);
     const isPlant = message.topicName?.startsWith("plant/");
     return isPlant ? { ...message, topic: this.#moving.topicOf(topicNameOf(message)) } : message;
   }
@@ -269,6 +281,10 @@ export class Workload {
 
 function isMoving({ topic: { topicId } }: SentMessage): boolean {
   return movingTopicIds.includes(topicId);
+}
+
+function isMended({ topic: { topicId } }: SentMessage): boolean {
+  return topicId === mendedTopic.topicId;
 }
 
 function withId(deviceId: string, of: TopicVersion, id: string, number: number): SentMessage {

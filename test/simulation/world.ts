@@ -110,10 +110,10 @@ export class World implements WindowObserver {
           const bytes = this.bytesOf(`${name}/${path}`);
           for (const row of bytes ? readRows(bytes) : []) {
             if (row.messageId === null) continue;
-            const reused = row.reason === "id-reused" ? { reusedContentHash: contentHash(row) } : {};
+            const content = row.reason === null ? {} : { contentHash: contentHash(row) };
             const { topicId, deviceId } = row;
             const messageId = Buffer.from(row.messageId, "hex");
-            keys.write(target, 0, { topicId, deviceId, messageId, ...reused });
+            keys.write(target, 0, { topicId, deviceId, messageId, ...content });
             this.#committedKeys.add(target.toString("hex"));
           }
         }

@@ -35,6 +35,8 @@ export interface AuditedRunOptions {
   readonly acked?: (index: number) => boolean;
   /** Messages that the ledger calls left with a gateway that lived on. */
   readonly delivered?: (index: number) => boolean;
+  /** Messages that the ledger calls published once more. */
+  readonly again?: (index: number) => boolean;
   readonly isComplete?: boolean;
 }
 
@@ -68,6 +70,7 @@ export function writeRun(
     writer.sent(index);
     if ((options.acked ?? (() => true))(index)) writer.acked(index);
     if (options.delivered?.(index)) writer.delivered(index);
+    if (options.again?.(index)) writer.again(index);
     rows[index] = rowOf(plan, index);
   }
   if (options.isComplete ?? true) writer.close();

@@ -187,8 +187,10 @@ function partOfRow({ parts, wholeTopics, pastPartitions, ids }: SeedFilter, row:
 
 function* chunksOf(filed: readonly FiledRow[], query: SeedFilter): Generator<SeedRows> {
   const rows = filed.filter((row) => partOfRow(query, row) >= 0);
-  for (const topicId of new Set(rows.map((row) => row.topicId))) {
-    const chunk = rows.filter((row) => row.topicId === topicId);
+  const kindOf = ({ topicId, reason }: FiledRow) => JSON.stringify([topicId, reason !== null]);
+  for (const kind of new Set(rows.map(kindOf))) {
+    const chunk = rows.filter((row) => kindOf(row) === kind);
+    const [topicId, isQuarantined] = JSON.parse(kind) as [string, boolean];
     yield {
       length: chunk.length,
       parts: Uint32Array.from(chunk, (row) => partOfRow(query, row)),
@@ -198,6 +200,7 @@ function* chunksOf(filed: readonly FiledRow[], query: SeedFilter): Generator<See
       contentHashes: Uint32Array.from(chunk, contentHash),
       streamTimesMs: Float64Array.from(chunk, (row) => row.streamTimeMs),
       positions: chunk.map((row) => row.position),
+      isQuarantined,
       idReused: chunk.map((row) => row.reason === "id-reused" || row.reason === "exact-unsure"),
     };
   }

@@ -240,5 +240,7 @@ function seedRows(
     streamTimesMs[row] = Number(times.getItem(start + row));
   }
   const idReused = reused?.map((value) => value === true) ?? new Array<boolean>(length).fill(false);
-  return { length, parts, topicId, deviceIds, messageIds, contentHashes, streamTimesMs, positions, idReused };
+  const isQuarantined = reused !== undefined;
+  const idFacts = { deviceIds, messageIds, contentHashes, isQuarantined, idReused };
+  return { length, parts, topicId, streamTimesMs, positions, ...idFacts };
 }

@@ -9,7 +9,7 @@ interface Id {
   topicId: string;
   deviceId: string;
   messageId: Uint8Array;
-  reusedContentHash?: number;
+  contentHash?: number;
 }
 
 function keyOf(id: Id, maker = new DedupeKeyMaker()): string {
@@ -36,12 +36,12 @@ test("no two ids share a key, wherever their parts are cut", () => {
     topicId: fc.string({ maxLength: 3 }),
     deviceId: fc.string({ maxLength: 3 }),
     messageId: fc.uint8Array({ minLength: 1, maxLength: 8 }),
-    reusedContentHash: fc.integer({ min: 0, max: 3 }),
+    contentHash: fc.integer({ min: 0, max: 3 }),
   });
   const maker = new DedupeKeyMaker();
   fc.assert(
     fc.property(id, id, fc.boolean(), (left, right, isReused) => {
-      const { reusedContentHash: _, ...plain } = left;
+      const { contentHash: _, ...plain } = left;
       const first: Id = isReused ? left : plain;
       const same =
         JSON.stringify({ ...first, m: [...first.messageId] }) ===

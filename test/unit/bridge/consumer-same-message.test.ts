@@ -66,12 +66,12 @@ describe("the same id is a resend only if the same row would be filed", () => {
     const far = { eventTimeMs: -63_000_000_000_000 };
     const list = [envelope(far), envelope(far), envelope({ ...far, text: "other" })];
     assert.deepEqual(await sendEach(envelopes(), list), {
-      filed: ["event-time-unreadable", "id-reused"],
+      filed: ["event-time-unreadable", "event-time-unreadable"],
       duplicates: 4,
     });
     const none = [json("a", { ts: "soon" }), json("a", { ts: "soon" }), json("a", { ts: "later" })];
     assert.deepEqual(await sendEach(new ConsumerHarness(), none), {
-      filed: ["event-time-unreadable", "id-reused"],
+      filed: ["event-time-unreadable", "event-time-unreadable"],
       duplicates: 4,
     });
   });
@@ -84,7 +84,7 @@ describe("the same id is a resend only if the same row would be filed", () => {
       [0, 1].map((by) => envelope({ id: text, text, eventTimeMs: startMs + by })),
     );
     assert.deepEqual(await sendEach(harness, list), {
-      filed: ["payload-undecodable", "id-reused", "schema-violated", "id-reused"],
+      filed: ["payload-undecodable", "payload-undecodable", "schema-violated", "schema-violated"],
       duplicates: 4,
     });
   });
