@@ -141,6 +141,39 @@ describe("administration of a running gateway", { concurrency: false }, () => {
     assert.match(row.detail, /rpm/);
   });
 
+  test("what a schema refused is filed, once, when it is sent again after the schema was mended", async () => {
+    const schemaFile = (name: string, schema: object) => {
+      const file = join(gateway.dataFolder, name);
+      writeFileSync(
+        file,
+        JSON.stringify({ type: "object", properties: { v: { type: "integer" } }, ...schema }),
+      );
+      return file;
+    };
+    const wrong = schemaFile("wrong.json", { required: ["missing"] });
+    const create = ["topics", "create", "motors", "--filter", "motor/{device}", "--format", "json"];
+    assert.equal((await gateway.cli(...create, "--schema", wrong)).code, 0);
+    const { key } = (await gateway.cli("devices", "add", "m2")).json as { key: string };
+    const client = await connectClient(gateway.mqttUrl, { username: "m2", password: key, clientId: "m2" });
+    const publish = () => client.publishAsync("motor/m2", '{"id":"1","ts":0,"v":5}', { qos: 1 });
+    await publish();
+    const quarantined = async () => {
+      const { json } = await gateway.cli("quarantine", "list", "--mqtt-topic", "motor/m2");
+      return (json as { rows: unknown[] }).rows.length;
+    };
+    await gateway.until("it is in quarantine", async () => (await quarantined()) > 0);
+    const right = schemaFile("right.json", {});
+    assert.equal((await gateway.cli("topics", "update", "motors", "--schema", right)).code, 0);
+    await publish();
+    await publish();
+    const filed = () => gateway.query("SELECT device_id, v FROM motors");
+    await gateway.until("it is filed", async () => (await filed()).length > 0);
+    await client.publishAsync("motor/m2", '{"id":"2","ts":0,"v":6}', { qos: 1 });
+    await gateway.until("the next one is filed", async () => (await filed()).length > 1);
+    assert.deepEqual([(await filed()).map(({ v }) => v).toSorted(), await quarantined()], [[5, 6], 1]);
+    await client.endAsync();
+  });
+
   test("exit codes and errors: 2 for what was asked wrongly, 1 for what went wrong", async () => {
     const wrong: [string[], number, string][] = [
       [["topics", "create", "x", "--filter", "a/#/b", "--format", "raw"], 2, "TOPIC_INVALID"],

@@ -20,7 +20,7 @@ function prove(...args: string[]) {
     [...gatewayArguments(), "prove", "--stream", "kinesis:", ...args, "--json"],
     {
       encoding: "utf8",
-      timeout: 280_000,
+      timeout: 1_200_000,
       cwd: folder,
       env: { ...process.env, TMPDIR: folder },
     },

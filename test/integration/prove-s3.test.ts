@@ -18,7 +18,7 @@ const strikes = "kill,pause,lake-server,tables";
 function prove(args: readonly string[], environment: Record<string, string> = {}) {
   const run = spawnSync(process.execPath, [...gatewayArguments(), "prove", ...args, "--json"], {
     encoding: "utf8",
-    timeout: 280_000,
+    timeout: 1_200_000,
     env: { ...process.env, TMPDIR: folder, ...environment },
   });
   return { ...run, json: JSON.parse(run.stdout.trimEnd().split("\n").at(-1) || "null") };

@@ -19,7 +19,7 @@ const strikes = "kill,pause,clock,tables,backlog";
 function tidegate(...args: string[]) {
   const run = spawnSync(process.execPath, [...gatewayArguments(), ...args], {
     encoding: "utf8",
-    timeout: 240_000,
+    timeout: 1_200_000,
   });
   return { ...run, json: JSON.parse(run.stdout.trimEnd().split("\n").at(-1) || "null") };
 }
