@@ -4,6 +4,8 @@ import { CodedError } from "../devices/protocol/coded-error.ts";
 export const gatewayErrorCodes = [
   /** Configuration or its sources are wrong; the message lists every fault. Exit code 2. */
   "CONFIG_INVALID",
+  // A consumer that answers took no step of its work for too long; the next process begins where it stood.
+  "CONSUMER_STUCK",
   /** Wrong arguments of a command. Exit code 2. */
   "USAGE_INVALID",
   /** Another gateway runs on this data folder. */

@@ -51,6 +51,8 @@ export interface ConsumerOptions extends ConsumerPorts {
   readonly repeat?: Repeat;
   /** Of the lake, for messages whose id only the exact mode still knows. */
   readonly lookUpLimits?: LookUpLimits;
+  /** Called for each step of its loop: at least every few seconds, unless it waits for a call. */
+  readonly onStep?: () => void;
   /** Where to keep what survives the process's death; without it a batch that kills it does so for ever. */
   readonly attempts?: AttemptStore;
   /** Which partitions to read. The consumer closes them when it ends. Default: all. */
@@ -88,6 +90,7 @@ class ConsumerLoop implements Consumer {
   readonly #alarm: RetentionAlarm;
   readonly #observer: PartitionObserver;
   readonly #requests = new AcceptRequests();
+  readonly #onStep: (() => void) | undefined;
   #state: ConsumerState = "recovering";
   #lake: LakeState | undefined;
   #openedAtMs: number | null = null;
@@ -122,6 +125,7 @@ class ConsumerLoop implements Consumer {
       filing: new FilingGuard(options, new JudgingFaults(logger, elapsedMs, "filing")),
       backOff: new BackOff({ maxMs: config.retryMaxMs, random, sleep }),
     };
+    this.#onStep = options.onStep;
     this.#guard = new PoisonGuard(options.attempts, options.logger);
     this.#leases = options.leases ?? ownEverything();
     this.#leases.onChange(() => this.#context.backOff.wake());
@@ -185,6 +189,7 @@ class ConsumerLoop implements Consumer {
     this.#alarm.start();
     try {
       while (!backOff.isStopping) {
+        this.#onStep?.();
         const end = await this.#sessionOrFailure();
         await this.#giveUpBatch();
         if (end === "ended") break;
@@ -241,6 +246,7 @@ class ConsumerLoop implements Consumer {
     await this.#observe();
     for (;;) {
       if (this.#context.backOff.isStopping) return "ended";
+      this.#onStep?.();
       if (!this.#share.isCurrent) return (await this.#cut()) ? "rebalanced" : "superseded";
       const pass = await this.#pass();
       if (pass === "superseded") return pass;

@@ -132,6 +132,14 @@ export const gatewayConfigSchema = Type.Object({
       description:
         "A process that runs and does nothing for so long is ended and started again; the log says where it was",
     }),
+    stuckMs: Type.Integer({
+      default: 300_000,
+      minimum: 1_000,
+      maximum: 86_400_000,
+      unit: "ms",
+      description:
+        "A consumer whose work takes no step for so long, though it answers, is ended and started again; more than any call to stream, window or lake may take",
+    }),
   }),
   readiness: Type.Object({
     stuckAfterMs: Type.Integer({

@@ -125,6 +125,8 @@ export class Supervisor {
   #receive(role: RoleName, message: FromChild): void {
     if (message.type === "committed") this.#relay(message.committed);
     if (message.type === "ready" && role === "broker") this.#catchUpBroker();
+    if (message.type === "refused" && message.refusal.code === "CONSUMER_STUCK")
+      this.#options.metrics.childHangs.inc({ child: role });
     if (message.type !== "refused" || this.#wasReady || this.#isStopping) return;
     const { code, retryable, message: text } = message.refusal;
     if (retryable || refusalsToLiveWith.has(code)) return;
