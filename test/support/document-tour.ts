@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { type CodeBlock, codeBlocks, documentFiles } from "./documents.ts";
 import { type ProgramResult, runProgram } from "./run-program.ts";
 
@@ -39,14 +39,13 @@ export class DocumentTour {
   }
 }
 
-/** Says why it is not run (`not run: REASON`), or which test runs it (`run by: integration/x`), which then names the document. */
+/** Says why it is not run (`not run: REASON`), or which test runs it (`run by: contract/x`), which then names the document. */
 export function isExcused({ note, file }: CodeBlock): boolean {
   const reason = /^not run: (.*)$/.exec(note)?.[1] ?? "";
   if (reason.length >= reasonMinLength) return true;
   const test = /^run by: ([a-z][\w./-]*)$/.exec(note)?.[1];
-  return (
-    test !== undefined && readFileSync(join(root, "test", `${test}.test.ts`), "utf8").includes(`"${file}"`)
-  );
+  if (test === undefined) return false;
+  return readFileSync(join(root, "test", `${test}.test.ts`), "utf8").includes(`${basename(file)}"`);
 }
 
 /** Runs a script as a reader's shell would who follows a document in `folder`; it ends at the first command that fails. */

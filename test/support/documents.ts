@@ -29,7 +29,7 @@ export interface CodeBlock {
   readonly line: number;
   readonly language: string;
   readonly text: string;
-  /** The HTML comment on the line above it; "" where there is none. */
+  /** The HTML comment on the line above it, or else one for all blocks of the document (`blocks run by: …`); "" if there is none. */
   readonly note: string;
 }
 
@@ -37,13 +37,14 @@ export interface CodeBlock {
 export function codeBlocks(file: string, text: string = documentText(file)): CodeBlock[] {
   const blocks: CodeBlock[] = [];
   const lines = text.split("\n");
+  const common = /^<!-- blocks (run by: .*) -->$/m.exec(text)?.[1] ?? "";
   for (let index = 0; index < lines.length; index++) {
     const [, indent, language] = /^(\s*)```(\S*)/.exec(lines[index] ?? "") ?? [];
     if (indent === undefined) continue;
     const end = lines.findIndex((line, at) => at > index && line.trim() === "```");
     if (end < 0) throw new Error(`${file}:${index + 1}: the block has no end`);
     const body = lines.slice(index + 1, end).map((line) => `${line.replace(indent, "")}\n`);
-    const note = /^\s*<!-- (.*) -->$/.exec(lines[index - 1] ?? "")?.[1] ?? "";
+    const note = /^\s*<!-- (.*) -->$/.exec(lines[index - 1] ?? "")?.[1] ?? common;
     blocks.push({ file, line: index + 1, language: language ?? "", text: body.join(""), note });
     index = end;
   }

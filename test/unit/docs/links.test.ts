@@ -112,4 +112,6 @@ test("code blocks are found with language, note and place", () => {
     { file: "a.md", line: 4, language: "text", text: "x\n", note: "not run: a picture" },
     { file: "a.md", line: 10, language: "sh", text: "echo\n", note: "" },
   ]);
+  const [block] = codeBlocks("a.md", "<!-- blocks run by: contract/x -->\n\n```ts\nx\n```\n");
+  assert.equal(block?.note, "run by: contract/x");
 });
