@@ -1,4 +1,4 @@
-/** How README's "Run it on Redis" sets a redis-server up: directives of redis.conf. */
+/** How docs/operating/redis.md sets a redis-server up: directives of redis.conf. */
 export const durableRedis: Readonly<Record<string, string>> = {
   appendonly: "yes",
   appendfsync: "always",

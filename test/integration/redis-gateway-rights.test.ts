@@ -7,11 +7,8 @@ import { RedisServer } from "../support/redis-server.ts";
 import type { RunningFleet } from "../support/running-fleet.ts";
 import { SharedGateways } from "../support/shared-gateways.ts";
 
-const readme = readFileSync(
-  join(import.meta.dirname, "..", "..", "bridge", "streams", "redis", "README.md"),
-  "utf8",
-);
-const rights = /^Rights: `([^`]+)`/m.exec(readme)?.[1]?.replace("<prefix>", "tidegate").split(" ") ?? [];
+const page = readFileSync(join(import.meta.dirname, "..", "..", "docs", "operating", "redis.md"), "utf8");
+const rights = /^(~<prefix>:\* .+)$/m.exec(page)?.[1]?.replace("<prefix>", "tidegate").split(" ") ?? [];
 const [old, fresh] = ["first-pa55word", "second-pa55word"];
 
 /** Of an entry of ACL LOG: names and values in turn. */

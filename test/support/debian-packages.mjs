@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process";
 const programs = [
   { program: "mosquitto_pub", debianPackage: "mosquitto-clients", suites: ["integration", "contract"] },
   { program: "strace", debianPackage: "strace", suites: ["integration", "contract"] },
+  { program: "curl", debianPackage: "curl", suites: ["integration"] },
   { program: "redis-server", debianPackage: "redis-server", suites: ["integration", "contract"] },
   { program: "radosgw", debianPackage: "radosgw", suites: ["integration"] },
   { program: "ceph-mon", debianPackage: "ceph-mon", suites: ["integration"] },

@@ -3,7 +3,7 @@ import { EPOCH_BUCKETS_FIRST, epochReading, epochWriting } from "./epoch-scripts
 
 /** A record in a bucket: 12 bytes of key, content hash, expiry in seconds; both as 32 bits, low byte first. */
 export const RECORD_BYTES = 20;
-/** Ids per bucket, on average, at which buckets are split; merged below half of it. README has the measurements. */
+/** Ids per bucket, on average, at which buckets are split; merged below half of it. docs/benchmarks.md has the measurements. */
 const bucketIds = 12;
 const bucketsMin = 16;
 /** Three bytes name a bucket. Beyond that buckets grow instead of splitting. */
