@@ -26,7 +26,7 @@ const packageHomes: Record<string, readonly string[]> = {
   "@aws-sdk/client-kinesis": ["bridge/streams/kinesis/", "gateway/prove/"],
   "@aws-sdk/client-s3": ["bridge/storage/s3/", "simulator/audit/", "gateway/prove/"],
   "@aws-sdk/lib-storage": ["bridge/storage/s3/", "gateway/prove/"],
-  "@duckdb/node-api": ["bridge/storage/parquet/"],
+  "@duckdb/node-api": ["bridge/storage/parquet/", "gateway/prove/"],
   protobufjs: ["devices/protocol/"],
   ajv: ["bridge/consumer/", "gateway/"],
   re2js: ["bridge/consumer/"],

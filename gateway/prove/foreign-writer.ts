@@ -4,11 +4,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type BatchWriter, loadParquet, openLocalStore } from "../../bridge/index.ts";
-import { type Action, appendEntry, type LiveFile, type RecentLog } from "./foreign-log.ts";
+import {
+  type Action,
+  appendEntry,
+  commitInfo,
+  type LiveFile,
+  type Protocol,
+  type RecentLog,
+} from "./foreign-log.ts";
 import type { LakeAccess } from "./lake-access.ts";
 import type { Strikable, Strike, StrikeEffect } from "./strikes.ts";
 
-const engine = { engineInfo: "tidegate prove, foreign writer" };
 /** Rows of a device that no fleet has. */
 const foreignDevice = "foreign-device";
 const appId = "foreign-writer";
@@ -71,15 +77,13 @@ export class ForeignWriter implements Strikable {
     switch (fault) {
       case "foreign-append":
         files.appended ??= await this.#append(table);
-        return [info("WRITE"), { txn: { appId, version: this.#entries + 1 } }, files.appended];
+        return [commitInfo("WRITE"), { txn: { appId, version: this.#entries + 1 } }, files.appended];
       case "foreign-metadata":
-        return (
-          log.metaData && [info("SET TBLPROPERTIES"), { metaData: described(log.metaData, this.#entries) }]
-        );
+        return [commitInfo("SET TBLPROPERTIES"), ...changedProperties(log, this.#entries)];
       case "foreign-rewrite":
         return log.files.length === 0
           ? null
-          : [info("OPTIMIZE"), ...(await this.#rewrite(table, log.files, files.copies))];
+          : [commitInfo("OPTIMIZE"), ...(await this.#rewrite(table, log.files, files.copies))];
       default:
         throw new TypeError(`a foreign writer knows no ${fault}`);
     }
@@ -166,13 +170,21 @@ function foreignRow(nowMs: number): Parameters<BatchWriter["add"]>[1] {
   };
 }
 
-function info(operation: string): Action {
-  return { commitInfo: { timestamp: Date.now(), operation, ...engine } };
+/** From this writer version on tables may have a change data feed, by PROTOCOL.md. */
+const changeDataWriter = 4;
+
+/** Another description; and the change data feed, which asks nothing of an append, is switched on and off. */
+function changedProperties({ metaData, protocol }: RecentLog, count: number): Action[] {
+  const description = `described ${count} times by another writer`;
+  const feed = { "delta.enableChangeDataFeed": String(count % 2 === 0) };
+  const configuration = { ...metaData.configuration, ...feed };
+  return [
+    { protocol: writableBy(protocol, changeDataWriter) },
+    { metaData: { ...metaData, description, configuration } },
+  ];
 }
 
-function described(
-  metaData: Readonly<Record<string, unknown>>,
-  count: number,
-): Readonly<Record<string, unknown>> {
-  return { ...metaData, description: `described ${count} times by another writer` };
+/** The protocol, for writers of that version at least; a table that lists features names them otherwise, and has none of these. */
+export function writableBy(protocol: Protocol, minWriterVersion: number): Protocol {
+  return { ...protocol, minWriterVersion: Math.max(protocol.minWriterVersion, minWriterVersion) };
 }

@@ -22,15 +22,27 @@ const stopTimeoutMs = 60_000;
 
 /** What a proof reads of `GET /v1/status`. */
 export interface StatusView {
-  readonly broker: { readonly inFlightMessages: number } | null;
+  readonly broker: {
+    readonly inFlightMessages: number;
+    /** By reason, since the process began. */
+    readonly refused?: Readonly<Record<string, number>>;
+  } | null;
   readonly consumer: {
     readonly publishesRepaired: number;
     readonly replayedBatches: number;
     readonly partitions: readonly PartitionView[];
+    readonly tables?: { readonly parked: readonly ParkedView[] };
     /** null until the consumer has looked at it. */
     readonly window: { readonly isShort: boolean; readonly spanMs: number } | null;
   } | null;
   readonly books: BooksView | null;
+}
+
+/** A table that does not show what is committed. */
+export interface ParkedView {
+  readonly table: string;
+  /** For people: with the command that brings it back. */
+  readonly wayOut: string;
 }
 
 export interface BooksView {
@@ -83,6 +95,10 @@ export class GatewayUnderTest {
 
   get mqttUrl(): string {
     return `mqtt://127.0.0.1:${this.#options.mqttPort}`;
+  }
+
+  get mqttPort(): number {
+    return this.#options.mqttPort;
   }
 
   /** Of the HTTP API, and the file with its token. */

@@ -1,6 +1,12 @@
 import { type FileHandle, link, mkdir, open, readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3";
 import type { S3Target } from "../../bridge/config.ts";
 import type { LakeTarget } from "../settings/service-urls.ts";
 
@@ -12,6 +18,8 @@ export interface LakeAccess {
   get(path: string): Promise<Buffer | null>;
   /** False where the object is there already; it is left as it is. */
   putIfAbsent(path: string, bytes: Uint8Array): Promise<boolean>;
+  /** Also where there is no such object. */
+  delete(path: string): Promise<void>;
   close(): void;
 }
 
@@ -66,6 +74,10 @@ class LocalAccess implements LakeAccess {
     } finally {
       await rm(unfinished);
     }
+  }
+
+  async delete(path: string): Promise<void> {
+    await rm(join(this.#folder, path), { force: true });
   }
 
   close(): void {}
@@ -127,6 +139,10 @@ class S3Access implements LakeAccess {
       if (error instanceof Error && error.name === "PreconditionFailed") return false;
       throw error;
     }
+  }
+
+  async delete(path: string): Promise<void> {
+    await this.#client.send(new DeleteObjectCommand({ Bucket: this.#target.bucket, Key: this.#key(path) }));
   }
 
   close(): void {

@@ -17,12 +17,44 @@ export const specificTopics: readonly TopicInput[] = [
   { name: "proof_kind", filter: "prove/{device}/kind-0", format: "json", dedupeWindowMs },
 ];
 
-/** Of the fleet's topics and the specific ones; those that do not exist are passed over. */
+/** Takes hostile messages only. Its schema refers to itself, backtracks where a matcher does, and compares items with each other. */
+export const hostileTopic: TopicInput = {
+  name: "proof_hostile",
+  filter: "hostile/{device}/{message}",
+  format: "json",
+  dedupeWindowMs,
+  schema: {
+    type: "object",
+    properties: {
+      s: { type: "string", pattern: "^(a+)+$" },
+      v: { type: "number" },
+      n: { type: "integer" },
+      list: { type: "array", uniqueItems: true },
+      c: { $ref: "#" },
+    },
+  },
+};
+
+/** Topic names of hostile messages, by the topic that takes them. */
+export const hostileNames = {
+  own: (device: string) => `hostile/${device}/x`,
+  json: (device: string) => `prove/${device}/kind-0`,
+  typed: (device: string) => `prove/${device}/typed`,
+  envelope: (device: string) => `prove/${device}/envelope`,
+  raw: (device: string) => `prove/${device}/raw`,
+} as const;
+
+/** How the name of every hostile device begins; no device of a fleet is called so. */
+export const hostileDevices = "hostile-";
+
+/** Of topics of the fleet that get rows all the time: no other topic ever takes names from them. */
+export const busyTables: readonly string[] = ["sim_typed", "sim_envelope", "sim_raw"];
+
+/** Of the fleet's topics, the specific and the hostile ones; those that do not exist are passed over. */
 export const provedTables: readonly string[] = [
   "sim_json",
-  "sim_typed",
-  "sim_envelope",
-  "sim_raw",
+  ...busyTables,
   ...specificTopics.map(({ name }) => name),
+  hostileTopic.name,
   "_quarantine",
 ];

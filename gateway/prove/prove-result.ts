@@ -1,12 +1,13 @@
 import { GatewayError } from "../errors.ts";
 import type { StatusView } from "./gateway-under-test.ts";
+import type { HostileCounts, HostileVerdict } from "./hostile-book.ts";
 import { type Maintenance, missedMaintenance } from "./maintenance.ts";
 import { fillsWindow } from "./proof-settings.ts";
 import { dedupeWindowMs } from "./proof-topics.ts";
 import type { SimulatorResult } from "./simulator-process.ts";
 import type { StrikeCounts, StrikeEvidence } from "./strike-evidence.ts";
 import type { DealtStrike } from "./striker.ts";
-import { clockFaults, tableFaults, topicFaults } from "./strikes.ts";
+import { clockFaults, compactionFault, parkingFaults, tableFaults, topicFaults } from "./strikes.ts";
 
 /** Findings of the audit: each must be 0. `docs/audit.md` says what they count. */
 const findingNames = [
@@ -49,6 +50,13 @@ export interface ProveResult extends Findings {
   readonly clockSteps: StrikeCounts;
   /** Entries of another writer in the tables' logs. */
   readonly foreignCommits: StrikeCounts;
+  /** Of those that made a table unfit for the gateways' rows until the way out was taken; and compactions with a vacuum. */
+  readonly parkings: StrikeCounts;
+  readonly compactions: StrikeCounts;
+  readonly hostilePayloads: StrikeCounts;
+  readonly hostileSubscribers: StrikeCounts;
+  /** Messages of hostile clients, and what became of them. */
+  readonly hostile: HostileCounts;
   readonly topicChanges: StrikeCounts;
   readonly backlogs: StrikeCounts;
   readonly copies: StrikeCounts;
@@ -102,6 +110,7 @@ export interface ProofEnd {
   /** Of the gateways, after SIGTERM; null where one had to be killed. */
   readonly exitCodes: readonly (number | null)[];
   readonly maintenance: Maintenance;
+  readonly hostile: HostileVerdict;
   /** Of the dedupe window; null = it is not in the gateways' memory. */
   readonly window: { readonly maxBytes: number | null };
   /** Why the strikes ended early; null = they did not. */
@@ -146,6 +155,11 @@ export function proveResult(
     readOnlys: evidence.strikes("read-only"),
     clockSteps: evidence.strikes(...clockFaults),
     foreignCommits: evidence.strikes(...tableFaults),
+    parkings: evidence.strikes(...parkingFaults),
+    compactions: evidence.strikes(compactionFault),
+    hostilePayloads: evidence.strikes("hostile-payload"),
+    hostileSubscribers: evidence.strikes("hostile-subscriber"),
+    hostile: countsOf(end.hostile),
     topicChanges: evidence.strikes(...topicFaults),
     backlogs: evidence.strikes("backlog"),
     copies: evidence.strikes("copy"),
@@ -193,7 +207,12 @@ function faultsOf(evidence: StrikeEvidence, end: ProofEnd): string[] {
   const mustFill =
     window.maxBytes !== null && fillsWindow(window.maxBytes, { messages: count("acked"), durationMs });
   if (mustFill && evidence.shortSpanMs === null) faults.push("no dedupe window was ever full");
+  faults.push(...end.hostile.faults);
   return [...faults, ...evidence.harms, ...evidence.missed.map((kind) => `no ${kind} struck work in flight`)];
+}
+
+function countsOf({ faults: _, ...counts }: HostileVerdict): HostileCounts {
+  return counts;
 }
 
 function findingsOf(count: (name: string) => number): Findings {

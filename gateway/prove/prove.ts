@@ -5,9 +5,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import { GatewayError } from "../errors.ts";
 import { fleetArguments } from "./fleet-arguments.ts";
 import type { GatewayUnderTest, StatusView } from "./gateway-under-test.ts";
+import type { HostileVerdict } from "./hostile-book.ts";
+import { hostileRows } from "./hostile-rows.ts";
+import { lakeQuery } from "./lake-query.ts";
 import { maintenanceOf } from "./maintenance.ts";
 import { proofSettings, windowBytes } from "./proof-settings.ts";
-import { provedTables, specificTopics } from "./proof-topics.ts";
+import { busyTables, provedTables, specificTopics } from "./proof-topics.ts";
 import { type ProveResult, proveResult } from "./prove-result.ts";
 import { SimulatorProcess, type SimulatorResult } from "./simulator-process.ts";
 import { StrikeEvidence } from "./strike-evidence.ts";
@@ -46,6 +49,8 @@ const drainMs = 90_000;
 /** Where nothing more is acknowledged, or filed. */
 const stoppedDrainMs = 3_000;
 const stoppedAuditWaitS = 15;
+/** What the fleet published after them is filed by then. */
+const hostileWaitMs = 120_000;
 const roundSecondsMax = 120;
 /** After each, everything that the proof has started is ended at once. */
 const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -66,6 +71,7 @@ export async function prove(options: ProveOptions): Promise<ProveResult> {
     settings,
     specificTopics,
     tables: provedTables,
+    busyTables,
   });
   const proof = new Proof(options, { folder, system });
   const file = options.outFile ?? `${folder}.json`;
@@ -111,6 +117,7 @@ class Proof {
     const fleet = await this.#fleet.finish(failure ? stoppedDrainMs : drainMs);
     const hasStopped = failure !== null || hasHalt(await this.#system.statuses());
     const audit = await this.#runAudit(hasStopped ? stoppedAuditWaitS : auditWaitS);
+    const hostile = await this.#hostileVerdict(hasStopped ? 0 : hostileWaitMs);
     const statuses = await this.#system.statuses();
     this.#observe(statuses);
     const exitCodes = await this.#system.stop();
@@ -121,7 +128,7 @@ class Proof {
     });
     const durationMs = Date.now() - startedAtMs;
     const window = { maxBytes: hasWindowInMemory ? windowBytes(rate) : null };
-    const end = { fleet, audit, statuses, exitCodes, maintenance, window, failure, durationMs };
+    const end = { fleet, audit, statuses, exitCodes, maintenance, hostile, window, failure, durationMs };
     return proveResult({ seed, rounds, folder: this.#folder, strikes: this.#dealt }, this.#evidence, end);
   }
 
@@ -166,6 +173,13 @@ class Proof {
   #observe(statuses: readonly (StatusView | null)[]): void {
     for (const [index, status] of statuses.entries())
       this.#evidence.observed(status, this.#system.gateways[index]?.processOf("consumer")?.pid);
+  }
+
+  async #hostileVerdict(waitMs: number): Promise<HostileVerdict> {
+    const { hostileBook: book, lake, lakeUrl, environment } = this.#system;
+    const dataFolder = join(this.#folder, "query");
+    const query = lakeQuery({ program: this.#options.program, lakeUrl, environment, dataFolder });
+    return book.verdict(book.isEmpty ? new Map() : await hostileRows(book, { lake, query, waitMs }));
   }
 
   #runAudit(waitS: number): Promise<SimulatorResult> {

@@ -2,8 +2,11 @@ import { kinesisCallFaults, s3CallFaults } from "./call-faults.ts";
 import { seededRandom, shuffled } from "./seeded-random.ts";
 import {
   type Blow,
+  clientFaults,
   clockFaults,
+  compactionFault,
   type Fault,
+  parkingFaults,
   processTargets,
   type ServerKind,
   type ServerKinds,
@@ -79,6 +82,8 @@ function partDecks(isCopied: boolean): Blow[][] {
   return [
     at("clock", clockFaults),
     at("tables", tableFaults),
+    at("tables", [...parkingFaults, compactionFault]),
+    at("clients", clientFaults),
     [...repeated, { fault: "backlog", target: "consumers" }, ...blows("hang", ["broker", "consumer"])],
   ];
 }

@@ -3,7 +3,14 @@ import { isSameProcess, type ProcessIdentity } from "../supervisor/process-ident
 import type { GatewayUnderTest, StatusView } from "./gateway-under-test.ts";
 import { silenceMs } from "./proof-settings.ts";
 import { hasWorkInFlight, type StrikeEvidence } from "./strike-evidence.ts";
-import { type Blow, isProcessTarget, type ProcessTarget, type Strike, type StrikeEffect } from "./strikes.ts";
+import {
+  type Blow,
+  isProcessTarget,
+  type ProcessTarget,
+  type Strike,
+  type StrikeEffect,
+  type Target,
+} from "./strikes.ts";
 import type { SystemUnderTest } from "./system-under-test.ts";
 
 /** A strike that was dealt. */
@@ -17,8 +24,8 @@ export interface DealtStrike extends Blow {
   readonly detail: string;
 }
 
-/** A consumer that was killed just before seeds its window first. */
-const inFlightTimeoutMs = 30_000;
+/** A consumer that was killed just before seeds its window first, which takes a busy machine most of a minute. */
+const inFlightTimeoutMs = 120_000;
 const commitTimeoutMs = 5_000;
 const statusPollMs = 25;
 const hangTimeoutMs = 6 * silenceMs;
@@ -97,14 +104,15 @@ async function hang(target: ProcessTarget, victim: ProcessIdentity): Promise<Str
   return { harm: `a ${target} that stood still was not ended in ${hangTimeoutMs / 1000} s` };
 }
 
+const partsOfGateway: readonly Target[] = ["clock", "data-folder", "clients"];
+
 /** A line for people: when, in which round, what, whom, and whether that had work in flight. */
 export function strikeLine(
   strike: DealtStrike,
   { rounds, gateways }: { rounds: number; gateways: number },
 ): string {
   const time = new Date(strike.atMs).toISOString().slice(11, 23);
-  const isOfGateway =
-    isProcessTarget(strike.target) || strike.target === "clock" || strike.target === "data-folder";
+  const isOfGateway = isProcessTarget(strike.target) || partsOfGateway.includes(strike.target);
   const whose = gateways > 1 && isOfGateway ? ` of gateway ${strike.gateway + 1}` : "";
   const parts = [
     `${time} round ${strike.round}/${rounds}: ${strike.fault} ${strike.target}${whose}`,

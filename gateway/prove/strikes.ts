@@ -3,10 +3,11 @@ import { type CallFaultName, callFaultNames } from "./call-faults.ts";
 /**
  * What a proof strikes: the processes of a gateway, the servers that it uses if the proof has started them itself, and parts of the
  * system that are neither: the clock of a gateway, the consumers of all gateways, the lake's tables, topics, a gateway's data folder.
+ * `clients` strike a gateway from outside: hostile ones of the proof's own.
  */
 export const processTargets = ["broker", "consumer", "supervisor"] as const;
 export const serverTargets = ["stream-server", "window-server", "lake-server"] as const;
-export const partTargets = ["clock", "consumers", "tables", "topics", "data-folder"] as const;
+export const partTargets = ["clock", "consumers", "tables", "topics", "data-folder", "clients"] as const;
 export type ProcessTarget = (typeof processTargets)[number];
 export type ServerTarget = (typeof serverTargets)[number];
 export type PartTarget = (typeof partTargets)[number];
@@ -43,6 +44,11 @@ const serverFaults = [
 export const clockFaults = ["step-forward", "step-back", "spike"] as const;
 /** Entries of another writer in the log of a table: rows of its own, other metadata, files replaced by files of the same rows. */
 export const tableFaults = ["foreign-append", "foreign-metadata", "foreign-rewrite"] as const;
+/** The same, so that the gateways' rows fit no more, until the way out that `status` names was taken; or files that a vacuum then deletes. */
+export const parkingFaults = ["foreign-constraint", "foreign-widening"] as const;
+export const compactionFault = "foreign-compaction";
+/** Of hostile clients: messages that no gateway can want, and packets that ask for too much, are malformed, or are never read. */
+export const clientFaults = ["hostile-payload", "hostile-subscriber"] as const;
 /** Through the HTTP API: a topic that takes names from another, another version of a topic, its end. */
 export const topicFaults = ["create", "change", "delete"] as const;
 
@@ -50,7 +56,16 @@ export const topicFaults = ["create", "change", "delete"] as const;
  * Of parts: see above, and `backlog` = all consumers stand still until minutes of messages wait in the stream; `copy` = a copy of the
  * data folder, made while the gateway runs, is started beside it.
  */
-const partFaults = [...clockFaults, ...tableFaults, ...topicFaults, "backlog", "copy"] as const;
+const partFaults = [
+  ...clockFaults,
+  ...tableFaults,
+  ...parkingFaults,
+  compactionFault,
+  ...topicFaults,
+  ...clientFaults,
+  "backlog",
+  "copy",
+] as const;
 
 export const faults = [...serverFaults, ...partFaults, ...callFaultNames] as const;
 export type Fault = (typeof faults)[number];

@@ -4,10 +4,13 @@ import type { TopicInput } from "../registry/topic-definition.ts";
 import type { LakeTarget } from "../settings/service-urls.ts";
 import { Backlog } from "./backlog.ts";
 import { DataFolderCopy } from "./data-folder-copy.ts";
+import { ForeignCompaction } from "./foreign-compaction.ts";
 import { ForeignWriter } from "./foreign-writer.ts";
 import { freePort } from "./free-port.ts";
 import { GatewayClock, type WrongTime } from "./gateway-clock.ts";
 import { GatewayUnderTest, type StatusView } from "./gateway-under-test.ts";
+import { HostileBook } from "./hostile-book.ts";
+import { HostileClients } from "./hostile-clients.ts";
 import { KinesisUnderTest } from "./kinesis-under-test.ts";
 import { type LakeAccess, openLakeAccess } from "./lake-access.ts";
 import { nextCommit } from "./next-commit.ts";
@@ -23,7 +26,9 @@ import {
   type ServerTarget,
   type Strikable,
 } from "./strikes.ts";
+import { TableStrikes } from "./table-strikes.ts";
 import { TopicAdmin } from "./topic-admin.ts";
+import { UnfitTable } from "./unfit-table.ts";
 
 /** What a proof runs, beside the fleet. */
 export interface SystemOptions {
@@ -45,6 +50,8 @@ export interface SystemOptions {
   readonly specificTopics: readonly TopicInput[];
   /** Tables that another program writes to. */
   readonly tables: readonly string[];
+  /** Of these: those that get rows all the time. */
+  readonly busyTables: readonly string[];
   readonly backlogMs: number;
 }
 
@@ -54,7 +61,10 @@ export class SystemUnderTest {
   readonly mqttUrls: readonly string[];
   readonly lakeUrl: string;
   readonly lake: LakeAccess;
+  /** Of the hostile clients. */
+  readonly hostileBook = new HostileBook();
   readonly #servers: ReadonlyMap<ServerTarget, ServerUnderTest>;
+  readonly #clients: HostileClients;
   readonly #parts: Parts;
 
   private constructor(options: SystemOptions, gateways: readonly GatewayUnderTest[], backends: Backends) {
@@ -63,7 +73,8 @@ export class SystemUnderTest {
     this.lakeUrl = backends.lakeUrl;
     this.lake = accessTo(backends);
     this.#servers = backends.servers;
-    this.#parts = partsOf(options, { gateways, lake: this.lake, backends });
+    this.#clients = new HostileClients({ gateways, book: this.hostileBook });
+    this.#parts = { ...partsOf(options, { gateways, lake: this.lake, backends }), clients: this.#clients };
   }
 
   /** Starts the servers, not yet the gateways. Throws PROVE_SERVER_FAILED. */
@@ -137,6 +148,7 @@ export class SystemUnderTest {
 
   /** Ends everything at once. */
   async close(): Promise<void> {
+    this.#clients.close();
     for (const gateway of this.gateways) gateway.kill();
     this.lake.close();
     for (const server of this.#servers.values()) await server.close();
@@ -152,13 +164,17 @@ function partsOf(
     lake,
     backends,
   }: { gateways: readonly GatewayUnderTest[]; lake: LakeAccess; backends: Backends },
-): Parts {
-  const { specificTopics, tables, folder, backlogMs } = options;
+): Omit<Parts, "clients"> {
+  const { specificTopics, tables, busyTables, folder, backlogMs } = options;
   const lakeFolder = copiedLakeFolder(options, backends);
   let copies = 0;
   return {
     consumers: new Backlog(gateways, backlogMs),
-    tables: new ForeignWriter({ lake, tables }),
+    tables: new TableStrikes({
+      writer: new ForeignWriter({ lake, tables }),
+      unfit: new UnfitTable({ lake, tables: busyTables, gateways }),
+      compaction: new ForeignCompaction({ lake, tables }),
+    }),
     topics: new TopicAdmin({ gateways, specific: specificTopics }),
     "data-folder": new DataFolderCopy({
       gateways,

@@ -68,24 +68,32 @@ export class TopicAdmin implements Strikable {
     return topic;
   }
 
-  /** Tried again where the gateway is not there, or says that the same call may work later. */
-  async #call(gateway: number, method: Method, path: string, body?: TopicInput): Promise<void> {
-    const under = this.#options.gateways[gateway] as GatewayUnderTest;
-    let fault = "";
-    for (let attempt = 0; attempt < attemptsMax; attempt++) {
-      const answer = await under.request(method, path, body).catch((error: unknown) => String(error));
-      if (typeof answer !== "string") {
-        // A call before this one may have been heard, though its answer was not.
-        if (answer.ok || (method === "DELETE" && answer.status === 404)) return;
-        fault = `${answer.status}: ${await answer.text()}`;
-        if (answer.status < 500) break;
-      } else fault = answer;
-      await delay(retryMs);
-    }
-    throw new GatewayError("PROVE_GATEWAY_FAILED", `${method} ${path} was answered with ${fault}`, {
-      retryable: false,
-    });
+  #call(gateway: number, method: Method, path: string, body?: TopicInput): Promise<void> {
+    return callApi(this.#options.gateways[gateway] as GatewayUnderTest, method, path, body);
   }
+}
+
+/** Tried again where the gateway is not there, or says that the same call may work later. */
+export async function callApi(
+  gateway: Pick<GatewayUnderTest, "request">,
+  method: Method,
+  path: string,
+  body?: TopicInput,
+): Promise<void> {
+  let fault = "";
+  for (let attempt = 0; attempt < attemptsMax; attempt++) {
+    const answer = await gateway.request(method, path, body).catch((error: unknown) => String(error));
+    if (typeof answer !== "string") {
+      // A call before this one may have been heard, though its answer was not.
+      if (answer.ok || (method === "DELETE" && answer.status === 404)) return;
+      fault = `${answer.status}: ${await answer.text()}`;
+      if (answer.status < 500) break;
+    } else fault = answer;
+    await delay(retryMs);
+  }
+  throw new GatewayError("PROVE_GATEWAY_FAILED", `${method} ${path} was answered with ${fault}`, {
+    retryable: false,
+  });
 }
 
 type Method = "POST" | "PUT" | "DELETE";

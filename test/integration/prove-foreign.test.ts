@@ -4,12 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { runQuery } from "../../bridge/storage/parquet/run-query.ts";
+import { ForeignCompaction } from "../../gateway/prove/foreign-compaction.ts";
 import { appendEntry } from "../../gateway/prove/foreign-log.ts";
 import { ForeignWriter } from "../../gateway/prove/foreign-writer.ts";
+import type { StatusView } from "../../gateway/prove/gateway-under-test.ts";
 import { openLakeAccess } from "../../gateway/prove/lake-access.ts";
-import { tableFaults } from "../../gateway/prove/strikes.ts";
+import { parkingFaults, tableFaults } from "../../gateway/prove/strikes.ts";
+import { UnfitTable } from "../../gateway/prove/unfit-table.ts";
 import { deltaRsMissing, readWithDeltaRs } from "../support/delta-rs.ts";
-import { makeRow, openTestLake } from "../support/test-lake.ts";
+import { makeRow, openTestLake, type TestLake } from "../support/test-lake.ts";
 
 const skip = deltaRsMissing();
 const folder = await mkdtemp(join(tmpdir(), "tidegate-access-"));
@@ -27,6 +30,8 @@ test("a lake is reached past the gateways: what is there is never replaced", asy
   assert.deepEqual(await lake.list(""), ["a/b/1", "a/c", "d"]);
   assert.deepEqual(await lake.list("a/b"), ["a/b/1"]);
   assert.deepEqual(await lake.list("", 1), ["a/b/1"]);
+  for (const path of ["a/c", "a/c", "d"]) await lake.delete(path);
+  assert.deepEqual(await lake.list(""), ["a/b/1"]);
 });
 
 test("a foreign writer appends, describes and rewrites, other readers agree, and we go on beside it", {
@@ -64,7 +69,8 @@ test("a foreign writer that loses the race for an entry makes it again from what
   const added = (path: string) => ({
     add: { path, partitionValues: {}, size: 1, dataChange: true, modificationTime: 1 },
   });
-  await lake.putIfAbsent(entry(0), Buffer.from(JSON.stringify({ metaData: { id: "x" } })));
+  const protocol = { minReaderVersion: 1, minWriterVersion: 2 };
+  await lake.putIfAbsent(entry(0), Buffer.from(JSON.stringify({ metaData: { id: "x" }, protocol })));
   const seen: (readonly string[])[] = [];
   const version = await appendEntry(lake, "t", async (log) => {
     seen.push(log.files.map(({ path }) => path));
@@ -84,7 +90,7 @@ test("a foreign writer that loses races reads only the winners' entries, and cop
     let races = 3;
     const calls = { reads: new Map<string, number>(), copies: 0 };
     const contested = {
-      ...{ list: lake.list.bind(lake), close: () => {} },
+      ...{ list: lake.list.bind(lake), delete: lake.delete.bind(lake), close: () => {} },
       get: (path: string) => {
         calls.reads.set(path, (calls.reads.get(path) ?? 0) + 1);
         return lake.get(path);
@@ -101,6 +107,109 @@ test("a foreign writer that loses races reads only the winners' entries, and cop
     races = 3;
     await writer.strike({ fault: "foreign-append" });
     assert.equal(calls.copies, 4);
+  } finally {
+    await testLake.close();
+  }
+});
+
+/** What a gateway says whose consumer publishes to the lake. */
+function gatewayOf({ publisher }: TestLake, change: (wayOut: string) => string = (wayOut) => wayOut) {
+  const parked = () =>
+    publisher.troubles().parked.map(({ table, wayOut }) => ({ table, wayOut: change(wayOut) }));
+  const consumer = () => ({
+    ...{ publishesRepaired: 0, replayedBatches: 0, partitions: [], window: null },
+    tables: { parked: parked() },
+  });
+  return { status: async (): Promise<StatusView> => ({ broker: null, consumer: consumer(), books: null }) };
+}
+
+/** Commits rows until `strike` is over. Resolves with what it said, and how many rows were committed. */
+async function whileCommitting<Result>(
+  testLake: TestLake,
+  { from, strike }: { from: number; strike: Promise<Result> },
+): Promise<{ said: Result; rows: number }> {
+  let isOver = false;
+  const over = strike.finally(() => {
+    isOver = true;
+  });
+  let rows = from;
+  while (!isOver) {
+    await testLake.commit([{ row: makeRow(rows++) }]);
+    await testLake.publisher.publishPending();
+  }
+  return { said: await over, rows };
+}
+
+test("a table that another writer makes unfit is parked; the way out that is named brings it back with all rows", {
+  skip,
+}, async () => {
+  const testLake = await openTestLake();
+  const lake = openLakeAccess({ kind: "file", folder: testLake.folder });
+  const unfit = new UnfitTable({ lake, tables: ["telemetry"], gateways: [gatewayOf(testLake)] });
+  try {
+    // A table's log is summed up and cleaned in between: what it is then stands in a checkpoint.
+    let rows = 25;
+    for (let index = 0; index < rows; index++) await testLake.commit([{ row: makeRow(index) }]);
+    for (const fault of parkingFaults) {
+      const struck = await whileCommitting(testLake, {
+        from: rows,
+        strike: unfit.strike({ fault, pauseMs: 10 }),
+      });
+      assert.equal(struck.said.harm, undefined);
+      assert.equal(struck.said.isInFlight, true);
+      assert.match(struck.said.detail ?? "", /parked until t\.(alter\.drop_constraint|restore)\(/);
+      rows = struck.rows;
+    }
+    assert.equal(readWithDeltaRs(join(testLake.folder, "telemetry")).rows, rows);
+  } finally {
+    await testLake.close();
+  }
+});
+
+test("a way out that cannot be taken, or that names what is not there, is told", async () => {
+  for (const [wayOut, harm] of [
+    ["ask somebody", /names no way out for telemetry that can be taken: ask somebody/],
+    ['t.alter.drop_constraint("other")', /names a constraint that telemetry does not have: other/],
+    ["t.restore(900, protocol_downgrade_allowed=True)", /names a version that telemetry does not know: 900/],
+  ] as const) {
+    const testLake = await openTestLake();
+    const lake = openLakeAccess({ kind: "file", folder: testLake.folder });
+    const gateways = [gatewayOf(testLake, () => wayOut)];
+    const unfit = new UnfitTable({ lake, tables: ["telemetry"], gateways });
+    await testLake.commit([{ row: makeRow(0) }]);
+    const strike = unfit.strike({ fault: "foreign-constraint", pauseMs: 0 });
+    const { said } = await whileCommitting(testLake, { from: 1, strike });
+    assert.match(said.harm ?? "", harm);
+    await testLake.close();
+  }
+});
+
+test("small files become one and are deleted: other readers see the same rows, and a table without any is passed over", {
+  skip,
+}, async () => {
+  const testLake = await openTestLake();
+  const lake = openLakeAccess({ kind: "file", folder: testLake.folder });
+  const compaction = new ForeignCompaction({ lake, tables: ["nowhere", "telemetry"] });
+  const sum = () =>
+    runQuery(
+      "SELECT count(*), count(DISTINCT message_id), sum(payload_crc), max(event_time) FROM telemetry",
+      {
+        store: testLake.store,
+      },
+    );
+  const files = async () => (await lake.list("telemetry/event_date")).length;
+  try {
+    for (let index = 0; index < 7; index++) await testLake.commit([{ row: makeRow(index) }]);
+    const before = await sum();
+    assert.equal(await files(), 7);
+    const said = await compaction.strike({ pauseMs: 0 });
+    assert.equal(said.detail, "7 files of telemetry became one and were deleted");
+    assert.equal(await files(), 1);
+    assert.deepEqual((await sum()).rows, before.rows);
+    await testLake.commit([{ row: makeRow(7) }]);
+    assert.equal(readWithDeltaRs(join(testLake.folder, "telemetry")).rows, 8);
+    await compaction.strike({ pauseMs: 0 });
+    assert.equal(readWithDeltaRs(join(testLake.folder, "telemetry")).rows, 8);
   } finally {
     await testLake.close();
   }

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { tableFaults } from "../../gateway/prove/strikes.ts";
 import { gatewayArguments } from "../support/programs.ts";
 import { assertProofHeld } from "../support/proof-held.ts";
 
@@ -12,7 +13,7 @@ const folder = mkdtempSync(join(tmpdir(), "tidegate-prove-kinesis-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Long proofs strike with all. */
-const strikes = "kill,pause,stream-server,window-server,tables";
+const strikes = `kill,pause,stream-server,window-server,${tableFaults.join(",")}`;
 
 function prove(...args: string[]) {
   const run = spawnSync(

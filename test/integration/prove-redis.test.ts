@@ -5,6 +5,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { after, test } from "node:test";
+import { compactionFault, parkingFaults } from "../../gateway/prove/strikes.ts";
 import { gatewayArguments } from "../support/programs.ts";
 import { assertProofHeld } from "../support/proof-held.ts";
 
@@ -12,7 +13,8 @@ const folder = mkdtempSync(join(tmpdir(), "tidegate-slow-disk-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Long proofs strike with all. */
-const strikes = "kill,pause,stream-server,window-server,tables,topics";
+const foreign = [...parkingFaults, compactionFault].join(",");
+const strikes = `kill,pause,stream-server,window-server,${foreign},topics`;
 
 function prove(args: readonly string[], environment: Record<string, string> = {}) {
   const run = spawnSync(process.execPath, [...gatewayArguments(), "prove", ...args, "--json"], {
@@ -40,6 +42,7 @@ test("G1-G8 on Redis: two gateways and their servers, struck everywhere, lose an
       { ...processes, ...servers },
     ],
   );
+  assert.equal(json.parkings.tables + json.compactions.tables, 5);
   assert.equal(json.lost + json.duplicated + json.phantom + json.altered + json.unaccounted, 0);
 });
 

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { s3rverCredentials, startS3rver } from "../../gateway/prove/servers/s3rver.ts";
+import { compactionFault, parkingFaults } from "../../gateway/prove/strikes.ts";
 import { gatewayArguments } from "../support/programs.ts";
 import { assertProofHeld } from "../support/proof-held.ts";
 
@@ -13,7 +14,8 @@ const folder = mkdtempSync(join(tmpdir(), "tidegate-prove-s3-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Long proofs strike with all. */
-const strikes = "kill,pause,lake-server,tables";
+const foreign = [...parkingFaults, compactionFault].join(",");
+const strikes = `kill,pause,lake-server,${foreign}`;
 
 function prove(args: readonly string[], environment: Record<string, string> = {}) {
   const run = spawnSync(process.execPath, [...gatewayArguments(), "prove", ...args, "--json"], {
@@ -36,6 +38,7 @@ test("G1-G8 with a lake in S3: the server and the calls to it are struck, and no
   assert.deepEqual([total(json.kills), total(json.pauses)], [3, 3]);
   assert.equal(total(json.cuts) + total(json.silences) + total(json.downs) + total(json.readOnlys), 3);
   assert.equal(Object.keys(json.calls).filter((fault) => fault !== "read-only").length, 3);
+  assert.deepEqual([json.parkings, json.compactions], [{ tables: 2 }, { tables: 1 }]);
   assert.equal(json.lost + json.duplicated + json.phantom + json.altered + json.unaccounted, 0);
 });
 

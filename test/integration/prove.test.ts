@@ -7,14 +7,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, test } from "node:test";
+import { tableFaults } from "../../gateway/prove/strikes.ts";
 import { gatewayArguments } from "../support/programs.ts";
 import { assertProofHeld } from "../support/proof-held.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tidegate-proofs-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Long proofs strike with all. */
-const strikes = "kill,pause,clock,tables,backlog";
+/** Long proofs strike with all; the other short ones have the other kinds of foreign commits. */
+const strikes = `kill,pause,clock,backlog,clients,${tableFaults.join(",")}`;
 
 function tidegate(...args: string[]) {
   const run = spawnSync(process.execPath, [...gatewayArguments(), ...args], {
@@ -38,11 +39,13 @@ test("G1-G8: struck in every process and beside another writer, the gateway lose
   assert.deepEqual(json.pauses, { broker: 1, consumer: 1, supervisor: 1 });
   assert.deepEqual([json.foreignCommits, json.backlogs], [{ tables: 3 }, { consumers: 3 }]);
   assert.deepEqual(json.clockSteps, { clock: 3 });
+  assert.equal(json.hostilePayloads.clients + json.hostileSubscribers.clients, 3);
+  assert.equal(json.hostile.filed + json.hostile.quarantined >= json.hostile.acknowledged, true);
   assert.equal(json.lost + json.duplicated + json.phantom + json.altered + json.unaccounted, 0);
   assert.deepEqual(JSON.parse(readFileSync(out, "utf8")), json);
   assert.equal(json.file, out);
   const lines = proof.stderr.split("\n").filter((line) => / · (work|NO work) in flight$/.test(line));
-  assert.equal(lines.length, 15);
+  assert.equal(lines.length, 18);
   assert.ok(lines.some((line) => /^[\d:.]{12} round 3\/3: /.test(line)));
 });
 

@@ -1,22 +1,19 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { GatewayError } from "../../../gateway/errors.ts";
 import { kinesisCallFaults, s3CallFaults } from "../../../gateway/prove/call-faults.ts";
-import { GatewayClock } from "../../../gateway/prove/gateway-clock.ts";
-import {
-  GatewayUnderTest,
-  type PartitionView,
-  type StatusView,
-} from "../../../gateway/prove/gateway-under-test.ts";
+import type { PartitionView, StatusView } from "../../../gateway/prove/gateway-under-test.ts";
 import { type ProofEnd, proveResult } from "../../../gateway/prove/prove-result.ts";
 import { hasWorkInFlight, StrikeEvidence } from "../../../gateway/prove/strike-evidence.ts";
 import { onlyBlows, planStrikes, type StruckSystem, strikePlan } from "../../../gateway/prove/strike-plan.ts";
 import { type DealtStrike, strikeLine } from "../../../gateway/prove/striker.ts";
-import { processTargets } from "../../../gateway/prove/strikes.ts";
+import {
+  clientFaults,
+  compactionFault,
+  parkingFaults,
+  processTargets,
+} from "../../../gateway/prove/strikes.ts";
 
 const counters = { read: 9, duplicates: 3, resent: 2 };
 const partition: PartitionView = {
@@ -72,6 +69,7 @@ function goodEnd(audit: Record<string, number> = {}): ProofEnd {
     statuses: [status()],
     exitCodes: [0],
     maintenance: { ...nothingKept, commits: 10 },
+    hostile: { published: 9, acknowledged: 8, refused: 1, filed: 2, quarantined: 6, faults: [] },
     window: { maxBytes: 2 ** 20 },
     failure: null,
     durationMs: 5,
@@ -97,7 +95,7 @@ test("with servers every kind of blow is dealt, to both gateways, and nothing is
   const servers = { "stream-server": "redis", "window-server": "redis" } as const;
   const plan = planOf({ gateways: 2, servers });
   const strikes = planStrikes(plan, 30, 7);
-  assert.equal(strikes.length, 180);
+  assert.equal(strikes.length, 240);
   const kinds = new Set(strikes.map(({ fault, target }) => `${fault} ${target}`));
   const dealt = plan.decks.flat().map(({ fault, target }) => `${fault} ${target}`);
   assert.deepEqual([...kinds].sort(), [...new Set(dealt)].sort());
@@ -137,6 +135,8 @@ test("30 rounds set clocks, write to tables and change topics, copy the data fol
   const of = (...faults: string[]) => faults.map((fault) => counts.get(fault) ?? 0);
   assert.deepEqual(of("step-forward", "step-back", "spike"), [10, 10, 10]);
   assert.deepEqual(of("foreign-append", "foreign-metadata", "foreign-rewrite"), [10, 10, 10]);
+  assert.deepEqual(of("foreign-constraint", "foreign-widening", "foreign-compaction"), [10, 10, 10]);
+  assert.deepEqual(of("hostile-payload", "hostile-subscriber"), [15, 15]);
   assert.deepEqual(of("create", "change", "delete", "copy", "backlog", "hang"), [6, 6, 6, 6, 2, 4]);
   const uncopied = planStrikes(planOf({ isCopied: false }), 30, 5);
   assert.ok(!uncopied.some(({ fault }) => fault === "copy"));
@@ -175,6 +175,21 @@ test("what was struck may say itself whether work was in flight, and what the ga
   const { faults, clockSteps, copies } = proveResult(run, evidence, goodEnd());
   assert.deepEqual(faults, ["it killed the original"]);
   assert.deepEqual([clockSteps, copies], [{ clock: 2 }, { "data-folder": 1 }]);
+});
+
+test("hostile messages of which not all are filed prove nothing, and their counts stand in the result", () => {
+  const evidence = new StrikeEvidence();
+  const busy = status({ inFlight: 5 });
+  const strikes = [...clientFaults, ...parkingFaults, compactionFault] as const;
+  for (const fault of strikes)
+    evidence.struck({ fault, target: "tables" }, busy, { isInFlight: fault !== "foreign-widening" });
+  const { hostile } = goodEnd();
+  const gone = "1 hostile messages were acknowledged and are in no table nor in _quarantine: nested (x)";
+  const result = proveResult(run, evidence, { ...goodEnd(), hostile: { ...hostile, faults: [gone] } });
+  assert.deepEqual(result.faults, [gone, "no foreign-widening tables struck work in flight"]);
+  assert.deepEqual([result.parkings, result.compactions], [{ tables: 2 }, { tables: 1 }]);
+  assert.deepEqual([result.hostilePayloads, result.hostileSubscribers], [{ tables: 1 }, { tables: 1 }]);
+  assert.deepEqual(result.hostile, { published: 9, acknowledged: 8, refused: 1, filed: 2, quarantined: 6 });
 });
 
 test("each strike is a line: when, in which round, what, whom, and whether it met work in flight", () => {
@@ -327,7 +342,14 @@ test("a broker is at work while it holds messages, a consumer while it has read 
   assert.deepEqual(at("broker"), [true, false, false]);
   assert.deepEqual(at("consumer"), [false, true, false]);
   assert.deepEqual([at("topics"), at("tables")], [at("broker"), at("consumer")]);
-  for (const target of ["supervisor", "stream-server", "window-server", "clock", "data-folder"] as const)
+  for (const target of [
+    "supervisor",
+    "stream-server",
+    "window-server",
+    "clock",
+    "data-folder",
+    "clients",
+  ] as const)
     assert.deepEqual(at(target), [true, true, false]);
   assert.equal(hasWorkInFlight("supervisor", { broker: null, consumer: null, books: null }), false);
 });
@@ -356,22 +378,4 @@ test("a kind of fault that never struck work in flight proves nothing", () => {
   assert.deepEqual(evidence.missed, ["pause supervisor"]);
   const { faults } = proveResult(run, evidence, goodEnd());
   assert.deepEqual(faults, ["no pause supervisor struck work in flight"]);
-});
-
-test("a gateway that ends instead of starting is PROVE_GATEWAY_FAILED, with its log's name", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "tidegate-test-"));
-  const program = join(folder, "ends.mjs");
-  await writeFile(program, "process.exit(3);");
-  const logFile = join(folder, "gateway.log");
-  const clock = new GatewayClock(join(folder, "clock"));
-  const options = { program, folder, mqttPort: 1, httpPort: 1, logFile, flags: [], environment: {}, clock };
-  await assert.rejects(
-    new GatewayUnderTest(options).start(),
-    (error) =>
-      error instanceof GatewayError &&
-      error.code === "PROVE_GATEWAY_FAILED" &&
-      error.message.includes(logFile) &&
-      error.message.includes("exit code 3"),
-  );
-  await rm(folder, { recursive: true });
 });
