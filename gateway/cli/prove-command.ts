@@ -90,11 +90,6 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
 const helpAfter = `
 Each strike is a line on stderr: when, in which round, what, whom, and whether it met work in flight. A kind of strike that never
 did fails the proof, as a loss does. Exit code: 0 proved, 1 not proved, 2 wrong usage.
-
-Examples: tidegate prove --rounds 30 --seed 1
-          tidegate prove --stream redis: --window redis: --rounds 30
-          tidegate prove --stream kinesis: --lake s3: --rounds 30
-          tidegate prove --only clock,tables --rounds 6
 `;
 
 function kinds(): readonly string[] {
