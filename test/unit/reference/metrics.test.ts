@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { metricGroups } from "../../support/reference/metric-definitions.ts";
+import { unitOf } from "../../support/reference/metrics-page.ts";
+
+const root = join(import.meta.dirname, "..", "..", "..");
+const filesOf = (folder: string, end: string) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(end))
+    .map((file) => readFileSync(join(root, folder, file), "utf8"));
+const sources = ["devices", "broker", "bridge", "gateway"].flatMap((folder) => filesOf(folder, ".ts"));
+const metrics = metricGroups().flatMap((group) => group.metrics);
+const names = metrics.map(({ name }) => name);
+
+test("each metric's name stands literally where it is defined, and each such name is of a metric", () => {
+  const literal = sources.flatMap((text) => [...text.matchAll(/"(tidegate_\w+)"/g)].map(([, name]) => name));
+  assert.deepEqual([...literal].sort(), [...names].sort());
+  assert.deepEqual(
+    sources.flatMap((text) => [...text.matchAll(/`tidegate_\w*\$\{.*/g)].map(([made]) => made)),
+    [],
+  );
+});
+
+test("metrics that documents name exist", () => {
+  const documents = [readFileSync(join(root, "README.md"), "utf8"), ...filesOf("docs", ".md")];
+  for (const text of documents)
+    for (const [name] of text.matchAll(/tidegate_\w+/g)) assert.ok(names.includes(name), name);
+});
+
+test("a metric's unit is the end of its name", () => {
+  const unit = (name: string, help = "") => unitOf({ name, help });
+  assert.equal(unit("tidegate_s3_copied_bytes_total"), "bytes");
+  assert.equal(unit("tidegate_s3_request_seconds"), "s");
+  assert.equal(unit("tidegate_consumer_lag_ms"), "ms");
+  assert.equal(unit("tidegate_child_up", "1 while it works"), "0 or 1");
+  assert.equal(unit("tidegate_broker_connections"), "count");
+});
