@@ -121,7 +121,8 @@ export const refusals = {
   subscription: {
     meaning: "The identity may not make this subscription.",
     answer: "SUBACK 0x80",
-    remedy: "Let it subscribe: `--subscribers` of the topic.",
+    remedy:
+      "Name it in `--subscribers` of every topic that the filter can match. Below a plain filter such as `cmd/#` it may hear `cmd/NAME` only.",
   },
   "subscription-limit": {
     meaning:

@@ -72,7 +72,7 @@ export const gatewayErrors = {
   GATEWAY_OTHER: {
     meaning: "The request is for the gateway of another data folder.",
     retry: "no",
-    remedy: "Send it to the gateway of that folder. The address or port was taken over by another gateway.",
+    remedy: "Send it to the gateway of that folder, or start that one with `tidegate up`.",
   },
   TOKEN_REFUSED: {
     meaning: "The bearer token is missing, wrong or can't be read.",

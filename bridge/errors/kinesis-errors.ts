@@ -21,7 +21,8 @@ export const kinesisErrors = {
   KINESIS_DENIED: {
     meaning: "Credentials, rights, encryption key or clock are wrong.",
     retry: "no",
-    remedy: "Follow the message: it names the permission, the key or the clock. Then restart the gateway.",
+    remedy:
+      "Follow the message: it names the permission, the key or the clock. Restart the gateway after a change of credentials.",
   },
   KINESIS_REFUSED: {
     meaning: "Kinesis does not accept the arguments of a call.",

@@ -44,7 +44,7 @@ function refusalPart(): string {
   return `## Refusals of the broker
 
 The broker refuses a packet or a connection without looking into payloads. MQTT 3.1.1 has no answer that refuses a PUBLISH,
-so the broker closes the connection. The log names client and reason (\`broker.refused\`), and
+so the broker closes the connection. What is durable by then is acknowledged first. A will that is refused is dropped. The log names client and reason (\`broker.refused\`), and
 \`tidegate_broker_refused_total{reason}\` counts them.
 
 ${table(["reason", "meaning", "what the client sees", "what to do"], rows)}`;

@@ -3,7 +3,7 @@ import { type MetricDefinition, metricGroups } from "./metric-definitions.ts";
 
 const introduction = `\`GET /metrics\` answers in the text format of Prometheus, with the token of the HTTP API. One answer holds the metrics of
 all processes of the gateway: each value has the label \`process\` (\`supervisor\`, \`broker\` or \`consumer\`) beside those below.
-Counters begin at 0 when their process starts. What each metric tells in operation: [monitoring](../monitoring.md).`;
+The label \`code\` is a code, \`reason\` of refused and quarantined messages a reason of [errors](errors.md). Counters begin at 0 when their process starts. What each metric tells in operation: [monitoring](../monitoring.md).`;
 
 export function metricsPage(): string {
   const parts = metricGroups().map(
