@@ -1,5 +1,5 @@
 import { CodedError } from "./protocol/coded-error.ts";
-import { codesOf, type ErrorEntry } from "./protocol/error-entry.ts";
+import type { ErrorEntry } from "./protocol/error-entry.ts";
 
 /** Every code that this folder raises. */
 export const deviceErrors = {
@@ -98,6 +98,6 @@ export const deviceErrors = {
 
 export type DeviceErrorCode = keyof typeof deviceErrors;
 
-export const deviceErrorCodes = codesOf(deviceErrors);
+export const deviceErrorCodes = Object.keys(deviceErrors) as readonly DeviceErrorCode[];
 
 export class DeviceError extends CodedError<DeviceErrorCode> {}

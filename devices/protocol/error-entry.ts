@@ -7,7 +7,3 @@ export interface ErrorEntry {
   /** What to do. */
   readonly remedy: string;
 }
-
-export function codesOf<Code extends string>(entries: Readonly<Record<Code, ErrorEntry>>): readonly Code[] {
-  return Object.keys(entries) as Code[];
-}

@@ -31,14 +31,19 @@ export function cliPage(): string {
   ]);
 }
 
-function commandPart({ name, description, arguments: args, options, examples }: DescribedCommand): string {
-  const parts = [
-    `## tidegate ${[name, ...args.map(argumentText)].join(" ")}`,
+function commandPart(command: DescribedCommand): string {
+  const { name, description, examples, notes } = command;
+  return [
+    `## tidegate ${[name, ...command.arguments.map(argumentText)].join(" ")}`,
     sentence(description.charAt(0).toUpperCase() + description.slice(1)),
-    table(["option", "default", "meaning"], options.map(optionRow)),
-    ["```", ...examples, "```"].join("\n"),
-  ];
-  return parts.join("\n\n");
+    table(["option", "default", "meaning"], command.options.map(optionRow)),
+    block("", examples.join("\n")),
+    ...(notes === "" ? [] : [block("text", notes)]),
+  ].join("\n\n");
+}
+
+function block(language: string, text: string): string {
+  return `\`\`\`${language}\n${text}\n\`\`\``;
 }
 
 function argumentText(argument: Argument): string {

@@ -1,3 +1,4 @@
+import type { EventEmitter } from "node:events";
 import type { Argument, Command, Option } from "commander";
 import { commandExamples } from "../../../gateway/cli/command-examples.ts";
 import { createProgram } from "../../../gateway/cli/program.ts";
@@ -11,6 +12,8 @@ export interface DescribedCommand {
   readonly arguments: readonly Argument[];
   readonly options: readonly Option[];
   readonly examples: readonly string[];
+  /** What `--help` says after the options, examples aside. */
+  readonly notes: string;
   readonly command: Command;
 }
 
@@ -41,6 +44,7 @@ export function describedCommands(): DescribedCommand[] {
       arguments: own.registeredArguments,
       options: own.options,
       examples,
+      notes: notesOf(own),
       command: own,
     };
   });
@@ -51,4 +55,17 @@ function leavesOf(parent: Command, prefix = ""): { name: string; command: Comman
     const name = `${prefix}${command.name()}`;
     return command.commands.length > 0 ? leavesOf(command, `${name} `) : [{ name, command }];
   });
+}
+
+function notesOf(command: Command): string {
+  let text = "";
+  const write = (part: string): void => {
+    text += part;
+  };
+  // Commander writes its help by events, which its types leave out.
+  (command as unknown as EventEmitter).emit("afterHelp", { error: false, command, write });
+  return text
+    .replace(/^Examples:\n(?: {2}.*\n|Then: .*\n)+/m, "")
+    .replace(/\n{3,}/g, "\n\n")
+    .trim();
 }

@@ -32,5 +32,6 @@ export function unitOf({ name, help }: Pick<MetricDefinition, "name" | "help">):
       .split("_")
       .at(-1) ?? "";
   if (word in units) return units[word as keyof typeof units];
+  if (/\b0 \w+, 1 \w+, 2 /.test(help)) return "step";
   return /^1 while/.test(help) ? "0 or 1" : "count";
 }

@@ -32,13 +32,38 @@ function settingsTable(settings: readonly Setting[]): string {
         code(setting.path),
         kind,
         unit ?? "",
-        fallback === undefined ? missingDefault(description) : code(JSON.stringify(fallback)),
+        fallback === undefined ? missingDefault(description) : defaultText(fallback, unit),
         code(setting.variable),
         code(flagsOfSettings.get(setting.path) ?? ""),
         sentence(description),
       ];
     }),
   );
+}
+
+function defaultText(fallback: unknown, unit: string | null): string {
+  const round = typeof fallback === "number" ? roundText(fallback, unit) : "";
+  return code(JSON.stringify(fallback)) + round;
+}
+
+const larger: Readonly<Record<string, readonly (readonly [name: string, size: number])[]>> = {
+  bytes: [
+    ["GiB", 1024 ** 3],
+    ["MiB", 1024 ** 2],
+    ["KiB", 1024],
+  ],
+  ms: [
+    ["d", 86_400_000],
+    ["h", 3_600_000],
+    ["min", 60_000],
+    ["s", 1000],
+  ],
+};
+
+/** The same in a larger unit, if it is a whole number there. */
+function roundText(value: number, unit: string | null): string {
+  const found = (larger[unit ?? ""] ?? []).find(([, size]) => value >= size && value % size === 0);
+  return found ? ` (${value / found[1]} ${found[0]})` : "";
 }
 
 function missingDefault(description: string): string {

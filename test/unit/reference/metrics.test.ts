@@ -35,5 +35,6 @@ test("a metric's unit is the end of its name", () => {
   assert.equal(unit("tidegate_s3_request_seconds"), "s");
   assert.equal(unit("tidegate_consumer_lag_ms"), "ms");
   assert.equal(unit("tidegate_child_up", "1 while it works"), "0 or 1");
+  assert.equal(unit("tidegate_stream_redis_pressure", "Step: 0 none, 1 warn, 2 hold."), "step");
   assert.equal(unit("tidegate_broker_connections"), "count");
 });
