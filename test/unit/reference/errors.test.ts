@@ -1,6 +1,4 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
 import { haltCodes } from "../../../bridge/consumer/partition-halt.ts";
 import { quarantines } from "../../../bridge/consumer/quarantine-reason.ts";
@@ -15,14 +13,9 @@ import { gatewayErrors } from "../../../gateway/errors.ts";
 import { usageCodes as simulatorUsageCodes } from "../../../simulator/command/commands.ts";
 import { simulatorErrors } from "../../../simulator/errors.ts";
 import { errorGroups } from "../../support/reference/error-catalogue.ts";
+import { sourceTexts } from "../../support/reference/source-files.ts";
 
-const root = join(import.meta.dirname, "..", "..", "..");
-const sources = ["devices", "broker", "bridge", "gateway", "simulator"]
-  .flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((file) => join(folder, file)),
-  )
-  .filter((file) => file.endsWith(".ts"))
-  .map((file) => readFileSync(join(root, file), "utf8"));
+const sources = sourceTexts();
 
 /** Words that look like codes and are names of others: AWS, Node.js, Fastify, our variables. */
 const otherNames = new Set([
@@ -73,12 +66,18 @@ test("the catalogue says of trying again what the errors themselves say", () => 
 });
 
 test("raised errors are found with what they say of trying again", () => {
-  const text =
-    'new BridgeError("A_B", `x`, {\n retryable: true }); new GatewayError("C_D", text, options); new FoundError("E_F", "", { retryable: false })';
+  const text = [
+    'new BridgeError("A_B", `x`, {\n retryable: true })',
+    'new GatewayError("C_D", text, options)',
+    'new FoundError("E_F", "", { retryable: false })',
+    '{\n code: "G_H",\n retryable: false,\n mend }',
+    '{ code: "I_J", position }; { retryable: true }',
+  ].join("; ");
   const found = raisedIn(text).map(([, raised, retryable]) => [raised, retryable]);
   assert.deepEqual(found, [
     ["A_B", "true"],
     ["E_F", "false"],
+    ["G_H", "false"],
   ]);
 });
 
@@ -95,8 +94,9 @@ test("each text is of whole sentences that can be read at once", () => {
   }
 });
 
-/** Errors whose code and `retryable` both stand literally in the call. */
+/** Errors, and tables of them, in which code and `retryable` both stand literally. */
 function raisedIn(text: string): RegExpExecArray[] {
   const call = /new \w+Error\(\s*"([A-Z0-9_]+)",(?:(?!new \w+Error\()[\s\S]){0,800}?retryable: (true|false)/g;
-  return [...text.matchAll(call)];
+  const row = /code: "([A-Z0-9_]+)",\s*retryable: (true|false)/g;
+  return [...text.matchAll(call), ...text.matchAll(row)];
 }

@@ -1,16 +1,12 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { metricGroups } from "../../support/reference/metric-definitions.ts";
 import { unitOf } from "../../support/reference/metrics-page.ts";
+import { root, sourceTexts, textsBelow } from "../../support/reference/source-files.ts";
 
-const root = join(import.meta.dirname, "..", "..", "..");
-const filesOf = (folder: string, end: string) =>
-  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith(end))
-    .map((file) => readFileSync(join(root, folder, file), "utf8"));
-const sources = ["devices", "broker", "bridge", "gateway"].flatMap((folder) => filesOf(folder, ".ts"));
+const sources = sourceTexts();
 const metrics = metricGroups().flatMap((group) => group.metrics);
 const names = metrics.map(({ name }) => name);
 
@@ -24,7 +20,7 @@ test("each metric's name stands literally where it is defined, and each such nam
 });
 
 test("metrics that documents name exist", () => {
-  const documents = [readFileSync(join(root, "README.md"), "utf8"), ...filesOf("docs", ".md")];
+  const documents = [readFileSync(join(root, "README.md"), "utf8"), ...textsBelow("docs", ".md")];
   for (const text of documents)
     for (const [name] of text.matchAll(/tidegate_\w+/g)) assert.ok(names.includes(name), name);
 });

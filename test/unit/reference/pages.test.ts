@@ -3,8 +3,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { referenceFolder, referencePages } from "../../support/reference/pages.ts";
+import { root } from "../../support/reference/source-files.ts";
 
-const folder = join(import.meta.dirname, "..", "..", "..", referenceFolder);
+const folder = join(root, referenceFolder);
 const pages = await referencePages();
 
 test("docs/reference says what the code says", () => {
