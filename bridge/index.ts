@@ -22,11 +22,11 @@ export {
   type PartitionLease,
   type PartitionLeases,
 } from "./consumer/partition-leases.ts";
-export { type QuarantineReason, quarantineReasons } from "./consumer/quarantine-reason.ts";
+export { type QuarantineReason, quarantineReasons, quarantines } from "./consumer/quarantine-reason.ts";
 export type { RecoveryStatus } from "./consumer/recovery-progress.ts";
 export type { ColumnType, TopicCatalog, TopicVersion, TypedColumn } from "./consumer/topic-catalog.ts";
 export { typedColumnsOf } from "./consumer/typed-columns.ts";
-export { BridgeError, type BridgeErrorCode, bridgeErrorCodes } from "./errors.ts";
+export { BridgeError, type BridgeErrorCode, bridgeErrors } from "./errors.ts";
 export { type LeasesConfig, leasesConfigSchema } from "./leases/leases-config.ts";
 export { createRedisLeases, type RedisLeasesOptions } from "./leases/redis-leases.ts";
 export {

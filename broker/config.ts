@@ -44,21 +44,29 @@ export const brokerConfigSchema = Type.Object({
   slowChecksMax: count(
     2,
     64,
-    "Of these, checks of passwords and wrong secrets at the same time; each takes a core for about 40 ms",
+    "Checks of passwords and wrong secrets at the same time, within authenticationsMax; each takes a core for about 40 ms",
   ),
-  slowChecksWaitingMax: count(256, 100_000, "Such checks that may wait; more are told to come back later"),
+  slowChecksWaitingMax: count(
+    256,
+    100_000,
+    "Checks of passwords and wrong secrets that may wait; more are told to come back later",
+  ),
   slowChecksPerAddressMax: count(
     32,
     100_000,
-    "Such checks of one address (IPv6: of one /64), running and waiting; more are told to come back later",
+    "Checks of passwords and wrong secrets of one address (IPv6: of one /64), running and waiting; more are told to come back later",
   ),
   connectPacketMaxBytes: bytes(8_192, 65_536, "Largest CONNECT, by the length that it declares"),
   packetMaxBytes: bytes(
     1_048_576,
     8_388_608,
-    "Largest packet of any other kind, likewise; the largest topic payload fits with room for its name",
+    "Largest packet of any other kind, by the length that it declares; the largest topic payload fits with room for its name",
   ),
-  subscribePacketMaxBytes: bytes(65_536, 8_388_608, "Largest SUBSCRIBE and UNSUBSCRIBE, likewise"),
+  subscribePacketMaxBytes: bytes(
+    65_536,
+    8_388_608,
+    "Largest SUBSCRIBE and UNSUBSCRIBE, by the length that they declare",
+  ),
   subscriptionsMax: count(1_000, 100_000, "Topic filters of one client; further ones get 0x80 in SUBACK"),
   filterMaxBytes: bytes(1_024, 65_535, "Longest topic filter of a client; a longer one gets 0x80 in SUBACK"),
   filterLevelsMax: count(
@@ -68,7 +76,11 @@ export const brokerConfigSchema = Type.Object({
   ),
   clientIdMaxBytes: bytes(256, 65_535, "Longest client id"),
   inFlightMax: count(1_024, 65_535, "Unacknowledged messages of one connection before it is read no further"),
-  inFlightMaxBytes: bytes(1_048_576, 268_435_456, "Their payload bytes, likewise"),
+  inFlightMaxBytes: bytes(
+    1_048_576,
+    268_435_456,
+    "Payload bytes of these unacknowledged messages before the connection is read no further",
+  ),
   holdMaxMs: milliseconds(
     35_000,
     600_000,

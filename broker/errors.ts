@@ -1,15 +1,26 @@
 import { CodedError } from "../devices/protocol/coded-error.ts";
+import type { ErrorEntry } from "../devices/protocol/error-entry.ts";
 
-/** Every code that this folder raises, with what it means. */
-export const brokerErrorCodes = [
-  /** Anonymous clients were asked for on a listener that is not loopback. */
-  "ANONYMOUS_NOT_LOOPBACK",
-  /** The MQTT address can't be listened on. */
-  "MQTT_ADDRESS_UNUSABLE",
-  /** Aedes is not the version whose internals the acknowledgement path was built for. */
-  "AEDES_UNSUPPORTED",
-] as const;
+/** Every code that this folder raises. */
+export const brokerErrors = {
+  ANONYMOUS_NOT_LOOPBACK: {
+    meaning: "Clients without a key were to be let in on an address that other machines can reach.",
+    retry: "no",
+    remedy:
+      "Set `mqtt.anonymous = false` and give devices keys with `tidegate devices add`, or listen on 127.0.0.1.",
+  },
+  MQTT_ADDRESS_UNUSABLE: {
+    meaning: "The broker can't listen on the MQTT address.",
+    retry: "no",
+    remedy: "Stop the program that listens there, or choose another address with `--mqtt HOST:PORT`.",
+  },
+  AEDES_UNSUPPORTED: {
+    meaning: "The installed Aedes is not the version that the acknowledgement path was built for.",
+    retry: "no",
+    remedy: "Install the pinned dependencies with `npm ci`.",
+  },
+} as const satisfies Record<string, ErrorEntry>;
 
-export type BrokerErrorCode = (typeof brokerErrorCodes)[number];
+export type BrokerErrorCode = keyof typeof brokerErrors;
 
 export class BrokerError extends CodedError<BrokerErrorCode> {}

@@ -1,32 +1,103 @@
 import { CodedError } from "./protocol/coded-error.ts";
+import type { ErrorEntry } from "./protocol/error-entry.ts";
 
-/** Every code that this folder raises, with what it means. */
-export const deviceErrorCodes = [
-  // what the caller gave: options of the client; topic, payload or event time of a message
-  "OPTIONS_INVALID",
-  "MESSAGE_INVALID",
-  // outbox: its folder can't be used or was written by a newer version; another process has it open; `maxBytes` is used up; more
-  // publishes wait for the disk than memory should hold; the disk is full, nothing was kept; the disk failed, open the outbox again
-  "OUTBOX_OPEN_FAILED",
-  "OUTBOX_LOCKED",
-  "OUTBOX_FULL",
-  "OUTBOX_BUSY",
-  "OUTBOX_WRITE_FAILED",
-  "OUTBOX_FAILED",
-  // outcome of a message: given up for newer ones (`drop-oldest`); the gateway closed the connection on it again and again; lost on disk
-  "MESSAGE_DROPPED",
-  "MESSAGE_REJECTED",
-  "MESSAGE_DAMAGED",
-  // connection: the client was closed; CONNACK refused it; it ended; no acknowledgement came
-  "CLIENT_CLOSED",
-  "CONNECT_REFUSED",
-  "CONNECTION_LOST",
-  "ACK_TIMEOUT",
-  // commands: the broker refused the subscription; a handler threw
-  "SUBSCRIBE_REFUSED",
-  "HANDLER_FAILED",
-] as const;
+/** Every code that this folder raises. */
+export const deviceErrors = {
+  OPTIONS_INVALID: {
+    meaning: "An option of the client, or a second handler for the same filter, is not accepted.",
+    retry: "no",
+    remedy: "Correct the options. `details.faults` lists every fault.",
+  },
+  MESSAGE_INVALID: {
+    meaning: "The topic name, payload or event time of the message is not accepted. Nothing was kept.",
+    retry: "no",
+    remedy: "Correct the message. One message may take an eighth of the outbox at most.",
+  },
+  OUTBOX_OPEN_FAILED: {
+    meaning: "The outbox folder can't be used, or a newer version of the SDK wrote it.",
+    retry: "no",
+    remedy: "Give the process a folder that it may write, or update the SDK.",
+  },
+  OUTBOX_LOCKED: {
+    meaning: "Another process has the outbox open.",
+    retry: "yes",
+    remedy: "Give each process a folder of its own, or end the other process first.",
+  },
+  OUTBOX_FULL: {
+    meaning: "The outbox holds as many bytes as `outbox.maxBytes` allows. The message was not taken.",
+    retry: "yes",
+    remedy:
+      'Publish again when the outbox has drained. Raise `maxBytes`, or choose `whenFull: "drop-oldest"`, if that is too late.',
+  },
+  OUTBOX_BUSY: {
+    meaning: "More publishes wait for the disk than memory should hold. The message was not taken.",
+    retry: "yes",
+    remedy: "Await earlier publishes before the next one.",
+  },
+  OUTBOX_WRITE_FAILED: {
+    meaning:
+      "The disk is full and nothing was kept of this message. As a warning: a refused message can't be moved to the rejected store.",
+    retry: "yes",
+    remedy: "Free disk space, then publish the message again.",
+  },
+  OUTBOX_FAILED: {
+    meaning: "The disk failed while the outbox was written or read. The client takes nothing more.",
+    retry: "no",
+    remedy: "Check the disk, then open the client again: it sends what the outbox holds.",
+  },
+  MESSAGE_DROPPED: {
+    meaning: "The outbox was full and gave up its oldest messages for newer ones (`drop-oldest`).",
+    retry: "no",
+    remedy: "Raise `outbox.maxBytes` to cover the longest time offline. The dropped messages are lost.",
+  },
+  MESSAGE_REJECTED: {
+    meaning: "The gateway closed the connection on this message five times. It is in the rejected store.",
+    retry: "no",
+    remedy:
+      "Find the reason in the gateway's log (`broker.refused`), mend it, then publish the message again from the rejected store.",
+  },
+  MESSAGE_DAMAGED: {
+    meaning: "The outbox file was damaged before the message was acknowledged. The message is lost.",
+    retry: "no",
+    remedy: "Check the device's disk. Publish the message again if its source still has it.",
+  },
+  CLIENT_CLOSED: {
+    meaning: "The client was closed. What its outbox holds is sent after the next open.",
+    retry: "no",
+    remedy: "Open a new client on the same outbox.",
+  },
+  CONNECT_REFUSED: {
+    meaning:
+      "The gateway refused the connection with the return code in `details.returnCode`. The client tries again.",
+    retry: "yes",
+    remedy:
+      "Code 5: check user name and key. Code 2: check the client id. Code 3: the gateway is busy or full; wait.",
+  },
+  CONNECTION_LOST: {
+    meaning: "The connection ended or could not be made. The client connects again and resends.",
+    retry: "yes",
+    remedy: "Nothing, if it comes back. Otherwise check address, network and gateway.",
+  },
+  ACK_TIMEOUT: {
+    meaning: "No acknowledgement came for `ackTimeoutMs`. The client connects again and resends.",
+    retry: "yes",
+    remedy:
+      "Nothing, if it passes. Otherwise look at `/readyz` of the gateway: its stream may be full or away.",
+  },
+  SUBSCRIBE_REFUSED: {
+    meaning: "The gateway refused the subscription, or it was given up with `unsubscribe`.",
+    retry: "no",
+    remedy: "Check that the identity may subscribe to the filter, and the limits in the gateway's settings.",
+  },
+  HANDLER_FAILED: {
+    meaning: "The handler of a subscription threw. The client goes on.",
+    retry: "no",
+    remedy: "Mend the handler. `cause` is what it threw.",
+  },
+} as const satisfies Record<string, ErrorEntry>;
 
-export type DeviceErrorCode = (typeof deviceErrorCodes)[number];
+export type DeviceErrorCode = keyof typeof deviceErrors;
+
+export const deviceErrorCodes = Object.keys(deviceErrors) as readonly DeviceErrorCode[];
 
 export class DeviceError extends CodedError<DeviceErrorCode> {}

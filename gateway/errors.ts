@@ -1,97 +1,131 @@
 import { CodedError } from "../devices/protocol/coded-error.ts";
+import type { ErrorEntry } from "../devices/protocol/error-entry.ts";
+import { registryErrors } from "./errors/registry-errors.ts";
+import { toolErrors } from "./errors/tool-errors.ts";
 
-/** Every code that this folder raises, with what it means. */
-export const gatewayErrorCodes = [
-  /** Configuration or its sources are wrong; the message lists every fault. Exit code 2. */
-  "CONFIG_INVALID",
-  // A consumer that answers took no step of its work for too long; the next process begins where it stood.
-  "CONSUMER_STUCK",
-  /** Wrong arguments of a command. Exit code 2. */
-  "USAGE_INVALID",
-  /** Another gateway runs on this data folder. */
-  "DATA_FOLDER_LOCKED",
-  /** The data folder is a copy, and would share with its original what one gateway alone may use. */
-  "FOLDER_COPIED",
-  /** The lake is filled by the embedded stream of another data folder. */
-  "LAKE_OF_ANOTHER",
-  /** The data folder can't be created, read or written. */
-  "DATA_FOLDER_UNUSABLE",
-  /** The data folder's disk has no room for a change of the registry; the same call works once it has. */
-  "DISK_FULL",
-  /** The HTTP address can't be listened on. */
-  "HTTP_ADDRESS_UNUSABLE",
-  /** A child process ended, or can't start, before the gateway was ready. */
-  "CHILD_FAILED",
-  /** A child process doesn't run or didn't answer in time; the same call may work in a moment. */
-  "CHILD_UNREACHABLE",
-  /** Another gateway runs the process that this is for. */
-  "ROLE_ELSEWHERE",
-  /** No gateway answers where one was expected. */
-  "GATEWAY_NOT_RUNNING",
-  /** The request is for the gateway of another data folder. */
-  "GATEWAY_OTHER",
-  /** The bearer token is missing or wrong. */
-  "TOKEN_REFUSED",
-  /** The gateway's answer to an API call can't be understood. */
-  "API_ANSWER_INVALID",
-  /** A request's path, query or body is wrong. */
-  "REQUEST_INVALID",
-  /** The request's body is larger than `http.bodyMaxBytes`. */
-  "REQUEST_TOO_LARGE",
-  /** There is no such route. */
-  "ROUTE_UNKNOWN",
-  /** A fault of ours; the log says more. */
-  "INTERNAL_ERROR",
-  /** A topic's definition is wrong in itself. */
-  "TOPIC_INVALID",
-  /** A live topic has this name and another definition. */
-  "TOPIC_EXISTS",
-  /** Some topic names would match this filter and another topic's, none being more specific. */
-  "TOPIC_AMBIGUOUS",
-  /** There is no such topic. */
-  "TOPIC_UNKNOWN",
-  /** The new version's columns don't fit the topic's table. */
-  "TOPIC_INCOMPATIBLE",
-  /** A table can't be removed safely. */
-  "TOPIC_PURGE_UNSAFE",
-  /** A device's definition is wrong in itself. */
-  "DEVICE_INVALID",
-  /** An identity has this name. */
-  "DEVICE_EXISTS",
-  /** There is no such identity. */
-  "DEVICE_UNKNOWN",
-  /** There is no such quarantined message. */
-  "QUARANTINE_UNKNOWN",
-  /** The stream fits the lake: a new one would give up messages for nothing. */
-  "STREAM_IN_ORDER",
-  /** The registry was written by a newer Tidegate. */
-  "REGISTRY_VERSION",
-  /** Other admins change the registry all the time; the same call may work in a moment. */
-  "REGISTRY_BUSY",
-  /** The registry's Redis does not hold the registry any more: it was emptied or replaced. */
-  "REGISTRY_LOST",
-  /** This Redis and prefix belong to gateways with another lake. */
-  "REGISTRY_LAKE",
-  /** The registry and the lake tell different stories about the same topic. */
-  "REGISTRY_CONFLICT",
-  /** `migrate`: there is no stream to migrate, or it was migrated before. */
-  "MIGRATE_NOTHING",
-  /** `migrate`: gateways still run on the stream. */
-  "MIGRATE_IN_USE",
-  /** `migrate`: the new registry knows an identity of the same name with another secret or rights. */
-  "MIGRATE_CONFLICT",
-  /** `migrate`: some of the stream can't be filed. */
-  "STREAM_NOT_DRAINED",
-  /** The data folder holds an embedded stream, and the gateway is to run on another one. */
-  "STREAM_NOT_MIGRATED",
-  /** `prove`: a server of its own did not start. */
-  "PROVE_SERVER_FAILED",
-  /** `prove`: the gateway under test did not start or recover. */
-  "PROVE_GATEWAY_FAILED",
-  /** `prove`: the audit gave no answer. */
-  "PROVE_AUDIT_FAILED",
-] as const;
+/** Every code that this folder raises. */
+export const gatewayErrors = {
+  CONFIG_INVALID: {
+    meaning: "The configuration, or one of its sources, is wrong.",
+    retry: "no",
+    remedy:
+      "Correct every fault that the message lists. `tidegate config check` lists them without starting a gateway.",
+  },
+  USAGE_INVALID: {
+    meaning: "The arguments of the command are wrong.",
+    retry: "no",
+    remedy: "Correct the command as the message says. `--help` after the command shows its options.",
+  },
+  DATA_FOLDER_LOCKED: {
+    meaning: "Another gateway runs on this data folder, or a process of an earlier one does not end.",
+    retry: "depends",
+    remedy: "Stop the process that the message names, or choose another folder with `--data`.",
+  },
+  FOLDER_COPIED: {
+    meaning: "The data folder is a copy. It would share with its original what one gateway alone may use.",
+    retry: "no",
+    remedy:
+      "Use the original, or give the copy a stream and a lake of its own. If the original is gone for good, remove `processes.json` from the folder.",
+  },
+  LAKE_OF_ANOTHER: {
+    meaning: "The embedded stream of another data folder fills this lake.",
+    retry: "no",
+    remedy: "Name that gateway's folder with `--data`, or another lake with `--lake`.",
+  },
+  DATA_FOLDER_UNUSABLE: {
+    meaning: "The data folder can't be created, read or written, or other hosts may mount it.",
+    retry: "no",
+    remedy: "Name a folder on a disk of this machine that this user may write, with `--data`.",
+  },
+  DISK_FULL: {
+    meaning:
+      "The disk of the data folder has no room for a change of topics or identities. Nothing was changed.",
+    retry: "yes",
+    remedy: "Free disk space, then run the command again.",
+  },
+  HTTP_ADDRESS_UNUSABLE: {
+    meaning: "The HTTP API can't listen on its address.",
+    retry: "no",
+    remedy: "Stop the program that listens there, or choose another address with `--http HOST:PORT`.",
+  },
+  CHILD_FAILED: {
+    meaning: "The broker or the consumer can't start. The message holds its code and reason.",
+    retry: "no",
+    remedy: "Look up the code that the message names.",
+  },
+  CONSUMER_STUCK: {
+    meaning:
+      "The consumer answered, but no call to lake or window ended for `supervision.stuckMs`. It ends, and the next process begins where it stood.",
+    retry: "yes",
+    remedy:
+      "Look at the disk, server or network behind the calls that the message names. Nothing acknowledged is lost meanwhile.",
+  },
+  CHILD_UNREACHABLE: {
+    meaning: "The broker or the consumer does not run, is not ready, or did not answer in time.",
+    retry: "yes",
+    remedy:
+      "Try again in a moment. If it lasts, `tidegate status` and the log say what the process waits for.",
+  },
+  ROLE_ELSEWHERE: {
+    meaning: "This gateway does not run the process that the request is for (setting `roles`).",
+    retry: "no",
+    remedy: "Ask a gateway that runs it.",
+  },
+  GATEWAY_NOT_RUNNING: {
+    meaning: "No gateway answers where the command looked for one.",
+    retry: "depends",
+    remedy: "Start it with `tidegate up`, or name its folder with `--data` or its address with TIDEGATE_API.",
+  },
+  GATEWAY_OTHER: {
+    meaning: "The request is for the gateway of another data folder.",
+    retry: "no",
+    remedy: "Send it to the gateway of that folder, or start that one with `tidegate up`.",
+  },
+  TOKEN_REFUSED: {
+    meaning: "The bearer token is missing, wrong or can't be read.",
+    retry: "no",
+    remedy:
+      "Send the token in `api-token` of the data folder. For commands, set TIDEGATE_TOKEN or run as the gateway's user.",
+  },
+  API_ANSWER_INVALID: {
+    meaning: "What answered the command is not a Tidegate gateway.",
+    retry: "no",
+    remedy: "Correct TIDEGATE_API, or look for a proxy in between.",
+  },
+  REQUEST_INVALID: {
+    meaning: "The path, query or body of a request is wrong.",
+    retry: "no",
+    remedy: "Correct what the message names. `/openapi.json` describes every request.",
+  },
+  REQUEST_TOO_LARGE: {
+    meaning: "The body of the request is larger than `http.bodyMaxBytes`.",
+    retry: "no",
+    remedy: "Send less, or raise `http.bodyMaxBytes`.",
+  },
+  ROUTE_UNKNOWN: {
+    meaning: "The HTTP API has no such path.",
+    retry: "no",
+    remedy: "Correct method and path. `/openapi.json` lists them.",
+  },
+  INTERNAL_ERROR: {
+    meaning: "A fault of Tidegate.",
+    retry: "depends",
+    remedy: "The log has the stack. Report it with the version.",
+  },
+  QUARANTINE_UNKNOWN: {
+    meaning: "There is no quarantined message with this id.",
+    retry: "no",
+    remedy: "Take the id from `tidegate quarantine list`.",
+  },
+  STREAM_IN_ORDER: {
+    meaning: "The stream fits the lake, so `stream new` would give up messages for nothing.",
+    retry: "no",
+    remedy: "Start the gateway. If the stream really has to go, add `--force`.",
+  },
+  ...registryErrors,
+  ...toolErrors,
+} as const satisfies Record<string, ErrorEntry>;
 
-export type GatewayErrorCode = (typeof gatewayErrorCodes)[number];
+export type GatewayErrorCode = keyof typeof gatewayErrors;
 
 export class GatewayError extends CodedError<GatewayErrorCode> {}

@@ -1,41 +1,96 @@
 import { CodedError } from "../devices/protocol/coded-error.ts";
+import type { ErrorEntry } from "../devices/protocol/error-entry.ts";
 
-/**
- * Every code that this folder raises, with what it means. Retryable are SIMULATE_UNREACHABLE, AUDIT_LAKE_UNREACHABLE and AUDIT_FILE_UNREADABLE.
- * - SIMULATE_USAGE: options that cannot be run; the message says what, where and how to mend it.
- * - SIMULATE_UNREACHABLE: no connection could be made within the time to connect.
- * - SIMULATE_REFUSED: the gateway answers, and refuses every connection or every message.
- * - SIMULATE_API: the gateway's HTTP API did not do what the run needs.
- * - LEDGER_EXISTS: the ledger folder holds a run already.
- * - LEDGER_MISSING: there is no run in the folder.
- * - LEDGER_UNREADABLE: the ledger was written by another version, or its head is no ledger's.
- * - LEDGER_DAMAGED: an entry in the middle of the ledger fails its checksum.
- * - LEDGER_WRITE_FAILED: the ledger could not be written; the run stops, since it could not be audited.
- * - AUDIT_USAGE: options that cannot be run.
- * - AUDIT_LAKE_UNSUPPORTED: the lake was written by a newer Tidegate; what its tables mean may have changed.
- * - AUDIT_LOG_BROKEN: a table's Delta log has a hole or an entry that cannot be read.
- * - AUDIT_TABLE_UNSUPPORTED: a table needs a newer Delta reader than the audit has.
- * - AUDIT_LAKE_UNREACHABLE: the bucket can't be listed or read.
- * - AUDIT_FILE_UNREADABLE: a table names a data file that is missing or damaged.
- */
-export const simulatorErrorCodes = [
-  "SIMULATE_USAGE",
-  "SIMULATE_UNREACHABLE",
-  "SIMULATE_REFUSED",
-  "SIMULATE_API",
-  "LEDGER_EXISTS",
-  "LEDGER_MISSING",
-  "LEDGER_UNREADABLE",
-  "LEDGER_DAMAGED",
-  "LEDGER_WRITE_FAILED",
-  "AUDIT_USAGE",
-  "AUDIT_LAKE_UNSUPPORTED",
-  "AUDIT_LOG_BROKEN",
-  "AUDIT_TABLE_UNSUPPORTED",
-  "AUDIT_LAKE_UNREACHABLE",
-  "AUDIT_FILE_UNREADABLE",
-] as const;
+/** Every code that this folder raises. */
+export const simulatorErrors = {
+  USAGE: {
+    meaning: "`simulate` or `audit` does not have the command or the option that was given.",
+    retry: "no",
+    remedy: "Correct the command line as the message says. `--help` lists the options.",
+  },
+  UNEXPECTED: {
+    meaning: "A fault of `simulate` or `audit`.",
+    retry: "no",
+    remedy: "Report the stack on stderr with the version.",
+  },
+  SIMULATE_USAGE: {
+    meaning: "The options can't be run together, or this machine can't run them.",
+    retry: "no",
+    remedy: "Correct the options. The message names each one and how it is right.",
+  },
+  SIMULATE_UNREACHABLE: {
+    meaning: "No connection could be made within the time to connect.",
+    retry: "yes",
+    remedy: "Start the gateway with `tidegate up`, or name its address with `--mqtt`.",
+  },
+  SIMULATE_REFUSED: {
+    meaning: "The gateway answers, and refuses every connection or every message.",
+    retry: "no",
+    remedy:
+      "Check that a topic takes `--topic`, `--qos` and `--payload-bytes` (`tidegate topics list`), and look at the gateway's log.",
+  },
+  SIMULATE_API: {
+    meaning: "The gateway's HTTP API did not do what the run needs.",
+    retry: "no",
+    remedy: "Check `--api` and `--token-file`. The message holds the answer.",
+  },
+  LEDGER_EXISTS: {
+    meaning: "The ledger folder already holds a run.",
+    retry: "no",
+    remedy: "Name a new folder, or add this run to it with `--append`.",
+  },
+  LEDGER_MISSING: {
+    meaning: "There is no run in the ledger folder.",
+    retry: "no",
+    remedy: "Name the folder that `simulate --ledger` got. A run that never connected leaves none.",
+  },
+  LEDGER_UNREADABLE: {
+    meaning: "Another version wrote the ledger, or the file is not a ledger.",
+    retry: "no",
+    remedy: "Audit with the version that ran the simulation.",
+  },
+  LEDGER_DAMAGED: {
+    meaning: "An entry in the middle of the ledger fails its checksum.",
+    retry: "no",
+    remedy: "Run the simulation again with a new `--ledger`: this one proves nothing.",
+  },
+  LEDGER_WRITE_FAILED: {
+    meaning: "The ledger can't be written. The run stopped, because nobody could audit it.",
+    retry: "no",
+    remedy: "Free disk space or choose another folder, then run the simulation again.",
+  },
+  AUDIT_USAGE: {
+    meaning: "The options of the audit can't be run.",
+    retry: "no",
+    remedy: "Correct the options. The message names each one and how it is right.",
+  },
+  AUDIT_LAKE_UNSUPPORTED: {
+    meaning: "A newer Tidegate wrote the lake. What its tables mean may have changed.",
+    retry: "no",
+    remedy: "Use `tidegate audit` of the version that wrote the lake.",
+  },
+  AUDIT_LOG_BROKEN: {
+    meaning: "The Delta log of a table has a hole, or an entry that can't be read.",
+    retry: "no",
+    remedy: "Restore the file that the message names from a copy, then audit again.",
+  },
+  AUDIT_TABLE_UNSUPPORTED: {
+    meaning: "The table needs a newer Delta reader version than the audit has.",
+    retry: "no",
+    remedy: "Take back what raised the reader version (docs/operating/other-writers.md), then audit again.",
+  },
+  AUDIT_LAKE_UNREACHABLE: {
+    meaning: "The bucket can't be listed or read.",
+    retry: "yes",
+    remedy: "Check endpoint and region in `--lake`, and the AWS credentials of the environment.",
+  },
+  AUDIT_FILE_UNREADABLE: {
+    meaning: "A table names a data file that is missing or damaged.",
+    retry: "yes",
+    remedy: "Restore the file from a copy. It is a finding if it fails again.",
+  },
+} as const satisfies Record<string, ErrorEntry>;
 
-export type SimulatorErrorCode = (typeof simulatorErrorCodes)[number];
+export type SimulatorErrorCode = keyof typeof simulatorErrors;
 
 export class SimulatorError extends CodedError<SimulatorErrorCode> {}

@@ -40,8 +40,10 @@ const packageHomes: Record<string, readonly string[]> = {
   "smol-toml": ["gateway/"],
 };
 
-/** Where the lists of error codes stand. */
-const errorFiles = [...folders.map((folder) => `${folder}/errors.ts`), "devices/protocol/protocol-error.ts"];
+/** Where the error codes stand, each as the key of its entry. */
+const errorFiles = folders
+  .flatMap(sourceFiles)
+  .filter((file) => /^[a-z]+\/errors(\.ts$|\/)/.test(file) || file === "devices/protocol/protocol-error.ts");
 
 const fileLinesMax = 400;
 
@@ -168,15 +170,15 @@ test("each error code is unique across folders, and a test or a document asserts
   const tests = sourceFiles("test").map((file) => readFileSync(join(root, file), "utf8"));
   const seen = new Map<string, string>();
   const faults: string[] = [];
-  for (const folder of errorFiles) {
-    const text = readFileSync(join(root, folder), "utf8");
-    const list = /ErrorCodes = \[([^\]]*)\]/.exec(text)?.[1] ?? "";
-    for (const [, code] of list.matchAll(/"([A-Z0-9_]+)"/g)) {
+  for (const file of errorFiles) {
+    const text = readFileSync(join(root, file), "utf8");
+    for (const [, code] of text.matchAll(/^ {2}([A-Z][A-Z0-9_]+): \{/gm)) {
       if (!code) continue;
-      if (seen.has(code)) faults.push(`${code} is in ${folder} and in ${seen.get(code)}`);
-      seen.set(code, folder);
-      if (!tests.some((test) => test.includes(code))) faults.push(`${folder}: no test mentions ${code}`);
+      if (seen.has(code)) faults.push(`${code} is in ${file} and in ${seen.get(code)}`);
+      seen.set(code, file);
+      if (!tests.some((test) => test.includes(code))) faults.push(`${file}: no test mentions ${code}`);
     }
   }
   assert.deepEqual(faults, []);
+  assert.ok(seen.size > 140, `${seen.size} codes were found`);
 });

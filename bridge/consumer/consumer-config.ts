@@ -14,7 +14,8 @@ export const consumerConfigSchema = Type.Object(
       default: 5000,
       minimum: 0,
       unit: "ms",
-      description: "A batch is committed once its first message was read this long ago",
+      description:
+        "A batch is committed once its first message was read this long ago; on Redis and Kinesis the default is 60000",
     }),
     readMaxBytes: Type.Integer({
       default: mib,

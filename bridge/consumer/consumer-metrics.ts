@@ -5,6 +5,8 @@ import type { QuarantineReason } from "./quarantine-reason.ts";
 import { WindowMetrics } from "./window-metrics.ts";
 
 const outcomes = ["filed", "duplicates", "quarantined", "resent", "misrouted"] as const;
+const commitRows = [0, 10, 100, 1000, 10_000, 100_000, 1_000_000];
+const commitAgesMs = [100, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000];
 
 /** What the consumer reports to Prometheus; message counts only once they are committed. */
 export class ConsumerMetrics {
@@ -28,78 +30,69 @@ export class ConsumerMetrics {
   readonly #window: WindowMetrics;
 
   constructor(registry: Registry) {
-    const named = namedIn(registry);
-    const labelNames = ["partition"] as const;
-    this.#messages = new Counter({
-      ...named("messages_total", "Messages of committed batches by what became of them."),
-      labelNames: ["partition", "outcome"],
-    });
-    this.#quarantined = new Counter({
-      ...named(
-        "quarantined_total",
-        "Messages put into a batch for the quarantine table, by reason; replays count again.",
-      ),
-      labelNames: ["reason"],
-    });
-    this.#oldDuplicates = new Counter(
-      named(
-        "old_duplicates_total",
-        "Duplicates that their topic's window had forgotten and exact deduplication knew; replays count again.",
-      ),
+    const { counter, gauge, histogram } = instrumentsIn(registry);
+    this.#messages = counter(
+      "tidegate_consumer_messages_total",
+      "Messages of committed batches by what became of them.",
+      ["partition", "outcome"],
     );
-    this.#forgottenProducers = new Counter(
-      named(
-        "forgotten_producers_total",
-        "Blocks whose claims could not be checked: sealed so long before that their producer was forgotten.",
-      ),
+    this.#quarantined = counter(
+      "tidegate_consumer_quarantined_total",
+      "Messages put into a batch for the quarantine table, by reason; replays count again.",
+      ["reason"],
     );
-    this.#unaccounted = new Gauge({
-      ...named(
-        "unaccounted_messages",
-        "Acknowledged messages that were never read: accepted gaps and the open one.",
-      ),
-      labelNames,
-    });
-    this.#halted = new Gauge({
-      ...named("partition_halted", "1 while a partition is not read."),
-      labelNames,
-    });
-    const lagHelp = "Age of the last block read where more of them wait, ms.";
-    this.#lagMs = new Gauge({ ...named("lag_ms", lagHelp), labelNames });
-    this.#lagBytes = new Gauge({
-      ...named("lag_bytes", "Bytes in the stream that were not read yet."),
-      labelNames,
-    });
-    this.#commits = new Counter(named("commits_total", "Batches committed."));
-    this.#commitRows = new Histogram({
-      ...named("commit_rows", "Rows of a committed batch."),
-      buckets: [0, 10, 100, 1000, 10_000, 100_000, 1_000_000],
-    });
-    this.#commitAgeMs = new Histogram({
-      ...named("commit_age_ms", "From a batch's first block to its commit, ms."),
-      buckets: [100, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000],
-    });
-    this.#fenced = new Counter(
-      named("fenced_batches_total", "Batches read again because vacuum came before their commit."),
+    this.#oldDuplicates = counter(
+      "tidegate_consumer_old_duplicates_total",
+      "Duplicates that their topic's window had forgotten and exact deduplication knew; replays count again.",
     );
-    this.#replays = new Counter(
-      named("replayed_batches_total", "Batches that were given up and read again."),
+    this.#forgottenProducers = counter(
+      "tidegate_consumer_forgotten_producers_total",
+      "Blocks whose claims could not be checked: sealed so long before that their producer was forgotten.",
     );
-    this.#repaired = new Counter(
-      named(
-        "publishes_repaired_total",
-        "Tables that lagged behind the commit log when the consumer recovered.",
-      ),
+    this.#unaccounted = gauge(
+      "tidegate_consumer_unaccounted_messages",
+      "Acknowledged messages that were never read: accepted gaps and the open one.",
+      ["partition"],
     );
-    this.#failures = new Counter({
-      ...named("failures_total", "Steps that failed and were or will be tried again."),
-      labelNames: ["step"],
-    });
-    this.#restores = new Counter({
-      ...named("window_restores_total", "Partitions whose window was not at the committed position."),
-      labelNames: ["way"],
-    });
-    this.#owned = new Gauge(named("partitions_owned", "Partitions that this process reads."));
+    this.#halted = gauge("tidegate_consumer_partition_halted", "1 while a partition is not read.", [
+      "partition",
+    ]);
+    this.#lagMs = gauge("tidegate_consumer_lag_ms", "Age of the last block read if more of them wait, ms.", [
+      "partition",
+    ]);
+    this.#lagBytes = gauge("tidegate_consumer_lag_bytes", "Bytes in the stream that were not read yet.", [
+      "partition",
+    ]);
+    this.#commits = counter("tidegate_consumer_commits_total", "Batches committed.");
+    this.#commitRows = histogram("tidegate_consumer_commit_rows", "Rows of a committed batch.", commitRows);
+    this.#commitAgeMs = histogram(
+      "tidegate_consumer_commit_age_ms",
+      "From a batch's first block to its commit, ms.",
+      commitAgesMs,
+    );
+    this.#fenced = counter(
+      "tidegate_consumer_fenced_batches_total",
+      "Batches read again because vacuum came before their commit.",
+    );
+    this.#replays = counter(
+      "tidegate_consumer_replayed_batches_total",
+      "Batches that were given up and read again.",
+    );
+    this.#repaired = counter(
+      "tidegate_consumer_publishes_repaired_total",
+      "Tables that lagged behind the commit log when the consumer recovered.",
+    );
+    this.#failures = counter(
+      "tidegate_consumer_failures_total",
+      "Steps that failed and were or will be tried again.",
+      ["step"],
+    );
+    this.#restores = counter(
+      "tidegate_consumer_window_restores_total",
+      "Partitions whose window was not at the committed position.",
+      ["way"],
+    );
+    this.#owned = gauge("tidegate_consumer_partitions_owned", "Partitions that this process reads.");
     this.#window = new WindowMetrics(registry);
   }
 
@@ -171,6 +164,14 @@ export class ConsumerMetrics {
   }
 }
 
-function namedIn(registry: Registry) {
-  return (name: string, help: string) => ({ name: `tidegate_consumer_${name}`, help, registers: [registry] });
+function instrumentsIn(registry: Registry) {
+  const registers = [registry];
+  return {
+    counter: <Label extends string>(name: string, help: string, labelNames: readonly Label[] = []) =>
+      new Counter({ name, help, labelNames, registers }),
+    gauge: <Label extends string>(name: string, help: string, labelNames: readonly Label[] = []) =>
+      new Gauge({ name, help, labelNames, registers }),
+    histogram: (name: string, help: string, buckets: number[]) =>
+      new Histogram({ name, help, buckets, registers }),
+  };
 }

@@ -1,35 +1,76 @@
-/** Why a message stands in `_quarantine` and not in its topic's table. Part of the data: never rename one. */
-export const quarantineReasons = [
-  // The envelope does not parse, or JSON that isn't JSON or not UTF-8.
-  "payload-undecodable",
-  // json: nothing at the topic's id path. envelope: no message_id, or an empty one.
-  "id-missing",
-  // More than 64 bytes.
-  "id-too-long",
-  // Empty; or neither a string nor a whole number; or text that UTF-8 can't carry.
-  "id-unreadable",
-  // Outside the years 1 to 9999; json: also nothing at the time path, or neither ms since the epoch nor an RFC 3339 time.
-  "event-time-unreadable",
-  // The payload does not satisfy the topic version's JSON Schema, or a value does not fit its typed column.
-  "schema-violated",
-  // JSON with more than 128 levels of arrays and objects.
-  "payload-too-deep",
-  // The topic version's JSON Schema does not compile.
-  "schema-unusable",
-  // To check it against the topic version's JSON Schema takes longer than a message may.
-  "schema-too-slow",
-  // A fault of Tidegate: it met what it did not expect, in this message alone.
-  "judging-failed",
-  // A fault of Tidegate: no file with this row could be written.
-  "filing-failed",
-  // The id was filed with other content (payload, event time or topic name), in an exact topic at any time, in others within the
-  // topic's window: a device that uses ids again, not a resend.
-  "id-reused",
-  // Exact topics: the id was used before the topic's window, and whether with this content could not be found out.
-  "exact-unsure",
-] as const;
+/** What the device's owner does about a quarantined message. */
+interface QuarantineEntry {
+  readonly meaning: string;
+  readonly remedy: string;
+}
 
-export type QuarantineReason = (typeof quarantineReasons)[number];
+/**
+ * Why a message stands in `_quarantine` and not in its topic's table. The reasons are part of the data: never rename one.
+ * docs/reference/errors.md is made from these entries.
+ */
+export const quarantines = {
+  "payload-undecodable": {
+    meaning: "The payload is not an envelope, not JSON or not UTF-8.",
+    remedy: "Correct what the device sends, or the topic's `--format`.",
+  },
+  "id-missing": {
+    meaning: "json: nothing stands at the topic's id path. envelope: `message_id` is missing or empty.",
+    remedy: "Send an id, or correct `--id-path` of the topic. A topic of format raw needs none.",
+  },
+  "id-too-long": {
+    meaning: "The id has more than 64 bytes.",
+    remedy: "Send shorter ids.",
+  },
+  "id-unreadable": {
+    meaning: "The id is empty, is neither a string nor a whole number, or is text that UTF-8 can't carry.",
+    remedy: "Send the id as a string or a whole number.",
+  },
+  "event-time-unreadable": {
+    meaning:
+      "The event time is outside the years 1 to 9999. json: also if the time path holds neither milliseconds since the epoch nor an RFC 3339 time.",
+    remedy: "Correct the device's clock or format, or `--time-path` of the topic.",
+  },
+  "schema-violated": {
+    meaning:
+      "The payload does not satisfy the topic's JSON Schema, or a value does not fit its typed column.",
+    remedy: "Correct what the device sends, or the schema with `tidegate topics update NAME --schema FILE`.",
+  },
+  "payload-too-deep": {
+    meaning: "The JSON has more than 128 levels of arrays and objects.",
+    remedy: "Send flatter documents.",
+  },
+  "schema-unusable": {
+    meaning: "The JSON Schema of the topic version does not compile.",
+    remedy: "Correct the schema with `tidegate topics update NAME --schema FILE`.",
+  },
+  "schema-too-slow": {
+    meaning: "Checking the message against the topic's JSON Schema takes longer than a message may.",
+    remedy: "Simplify the schema: fewer nested `anyOf` and `oneOf` branches, and shorter lists.",
+  },
+  "judging-failed": {
+    meaning: "A fault of Tidegate: it met something unexpected in this message alone.",
+    remedy: "Report it with the detail and the log's stack.",
+  },
+  "filing-failed": {
+    meaning: "A fault of Tidegate: no file with this row could be written.",
+    remedy: "Report it with the detail and the log's stack.",
+  },
+  "id-reused": {
+    meaning:
+      "The id was filed before with other content: payload, event time or topic name. The device uses ids again; this is not a resend.",
+    remedy:
+      "Let the device draw new ids. An outbox that was copied or restored repeats them: start it with an empty folder.",
+  },
+  "exact-unsure": {
+    meaning:
+      "Exact topics: the id was used before the topic's window, and whether with this content could not be found out.",
+    remedy: "Compare it with the table by device and event time. It is usually a late resend, filed already.",
+  },
+} as const satisfies Record<string, QuarantineEntry>;
+
+export type QuarantineReason = keyof typeof quarantines;
+
+export const quarantineReasons = Object.keys(quarantines) as readonly QuarantineReason[];
 
 /** Longer details are cut. */
 export const DETAIL_MAX_LENGTH = 500;

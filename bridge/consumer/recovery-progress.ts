@@ -26,17 +26,23 @@ export class RecoveryProgress {
     this.#elapsedMs = elapsedMs;
     const gauge = (name: string, help: string, read: () => number) =>
       new Gauge({
-        name: `tidegate_consumer_${name}`,
+        name,
         help,
         registers: [registry],
         collect() {
           this.set(read());
         },
       });
-    gauge("recovering", "1 while the consumer recovers, and files nothing.", () => (this.#step ? 1 : 0));
+    gauge("tidegate_consumer_recovering", "1 while the consumer recovers, and files nothing.", () =>
+      this.#step ? 1 : 0,
+    );
     const filesHelp = "Files that the last seeding of the window has read so far.";
-    gauge("seeding_files", filesHelp, () => this.#seeding?.files ?? 0);
-    gauge("seeding_files_wanted", "Files that it has to read.", () => this.#seeding?.filesTotal ?? 0);
+    gauge("tidegate_consumer_seeding_files", filesHelp, () => this.#seeding?.files ?? 0);
+    gauge(
+      "tidegate_consumer_seeding_files_wanted",
+      "Files that the last seeding of the window has to read.",
+      () => this.#seeding?.filesTotal ?? 0,
+    );
   }
 
   get status(): RecoveryStatus | null {

@@ -11,21 +11,23 @@ export class WindowMetrics {
   readonly #overShare: Gauge;
 
   constructor(registry: Registry) {
-    const gauge = (name: string, help: string) =>
-      new Gauge({ name: `tidegate_consumer_window_${name}`, help, registers: [registry] });
-    this.#ids = gauge("ids", "Ids in the dedupe window.");
+    const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [registry] });
+    this.#ids = gauge("tidegate_consumer_window_ids", "Ids in the dedupe window.");
     this.#epochs = gauge(
-      "epochs",
+      "tidegate_consumer_window_epochs",
       "Devices, by epoch, of topics with exact deduplication in the dedupe window.",
     );
-    this.#bytes = gauge("bytes", "Bytes of the dedupe window.");
-    this.#short = gauge("short", "1 while the dedupe window had to forget ids before their time.");
+    this.#bytes = gauge("tidegate_consumer_window_bytes", "Bytes of the dedupe window.");
+    this.#short = gauge(
+      "tidegate_consumer_window_short",
+      "1 while the dedupe window had to forget ids before their time.",
+    );
     this.#spanMs = gauge(
-      "span_ms",
+      "tidegate_consumer_window_span_ms",
       "Stream time for which ids are known for sure, ms; devices over their share aside.",
     );
     this.#overShare = gauge(
-      "over_share_devices",
+      "tidegate_consumer_window_over_share_devices",
       "Devices that send many more ids than others and had some of theirs forgotten before their time.",
     );
   }

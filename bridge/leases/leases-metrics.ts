@@ -7,16 +7,16 @@ export class LeasesMetrics {
 
   constructor(registry: Registry) {
     const named = (name: string, help: string) => ({
-      name: `tidegate_leases_${name}`,
+      name,
       help,
       registers: [registry],
     });
     this.#changes = new Counter({
-      ...named("changes_total", "Partitions that this process got, gave back or lost."),
+      ...named("tidegate_leases_changes_total", "Partitions that this process got, gave back or lost."),
       labelNames: ["change"],
     });
     this.#renewals = new Counter({
-      ...named("renewals_total", "Renewals of this process's leases by outcome."),
+      ...named("tidegate_leases_renewals_total", "Renewals of this process's leases by outcome."),
       labelNames: ["outcome"],
     });
   }

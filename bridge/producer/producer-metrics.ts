@@ -47,40 +47,64 @@ export class ProducerMetrics {
 
   constructor(registry: Registry) {
     const named = (name: string, help: string) => ({
-      name: `tidegate_producer_${name}`,
+      name,
       help,
       registers: [registry],
     });
-    this.#blocks = new Counter(named("appended_blocks_total", "Blocks that the stream confirmed."));
-    this.#messages = new Counter(named("appended_messages_total", "Messages in confirmed blocks."));
-    this.#bytes = new Counter(named("appended_bytes_total", "Bytes of confirmed blocks."));
+    this.#blocks = new Counter(
+      named("tidegate_producer_appended_blocks_total", "Blocks that the stream confirmed."),
+    );
+    this.#messages = new Counter(
+      named("tidegate_producer_appended_messages_total", "Messages in confirmed blocks."),
+    );
+    this.#bytes = new Counter(named("tidegate_producer_appended_bytes_total", "Bytes of confirmed blocks."));
     this.#retries = new Counter({
-      ...named("retries_total", "Appends that failed and were or will be tried again, by error code."),
+      ...named(
+        "tidegate_producer_retries_total",
+        "Appends that failed and were or will be tried again, by error code.",
+      ),
       labelNames: ["code"],
     });
-    this.#failedBlocks = new Counter(named("failed_blocks_total", "Blocks given up."));
+    this.#failedBlocks = new Counter(named("tidegate_producer_failed_blocks_total", "Blocks given up."));
     this.#failedMessages = new Counter(
-      named("failed_messages_total", "Accepted messages given up without an acknowledgement."),
+      named(
+        "tidegate_producer_failed_messages_total",
+        "Accepted messages given up without an acknowledgement.",
+      ),
     );
     this.#rerouted = new Counter(
-      named("rerouted_messages_total", "Accepted messages taken to another partition: theirs took no more."),
+      named(
+        "tidegate_producer_rerouted_messages_total",
+        "Accepted messages taken to another partition: theirs took no more.",
+      ),
     );
     this.#unclaimed = new Counter(
       named(
-        "unclaimed_messages_total",
+        "tidegate_producer_unclaimed_messages_total",
         "Acknowledged messages that no block claims: a partition took nothing for half a day, and its producer a new id.",
       ),
     );
     this.#droppedQos0 = new Counter(
-      named("dropped_qos0_total", "QoS 0 messages dropped because the in-flight budget was full."),
+      named(
+        "tidegate_producer_dropped_qos0_total",
+        "QoS 0 messages dropped because the in-flight budget was full.",
+      ),
     );
     this.#refused = new Counter({
-      ...named("refused_total", "Messages refused at once, by reason."),
+      ...named(
+        "tidegate_producer_refused_total",
+        "Messages refused at once, by reason: full, too-large or closed.",
+      ),
       labelNames: ["reason"],
     });
-    this.#inFlightBytes = new Gauge(named("in_flight_bytes", "Messages accepted but not durable yet."));
+    this.#inFlightBytes = new Gauge(
+      named("tidegate_producer_in_flight_bytes", "Messages accepted but not durable yet."),
+    );
     this.#appendSeconds = new Histogram({
-      ...named("append_seconds", "From the first attempt to append a block to its confirmation."),
+      ...named(
+        "tidegate_producer_append_seconds",
+        "From the first attempt to append a block to its confirmation.",
+      ),
       buckets: [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30],
     });
   }

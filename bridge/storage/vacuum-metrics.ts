@@ -9,17 +9,24 @@ export class VacuumMetrics {
 
   constructor(registry: Registry) {
     const named = (name: string, help: string) => ({
-      name: `tidegate_vacuum_${name}`,
+      name,
       help,
       registers: [registry],
     });
-    this.#runs = new Counter(named("runs_total", "Times that unreferenced files were looked for."));
-    this.#deletedFiles = new Counter(named("deleted_files_total", "Unreferenced data files deleted."));
+    this.#runs = new Counter(
+      named("tidegate_vacuum_runs_total", "Times that unreferenced files were looked for."),
+    );
+    this.#deletedFiles = new Counter(
+      named("tidegate_vacuum_deleted_files_total", "Unreferenced data files deleted."),
+    );
     this.#deletedBytes = new Counter(
-      named("deleted_bytes_total", "Bytes of unreferenced data files deleted."),
+      named("tidegate_vacuum_deleted_bytes_total", "Bytes of unreferenced data files deleted."),
     );
     this.#fences = new Counter(
-      named("fences_total", "Fences in the commit log; a batch that is cut by one is read again."),
+      named(
+        "tidegate_vacuum_fences_total",
+        "Fences in the commit log; a batch that is cut by one is read again.",
+      ),
     );
   }
 

@@ -23,7 +23,7 @@ type Action<Flags> = (context: {
 }) => Promise<number | undefined>;
 
 /** Errors that say the caller asked for something wrong, not that something went wrong. */
-const usageCodes = new Set([
+export const usageCodes: ReadonlySet<string> = new Set([
   "CONFIG_INVALID",
   "USAGE_INVALID",
   "REQUEST_INVALID",

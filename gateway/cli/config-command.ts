@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { stringify } from "smol-toml";
 import { configSettings } from "../config.ts";
 import { shownSetting } from "../settings/secrets.ts";
+import { describeSetting } from "../settings/settings-schema.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, addServiceOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
 
@@ -19,18 +20,20 @@ export function addConfigCommand(program: Command, environment: CommandEnvironme
   });
   const print = addServiceOptions(
     addDataOptions(
-      config.command("print").description("print all settings with their origin; secrets are left out"),
+      config
+        .command("print")
+        .description("print all settings with unit, default and origin; secrets are left out"),
     ),
   );
   runAction<Flags>(print, environment, async ({ output, flags }) => {
     const { config: loaded, origins } = loadCommandConfig(flags, environment.variables);
-    const settings = configSettings().map(({ path, variable, schema }) => ({
-      path,
-      value: shownSetting(path, valueAt(loaded, path) ?? null),
-      origin: origins.get(path) ?? "default",
-      variable,
-      description: String(schema["description"] ?? ""),
-    }));
+    const settings = configSettings().map((setting) => {
+      const { path, variable } = setting;
+      const { description, unit, fallback } = describeSetting(setting);
+      const value = shownSetting(path, valueAt(loaded, path) ?? null);
+      const origin = origins.get(path) ?? "default";
+      return { path, value, unit, default: fallback ?? null, origin, variable, description };
+    });
     output.result({ settings }, tomlText(settings));
     return undefined;
   });
@@ -39,6 +42,9 @@ export function addConfigCommand(program: Command, environment: CommandEnvironme
 interface PrintedSetting {
   readonly path: string;
   readonly value: unknown;
+  readonly unit: string | null;
+  /** null = none, or one that depends on other settings. */
+  readonly default: unknown;
   readonly origin: string;
   readonly description: string;
 }
@@ -56,12 +62,20 @@ function tomlText(settings: readonly PrintedSetting[]): string {
     if (own !== section) lines.push("", `[${own}]`);
     section = own;
     const key = setting.path.slice(own === "" ? 0 : own.length + 1);
-    lines.push(`# ${setting.description} (${setting.origin})`);
+    lines.push(`# ${setting.description} (${factsOf(setting)})`);
     const isSecret = setting.value !== null && String(setting.value).includes("***");
     if (setting.value === null) lines.push(`# ${key} = …`);
     else lines.push(`${isSecret ? "# " : ""}${stringify({ [key]: setting.value }).trim()}`);
   }
   return lines.join("\n");
+}
+
+/** Unit, default and origin; what is said nowhere is the default, and is not said twice. */
+function factsOf({ unit, default: fallback, origin }: PrintedSetting): string {
+  const facts = unit === null ? [] : [unit];
+  if (origin.startsWith("default")) return [...facts, origin].join("; ");
+  if (fallback !== null) facts.push(`default ${JSON.stringify(fallback)}`);
+  return [...facts, `set by ${origin}`].join("; ");
 }
 
 function sectionOf(path: string): string {

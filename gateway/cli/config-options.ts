@@ -62,29 +62,37 @@ export function loadCommandConfig(
   });
 }
 
+/** What each flag sets. */
+const settingsOfFlag = {
+  data: ["data"],
+  stream: ["stream.url"],
+  create: ["kinesis.create"],
+  window: ["window.url"],
+  lake: ["lake.url"],
+  roles: ["roles"],
+  mqtt: ["mqtt.host", "mqtt.port"],
+  http: ["http.host", "http.port"],
+} as const satisfies Partial<Record<keyof ConfigFlags, readonly string[]>>;
+
+/** By setting path: its flag. */
+export const flagsOfSettings: ReadonlyMap<string, string> = new Map(
+  Object.entries(settingsOfFlag).flatMap(([name, paths]) => paths.map((path) => [path, `--${name}`])),
+);
+
 function settingsOfFlags(flags: ConfigFlags): ConfigSources["flags"] {
   const settings: Record<string, { text: string; flag: string }> = {};
-  const set = (path: string, text: string | undefined, flag: string): void => {
-    if (text !== undefined) settings[path] = { text, flag };
-  };
-  set("data", flags.data, "--data");
-  set("stream.url", flags.stream, "--stream");
-  set("kinesis.create", flags.create === true ? "true" : undefined, "--create");
-  set("window.url", flags.window, "--window");
-  set("lake.url", flags.lake, "--lake");
-  set("roles", flags.roles, "--roles");
-  for (const name of ["mqtt", "http"] as const) {
-    const address = flags[name];
-    if (address === undefined) continue;
-    const { host, port } = splitAddress(address, `--${name}`);
-    set(`${name}.host`, host, `--${name}`);
-    set(`${name}.port`, port, `--${name}`);
+  for (const [name, paths] of Object.entries(settingsOfFlag)) {
+    const given = flags[name as keyof typeof settingsOfFlag];
+    if (given === undefined) continue;
+    const flag = `--${name}`;
+    const texts = paths.length === 2 ? splitAddress(String(given), flag) : [String(given)];
+    for (const [index, path] of paths.entries()) settings[path] = { text: texts[index] ?? "", flag };
   }
   return settings;
 }
 
 /** `127.0.0.1:1883`, `[::1]:1883`, `localhost:1883`. Throws USAGE_INVALID. */
-function splitAddress(address: string, flag: string): { host: string; port: string } {
+function splitAddress(address: string, flag: string): [host: string, port: string] {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address);
   const host = match?.[1] ?? match?.[2];
   if (!match || !host)
@@ -95,5 +103,5 @@ function splitAddress(address: string, flag: string): { host: string; port: stri
         retryable: false,
       },
     );
-  return { host, port: match[3] as string };
+  return [host, match[3] as string];
 }

@@ -30,7 +30,7 @@ export function addMigrateCommand(program: Command, environment: CommandEnvironm
     ),
   ).addHelpText(
     "after",
-    "\nFiles what the old stream still holds, and takes topics and identities along. With --lake-to the stream stays, and the lake is copied,\ncompared and closed where it was.\nExamples: tidegate migrate --stream redis://127.0.0.1:6379/0\n          tidegate migrate --from redis://127.0.0.1:6379/0 --stream kinesis://eu-central-1/fleet --window redis://127.0.0.1:6379/0\n          tidegate migrate --lake-to s3://my-bucket/telemetry\n",
+    "\nFiles what the old stream still holds, and takes topics and identities along. With --lake-to the stream stays, and the lake is copied,\ncompared and closed where it was.",
   );
   runAction<Flags>(command, environment, async ({ output, flags }) => {
     const { config: to } = loadCommandConfig(flags, environment.variables);

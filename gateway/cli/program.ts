@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import type { CommandEnvironment } from "./command-context.ts";
+import { addExamples } from "./command-examples.ts";
 import { addConfigCommand } from "./config-command.ts";
 import { addDevicesCommand } from "./devices-command.ts";
 import { addMigrateCommand } from "./migrate-command.ts";
@@ -35,5 +36,6 @@ export function createProgram(environment: CommandEnvironment): Command {
     .configureOutput({ writeOut: environment.streams.out, writeErr: environment.streams.error })
     .exitOverride();
   for (const add of commands) add(program, environment);
+  addExamples(program);
   return program;
 }

@@ -120,7 +120,7 @@ export const gatewayConfigSchema = Type.Object({
     ),
     format: Type.Union([Type.Literal("auto"), Type.Literal("json"), Type.Literal("text")], {
       default: "auto",
-      description: "json = one object a line, text = for people, auto = text on a terminal",
+      description: "json = one object a line, text = for people, auto = text on a terminal, else json",
     }),
   }),
   supervision: Type.Object({

@@ -28,11 +28,29 @@ export function variableOf(path: string): string {
   return variablePrefix + words.toUpperCase();
 }
 
+/** What people are told of a setting, by `config print` and by docs/reference/settings.md. */
+export interface SettingDescription {
+  readonly description: string;
+  /** Type and range, in words. */
+  readonly kind: string;
+  readonly unit: string | null;
+  /** undefined = it has none, or one that depends on others and stands in the description. */
+  readonly fallback: unknown;
+}
+
+export function describeSetting({ schema }: Pick<Setting, "schema">): SettingDescription {
+  return {
+    description: String(schema["description"] ?? ""),
+    kind: typeof schema["expected"] === "string" ? schema["expected"] : kindText(schema),
+    unit: typeof schema["unit"] === "string" ? schema["unit"] : null,
+    fallback: schema["default"],
+  };
+}
+
 /** What a value must look like, in words. */
 export function expectedText(schema: TSchema): string {
-  const unit = typeof schema["unit"] === "string" ? ` (${schema["unit"]})` : "";
-  if (typeof schema["expected"] === "string") return `${schema["expected"]}${unit}`;
-  return `${kindText(schema)}${unit}`;
+  const { kind, unit } = describeSetting({ schema });
+  return unit === null ? kind : `${kind} (${unit})`;
 }
 
 function kindText(schema: TSchema): string {

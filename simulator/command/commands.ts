@@ -11,6 +11,7 @@ import { faultChoices } from "../scenario/faults.ts";
 import { mixChoices } from "../scenario/mix.ts";
 import { choicesText } from "../scenario/shares.ts";
 import { simulate } from "../simulate.ts";
+import { commandExamples, examplesText } from "./command-examples.ts";
 import { addOptions, readOptions } from "./option-schema.ts";
 import { simulateOptions } from "./simulate-command.ts";
 
@@ -25,7 +26,7 @@ export interface Terminal {
   readonly stop: AbortSignal;
 }
 
-const usageCodes: readonly string[] = [
+export const usageCodes: readonly string[] = [
   "USAGE",
   "SIMULATE_USAGE",
   "AUDIT_USAGE",
@@ -40,20 +41,13 @@ ${choicesText(faultChoices)}
 --mix LIST, such as qos2,typed=0.5, or all:
 ${choicesText(mixChoices)}
 
-Examples:
-  tidegate simulate --ledger ledger
-  tidegate simulate --devices 10000 --connections 1000 --rate 16700 --duration 60 --ledger ledger
-  tidegate simulate --format envelope --faults disconnect,duplicate,poison=0.01 --seed 7 --ledger ledger-2
-  tidegate simulate --devices 500 --connections 500 --username plant-1 --password-file key.txt --topic 'plant/{device}/engine' --ledger ledger-3
-  tidegate simulate --mix all --faults all --topic 'plant/{device}/{part}' --api http://127.0.0.1:8080 --token-file data/api-token --ledger ledger-4
-Then: tidegate audit --ledger ledger --lake file:data/lake
+${examplesText("simulate")}
+Then: ${commandExamples.audit[0]}
 
 Exit code: 0 everything was sent (QoS 1: and acknowledged), 1 not everything, 2 wrong usage.`;
 
 const auditExamples = `
-Examples:
-  tidegate audit --ledger ledger --lake file:data/lake
-  tidegate audit --ledger ledger --lake file:data/lake --wait 600 --json
+${examplesText("audit")}
 
 Compares every row that the tables hold of the ledger's runs with what was sent, all columns. Rows of others are left alone. Findings:
   lost        acknowledged, and in no table nor quarantine
@@ -73,9 +67,8 @@ usage.`;
 /** A commit is in its tables within that time, if not in the next. */
 const lookAgainMs = 500;
 
-/** Runs a command line without the program's name. Never throws. */
-export async function runCommandLine(argv: readonly string[], terminal: Terminal): Promise<ExitCode> {
-  let code: ExitCode = exitCode.ok;
+/** @param ended Told the exit code when a command has ended. */
+export function createProgram(terminal: Terminal, ended: (code: ExitCode) => void): Command {
   const program = new Command("tidegate")
     .description("Runs a fleet of simulated devices, and audits what was filed of it.")
     .exitOverride()
@@ -90,7 +83,7 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
     simulateSchema,
     simulateExamples,
   ).action(async (given: Record<string, unknown>) => {
-    code = await runSimulate(checked<SimulateConfig>(simulateSchema, given, "SIMULATE_USAGE"), terminal);
+    ended(await runSimulate(checked<SimulateConfig>(simulateSchema, given, "SIMULATE_USAGE"), terminal));
   });
   command(
     program,
@@ -99,7 +92,16 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
     auditSchema,
     auditExamples,
   ).action(async (given: Record<string, unknown>) => {
-    code = await runAudit(checked<AuditConfig>(auditSchema, given, "AUDIT_USAGE"), terminal);
+    ended(await runAudit(checked<AuditConfig>(auditSchema, given, "AUDIT_USAGE"), terminal));
+  });
+  return program;
+}
+
+/** Runs a command line without the program's name. Never throws. */
+export async function runCommandLine(argv: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  let code: ExitCode = exitCode.ok;
+  const program = createProgram(terminal, (said) => {
+    code = said;
   });
   try {
     await program.parseAsync(argv, { from: "user" });

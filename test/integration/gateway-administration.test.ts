@@ -12,6 +12,7 @@ import {
   runCommand,
 } from "../support/gateway-process.ts";
 import { closed, connectClient, publishDemo } from "../support/mqtt-publisher.ts";
+import { assertExports } from "../support/reference/exported-metrics.ts";
 
 const fastBatches = { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "200" };
 
@@ -51,6 +52,11 @@ describe("administration of a running gateway", { concurrency: false }, () => {
     await cut;
     await assert.rejects(connectClient(gateway.mqttUrl, right), /Bad username or password|Not authorized/);
     assert.equal(errorOf(await gateway.cli("devices", "remove", "press-7")).code, "DEVICE_UNKNOWN");
+  });
+
+  test("the metrics of all processes are those of the reference", async () => {
+    const titles = ["Gateway", "Broker", "Producer", "Embedded stream", "Consumer", "Tables"];
+    assertExports(await gateway.metrics(), titles);
   });
 
   test("a password from a file works as well, and the list shows no secrets", async () => {

@@ -8,6 +8,7 @@ import { publishAll, statusOf } from "../support/gateway-books.ts";
 import { errorOf, freePorts, GatewayProcess, runCli } from "../support/gateway-process.ts";
 import { closed, connectClient, publishDemo } from "../support/mqtt-publisher.ts";
 import { RedisServer } from "../support/redis-server.ts";
+import { assertExports } from "../support/reference/exported-metrics.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-gateways-on-redis-"));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -180,6 +181,11 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
     assert.equal(refused.code, 1);
     assert.equal(errorOf(refused).code, "REGISTRY_LAKE");
     assert.match(errorOf(refused).message, /--lake/);
+  });
+
+  test("the metrics of all processes are those of the reference", async () => {
+    const titles = ["Gateway", "Broker", "Producer", "Stream on Redis", "Consumer", "Leases", "Tables"];
+    assertExports(await a.metrics(), titles);
   });
 
   test("the password is in no output, no record, no status and no metrics", async () => {

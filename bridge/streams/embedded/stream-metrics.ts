@@ -5,7 +5,7 @@ import type { SpaceStatus } from "./space-budget.ts";
 export function observeSpace(space: () => SpaceStatus, registry: Registry): void {
   const gauge = (name: string, help: string, value: (status: SpaceStatus) => number): void => {
     new Gauge({
-      name: `tidegate_stream_${name}`,
+      name,
       help,
       registers: [registry],
       collect() {
@@ -13,12 +13,28 @@ export function observeSpace(space: () => SpaceStatus, registry: Registry): void
       },
     });
   };
-  gauge("retained_bytes", "Blocks on disk that were not trimmed yet.", ({ retainedBytes }) => retainedBytes);
-  gauge("max_bytes", "Retained bytes above which nothing is appended.", ({ maxBytes }) => maxBytes);
-  gauge("file_bytes", "Size of the stream's file, free room in it included.", ({ fileBytes }) => fileBytes);
-  gauge("disk_free_bytes", "Free space on the stream's disk.", ({ diskFreeBytes }) => diskFreeBytes);
   gauge(
-    "disk_reserve_bytes",
+    "tidegate_stream_retained_bytes",
+    "Blocks on disk that were not trimmed yet.",
+    ({ retainedBytes }) => retainedBytes,
+  );
+  gauge(
+    "tidegate_stream_max_bytes",
+    "Retained bytes above which nothing is appended.",
+    ({ maxBytes }) => maxBytes,
+  );
+  gauge(
+    "tidegate_stream_file_bytes",
+    "Size of the stream's file, free room in it included.",
+    ({ fileBytes }) => fileBytes,
+  );
+  gauge(
+    "tidegate_stream_disk_free_bytes",
+    "Free space on the stream's disk.",
+    ({ diskFreeBytes }) => diskFreeBytes,
+  );
+  gauge(
+    "tidegate_stream_disk_reserve_bytes",
     "Free space on its disk below which the stream does not grow.",
     ({ diskReserveBytes }) => diskReserveBytes,
   );

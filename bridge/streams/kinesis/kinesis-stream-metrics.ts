@@ -16,10 +16,10 @@ export function createKinesisStreamMetrics(
 ): KinesisStreamMetrics {
   const registers = [registry];
   const counter = (name: string, help: string, labelNames: string[] = []): Counter =>
-    new Counter({ name: `tidegate_stream_kinesis_${name}`, help, labelNames, registers });
+    new Counter({ name, help, labelNames, registers });
   const gauge = (name: string, help: string, value: (now: KinesisStreamStatus) => number): void => {
     new Gauge({
-      name: `tidegate_stream_kinesis_${name}`,
+      name,
       help,
       registers,
       collect() {
@@ -27,26 +27,49 @@ export function createKinesisStreamMetrics(
       },
     });
   };
-  const blocks = counter("appended_blocks_total", "Blocks that Kinesis has confirmed.");
-  const bytes = counter("appended_bytes_total", "Bytes of those blocks.");
-  const calls = counter("append_calls_total", "PutRecords calls, failed ones included.");
-  const seconds = counter("append_seconds_total", "Time that those calls took.");
+  const blocks = counter(
+    "tidegate_stream_kinesis_appended_blocks_total",
+    "Blocks that Kinesis has confirmed.",
+  );
+  const bytes = counter(
+    "tidegate_stream_kinesis_appended_bytes_total",
+    "Bytes of the blocks that Kinesis has confirmed.",
+  );
+  const calls = counter(
+    "tidegate_stream_kinesis_append_calls_total",
+    "PutRecords calls, failed ones included.",
+  );
+  const seconds = counter(
+    "tidegate_stream_kinesis_append_seconds_total",
+    "Time that PutRecords calls took, seconds.",
+  );
   const failures = counter(
-    "append_failures_total",
+    "tidegate_stream_kinesis_append_failures_total",
     "How often a block, and those behind it, were not confirmed.",
     ["code"],
   );
-  const readBlocks = counter("read_blocks_total", "Records that were read.");
-  const readBytes = counter("read_bytes_total", "Bytes of those records.");
-  const readFailures = counter("read_failures_total", "Calls for reading that failed.", ["code"]);
-  gauge("open_shards", "Shards that take blocks.", ({ openShards }) => openShards);
+  const readBlocks = counter("tidegate_stream_kinesis_read_blocks_total", "Records that were read.");
+  const readBytes = counter(
+    "tidegate_stream_kinesis_read_bytes_total",
+    "Bytes of the records that were read.",
+  );
+  const readFailures = counter(
+    "tidegate_stream_kinesis_read_failures_total",
+    "Calls for reading that failed.",
+    ["code"],
+  );
+  gauge("tidegate_stream_kinesis_open_shards", "Shards that take blocks.", ({ openShards }) => openShards);
   gauge(
-    "behind_seconds",
+    "tidegate_stream_kinesis_behind_seconds",
     "How far the shard that is read the furthest behind is behind.",
     ({ behindMs }) => behindMs / 1000,
   );
-  gauge("retention_seconds", "How long the stream keeps records.", ({ retentionMs }) => retentionMs / 1000);
-  gauge("held", "1 while nothing is appended.", ({ held }) => Number(held !== null));
+  gauge(
+    "tidegate_stream_kinesis_retention_seconds",
+    "How long the stream keeps records.",
+    ({ retentionMs }) => retentionMs / 1000,
+  );
+  gauge("tidegate_stream_kinesis_held", "1 while nothing is appended.", ({ held }) => Number(held !== null));
   return {
     appended: (appendedBytes, count) => {
       blocks.inc(count);

@@ -10,10 +10,10 @@ export interface RedisStreamMetrics {
 export function createRedisStreamMetrics(registry: Registry, status: () => WatchStatus): RedisStreamMetrics {
   const registers = [registry];
   const counter = (name: string, help: string, labelNames: string[] = []): Counter =>
-    new Counter({ name: `tidegate_stream_redis_${name}`, help, labelNames, registers });
+    new Counter({ name, help, labelNames, registers });
   const gauge = (name: string, help: string, value: (now: WatchStatus) => number): void => {
     new Gauge({
-      name: `tidegate_stream_redis_${name}`,
+      name,
       help,
       registers,
       collect() {
@@ -21,18 +21,42 @@ export function createRedisStreamMetrics(registry: Registry, status: () => Watch
       },
     });
   };
-  const blocks = counter("appended_blocks_total", "Blocks that Redis has confirmed.");
-  const bytes = counter("appended_bytes_total", "Bytes of those blocks.");
-  const calls = counter("append_calls_total", "Calls that carried them.");
-  const seconds = counter("append_seconds_total", "Time that those calls took.");
-  const failures = counter("append_failures_total", "Calls that failed or were held back.", ["code"]);
-  gauge("used_bytes", "Memory that the fullest server uses.", ({ usedBytes }) => usedBytes);
-  gauge("max_bytes", "Memory that it may use.", ({ maxBytes }) => maxBytes);
-  gauge("faults", "Reasons why a server may lose what it confirms.", ({ faults }) => faults.length);
-  gauge("connected", "1 while the servers answer and were checked.", ({ isConnected }) =>
-    Number(isConnected),
+  const blocks = counter("tidegate_stream_redis_appended_blocks_total", "Blocks that Redis has confirmed.");
+  const bytes = counter(
+    "tidegate_stream_redis_appended_bytes_total",
+    "Bytes of the blocks that Redis has confirmed.",
   );
-  gauge("pressure", "Memory step: 0 none, 1 warn, 2 hold, 3 refuse.", ({ pressure }) =>
+  const calls = counter("tidegate_stream_redis_append_calls_total", "Calls that carried blocks to Redis.");
+  const seconds = counter(
+    "tidegate_stream_redis_append_seconds_total",
+    "Time that the calls that carried blocks took, seconds.",
+  );
+  const failures = counter(
+    "tidegate_stream_redis_append_failures_total",
+    "Calls that failed or were held back.",
+    ["code"],
+  );
+  gauge(
+    "tidegate_stream_redis_used_bytes",
+    "Memory that the fullest server uses.",
+    ({ usedBytes }) => usedBytes,
+  );
+  gauge(
+    "tidegate_stream_redis_max_bytes",
+    "Memory that the fullest server may use.",
+    ({ maxBytes }) => maxBytes,
+  );
+  gauge(
+    "tidegate_stream_redis_faults",
+    "Reasons why a server may lose what it confirms.",
+    ({ faults }) => faults.length,
+  );
+  gauge(
+    "tidegate_stream_redis_connected",
+    "1 while the servers answer and were checked.",
+    ({ isConnected }) => Number(isConnected),
+  );
+  gauge("tidegate_stream_redis_pressure", "Memory step: 0 none, 1 warn, 2 hold, 3 refuse.", ({ pressure }) =>
     ["none", "warn", "hold", "refuse"].indexOf(pressure),
   );
   return {

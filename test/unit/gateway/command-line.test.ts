@@ -77,6 +77,21 @@ describe("command line", () => {
     assert.deepEqual(values(again.settings), values(settings));
   });
 
+  test("config print shows unit and default beside a value that was set, and does not say a default twice", async () => {
+    const flags = ["--http", "127.0.0.1:9999"];
+    const environment = { TIDEGATE_WINDOW_MAX_BYTES: "1048576" };
+    const { stdout } = await run(["config", "print", ...flags], environment);
+    assert.match(stdout, /^# .*\(default 8080; set by --http\)\nport = 9999$/m);
+    assert.match(
+      stdout,
+      /^# .*\(bytes; default 536870912; set by TIDEGATE_WINDOW_MAX_BYTES\)\nmaxBytes = 1048576$/m,
+    );
+    assert.match(stdout, /^# .*\(ms; default\)\nsilenceMs = 30000$/m);
+    const json = JSON.parse((await run(["config", "print", ...flags, "--json"], environment)).stdout);
+    const found = json.settings.find(({ path }: { path: string }) => path === "window.maxBytes");
+    assert.deepEqual([found.unit, found.default, found.value], ["bytes", 536_870_912, 1_048_576]);
+  });
+
   test("what answers on the API's address without being Tidegate is named as such", async (t) => {
     const server = createServer((_request, response) => response.writeHead(500).end("<html>")).listen(
       0,

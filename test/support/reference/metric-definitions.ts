@@ -1,0 +1,97 @@
+import pino from "pino";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { ConsumerMetrics } from "../../../bridge/consumer/consumer-metrics.ts";
+import { RecoveryProgress } from "../../../bridge/consumer/recovery-progress.ts";
+import { RetentionAlarm } from "../../../bridge/consumer/retention-alarm.ts";
+import { LeasesMetrics } from "../../../bridge/leases/leases-metrics.ts";
+import { ProducerMetrics } from "../../../bridge/producer/producer-metrics.ts";
+import { S3Metrics } from "../../../bridge/storage/s3/s3-metrics.ts";
+import { StorageMetrics } from "../../../bridge/storage/storage-metrics.ts";
+import { UnreadableFiles } from "../../../bridge/storage/unreadable-files.ts";
+import { VacuumMetrics } from "../../../bridge/storage/vacuum-metrics.ts";
+import { observeSpace } from "../../../bridge/streams/embedded/stream-metrics.ts";
+import { createKinesisStreamMetrics } from "../../../bridge/streams/kinesis/kinesis-stream-metrics.ts";
+import { createRedisStreamMetrics } from "../../../bridge/streams/redis/redis-stream-metrics.ts";
+import { BrokerMetrics } from "../../../broker/metrics.ts";
+import { addDegradedMetric, addRegistryMetrics, createGatewayMetrics } from "../../../gateway/metrics.ts";
+import { quietGauges } from "../quiet-gauges.ts";
+
+export interface MetricDefinition {
+  readonly name: string;
+  readonly help: string;
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly labels: readonly string[];
+}
+
+export interface MetricGroup {
+  readonly title: string;
+  /** What exports them, and when. */
+  readonly where: string;
+  readonly metrics: readonly MetricDefinition[];
+}
+
+/** Every metric of the product, as its own code defines it. Nothing is collected, so values are never asked for. */
+export function metricGroups(): MetricGroup[] {
+  const group = (title: string, where: string, define: (registry: Registry) => unknown): MetricGroup => {
+    const registry = new Registry();
+    define(registry);
+    return { title, where, metrics: definitionsIn(registry) };
+  };
+  return [
+    { title: "Gateway", where: "supervisor", metrics: supervisorMetrics() },
+    group("Broker", "broker", (registry) => {
+      new BrokerMetrics(registry, quietGauges);
+      addRegistryMetrics(registry, { status: never });
+    }),
+    group("Producer", "broker", (registry) => new ProducerMetrics(registry)),
+    group("Embedded stream", "broker", (registry) => observeSpace(never, registry)),
+    group("Stream on Redis", "broker and consumer", (registry) => createRedisStreamMetrics(registry, never)),
+    group("Stream in Kinesis", "broker and consumer", (registry) =>
+      createKinesisStreamMetrics(registry, never),
+    ),
+    group("Consumer", "consumer", defineConsumer),
+    group("Leases", "consumer, if gateways share the stream", (registry) => new LeasesMetrics(registry)),
+    group("Tables", "consumer", (registry) => {
+      new StorageMetrics(registry);
+      new UnreadableFiles({ registry });
+      new VacuumMetrics(registry);
+    }),
+    group("S3", "consumer, if the lake is in S3", (registry) => new S3Metrics(registry)),
+  ];
+}
+
+function supervisorMetrics(): MetricDefinition[] {
+  const { registry } = createGatewayMetrics();
+  addDegradedMetric(registry, never);
+  return definitionsIn(registry);
+}
+
+function defineConsumer(registry: Registry): void {
+  const elapsedMs = () => 0;
+  new ConsumerMetrics(registry);
+  new RecoveryProgress(elapsedMs, registry);
+  const logger = pino({ level: "silent" });
+  new RetentionAlarm({ stream: {}, cursors: () => [], logger, registry, elapsedMs });
+}
+
+function definitionsIn(registry: Registry): MetricDefinition[] {
+  return registry.getMetricsAsArray().map((metric) => {
+    const { name, help, labelNames } = metric as unknown as {
+      name: string;
+      help: string;
+      labelNames: readonly string[];
+    };
+    return { name, help, labels: labelNames, type: typeOf(metric) };
+  });
+}
+
+function typeOf(metric: unknown): MetricDefinition["type"] {
+  if (metric instanceof Counter) return "counter";
+  if (metric instanceof Gauge) return "gauge";
+  if (metric instanceof Histogram) return "histogram";
+  throw new TypeError("a metric of a type that no page describes");
+}
+
+function never(): never {
+  throw new TypeError("metrics are only defined here");
+}
