@@ -116,3 +116,26 @@ export function wholeNumberOf(text: string): bigint | null {
 export function microsecondsOfMs(text: string): bigint | null {
   return scaled(text, 3)?.value ?? null;
 }
+
+/** Whether a number is a whole multiple of another one above 0, by their shortest decimals: 0.3 is one of 0.1. */
+export function isMultiple(value: number | bigint, of: number): boolean {
+  if (Number.isSafeInteger(value) && Number.isSafeInteger(of)) return Number(value) % of === 0;
+  if (typeof value === "number" && !Number.isFinite(value)) return false;
+  const [left, right] = [decimalOf(String(value)), decimalOf(String(of))];
+  const power = Math.min(left.power, right.power);
+  const whole = (decimal: Decimal) => decimal.digits * 10n ** BigInt(decimal.power - power);
+  return whole(left) % whole(right) === 0n;
+}
+
+interface Decimal {
+  readonly digits: bigint;
+  /** Of 10. */
+  readonly power: number;
+}
+
+/** @param text As ECMAScript writes a finite number. */
+function decimalOf(text: string): Decimal {
+  const [mantissa = "", exponent = "0"] = text.split("e");
+  const [whole = "", fraction = ""] = mantissa.split(".");
+  return { digits: BigInt(whole + fraction), power: Number(exponent) - fraction.length };
+}

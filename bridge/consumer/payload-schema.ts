@@ -1,12 +1,16 @@
+import assert from "node:assert/strict";
 import { Ajv, type KeywordDefinition, type Options, str, type ValidateFunction } from "ajv";
 import { BridgeError } from "../errors.ts";
 import { withEqualityKeywords } from "./equality-keywords.ts";
 import { readInstant } from "./instant.ts";
 import type { JsonDocument } from "./json-document.ts";
-import { wholeNumberOf } from "./json-numbers.ts";
+import { isMultiple, wholeNumberOf } from "./json-numbers.ts";
 import { SchemaPatterns } from "./schema-patterns.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
+
+/** Of what the compiler says: it repeats names and references. */
+const shownMax = 500;
 
 /** A topic's JSON Schema, compiled. */
 export class PayloadSchema {
@@ -52,7 +56,7 @@ export class PayloadSchema {
   #exact(): ValidateFunction {
     // The schema was found valid, and the schema of schemas has bounds of its own, which are no business of the document.
     this.#validateExactly ??= compile(
-      withExactBounds(newAjv(this.#patterns, { validateSchema: false })),
+      withBounds(newAjv(this.#patterns, { validateSchema: false }), Object.keys(bounds)),
       this.#schema,
     );
     return this.#validateExactly;
@@ -67,9 +71,12 @@ function newAjv(patterns: SchemaPatterns, options: Options = {}): Ajv {
     strict: false,
     logger: false,
     passContext: true,
+    // What Object.prototype has (`constructor`, `toString`) is in no document.
+    ownProperties: true,
     formats: { "date-time": (text: string) => readInstant(text) !== null },
   });
-  return withEqualityKeywords(ajv);
+  // Ajv divides doubles: 0.3 is no multiple of 0.1 then, and 1e21 none of 1.
+  return withBounds(withEqualityKeywords(ajv), ["multipleOf"]);
 }
 
 function compile(ajv: Ajv, schema: Schema): ValidateFunction {
@@ -78,11 +85,13 @@ function compile(ajv: Ajv, schema: Schema): ValidateFunction {
   try {
     return ajv.compile(schema);
   } catch (cause) {
+    if (cause instanceof RangeError) throw invalidSchema("it has too many subschemas to compile", cause);
     throw invalidSchema(cause instanceof Error ? cause.message : "it does not compile", cause);
   }
 }
 
-export function invalidSchema(why: string, cause?: unknown): BridgeError {
+export function invalidSchema(fault: string, cause?: unknown): BridgeError {
+  const why = fault.length > shownMax ? `${fault.slice(0, shownMax)}…` : fault;
   return new BridgeError("TOPIC_SCHEMA_INVALID", `the topic's JSON Schema can't be used: ${why}`, {
     retryable: false,
     cause,
@@ -100,14 +109,10 @@ const bounds: Readonly<
   multipleOf: ["multiple of", isMultiple],
 };
 
-function isMultiple(value: number | bigint, of: number): boolean {
-  if (typeof value === "bigint" && Number.isInteger(of)) return value % BigInt(of) === 0n;
-  return Number.isInteger(Number(value) / of);
-}
-
 /** Ajv's own keywords see the double. */
-function withExactBounds(ajv: Ajv): Ajv {
-  for (const [keyword, [text, holds]] of Object.entries(bounds)) {
+function withBounds(ajv: Ajv, keywords: readonly string[]): Ajv {
+  for (const keyword of keywords) {
+    const [text, holds] = bounds[keyword] ?? assert.fail(keyword);
     const definition: KeywordDefinition = {
       keyword,
       type: "number",
@@ -123,7 +128,7 @@ function withExactBounds(ajv: Ajv): Ajv {
 }
 
 function exactValue(document: JsonDocument, value: number, pointer: string): number | bigint {
-  if (!Number.isInteger(value)) return value;
+  if (!Number.isInteger(value) || !document.hasLongNumbers) return value;
   const path = pointer.split("/").slice(1);
   const names = path.map((name) => name.replaceAll("~1", "/").replaceAll("~0", "~"));
   return wholeNumberOf(document.numberText(names)) ?? value;

@@ -1,6 +1,7 @@
 import { columnNameFault, foldedName } from "../storage/column-names.ts";
 import { invalidSchema, PayloadSchema } from "./payload-schema.ts";
 import { runWithin } from "./run-within.ts";
+import { schemaShapeFault } from "./schema-shape.ts";
 import type { ColumnType, TypedColumn } from "./topic-catalog.ts";
 
 /** The supervisor does nothing else meanwhile. A schema with 500 columns takes 0.2 s. */
@@ -14,6 +15,8 @@ const shownMax = 64;
  * @throws BridgeError TOPIC_SCHEMA_INVALID where the schema does not compile, or a name can't be a column.
  */
 export function typedColumnsOf(schema: Readonly<Record<string, unknown>>): TypedColumn[] {
+  const fault = schemaShapeFault(schema);
+  if (fault !== null) throw invalidSchema(fault);
   const columns = columnsOf(schema["properties"]);
   checkNames(columns);
   if (!runWithin(COMPILE_MAX_MS, () => new PayloadSchema(schema)))

@@ -1,8 +1,14 @@
+/** A longer cell makes its own line longer, and not that of each other row. */
+const widthMax = 200;
+
 /** Lines with columns of equal width; numbers stand to the right. No rows: the header alone. */
 export function textTable(header: readonly string[], rows: readonly (readonly unknown[])[]): string {
   const cells = rows.map((row) => row.map(cellText));
   const widths = header.map((title, column) =>
-    Math.max(title.length, ...cells.map((row) => (row[column] ?? "").length)),
+    cells.reduce(
+      (width, row) => Math.max(width, Math.min(widthMax, (row[column] ?? "").length)),
+      title.length,
+    ),
   );
   const isRight = header.map((_, column) => rows.length > 0 && rows.every((row) => isNumeric(row[column])));
   const line = (row: readonly string[]): string =>

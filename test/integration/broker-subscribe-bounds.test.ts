@@ -77,6 +77,31 @@ for (const clean of [false, true])
     assert.equal(server.broker.status().refused["subscription-limit"], clean ? 2_002 : 2_003);
   });
 
+test("others are served while the filters of one SUBSCRIBE are taken", async () => {
+  await using server = await start();
+  const hostile = await login(server, "dev1");
+  const other = await RawMqtt.connected(server.port, { clientId: "other" });
+  let isAnswered = false;
+  let pings = 0;
+  hostile.socket.on("data", () => {
+    isAnswered = true;
+  });
+  other.socket.on("data", () => {
+    if (isAnswered) return;
+    pings++;
+    other.send({ cmd: "pingreq" });
+  });
+  hostile.send(subscribePacket(numbered(1_000)));
+  other.send({ cmd: "pingreq" });
+  await hostile.until(() => isAnswered && hostile.of("suback").length > 0);
+  assert(pings >= 3, `${pings} answers before SUBACK`);
+  assert.deepEqual(
+    grants(hostile)[0],
+    numbered(1_000).map(() => 1),
+  );
+  for (const client of [hostile, other]) client.end();
+});
+
 test("a filter that is too long or has too many levels gets 0x80; the connection and its other filters go on", async () => {
   await using server = await start({ filterMaxBytes: 200, filterLevelsMax: 8 });
   const client = await RawMqtt.connected(server.port);

@@ -1,0 +1,184 @@
+import { valueAt } from "./json-document.ts";
+
+/**
+ * What a topic's JSON Schema may not be, found without recursion and before anything recurses over it: nested too deep, with subschemas
+ * that lead to each other without going down in the document, or with a name that validators pass over.
+ */
+
+type Schema = Readonly<Record<string, unknown>>;
+
+/** Levels of arrays and objects of a schema. Documents have 128, and each takes two of a schema. */
+const JSON_LEVELS_MAX = 256;
+/** Subschemas that judge one value, each by way of the one before. */
+const IN_PLACE_MAX = 32;
+/** Of a place in a message. */
+const shownMax = 200;
+
+/** Keywords whose subschemas judge the same value. */
+const inPlace = new Set(["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependencies"]);
+/** Keywords with one subschema, or an array of them. */
+const single = ["not", "if", "then", "else", "contains", "propertyNames", "additionalItems", "items"];
+const many = [...single, "additionalProperties", "allOf", "anyOf", "oneOf"];
+/** Keywords with subschemas by name. */
+const named = ["properties", "patternProperties", "dependencies", "definitions", "$defs"];
+const namesOfMembers = new Set(["properties", "patternProperties", "dependencies"]);
+
+interface Place {
+  readonly schema: Schema;
+  readonly pointer: string;
+  /** What `#` means here. */
+  readonly base: Schema;
+}
+
+interface Step extends Place {
+  readonly isInPlace: boolean;
+}
+
+/** What is wrong with the schema and where; null if nothing is. */
+export function schemaShapeFault(schema: Schema): string | null {
+  return valueFault(schema) ?? unseenNameFault(schema) ?? inPlaceFault(schema);
+}
+
+function valueFault(schema: Schema): string | null {
+  let level: { value: object; pointer: string }[] = [{ value: schema, pointer: "" }];
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > JSON_LEVELS_MAX)
+      return `arrays and objects are nested more than ${JSON_LEVELS_MAX} deep at ${shown(level[0]?.pointer ?? "")}`;
+    const next: typeof level = [];
+    for (const { value, pointer } of level)
+      for (const [name, member] of Object.entries(value)) {
+        const at = `${pointer}/${escaped(name)}`;
+        // JSON has no text for it: what is stored would be another schema.
+        if (typeof member === "number" && !Number.isFinite(member))
+          return `${shown(at)} is a number beyond 1.8e308`;
+        if (isObject(member)) next.push({ value: member, pointer: at });
+      }
+    level = next;
+  }
+  return null;
+}
+
+function unseenNameFault(schema: Schema): string | null {
+  for (const { schema: at, pointer } of allPlaces(schema))
+    for (const keyword of namesOfMembers)
+      if (isObject(at[keyword]) && Object.hasOwn(at[keyword], "__proto__"))
+        return `${shown(`${pointer}/${keyword}`)} names __proto__, which validators pass over: leave it out`;
+  return null;
+}
+
+/** Goes down to the last subschema first, so that the length of each chain is known when its first one is left. */
+function inPlaceFault(schema: Schema): string | null {
+  const lengths = new Map<Schema, number>();
+  const entered = new Set<Schema>();
+  const ids = idsOf(schema);
+  for (const start of allPlaces(schema)) {
+    const stack: { place: Place; isLeft: boolean }[] = [{ place: start, isLeft: false }];
+    while (stack.length > 0) {
+      const { place, isLeft } = stack.pop() as { place: Place; isLeft: boolean };
+      const next = inPlaceOf(place, ids);
+      if (isLeft) {
+        entered.delete(place.schema);
+        const length = 1 + next.reduce((most, to) => Math.max(most, lengths.get(to.schema) ?? 0), 0);
+        if (length > IN_PLACE_MAX)
+          return `more than ${IN_PLACE_MAX} subschemas follow on each other for one value at ${shown(place.pointer)}`;
+        lengths.set(place.schema, length);
+      } else if (!lengths.has(place.schema)) {
+        entered.add(place.schema);
+        stack.push({ place, isLeft: true });
+        const back = next.find((to) => entered.has(to.schema));
+        if (back)
+          return `${shown(place.pointer)} leads back to ${shown(back.pointer)} for the same value, without an end`;
+        for (const to of next) if (!lengths.has(to.schema)) stack.push({ place: to, isLeft: false });
+      }
+    }
+  }
+  return null;
+}
+
+function inPlaceOf(place: Place, ids: ReadonlyMap<string, Schema>): Place[] {
+  const next: Place[] = stepsOf(place).filter(({ isInPlace }) => isInPlace);
+  const reference = place.schema["$ref"];
+  if (typeof reference !== "string") return next;
+  const target = targetOf(reference, place.base, ids);
+  return target === null ? next : [...next, target];
+}
+
+/** null = not found here: whether it is anywhere is the compiler's business. */
+function targetOf(reference: string, base: Schema, ids: ReadonlyMap<string, Schema>): Place | null {
+  const hash = reference.indexOf("#");
+  const id = hash < 0 ? reference : reference.slice(0, hash);
+  const fragment = hash < 0 ? "" : reference.slice(hash + 1);
+  const root = id === "" ? base : ids.get(id);
+  const whole = ids.get(reference);
+  if (whole !== undefined) return { schema: whole, pointer: reference, base: whole };
+  if (root === undefined || (fragment !== "" && !fragment.startsWith("/"))) return null;
+  const names = fragment.split("/").slice(1).map(unescaped);
+  const schema = valueAt(root, names);
+  return isSchema(schema) ? { schema, pointer: fragment, base: root } : null;
+}
+
+function idsOf(schema: Schema): ReadonlyMap<string, Schema> {
+  const ids = new Map<string, Schema>();
+  for (const { schema: at } of allPlaces(schema)) {
+    const id = at["$id"];
+    if (typeof id === "string") ids.set(id, at);
+  }
+  return ids;
+}
+
+function allPlaces(schema: Schema): Place[] {
+  const places: Place[] = [{ schema, pointer: "", base: schema }];
+  for (const place of places) for (const step of stepsOf(place)) places.push(step);
+  return places;
+}
+
+function stepsOf({ schema, pointer, base }: Place): Step[] {
+  const steps: Step[] = [];
+  const add = (value: unknown, keyword: string, ...path: string[]): void => {
+    if (!isSchema(value)) return;
+    const id = value["$id"];
+    const isBase = typeof id === "string" && !id.startsWith("#");
+    const at = [pointer, ...[keyword, ...path].map(escaped)].join("/");
+    steps.push({ schema: value, pointer: at, base: isBase ? value : base, isInPlace: inPlace.has(keyword) });
+  };
+  for (const keyword of many) {
+    const value = schema[keyword];
+    if (Array.isArray(value)) for (const [index, item] of value.entries()) add(item, keyword, String(index));
+    else add(value, keyword);
+  }
+  for (const keyword of named)
+    if (isSchema(schema[keyword]))
+      for (const [name, member] of Object.entries(schema[keyword])) add(member, keyword, name);
+  return steps;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
+function isSchema(value: unknown): value is Schema {
+  return isObject(value) && !Array.isArray(value);
+}
+
+/** RFC 6901; of a long name the beginning. */
+function escaped(name: string): string {
+  return name.slice(0, shownMax).replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+function unescaped(text: string): string {
+  return decoded(text).replaceAll("~1", "/").replaceAll("~0", "~");
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** With escapes, so that nothing in it stays unseen. */
+function shown(pointer: string): string {
+  const text = pointer.length > shownMax ? `${pointer.slice(0, shownMax)}…` : pointer;
+  return `#${JSON.stringify(text).slice(1, -1)}`;
+}

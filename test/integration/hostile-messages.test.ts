@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { statusOf } from "../support/gateway-books.ts";
+import { GatewayProcess } from "../support/gateway-process.ts";
+import { costlyCommits, exampleAttacks } from "../support/hostile/example-attacks.ts";
+import { type AcknowledgedMessage, SteadyPublishers } from "../support/steady-publishers.ts";
+import { tableGrowth } from "../support/table-growth.ts";
+
+const batchAgeMs = 2_000;
+const devices = 10;
+const perSecond = 50;
+/** Whose batches are measured without any attack. */
+const calmMs = 6 * batchAgeMs;
+const topic = "steady";
+/** Of calm, then of an attack. The pairs stand beside each other, so that other work on this machine meets both. */
+const phaseMs = 1_500;
+const pairs = 3;
+
+interface Phase {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+function within<Message extends AcknowledgedMessage>(
+  messages: readonly Message[],
+  { fromMs, toMs }: Phase,
+): Message[] {
+  return messages.filter(({ sentAtMs }) => sentAtMs >= fromMs && sentAtMs < toMs);
+}
+
+function p99Of(messages: readonly AcknowledgedMessage[]): number {
+  assert(messages.length > 200, `only ${messages.length} messages`);
+  const waits = messages.map(({ sentAtMs, acknowledgedAtMs }) => acknowledgedAtMs - sentAtMs);
+  return waits.sort((left, right) => left - right)[Math.floor(waits.length * 0.99)] ?? 0;
+}
+
+/** From acknowledgement to table: by then it has as many rows as were acknowledged before. */
+function delaysOf(
+  messages: readonly AcknowledgedMessage[],
+  growth: ReturnType<typeof tableGrowth>,
+): (AcknowledgedMessage & { readonly delayMs: number })[] {
+  const ordered = messages.toSorted((left, right) => left.acknowledgedAtMs - right.acknowledgedAtMs);
+  let entry = 0;
+  return ordered.map((message, index) => {
+    while ((growth[entry]?.rows ?? Number.POSITIVE_INFINITY) <= index) entry++;
+    return { ...message, delayMs: (growth[entry]?.atMs ?? Number.NaN) - message.acknowledgedAtMs };
+  });
+}
+
+const now = () => performance.timeOrigin + performance.now();
+
+describe("examples of what stopped others", { concurrency: false }, () => {
+  let gateway: GatewayProcess;
+  let publishers: SteadyPublishers;
+  let calm: Phase;
+  const phases = new Map<string, { readonly calm: Phase[]; readonly attack: Phase[] }>();
+
+  before(async () => {
+    gateway = await GatewayProcess.start({
+      environment: { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: String(batchAgeMs) },
+    });
+    for (const { prepare, ...attack } of exampleAttacks) await prepare?.call(attack, gateway);
+    await gateway.api("POST", "/v1/topics", { name: topic, filter: `${topic}/{device}`, format: "json" });
+    publishers = await SteadyPublishers.start(gateway.mqttPort, devices, perSecond);
+    await gateway.until("they publish", () => publishers.messages.length > devices * perSecond);
+    const fromMs = now();
+    await delay(calmMs);
+    calm = { fromMs, toMs: now() };
+  });
+  after(async () => {
+    await publishers?.stop().catch(() => {});
+    await gateway?.destroy();
+  });
+
+  test("each attack gets its answers while ten devices publish on another topic", async () => {
+    for (const { name, run } of exampleAttacks) {
+      const own = { calm: [] as Phase[], attack: [] as Phase[] };
+      phases.set(name, own);
+      for (let turn = 0; turn < pairs; turn++) {
+        const calmAtMs = now();
+        await delay(phaseMs);
+        const attackAtMs = now();
+        await Promise.all([run.call({ name, run }, gateway, turn), delay(phaseMs)]);
+        own.calm.push({ fromMs: calmAtMs, toMs: attackAtMs });
+        own.attack.push({ fromMs: attackAtMs, toMs: now() });
+      }
+    }
+    await publishers.stop();
+  });
+
+  test("their PUBACK p99 is within 3 times that of the calm before each attack", (t) => {
+    const { messages } = publishers;
+    const failed: string[] = [];
+    for (const [name, { calm, attack }] of phases) {
+      const figures = calm.map((phase, turn) => {
+        const before = p99Of(within(messages, phase));
+        const during = p99Of(within(messages, attack[turn] as Phase));
+        return { before, during };
+      });
+      t.diagnostic(
+        `${name}: ${figures.map(({ before, during }) => `${before.toFixed(1)} → ${during.toFixed(1)} ms`).join(", ")}`,
+      );
+      const [before, during] = [calm, attack].map((own) =>
+        p99Of(own.flatMap((phase) => within(messages, phase))),
+      );
+      if ((during ?? 0) > 3 * (before ?? 0)) failed.push(`${name}: ${before} → ${during} ms`);
+    }
+    assert.deepEqual(failed, []);
+  });
+
+  test("their rows are in their table within twice the batch age, and what a commit takes", async (t) => {
+    const { messages } = publishers;
+    const folder = join(gateway.dataFolder, "lake", topic);
+    await gateway.until("all are filed", () => (tableGrowth(folder).at(-1)?.rows ?? 0) >= messages.length);
+    const delays = delaysOf(messages, tableGrowth(folder));
+    const longestOf = (phase: Phase) => Math.max(...within(delays, phase).map(({ delayMs }) => delayMs));
+    const before = longestOf(calm);
+    // What a message of each of 200 topics costs is measured, and told in docs/containment.md; it comes last.
+    const toMs = (phases.get(costlyCommits)?.attack[0]?.fromMs ?? 0) - 2 * batchAgeMs;
+    const during = longestOf({ fromMs: calm.toMs, toMs });
+    t.diagnostic(
+      `rows after ${before.toFixed(0)} ms at most before, ${during.toFixed(0)} during the attacks`,
+    );
+    for (const [name, { attack }] of phases) {
+      const longest = attack.map(({ fromMs, toMs }) =>
+        longestOf({ fromMs: fromMs - batchAgeMs, toMs }).toFixed(0),
+      );
+      t.diagnostic(`${name}: ${longest.join(", ")} ms`);
+    }
+    const commitMs = Math.max(0, before - batchAgeMs);
+    assert(during <= 2 * batchAgeMs + commitMs, `${during} ms after ${before}`);
+    assert.equal(tableGrowth(folder).at(-1)?.rows, messages.length);
+  });
+
+  test("nothing restarted, and the books balance but for what its table does not take", async () => {
+    const { processes, books } = await statusOf(gateway);
+    assert.deepEqual(
+      processes.map(({ restarts }) => restarts),
+      [0, 0],
+    );
+    assert.equal(books?.isBalanced, true);
+    assert.deepEqual(
+      gateway.output
+        .split("\n")
+        .filter((line) => /"level":[56]0/.test(line) && !line.includes("table.parked")),
+      [],
+    );
+  });
+});
