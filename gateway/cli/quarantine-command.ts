@@ -31,7 +31,7 @@ export function addQuarantineCommand(program: Command, environment: CommandEnvir
     }
     const path = `/v1/quarantine?${query}`;
     const answer = await apiOf(flags, environment).send<{ rows: QuarantineRow[] }>({ method: "GET", path });
-    const columns = ["ingest_time", "device_id", "topic", "reason", "detail", "id"];
+    const columns = ["ingest_time", "device_id", "topic", "reason", "detail", "id"] as const;
     const rows = answer.rows.map((row) => columns.map((column) => row[column]));
     output.result(answer, answer.rows.length === 0 ? "Nothing is quarantined." : textTable(columns, rows));
     return undefined;
