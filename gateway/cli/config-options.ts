@@ -88,12 +88,8 @@ function splitAddress(address: string, flag: string): { host: string; port: stri
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address);
   const host = match?.[1] ?? match?.[2];
   if (!match || !host)
-    throw new GatewayError(
-      "USAGE_INVALID",
-      `${flag} ${address}: expected HOST:PORT, such as 127.0.0.1:1883.`,
-      {
-        retryable: false,
-      },
-    );
+    throw new GatewayError("USAGE_INVALID", `${flag} ${address}: give HOST:PORT, such as 127.0.0.1:1883.`, {
+      retryable: false,
+    });
   return { host, port: match[3] as string };
 }

@@ -1,6 +1,7 @@
-import { parse, type TomlTable } from "smol-toml";
+import { parse, TomlError, type TomlTable } from "smol-toml";
 import { nearestName } from "../input/nearest-name.ts";
 import { type Setting, valueFromText } from "./settings-schema.ts";
+import { tomlLineOf } from "./toml-lines.ts";
 
 /** One thing that is wrong with the configuration. */
 export interface ConfigFault {
@@ -8,9 +9,13 @@ export interface ConfigFault {
   readonly path: string;
   /** As given; `undefined` where it is missing. */
   readonly value: unknown;
+  /** What it is instead of a value that is shown: "is not TOML". */
+  readonly state?: string;
   readonly expected: string;
   /** What to do about it. */
   readonly mend: string;
+  /** Who said the value: a flag, a variable, a file with its line. */
+  readonly place?: string;
 }
 
 /** A value and where it was said. */
@@ -18,6 +23,8 @@ export interface GivenValue {
   readonly value: unknown;
   /** `--mqtt`, `TIDEGATE_HTTP_PORT`, `tidegate.toml`. */
   readonly origin: string;
+  /** The same, and of a file also the line; found only when somebody asks. */
+  readonly place: () => string;
 }
 
 export interface SourceReading {
@@ -41,7 +48,7 @@ export function readEnvironment(
     if (text === undefined || !variable.startsWith("TIDEGATE_")) continue;
     if (otherVariables.has(variable) || serviceLink.test(variable)) continue;
     const setting = byVariable.get(variable);
-    if (setting) values.set(setting.path, { value: valueFromText(setting.schema, text), origin: variable });
+    if (setting) values.set(setting.path, givenBy(variable, valueFromText(setting.schema, text)));
     else faults.push(unknownFault(variable, text, [...byVariable.keys()], "the environment"));
   }
   return { values, faults };
@@ -55,10 +62,13 @@ export function readFlags(
   const values = new Map<string, GivenValue>();
   for (const setting of settings) {
     const given = flags[setting.path];
-    if (given)
-      values.set(setting.path, { value: valueFromText(setting.schema, given.text), origin: given.flag });
+    if (given) values.set(setting.path, givenBy(given.flag, valueFromText(setting.schema, given.text)));
   }
   return { values, faults: [] };
+}
+
+function givenBy(origin: string, value: unknown): GivenValue {
+  return { value, origin, place: () => origin };
 }
 
 export function readToml(settings: readonly Setting[], text: string, fileName: string): SourceReading {
@@ -66,13 +76,14 @@ export function readToml(settings: readonly Setting[], text: string, fileName: s
   try {
     table = parse(text);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return {
-      values: new Map(),
-      faults: [
-        { path: fileName, value: undefined, expected: "TOML", mend: `mend the file: ${reason.trim()}` },
-      ],
+    const fault = {
+      path: fileName,
+      value: undefined,
+      state: "is not TOML",
+      expected: "TOML",
+      mend: tomlMend(error),
     };
+    return { values: new Map(), faults: [fault] };
   }
   const values = new Map<string, GivenValue>();
   const faults: ConfigFault[] = [];
@@ -81,7 +92,8 @@ export function readToml(settings: readonly Setting[], text: string, fileName: s
   const walk = (node: TomlTable, prefix: string): void => {
     for (const [key, value] of Object.entries(node)) {
       const path = prefix === "" ? key : `${prefix}.${key}`;
-      if (paths.has(path)) values.set(path, { value, origin: fileName });
+      const place = () => placeIn(fileName, text, path);
+      if (paths.has(path)) values.set(path, { value, origin: fileName, place });
       else if (sections.has(path) && isTable(value)) walk(value, path);
       else if (sections.has(path))
         faults.push({
@@ -89,12 +101,24 @@ export function readToml(settings: readonly Setting[], text: string, fileName: s
           value,
           expected: "a section",
           mend: `write [${path}] and its settings into ${fileName}`,
+          place: place(),
         });
-      else faults.push(unknownFault(path, value, [...paths], fileName));
+      else faults.push({ ...unknownFault(path, value, [...paths], fileName), place: place() });
     }
   };
   walk(table, "");
   return { values, faults };
+}
+
+function tomlMend(error: unknown): string {
+  if (!(error instanceof TomlError)) return `mend the file: ${String(error)}`;
+  const [reason = ""] = error.message.replace("Invalid TOML document: ", "").split("\n");
+  return `mend line ${error.line}, column ${error.column}: ${reason}`;
+}
+
+function placeIn(fileName: string, text: string, path: string): string {
+  const line = tomlLineOf(text, path);
+  return line === null ? fileName : `${fileName}, line ${line}`;
 }
 
 function isTable(value: unknown): value is TomlTable {

@@ -30,17 +30,24 @@ export interface ApiResponse {
   readonly content: Readonly<Record<string, { readonly schema: object }>>;
 }
 
-/** What this source answers at /openapi.json; no route of it can be called. */
-export async function apiDocument(): Promise<ApiDocument> {
-  const api = await createApi({
+export const uncallableToken = "none";
+
+/** The API of this source, of which no route does anything: it refuses, or fails. */
+export async function uncallableApi() {
+  return await createApi({
     services: {} as ApiServices,
-    token: "none",
+    token: uncallableToken,
     folder: null,
     bodyMaxBytes: 1_024,
     version: "test",
     logger: pino({ level: "silent" }),
     requests: createGatewayMetrics().apiRequests,
   });
+}
+
+/** What this source answers at /openapi.json. */
+export async function apiDocument(): Promise<ApiDocument> {
+  const api = await uncallableApi();
   try {
     return (await api.inject({ method: "GET", url: "/openapi.json" })).json();
   } finally {
