@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { ProtocolError } from "../devices/protocol/protocol-error.ts";
 import { parseTopicFilter } from "../devices/protocol/topic-filter.ts";
 import { GatewayError } from "./errors.ts";
+import { fileFault } from "./input/file-fault.ts";
 import { type Backends, readBackends, settleDefaults } from "./settings/backends.ts";
 import { commandFlags } from "./settings/command-flags.ts";
 import { configSchema, type Settings } from "./settings/config-schema.ts";
@@ -70,7 +71,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const given = reading.tree as Settings;
   const { backends, faults: backendFaults } = readBackends(given, faulty);
   const faults = [...reading.faults, ...meaningFaults(given, faulty), ...backendFaults];
-  if (faults.length > 0 || !backends) throw configError(faults);
+  if (faults.length > 0 || !backends) throw configError(faults, reading.placeOf);
   const origins = new Map(reading.origins);
   const settings = settleDefaults(given, backends, origins);
   return { config: complete(settings, backends, { origins, file: sources.file }), origins };
@@ -85,13 +86,8 @@ function readFile(file: string): SourceReading {
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    const fault = {
-      path: "--config",
-      value: file,
-      expected: "a TOML file",
-      mend: `name one that is there: ${reason}`,
-    };
+    const mend = `name one that can be read: ${fileFault(error)}`;
+    const fault = { path: "--config", value: file, expected: "a TOML file", mend };
     return { values: new Map(), faults: [fault] };
   }
   return readToml(settingsOf(configSchema), text, file);
@@ -100,12 +96,11 @@ function readFile(file: string): SourceReading {
 /** Faults of values that are well-formed by themselves; settings that have a fault already are left alone. */
 function meaningFaults(settings: Settings, faulty: ReadonlySet<string>): ConfigFault[] {
   const faults: ConfigFault[] = [];
-  const check = (path: string, value: string, reading: object): void => {
-    if (faulty.has(path) || !("mend" in reading)) return;
-    const { expected, mend } = reading as { expected: string; mend: string };
-    faults.push({ path, value, expected, mend });
-  };
-  if (settings.lake?.url !== undefined) check("lake.url", settings.lake.url, readLakeUrl(settings.lake.url));
+  const lakeUrl = settings.lake?.url;
+  if (lakeUrl !== undefined && !faulty.has("lake.url")) {
+    const reading = readLakeUrl(lakeUrl);
+    if ("mend" in reading) faults.push({ path: "lake.url", value: lakeUrl, ...reading });
+  }
   if (settings.s3?.kmsKeyId !== undefined && settings.s3.encryption !== "aws:kms")
     faults.push({
       path: "s3.kmsKeyId",
@@ -179,8 +174,11 @@ function lakeTargetOf(url: string | undefined, data: string): LakeTarget {
   return reading.target;
 }
 
-function configError(found: readonly ConfigFault[]): GatewayError {
-  const faults = found.map((fault) => ({ ...fault, value: shownSetting(fault.path, fault.value) }));
+function configError(found: readonly ConfigFault[], placeOf: (path: string) => string | null): GatewayError {
+  const faults = found.map((fault) => {
+    const place = fault.place ?? placeOf(fault.path);
+    return { ...fault, value: shownSetting(fault.path, fault.value), ...(place === null ? {} : { place }) };
+  });
   const lines = faults.map((fault) => `  ${faultLine(fault)}`);
   const count = faults.length === 1 ? "1 fault" : `${faults.length} faults`;
   return new GatewayError("CONFIG_INVALID", `The configuration has ${count}:\n${lines.join("\n")}`, {
@@ -190,6 +188,8 @@ function configError(found: readonly ConfigFault[]): GatewayError {
 }
 
 function faultLine(fault: ConfigFault): string {
-  const value = fault.value === undefined ? "is missing" : `is ${JSON.stringify(fault.value)}`;
-  return `${fault.path} ${value}; expected ${fault.expected}; ${fault.mend}`;
+  const given = fault.value === undefined ? "is missing" : `is ${JSON.stringify(fault.value)}`;
+  const value = fault.state ?? given;
+  const place = fault.place && !fault.mend.includes(fault.place) ? ` (${fault.place})` : "";
+  return `${fault.path} ${value}${place}; expected ${fault.expected}; ${fault.mend}`;
 }

@@ -28,7 +28,7 @@ const packageHomes: Record<string, readonly string[]> = {
   "@aws-sdk/lib-storage": ["bridge/storage/s3/", "gateway/prove/"],
   "@duckdb/node-api": ["bridge/storage/parquet/", "gateway/prove/"],
   protobufjs: ["devices/protocol/"],
-  ajv: ["bridge/consumer/", "gateway/"],
+  ajv: ["bridge/consumer/"],
   re2js: ["bridge/consumer/"],
   fastify: ["gateway/api/"],
   "@fastify/swagger": ["gateway/api/"],
@@ -47,9 +47,12 @@ const errorFiles = folders
 
 const fileLinesMax = 400;
 
+/** Written by a test, from /openapi.json. */
+const generated = "typed-client/api-types.ts";
+
 function sourceFiles(folder: string): string[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-    .filter((file) => /\.(ts|js)$/.test(file) && !file.includes("node_modules"))
+    .filter((file) => /\.(ts|js)$/.test(file) && !file.includes("node_modules") && file !== generated)
     .map((file) => join(folder, file).split(sep).join("/"));
 }
 

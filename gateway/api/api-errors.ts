@@ -1,22 +1,35 @@
 import { type Static, Type } from "@sinclair/typebox";
-import type { FastifyError, FastifyInstance } from "fastify";
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
 import { GatewayError } from "../errors.ts";
+import { faultsOf } from "../input/input-error.ts";
+import { requestInvalid } from "./request-input.ts";
 
 /** What every refused request is answered with. */
 export const apiErrorSchema = Type.Object(
   {
     code: Type.String({ description: "For programs: never changes its meaning" }),
     message: Type.String({ description: "For people: what is wrong and what to do" }),
-    details: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    retryable: Type.Boolean({
+      description: "True if the same request may succeed later although nobody changes anything",
+    }),
+    where: Type.Union([Type.String(), Type.Null()], {
+      description:
+        "What the error is about: a field of the body such as allowedQos[1], ?limit of the query, {name} of the path, or a header; null = the request as a whole",
+    }),
+    details: Type.Optional(
+      Type.Record(Type.String(), Type.Unknown(), {
+        description: "For programs; `faults` lists every fault with where, kind, value and mend",
+      }),
+    ),
   },
-  { description: "Refused" },
+  { $id: "Error", description: "Why the request is refused" },
 );
 
 export type ApiError = Static<typeof apiErrorSchema>;
 
-const statusOfCode: Readonly<Record<string, number>> = {
+export const statusOfCode: Readonly<Record<string, number>> = {
   TOKEN_REFUSED: 401,
   // Misdirected Request [RFC 9110, 15.5.20].
   GATEWAY_OTHER: 421,
@@ -34,36 +47,78 @@ const statusOfCode: Readonly<Record<string, number>> = {
   INTERNAL_ERROR: 500,
 };
 
+/** What an error is about that has no list of faults. */
+const whereOfCode: Readonly<Record<string, string>> = {
+  TOKEN_REFUSED: "header authorization",
+  GATEWAY_OTHER: "header tidegate-folder",
+  TOPIC_UNKNOWN: "{name}",
+  TOPIC_EXISTS: "name",
+  TOPIC_AMBIGUOUS: "filter",
+  TOPIC_SCHEMA_INVALID: "schema",
+  TOPIC_INCOMPATIBLE: "schema",
+  TOPIC_PURGE_UNSAFE: "?purge",
+  DEVICE_UNKNOWN: "{name}",
+  DEVICE_EXISTS: "name",
+  QUARANTINE_UNKNOWN: "{id}",
+  STREAM_NO_GAP: "partition",
+};
+
 /** Other errors with a code are refusals that depend on the state of things: 409, or 503 where trying again may help. */
 function statusOf(error: CodedError): number {
   return statusOfCode[error.code] ?? (error.retryable ? 503 : 409);
 }
 
 export function installErrorAnswers(app: FastifyInstance, logger: Logger): void {
-  app.setErrorHandler((raised: FastifyError | CodedError, _request, reply) => {
-    const error = raised instanceof CodedError ? raised : foreignError(raised, logger);
-    const body: ApiError = { code: error.code, message: error.message };
-    if (Object.keys(error.details).length > 0) body.details = { ...error.details };
-    return reply.status(statusOf(error)).send(body);
-  });
+  app.setErrorHandler((raised: FastifyError | CodedError, _request, reply) =>
+    sendError(reply, raised instanceof CodedError ? raised : foreignError(raised, app.initialConfig, logger)),
+  );
   app.setNotFoundHandler((request) => {
     throw new GatewayError(
       "ROUTE_UNKNOWN",
       `There is no ${request.method} ${request.url}: see /openapi.json.`,
-      {
-        retryable: false,
-      },
+      { retryable: false },
     );
   });
 }
 
-function foreignError(error: FastifyError, logger: Logger): GatewayError {
+function placeOf({ where }: Readonly<Record<string, unknown>>): string | null {
+  return typeof where === "string" ? where : null;
+}
+
+function sendError(reply: FastifyReply, error: CodedError): FastifyReply {
+  const { code, message, retryable, details } = error;
+  const where = faultsOf(details)[0]?.where || placeOf(details) || whereOfCode[code] || null;
+  const body: ApiError = { code, message, retryable, where };
+  if (Object.keys(details).length > 0) body.details = { ...details };
+  return reply.status(statusOf(error)).send(body);
+}
+
+/** Requests that no route sees: Fastify calls this instead of the error handler. */
+export function answerUnroutable(_error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  void sendError(
+    reply,
+    requestInvalid(
+      `The path ${request.raw.url} can't be read: write each % that stands for itself as %25, and give parameters of at most 512 characters.`,
+    ),
+  );
+}
+
+/** The framework's errors, in our words. */
+function foreignError(
+  error: FastifyError,
+  { bodyLimit }: { readonly bodyLimit?: number | undefined },
+  logger: Logger,
+): GatewayError {
   if (error.code === "FST_ERR_CTP_BODY_TOO_LARGE")
-    return new GatewayError("REQUEST_TOO_LARGE", "The body is larger than http.bodyMaxBytes.", {
-      retryable: false,
-    });
-  if (error.validation || (error.statusCode !== undefined && error.statusCode < 500))
-    return new GatewayError("REQUEST_INVALID", error.message, { retryable: false });
+    return new GatewayError(
+      "REQUEST_TOO_LARGE",
+      `The body is larger than http.bodyMaxBytes (${bodyLimit} bytes).`,
+      { retryable: false },
+    );
+  if (error.code === "FST_ERR_CTP_INVALID_MEDIA_TYPE")
+    return requestInvalid("The body has to be JSON: send it with the header content-type: application/json.");
+  if (error.statusCode !== undefined && error.statusCode < 500)
+    return requestInvalid("The body can't be read: its length is not what content-length says.");
   logger.error({ event: "api.failed", err: error }, "an API request failed");
   return new GatewayError("INTERNAL_ERROR", "The request failed: the gateway's log says why.", {
     retryable: false,

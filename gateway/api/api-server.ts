@@ -1,18 +1,20 @@
 import type { AddressInfo } from "node:net";
-import fastifySwagger from "@fastify/swagger";
-import { Ajv } from "ajv";
-import fastify, { type FastifyInstance, type FastifyRequest, type RouteOptions } from "fastify";
+import fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import type { Counter } from "prom-client";
 import { GatewayError } from "../errors.ts";
 import type { FileIdentity } from "../supervisor/folder-identity.ts";
-import { apiErrorSchema, installErrorAnswers } from "./api-errors.ts";
+import { installDescription } from "./api-description.ts";
+import { answerUnroutable, installErrorAnswers } from "./api-errors.ts";
 import type { ApiServices } from "./api-services.ts";
 import { isRightToken } from "./api-token.ts";
 import { askedFolderHeader, askedFolderText } from "./asked-folder.ts";
 import { addDeviceRoutes } from "./device-routes.ts";
-import { addOperationRoutes, addQuarantineRoutes } from "./operation-routes.ts";
+import { addOperationRoutes } from "./operation-routes.ts";
+import { addQuarantineRoutes } from "./quarantine-routes.ts";
+import { installRequestInput } from "./request-input.ts";
 import { addTopicRoutes } from "./topic-routes.ts";
+import { answerUnreadable } from "./unreadable-request.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -38,9 +40,11 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     bodyLimit: options.bodyMaxBytes,
     requestTimeout: 60_000,
     routerOptions: { maxParamLength: 512 },
+    frameworkErrors: answerUnroutable,
+    clientErrorHandler: answerUnreadable,
   });
   const hasToken = ({ headers }: FastifyRequest) => isRightToken(options.token, headers.authorization);
-  installValidation(app);
+  installRequestInput(app);
   installErrorAnswers(app, options.logger);
   app.addHook("onRequest", async (request) => {
     if (request.routeOptions.config.isOpen) return;
@@ -56,14 +60,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     const route = request.routeOptions.url ?? "unknown";
     options.requests.inc({ method: request.method, route, status: reply.statusCode });
   });
-  await app.register(fastifySwagger, {
-    openapi: {
-      info: { title: "Tidegate", version: options.version },
-      components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
-      security: [{ token: [] }],
-    },
-  });
-  app.addHook("onRoute", describeRoute);
+  await installDescription(app, options.version);
   addOperationRoutes(app, options.services, hasToken);
   addTopicRoutes(app, options.services);
   addDeviceRoutes(app, options.services);
@@ -79,26 +76,6 @@ function checkAskedFolder(asked: string | string[] | undefined, folder: FileIden
     "The request is for the gateway of another data folder, perhaps of a copy of this gateway's folder.",
     { retryable: false },
   );
-}
-
-/** What holds for every route of the description: errors look alike, and open routes need no token. */
-function describeRoute(route: RouteOptions): void {
-  const schema = route.schema ?? {};
-  route.schema = {
-    ...schema,
-    response: { "4xx": apiErrorSchema, "5xx": apiErrorSchema },
-    ...(route.config?.isOpen ? { security: [] } : {}),
-  };
-}
-
-/** Bodies are taken as they are; queries and paths, which are texts, are read as the types that they should have. Unknown members are refused. */
-function installValidation(app: FastifyInstance): void {
-  const exact = new Ajv({ strict: false, allErrors: true });
-  const coercing = new Ajv({ strict: false, allErrors: true, coerceTypes: true });
-  app.setValidatorCompiler(({ schema, httpPart }) =>
-    (httpPart === "body" ? exact : coercing).compile(schema),
-  );
-  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
 }
 
 /** Resolves with `host:port`, brackets around an IPv6 address. Throws HTTP_ADDRESS_UNUSABLE. */

@@ -1,5 +1,9 @@
 import type { Devices } from "../registry/devices.ts";
 import type { Topics } from "../registry/topics.ts";
+import type { GatewayStatus } from "../supervisor/gateway-status.ts";
+import type { AnswerOf } from "./schemas/named-schema.ts";
+import type { acceptedGapSchema } from "./schemas/operation-schemas.ts";
+import type { quarantinePayloadSchema, quarantineRowSchema } from "./schemas/quarantine-schemas.ts";
 
 export interface Readiness {
   readonly isReady: boolean;
@@ -11,12 +15,9 @@ export interface Readiness {
   readonly degraded: readonly string[];
 }
 
-/** One row of `_quarantine`. */
-export interface QuarantineRow {
-  /** Where the message stood in the stream: `<stream id>.<partition>.<position>.<index>`. */
-  readonly id: string;
-  readonly [column: string]: unknown;
-}
+/** One row of `_quarantine`; `id` says where the message stood in the stream: `<stream id>.<partition>.<position>.<index>`. */
+export type QuarantineRow = AnswerOf<typeof quarantineRowSchema>;
+export type QuarantinePayload = AnswerOf<typeof quarantinePayloadSchema>;
 
 export interface QuarantineFilter {
   readonly limit: number;
@@ -35,12 +36,12 @@ export interface ApiServices {
     /** Newest first, without payloads. */
     list(filter: QuarantineFilter): Promise<QuarantineRow[]>;
     /** null where there is none. */
-    show(id: string): Promise<QuarantineRow | null>;
+    show(id: string): Promise<QuarantinePayload | null>;
   };
   readiness(): Promise<Readiness>;
-  status(): Promise<object>;
+  status(): Promise<GatewayStatus>;
   /** Prometheus text of all processes. */
   metrics(): Promise<string>;
   /** Lets a partition go on behind a gap that was found in its stream; the messages lost there stay in the books as unaccounted. */
-  acceptGap(partition: number): Promise<object>;
+  acceptGap(partition: number): Promise<AnswerOf<typeof acceptedGapSchema>>;
 }

@@ -1,32 +1,73 @@
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { quarantineReasons } from "../../bridge/index.ts";
-import { GatewayError } from "../errors.ts";
-import type { ApiServices, QuarantineFilter, Readiness } from "./api-services.ts";
+import type { ApiServices, Readiness } from "./api-services.ts";
 import { openText } from "./open-text.ts";
+import { answers, openAnswers } from "./route-answers.ts";
+import { type AnswerOf, named } from "./schemas/named-schema.ts";
+import { acceptedGapSchema, livenessSchema, readinessSchema } from "./schemas/operation-schemas.ts";
+import { statusSchema } from "./schemas/status-schema.ts";
 
-const quarantineMax = 1_000;
+const tags = ["operation"];
+/** For routes that monitors ask without a token. */
+const open = { config: { isOpen: true } };
+const security: [] = [];
 
-/** Routes that monitoring asks without a token say so in their config. */
 export function addOperationRoutes(
   app: FastifyInstance,
   services: ApiServices,
   hasToken: (request: FastifyRequest) => boolean,
 ): void {
-  const open = { config: { isOpen: true } };
-  const tags = ["operation"];
-  app.get("/livez", { ...open, schema: { tags, summary: "200 while the supervisor runs" } }, async () => ({
-    status: "ok",
-  }));
+  addHealthRoutes(app, services, hasToken);
+  addDescriptionRoute(app);
+  addMetricsRoute(app, services);
+  app.get(
+    "/v1/status",
+    {
+      schema: {
+        tags,
+        operationId: "getStatus",
+        summary: "Processes, books and lag",
+        description: "What `tidegate status` shows. A process that does not answer within 2 s is null.",
+        response: answers({ 200: named(statusSchema) }),
+      },
+    },
+    async (): Promise<AnswerOf<typeof statusSchema>> => services.status(),
+  );
+  addAcceptGapRoute(app, services);
+}
 
+function addHealthRoutes(
+  app: FastifyInstance,
+  services: ApiServices,
+  hasToken: (request: FastifyRequest) => boolean,
+): void {
+  app.get(
+    "/livez",
+    {
+      ...open,
+      schema: {
+        tags,
+        security,
+        operationId: "getLiveness",
+        summary: "Whether the supervisor runs",
+        description: "For liveness probes. It does not say whether publishes are acknowledged: see /readyz.",
+        response: openAnswers({ 200: livenessSchema }),
+      },
+    },
+    async (): Promise<AnswerOf<typeof livenessSchema>> => ({ status: "ok" }),
+  );
   app.get(
     "/readyz",
     {
       ...open,
       schema: {
         tags,
-        summary:
-          "200 while publishes are acknowledged, else 503 with the reasons. `state` is degraded, with reasons in `degraded`, if filing or the upkeep of the tables is stuck. Whole texts, with paths, for those who send the token",
+        security,
+        operationId: "getReadiness",
+        summary: "Whether publishes are acknowledged",
+        description:
+          "200 while publishes are acknowledged, else 503 with the reasons. `state` is degraded, with reasons in `degraded`, if filing or the upkeep of the tables is stuck. Only those who send the token read whole texts, with paths.",
+        response: openAnswers({ 200: named(readinessSchema), 503: named(readinessSchema) }),
       },
     },
     async (request, reply) => {
@@ -35,119 +76,84 @@ export function addOperationRoutes(
       return reply.status(readiness.isReady ? 200 : 503).send(shown);
     },
   );
+}
 
-  app.get("/openapi.json", { ...open, schema: { hide: true } }, async () => app.swagger());
+function addDescriptionRoute(app: FastifyInstance): void {
+  app.get(
+    "/openapi.json",
+    {
+      ...open,
+      schema: {
+        tags,
+        security,
+        operationId: "getDescription",
+        summary: "This description",
+        description: "OpenAPI 3.1, to generate clients from.",
+        response: openAnswers({
+          200: Type.Record(Type.String(), Type.Unknown(), { description: "An OpenAPI 3.1 document" }),
+        }),
+      },
+    },
+    async () => app.swagger(),
+  );
+}
 
+function addMetricsRoute(app: FastifyInstance, services: ApiServices): void {
+  const metrics = Type.Unsafe<string>({
+    description: "Prometheus text format 0.0.4",
+    content: { "text/plain": { schema: Type.String() } },
+  });
   app.get(
     "/metrics",
-    { schema: { tags, summary: "Prometheus metrics of all processes" } },
+    {
+      schema: {
+        tags,
+        operationId: "getMetrics",
+        summary: "Prometheus metrics of all processes",
+        description: "A process that does not answer within 2 s is left out; `tidegate_child_up` says which.",
+        response: answers({ 200: metrics }),
+      },
+    },
     async (_request, reply) =>
       reply.type("text/plain; version=0.0.4; charset=utf-8").send(await services.metrics()),
   );
+}
 
-  app.get("/v1/status", { schema: { tags, summary: "Processes, books and lag" } }, () => services.status());
-
+function addAcceptGapRoute(app: FastifyInstance, services: ApiServices): void {
   app.post<{ Body: { partition: number } }>(
     "/v1/stream/accept-gap",
     {
       schema: {
         tags,
-        summary:
-          "Lets a partition go on behind a gap in its stream; what is missing stays in the books as unaccounted",
+        operationId: "acceptGap",
+        summary: "Let a partition go on after a gap in its stream",
+        description:
+          "For a partition that stopped since the stream lost blocks. What is missing stays in the books as unaccounted. `tidegate status` shows which partitions are stopped, and why.",
         body: Type.Object(
-          { partition: Type.Integer({ minimum: 0, maximum: 65_535 }) },
-          { additionalProperties: false },
-        ),
-      },
-    },
-    (request) => services.acceptGap(request.body.partition),
-  );
-}
-
-interface QuarantineQuery {
-  readonly limit?: number;
-  readonly topic?: string;
-  readonly mqttTopic?: string;
-  readonly device?: string;
-  readonly reason?: string;
-}
-
-export function addQuarantineRoutes(app: FastifyInstance, { quarantine, topics }: ApiServices): void {
-  const tags = ["quarantine"];
-  const text = Type.String({ minLength: 1, maxLength: 256 });
-  app.get<{ Querystring: QuarantineQuery }>(
-    "/v1/quarantine",
-    {
-      schema: {
-        tags,
-        summary: "Messages that could not be filed in their table, newest first, without payloads",
-        querystring: Type.Object(
           {
-            limit: Type.Optional(Type.Integer({ minimum: 1, maximum: quarantineMax })),
-            topic: Type.Optional(
-              Type.String({
-                minLength: 1,
-                maxLength: 256,
-                description: "Name of a topic, also a deleted one",
-              }),
-            ),
-            mqttTopic: Type.Optional(
-              Type.String({ minLength: 1, maxLength: 65_535, description: "MQTT topic name" }),
-            ),
-            device: Type.Optional(text),
-            reason: Type.Optional(text),
+            partition: Type.Integer({
+              minimum: 0,
+              maximum: 65_535,
+              description: "Number of the partition",
+            }),
           },
           { additionalProperties: false },
         ),
-      },
-    },
-    async (request) => ({ rows: await quarantine.list(filterOf(request.query, topics)) }),
-  );
-
-  app.get<{ Params: { id: string } }>(
-    "/v1/quarantine/:id",
-    {
-      schema: {
-        tags,
-        summary: "One such message with its payload (base64)",
-        params: Type.Object({
-          id: Type.String({ pattern: "^[A-Za-z0-9_-]{1,64}\\.\\d{1,5}\\.[A-Za-z0-9_-]{1,64}\\.\\d{1,9}$" }),
-        }),
-      },
-    },
-    async (request) => {
-      const row = await quarantine.show(request.params.id);
-      if (!row)
-        throw new GatewayError(
-          "QUARANTINE_UNKNOWN",
-          `There is no quarantined message ${request.params.id}.`,
+        response: answers(
+          { 200: acceptedGapSchema },
           {
-            retryable: false,
+            codes: ["REQUEST_INVALID", "REQUEST_TOO_LARGE"],
+            conflicts: ["STREAM_NO_GAP", "ROLE_ELSEWHERE"],
+            unavailable: ["CHILD_UNREACHABLE"],
           },
-        );
-      return { row };
+        ),
+      },
     },
+    (request): Promise<AnswerOf<typeof acceptedGapSchema>> => services.acceptGap(request.body.partition),
   );
 }
 
-/** A filter that can match nothing, whatever is quarantined, is a mistake. */
-function filterOf(query: QuarantineQuery, topics: ApiServices["topics"]): QuarantineFilter {
-  const { limit = 50, topic, mqttTopic, device, reason } = query;
-  if (reason !== undefined && !quarantineReasons.some((known) => known === reason))
-    throw unknownFilter(`no reason ${reason}: there are ${quarantineReasons.join(", ")}`);
-  const found = topics.list({ deleted: true }).find(({ name }) => name === topic);
-  if (topic !== undefined && found === undefined)
-    throw unknownFilter(
-      `no topic ${topic}: \`tidegate topics list --deleted\` shows those that there are. For the name that a device published on, use --mqtt-topic (mqttTopic)`,
-    );
-  return { limit, topicId: found?.topicId, mqttTopic, device, reason };
-}
-
-function unknownFilter(what: string): GatewayError {
-  return new GatewayError("REQUEST_INVALID", `There is ${what}.`, { retryable: false });
-}
-
-function readinessBody(readiness: Readiness): Readiness & { state: "ready" | "degraded" | "not ready" } {
+function readinessBody(readiness: Readiness): AnswerOf<typeof readinessSchema> {
   const state = readiness.degraded.length > 0 ? "degraded" : "ready";
   return { state: readiness.isReady ? state : "not ready", ...readiness };
 }

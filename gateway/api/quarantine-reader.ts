@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
-import type { ApiServices, QuarantineFilter, QuarantineRow } from "./api-services.ts";
+import type { ApiServices, QuarantineFilter, QuarantinePayload, QuarantineRow } from "./api-services.ts";
 
 const timeoutMs = 30_000;
 const answerMaxBytes = 32 * 1024 * 1024;
@@ -20,21 +20,21 @@ export function createQuarantineReader(parts: {
   readonly program: string;
 }): ApiServices["quarantine"] {
   let running = 0;
-  const query = async (sql: string): Promise<QuarantineRow[]> => {
+  const query = async <Row>(sql: string): Promise<Row[]> => {
     if (running >= queriesMax)
       throw new GatewayError("CHILD_UNREACHABLE", "Other queries run: try again in a moment.", {
         retryable: true,
       });
     running++;
     try {
-      return await runQueryProcess(parts, sql);
+      return (await runQueryProcess(parts, sql)) as Row[];
     } finally {
       running--;
     }
   };
   return {
-    list: (filter) => query(listQuery(filter)),
-    show: async (id) => (await query(showQuery(id)))[0] ?? null,
+    list: (filter) => query<QuarantineRow>(listQuery(filter)),
+    show: async (id) => (await query<QuarantinePayload>(showQuery(id)))[0] ?? null,
   };
 }
 
@@ -68,7 +68,7 @@ function equals(column: string, value: string | undefined): string[] {
 function runQueryProcess(
   parts: { readonly config: GatewayConfig; readonly program: string },
   sql: string,
-): Promise<QuarantineRow[]> {
+): Promise<unknown[]> {
   const { config, program } = parts;
   const args = [
     ...process.execArgv,
@@ -92,9 +92,9 @@ function runQueryProcess(
   });
 }
 
-function lastLineJson(stdout: string): { rows?: QuarantineRow[]; error?: { message?: string } } | null {
+function lastLineJson(stdout: string): { rows?: unknown[]; error?: { message?: string } } | null {
   try {
-    return JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as { rows?: QuarantineRow[] };
+    return JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as { rows?: unknown[] };
   } catch {
     return null;
   }

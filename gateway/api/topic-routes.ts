@@ -1,80 +1,143 @@
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
-import { GatewayError } from "../errors.ts";
+import { inputError } from "../input/input-error.ts";
 import { type TopicInput, topicInputSchema } from "../registry/topic-definition.ts";
 import type { ApiServices } from "./api-services.ts";
+import { answers } from "./route-answers.ts";
+import type { AnswerOf } from "./schemas/named-schema.ts";
+import {
+  deletedTopicSchema,
+  topicChangeSchema,
+  topicListSchema,
+  topicVersionsSchema,
+} from "./schemas/topic-schemas.ts";
 
 const tags = ["topics"];
-const nameParams = Type.Object({ name: Type.String() });
+const nameParams = Type.Object({ name: Type.String({ description: "Name of the topic" }) });
+const wrongDefinition = ["REQUEST_INVALID", "REQUEST_TOO_LARGE", "TOPIC_INVALID", "TOPIC_SCHEMA_INVALID"];
+const conflicts = ["TOPIC_AMBIGUOUS", "TOPIC_INCOMPATIBLE", "REGISTRY_CONFLICT"];
+const unavailable = ["REGISTRY_BUSY", "DISK_FULL"];
 
-export function addTopicRoutes(app: FastifyInstance, { topics }: ApiServices): void {
+export function addTopicRoutes(app: FastifyInstance, services: ApiServices): void {
+  addReadingRoutes(app, services);
+  addCreateRoute(app, services);
+  addUpdateRoute(app, services);
+  addDeleteRoute(app, services);
+}
+
+function addReadingRoutes(app: FastifyInstance, { topics }: ApiServices): void {
+  const deleted = Type.Boolean({ description: "True = also those that were deleted" });
   app.get<{ Querystring: { deleted?: boolean } }>(
     "/v1/topics",
     {
       schema: {
         tags,
-        summary: "Topics in force, and on request those that were deleted",
-        querystring: Type.Object({ deleted: Type.Optional(Type.Boolean()) }, { additionalProperties: false }),
+        operationId: "listTopics",
+        summary: "Topics in force, and if asked for those that were deleted",
+        querystring: Type.Object({ deleted: Type.Optional(deleted) }, { additionalProperties: false }),
+        response: answers({ 200: topicListSchema }, { codes: ["REQUEST_INVALID"] }),
       },
     },
-    async (request) => ({ topics: topics.list({ deleted: request.query.deleted ?? false }) }),
+    async (request): Promise<AnswerOf<typeof topicListSchema>> => ({
+      topics: topics.list({ deleted: request.query.deleted ?? false }),
+    }),
   );
+  app.get<{ Params: { name: string } }>(
+    "/v1/topics/:name",
+    {
+      schema: {
+        tags,
+        operationId: "getTopic",
+        summary: "A topic with all its versions",
+        params: nameParams,
+        response: answers({ 200: topicVersionsSchema }, { codes: ["TOPIC_UNKNOWN", "REQUEST_INVALID"] }),
+      },
+    },
+    async (request): Promise<AnswerOf<typeof topicVersionsSchema>> => {
+      const versions = topics.versions(request.params.name);
+      return { topic: versions.at(-1) as (typeof versions)[number], versions };
+    },
+  );
+}
 
+function addCreateRoute(app: FastifyInstance, { topics }: ApiServices): void {
   app.post<{ Body: TopicInput }>(
     "/v1/topics",
     {
       schema: {
         tags,
-        summary: "Creates a topic; the same definition again changes nothing",
+        operationId: "createTopic",
+        summary: "Create a topic",
+        description:
+          "201 = created, 200 = a topic with this very definition exists. The name of a deleted topic goes on with its table, if the columns fit.",
         body: topicInputSchema,
+        response: answers(
+          { 200: topicChangeSchema, 201: topicChangeSchema },
+          { codes: wrongDefinition, conflicts: ["TOPIC_EXISTS", ...conflicts], unavailable },
+        ),
       },
     },
     async (request, reply) => {
       const { topic, created } = await topics.create(request.body);
-      return reply.status(created ? 201 : 200).send({ topic, created });
+      const answer: AnswerOf<typeof topicChangeSchema> = { topic, created };
+      return reply.status(created ? 201 : 200).send(answer);
     },
   );
+}
 
-  app.get<{ Params: { name: string } }>(
-    "/v1/topics/:name",
-    { schema: { tags, summary: "A topic with all its versions", params: nameParams } },
-    async (request) => {
-      const versions = topics.versions(request.params.name);
-      return { topic: versions.at(-1), versions };
-    },
-  );
-
+function addUpdateRoute(app: FastifyInstance, { topics }: ApiServices): void {
   app.put<{ Params: { name: string }; Body: TopicInput }>(
     "/v1/topics/:name",
     {
       schema: {
         tags,
-        summary: "Replaces a topic's definition: its next version",
+        operationId: "updateTopic",
+        summary: "Replace a topic's definition: its next version",
+        description: "What the body leaves out gets its default, not what it was before.",
         params: nameParams,
         body: topicInputSchema,
+        response: answers(
+          { 200: topicChangeSchema },
+          { codes: [...wrongDefinition, "TOPIC_UNKNOWN"], conflicts, unavailable },
+        ),
       },
     },
-    async (request) => {
-      if (request.body.name !== request.params.name)
-        throw new GatewayError("TOPIC_INVALID", "A topic's name can't be changed: path and body differ.", {
-          retryable: false,
-        });
+    async (request): Promise<AnswerOf<typeof topicChangeSchema>> => {
+      const { name } = request.params;
+      const value = request.body.name;
+      if (value !== name) {
+        const mend = `the path says ${name}, and a topic's name can't be changed`;
+        throw inputError("TOPIC_INVALID", "", [{ where: "name", kind: "wrong", value, mend }]);
+      }
       const { topic, created } = await topics.update(request.body);
       return { topic, created };
     },
   );
+}
 
+function addDeleteRoute(app: FastifyInstance, { topics }: ApiServices): void {
+  const purge = Type.Boolean({ description: "True is refused: tables can't be removed safely" });
   app.delete<{ Params: { name: string }; Querystring: { purge?: boolean } }>(
     "/v1/topics/:name",
     {
       schema: {
         tags,
-        summary: "Stops acceptance; unread messages are still filed, the table stays",
+        operationId: "deleteTopic",
+        summary: "Stop acceptance",
+        description: "Messages that are in the stream are still filed. The table stays.",
         params: nameParams,
-        querystring: Type.Object({ purge: Type.Optional(Type.Boolean()) }, { additionalProperties: false }),
+        querystring: Type.Object({ purge: Type.Optional(purge) }, { additionalProperties: false }),
+        response: answers(
+          { 200: deletedTopicSchema },
+          {
+            codes: ["REQUEST_INVALID", "TOPIC_UNKNOWN"],
+            conflicts: ["TOPIC_PURGE_UNSAFE", "REGISTRY_CONFLICT"],
+            unavailable,
+          },
+        ),
       },
     },
-    async (request) => ({
+    async (request): Promise<AnswerOf<typeof deletedTopicSchema>> => ({
       topic: await topics.delete(request.params.name, { purge: request.query.purge ?? false }),
     }),
   );

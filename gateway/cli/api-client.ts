@@ -7,6 +7,7 @@ import { GatewayError } from "../errors.ts";
 import { identifyFile } from "../supervisor/folder-identity.ts";
 import { isSameProcess } from "../supervisor/process-identity.ts";
 import { readProcessRecord } from "../supervisor/process-record.ts";
+import { type FlagNames, flagFaults } from "./api-faults.ts";
 
 const timeoutMs = 60_000;
 /** Of GATEWAY_OTHER. */
@@ -20,6 +21,8 @@ export interface ApiRequest {
   /** With its query. */
   readonly path: string;
   readonly body?: unknown;
+  /** What the user calls the places of this request, for texts about them. */
+  readonly names?: FlagNames;
 }
 
 /** Talks to the gateway that runs on a data folder (or the one that TIDEGATE_API and TIDEGATE_TOKEN name). */
@@ -66,7 +69,7 @@ export class ApiClient {
     const isOther = response.status === misdirected || (response.status === 401 && this.#hasFolderToken);
     if (isOther && this.#dataFolder !== null)
       throw this.#notRunning(`What answers on ${this.#url} is another gateway`);
-    throw answeredError(response.status, body, this.#url);
+    throw answeredError(response.status, body, { url: this.#url, names: request.names ?? {} });
   }
 
   #notRunning(found: string, cause?: unknown): GatewayError {
@@ -108,13 +111,17 @@ function readToken(dataFolder: string): string {
   }
 }
 
-function answeredError(status: number, body: unknown, url: string): CodedError {
+function answeredError(
+  status: number,
+  body: unknown,
+  { url, names }: { url: string; names: FlagNames },
+): CodedError {
   if (typeof body === "object" && body !== null && "code" in body && "message" in body) {
     const details = "details" in body ? (body.details as Record<string, unknown>) : {};
-    return new ApiAnswerError(String(body.code), String(body.message), {
-      retryable: status === 503,
-      details,
-    });
+    // A gateway that was not restarted since an upgrade does not say it.
+    const retryable = "retryable" in body ? body.retryable === true : status === 503;
+    const message = flagFaults(details, names) ?? String(body.message);
+    return new ApiAnswerError(String(body.code), message, { retryable, details });
   }
   return new GatewayError(
     "API_ANSWER_INVALID",

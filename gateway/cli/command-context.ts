@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
+import { GatewayError } from "../errors.ts";
 import { ApiClient } from "./api-client.ts";
 import { CommandOutput, type CommandStreams } from "./command-output.ts";
 import { type ConfigFlags, loadCommandConfig } from "./config-options.ts";
@@ -47,12 +48,23 @@ export function runAction<Flags extends { json?: boolean }>(
     const flags = command.opts<Flags>();
     const output = new CommandOutput(environment.streams, flags.json === true);
     try {
+      refuseSwallowedFlags(flags);
       const code = await action({ output, flags, args: command.args });
       environment.exit(code ?? exitCodes.ok);
     } catch (error) {
       environment.exit(reportError(output, error));
     }
   });
+}
+
+/** `--filter --json` would be a filter named --json. */
+function refuseSwallowedFlags(flags: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(flags)) {
+    if (typeof value !== "string" || !/^--\w/.test(value)) continue;
+    const flag = `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    const text = `${flag} is missing its value: ${value} follows it.`;
+    throw new GatewayError("USAGE_INVALID", text, { retryable: false });
+  }
 }
 
 function reportError(output: CommandOutput, error: unknown): number {

@@ -96,12 +96,8 @@ function splitAddress(address: string, flag: string): [host: string, port: strin
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address);
   const host = match?.[1] ?? match?.[2];
   if (!match || !host)
-    throw new GatewayError(
-      "USAGE_INVALID",
-      `${flag} ${address}: expected HOST:PORT, such as 127.0.0.1:1883.`,
-      {
-        retryable: false,
-      },
-    );
+    throw new GatewayError("USAGE_INVALID", `${flag} ${address}: give HOST:PORT, such as 127.0.0.1:1883.`, {
+      retryable: false,
+    });
   return [host, match[3] as string];
 }

@@ -39,6 +39,12 @@ function addAdd(devices: Command, environment: CommandEnvironment): void {
       method: "POST",
       path: "/v1/devices",
       body,
+      names: {
+        name: "the name",
+        role: "--role",
+        topicPrefixes: "--prefix",
+        password: "--password-file",
+      },
     });
     output.result(answer, addedText(answer));
     return undefined;

@@ -1,5 +1,6 @@
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import { shownUrl } from "../settings/secrets.ts";
 import { type LakeTarget, lakeUrlOf, readLakeUrl } from "../settings/service-urls.ts";
 import type { CommandOutput } from "./command-output.ts";
 import { ProgressBar } from "./progress-bar.ts";
@@ -30,9 +31,13 @@ export async function migrateLake(config: GatewayConfig, url: string, output: Co
 function targetOf(url: string): LakeTarget {
   const reading = readLakeUrl(url);
   if ("target" in reading) return reading.target;
-  throw new GatewayError("USAGE_INVALID", `--lake-to: expected ${reading.expected}; ${reading.mend}.`, {
-    retryable: false,
-  });
+  throw new GatewayError(
+    "USAGE_INVALID",
+    `--lake-to ${shownUrl(url)}: give ${reading.expected}; ${reading.mend}.`,
+    {
+      retryable: false,
+    },
+  );
 }
 
 function mebibytes(bytes: number): string {

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { GatewayError } from "../errors.ts";
+import { fileFault } from "../input/file-fault.ts";
 
 /**
  * The first line, so that an editor's last line break does not count.
@@ -9,7 +10,7 @@ export function readPasswordFile(flag: string, file: string): string {
   try {
     return readFileSync(file === "-" ? 0 : file, "utf8").split(/\r?\n/)[0] ?? "";
   } catch (error) {
-    const text = `${flag}: ${error instanceof Error ? error.message : error}.`;
+    const text = `${flag} ${file}: ${fileFault(error)}.`;
     throw new GatewayError("USAGE_INVALID", text, { retryable: false });
   }
 }

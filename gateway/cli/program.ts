@@ -33,7 +33,12 @@ export function createProgram(environment: CommandEnvironment): Command {
     .description("MQTT ingestion gateway: an acknowledged message is in the files exactly once")
     .version(environment.version)
     .enablePositionalOptions()
-    .configureOutput({ writeOut: environment.streams.out, writeErr: environment.streams.error })
+    .configureOutput({
+      writeOut: environment.streams.out,
+      writeErr: environment.streams.error,
+      // `runCommandLine` says it, in words of its own.
+      outputError: () => {},
+    })
     .exitOverride();
   for (const add of commands) add(program, environment);
   addExamples(program);

@@ -184,7 +184,7 @@ function usage(text: string): GatewayError {
 function wholeNumber(flag: string, text: string, minimum: number): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= minimum && value <= seedMax) return value;
-  throw usage(`${flag} ${text}: expected a whole number from ${minimum} on.`);
+  throw usage(`${flag} ${text}: give a whole number from ${minimum} to ${seedMax}.`);
 }
 
 /** The folder in it is absolute. */

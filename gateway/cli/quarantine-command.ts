@@ -30,8 +30,18 @@ export function addQuarantineCommand(program: Command, environment: CommandEnvir
       if (value !== undefined) query.set(key, value);
     }
     const path = `/v1/quarantine?${query}`;
-    const answer = await apiOf(flags, environment).send<{ rows: QuarantineRow[] }>({ method: "GET", path });
-    const columns = ["ingest_time", "device_id", "topic", "reason", "detail", "id"];
+    const answer = await apiOf(flags, environment).send<{ rows: QuarantineRow[] }>({
+      method: "GET",
+      path,
+      names: {
+        "?limit": "--limit",
+        "?topic": "--topic",
+        "?mqttTopic": "--mqtt-topic",
+        "?device": "--device",
+        "?reason": "--reason",
+      },
+    });
+    const columns = ["ingest_time", "device_id", "topic", "reason", "detail", "id"] as const;
     const rows = answer.rows.map((row) => columns.map((column) => row[column]));
     output.result(answer, answer.rows.length === 0 ? "Nothing is quarantined." : textTable(columns, rows));
     return undefined;
@@ -39,7 +49,11 @@ export function addQuarantineCommand(program: Command, environment: CommandEnvir
   const show = addDataOptions(quarantine.command("show <id>").description("show one with its payload"));
   runAction<QuarantineFlags>(show, environment, async ({ output, flags, args }) => {
     const path = `/v1/quarantine/${encodeURIComponent(args[0] ?? "")}`;
-    const answer = await apiOf(flags, environment).send<{ row: QuarantineRow }>({ method: "GET", path });
+    const answer = await apiOf(flags, environment).send<{ row: QuarantineRow }>({
+      method: "GET",
+      path,
+      names: { "{id}": "the id" },
+    });
     output.result(answer, JSON.stringify(answer.row, null, 2));
     return undefined;
   });

@@ -4,6 +4,7 @@ import { BridgeError } from "../../bridge/config.ts";
 import type { ObjectStore, QueryProgress } from "../../bridge/index.ts";
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import { listText } from "../input/input-faults.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, addLakeOption, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
 import { ProgressBar } from "./progress-bar.ts";
@@ -82,7 +83,7 @@ function isWritable(folder: string): boolean {
 function formatOf(text: string | undefined): Format {
   const format = formats.find((known) => known === (text ?? "table"));
   if (format) return format;
-  throw new GatewayError("USAGE_INVALID", `--format ${text}: expected ${formats.join(", ")}.`, {
+  throw new GatewayError("USAGE_INVALID", `--format ${text}: choose ${listText(formats)}.`, {
     retryable: false,
   });
 }

@@ -82,13 +82,18 @@ function addAcceptGap(stream: Command, environment: CommandEnvironment): void {
   runAction<Flags>(command, environment, async ({ output, flags, args }) => {
     const partition = args[0] ?? "";
     if (!/^\d{1,5}$/.test(partition))
-      throw new GatewayError("USAGE_INVALID", `${partition} is not the number of a partition.`, {
-        retryable: false,
-      });
+      throw new GatewayError(
+        "USAGE_INVALID",
+        `the partition ${partition}: give its number, from 0 to 65535; \`tidegate status\` lists them.`,
+        {
+          retryable: false,
+        },
+      );
     const answer = await apiOf(flags, environment).send<{ unaccounted: number }>({
       method: "POST",
       path: "/v1/stream/accept-gap",
       body: { partition: Number(partition) },
+      names: { partition: "the partition" },
     });
     output.result(
       answer,

@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { GatewayError } from "../errors.ts";
+import { fileFault } from "../input/file-fault.ts";
+import { jsonTextFault } from "../input/json-text.ts";
 import type { TopicInput, TopicRecord } from "../registry/topic-definition.ts";
+import type { FlagNames } from "./api-faults.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, type ConfigFlags } from "./config-options.ts";
 import { textTable } from "./text-table.ts";
@@ -53,16 +56,22 @@ function addDefinitionOptions(command: Command): Command {
     .option("--rate <msgs-per-s>", "most messages per second of one connection (default: none)");
 }
 
+const examples = {
+  filter: "an MQTT filter such as 'plant/{device}/engine'",
+  format: "envelope, json or raw",
+};
+
 function addCreate(topics: Command, environment: CommandEnvironment): void {
   const command = addDefinitionOptions(topics.command("create <name>").description("create a topic"));
   runAction<TopicFlags>(command, environment, async ({ output, flags, args }) => {
     const body = { name: args[0], ...inputOfFlags(flags) };
     for (const needed of ["filter", "format"] as const)
-      if (body[needed] === undefined) throw usage(`--${needed} is missing`);
+      if (body[needed] === undefined) throw usage(`--${needed} is missing: give ${examples[needed]}`);
     const answer = await apiOf(flags, environment).send<TopicAnswer>({
       method: "POST",
       path: "/v1/topics",
       body,
+      names,
     });
     const what = answer.created ? "created" : "exists already with this definition";
     output.result(answer, `Topic ${answer.topic.name} ${what} (version ${answer.topic.version}).`);
@@ -79,7 +88,7 @@ function addUpdate(topics: Command, environment: CommandEnvironment): void {
     const path = `/v1/topics/${encodeURIComponent(args[0] ?? "")}`;
     const { topic } = await api.send<TopicAnswer>({ method: "GET", path });
     const body = { ...inputOfRecord(topic), ...inputOfFlags(flags) };
-    const answer = await api.send<TopicAnswer>({ method: "PUT", path, body });
+    const answer = await api.send<TopicAnswer>({ method: "PUT", path, body, names });
     const what = answer.created ? "updated" : "has this definition already";
     output.result(answer, `Topic ${answer.topic.name} ${what} (version ${answer.topic.version}).`);
     return undefined;
@@ -133,6 +142,23 @@ function addDelete(topics: Command, environment: CommandEnvironment): void {
   });
 }
 
+/** How fields of a definition are called here. */
+const names: FlagNames = {
+  name: "the name",
+  filter: "--filter",
+  format: "--format",
+  idPath: "--id-path",
+  timePath: "--time-path",
+  schema: "--schema",
+  maxPayloadBytes: "--max-payload-bytes",
+  allowedQos: "--qos",
+  dedupeWindowMs: { flag: "--dedupe-window", mend: "give seconds from 1 to 604800, which is 7 days" },
+  dedupe: "--dedupe",
+  publishers: "--publishers",
+  subscribers: "--subscribers",
+  messagesPerSecond: "--rate",
+};
+
 type Mutable<Type> = { -readonly [Key in keyof Type]?: Type[Key] };
 
 /** What the flags say; types are checked by the gateway, which knows the limits. */
@@ -180,11 +206,15 @@ function inputOfRecord(record: TopicRecord): TopicInput {
 }
 
 function readSchema(file: string): unknown {
+  let text: string;
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as unknown;
+    text = readFileSync(file, "utf8");
   } catch (error) {
-    throw usage(`--schema ${file}: ${error instanceof Error ? error.message : error}`);
+    throw usage(`--schema ${file}: ${fileFault(error)}`);
   }
+  const fault = jsonTextFault(text);
+  if (fault !== null) throw usage(`--schema ${file}: this is not JSON: ${fault}`);
+  return JSON.parse(text) as unknown;
 }
 
 function listOf(text: string | undefined): string[] | undefined {
@@ -196,7 +226,7 @@ function listOf(text: string | undefined): string[] | undefined {
 
 function numberOf(text: string | undefined, flag: string): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^\d+(\.\d+)?$/.test(text)) throw usage(`${flag} ${text}: expected a number`);
+  if (!/^\d+(\.\d+)?$/.test(text)) throw usage(`${flag} ${text}: give a number`);
   return Number(text);
 }
 

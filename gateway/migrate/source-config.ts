@@ -1,5 +1,6 @@
 import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import { shownUrl } from "../settings/secrets.ts";
 import { readStreamUrl, type StreamTarget } from "../settings/service-urls.ts";
 
 /**
@@ -10,7 +11,8 @@ import { readStreamUrl, type StreamTarget } from "../settings/service-urls.ts";
  */
 export function sourceConfig(to: GatewayConfig, url: string, password?: string): GatewayConfig {
   const reading = readStreamUrl(url);
-  if (!("target" in reading)) throw usageError(`--from: expected ${reading.expected}; ${reading.mend}.`);
+  if (!("target" in reading))
+    throw usageError(`--from ${shownUrl(url)}: give ${reading.expected}; ${reading.mend}.`);
   const stream = withLogin(withPassword(reading.target, password), to);
   const goesTo = to.backends.stream;
   if (goesTo.kind === "embedded")

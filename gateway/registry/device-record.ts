@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { type Static, Type } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
 import type { DeviceRole } from "../../broker/index.ts";
-import { GatewayError } from "../errors.ts";
+import type { GatewayError } from "../errors.ts";
+import { inputError } from "../input/input-error.ts";
+import { inputFaults } from "../input/input-faults.ts";
 import { hashKey, hashPassword, newDeviceKey, type StoredSecret } from "./device-secret.ts";
 
 /** Client ids of an edge are `<identity>/<suffix>`, so names hold no slash; `*` ends prefixes in topics' publishers. */
@@ -10,7 +11,11 @@ const namePattern = "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$";
 
 export const deviceInputSchema = Type.Object(
   {
-    name: Type.String({ pattern: namePattern, description: "MQTT user name: letters, digits and . _ : @ -" }),
+    name: Type.String({
+      pattern: namePattern,
+      expected: "a name of 1 to 128 letters, digits and . _ : @ -, that begins with a letter or digit",
+      description: "MQTT user name: letters, digits and . _ : @ -",
+    }),
     role: Type.Optional(
       Type.Union([Type.Literal("device"), Type.Literal("edge")], {
         description: "device = speaks for itself, edge = a field gateway that speaks for many devices",
@@ -19,6 +24,7 @@ export const deviceInputSchema = Type.Object(
     topicPrefixes: Type.Optional(
       Type.Array(Type.String({ minLength: 1, maxLength: 1_024 }), {
         maxItems: 100,
+        expected: "a list of at most 100 beginnings of topic names",
         description: "For an edge: beginnings of the topic names that it may publish on",
       }),
     ),
@@ -26,6 +32,8 @@ export const deviceInputSchema = Type.Object(
       Type.String({
         minLength: 8,
         maxLength: 256,
+        secret: true,
+        expected: "a password of 8 to 256 characters",
         description: "A password that a human chose; without it a key of 256 random bits is made",
       }),
     ),
@@ -50,22 +58,25 @@ export async function newDeviceRecord(
   input: DeviceInput,
   nowMs: number,
 ): Promise<{ record: DeviceRecord; key: string | null }> {
-  const fault = Value.Errors(deviceInputSchema, input).First();
-  if (fault) throw invalid(`${fault.path.slice(1) || "the definition"}: ${fault.message}`);
+  const faults = inputFaults(deviceInputSchema, input);
+  if (faults.length > 0) throw inputError("DEVICE_INVALID", refused, faults);
   const role = input.role ?? "device";
   const topicPrefixes = input.topicPrefixes ?? [];
   if (role === "device" && topicPrefixes.length > 0)
-    throw invalid("topic prefixes are for the role edge; a device publishes where {device} is its own name");
-  if (topicPrefixes.some((prefix) => /[+#{}]/.test(prefix)))
-    throw invalid("a topic prefix is the beginning of topic names, without wildcards");
+    throw invalid(
+      topicPrefixes,
+      "prefixes are for the role edge; a device publishes where {device} is its own name",
+    );
+  const wild = topicPrefixes.find((prefix) => /[+#{}]/.test(prefix));
+  if (wild !== undefined) throw invalid(wild, "give the beginning of topic names, without wildcards");
   const key = input.password === undefined ? newDeviceKey() : null;
   const secret = key === null ? await hashPassword(input.password ?? "") : hashKey(key);
   const id = randomBytes(8).toString("hex");
   return { record: { name: input.name, id, role, topicPrefixes, secret, createdAtMs: nowMs }, key };
 }
 
-function invalid(fault: string): GatewayError {
-  return new GatewayError("DEVICE_INVALID", `The identity can't be defined so: ${fault}.`, {
-    retryable: false,
-  });
+const refused = "The identity can't be defined so: ";
+
+function invalid(value: unknown, mend: string): GatewayError {
+  return inputError("DEVICE_INVALID", refused, [{ where: "topicPrefixes", kind: "wrong", value, mend }]);
 }

@@ -23,6 +23,7 @@ export function columnsOfSchema(schema: Readonly<Record<string, unknown>>): Type
 function unusable(fault: string): GatewayError {
   return new GatewayError("TOPIC_INVALID", `The topic's JSON Schema can't be used: ${fault}.`, {
     retryable: false,
+    details: { where: "schema" },
   });
 }
 

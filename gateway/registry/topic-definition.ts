@@ -1,9 +1,10 @@
 import { type Static, Type } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
 import { MAX_MESSAGE_PAYLOAD_BYTES, type TopicVersion } from "../../bridge/index.ts";
 import { ProtocolError } from "../../devices/protocol/protocol-error.ts";
 import { parseTopicFilter } from "../../devices/protocol/topic-filter.ts";
-import { GatewayError } from "../errors.ts";
+import type { GatewayError } from "../errors.ts";
+import { inputError } from "../input/input-error.ts";
+import { inputFaults } from "../input/input-faults.ts";
 import { columnsOfSchema } from "./topic-columns.ts";
 
 const dayMs = 86_400_000;
@@ -13,12 +14,28 @@ const identityPattern = Type.String({
   maxLength: 256,
   description: "Name of an identity, or a prefix ending in *",
 });
-const jsonPath = Type.String({ pattern: "^[^.\\u0000]+(\\.[^.\\u0000]+){0,7}$", maxLength: 256 });
+const identityPatterns = (what: string) =>
+  Type.Array(identityPattern, {
+    maxItems: 1_000,
+    expected: "a list of at most 1000 names of identities, or prefixes ending in *",
+    description: `Identities that may ${what}; default: all`,
+  });
+const jsonPath = (what: string) =>
+  Type.String({
+    pattern: "^[^.\\u0000]+(\\.[^.\\u0000]+){0,7}$",
+    maxLength: 256,
+    expected: "names of fields with dots between them, such as meta.id, at most 8",
+    description: `json: where the ${what} is`,
+  });
 
 /** What an admin says about a topic; everything but name, filter and format has a default. */
 export const topicInputSchema = Type.Object(
   {
-    name: Type.String({ pattern: "^[a-z][a-z0-9_]{0,62}$", description: "Name of topic and table" }),
+    name: Type.String({
+      pattern: "^[a-z][a-z0-9_]{0,62}$",
+      expected: "a name of at most 63 small letters, digits and _, that begins with a letter",
+      description: "Name of topic and table",
+    }),
     filter: Type.String({
       minLength: 1,
       maxLength: 1_024,
@@ -28,30 +45,45 @@ export const topicInputSchema = Type.Object(
       description:
         "envelope = Tidegate's protobuf, json = id and time at idPath and timePath, raw = no id, no dedupe",
     }),
-    idPath: Type.Optional(jsonPath),
-    timePath: Type.Optional(jsonPath),
+    idPath: Type.Optional(jsonPath("message id")),
+    timePath: Type.Optional(jsonPath("event time")),
     schema: Type.Optional(
       Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()], {
+        expected: "a JSON Schema as an object, or null",
         description:
           "JSON Schema that payloads must satisfy; its flat scalar properties become typed columns",
       }),
     ),
-    maxPayloadBytes: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_MESSAGE_PAYLOAD_BYTES })),
+    maxPayloadBytes: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: MAX_MESSAGE_PAYLOAD_BYTES,
+        description: "Largest payload; default: 131072",
+      }),
+    ),
     allowedQos: Type.Optional(
       Type.Array(Type.Union([Type.Literal(0), Type.Literal(1), Type.Literal(2)]), {
         minItems: 1,
         uniqueItems: true,
+        expected: "a list of 0, 1 and 2, each at most once",
+        description: "Allowed QoS; default: all",
       }),
     ),
-    dedupeWindowMs: Type.Optional(Type.Integer({ minimum: 1_000, maximum: 7 * dayMs })),
+    dedupeWindowMs: Type.Optional(
+      Type.Integer({
+        minimum: 1_000,
+        maximum: 7 * dayMs,
+        description: "How long ids are remembered, in stream time, ms; default: 3600000",
+      }),
+    ),
     dedupe: Type.Optional(
       Type.Union([Type.Literal("window"), Type.Literal("exact")], {
         description:
           "window = ids are remembered for dedupeWindowMs; exact, for the format envelope = ids of the SDK besides that for ever",
       }),
     ),
-    publishers: Type.Optional(Type.Array(identityPattern, { maxItems: 1_000 })),
-    subscribers: Type.Optional(Type.Array(identityPattern, { maxItems: 1_000 })),
+    publishers: Type.Optional(identityPatterns("publish")),
+    subscribers: Type.Optional(identityPatterns("subscribe")),
     messagesPerSecond: Type.Optional(
       Type.Union([Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000 }), Type.Null()], {
         description: "Most messages per second of one connection on this topic; null = unlimited",
@@ -95,19 +127,12 @@ export const topicDefaults = {
 
 /** Throws TOPIC_INVALID or TOPIC_SCHEMA_INVALID, with what to write instead. */
 export function defineTopic(input: TopicInput): TopicDefinition {
-  const shapeFault = Value.Errors(topicInputSchema, input).First();
-  if (shapeFault) throw invalid(`${shapeFault.path.slice(1) || "the definition"}: ${shapeFault.message}`);
+  const faults = inputFaults(topicInputSchema, input);
+  if (faults.length > 0) throw inputError("TOPIC_INVALID", refused, faults);
   checkFilter(input.filter);
+  checkFormat(input);
   const isJson = input.format === "json";
-  if (!isJson && (input.idPath !== undefined || input.timePath !== undefined))
-    throw invalid("idPath and timePath are for the format json only");
-  if (input.dedupe === "exact" && input.format !== "envelope")
-    throw invalid(
-      `dedupe exact is for the format envelope only: ${input.format === "raw" ? "raw messages have no id" : "in json the SDK's ids can't be told from those of others"}`,
-    );
   const schema = input.schema ?? null;
-  if (input.format === "raw" && schema !== null)
-    throw invalid("a raw topic has no schema: its payloads are not looked into");
   return {
     name: input.name,
     filter: input.filter,
@@ -127,16 +152,34 @@ export function defineTopic(input: TopicInput): TopicDefinition {
   };
 }
 
+/** Some fields are for one format only. */
+function checkFormat(input: TopicInput): void {
+  for (const where of ["idPath", "timePath"] as const)
+    if (input.format !== "json" && input[where] !== undefined)
+      throw invalid(where, input[where], "this is for the format json only");
+  if (input.dedupe === "exact" && input.format !== "envelope")
+    throw invalid(
+      "dedupe",
+      input.dedupe,
+      `this is for the format envelope only: ${input.format === "raw" ? "raw messages have no id" : "in json the SDK's ids can't be told from those of others"}`,
+    );
+  if (input.format === "raw" && input.schema)
+    throw invalid("schema", input.schema, "a raw topic has no schema: its payloads are not looked into");
+}
+
 function checkFilter(filter: string): void {
   try {
     parseTopicFilter(filter);
   } catch (error) {
-    if (error instanceof ProtocolError) throw invalid(error.message);
+    if (error instanceof ProtocolError) throw invalid("filter", filter, error.message);
     throw error;
   }
-  if (filter.startsWith("$")) throw invalid("filters that begin with $ are the broker's own");
+  if (filter.startsWith("$"))
+    throw invalid("filter", filter, "filters that begin with $ are the broker's own");
 }
 
-function invalid(fault: string): GatewayError {
-  return new GatewayError("TOPIC_INVALID", `The topic can't be defined so: ${fault}.`, { retryable: false });
+const refused = "The topic can't be defined so: ";
+
+function invalid(where: keyof TopicInput, value: unknown, mend: string): GatewayError {
+  return inputError("TOPIC_INVALID", refused, [{ where, kind: "wrong", value, mend }]);
 }

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { compareSpecificity, filtersOverlap, parseTopicFilter } from "../../devices/protocol/topic-filter.ts";
 import { GatewayError } from "../errors.ts";
+import { inputError } from "../input/input-error.ts";
 import { latestTopics, type RegistryStore, topicKey } from "./registry-store.ts";
 import type { TopicArchive } from "./topic-archive.ts";
 import { columnConflicts } from "./topic-columns.ts";
@@ -129,11 +130,10 @@ export class Topics {
     const { packetMaxBytes } = this.#options;
     const largest = largestPayloadBytes(packetMaxBytes, filter);
     if (maxPayloadBytes <= largest) return;
-    throw new GatewayError(
-      "TOPIC_INVALID",
-      `maxPayloadBytes ${maxPayloadBytes} does not fit the largest packet: use at most ${largest}, or raise mqtt.packetMaxBytes (${packetMaxBytes}) and restart.`,
-      { retryable: false },
-    );
+    const mend = `this does not fit the largest packet: use at most ${largest}, or raise mqtt.packetMaxBytes (${packetMaxBytes}) and restart`;
+    throw inputError("TOPIC_INVALID", "", [
+      { where: "maxPayloadBytes", kind: "wrong", value: maxPayloadBytes, mend },
+    ]);
   }
 
   #refuseAmbiguity(definition: TopicDefinition): void {

@@ -81,7 +81,7 @@ export async function startConsumer(context: RoleContext): Promise<RunningRole> 
       ...end.status(),
       housekeeping: housekeeping.failure(),
     }),
-    acceptGap: async (partition) => ({ ...(await consumer.acceptGap(partition)) }),
+    acceptGap: (partition) => consumer.acceptGap(partition),
     stop: async () => {
       end.stopWatching();
       watch.end();

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { RedisTarget } from "../../bridge/config.ts";
+import { fileFault } from "../input/file-fault.ts";
 import type { Settings } from "./config-schema.ts";
 import { readStreamUrl, readWindowUrl, type StreamTarget, type WindowTarget } from "./service-urls.ts";
 import type { ConfigFault } from "./settings-sources.ts";
@@ -114,7 +115,7 @@ function readPassword(section: Section, file: string, faults: ConfigFault[]): st
     const line = readFileSync(file, "utf8").split(/\r?\n/, 1)[0] ?? "";
     return line === "" ? fault("write the password into its first line") : line;
   } catch (error) {
-    return fault(`name one that can be read: ${error instanceof Error ? error.message : String(error)}`);
+    return fault(`name one that can be read: ${fileFault(error)}`);
   }
 }
 

@@ -9,6 +9,8 @@ export interface SettingsReading {
   /** By path; `default` where nobody said anything. */
   readonly origins: ReadonlyMap<string, string>;
   readonly faults: readonly ConfigFault[];
+  /** Who said a setting, with the line of a file; null = nobody did. */
+  readonly placeOf: (path: string) => string | null;
 }
 
 /** Merges sources, the earlier ones winning, over the schema's defaults, and checks every value by itself. */
@@ -25,7 +27,7 @@ export function readSettings(schema: TObject, sources: readonly SourceReading[])
     if (fault) faults.push(fault);
     setPath(tree, setting.path, value);
   }
-  return { tree, origins, faults };
+  return { tree, origins, faults, placeOf: (path) => firstGiven(sources, path)?.place() ?? null };
 }
 
 function firstGiven(sources: readonly SourceReading[], path: string): GivenValue | undefined {
@@ -46,7 +48,7 @@ function isOptional(setting: Setting): boolean {
 
 function checkValue(setting: Setting, value: unknown, given: GivenValue | undefined): ConfigFault | null {
   if (Value.Check(setting.schema, value)) return null;
-  const where = given ? `in ${given.origin}` : `with ${setting.variable} or in the configuration file`;
+  const where = given ? `in ${given.place()}` : `with ${setting.variable} or in the configuration file`;
   return {
     path: setting.path,
     value,

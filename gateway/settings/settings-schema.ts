@@ -54,7 +54,7 @@ export function expectedText(schema: TSchema): string {
 }
 
 function kindText(schema: TSchema): string {
-  const choices = literalsOf(schema);
+  const choices = choicesOf(schema);
   if (choices.length > 0) return `one of ${choices.map((choice) => JSON.stringify(choice)).join(", ")}`;
   switch (schema["type"]) {
     case "integer":
@@ -65,8 +65,10 @@ function kindText(schema: TSchema): string {
       return "true or false";
     case "array":
       return "a list (comma-separated in the environment)";
+    case "object":
+      return "a JSON object";
     case "string":
-      return typeof schema["pattern"] === "string" ? `a text like ${schema["pattern"]}` : "a text";
+      return `a text${lengthText(schema)}`;
     default:
       return Array.isArray(schema["anyOf"])
         ? (schema["anyOf"] as TSchema[]).map((part) => kindText(part)).join(" or ")
@@ -77,12 +79,21 @@ function kindText(schema: TSchema): string {
 function rangeText(schema: TSchema): string {
   const minimum = schema["minimum"] as number | undefined;
   const maximum = schema["maximum"] as number | undefined;
+  const above = schema["exclusiveMinimum"] as number | undefined;
+  if (above !== undefined) return ` above ${above}${maximum === undefined ? "" : `, at most ${maximum}`}`;
   if (minimum !== undefined && maximum !== undefined) return ` from ${minimum} to ${maximum}`;
   if (minimum !== undefined) return ` of at least ${minimum}`;
   return maximum === undefined ? "" : ` of at most ${maximum}`;
 }
 
-function literalsOf(schema: TSchema): unknown[] {
+function lengthText(schema: TSchema): string {
+  const [shortest = 0, longest] = [schema["minLength"], schema["maxLength"]] as (number | undefined)[];
+  if (longest !== undefined) return ` of ${shortest} to ${longest} characters`;
+  return shortest === 0 ? "" : ` of at least ${shortest} characters`;
+}
+
+/** The values that a schema which lists them allows; [] = it lists none. */
+export function choicesOf(schema: TSchema): unknown[] {
   const parts = Array.isArray(schema["anyOf"]) ? (schema["anyOf"] as TSchema[]) : [schema];
   return parts.every((part) => "const" in part) ? parts.map((part) => part["const"]) : [];
 }

@@ -1,5 +1,7 @@
-import { parse, type TomlTable } from "smol-toml";
+import { parse, TomlError, type TomlTable } from "smol-toml";
+import { nearestName } from "../input/nearest-name.ts";
 import { type Setting, valueFromText } from "./settings-schema.ts";
+import { tomlLineOf } from "./toml-lines.ts";
 
 /** One thing that is wrong with the configuration. */
 export interface ConfigFault {
@@ -7,9 +9,13 @@ export interface ConfigFault {
   readonly path: string;
   /** As given; `undefined` where it is missing. */
   readonly value: unknown;
+  /** What it is instead of a value that is shown: "is not TOML". */
+  readonly state?: string;
   readonly expected: string;
   /** What to do about it. */
   readonly mend: string;
+  /** Who said the value: a flag, a variable, a file with its line. */
+  readonly place?: string;
 }
 
 /** A value and where it was said. */
@@ -17,6 +23,8 @@ export interface GivenValue {
   readonly value: unknown;
   /** `--mqtt`, `TIDEGATE_HTTP_PORT`, `tidegate.toml`. */
   readonly origin: string;
+  /** The same, and of a file also the line; found only when somebody asks. */
+  readonly place: () => string;
 }
 
 export interface SourceReading {
@@ -40,7 +48,7 @@ export function readEnvironment(
     if (text === undefined || !variable.startsWith("TIDEGATE_")) continue;
     if (otherVariables.has(variable) || serviceLink.test(variable)) continue;
     const setting = byVariable.get(variable);
-    if (setting) values.set(setting.path, { value: valueFromText(setting.schema, text), origin: variable });
+    if (setting) values.set(setting.path, givenBy(variable, valueFromText(setting.schema, text)));
     else faults.push(unknownFault(variable, text, [...byVariable.keys()], "the environment"));
   }
   return { values, faults };
@@ -54,10 +62,13 @@ export function readFlags(
   const values = new Map<string, GivenValue>();
   for (const setting of settings) {
     const given = flags[setting.path];
-    if (given)
-      values.set(setting.path, { value: valueFromText(setting.schema, given.text), origin: given.flag });
+    if (given) values.set(setting.path, givenBy(given.flag, valueFromText(setting.schema, given.text)));
   }
   return { values, faults: [] };
+}
+
+function givenBy(origin: string, value: unknown): GivenValue {
+  return { value, origin, place: () => origin };
 }
 
 export function readToml(settings: readonly Setting[], text: string, fileName: string): SourceReading {
@@ -65,13 +76,14 @@ export function readToml(settings: readonly Setting[], text: string, fileName: s
   try {
     table = parse(text);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return {
-      values: new Map(),
-      faults: [
-        { path: fileName, value: undefined, expected: "TOML", mend: `mend the file: ${reason.trim()}` },
-      ],
+    const fault = {
+      path: fileName,
+      value: undefined,
+      state: "is not TOML",
+      expected: "TOML",
+      mend: tomlMend(error),
     };
+    return { values: new Map(), faults: [fault] };
   }
   const values = new Map<string, GivenValue>();
   const faults: ConfigFault[] = [];
@@ -80,7 +92,8 @@ export function readToml(settings: readonly Setting[], text: string, fileName: s
   const walk = (node: TomlTable, prefix: string): void => {
     for (const [key, value] of Object.entries(node)) {
       const path = prefix === "" ? key : `${prefix}.${key}`;
-      if (paths.has(path)) values.set(path, { value, origin: fileName });
+      const place = () => placeIn(fileName, text, path);
+      if (paths.has(path)) values.set(path, { value, origin: fileName, place });
       else if (sections.has(path) && isTable(value)) walk(value, path);
       else if (sections.has(path))
         faults.push({
@@ -88,12 +101,24 @@ export function readToml(settings: readonly Setting[], text: string, fileName: s
           value,
           expected: "a section",
           mend: `write [${path}] and its settings into ${fileName}`,
+          place: place(),
         });
-      else faults.push(unknownFault(path, value, [...paths], fileName));
+      else faults.push({ ...unknownFault(path, value, [...paths], fileName), place: place() });
     }
   };
   walk(table, "");
   return { values, faults };
+}
+
+function tomlMend(error: unknown): string {
+  if (!(error instanceof TomlError)) return `mend the file: ${String(error)}`;
+  const [reason = ""] = error.message.replace("Invalid TOML document: ", "").split("\n");
+  return `mend line ${error.line}, column ${error.column}: ${reason}`;
+}
+
+function placeIn(fileName: string, text: string, path: string): string {
+  const line = tomlLineOf(text, path);
+  return line === null ? fileName : `${fileName}, line ${line}`;
 }
 
 function isTable(value: unknown): value is TomlTable {
@@ -106,7 +131,7 @@ function prefixesOf(path: string): string[] {
 }
 
 function unknownFault(path: string, value: unknown, known: readonly string[], place: string): ConfigFault {
-  const near = nearest(path, known);
+  const near = nearestName(path, known);
   return {
     path,
     value,
@@ -115,26 +140,4 @@ function unknownFault(path: string, value: unknown, known: readonly string[], pl
       ? `did you mean ${near}?`
       : `remove it from ${place}; \`tidegate config print\` lists all settings`,
   };
-}
-
-/** The known name that the fewest edits turn this one into, where they are few. */
-function nearest(name: string, known: readonly string[]): string | null {
-  const ranked = known
-    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((left, right) => left.distance - right.distance);
-  const best = ranked[0];
-  return best && best.distance <= Math.max(2, name.length / 4) ? best.candidate : null;
-}
-
-function editDistance(left: string, right: string): number {
-  let row = Array.from({ length: right.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= left.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= right.length; j++) {
-      const substitution = (row[j - 1] ?? 0) + (left[i - 1] === right[j - 1] ? 0 : 1);
-      next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[right.length] ?? 0;
 }

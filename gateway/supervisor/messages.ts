@@ -1,4 +1,5 @@
 import type { MetricObjectWithValues, MetricValue } from "prom-client";
+import type { AcceptedGap } from "../../bridge/index.ts";
 import type { GatewayConfig } from "../config.ts";
 
 /** The processes that the supervisor runs. */
@@ -22,7 +23,7 @@ export interface ChildRequests {
   /** The identity of this name was removed. */
   readonly deviceRevoked: { readonly ask: string; readonly answer: null };
   /** Partition number; lets it go on behind a gap in its stream. */
-  readonly acceptGap: { readonly ask: number; readonly answer: Readonly<Record<string, unknown>> };
+  readonly acceptGap: { readonly ask: number; readonly answer: AcceptedGap };
 }
 export type RequestKind = keyof ChildRequests;
 

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
+import type { AcceptedGap } from "../../bridge/index.ts";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
 import type { GatewayConfig } from "../config.ts";
 import { createProcessLogger } from "../process-logger.ts";
@@ -28,7 +29,7 @@ export interface RunningRole {
   stop(): Promise<void>;
   topicsChanged?(): Promise<void>;
   deviceRevoked?(name: string): Promise<void>;
-  acceptGap?(partition: number): Promise<Readonly<Record<string, unknown>>>;
+  acceptGap?(partition: number): Promise<AcceptedGap>;
   committed?(committed: CommittedPositions): void;
 }
 

@@ -46,8 +46,7 @@ export function readOptions(
     }
     const value = isNumber(property) ? numberOf(text) : text;
     if (Value.Check(property, value)) values[name] = value;
-    else
-      faults.push(`${flagOf(name)} ${text}: it must be ${expected(property)}, ${rightWay(name, property)}`);
+    else faults.push(`${flagOf(name)} ${text}: ${mendText(property)}, ${rightWay(name, property)}`);
   }
   return faults.length > 0 ? { faults } : { values };
 }
@@ -60,12 +59,13 @@ function rightWay(name: string, property: TSchema): string {
   return `for example ${flagOf(name)} ${property["examples"]?.[0] ?? "…"}`;
 }
 
-function expected(schema: TSchema): string {
-  if (schema["anyOf"]) return schema["anyOf"].map((option: { const: string }) => option.const).join(" or ");
-  if (!isNumber(schema)) return "a text that is not empty";
+function mendText(schema: TSchema): string {
+  if (schema["anyOf"])
+    return `choose ${schema["anyOf"].map((option: { const: string }) => option.const).join(" or ")}`;
+  if (!isNumber(schema)) return "give a text that is not empty";
   const low =
     schema["exclusiveMinimum"] === undefined
       ? `from ${schema["minimum"]}`
       : `above ${schema["exclusiveMinimum"]}`;
-  return `a ${schema["type"] === "integer" ? "whole " : ""}number ${low} to ${schema["maximum"]}`;
+  return `give a ${schema["type"] === "integer" ? "whole " : ""}number ${low} to ${schema["maximum"]}`;
 }

@@ -8,6 +8,7 @@ import { publishAll, statusOf, storedIds, untilFiledAndTrimmed } from "../suppor
 import { errorOf, freePorts, GatewayProcess, runCli } from "../support/gateway-process.ts";
 import { killGateway, stopReading } from "../support/kill-gateway.ts";
 import { connectClient } from "../support/mqtt-publisher.ts";
+import { assertPlain } from "../support/plain-words.ts";
 import { mountSmallDisk } from "../support/small-disk.ts";
 
 describe("asking a running gateway for what can't be", { concurrency: false }, () => {
@@ -67,6 +68,55 @@ describe("asking a running gateway for what can't be", { concurrency: false }, (
     );
   });
 
+  test("what the gateway refuses is said in words of the command line, and names the flag", async () => {
+    const topic = ["topics", "create", "engine", "--filter", "plant/{device}/engine", "--format"];
+    const name = "give a name of at most 63 small letters, digits and _, that begins with a letter";
+    const table: [line: string[], says: string][] = [
+      [[...topic, "jsn"], "--format jsn: choose envelope, json or raw"],
+      [["topics", "create", "Engine", ...topic.slice(3), "json"], `the name Engine: ${name}`],
+      [[...topic, "json", "--qos", "0,5"], "--qos 5: choose 0, 1 or 2"],
+      [[...topic, "json", "--qos", "1,1"], "--qos: give a list of 0, 1 and 2, each at most once"],
+      [
+        [...topic, "json", "--dedupe-window", "0.5"],
+        "--dedupe-window: give seconds from 1 to 604800, which is 7 days",
+      ],
+      [
+        [...topic, "json", "--max-payload-bytes", "1.5"],
+        "--max-payload-bytes 1.5: give a whole number from 1 to 786432",
+      ],
+      [[...topic, "json", "--rate", "0"], "--rate 0: give a number above 0, at most 1000000 or null"],
+      [[...topic, "json", "--dedupe", "exat"], "--dedupe exat: choose window or exact"],
+      [
+        [...topic, "json", "--id-path", "a..b"],
+        "--id-path a..b: give names of fields with dots between them, such as meta.id, at most 8",
+      ],
+      [[...topic, "raw", "--id-path", "id"], "--id-path id: this is for the format json only"],
+      [["topics", "update", "telemetry", "--format", "xml"], "--format xml: choose envelope, json or raw"],
+      [
+        ["devices", "add", "a/b"],
+        "the name a/b: give a name of 1 to 128 letters, digits and . _ : @ -, that begins with a letter or digit",
+      ],
+      [["devices", "add", "a", "--role", "egde"], "--role egde: choose device or edge"],
+      [
+        ["devices", "add", "a", "--prefix", "plant/"],
+        "--prefix: prefixes are for the role edge; a device publishes where {device} is its own name",
+      ],
+      [
+        ["devices", "add", "a", "--role", "edge", "--prefix", "plant/#"],
+        "--prefix plant/#: give the beginning of topic names, without wildcards",
+      ],
+      [["quarantine", "list", "--limit", "many"], "--limit many: give a whole number from 1 to 1000"],
+      [["quarantine", "show", "7"], "the id 7: give the id of a quarantined message, as the list shows it"],
+      [["stream", "accept-gap", "99999"], "the partition 99999: give a whole number from 0 to 65535"],
+    ];
+    for (const [line, says] of table) {
+      const result = await gateway.cli(...line);
+      assert.deepEqual([result.code, result.stderr.trimEnd()], [2, says], line.join(" "));
+      assert.equal(errorOf(result).message, says);
+      assertPlain(says, line.join(" "));
+    }
+  });
+
   test("a topic that is deleted with unread records: all of them are filed, after a restart too", async () => {
     assert.equal(
       (await gateway.cli("topics", "create", "short", "--filter", "short/{device}", "--format", "json")).code,
@@ -102,7 +152,7 @@ test("`simulate --rate abc` and `audit` without a lake end with 2, say what to w
   const ledger = join(folder, "ledger");
   const rate = await runCli(["simulate", "--rate", "abc", "--ledger", ledger, "--json"]);
   assert.deepEqual([rate.code, (rate.json as { error: string }).error], [2, "SIMULATE_USAGE"]);
-  assert.match(rate.stderr, /^--rate abc: it must be a number above 0 to \d+, for example --rate 16700$/m);
+  assert.match(rate.stderr, /^--rate abc: give a number above 0 to \d+, for example --rate 16700$/m);
   const lake = await runCli(["audit", "--ledger", ledger, "--lake", `file:${folder}/lake`]);
   assert.equal(lake.code, 2);
   assert.match(lake.stderr, /there is no folder .*lake; tidegate status shows where the lake is/);

@@ -4,8 +4,8 @@ import { dirname, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build, type Plugin } from "esbuild";
 
-/** Packages with native code or a program of their own stay where they are. */
-const external = ["lmdb", "@duckdb/node-bindings", "esbuild"];
+/** Packages with native code, a program of their own or files beside their code stay where they are. */
+const external = ["lmdb", "@duckdb/node-bindings", "esbuild", "@seriousme/openapi-schema-validator"];
 /** CommonJS packages in a bundle need the `require` that modules lack. */
 const banner = `import { createRequire as createBundleRequire } from "node:module"; const require = createBundleRequire(import.meta.url);`;
 

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { runCommandLine } from "../../gateway/cli/run-command-line.ts";
+import { checkAnswersOf } from "./checked-fetch.ts";
 import { freePort } from "./free-port.ts";
 import { compiledGateway, gatewayArguments } from "./programs.ts";
 import { type ProgramResult, runProgram } from "./run-program.ts";
@@ -108,6 +109,7 @@ export class GatewayProcess {
     this.dataFolder = dataFolder;
     this.mqttPort = ports.mqtt;
     this.httpPort = ports.http;
+    checkAnswersOf(this.httpUrl);
   }
 
   static async start(options: GatewayOptions = {}): Promise<GatewayProcess> {

@@ -25,12 +25,12 @@ const ledger = join(root, "ledger");
 
 test("wrong usage of simulate says what, where, and how it is right", async () => {
   const cases: [string[], RegExp][] = [
-    [["--rate", "abc"], /^--rate abc: it must be a number above 0 .*for example --rate 16700$/m],
-    [["--rate", "0"], /--rate 0: it must be a number above 0/],
-    [["--devices", "10.5"], /--devices 10.5: it must be a whole number from 1 to 10000000/],
+    [["--rate", "abc"], /^--rate abc: give a number above 0 .*for example --rate 16700$/m],
+    [["--rate", "0"], /--rate 0: give a number above 0/],
+    [["--devices", "10.5"], /--devices 10.5: give a whole number from 1 to 10000000/],
     [["--devices", "0x10"], /--devices 0x10/],
-    [["--qos", "3"], /--qos 3: it must be a whole number from 0 to 2/],
-    [["--format", "raw"], /--format raw: it must be json or envelope/],
+    [["--qos", "3"], /--qos 3: give a whole number from 0 to 2/],
+    [["--format", "raw"], /--format raw: choose json or envelope/],
     [["--mqtt", "mqtts://host:1883"], /--mqtt mqtts:.*mqtt:\/\/HOST:PORT/],
     [["--mqtt", "mqtt://user:pw@host"], /credentials go into --username/],
     [["--devices", "5", "--connections", "6"], /--connections 6: more than --devices 5/],
@@ -93,7 +93,7 @@ test("wrong usage of audit is told, and a folder that is no lake or no ledger", 
     [["--ledger", ledger, "--lake", "data/lake"], /--lake data\/lake: it must be file:DIR/],
     [["--ledger", ledger, "--lake", `file:${join(root, "none")}`], /there is no folder/],
     [["--ledger", join(root, "none"), "--lake", `file:${root}`], /holds no run's ledger/],
-    [["--ledger", ledger, "--lake", `file:${root}`, "--wait", "soon"], /--wait soon: it must be a number/],
+    [["--ledger", ledger, "--lake", `file:${root}`, "--wait", "soon"], /--wait soon: give a number/],
   ];
   for (const [argv, expected] of cases) {
     const { code, stderr } = await run("audit", ...argv);

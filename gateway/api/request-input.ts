@@ -1,0 +1,58 @@
+import type { TObject, TSchema } from "@sinclair/typebox";
+import type { FastifyInstance } from "fastify";
+import { GatewayError } from "../errors.ts";
+import { inputError } from "../input/input-error.ts";
+import { type InputFault, inputFaults } from "../input/input-faults.ts";
+import { jsonTextFault } from "../input/json-text.ts";
+import { valueFromText } from "../settings/settings-schema.ts";
+
+/**
+ * How requests are read. Bodies are taken as they are; queries and paths, which are texts, are read as the types that they should have.
+ * Unknown members are refused.
+ */
+export function installRequestInput(app: FastifyInstance): void {
+  app.setValidatorCompiler<TSchema>(({ schema, httpPart }) => (given: unknown) => {
+    const isBody = httpPart === "body";
+    const value = isBody ? (given ?? undefined) : fromTexts(schema as TObject, given);
+    const faults = inputFaults(schema, value, { areTexts: !isBody });
+    if (faults.length === 0) return { value };
+    return { error: inputError("REQUEST_INVALID", "", faults.map(placedIn(httpPart))) };
+  });
+  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
+  installJsonParser(app);
+}
+
+/** Only JSON is taken, and what is none is refused with the place where it stops being JSON. */
+function installJsonParser(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser("error", "error");
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
+    const text = String(body);
+    const fault = jsonTextFault(text);
+    if (fault !== null) done(requestInvalid(`The body is not JSON: ${fault}.`));
+    else
+      void parse(request, text, (error, value) => {
+        if (error) done(requestInvalid("The body holds a member __proto__ or constructor: leave it out."));
+        else done(null, value);
+      });
+  });
+}
+
+export function requestInvalid(message: string): GatewayError {
+  return new GatewayError("REQUEST_INVALID", message, { retryable: false });
+}
+
+/** An unknown member stays as it is, and is refused. */
+function fromTexts(schema: TObject, given: unknown): unknown {
+  const entries = Object.entries(given as Record<string, unknown>).map(([name, text]) => {
+    const property = schema.properties[name];
+    return [name, property && typeof text === "string" ? valueFromText(property, text) : text];
+  });
+  return Object.fromEntries(entries);
+}
+
+function placedIn(httpPart: string | undefined): (fault: InputFault) => InputFault {
+  if (httpPart === "querystring") return (fault) => ({ ...fault, where: `?${fault.where}` });
+  if (httpPart === "params") return (fault) => ({ ...fault, where: `{${fault.where}}` });
+  return (fault) => fault;
+}
