@@ -18,8 +18,8 @@ const mayImport: Record<Folder, readonly Folder[]> = {
 
 /** Third-party packages and the only places where each may be imported. */
 const packageHomes: Record<string, readonly string[]> = {
-  aedes: ["broker/"],
-  "mqtt-packet": ["broker/", "simulator/"],
+  aedes: ["broker/mqtt/"],
+  "mqtt-packet": ["broker/mqtt/", "simulator/"],
   mqtt: ["devices/"],
   lmdb: ["bridge/streams/embedded/", "gateway/registry/"],
   ioredis: ["bridge/redis/"],

@@ -1,4 +1,4 @@
-import type { BrokerGauges } from "../../broker/metrics.ts";
+import type { BrokerGauges } from "../../broker/ingest/ingest-metrics.ts";
 
 /** Of a broker that nobody is connected to. */
 export const quietGauges: BrokerGauges = {

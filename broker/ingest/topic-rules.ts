@@ -5,8 +5,8 @@ import {
   parseSubscriptionFilter,
   parseTopicFilter,
   type TopicFilter,
-} from "../devices/protocol/topic-filter.ts";
-import { type TopicMatch, TopicMatcher } from "../devices/protocol/topic-matcher.ts";
+} from "../../devices/protocol/topic-filter.ts";
+import { type TopicMatch, TopicMatcher } from "../../devices/protocol/topic-matcher.ts";
 import type { Identity } from "./device-registry.ts";
 import type { TopicRegistry, TopicRule } from "./topic-registry.ts";
 

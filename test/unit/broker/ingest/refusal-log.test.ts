@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import pino from "pino";
 import { Registry } from "prom-client";
-import { refusalReasons } from "../../../broker/index.ts";
-import { BrokerMetrics } from "../../../broker/metrics.ts";
-import { RefusalLog } from "../../../broker/refusal-log.ts";
-import { quietGauges } from "../../support/quiet-gauges.ts";
+import { refusalReasons } from "../../../../broker/index.ts";
+import { BrokerMetrics } from "../../../../broker/ingest/ingest-metrics.ts";
+import { RefusalLog } from "../../../../broker/ingest/refusal-log.ts";
+import { quietGauges } from "../../../support/quiet-gauges.ts";
 
 interface Line {
   readonly client: string;

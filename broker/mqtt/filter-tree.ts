@@ -1,4 +1,4 @@
-import { parseSubscriptionFilter } from "../devices/protocol/topic-filter.ts";
+import { parseSubscriptionFilter } from "../../devices/protocol/topic-filter.ts";
 
 interface Branch {
   readonly literals: Map<string, Branch>;

@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import aedesPersistence from "aedes-persistence";
+import type { BrokerMetrics } from "../../ingest/ingest-metrics.ts";
 import type { LiveSubscribers } from "../live-subscribers.ts";
-import type { BrokerMetrics } from "../metrics.ts";
 import { type RetainedMessage, RetainedMessages } from "./retained-messages.ts";
 
 interface QueuedPacket extends RetainedMessage {

@@ -1,4 +1,7 @@
 import type { Socket } from "node:net";
+import type { BrokerConfig } from "../config.ts";
+import type { RefusalReason } from "../ingest/refusal.ts";
+import type { RefusalFields } from "../ingest/refusal-log.ts";
 import {
   type AedesClient,
   answeredEvent,
@@ -12,10 +15,7 @@ import {
   parseUnread,
   type Will,
 } from "./aedes/aedes-client.ts";
-import type { BrokerConfig } from "./config.ts";
 import { packetFault } from "./packet-fault.ts";
-import type { RefusalReason } from "./refusal.ts";
-import type { RefusalFields } from "./refusal-log.ts";
 import type { Session } from "./session.ts";
 
 export interface ConnectionOptions {

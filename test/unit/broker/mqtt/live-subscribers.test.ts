@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Registry } from "prom-client";
-import { type LivePublish, LiveSubscribers } from "../../../broker/live-subscribers.ts";
-import { BrokerMetrics } from "../../../broker/metrics.ts";
-import { quietGauges } from "../../support/quiet-gauges.ts";
+import { BrokerMetrics } from "../../../../broker/ingest/ingest-metrics.ts";
+import { type LivePublish, LiveSubscribers } from "../../../../broker/mqtt/live-subscribers.ts";
+import { quietGauges } from "../../../support/quiet-gauges.ts";
 
 function liveSubscribers() {
   const metrics = new BrokerMetrics(new Registry(), quietGauges);

@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import { BrokerError } from "./errors.ts";
-import { RateLimit } from "./rate-limit.ts";
-import type { RefusalFields } from "./refusal-log.ts";
+import { BrokerError } from "../errors.ts";
+import { RateLimit } from "../ingest/rate-limit.ts";
+import type { RefusalFields } from "../ingest/refusal-log.ts";
 
 /** Data of one connection that is read ahead of being handled. */
 const READ_AHEAD_BYTES = 16_384;

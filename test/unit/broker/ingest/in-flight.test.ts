@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type HeldMessage, InFlight } from "../../../broker/in-flight.ts";
-import { PacedCloses } from "../../../broker/paced-closes.ts";
-import { contentHashOf, ReceivedIdsOfSessions } from "../../../broker/received-ids.ts";
+import { type HeldMessage, InFlight } from "../../../../broker/ingest/in-flight.ts";
+import { PacedCloses } from "../../../../broker/mqtt/paced-closes.ts";
+import { contentHashOf, ReceivedIdsOfSessions } from "../../../../broker/mqtt/received-ids.ts";
 
 test("whatever the order of settling, messages leave in the order of arrival, and bytes add up", () => {
   fc.assert(

@@ -1,4 +1,4 @@
-import { parseSubscriptionFilter } from "../devices/protocol/topic-filter.ts";
+import { parseSubscriptionFilter } from "../../devices/protocol/topic-filter.ts";
 import type { MqttPacket } from "./aedes/aedes-client.ts";
 
 /**

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Identity } from "../../../broker/index.ts";
-import { Ingress } from "../../../broker/ingress.ts";
-import { TopicRules } from "../../../broker/topic-rules.ts";
-import { TestTopics, topicRule } from "../../support/test-broker.ts";
+import type { Identity } from "../../../../broker/index.ts";
+import { Ingress } from "../../../../broker/ingest/ingress.ts";
+import { TopicRules } from "../../../../broker/ingest/topic-rules.ts";
+import { TestTopics, topicRule } from "../../../support/test-broker.ts";
 
 const plain = { filters: ["cmd/#"], publishers: ["operator"] };
 const operator: Identity = { name: "operator", role: "device", topicPrefixes: [] };

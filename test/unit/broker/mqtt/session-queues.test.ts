@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Registry } from "prom-client";
-import { SessionQueues } from "../../../broker/aedes/session-queues.ts";
-import { LiveSubscribers } from "../../../broker/live-subscribers.ts";
-import { BrokerMetrics } from "../../../broker/metrics.ts";
-import { quietGauges } from "../../support/quiet-gauges.ts";
+import { BrokerMetrics } from "../../../../broker/ingest/ingest-metrics.ts";
+import { SessionQueues } from "../../../../broker/mqtt/aedes/session-queues.ts";
+import { LiveSubscribers } from "../../../../broker/mqtt/live-subscribers.ts";
+import { quietGauges } from "../../../support/quiet-gauges.ts";
 
 const client = { id: "a" };
 const subscription = { clientId: "a", topic: "t", qos: 1 };

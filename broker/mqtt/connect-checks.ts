@@ -1,6 +1,6 @@
+import type { RefusalReason } from "../ingest/refusal.ts";
+import type { RefusalFields } from "../ingest/refusal-log.ts";
 import type { ConnectPacket } from "./aedes/aedes-client.ts";
-import type { RefusalReason } from "./refusal.ts";
-import type { RefusalFields } from "./refusal-log.ts";
 
 export interface ConnectFault {
   readonly reason: RefusalReason;

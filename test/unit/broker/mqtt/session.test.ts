@@ -4,19 +4,19 @@ import { test } from "node:test";
 import { Value } from "@sinclair/typebox/value";
 import pino from "pino";
 import { Registry } from "prom-client";
-import type { AedesClient, PublishPacket } from "../../../broker/aedes/aedes-client.ts";
-import { brokerConfigSchema } from "../../../broker/config.ts";
-import { Ingress } from "../../../broker/ingress.ts";
-import { LiveSubscribers } from "../../../broker/live-subscribers.ts";
-import { BrokerMetrics } from "../../../broker/metrics.ts";
-import { PacedCloses } from "../../../broker/paced-closes.ts";
-import { ReceivedIdsOfSessions } from "../../../broker/received-ids.ts";
-import { RefusalLog } from "../../../broker/refusal-log.ts";
-import { Session } from "../../../broker/session.ts";
-import { TopicRules } from "../../../broker/topic-rules.ts";
-import { ControllableSink } from "../../support/controllable-sink.ts";
-import { quietGauges } from "../../support/quiet-gauges.ts";
-import { TestTopics } from "../../support/test-broker.ts";
+import { brokerConfigSchema } from "../../../../broker/config.ts";
+import { BrokerMetrics } from "../../../../broker/ingest/ingest-metrics.ts";
+import { Ingress } from "../../../../broker/ingest/ingress.ts";
+import { RefusalLog } from "../../../../broker/ingest/refusal-log.ts";
+import { TopicRules } from "../../../../broker/ingest/topic-rules.ts";
+import type { AedesClient, PublishPacket } from "../../../../broker/mqtt/aedes/aedes-client.ts";
+import { LiveSubscribers } from "../../../../broker/mqtt/live-subscribers.ts";
+import { PacedCloses } from "../../../../broker/mqtt/paced-closes.ts";
+import { ReceivedIdsOfSessions } from "../../../../broker/mqtt/received-ids.ts";
+import { Session } from "../../../../broker/mqtt/session.ts";
+import { ControllableSink } from "../../../support/controllable-sink.ts";
+import { quietGauges } from "../../../support/quiet-gauges.ts";
+import { TestTopics } from "../../../support/test-broker.ts";
 
 /** A session on a client whose socket the test fills and empties. */
 function sessionOnFullSocket() {

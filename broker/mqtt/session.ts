@@ -1,3 +1,11 @@
+import type { BrokerConfig } from "../config.ts";
+import type { Identity } from "../ingest/device-registry.ts";
+import { type HeldMessage, InFlight } from "../ingest/in-flight.ts";
+import type { BrokerMetrics } from "../ingest/ingest-metrics.ts";
+import { type Ingress, ingressPublish, type Verdict } from "../ingest/ingress.ts";
+import type { PublishSink } from "../ingest/publish-sink.ts";
+import type { RefusalReason } from "../ingest/refusal.ts";
+import type { RefusalFields, RefusalLog } from "../ingest/refusal-log.ts";
 import { AcknowledgementBuffer, writePubcomp } from "./acknowledgement-writer.ts";
 import {
   type AedesClient,
@@ -8,17 +16,9 @@ import {
   resumeReading,
   type Will,
 } from "./aedes/aedes-client.ts";
-import type { BrokerConfig } from "./config.ts";
-import type { Identity } from "./device-registry.ts";
-import { type HeldMessage, InFlight } from "./in-flight.ts";
-import { type Ingress, ingressPublish, type Verdict } from "./ingress.ts";
 import type { LiveSubscribers } from "./live-subscribers.ts";
-import type { BrokerMetrics } from "./metrics.ts";
 import type { PacedCloses } from "./paced-closes.ts";
-import type { PublishSink } from "./publish-sink.ts";
 import { contentHashOf, type ReceivedIds } from "./received-ids.ts";
-import type { RefusalReason } from "./refusal.ts";
-import type { RefusalFields, RefusalLog } from "./refusal-log.ts";
 
 /** QoS 2 messages of a session between PUBLISH and PUBREL. A client that never sends PUBREL would pile them up. */
 const UNRELEASED_MAX = 8_192;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { FilterTree } from "../../../broker/filter-tree.ts";
-import { matchTopicFilter, parseSubscriptionFilter } from "../../../devices/protocol/topic-filter.ts";
+import { FilterTree } from "../../../../broker/mqtt/filter-tree.ts";
+import { matchTopicFilter, parseSubscriptionFilter } from "../../../../devices/protocol/topic-filter.ts";
 
 const level = fc.constantFrom("", "a", "b", "$x", "+");
 const filter = fc

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PublishOrder } from "../../../broker/aedes/publish-order.ts";
+import { PublishOrder } from "../../../../broker/mqtt/aedes/publish-order.ts";
 
 type Done = (error?: Error | null) => void;
 

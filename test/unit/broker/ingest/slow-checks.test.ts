@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { networkOf, SlowChecks } from "../../../broker/slow-checks.ts";
+import { networkOf, SlowChecks } from "../../../../broker/ingest/slow-checks.ts";
 
 const bounds = { runningMax: 1, waitingMax: 4, perAddressMax: 3, waitMaxMs: 60_000 };
 

@@ -1,4 +1,4 @@
-import { checkTopicName } from "../devices/protocol/topic-filter.ts";
+import { checkTopicName } from "../../devices/protocol/topic-filter.ts";
 import type { Identity } from "./device-registry.ts";
 import type { IngressPublish } from "./publish-sink.ts";
 import { RateLimit } from "./rate-limit.ts";

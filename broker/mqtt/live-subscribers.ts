@@ -1,6 +1,6 @@
+import type { BrokerMetrics } from "../ingest/ingest-metrics.ts";
 import type { PublishPacket } from "./aedes/aedes-client.ts";
 import { FilterTree } from "./filter-tree.ts";
-import type { BrokerMetrics } from "./metrics.ts";
 
 export interface LivePublish {
   readonly cmd: "publish";

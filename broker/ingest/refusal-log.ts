@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
-import { shownName } from "../devices/protocol/shown-name.ts";
-import type { BrokerMetrics } from "./metrics.ts";
+import { shownName } from "../../devices/protocol/shown-name.ts";
+import type { BrokerMetrics } from "./ingest-metrics.ts";
 import type { RefusalReason } from "./refusal.ts";
 
 const windowMs = 60_000;

@@ -1,5 +1,5 @@
+import { BrokerError } from "../errors.ts";
 import type { DeviceRegistry, Identity, SlowCheck } from "./device-registry.ts";
-import { BrokerError } from "./errors.ts";
 import type { RefusalFields } from "./refusal-log.ts";
 import type { Asker, SlowCheckBounds, SlowChecks } from "./slow-checks.ts";
 

@@ -1,15 +1,19 @@
 import type { Aedes, AedesOptions, AuthenticateError } from "aedes";
-import type { Admission } from "../admission.ts";
-import { type Authentication, type AuthenticationOutcome, ownsClientId } from "../authentication.ts";
+import type { Admission } from "../../ingest/admission.ts";
+import {
+  type Authentication,
+  type AuthenticationOutcome,
+  ownsClientId,
+} from "../../ingest/authentication.ts";
+import type { Identity } from "../../ingest/device-registry.ts";
+import { Ingress } from "../../ingest/ingress.ts";
+import type { RefusalReason } from "../../ingest/refusal.ts";
+import type { RefusalFields } from "../../ingest/refusal-log.ts";
+import type { TopicRules } from "../../ingest/topic-rules.ts";
 import { connectFault, noRoom } from "../connect-checks.ts";
 import { endWith } from "../connection.ts";
-import type { Identity } from "../device-registry.ts";
-import { Ingress } from "../ingress.ts";
 import type { ReceivedIdsOfSessions } from "../received-ids.ts";
-import type { RefusalReason } from "../refusal.ts";
-import type { RefusalFields } from "../refusal-log.ts";
 import { Session, type SessionContext } from "../session.ts";
-import type { TopicRules } from "../topic-rules.ts";
 import {
   type AedesClient,
   answeredEvent,

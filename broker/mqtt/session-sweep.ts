@@ -1,4 +1,4 @@
-import type { RefusalLog } from "./refusal-log.ts";
+import type { RefusalLog } from "../ingest/refusal-log.ts";
 import type { Session } from "./session.ts";
 
 const sweepEveryMs = 250;
