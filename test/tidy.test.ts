@@ -40,6 +40,20 @@ const packageHomes: Record<string, readonly string[]> = {
   "smol-toml": ["gateway/"],
 };
 
+/**
+ * Inside `broker/`: the ingest core knows no front end, front ends know it by its door only, and none knows another. What is beside them
+ * (`config.ts`, `errors.ts`, `client-limits.ts`) may be used by each.
+ */
+function brokenBrokerRule(file: string, target: string): string | null {
+  const part = (path: string) => /^broker\/([^/]+)\//.exec(path)?.[1];
+  const [from, to] = [part(file), part(target)];
+  if (to === undefined || from === to) return null;
+  if (from === "ingest") return "broker/ingest knows no front end";
+  if (to === "ingest")
+    return target === "broker/ingest/index.ts" ? null : "front ends import only broker/ingest/index.ts";
+  return from === undefined ? null : "front ends do not know each other";
+}
+
 /** Where the lists of error codes stand. */
 const errorFiles = [...folders.map((folder) => `${folder}/errors.ts`), "devices/protocol/protocol-error.ts"];
 
@@ -74,6 +88,7 @@ function brokenImportRule(file: string, specifier: string): string | null {
   const targetFolder = target.split("/")[0] as Folder;
   if (file.startsWith("devices/protocol/") && !target.startsWith("devices/protocol/"))
     return "devices/protocol is a leaf: it imports nothing of ours";
+  if (folder === "broker" && targetFolder === "broker") return brokenBrokerRule(file, target);
   if (targetFolder === folder || target.startsWith("devices/protocol/")) return null;
   if (!mayImport[folder]?.includes(targetFolder)) return `${folder}/ may not import ${targetFolder}/`;
   // What settings are read with is a door of its own: whoever only reads them loads neither databases nor brokers.
@@ -99,6 +114,15 @@ test("the import rule finds what it forbids", () => {
   assert.match(brokenImportRule("bridge/consumer/consumer.ts", "aedes") ?? "", /aedes may be imported only/);
   assert.equal(brokenImportRule("bridge/producer.ts", "../devices/protocol/backoff.ts"), null);
   assert.equal(brokenImportRule("gateway/roles.ts", "../bridge/index.ts"), null);
+  assert.match(brokenImportRule("broker/ingest/a.ts", "../mqtt/session.ts") ?? "", /knows no front end/);
+  assert.match(
+    brokenImportRule("broker/mqtt/a.ts", "../ingest/ingress.ts") ?? "",
+    /only broker\/ingest\/index/,
+  );
+  assert.match(brokenImportRule("broker/http/a.ts", "../mqtt/broker.ts") ?? "", /do not know each other/);
+  assert.match(brokenImportRule("broker/ingest/a.ts", "aedes") ?? "", /aedes may be imported only/);
+  assert.equal(brokenImportRule("broker/mqtt/aedes/a.ts", "../../ingest/index.ts"), null);
+  assert.equal(brokenImportRule("broker/index.ts", "./mqtt/broker.ts"), null);
 });
 
 /** Groups of files that import each other, directly or by way of others; types count, too. */

@@ -1,6 +1,5 @@
-import { BrokerError } from "../errors.ts";
 import type { DeviceRegistry, Identity, SlowCheck } from "./device-registry.ts";
-import type { RefusalFields } from "./refusal-log.ts";
+import type { RefusalFields } from "./refusal.ts";
 import type { Asker, SlowCheckBounds, SlowChecks } from "./slow-checks.ts";
 
 export type AuthenticationOutcome =
@@ -15,8 +14,15 @@ const refused = { outcome: "refused", reason: "credentials" } as const;
 const busy = { outcome: "refused", reason: "authentication-busy" } as const;
 const abandoned = { outcome: "refused", reason: "authentication-abandoned" } as const;
 
+/** What a client shows of itself. */
+export interface Credentials {
+  readonly name: string | undefined;
+  readonly secret: Uint8Array | undefined;
+  /** Whether its listener lets in clients without a name. */
+  readonly mayBeAnonymous: boolean;
+}
+
 interface AuthenticationOptions {
-  readonly anonymous: boolean;
   readonly timeoutMs: number;
   readonly runningMax: number;
   readonly waitingMax: number;
@@ -38,14 +44,11 @@ export class Authentication {
     this.#options = options;
   }
 
-  /** A null identity is an anonymous client on a loopback listener. Never rejects. */
-  async identify(
-    name: string | undefined,
-    secret: Uint8Array | undefined,
-    asker: Asker,
-  ): Promise<AuthenticationOutcome> {
+  /** A null identity is an anonymous client. Never rejects. */
+  async identify(credentials: Credentials, asker: Asker): Promise<AuthenticationOutcome> {
+    const { name, secret, mayBeAnonymous } = credentials;
     if (name === undefined || name === "")
-      return this.#options.anonymous ? { outcome: "identified", identity: null } : refused;
+      return mayBeAnonymous ? { outcome: "identified", identity: null } : refused;
     if (secret === undefined || secret.length === 0) return refused;
     try {
       const answer = await this.#lookUp(name, secret);
@@ -98,20 +101,6 @@ const slowCheckSettings: Record<keyof SlowCheckBounds, string> = {
 
 function outcomeOf(identity: Identity | null): AuthenticationOutcome {
   return identity ? { outcome: "identified", identity } : refused;
-}
-
-/** Throws ANONYMOUS_NOT_LOOPBACK: whoever can reach the port could publish as any device. */
-export function checkAnonymousListener(host: string, anonymous: boolean): void {
-  if (!anonymous || isLoopback(host)) return;
-  throw new BrokerError(
-    "ANONYMOUS_NOT_LOOPBACK",
-    `MQTT on ${host} would let anybody in without a key: set mqtt.anonymous = false and give devices keys with \`tidegate devices add\`, or listen on 127.0.0.1`,
-    { retryable: false, details: { host } },
-  );
-}
-
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^(::ffff:)?127(\.\d{1,3}){3}$/.test(host);
 }
 
 /** A device connects under its own name, an edge under its name or `<name>/<suffix>` for each of its connections. */

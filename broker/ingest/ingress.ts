@@ -1,30 +1,26 @@
 import { checkTopicName } from "../../devices/protocol/topic-filter.ts";
+import { REMEMBERED_NAMES_MAX, TOPIC_LEVELS_MAX } from "../client-limits.ts";
 import type { Identity } from "./device-registry.ts";
 import type { IngressPublish } from "./publish-sink.ts";
 import { RateLimit } from "./rate-limit.ts";
-import type { RefusalReason } from "./refusal.ts";
-import type { RefusalFields } from "./refusal-log.ts";
+import { type Refusal, type RefusalCode, type RefusalFields, refusalOf } from "./refusal.ts";
 import type { TopicRule } from "./topic-registry.ts";
 import { isNamed, type TopicRules } from "./topic-rules.ts";
 
-/** Levels that MQTT's own matchers here can take. */
-const TOPIC_LEVELS_MAX = 100;
-/** A device publishes on a few names; a field gateway's many are judged anew each time. */
-const REMEMBERED_NAMES_MAX = 32;
-
 export type Verdict =
   | { readonly kind: "telemetry"; readonly rule: TopicRule; readonly deviceId: string }
-  /** Ordinary publish/subscribe, Aedes' own business. */
+  /** Ordinary publish/subscribe, which the core has no part in. */
   | { readonly kind: "plain" }
-  | { readonly kind: "refused"; readonly reason: RefusalReason; readonly fields: RefusalFields };
+  | { readonly kind: "refused"; readonly refusal: Refusal };
 
-const refused = (reason: RefusalReason, fields: RefusalFields = {}): Verdict => ({
+export type TelemetryVerdict = Verdict & { readonly kind: "telemetry" };
+
+const refused = (code: RefusalCode, fields: RefusalFields = {}): Verdict => ({
   kind: "refused",
-  reason,
-  fields,
+  refusal: refusalOf(code, fields),
 });
 
-/** Judges what one connection publishes, by everything but the payload's content. */
+/** Judges what one session publishes, by everything but the payload's content. */
 export class Ingress {
   readonly #rules: TopicRules;
   readonly #identity: Identity | null;
@@ -69,7 +65,7 @@ export class Ingress {
   }
 
   #judgeNewName(topicName: string): Verdict {
-    // Broken UTF-8 reaches us as U+FFFD: what was sent can't be told any more [MQTT-1.5.3-1].
+    // Broken UTF-8 reaches us as U+FFFD: nobody can tell any more what was sent.
     const levels = topicName.split("/").length;
     if (levels > TOPIC_LEVELS_MAX)
       return refused("topic-name-invalid", { limit: TOPIC_LEVELS_MAX, actual: levels });

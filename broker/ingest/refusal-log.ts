@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import { shownName } from "../../devices/protocol/shown-name.ts";
-import type { BrokerMetrics } from "./ingest-metrics.ts";
-import type { RefusalReason } from "./refusal.ts";
+import type { IngestMetrics } from "./ingest-metrics.ts";
+import type { RefusalFields } from "./refusal.ts";
 
 const windowMs = 60_000;
 /** Of the log, for each reason in a minute: a crowd of one kind leaves the others their lines. All reasons together write 1.2 GB a day at most. */
@@ -10,20 +10,11 @@ const reasonMaxBytes = 32_768;
 const lineOverheadBytes = 200;
 
 export interface RefusedClient {
-  /** Client id; "" before CONNECT. */
+  /** Client id; "" before it is known. */
   readonly client: string;
   /** IP address. */
   readonly address: string;
 }
-
-/** `limit` and `actual` have one unit, that of the setting that is the limit; `bound` names it if the reason does not. */
-export type RefusalFields = Readonly<Record<string, unknown>> & {
-  readonly bound?: string;
-  readonly limit?: unknown;
-  readonly actual?: unknown;
-};
-
-type Told = RefusalReason | "untaken";
 
 /**
  * Counts every refusal, and logs each client's once a minute for each reason, as far as the reason's share of the log goes. What is not
@@ -31,26 +22,26 @@ type Told = RefusalReason | "untaken";
  */
 export class RefusalLog {
   readonly #logger: Logger;
-  readonly #metrics: BrokerMetrics;
+  readonly #metrics: IngestMetrics;
   readonly #now: () => number;
   readonly #logged = new Set<string>();
-  readonly #bytes = new Map<Told, number>();
-  readonly #unlogged = new Map<Told, number>();
+  readonly #bytes = new Map<string, number>();
+  readonly #unlogged = new Map<string, number>();
   #sinceMs: number;
 
-  constructor(options: { logger: Logger; metrics: BrokerMetrics; now: () => number }) {
+  constructor(options: { logger: Logger; metrics: IngestMetrics; now: () => number }) {
     this.#logger = options.logger;
     this.#metrics = options.metrics;
     this.#now = options.now;
     this.#sinceMs = options.now();
   }
 
-  refuse(reason: RefusalReason, who: RefusedClient, fields: RefusalFields = {}): void {
-    this.#metrics.refuse(reason);
-    this.#log(reason, who, { event: "broker.refused", reason, fields, text: "refused" });
+  refuse(code: string, who: RefusedClient, fields: RefusalFields = {}): void {
+    this.#metrics.refuse(code);
+    this.#log(code, who, { event: "broker.refused", reason: code, fields, text: "refused" });
   }
 
-  /** A PUBLISH that was read and not taken: what ended its connection is told apart. */
+  /** A message that was read and not taken: what ended its connection is told apart. */
   untaken(who: RefusedClient, fields: RefusalFields): void {
     this.#metrics.untaken += 1;
     this.#log("untaken", who, {
@@ -77,9 +68,9 @@ export class RefusalLog {
   }
 
   #log(
-    told: Told,
+    told: string,
     who: RefusedClient,
-    line: { event: string; reason?: RefusalReason; fields: RefusalFields; text: string },
+    line: { event: string; reason?: string; fields: RefusalFields; text: string },
   ): void {
     this.checkMinute();
     const { text, fields, ...facts } = line;

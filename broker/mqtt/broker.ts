@@ -1,64 +1,42 @@
 import type { Aedes } from "aedes";
-import type { Logger } from "pino";
 import type { Registry } from "prom-client";
+import { RETAINED_MAX } from "../client-limits.ts";
 import type { BrokerConfig } from "../config.ts";
-import { type Admission, alwaysOpen } from "../ingest/admission.ts";
-import { Authentication, checkAnonymousListener } from "../ingest/authentication.ts";
-import type { DeviceRegistry, Identity } from "../ingest/device-registry.ts";
-import { BrokerMetrics } from "../ingest/ingest-metrics.ts";
-import type { PublishSink } from "../ingest/publish-sink.ts";
-import type { RefusalReason } from "../ingest/refusal.ts";
-import { type RefusalFields, RefusalLog } from "../ingest/refusal-log.ts";
-import { SlowChecks } from "../ingest/slow-checks.ts";
-import type { TopicRegistry } from "../ingest/topic-registry.ts";
-import { TopicRules } from "../ingest/topic-rules.ts";
+import type { IngestCore, IngestStatus, RefusalFields, Refuse } from "../ingest/index.ts";
 import { type AedesClient, checkAedesVersion, refusedClientOf } from "./aedes/aedes-client.ts";
 import { AedesHooks } from "./aedes/aedes-hooks.ts";
 import { createIngestAedes } from "./aedes/ingest-aedes.ts";
 import { type SessionBounds, SessionQueues } from "./aedes/session-queues.ts";
+import { checkAnonymousListener } from "./anonymous-listener.ts";
 import { Connection } from "./connection.ts";
 import { Listener } from "./listener.ts";
 import { LiveSubscribers } from "./live-subscribers.ts";
+import { MqttMetrics } from "./mqtt-metrics.ts";
+import { type MqttRefusalCode, mqttRefusals } from "./mqtt-refusals.ts";
 import { PacedCloses } from "./paced-closes.ts";
 import { ReceivedIdsOfSessions } from "./received-ids.ts";
 import type { Session, SessionContext } from "./session.ts";
 import { SessionSweep } from "./session-sweep.ts";
 
-/** Topic names with a retained message; only plain publish/subscribe has them. */
-const RETAINED_MAX = 10_000;
-
 export interface BrokerOptions {
   readonly config: BrokerConfig;
-  readonly sink: PublishSink;
-  /** Default: everybody is let in. */
-  readonly admission?: Admission;
-  readonly topics: TopicRegistry;
-  readonly devices: DeviceRegistry;
-  readonly logger: Logger;
+  /** Closed by its owner, after the broker has stopped. */
+  readonly ingest: IngestCore;
   readonly registry: Registry;
   /** ms on a clock that never goes back: all that is measured here are times between two moments. */
   readonly now?: () => number;
   readonly random?: () => number;
 }
 
-export interface BrokerStatus {
+/** The core's numbers and those of MQTT. */
+export interface BrokerStatus extends IngestStatus {
   readonly connections: number;
-  readonly inFlightMessages: number;
-  readonly inFlightBytes: number;
   readonly pausedConnections: number;
-  /** PUBACK and PUBREC written for telemetry. */
-  readonly acknowledged: number;
-  /** Those of them that repeat the PUBREC of a message that was appended before: all others stand for an append each. */
+  /** Those of `acknowledged` that repeat the PUBREC of a message that was appended before: all others stand for an append each. */
   readonly repeated: number;
-  /** By reason. */
-  readonly refused: Readonly<Record<string, number>>;
-  /** PUBLISH packets that were read and not taken, since their connection had ended or was being ended. */
-  readonly untaken: number;
   /** Plain messages that queues of sessions had no room for, and such that were to be retained and are not. */
   readonly sessionDropped: number;
   readonly retainedDropped: number;
-  /** False while CONNECT is refused because the sink has no room. */
-  readonly isOpen: boolean;
 }
 
 /**
@@ -67,57 +45,44 @@ export interface BrokerStatus {
  */
 export class Broker {
   readonly #config: BrokerConfig;
-  readonly #metrics: BrokerMetrics;
-  readonly #refusals: RefusalLog;
+  readonly #ingest: IngestCore;
+  readonly #metrics: MqttMetrics;
+  readonly #refuse: Refuse<MqttRefusalCode>;
   readonly #aedes: Aedes;
   readonly #listener: Listener;
   readonly #hooks: AedesHooks;
-  readonly #admission: Admission;
-  readonly #sessions = new Set<Session>();
   readonly #paused = new Set<Session>();
   readonly #pacedCloses: PacedCloses;
   readonly #sweep: SessionSweep;
-  readonly #dirty = new Set<Session>();
 
   constructor(options: BrokerOptions) {
-    const { config, sink, logger, registry, devices } = options;
+    const { config, ingest, registry } = options;
     const now = options.now ?? (() => performance.now());
-    const random = options.random ?? Math.random;
     checkAnonymousListener(config.host, config.anonymous);
     this.#config = config;
-    const slowChecks = slowChecksOf(config);
-    this.#metrics = new BrokerMetrics(registry, {
-      connections: () => this.#listener.connections,
-      inFlight: () => this.#inFlight(),
-      slowChecks,
+    this.#ingest = ingest;
+    this.#metrics = new MqttMetrics(registry, { connections: () => this.#listener.connections });
+    this.#refuse = ingest.declareRefusals(mqttRefusals);
+    this.#pacedCloses = new PacedCloses({
+      perSecond: config.closesPerSecond,
+      random: options.random ?? Math.random,
     });
-    this.#refusals = new RefusalLog({ logger, metrics: this.#metrics, now });
-    this.#pacedCloses = new PacedCloses({ perSecond: config.closesPerSecond, random });
     const live = new LiveSubscribers({
       publish: (packet) => this.#aedes.publish(packet, ignoreDelivery),
       metrics: this.#metrics,
     });
+    ingest.showTo(live);
     const context: SessionContext = {
       config,
-      sink,
       metrics: this.#metrics,
-      refusals: this.#refusals,
-      live,
+      refuse: this.#refuse,
       pacedCloses: this.#pacedCloses,
       now,
-      sessions: this.#sessions,
       paused: this.#paused,
-      flushSoon: (session) => this.#flushSoon(session),
     };
-    this.#admission = options.admission ?? alwaysOpen;
     const receivedIds = new ReceivedIdsOfSessions({ sessionsMax: config.maxConnections });
     this.#hooks = new AedesHooks(context, {
-      admission: this.#admission,
-      authentication: authenticationOf(devices, config, slowChecks),
-      rules: new TopicRules(options.topics, {
-        filters: config.plainFilters,
-        publishers: config.plainPublishers,
-      }),
+      ingest,
       receivedIds,
       hasRoomForSession: (clientId) => queues.hasRoom(clientId),
     });
@@ -127,29 +92,10 @@ export class Broker {
       granted: () => this.#hooks.granted,
       isResumed: (clientId) => receivedIds.isResumed(clientId),
     });
-    this.#aedes = createIngestAedes(
-      {
-        // 0 = no limit: with one, a subscriber that stops reading halts the delivery to all others.
-        concurrency: 0,
-        connectTimeout: config.connectTimeoutMs,
-        // Of MQTT 3.1 only, and refused without a word to us: ours holds for both versions.
-        maxClientsIdLength: config.clientIdMaxBytes,
-        drainTimeout: config.drainTimeoutMs,
-        persistence: queues.persistence,
-        ...this.#hooks.handlers(),
-      },
-      live,
-    );
-    checkAedesVersion(this.#aedes);
+    this.#aedes = this.#createAedes(queues, live);
     this.#hooks.watch(this.#aedes);
-    devices.onRevoked((name) => this.#hooks.revoke(name));
-    this.#sweep = new SessionSweep({
-      sessions: this.#sessions,
-      paused: this.#paused,
-      now,
-      refusals: this.#refusals,
-    });
-    sink.onDrain(() => this.#sweep.resumeAll());
+    this.#sweep = new SessionSweep({ paused: this.#paused, now });
+    ingest.onRoom(() => this.#sweep.resumeAll());
     this.#listener = this.#createListener(now);
   }
 
@@ -169,36 +115,41 @@ export class Broker {
   async stop(): Promise<void> {
     this.#listener.close();
     this.#hooks.stopReading();
-    const endMs = performance.now() + this.#config.stopTimeoutMs;
-    while (this.#sessions.size > 0 && performance.now() < endMs)
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    this.#flush();
+    await this.#ingest.drain(this.#config.stopTimeoutMs);
     this.#sweep.stop();
     this.#pacedCloses.stop();
     await new Promise<void>((resolve) => this.#aedes.close(() => resolve()));
     this.#listener.destroyAll();
-    this.#refusals.endMinute();
-  }
-
-  /** Who is connected with an identity, one for each connection. */
-  identities(): readonly Identity[] {
-    return this.#hooks.identities();
   }
 
   status(): BrokerStatus {
     return {
+      ...this.#ingest.status(),
       connections: this.#listener.connections,
-      inFlightMessages: this.#inFlight(),
-      inFlightBytes: this.#inFlightBytes(),
       pausedConnections: this.#paused.size,
-      acknowledged: this.#metrics.acknowledged,
       repeated: this.#metrics.repeated,
-      refused: this.#metrics.refusals(),
-      untaken: this.#metrics.untaken,
       sessionDropped: this.#metrics.sessionDropped,
       retainedDropped: this.#metrics.retainedDropped,
-      isOpen: this.#admission.isOpen,
     };
+  }
+
+  #createAedes(queues: SessionQueues, live: LiveSubscribers): Aedes {
+    const { connectTimeoutMs, clientIdMaxBytes, drainTimeoutMs } = this.#config;
+    const aedes = createIngestAedes(
+      {
+        // 0 = no limit: with one, a subscriber that stops reading halts the delivery to all others.
+        concurrency: 0,
+        connectTimeout: connectTimeoutMs,
+        // Of MQTT 3.1 only, and refused without a word to us: ours holds for both versions.
+        maxClientsIdLength: clientIdMaxBytes,
+        drainTimeout: drainTimeoutMs,
+        persistence: queues.persistence,
+        ...this.#hooks.handlers(),
+      },
+      live,
+    );
+    checkAedesVersion(aedes);
+    return aedes;
   }
 
   #createListener(now: () => number): Listener {
@@ -212,7 +163,7 @@ export class Broker {
       accept: (socket) => this.#accept(this.#aedes.handle(socket) as unknown as AedesClient),
       refused: (socket, excess) => {
         const who = { client: "", address: socket.remoteAddress ?? "" };
-        this.#refusals.refuse("connection-limit", who, excess);
+        this.#refuse("connection-limit", who, excess);
       },
     });
   }
@@ -223,64 +174,16 @@ export class Broker {
     new Connection(client, {
       config: this.#config,
       session: (connected) => this.#hooks.sessionOf(connected),
-      refuse: (refused, reason, fields) => this.#refuse(refused, reason, fields),
+      refuse: (refused, code, fields) => this.#close(refused, code, fields),
       publishWill: (will) => this.#aedes.publish({ cmd: "publish", dup: false, ...will }, ignoreDelivery),
-      leave: (left, { topic, qos }) => this.#refusals.untaken(refusedClientOf(left), { topic, qos }),
+      leave: (left, packet) => this.#ingest.untaken(refusedClientOf(left), packet),
     });
   }
 
-  #refuse(client: AedesClient, reason: RefusalReason, fields: RefusalFields): void {
-    this.#refusals.refuse(reason, refusedClientOf(client), fields);
+  #close(client: AedesClient, code: MqttRefusalCode, fields: RefusalFields): void {
+    this.#refuse(code, refusedClientOf(client), fields);
     client.close();
   }
-
-  #inFlight(): number {
-    let messages = 0;
-    for (const session of this.#sessions) messages += session.inFlightCount;
-    return messages;
-  }
-
-  #inFlightBytes(): number {
-    let bytes = 0;
-    for (const session of this.#sessions) bytes += session.inFlightBytes;
-    return bytes;
-  }
-
-  #flushSoon(session: Session): void {
-    if (this.#dirty.size === 0) queueMicrotask(() => this.#flush());
-    this.#dirty.add(session);
-  }
-
-  #flush(): void {
-    for (const session of this.#dirty) {
-      session.flush();
-      session.resumeIfRoom();
-    }
-    this.#dirty.clear();
-  }
-}
-
-function authenticationOf(
-  devices: DeviceRegistry,
-  config: BrokerConfig,
-  slowChecks: SlowChecks,
-): Authentication {
-  return new Authentication(devices, {
-    anonymous: config.anonymous,
-    timeoutMs: config.authenticationTimeoutMs,
-    runningMax: config.authenticationsMax,
-    waitingMax: config.authenticationsWaitingMax,
-    slowChecks,
-  });
-}
-
-function slowChecksOf(config: BrokerConfig): SlowChecks {
-  return new SlowChecks({
-    runningMax: config.slowChecksMax,
-    waitingMax: config.slowChecksWaitingMax,
-    perAddressMax: config.slowChecksPerAddressMax,
-    waitMaxMs: config.authenticationTimeoutMs,
-  });
 }
 
 function sessionBoundsOf(config: BrokerConfig): SessionBounds {

@@ -1,9 +1,9 @@
-import type { RefusalReason } from "../ingest/refusal.ts";
-import type { RefusalFields } from "../ingest/refusal-log.ts";
+import type { RefusalFields } from "../ingest/index.ts";
 import type { ConnectPacket } from "./aedes/aedes-client.ts";
+import type { MqttRefusalCode } from "./mqtt-refusals.ts";
 
 export interface ConnectFault {
-  readonly reason: RefusalReason;
+  readonly code: MqttRefusalCode;
   /** CONNACK to be written before the connection is closed; null = none [MQTT-3.1.4-1]. */
   readonly connack: Buffer | null;
   /** What of it is larger than allowed. */
@@ -18,7 +18,7 @@ const identifierRejected = 2;
 const serverUnavailable = 3;
 
 /** The answer while nobody more is let in: come back later. */
-export const noRoom: ConnectFault = { reason: "no-room", connack: connack(serverUnavailable) };
+export const noRoom: ConnectFault = { code: "no-room", connack: connack(serverUnavailable) };
 
 // Control characters [MQTT-1.5.3], and U+FFFD, which is what broken UTF-8 has become by now.
 const unfit = /[\p{Cc}\p{Surrogate}\ufffd]/u;
@@ -30,29 +30,29 @@ export function connectFault(
 ): ConnectFault | null {
   const { clientId, protocolVersion, username, password, will } = packet;
   if (protocolVersion === 5)
-    return { reason: "protocol-version", connack: connackVersion5, fields: { limit: 4, actual: 5 } };
+    return { code: "protocol-version", connack: connackVersion5, fields: { limit: 4, actual: 5 } };
   if (protocolVersion !== 3 && protocolVersion !== 4)
     return {
-      reason: "protocol-version",
+      code: "protocol-version",
       connack: connack(1),
       fields: { limit: 4, actual: protocolVersion },
     };
   // [MQTT-3.1.2-1] each version has its name; [MQTT-3.1.2-22] no password without a user name.
   const isMisnamed = packet.protocolId !== (protocolVersion === 3 ? "MQIsdp" : "MQTT");
   if (isMisnamed || (password !== undefined && username === undefined))
-    return { reason: "malformed", connack: null };
+    return { code: "malformed", connack: null };
   // [MQTT-3.1.3-8] no client id needs a clean session.
   const isMissing = clientId === "" && !packet.clean;
   const bytes = Buffer.byteLength(clientId);
   if (isMissing || unfit.test(clientId) || bytes > limits.clientIdMaxBytes)
     return {
-      reason: "client-id-invalid",
+      code: "client-id-invalid",
       connack: connack(identifierRejected),
       fields: { limit: limits.clientIdMaxBytes, actual: bytes },
     };
-  if (username !== undefined && unfit.test(username)) return { reason: "malformed", connack: null };
+  if (username !== undefined && unfit.test(username)) return { code: "malformed", connack: null };
   // [MQTT-3.1.2-14] a will's QoS is not 3.
   if (will && (will.qos > 2 || unfit.test(will.topic) || /[+#]/.test(will.topic) || will.topic === ""))
-    return { reason: "malformed", connack: null };
+    return { code: "malformed", connack: null };
   return null;
 }

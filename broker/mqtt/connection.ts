@@ -1,7 +1,6 @@
 import type { Socket } from "node:net";
 import type { BrokerConfig } from "../config.ts";
-import type { RefusalReason } from "../ingest/refusal.ts";
-import type { RefusalFields } from "../ingest/refusal-log.ts";
+import type { RefusalFields } from "../ingest/index.ts";
 import {
   type AedesClient,
   answeredEvent,
@@ -15,13 +14,14 @@ import {
   parseUnread,
   type Will,
 } from "./aedes/aedes-client.ts";
+import type { MqttRefusalCode } from "./mqtt-refusals.ts";
 import { packetFault } from "./packet-fault.ts";
 import type { Session } from "./session.ts";
 
 export interface ConnectionOptions {
   readonly config: BrokerConfig;
   readonly session: (client: AedesClient) => Session | undefined;
-  readonly refuse: (client: AedesClient, reason: RefusalReason, fields: RefusalFields) => void;
+  readonly refuse: (client: AedesClient, code: MqttRefusalCode, fields: RefusalFields) => void;
   /** Publishes a will that is no telemetry. */
   readonly publishWill: (will: Will) => void;
   /** Told of a PUBLISH that was read and is not taken, since its connection has ended or is being ended. */
@@ -219,9 +219,9 @@ export class Connection {
     if (packet.cmd === "publish") this.#options.leave(this.#client, packet);
   }
 
-  #refuse(reason: RefusalReason, fields: RefusalFields): void {
+  #refuse(code: MqttRefusalCode, fields: RefusalFields): void {
     this.#isOrphan = false;
-    this.#options.refuse(this.#client, reason, fields);
+    this.#options.refuse(this.#client, code, fields);
   }
 }
 

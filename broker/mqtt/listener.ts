@@ -1,11 +1,9 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
+import { READ_AHEAD_BYTES } from "../client-limits.ts";
 import { BrokerError } from "../errors.ts";
-import { RateLimit } from "../ingest/rate-limit.ts";
-import type { RefusalFields } from "../ingest/refusal-log.ts";
+import { RateLimit, type RefusalFields } from "../ingest/index.ts";
 
-/** Data of one connection that is read ahead of being handled. */
-const READ_AHEAD_BYTES = 16_384;
 /** TCP's own probes find peers that are gone where a client asked for no keep alive. */
 const TCP_KEEP_ALIVE_MS = 60_000;
 

@@ -1,6 +1,6 @@
-import type { BrokerMetrics } from "../ingest/ingest-metrics.ts";
-import type { PublishPacket } from "./aedes/aedes-client.ts";
+import type { LiveAudience, PublishMessage } from "../ingest/index.ts";
 import { FilterTree } from "./filter-tree.ts";
+import type { MqttMetrics } from "./mqtt-metrics.ts";
 
 export interface LivePublish {
   readonly cmd: "publish";
@@ -12,12 +12,12 @@ export interface LivePublish {
 }
 
 /** Which telemetry has subscribers. A message without one never reaches Aedes' emitter. */
-export class LiveSubscribers {
+export class LiveSubscribers implements LiveAudience {
   readonly #publish: (packet: LivePublish) => void;
-  readonly #metrics: BrokerMetrics;
+  readonly #metrics: MqttMetrics;
   readonly #filters = new FilterTree();
 
-  constructor(options: { publish: (packet: LivePublish) => void; metrics: BrokerMetrics }) {
+  constructor(options: { publish: (packet: LivePublish) => void; metrics: MqttMetrics }) {
     this.#publish = options.publish;
     this.#metrics = options.metrics;
   }
@@ -31,11 +31,11 @@ export class LiveSubscribers {
   }
 
   /** What to do once the message is durable; null if it has no subscriber. Copies the payload, which is a view into a read chunk. */
-  prepare(packet: PublishPacket): (() => void) | null {
-    if (this.#filters.isEmpty || !this.#filters.matches(packet.topic)) return null;
-    const { topic } = packet;
-    const payload = Buffer.from(packet.payload);
-    const qos = packet.qos === 0 ? 0 : 1;
+  prepare(message: PublishMessage): (() => void) | null {
+    if (this.#filters.isEmpty || !this.#filters.matches(message.topic)) return null;
+    const { topic } = message;
+    const payload = Buffer.from(message.payload);
+    const qos = message.qos === 0 ? 0 : 1;
     return () => {
       this.#metrics.forwarded += 1;
       this.#publish({ cmd: "publish", topic, payload, qos, retain: false, dup: false });

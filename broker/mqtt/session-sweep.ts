@@ -1,28 +1,18 @@
-import type { RefusalLog } from "../ingest/refusal-log.ts";
 import type { Session } from "./session.ts";
 
 const sweepEveryMs = 250;
 /** Connections that read on at once when the sink has room again: all of them together would fill it in the same moment. */
 const resumedPerTurn = 500;
 
-/** Looks after sessions whose messages are held: deadlines, and reading on once there is room. Ends the refusals' minutes, too. */
+/** Looks after connections that are not read: lets them go on once there is room, and ends what has lasted too long. */
 export class SessionSweep {
-  readonly #sessions: ReadonlySet<Session>;
   readonly #paused: Set<Session>;
   readonly #now: () => number;
-  readonly #refusals: Pick<RefusalLog, "checkMinute">;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: {
-    sessions: ReadonlySet<Session>;
-    paused: Set<Session>;
-    now: () => number;
-    refusals: Pick<RefusalLog, "checkMinute">;
-  }) {
-    this.#sessions = options.sessions;
+  constructor(options: { paused: Set<Session>; now: () => number }) {
     this.#paused = options.paused;
     this.#now = options.now;
-    this.#refusals = options.refusals;
   }
 
   start(): void {
@@ -48,11 +38,9 @@ export class SessionSweep {
 
   #sweep(): void {
     const nowMs = this.#now();
-    this.#refusals.checkMinute();
-    for (const session of this.#sessions) session.checkDeadlines(nowMs);
     for (const session of this.#paused) {
       this.#resume(session);
-      session.checkDeadlines(nowMs);
+      session.checkPatience(nowMs);
     }
   }
 

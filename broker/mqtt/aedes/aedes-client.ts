@@ -1,7 +1,7 @@
 import type { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { BrokerError } from "../../errors.ts";
-import type { RefusedClient } from "../../ingest/refusal-log.ts";
+import type { RefusedClient } from "../../ingest/index.ts";
 
 /** The version whose internals are used below; `test/contract/aedes-internals.test.ts` holds them against the installed one. */
 export const AEDES_VERSION = "1.2.0";

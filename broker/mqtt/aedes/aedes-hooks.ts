@@ -1,17 +1,8 @@
 import type { Aedes, AedesOptions, AuthenticateError } from "aedes";
-import type { Admission } from "../../ingest/admission.ts";
-import {
-  type Authentication,
-  type AuthenticationOutcome,
-  ownsClientId,
-} from "../../ingest/authentication.ts";
-import type { Identity } from "../../ingest/device-registry.ts";
-import { Ingress } from "../../ingest/ingress.ts";
-import type { RefusalReason } from "../../ingest/refusal.ts";
-import type { RefusalFields } from "../../ingest/refusal-log.ts";
-import type { TopicRules } from "../../ingest/topic-rules.ts";
+import type { IngestCore, IngestSession, Newcomer, RefusalFields } from "../../ingest/index.ts";
 import { connectFault, noRoom } from "../connect-checks.ts";
 import { endWith } from "../connection.ts";
+import type { MqttRefusalCode } from "../mqtt-refusals.ts";
 import type { ReceivedIdsOfSessions } from "../received-ids.ts";
 import { Session, type SessionContext } from "../session.ts";
 import {
@@ -26,9 +17,7 @@ import {
 import { type AskedSubscription, sessionMarker } from "./session-queues.ts";
 
 interface HookParts {
-  readonly admission: Admission;
-  readonly authentication: Authentication;
-  readonly rules: TopicRules;
+  readonly ingest: IngestCore;
   readonly receivedIds: ReceivedIdsOfSessions;
   readonly hasRoomForSession: (clientId: string) => boolean;
 }
@@ -51,7 +40,6 @@ export class AedesHooks {
   readonly #sessions = new WeakMap<AedesClient, Session>();
   /** Of connections that have not ended. */
   readonly #open = new Set<Session>();
-  readonly #checks = new Set<{ readonly name: string | undefined; isOutdated: boolean }>();
   readonly #filters = new WeakMap<AedesClient, Set<string>>();
   #granted: AskedSubscription = { topic: "" };
 
@@ -114,17 +102,6 @@ export class AedesHooks {
     return this.#granted;
   }
 
-  /** One of each connection. */
-  identities(): Identity[] {
-    return [...this.#open].flatMap(({ identity }) => identity ?? []);
-  }
-
-  /** Closes the connections of an identity that was removed or changed. */
-  revoke(name: string): void {
-    for (const session of this.#open) if (session.identity?.name === name) session.revoke();
-    for (const check of this.#checks) if (check.name === name) check.isOutdated = true;
-  }
-
   stopReading(): void {
     for (const session of this.#open) session.stopReading();
   }
@@ -134,18 +111,18 @@ export class AedesHooks {
     packet: ConnectPacket,
     done: (error: Error | null, isAllowed: boolean) => void,
   ): void {
-    const fault =
-      connectFault(packet, this.#context.config) ?? (this.#parts.admission.isOpen ? null : noRoom);
-    if (!fault) {
+    const who = { client: packet.clientId, address: refusedClientOf(client).address };
+    const fault = connectFault(packet, this.#context.config);
+    if (fault) this.#context.refuse(fault.code, who, fault.fields);
+    const answer = fault ?? (this.#parts.ingest.admit(who) && noRoom);
+    if (!answer) {
       // Kept as long as the connection lasts; as a view it would keep its whole read chunk.
       if (packet.will) packet.will.payload = Buffer.from(packet.will.payload);
       done(null, true);
       return;
     }
-    const who = { client: packet.clientId, address: refusedClientOf(client).address };
-    this.#context.refusals.refuse(fault.reason, who, fault.fields);
     client.emit(judgedEvent);
-    endWith(client.conn, fault.connack, () => done(new Error(fault.reason), false));
+    endWith(client.conn, answer.connack, () => done(new Error(answer.code), false));
   }
 
   async #authenticate(
@@ -153,49 +130,45 @@ export class AedesHooks {
     credentials: { name: string | undefined; secret: Buffer | undefined },
     done: (error: AuthenticateError | null, isAllowed: boolean | null) => void,
   ): Promise<void> {
-    const clientId = client.id ?? "";
-    const answer = await this.#identify(client, credentials);
-    const isOwn = answer.outcome === "identified" && ownsClientId(answer.identity, clientId);
-    if (answer.outcome === "identified" && isOwn) {
-      this.#begin(client, answer.identity);
-      client.emit(judgedEvent);
-      if (!client.closed) done(null, true);
+    const newcomer = this.#newcomer(client, credentials);
+    const entry = await this.#parts.ingest.open(newcomer, (session) => this.#begin(client, session));
+    client.emit(judgedEvent);
+    if (client.closed) return;
+    if ("session" in entry) {
+      done(null, true);
       return;
     }
-    const reason = answer.outcome === "refused" ? answer.reason : "client-id-foreign";
-    const fields = answer.outcome === "refused" ? answer.fields : {};
-    this.#refuse(reason, client, { name: credentials.name ?? null, ...fields });
-    client.emit(judgedEvent);
-    const returnCode = connackCode(reason);
-    if (client.closed) return;
-    done(Object.assign(new Error(reason), { returnCode }) as unknown as AuthenticateError, null);
+    const { code } = entry.refusal;
+    const error = Object.assign(new Error(code), { returnCode: connackCode(code) });
+    done(error as unknown as AuthenticateError, null);
   }
 
-  /** What was found out about an identity that was removed or changed meanwhile does not count: it may ask again. */
-  async #identify(
+  #newcomer(
     client: AedesClient,
-    credentials: { name: string | undefined; secret: Buffer | undefined },
-  ): Promise<AuthenticationOutcome> {
-    const check = { name: credentials.name, isOutdated: false };
-    this.#checks.add(check);
-    const answer = await this.#parts.authentication.identify(credentials.name, credentials.secret, {
+    { name, secret }: { name: string | undefined; secret: Buffer | undefined },
+  ): Newcomer {
+    const { config } = this.#context;
+    return {
+      credentials: { name, secret, mayBeAnonymous: config.anonymous },
+      clientId: client.id ?? "",
       address: refusedClientOf(client).address,
+      limits: config,
       hasLeft: () => hasLeft(client),
-    });
-    this.#checks.delete(check);
-    return check.isOutdated ? { outcome: "refused", reason: "authentication-busy" } : answer;
+    };
   }
 
   /** Also of a client that has gone meanwhile: what it sent before is taken. */
-  #begin(client: AedesClient, identity: Identity | null): void {
-    const clientId = client.id ?? "";
-    const ingress = new Ingress(this.#parts.rules, { identity, clientId });
-    const receivedIds = this.#parts.receivedIds.open(clientId, client.clean);
-    const session = new Session(this.#context, client, { identity, ingress, receivedIds });
+  #begin(client: AedesClient, ingest: IngestSession): Session {
+    const receivedIds = this.#parts.receivedIds.open(client.id ?? "", client.clean);
+    const session = new Session(this.#context, client, { ingest, receivedIds });
     this.#sessions.set(client, session);
-    if (client.closed) return;
+    if (client.closed) return session;
     this.#open.add(session);
-    client.conn.once("close", () => this.#open.delete(session));
+    client.conn.once("close", () => {
+      this.#open.delete(session);
+      session.end();
+    });
+    return session;
   }
 
   #grant(client: AedesClient, subscription: AskedSubscription): boolean {
@@ -206,7 +179,7 @@ export class AedesHooks {
     const hasRoom = client.clean || this.#parts.hasRoomForSession(client.id ?? "");
     const sessions = { bound: "maxConnections", limit: this.#context.config.maxConnections };
     if (excess || !hasRoom) this.#refuse("subscription-limit", client, { filter, ...(excess ?? sessions) });
-    else if (!session || !this.#parts.rules.maySubscribe(session.identity, filter))
+    else if (!session || !this.#parts.ingest.rules.maySubscribe(session.identity, filter))
       this.#refuse("subscription", client, { filter });
     else {
       this.#filters.set(client, filters.add(filter));
@@ -225,7 +198,7 @@ export class AedesHooks {
     const session = client && this.#sessions.get(client);
     if (!session) {
       const who = client ? refusedClientOf(client) : { client: "", address: "" };
-      this.#context.refusals.refuse("not-authorized", who, { topic: packet.topic, will: true });
+      this.#context.refuse("not-authorized", who, { topic: packet.topic, will: true });
       done(new Error("not-authorized"));
       return;
     }
@@ -237,7 +210,7 @@ export class AedesHooks {
   /** A subscriber that does not read is cut, alone: what waits for it is memory of everybody's. */
   #mayForward(client: AedesClient, topicName: string): boolean {
     const session = this.#sessions.get(client);
-    if (!session || !this.#parts.rules.mayReceive(session.identity, topicName)) return false;
+    if (!session || !this.#parts.ingest.rules.mayReceive(session.identity, topicName)) return false;
     if (session.unreadBytes > this.#context.config.subscriberMaxBytes)
       session.refuse("slow-subscriber", {
         bound: "subscriberMaxBytes",
@@ -248,8 +221,8 @@ export class AedesHooks {
     return true;
   }
 
-  #refuse(reason: RefusalReason, client: AedesClient, fields: RefusalFields): void {
-    this.#context.refusals.refuse(reason, refusedClientOf(client), fields);
+  #refuse(code: MqttRefusalCode, client: AedesClient, fields: RefusalFields): void {
+    this.#context.refuse(code, refusedClientOf(client), fields);
   }
 }
 
@@ -277,7 +250,7 @@ function filterExcess(
 const isDrainTimeout = (error: Error) => error.message === "drain timeout";
 const isConnectTimeout = (error: Error) => error.message === "connect did not arrive in time";
 
-function connackCode(reason: RefusalReason): number {
-  if (reason === "client-id-foreign") return returnCodes.identifierRejected;
-  return reason === "authentication-busy" ? returnCodes.serverUnavailable : returnCodes.notAuthorized;
+function connackCode(code: MqttRefusalCode): number {
+  if (code === "client-id-foreign") return returnCodes.identifierRejected;
+  return code === "authentication-busy" ? returnCodes.serverUnavailable : returnCodes.notAuthorized;
 }

@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import aedesPersistence from "aedes-persistence";
-import type { BrokerMetrics } from "../../ingest/ingest-metrics.ts";
 import type { LiveSubscribers } from "../live-subscribers.ts";
+import type { MqttMetrics } from "../mqtt-metrics.ts";
 import { type RetainedMessage, RetainedMessages } from "./retained-messages.ts";
 
 interface QueuedPacket extends RetainedMessage {
@@ -67,7 +67,7 @@ export interface SessionBounds {
 export class SessionQueues {
   readonly persistence: Persistence;
   readonly #live: LiveSubscribers;
-  readonly #metrics: BrokerMetrics;
+  readonly #metrics: MqttMetrics;
   readonly #bounds: SessionBounds;
   readonly #granted: () => AskedSubscription;
   readonly #isResumed: (clientId: string) => boolean;
@@ -80,7 +80,7 @@ export class SessionQueues {
     bounds: SessionBounds,
     parts: {
       live: LiveSubscribers;
-      metrics: BrokerMetrics;
+      metrics: MqttMetrics;
       /** The subscription that was granted last. */
       granted: () => AskedSubscription;
       /** Whether state of the client's session was kept from an earlier connection. */

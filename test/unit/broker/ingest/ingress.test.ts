@@ -16,7 +16,7 @@ function ingress(topics: TestTopics, identity: Identity | null, filters: readonl
 
 function verdict(judge: Ingress, topic: string, nowMs = 0) {
   const found = judge.judge({ topic, qos: 1, payload: Buffer.from("x") }, nowMs);
-  return found.kind === "refused" ? found.reason : found.kind === "plain" ? "plain" : found.deviceId;
+  return found.kind === "refused" ? found.refusal.code : found.kind === "plain" ? "plain" : found.deviceId;
 }
 
 test("the device id comes from the identity, the {device} level or the client id, never from the payload", () => {

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import pino from "pino";
 import { Registry } from "prom-client";
-import { refusalReasons } from "../../../../broker/index.ts";
-import { BrokerMetrics } from "../../../../broker/ingest/ingest-metrics.ts";
+import { IngestMetrics } from "../../../../broker/ingest/ingest-metrics.ts";
+import { refusals } from "../../../../broker/ingest/refusal.ts";
 import { RefusalLog } from "../../../../broker/ingest/refusal-log.ts";
-import { quietGauges } from "../../../support/quiet-gauges.ts";
+import { mqttRefusals } from "../../../../broker/mqtt/mqtt-refusals.ts";
 
 interface Line {
   readonly client: string;
@@ -22,7 +22,11 @@ function refusalLog() {
     lines.push(JSON.parse(line));
   };
   const registry = new Registry();
-  const metrics = new BrokerMetrics(registry, quietGauges);
+  const metrics = new IngestMetrics(registry, {
+    inFlight: () => 0,
+    slowChecks: { count: 0, waiting: 0 },
+  });
+  metrics.declareRefusals(Object.keys(mqttRefusals));
   const clock = { nowMs: 0 };
   const log = new RefusalLog({ logger: pino({}, { write }), metrics, now: () => clock.nowMs });
   return { log, lines, written, metrics, registry, clock };
@@ -60,7 +64,8 @@ test("every refusal is counted by its reason, and each client's logged once a mi
 
 test("a metric of each reason is there from the start", async () => {
   const text = await refusalLog().registry.metrics();
-  for (const reason of refusalReasons) assert(text.includes(`refused_total{reason="${reason}"} 0`), reason);
+  for (const reason of Object.keys({ ...refusals, ...mqttRefusals }))
+    assert(text.includes(`refused_total{reason="${reason}"} 0`), reason);
 });
 
 test("a line holds address, limit and actual size; long names are cut", () => {

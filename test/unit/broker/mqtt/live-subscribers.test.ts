@@ -1,16 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Registry } from "prom-client";
-import { BrokerMetrics } from "../../../../broker/ingest/ingest-metrics.ts";
 import { type LivePublish, LiveSubscribers } from "../../../../broker/mqtt/live-subscribers.ts";
-import { quietGauges } from "../../../support/quiet-gauges.ts";
+import { MqttMetrics } from "../../../../broker/mqtt/mqtt-metrics.ts";
 
 function liveSubscribers() {
-  const metrics = new BrokerMetrics(new Registry(), quietGauges);
+  const metrics = new MqttMetrics(new Registry(), { connections: () => 0 });
   const published: LivePublish[] = [];
   const live = new LiveSubscribers({ publish: (packet) => published.push(packet), metrics });
-  const prepare = (topic: string, payload = Buffer.from("x")) =>
-    live.prepare({ cmd: "publish", topic, payload, qos: 2, dup: true, retain: true, messageId: 1 });
+  const prepare = (topic: string, payload = Buffer.from("x")) => live.prepare({ topic, payload, qos: 2 });
   return { live, prepare, published };
 }
 

@@ -1,16 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Registry } from "prom-client";
-import { BrokerMetrics } from "../../../../broker/ingest/ingest-metrics.ts";
 import { SessionQueues } from "../../../../broker/mqtt/aedes/session-queues.ts";
 import { LiveSubscribers } from "../../../../broker/mqtt/live-subscribers.ts";
-import { quietGauges } from "../../../support/quiet-gauges.ts";
+import { MqttMetrics } from "../../../../broker/mqtt/mqtt-metrics.ts";
 
 const client = { id: "a" };
 const subscription = { clientId: "a", topic: "t", qos: 1 };
 
 function sessionQueues(bounds: Partial<ConstructorParameters<typeof SessionQueues>[0]> = {}) {
-  const metrics = new BrokerMetrics(new Registry(), quietGauges);
+  const metrics = new MqttMetrics(new Registry(), { connections: () => 0 });
   const live = new LiveSubscribers({ publish: () => {}, metrics });
   const queues = new SessionQueues(
     { messagesMax: 10, bytesMax: 100, sessionsMax: 2, retainedMax: 2, ...bounds },

@@ -4,22 +4,18 @@ import { test } from "node:test";
 import { Value } from "@sinclair/typebox/value";
 import pino from "pino";
 import { Registry } from "prom-client";
-import { brokerConfigSchema } from "../../../../broker/config.ts";
-import { BrokerMetrics } from "../../../../broker/ingest/ingest-metrics.ts";
-import { Ingress } from "../../../../broker/ingest/ingress.ts";
-import { RefusalLog } from "../../../../broker/ingest/refusal-log.ts";
-import { TopicRules } from "../../../../broker/ingest/topic-rules.ts";
+import { brokerConfigSchema, createIngest } from "../../../../broker/index.ts";
 import type { AedesClient, PublishPacket } from "../../../../broker/mqtt/aedes/aedes-client.ts";
-import { LiveSubscribers } from "../../../../broker/mqtt/live-subscribers.ts";
+import { MqttMetrics } from "../../../../broker/mqtt/mqtt-metrics.ts";
+import { mqttRefusals } from "../../../../broker/mqtt/mqtt-refusals.ts";
 import { PacedCloses } from "../../../../broker/mqtt/paced-closes.ts";
 import { ReceivedIdsOfSessions } from "../../../../broker/mqtt/received-ids.ts";
 import { Session } from "../../../../broker/mqtt/session.ts";
 import { ControllableSink } from "../../../support/controllable-sink.ts";
-import { quietGauges } from "../../../support/quiet-gauges.ts";
-import { TestTopics } from "../../../support/test-broker.ts";
+import { TestDevices, TestTopics } from "../../../support/test-broker.ts";
 
 /** A session on a client whose socket the test fills and empties. */
-function sessionOnFullSocket() {
+async function sessionOnFullSocket() {
   const clock = { nowMs: 0 };
   const now = () => clock.nowMs;
   const written: Buffer[] = [];
@@ -43,32 +39,42 @@ function sessionOnFullSocket() {
       this.closed = true;
     },
   });
-  const metrics = new BrokerMetrics(new Registry(), quietGauges);
+  const config = Value.Create(brokerConfigSchema);
+  const registry = new Registry();
   const sink = new ControllableSink();
-  const sessions = new Set<Session>();
-  const session = new Session(
-    {
-      config: Value.Create(brokerConfigSchema),
-      sink,
-      metrics,
-      refusals: new RefusalLog({ logger: pino({ level: "silent" }), metrics, now }),
-      live: new LiveSubscribers({ publish: () => {}, metrics }),
-      pacedCloses: new PacedCloses({ perSecond: 1_000, random: () => 0 }),
-      now,
-      sessions,
-      paused: new Set(),
-      flushSoon: (settled) => settled.flush(),
-    },
-    client as unknown as AedesClient,
-    {
-      identity: null,
-      ingress: new Ingress(new TopicRules(new TestTopics(), { filters: [], publishers: [] }), {
-        identity: null,
-        clientId: "dev1",
-      }),
-      receivedIds: new ReceivedIdsOfSessions({ sessionsMax: 1 }).open("dev1", true),
-    },
-  );
+  const ingest = createIngest({
+    config,
+    sink,
+    topics: new TestTopics(),
+    devices: new TestDevices(),
+    logger: pino({ level: "silent" }),
+    registry,
+    now,
+  });
+  const context = {
+    config,
+    metrics: new MqttMetrics(registry, { connections: () => 0 }),
+    refuse: ingest.declareRefusals(mqttRefusals),
+    pacedCloses: new PacedCloses({ perSecond: 1_000, random: () => 0 }),
+    now,
+    paused: new Set<Session>(),
+  };
+  const receivedIds = new ReceivedIdsOfSessions({ sessionsMax: 1 }).open("dev1", true);
+  const newcomer = {
+    credentials: { name: undefined, secret: undefined, mayBeAnonymous: true },
+    clientId: "dev1",
+    address: "127.0.0.1",
+    limits: config,
+    hasLeft: () => false,
+  };
+  const session = await new Promise<Session>((opened) => {
+    void ingest.open(newcomer, (entered) => {
+      const own = new Session(context, client as unknown as AedesClient, { ingest: entered, receivedIds });
+      opened(own);
+      return own;
+    });
+  });
+  const refused = () => ingest.status().refused;
   const publish = (messageId: number) =>
     session.takePublish({
       cmd: "publish",
@@ -79,11 +85,11 @@ function sessionOnFullSocket() {
       retain: false,
       messageId,
     } satisfies PublishPacket);
-  return { session, client, conn, sink, metrics, clock, publish, written };
+  return { session, client, conn, sink, refused, clock, publish, written };
 }
 
-test("a client that does not read its acknowledgements is not read either, and goes on when it does", () => {
-  const { session, client, conn, sink, publish } = sessionOnFullSocket();
+test("a client that does not read its acknowledgements is not read either, and goes on when it does", async () => {
+  const { session, client, conn, sink, publish } = await sessionOnFullSocket();
   publish(1);
   assert.equal(client._paused, false);
   conn.writableLength = 100_000;
@@ -97,22 +103,22 @@ test("a client that does not read its acknowledgements is not read either, and g
   assert.equal(client._paused, false);
 });
 
-test("one that reads nothing for the drain time-out is cut", () => {
-  const { session, client, conn, sink, metrics, clock, publish } = sessionOnFullSocket();
+test("one that reads nothing for the drain time-out is cut", async () => {
+  const { session, client, conn, sink, refused, clock, publish } = await sessionOnFullSocket();
   conn.writableLength = 100_000;
   publish(1);
   sink.settleAll();
   clock.nowMs = 5_000;
-  session.checkDeadlines(clock.nowMs);
+  session.checkPatience(clock.nowMs);
   assert.equal(client.closed, false);
   clock.nowMs = 5_001;
-  session.checkDeadlines(clock.nowMs);
+  session.checkPatience(clock.nowMs);
   assert.equal(client.closed, true);
-  assert.deepEqual(metrics.refusals(), { "slow-subscriber": 1 });
+  assert.deepEqual(refused(), { "slow-subscriber": 1 });
 });
 
-test("what a session settled before a refusal is acknowledged, in one write", () => {
-  const { session, sink, publish, written } = sessionOnFullSocket();
+test("what a session settled before a refusal is acknowledged, in one write", async () => {
+  const { session, sink, publish, written } = await sessionOnFullSocket();
   publish(1);
   publish(2);
   publish(3);
