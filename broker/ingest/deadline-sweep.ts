@@ -1,4 +1,4 @@
-import type { IngestSession } from "./ingest-session.ts";
+import type { CoreSession } from "./core-session.ts";
 import type { RefusalLog } from "./refusal-log.ts";
 
 const sweepEveryMs = 250;
@@ -8,7 +8,7 @@ export class DeadlineSweep {
   readonly #timer: NodeJS.Timeout;
 
   constructor(options: {
-    busy: ReadonlySet<IngestSession>;
+    busy: ReadonlySet<CoreSession<unknown>>;
     now: () => number;
     refusals: Pick<RefusalLog, "checkMinute">;
   }) {

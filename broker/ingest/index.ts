@@ -1,7 +1,6 @@
 /** What a front end needs of the ingest core, and what the gateway needs to build it. */
 export type { Admission } from "./admission.ts";
 export type { DeviceRegistry, DeviceRole, Identity, SlowCheck } from "./device-registry.ts";
-export type { IngestClient } from "./ingest-client.ts";
 export {
   createIngest,
   type IngestCore,
@@ -10,7 +9,7 @@ export {
   type Refuse,
 } from "./ingest-core.ts";
 export { collectFrom } from "./ingest-metrics.ts";
-export type { IngestSession } from "./ingest-session.ts";
+export type { IngestClient, IngestSession } from "./ingest-session.ts";
 export type { TelemetryVerdict, Verdict } from "./ingress.ts";
 export type { LiveAudience } from "./live-audience.ts";
 export type { PublishMessage } from "./publish-message.ts";

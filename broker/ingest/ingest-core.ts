@@ -2,11 +2,11 @@ import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import { type Admission, alwaysOpen } from "./admission.ts";
 import { Authentication, type Credentials, ownsClientId } from "./authentication.ts";
+import { CoreSession, type SessionContext } from "./core-session.ts";
 import { DeadlineSweep } from "./deadline-sweep.ts";
 import type { DeviceRegistry, Identity } from "./device-registry.ts";
-import type { IngestClient, SessionLimits } from "./ingest-client.ts";
 import { IngestMetrics } from "./ingest-metrics.ts";
-import { IngestSession, type SessionContext } from "./ingest-session.ts";
+import type { IngestClient, IngestSession, SessionLimits } from "./ingest-session.ts";
 import { Ingress } from "./ingress.ts";
 import { type LiveAudience, nobody } from "./live-audience.ts";
 import type { PublishMessage } from "./publish-message.ts";
@@ -59,7 +59,7 @@ export interface Newcomer {
   readonly hasLeft: () => boolean;
 }
 
-export type Entry = { readonly session: IngestSession } | { readonly refusal: Refusal };
+export type Entry<Tag> = { readonly session: IngestSession<Tag> } | { readonly refusal: Refusal };
 
 export interface IngestStatus {
   readonly inFlightMessages: number;
@@ -89,9 +89,9 @@ export class IngestCore {
   readonly #refusals: RefusalLog;
   readonly #context: SessionContext;
   readonly #sweep: DeadlineSweep;
-  readonly #open = new Set<IngestSession>();
-  readonly #busy = new Set<IngestSession>();
-  #settledInTurn = new Set<IngestSession>();
+  readonly #open = new Set<CoreSession<unknown>>();
+  readonly #busy = new Set<CoreSession<unknown>>();
+  #settledInTurn = new Set<CoreSession<unknown>>();
   readonly #checks = new Set<{ readonly name: string | undefined; isOutdated: boolean }>();
   readonly #roomListeners: (() => void)[] = [];
 
@@ -133,7 +133,10 @@ export class IngestCore {
   }
 
   /** Checks who it is and opens a session. `connect` is called for a client that is let in, before the promise resolves. A refusal is counted. */
-  async open(newcomer: Newcomer, connect: (session: IngestSession) => IngestClient): Promise<Entry> {
+  async open<Tag>(
+    newcomer: Newcomer,
+    connect: (session: IngestSession<Tag>) => IngestClient<Tag>,
+  ): Promise<Entry<Tag>> {
     const { credentials, clientId, address, limits } = newcomer;
     const who = { client: clientId, address };
     const answer = await this.#identify(newcomer);
@@ -144,7 +147,7 @@ export class IngestCore {
     }
     const { identity } = answer;
     const ingress = new Ingress(this.rules, { identity, clientId });
-    const session = new IngestSession(this.#context, { identity, who, ingress, limits });
+    const session = new CoreSession<Tag>(this.#context, { identity, who, ingress, limits });
     session.connect(connect(session));
     return { session };
   }
@@ -231,7 +234,7 @@ export class IngestCore {
     return sum;
   }
 
-  #endTurnSoon(session: IngestSession): void {
+  #endTurnSoon(session: CoreSession<unknown>): void {
     if (this.#settledInTurn.size === 0) queueMicrotask(() => this.#endTurns());
     this.#settledInTurn.add(session);
   }

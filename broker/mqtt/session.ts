@@ -4,6 +4,7 @@ import type {
   Identity,
   IngestClient,
   IngestSession,
+  Refusal,
   RefusalFields,
   Refuse,
   TelemetryVerdict,
@@ -35,11 +36,14 @@ export interface SessionContext {
   readonly paused: Set<Session>;
 }
 
+/** Packet identifier × 4 + QoS: a number costs no memory. */
+export type MessageTag = number;
+
 /** One connection after CONNECT: brings its telemetry to the ingest core and acknowledges it. */
-export class Session implements IngestClient {
+export class Session implements IngestClient<MessageTag> {
   readonly client: AedesClient;
   readonly #context: SessionContext;
-  readonly #ingest: IngestSession;
+  readonly #ingest: IngestSession<MessageTag>;
   readonly #receivedIds: ReceivedIds;
   readonly #acknowledgements = new AcknowledgementBuffer();
   /** How many of them repeat the PUBREC of a message that was stored before. */
@@ -51,7 +55,7 @@ export class Session implements IngestClient {
   constructor(
     context: SessionContext,
     client: AedesClient,
-    parts: { ingest: IngestSession; receivedIds: ReceivedIds },
+    parts: { ingest: IngestSession<MessageTag>; receivedIds: ReceivedIds },
   ) {
     this.#context = context;
     this.client = client;
@@ -136,6 +140,11 @@ export class Session implements IngestClient {
     refreshKeepAlive(this.client);
     writePubcomp(this.client.conn, messageId);
     return true;
+  }
+
+  settled(tag: MessageTag, refusal: Refusal | null): void {
+    const qos = tag & 3;
+    if (refusal === null && qos !== 0) this.#acknowledgements.add(tag >> 2, qos === 1 ? 1 : 2);
   }
 
   /** Once per turn in which messages settled. */
@@ -228,9 +237,7 @@ export class Session implements IngestClient {
     this.#ingest.accept(
       packet,
       verdict,
-      (refusal) => {
-        if (refusal === null && qos > 0) this.#acknowledgements.add(messageId, qos as 1 | 2);
-      },
+      messageId * 4 + qos,
       receipt && ((isStored) => receivedIds.settle(receipt, isStored)),
     );
     if (!this.#ingest.hasRoom || this.unreadBytes > UNREAD_MAX_BYTES) this.stopReading();

@@ -59,11 +59,12 @@ export class LineFrontEnd {
   }
 }
 
-class LineConnection implements IngestClient {
+/** Its messages are known by the numbers that the client gave them. */
+class LineConnection implements IngestClient<string> {
   readonly #socket: Socket;
   readonly #options: LineOptions;
   readonly #refuse: Refuse<LineRefusalCode>;
-  #session: IngestSession | null = null;
+  #session: IngestSession<string> | null = null;
   #unread = "";
   #isReading = true;
   #answers = "";
@@ -80,6 +81,15 @@ class LineConnection implements IngestClient {
 
   get hasLeft(): boolean {
     return this.#socket.destroyed;
+  }
+
+  settled(number: string, refusal: Refusal | null): void {
+    if (refusal) {
+      this.#sayNo(number, refusal);
+      return;
+    }
+    this.#answers += `ok ${number}\n`;
+    this.#acknowledged += 1;
   }
 
   revoked(): void {
@@ -145,13 +155,8 @@ class LineConnection implements IngestClient {
     this.#read("");
   }
 
-  #publish([number = "", topic = "", ...rest]: string[], session: IngestSession): void {
-    const message = { topic, payload: Buffer.from(rest.join(" ")), qos: 1 } as const;
-    session.publish(message, (refusal) => {
-      if (refusal) return this.#sayNo(number, refusal);
-      this.#answers += `ok ${number}\n`;
-      this.#acknowledged += 1;
-    });
+  #publish([number = "", topic = "", ...rest]: string[], session: IngestSession<string>): void {
+    session.publish({ topic, payload: Buffer.from(rest.join(" ")), qos: 1 }, number);
   }
 
   #sayNo(what: string, { code, retryable }: Refusal): void {

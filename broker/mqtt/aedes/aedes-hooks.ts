@@ -4,7 +4,7 @@ import { connectFault, noRoom } from "../connect-checks.ts";
 import { endWith } from "../connection.ts";
 import type { MqttRefusalCode } from "../mqtt-refusals.ts";
 import type { ReceivedIdsOfSessions } from "../received-ids.ts";
-import { Session, type SessionContext } from "../session.ts";
+import { type MessageTag, Session, type SessionContext } from "../session.ts";
 import {
   type AedesClient,
   answeredEvent,
@@ -158,7 +158,7 @@ export class AedesHooks {
   }
 
   /** Also of a client that has gone meanwhile: what it sent before is taken. */
-  #begin(client: AedesClient, ingest: IngestSession): Session {
+  #begin(client: AedesClient, ingest: IngestSession<MessageTag>): Session {
     const receivedIds = this.#parts.receivedIds.open(client.id ?? "", client.clean);
     const session = new Session(this.#context, client, { ingest, receivedIds });
     this.#sessions.set(client, session);
