@@ -1,8 +1,9 @@
 import { Type } from "@sinclair/typebox";
 
 /**
- * Every limit of a client, in one file: the settings with their defaults, then what is fixed. `config.ts` puts the settings into the
- * section `[mqtt]`. Limits of a topic (payload, QoS, rate) belong to the topic: `ingest/topic-registry.ts`.
+ * Every limit of a client, in one file: the settings with their defaults, then what is fixed. `config.ts`
+ * puts the settings into the section `[mqtt]`. Limits of a topic (payload, QoS, rate) belong to the topic:
+ * `ingest/topic-registry.ts`.
  */
 
 const count = (defaultValue: number, maximum: number, description: string) =>
@@ -91,11 +92,20 @@ export const deliveryLimits = {
   sessionsQueueMaxBytes: bytes(67_108_864, 4_294_967_296, "Payload bytes kept for all persistent sessions"),
 };
 
-/** Verdicts that a session remembers by topic name. A device publishes on a few names; those of a field gateway are judged each time. */
+/**
+ * Verdicts that a session remembers by topic name. A device publishes on a few names; those of a field
+ * gateway are judged each time.
+ */
 export const REMEMBERED_NAMES_MAX = 32;
-/** QoS 2 messages of a session between PUBLISH and PUBREL. A client that never sends PUBREL would pile them up. */
+/**
+ * QoS 2 messages of a session between PUBLISH and PUBREL. A client that never sends PUBREL would pile them
+ * up.
+ */
 export const UNRELEASED_MAX = 8_192;
-/** Acknowledgements and messages that wait in the socket because the client does not read; beyond them it is not read either. */
+/**
+ * Acknowledgements and messages that wait in the socket because the client does not read; beyond them it is
+ * not read either.
+ */
 export const UNREAD_MAX_BYTES = 65_536;
 /** Data of one connection that is read ahead of being handled. */
 export const READ_AHEAD_BYTES = 16_384;

@@ -41,8 +41,8 @@ const packageHomes: Record<string, readonly string[]> = {
 };
 
 /**
- * Inside `broker/`: the ingest core knows no front end, front ends know it by its door only, and none knows another. What is beside them
- * (`config.ts`, `errors.ts`, `client-limits.ts`) may be used by each.
+ * Inside `broker/`: the ingest core knows no front end, front ends know it by its door only, and none knows
+ * another. What is beside them (`config.ts`, `errors.ts`, `client-limits.ts`) may be used by each.
  */
 function brokenBrokerRule(file: string, target: string): string | null {
   const part = (path: string) => /^broker\/([^/]+)\//.exec(path)?.[1];
@@ -69,7 +69,10 @@ function importsOf(text: string): string[] {
   return [...text.matchAll(/(?:from|import|import\()\s*["']([^"']+)["']/g)].map((match) => match[1] ?? "");
 }
 
-/** The rule that this import breaks, or null. Exported shape kept small so that the checker itself is tested below. */
+/**
+ * The rule that this import breaks, or null. Exported shape kept small so that the checker itself is tested
+ * below.
+ */
 function brokenImportRule(file: string, specifier: string): string | null {
   const folder = file.split("/")[0] as Folder;
   if (specifier.startsWith("node:")) return null;
@@ -91,7 +94,8 @@ function brokenImportRule(file: string, specifier: string): string | null {
   if (folder === "broker" && targetFolder === "broker") return brokenBrokerRule(file, target);
   if (targetFolder === folder || target.startsWith("devices/protocol/")) return null;
   if (!mayImport[folder]?.includes(targetFolder)) return `${folder}/ may not import ${targetFolder}/`;
-  // What settings are read with is a door of its own: whoever only reads them loads neither databases nor brokers.
+  // What settings are read with is a door of its own: whoever only reads them loads neither databases nor
+  // brokers.
   if (target !== `${targetFolder}/index.ts` && target !== `${targetFolder}/config.ts`)
     return `across folders import only ${targetFolder}/index.ts or ${targetFolder}/config.ts`;
   return null;

@@ -30,8 +30,8 @@ interface AuthenticationOptions {
 }
 
 /**
- * Checks who connects: bounded in number, in waiting and in time, since it is asked by whoever can reach the port. What takes a slow
- * hash waits apart, so that keys never wait for it.
+ * Checks who connects: bounded in number, in waiting and in time, since it is asked by whoever can reach the
+ * port. What takes a slow hash waits apart, so that keys never wait for it.
  */
 export class Authentication {
   readonly #devices: DeviceRegistry;
@@ -103,7 +103,10 @@ function outcomeOf(identity: Identity | null): AuthenticationOutcome {
   return identity ? { outcome: "identified", identity } : refused;
 }
 
-/** A device connects under its own name, an edge under its name or `<name>/<suffix>` for each of its connections. */
+/**
+ * A device connects under its own name, an edge under its name or `<name>/<suffix>` for each of its
+ * connections.
+ */
 export function ownsClientId(identity: Identity | null, clientId: string): boolean {
   if (identity === null || clientId === identity.name) return true;
   return identity.role === "edge" && clientId.startsWith(`${identity.name}/`);

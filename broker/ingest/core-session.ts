@@ -36,7 +36,10 @@ export interface SessionContext {
   endTurnSoon(session: CoreSession<unknown>): void;
 }
 
-/** Judges the messages of one client, holds them until they are durable, and tells of each in the order in which they came. */
+/**
+ * Judges the messages of one client, holds them until they are durable, and tells of each in the order in
+ * which they came.
+ */
 export class CoreSession<Tag> implements IngestSession<Tag> {
   readonly identity: Identity | null;
   readonly who: RefusedClient;
@@ -149,7 +152,10 @@ export class CoreSession<Tag> implements IngestSession<Tag> {
     this.#client.revoked();
   }
 
-  /** Called now and then: what has been held for too long is refused, and what waits behind it waits no longer. */
+  /**
+   * Called now and then: what has been held for too long is refused, and what waits behind it waits no
+   * longer.
+   */
   checkDeadline(nowMs: number): void {
     const { holdMaxMs } = this.#limits;
     if (nowMs - (this.#inFlight.oldestAtMs ?? nowMs) <= holdMaxMs) return;

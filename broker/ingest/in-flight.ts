@@ -6,8 +6,8 @@ export interface InFlightMessage {
 }
 
 /**
- * The messages of one session that the sink has not settled, in the order they arrived. They leave in that order, also if messages of
- * several devices settle in another one.
+ * The messages of one session that the sink has not settled, in the order they arrived. They leave in that
+ * order, also if messages of several devices settle in another one.
  */
 export class InFlight<Message extends InFlightMessage> {
   #held: Message[] = [];

@@ -78,8 +78,9 @@ export interface IngestStatus {
 export type Refuse<Code extends string> = (code: Code, who: RefusedClient, fields?: RefusalFields) => void;
 
 /**
- * What all front ends share: who may enter, what may be published, and when it is durable. It knows no protocol. A front end reads its
- * protocol, opens a session for each client, publishes through it, and answers.
+ * What all front ends share: who may enter, what may be published, and when it is durable. It knows no
+ * protocol. A front end reads its protocol, opens a session for each client, publishes through it, and
+ * answers.
  */
 export class IngestCore {
   readonly rules: TopicRules;
@@ -132,7 +133,10 @@ export class IngestCore {
     return refusal;
   }
 
-  /** Checks who it is and opens a session. `connect` is called for a client that is let in, before the promise resolves. A refusal is counted. */
+  /**
+   * Checks who it is and opens a session. `connect` is called for a client that is let in, before the promise
+   * resolves. A refusal is counted.
+   */
   async open<Tag>(
     newcomer: Newcomer,
     connect: (session: IngestSession<Tag>) => IngestClient<Tag>,
@@ -152,7 +156,10 @@ export class IngestCore {
     return { session };
   }
 
-  /** A front end's own codes: counted at 0 from the start. Returns how it counts a refusal that the core does not see. */
+  /**
+   * A front end's own codes: counted at 0 from the start. Returns how it counts a refusal that the core does
+   * not see.
+   */
   declareRefusals<Code extends string>(
     codes: Readonly<Record<Code, RefusalMeaning>>,
   ): Refuse<RefusalCode | Code> {
@@ -192,7 +199,9 @@ export class IngestCore {
     };
   }
 
-  /** Waits until nothing is in flight any more, for so long at most. Front ends take nothing new meanwhile. */
+  /**
+   * Waits until nothing is in flight any more, for so long at most. Front ends take nothing new meanwhile.
+   */
   async drain(timeoutMs: number): Promise<void> {
     const endMs = performance.now() + timeoutMs;
     while (this.#busy.size > 0 && performance.now() < endMs)
@@ -206,7 +215,10 @@ export class IngestCore {
     this.#refusals.endMinute();
   }
 
-  /** What was found out about an identity that was removed or changed meanwhile does not count: it may ask again. */
+  /**
+   * What was found out about an identity that was removed or changed meanwhile does not count: it may ask
+   * again.
+   */
   async #identify(newcomer: Newcomer): Promise<{ identity: Identity | null } | { refusal: Refusal }> {
     const { credentials, clientId, address, hasLeft } = newcomer;
     const check = { name: credentials.name, isOutdated: false };

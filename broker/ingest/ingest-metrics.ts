@@ -6,7 +6,10 @@ export interface IngestGauges {
   readonly slowChecks: { readonly count: number; readonly waiting: number };
 }
 
-/** What is counted for all front ends together. Counters on the hot path are plain numbers that a scrape collects. */
+/**
+ * What is counted for all front ends together. Counters on the hot path are plain numbers that a scrape
+ * collects.
+ */
 export class IngestMetrics {
   readonly acknowledgementSeconds: Histogram;
   readonly #refused: Counter<"reason">;

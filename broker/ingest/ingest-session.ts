@@ -12,7 +12,10 @@ export interface SessionLimits {
   readonly holdMaxMs: number;
 }
 
-/** One client of one front end, after it has said who it is. `Tag` is by what the front end knows a message again. */
+/**
+ * One client of one front end, after it has said who it is. `Tag` is by what the front end knows a message
+ * again.
+ */
 export interface IngestSession<Tag> {
   /** null: an anonymous client. */
   readonly identity: Identity | null;
@@ -24,16 +27,18 @@ export interface IngestSession<Tag> {
   readonly isRelieved: boolean;
 
   /**
-   * Judges a message and hands it to the sink. `settled` of the client is called once: at once if the message is refused, otherwise
-   * when it is durable or can't become so, after `settled` of all messages before it. Messages beyond the session's limits are
-   * refused. After `end` nobody is told. A refusal has been counted and logged.
+   * Judges a message and hands it to the sink. `settled` of the client is called once: at once if the message
+   * is refused, otherwise when it is durable or can't become so, after `settled` of all messages before it.
+   * Messages beyond the session's limits are refused. After `end` nobody is told. A refusal has been counted
+   * and logged.
    */
   publish(message: PublishMessage, tag: Tag): void;
 
   /**
-   * The two halves of `publish`, for a front end that does something else with some messages, or that stops its client instead of
-   * refusing what is beyond the limits. `judge` counts nothing; `accept` follows it at once. `stored` is told as soon as the sink knows, whatever has become of
-   * the session and of earlier messages.
+   * The two halves of `publish`, for a front end that does something else with some messages, or that stops
+   * its client instead of refusing what is beyond the limits. `judge` counts nothing; `accept` follows it at
+   * once. `stored` is told as soon as the sink knows, whatever has become of the session and of earlier
+   * messages.
    */
   judge(message: PublishMessage): Verdict;
   accept(
@@ -44,8 +49,8 @@ export interface IngestSession<Tag> {
   ): void;
 
   /**
-   * For what a client left behind, such as a will: outside the session's limits and order, also after its end, and not shown to the
-   * audience.
+   * For what a client left behind, such as a will: outside the session's limits and order, also after its
+   * end, and not shown to the audience.
    */
   acceptLast(message: PublishMessage, verdict: TelemetryVerdict, settled: (error?: Error) => void): void;
 
@@ -53,8 +58,8 @@ export interface IngestSession<Tag> {
   acknowledged(count: number): void;
 
   /**
-   * The connection has ended, or is being ended. What was accepted goes its way, and nobody is told. What had been read by then may
-   * still be accepted.
+   * The connection has ended, or is being ended. What was accepted goes its way, and nobody is told. What had
+   * been read by then may still be accepted.
    */
   end(): void;
 }
@@ -68,13 +73,13 @@ export interface IngestClient<Tag> {
   /** The identity was removed or changed: the session takes nothing more, and the connection must end. */
   revoked(): void;
   /**
-   * All that settled in this turn of the event loop has been told: answers can leave in one write, and `isRelieved` may have become
-   * true.
+   * All that settled in this turn of the event loop has been told: answers can leave in one write, and
+   * `isRelieved` may have become true.
    */
   turnEnded?(): void;
   /**
-   * A message did not become durable in time. Called before its `settled`, also while earlier ones are still held. For protocols that
-   * have no answer for one message and end the connection.
+   * A message did not become durable in time. Called before its `settled`, also while earlier ones are still
+   * held. For protocols that have no answer for one message and end the connection.
    */
   failed?(refusal: Refusal): void;
 }

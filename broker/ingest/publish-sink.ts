@@ -22,7 +22,10 @@ export interface IngressPublish {
  */
 export interface PublishSink {
   accept(publish: IngressPublish, settled: (error?: Error) => void): void;
-  /** True while the byte budget is used up: front ends stop reading from publishing connections until `onDrain`. */
+  /**
+   * True while the byte budget is used up: front ends stop reading from publishing connections until
+   * `onDrain`.
+   */
   readonly isFull: boolean;
   /** Registers the one listener that is told when a full sink has room again. */
   onDrain(listener: () => void): void;

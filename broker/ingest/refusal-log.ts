@@ -4,7 +4,10 @@ import type { IngestMetrics } from "./ingest-metrics.ts";
 import type { RefusalFields } from "./refusal.ts";
 
 const windowMs = 60_000;
-/** Of the log, for each reason in a minute: a crowd of one kind leaves the others their lines. All reasons together write 1.2 GB a day at most. */
+/**
+ * Of the log, for each reason in a minute: a crowd of one kind leaves the others their lines. All reasons
+ * together write 1.2 GB a day at most.
+ */
 const reasonMaxBytes = 32_768;
 /** Level, time, process and text of a line. */
 const lineOverheadBytes = 200;
@@ -17,8 +20,8 @@ export interface RefusedClient {
 }
 
 /**
- * Counts every refusal, and logs each client's once a minute for each reason, as far as the reason's share of the log goes. What is not
- * logged is told by a line at the end of its minute.
+ * Counts every refusal, and logs each client's once a minute for each reason, as far as the reason's share of
+ * the log goes. What is not logged is told by a line at the end of its minute.
  */
 export class RefusalLog {
   readonly #logger: Logger;

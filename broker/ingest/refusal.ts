@@ -4,7 +4,10 @@ export interface RefusalMeaning {
   readonly retryable: boolean;
 }
 
-/** Why the ingest core refuses a message or a client, without looking into any payload. Each code is a label of `tidegate_broker_refused_total`. */
+/**
+ * Why the ingest core refuses a message or a client, without looking into any payload. Each code is a label
+ * of `tidegate_broker_refused_total`.
+ */
 export const refusals = {
   "unknown-topic": { means: "No topic has this name.", retryable: false },
   "not-telemetry": {
@@ -43,7 +46,10 @@ export const refusals = {
 
 export type RefusalCode = keyof typeof refusals;
 
-/** `limit` and `actual` have one unit, that of the setting that is the limit; `bound` names it if the code does not. */
+/**
+ * `limit` and `actual` have one unit, that of the setting that is the limit; `bound` names it if the code
+ * does not.
+ */
 export type RefusalFields = Readonly<Record<string, unknown>> & {
   readonly bound?: string;
   readonly limit?: unknown;

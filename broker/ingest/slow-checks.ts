@@ -35,8 +35,8 @@ interface Waiter extends Asker {
 }
 
 /**
- * Checks that are slow on purpose, bounded in number, by address and in waiting. Addresses take turns. If all places are taken, an
- * address that holds fewer of them gets one from the address that holds most.
+ * Checks that are slow on purpose, bounded in number, by address and in waiting. Addresses take turns. If all
+ * places are taken, an address that holds fewer of them gets one from the address that holds most.
  */
 export class SlowChecks {
   readonly #bounds: SlowCheckBounds;
@@ -163,7 +163,9 @@ export class SlowChecks {
   }
 }
 
-/** The address itself; of IPv6 the first 64 bits, since who has one such address has all of them (RFC 6177). */
+/**
+ * The address itself; of IPv6 the first 64 bits, since who has one such address has all of them (RFC 6177).
+ */
 export function networkOf(address: string): string {
   if (!isIPv6(address)) return address;
   if (address.includes(".")) return address.slice(address.lastIndexOf(":") + 1);

@@ -24,10 +24,11 @@ export type Owner =
 /**
  * The topics in force, compiled, and who may do what on them and on the plain filters.
  *
- * Topics and plain filters have one precedence: a name belongs to the most specific filter that matches it, and to the topic where both
- * are equally specific (the registry refuses to create such a pair). So a topic `#` leaves `cmd/…` to the plain filter `cmd/#`, and
- * `fleet/{device}/telemetry` is taken from a plain filter `fleet/#`. A topic that was deleted, or whose filter was changed, leaves its
- * names to nobody: ordinary publish/subscribe would acknowledge what devices go on sending, and file it nowhere. Only a plain filter
+ * Topics and plain filters have one precedence: a name belongs to the most specific filter that matches it,
+ * and to the topic where both are equally specific (the registry refuses to create such a pair). So a topic
+ * `#` leaves `cmd/…` to the plain filter `cmd/#`, and `fleet/{device}/telemetry` is taken from a plain filter
+ * `fleet/#`. A topic that was deleted, or whose filter was changed, leaves its names to nobody: ordinary
+ * publish/subscribe would acknowledge what devices go on sending, and file it nowhere. Only a plain filter
  * that is at least as specific has them then, since its author meant these names.
  */
 export class TopicRules {
@@ -60,7 +61,10 @@ export class TopicRules {
     return identity === null || isNamed(identity.name, this.#plainPublishers);
   }
 
-  /** Every message that the filter can ever match must be one that the identity may receive. null identity = anonymous loopback. */
+  /**
+   * Every message that the filter can ever match must be one that the identity may receive. null identity =
+   * anonymous loopback.
+   */
   maySubscribe(identity: Identity | null, text: string): boolean {
     if (text.startsWith("$")) return false;
     if (identity === null) return true;
@@ -107,7 +111,10 @@ export function isNamed(name: string, patterns: readonly string[]): boolean {
   );
 }
 
-/** The level behind a plain filter's literal start, `cmd/<name>`, belongs to that identity; an edge's prefixes belong to it as well. */
+/**
+ * The level behind a plain filter's literal start, `cmd/<name>`, belongs to that identity; an edge's prefixes
+ * belong to it as well.
+ */
 function isOwnBranch(identity: Identity, filter: TopicFilter, plain: readonly TopicFilter[]): boolean {
   const asked = filter.levels.map((level) => (level.kind === "literal" ? level.text : null));
   return plain.every(({ levels }) => {

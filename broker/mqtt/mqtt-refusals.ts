@@ -1,8 +1,8 @@
 import type { RefusalCode, RefusalMeaning } from "../ingest/index.ts";
 
 /**
- * Why MQTT refuses a packet or a connection, beside the refusals of the ingest core. MQTT 3.1.1 has no reason in an answer to PUBLISH: the
- * connection is closed.
+ * Why MQTT refuses a packet or a connection, beside the refusals of the ingest core. MQTT 3.1.1 has no reason
+ * in an answer to PUBLISH: the connection is closed.
  */
 export const mqttRefusals = {
   unreleased: { means: "Too many QoS 2 messages without PUBREL.", retryable: true },

@@ -1,10 +1,16 @@
 import type { Session } from "./session.ts";
 
 const sweepEveryMs = 250;
-/** Connections that read on at once when the sink has room again: all of them together would fill it in the same moment. */
+/**
+ * Connections that read on at once when the sink has room again: all of them together would fill it in the
+ * same moment.
+ */
 const resumedPerTurn = 500;
 
-/** Looks after connections that are not read: lets them go on once there is room, and ends what has lasted too long. */
+/**
+ * Looks after connections that are not read: lets them go on once there is room, and ends what has lasted too
+ * long.
+ */
 export class SessionSweep {
   readonly #paused: Set<Session>;
   readonly #now: () => number;

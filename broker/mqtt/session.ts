@@ -112,7 +112,10 @@ export class Session implements IngestClient<MessageTag> {
     return true;
   }
 
-  /** A will, at the end of its connection: filed like a message, without an acknowledgement. Plain messages come here as well, on their way. */
+  /**
+   * A will, at the end of its connection: filed like a message, without an acknowledgement. Plain messages
+   * come here as well, on their way.
+   */
   takeWill(packet: Will, done: (error?: Error) => void = () => {}): Verdict["kind"] {
     const verdict = this.#ingest.judge(packet);
     const { metrics } = this.#context;
@@ -162,7 +165,10 @@ export class Session implements IngestClient<MessageTag> {
     resumeReading(this.client);
   }
 
-  /** Its messages could not be made durable: closed without acknowledgement, at the pace that the broker allows. */
+  /**
+   * Its messages could not be made durable: closed without acknowledgement, at the pace that the broker
+   * allows.
+   */
   failed(): void {
     if (this.#isClosing || this.client.closed) return;
     // What is durable by now is acknowledged all the same: it need not come again.
@@ -222,7 +228,10 @@ export class Session implements IngestClient<MessageTag> {
     refreshKeepAlive(this.client);
   }
 
-  /** Half the keep alive: not being read, the client gets no answer to its PINGREQ and would end the connection in its own time. */
+  /**
+   * Half the keep alive: not being read, the client gets no answer to its PINGREQ and would end the
+   * connection in its own time.
+   */
   #patienceMs(): number {
     const intervalMs = this.client._keepaliveInterval;
     return intervalMs > 0 ? intervalMs / 1.5 / 2 : Infinity;

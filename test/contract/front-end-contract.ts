@@ -35,7 +35,10 @@ const identity = (name: string): Identity => ({ name, role: "device", topicPrefi
 const topic = "fleet/dev1/telemetry";
 const dev1: Hello = { clientId: "dev1", name: "dev1", secret: "dev1" };
 
-/** What every front end does, whatever its protocol: each refusal is the core's, counted once, and nothing of it reaches the sink. */
+/**
+ * What every front end does, whatever its protocol: each refusal is the core's, counted once, and nothing of
+ * it reaches the sink.
+ */
 export function frontEndContract(kind: string, start: Start): void {
   async function running(options: TestIngestOptions = {}) {
     const core = testIngest({ identities: [identity("dev1"), identity("dev2")], ...options });

@@ -26,8 +26,8 @@ interface LineOptions {
 
 /**
  * Telemetry as lines of text over TCP, on a loopback address. `hello CLIENT [NAME SECRET]` comes first, then
- * `publish NUMBER TOPIC PAYLOAD`. Each gets one answer: `ok hello`, `ok NUMBER` once the message is durable, or
- * `no … CODE later` (`never` instead of `later` if the same message will be refused again).
+ * `publish NUMBER TOPIC PAYLOAD`. Each gets one answer: `ok hello`, `ok NUMBER` once the message is durable,
+ * or `no … CODE later` (`never` instead of `later` if the same message will be refused again).
  */
 export class LineFrontEnd {
   readonly #options: LineOptions;
