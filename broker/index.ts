@@ -1,8 +1,16 @@
-export type { Admission } from "./admission.ts";
-export { Broker, type BrokerOptions, type BrokerStatus, createBroker } from "./broker.ts";
 export { type BrokerConfig, brokerConfigSchema } from "./config.ts";
-export type { DeviceRegistry, DeviceRole, Identity, SlowCheck } from "./device-registry.ts";
 export { BrokerError, type BrokerErrorCode, brokerErrors } from "./errors.ts";
-export type { IngressPublish, PublishSink } from "./publish-sink.ts";
-export { type RefusalReason, refusalReasons, refusals } from "./refusal.ts";
-export type { TopicRegistry, TopicRule } from "./topic-registry.ts";
+export {
+  type Admission,
+  createIngest,
+  type DeviceRegistry,
+  type DeviceRole,
+  type Identity,
+  type IngestCore,
+  type IngressPublish,
+  type PublishSink,
+  type SlowCheck,
+  type TopicRegistry,
+  type TopicRule,
+} from "./ingest/index.ts";
+export { Broker, type BrokerOptions, type BrokerStatus, createBroker } from "./mqtt/broker.ts";

@@ -18,8 +18,8 @@ const mayImport: Record<Folder, readonly Folder[]> = {
 
 /** Third-party packages and the only places where each may be imported. */
 const packageHomes: Record<string, readonly string[]> = {
-  aedes: ["broker/"],
-  "mqtt-packet": ["broker/", "simulator/"],
+  aedes: ["broker/mqtt/"],
+  "mqtt-packet": ["broker/mqtt/", "simulator/"],
   mqtt: ["devices/"],
   lmdb: ["bridge/streams/embedded/", "gateway/registry/"],
   ioredis: ["bridge/redis/"],
@@ -44,6 +44,19 @@ const packageHomes: Record<string, readonly string[]> = {
 const errorFiles = folders
   .flatMap(sourceFiles)
   .filter((file) => /^[a-z]+\/errors(\.ts$|\/)/.test(file) || file === "devices/protocol/protocol-error.ts");
+/**
+ * Inside `broker/`: the ingest core knows no front end, front ends know it by its door only, and none knows
+ * another. What is beside them (`config.ts`, `errors.ts`, `client-limits.ts`) may be used by each.
+ */
+function brokenBrokerRule(file: string, target: string): string | null {
+  const part = (path: string) => /^broker\/([^/]+)\//.exec(path)?.[1];
+  const [from, to] = [part(file), part(target)];
+  if (to === undefined || from === to) return null;
+  if (from === "ingest") return "broker/ingest knows no front end";
+  if (to === "ingest")
+    return target === "broker/ingest/index.ts" ? null : "front ends import only broker/ingest/index.ts";
+  return from === undefined ? null : "front ends do not know each other";
+}
 
 const fileLinesMax = 400;
 
@@ -60,7 +73,10 @@ function importsOf(text: string): string[] {
   return [...text.matchAll(/(?:from|import|import\()\s*["']([^"']+)["']/g)].map((match) => match[1] ?? "");
 }
 
-/** The rule that this import breaks, or null. Exported shape kept small so that the checker itself is tested below. */
+/**
+ * The rule that this import breaks, or null. Exported shape kept small so that the checker itself is tested
+ * below.
+ */
 function brokenImportRule(file: string, specifier: string): string | null {
   const folder = file.split("/")[0] as Folder;
   if (specifier.startsWith("node:")) return null;
@@ -79,9 +95,11 @@ function brokenImportRule(file: string, specifier: string): string | null {
   const targetFolder = target.split("/")[0] as Folder;
   if (file.startsWith("devices/protocol/") && !target.startsWith("devices/protocol/"))
     return "devices/protocol is a leaf: it imports nothing of ours";
+  if (folder === "broker" && targetFolder === "broker") return brokenBrokerRule(file, target);
   if (targetFolder === folder || target.startsWith("devices/protocol/")) return null;
   if (!mayImport[folder]?.includes(targetFolder)) return `${folder}/ may not import ${targetFolder}/`;
-  // What settings are read with is a door of its own: whoever only reads them loads neither databases nor brokers.
+  // What settings are read with is a door of its own: whoever only reads them loads neither databases nor
+  // brokers.
   if (target !== `${targetFolder}/index.ts` && target !== `${targetFolder}/config.ts`)
     return `across folders import only ${targetFolder}/index.ts or ${targetFolder}/config.ts`;
   return null;
@@ -104,6 +122,15 @@ test("the import rule finds what it forbids", () => {
   assert.match(brokenImportRule("bridge/consumer/consumer.ts", "aedes") ?? "", /aedes may be imported only/);
   assert.equal(brokenImportRule("bridge/producer.ts", "../devices/protocol/backoff.ts"), null);
   assert.equal(brokenImportRule("gateway/roles.ts", "../bridge/index.ts"), null);
+  assert.match(brokenImportRule("broker/ingest/a.ts", "../mqtt/session.ts") ?? "", /knows no front end/);
+  assert.match(
+    brokenImportRule("broker/mqtt/a.ts", "../ingest/ingress.ts") ?? "",
+    /only broker\/ingest\/index/,
+  );
+  assert.match(brokenImportRule("broker/http/a.ts", "../mqtt/broker.ts") ?? "", /do not know each other/);
+  assert.match(brokenImportRule("broker/ingest/a.ts", "aedes") ?? "", /aedes may be imported only/);
+  assert.equal(brokenImportRule("broker/mqtt/aedes/a.ts", "../../ingest/index.ts"), null);
+  assert.equal(brokenImportRule("broker/index.ts", "./mqtt/broker.ts"), null);
 });
 
 /** Groups of files that import each other, directly or by way of others; types count, too. */

@@ -5,7 +5,7 @@ export interface PlainOverlap {
   readonly topic: string;
   readonly filter: string;
   readonly plainFilter: string;
-  /** Who has the names that both match (`broker/topic-rules.ts`). `topic`: neither is more specific, which no new topic may be. */
+  /** Who has the names that both match (`broker/ingest/topic-rules.ts`). `topic`: neither is more specific, which no new topic may be. */
   readonly owner: "plain" | "topic";
 }
 

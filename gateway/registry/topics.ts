@@ -14,7 +14,7 @@ export interface TopicsOptions {
   readonly now: () => number;
   /** Largest MQTT packet that the broker takes. */
   readonly packetMaxBytes: number;
-  /** Of ordinary publish/subscribe beside the topics: they have one precedence with them (`broker/topic-rules.ts`). */
+  /** Of ordinary publish/subscribe beside the topics: they have one precedence with them (`broker/ingest/topic-rules.ts`). */
   readonly plainFilters: readonly string[];
   /** Resolves once the broker judges by the change, or can't be waited for any longer. */
   readonly changed: () => Promise<void>;

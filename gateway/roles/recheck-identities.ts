@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
-import type { Broker } from "../../broker/index.ts";
+import type { IngestCore } from "../../broker/index.ts";
 import type { RegistryStore } from "../registry/registry-store.ts";
 import type { StoredDeviceRegistry } from "../registry/stored-device-registry.ts";
 
@@ -10,10 +10,10 @@ const retryMs = 1_000;
 export function recheckIdentities(parts: {
   readonly store: Pick<RegistryStore, "listen">;
   readonly devices: Pick<StoredDeviceRegistry, "recheck">;
-  readonly broker: Pick<Broker, "identities">;
+  readonly ingest: Pick<IngestCore, "identities">;
   readonly logger: Logger;
 }): void {
-  const { store, devices, broker, logger } = parts;
+  const { store, devices, ingest, logger } = parts;
   let newest = 0;
   store.listen({
     identitiesInDoubt: () => {
@@ -25,7 +25,7 @@ export function recheckIdentities(parts: {
     logger.warn({ event: "registry.replaced" }, "looking up the identities of all connections again");
     while (own === newest) {
       try {
-        return await devices.recheck(broker.identities());
+        return await devices.recheck(ingest.identities());
       } catch (error) {
         logger.warn({ event: "registry.recheck.failed", err: error }, "tried again in a second");
         await delay(retryMs, undefined, { ref: false });

@@ -1,5 +1,5 @@
 import { createProducer } from "../../bridge/index.ts";
-import { createBroker } from "../../broker/index.ts";
+import { createBroker, createIngest } from "../../broker/index.ts";
 import type { GatewayConfig } from "../config.ts";
 import { addRegistryMetrics } from "../metrics.ts";
 import { StoredDeviceRegistry } from "../registry/stored-device-registry.ts";
@@ -20,8 +20,9 @@ export async function startBroker(context: RoleContext): Promise<RunningRole> {
   addRegistryMetrics(registry, store);
   const topics = new StoredTopicRegistry(store);
   const devices = new StoredDeviceRegistry(store);
-  const broker = createBroker({
-    config: mqttConfig(context),
+  const mqtt = mqttConfig(context);
+  const ingest = createIngest({
+    config: mqtt,
     sink: producer,
     admission: {
       get isOpen() {
@@ -33,7 +34,8 @@ export async function startBroker(context: RoleContext): Promise<RunningRole> {
     logger,
     registry,
   });
-  recheckIdentities({ store, devices, broker, logger });
+  const broker = createBroker({ config: mqtt, ingest, registry });
+  recheckIdentities({ store, devices, ingest, logger });
   const { host, port } = await broker.listen();
   return {
     listening: `${host.includes(":") ? `[${host}]` : host}:${port}`,
@@ -48,6 +50,7 @@ export async function startBroker(context: RoleContext): Promise<RunningRole> {
     ...(end.committed ? { committed: end.committed } : {}),
     stop: async () => {
       await broker.stop();
+      ingest.close();
       await producer.close();
       await end.close();
       await store.close();

@@ -50,12 +50,18 @@ export class ConsumerWatch {
   }
 
   async look(): Promise<void> {
-    const { child, ask, elapsedMs } = this.#options;
+    const { child, ask } = this.#options;
     if (this.#isAsking || child() === null) return;
     this.#isAsking = true;
     const status = await ask().finally(() => {
       this.#isAsking = false;
     });
+    this.saw(status);
+  }
+
+  /** What anyone else who asked the consumer was told. */
+  saw(status: ConsumerProcessStatus | null): void {
+    const { child, elapsedMs } = this.#options;
     const state = child();
     this.#last = status;
     if (state && state.state !== "stopping" && state.state !== "stopped")

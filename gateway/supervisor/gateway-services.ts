@@ -65,8 +65,11 @@ export function createServices(parts: ServiceParts): ApiServices & { stop(): voi
       };
       return withCommands(readiness, parts.config.flags);
     },
-    status: async () =>
-      withCommands({ ...(await gatewayStatus(parts)), degraded: degraded() }, parts.config.flags),
+    status: async () => {
+      const status = await gatewayStatus(parts);
+      watch.saw(status.consumer);
+      return withCommands({ ...status, degraded: degraded() }, parts.config.flags);
+    },
     metrics: () => collectMetrics(parts),
     stop: () => watch.stop(),
     acceptGap: async (partition) => {

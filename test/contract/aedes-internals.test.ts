@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { duplexPair } from "node:stream";
 import { test } from "node:test";
 import { Aedes } from "aedes";
+import { BrokerError } from "../../broker/index.ts";
 import {
   AEDES_VERSION,
   type AedesClient,
@@ -9,8 +10,7 @@ import {
   holdReading,
   interceptPackets,
   resumeReading,
-} from "../../broker/aedes/aedes-client.ts";
-import { BrokerError } from "../../broker/index.ts";
+} from "../../broker/mqtt/aedes/aedes-client.ts";
 
 /** The acknowledgement path reaches into Aedes; this fails where another version moved what it holds on to. */
 test("Aedes has the internals that the acknowledgement path is built on", async () => {

@@ -2,7 +2,7 @@
 import { Value } from "@sinclair/typebox/value";
 import pino from "pino";
 import { Registry } from "prom-client";
-import { brokerConfigSchema, createBroker } from "../../broker/index.ts";
+import { brokerConfigSchema, createBroker, createIngest } from "../../broker/index.ts";
 import { TestDevices, TestTopics } from "./test-broker.ts";
 
 let waiting: ((error?: Error) => void)[] = [];
@@ -13,8 +13,10 @@ function settleAll(): void {
   for (const settle of settled) settle();
 }
 
-const broker = createBroker({
-  config: { ...Value.Create(brokerConfigSchema), port: 0 },
+const config = { ...Value.Create(brokerConfigSchema), port: 0 };
+const registry = new Registry();
+const ingest = createIngest({
+  config,
   sink: {
     isFull: false,
     onDrain: () => {},
@@ -26,8 +28,9 @@ const broker = createBroker({
   topics: new TestTopics(),
   devices: new TestDevices(),
   logger: pino({ level: "silent" }),
-  registry: new Registry(),
+  registry,
 });
+const broker = createBroker({ config, ingest, registry });
 const { port } = await broker.listen();
 process.stdout.write(`${port}\n`);
 process.on("disconnect", () => process.exit(0));

@@ -1,4 +1,4 @@
-import type { IngressPublish, PublishSink } from "../../broker/publish-sink.ts";
+import type { IngressPublish, PublishSink } from "../../broker/ingest/publish-sink.ts";
 
 export interface AcceptedPublish extends IngressPublish {
   readonly text: string;

@@ -1,6 +1,7 @@
 import { haltCodes } from "../../../bridge/consumer/partition-halt.ts";
 import { quarantines } from "../../../bridge/consumer/quarantine-reason.ts";
-import { refusals } from "../../../broker/refusal.ts";
+import { refusals } from "../../../broker/ingest/refusal.ts";
+import { mqttAnswers, mqttRefusals } from "../../../broker/mqtt/mqtt-refusals.ts";
 import { usageCodes } from "../../../gateway/cli/command-context.ts";
 import { usageCodes as simulatorUsageCodes } from "../../../simulator/command/commands.ts";
 import { errorGroups } from "./error-catalogue.ts";
@@ -35,12 +36,9 @@ export function errorsPage(): string {
 }
 
 function refusalPart(): string {
-  const rows = Object.entries(refusals).map(([name, { meaning, answer, remedy }]) => [
-    code(name),
-    meaning,
-    answer,
-    remedy,
-  ]);
+  const rows = Object.entries({ ...refusals, ...mqttRefusals })
+    .filter(([name]) => name in mqttAnswers)
+    .map(([name, { meaning, remedy }]) => [code(name), meaning, mqttAnswers[name] ?? "", remedy]);
   return `## Refusals of the broker
 
 The broker refuses a packet or a connection without looking into payloads. MQTT 3.1.1 has no answer that refuses a PUBLISH,

@@ -12,9 +12,10 @@ import { VacuumMetrics } from "../../../bridge/storage/vacuum-metrics.ts";
 import { observeSpace } from "../../../bridge/streams/embedded/stream-metrics.ts";
 import { createKinesisStreamMetrics } from "../../../bridge/streams/kinesis/kinesis-stream-metrics.ts";
 import { createRedisStreamMetrics } from "../../../bridge/streams/redis/redis-stream-metrics.ts";
-import { BrokerMetrics } from "../../../broker/metrics.ts";
+import { IngestMetrics } from "../../../broker/ingest/ingest-metrics.ts";
+import { MqttMetrics } from "../../../broker/mqtt/mqtt-metrics.ts";
+import { mqttRefusals } from "../../../broker/mqtt/mqtt-refusals.ts";
 import { addDegradedMetric, addRegistryMetrics, createGatewayMetrics } from "../../../gateway/metrics.ts";
-import { quietGauges } from "../quiet-gauges.ts";
 
 export interface MetricDefinition {
   readonly name: string;
@@ -40,7 +41,9 @@ export function metricGroups(): MetricGroup[] {
   return [
     { title: "Gateway", where: "supervisor", metrics: supervisorMetrics() },
     group("Broker", "broker", (registry) => {
-      new BrokerMetrics(registry, quietGauges);
+      const gauges = { inFlight: never, slowChecks: { count: 0, waiting: 0 } };
+      new IngestMetrics(registry, gauges).declareRefusals(Object.keys(mqttRefusals));
+      new MqttMetrics(registry, { connections: never });
       addRegistryMetrics(registry, { status: never });
     }),
     group("Producer", "broker", (registry) => new ProducerMetrics(registry)),

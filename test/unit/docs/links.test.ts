@@ -15,15 +15,11 @@ const root = join(import.meta.dirname, "..", "..", "..");
 const readmeLinesMax = 120;
 const sourceFolders = ["devices", "broker", "bridge", "simulator", "gateway", "test"];
 
-/** Pages that are written elsewhere, and may be missing in a checkout between two commits. */
-const awaited = new Set(["docs/extending/front-end.md", "docs/containment.md"]);
-
 /** What is wrong with the links of a document, by its text. */
 function linkFaults(file: string, text: string): string[] {
   return linksOf(text).flatMap(({ path, anchor }) => {
     const target = path === "" ? file : normalize(join(dirname(file), path));
-    if (!existsSync(join(root, target)))
-      return awaited.has(target) ? [] : [`${file}: ${path} does not exist`];
+    if (!existsSync(join(root, target))) return [`${file}: ${path} does not exist`];
     if (anchor === "" || !target.endsWith(".md")) return [];
     const anchors = anchorsOf(target === file ? text : documentText(target));
     return anchors.has(anchor) ? [] : [`${file}: ${target} has no heading #${anchor}`];
@@ -37,12 +33,12 @@ function nameFaults(file: string, text: string): string[] {
     if (/^(unit|contract|simulation|integration)\/[\w./-]+$/.test(span))
       return isTest(span) ? [] : [`${file}: there is no test ${span}`];
     const isPath = /^(devices|broker|bridge|simulator|gateway|docs|test)\/[\w./-]*(\.\w+|\/)$/.test(span);
-    return !isPath || awaited.has(span) || existsSync(join(root, span)) ? [] : [`${file}: no file ${span}`];
+    return !isPath || existsSync(join(root, span)) ? [] : [`${file}: no file ${span}`];
   });
 }
 
 function isThere(target: string, anchor = ""): boolean {
-  if (!existsSync(join(root, target))) return awaited.has(target);
+  if (!existsSync(join(root, target))) return false;
   return anchor === "" || anchorsOf(documentText(target)).has(anchor.slice(1));
 }
 

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { quarantineReasons } from "../../../bridge/index.ts";
-import { refusalReasons } from "../../../broker/refusal.ts";
+import { mqttAnswers } from "../../../broker/mqtt/mqtt-refusals.ts";
 import { configSchema } from "../../../gateway/settings/config-schema.ts";
 import { settingsOf } from "../../../gateway/settings/settings-schema.ts";
 import { documentFiles, documentText, proseOf } from "../../support/documents.ts";
@@ -79,5 +79,5 @@ test("docs/topics.md explains every reason of the quarantine, docs/devices.md ev
   const lacking = (file: string, reasons: readonly string[]) =>
     reasons.filter((reason) => !rows(file).includes(`\`${reason}\``));
   assert.deepEqual(lacking("docs/topics.md", quarantineReasons), []);
-  assert.deepEqual(lacking("docs/devices.md", refusalReasons), []);
+  assert.deepEqual(lacking("docs/devices.md", Object.keys(mqttAnswers)), []);
 });

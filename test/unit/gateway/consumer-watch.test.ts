@@ -150,3 +150,15 @@ test("the reason names the state that the process has now, not the one of the la
   system.child = ready as unknown as ChildStatus;
   assert.match(watch.degraded().join(), /^filing: the consumer is ready: it does not answer/);
 });
+
+test("what somebody else who asked was told counts: work that was seen to be done is not stuck", async () => {
+  const { system, watch, pass, become } = watched();
+  become(inPartition({ lagBytes: 80 }));
+  await pass(65);
+  assert.equal(watch.degraded().length, 1);
+  watch.saw(idle as unknown as ConsumerProcessStatus);
+  assert.deepEqual(watch.degraded(), []);
+  system.status = null;
+  await pass(65);
+  assert.match(watch.degraded().join(), /^filing: the consumer is ready: it does not answer/);
+});

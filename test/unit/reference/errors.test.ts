@@ -4,7 +4,8 @@ import { haltCodes } from "../../../bridge/consumer/partition-halt.ts";
 import { quarantines } from "../../../bridge/consumer/quarantine-reason.ts";
 import { bridgeErrors } from "../../../bridge/errors.ts";
 import { brokerErrors } from "../../../broker/errors.ts";
-import { refusals } from "../../../broker/refusal.ts";
+import { refusals } from "../../../broker/ingest/refusal.ts";
+import { mqttAnswers, mqttRefusals } from "../../../broker/mqtt/mqtt-refusals.ts";
 import { deviceErrors } from "../../../devices/errors.ts";
 import type { ErrorEntry } from "../../../devices/protocol/error-entry.ts";
 import { protocolErrors } from "../../../devices/protocol/protocol-error.ts";
@@ -81,10 +82,18 @@ test("raised errors are found with what they say of trying again", () => {
   ]);
 });
 
+test("every refusal of MQTT, and of the core as MQTT makes it, says what the client sees", () => {
+  // MQTT stops reading instead, and takes these messages for publish/subscribe.
+  const neverMade = ["in-flight-limit", "not-telemetry"];
+  const made = Object.keys({ ...refusals, ...mqttRefusals }).filter((name) => !neverMade.includes(name));
+  assert.deepEqual(Object.keys(mqttAnswers).toSorted(), made.toSorted());
+});
+
 test("each text is of whole sentences that can be read at once", () => {
   const texts = [
     ...Object.entries(entries),
     ...Object.entries(refusals),
+    ...Object.entries(mqttRefusals),
     ...Object.entries(quarantines),
   ].flatMap(([code, { meaning, remedy }]) => [meaning, remedy].map((text) => ({ code, text })));
   for (const { code, text } of texts) {

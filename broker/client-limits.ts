@@ -1,0 +1,125 @@
+import { Type } from "@sinclair/typebox";
+
+/**
+ * Every limit of a client, in one file: the settings with their defaults, then what is fixed. `config.ts`
+ * puts the settings into the section `[mqtt]`. Limits of a topic (payload, QoS, rate) belong to the topic:
+ * `ingest/topic-registry.ts`.
+ */
+
+const count = (defaultValue: number, maximum: number, description: string) =>
+  Type.Integer({ default: defaultValue, minimum: 1, maximum, description });
+const bytes = (defaultValue: number, maximum: number, description: string) =>
+  Type.Integer({ default: defaultValue, minimum: 128, maximum, unit: "bytes", description });
+const milliseconds = (defaultValue: number, maximum: number, description: string) =>
+  Type.Integer({ default: defaultValue, minimum: 1, maximum, unit: "ms", description });
+
+/** What Aedes' matchers can take, and those of topics. */
+export const TOPIC_LEVELS_MAX = 100;
+
+/** Of connections: how many, how fast, and how long they may take to say who they are. */
+export const connectionLimits = {
+  maxConnections: count(
+    100_000,
+    10_000_000,
+    "Connections at the same time; more are closed when they arrive",
+  ),
+  acceptPerSecond: count(5_000, 1_000_000, "New connections per second; more are closed when they arrive"),
+  connectTimeoutMs: milliseconds(
+    10_000,
+    120_000,
+    "A connection without a complete CONNECT after this is closed",
+  ),
+  authenticationTimeoutMs: milliseconds(5_000, 60_000, "Longest check of a user name and secret"),
+  authenticationsMax: count(64, 10_000, "Checks of user names and secrets at the same time"),
+  authenticationsWaitingMax: count(
+    10_000,
+    1_000_000,
+    "Checks that may wait; more are told to come back later",
+  ),
+  slowChecksMax: count(
+    2,
+    64,
+    "Checks of passwords and wrong secrets at the same time, within authenticationsMax; each takes a core for about 40 ms",
+  ),
+  slowChecksWaitingMax: count(
+    256,
+    100_000,
+    "Checks of passwords and wrong secrets that may wait; more are told to come back later",
+  ),
+  slowChecksPerAddressMax: count(
+    32,
+    100_000,
+    "Checks of passwords and wrong secrets of one address (IPv6: of one /64), running and waiting; more are told to come back later",
+  ),
+};
+
+/** Of packets, names and filters. */
+export const packetLimits = {
+  connectPacketMaxBytes: bytes(8_192, 65_536, "Largest CONNECT, by the length that it declares"),
+  packetMaxBytes: bytes(
+    1_048_576,
+    8_388_608,
+    "Largest packet of any other kind, by the length that it declares; the largest topic payload fits with room for its name",
+  ),
+  subscribePacketMaxBytes: bytes(
+    65_536,
+    8_388_608,
+    "Largest SUBSCRIBE and UNSUBSCRIBE, by the length that they declare",
+  ),
+  subscriptionsMax: count(1_000, 100_000, "Topic filters of one client; further ones get 0x80 in SUBACK"),
+  filterMaxBytes: bytes(1_024, 65_535, "Longest topic filter of a client; a longer one gets 0x80 in SUBACK"),
+  filterLevelsMax: count(32, TOPIC_LEVELS_MAX, "Levels of a topic filter; one with more gets 0x80 in SUBACK"),
+  clientIdMaxBytes: bytes(256, 65_535, "Longest client id"),
+};
+
+/** Of messages between their arrival and their acknowledgement. */
+export const publishLimits = {
+  inFlightMax: count(1_024, 65_535, "Unacknowledged messages of one connection before it is read no further"),
+  inFlightMaxBytes: bytes(
+    1_048_576,
+    268_435_456,
+    "Payload bytes of these unacknowledged messages before the connection is read no further",
+  ),
+  holdMaxMs: milliseconds(
+    35_000,
+    600_000,
+    "A message that is not durable after this closes its connection unacknowledged; half the keep alive where that is less",
+  ),
+  closesPerSecond: count(2_000, 1_000_000, "Pace at which connections are closed when the stream fails"),
+};
+
+/** Of what is sent to a client, or kept for it. */
+export const deliveryLimits = {
+  subscriberMaxBytes: bytes(
+    4_194_304,
+    1_073_741_824,
+    "Unsent bytes at which a subscriber that does not read is cut",
+  ),
+  drainTimeoutMs: milliseconds(5_000, 120_000, "A subscriber that reads nothing for this long is cut"),
+  sessionQueueMax: count(
+    1_000,
+    1_000_000,
+    "Messages kept for one persistent session; more are dropped and counted",
+  ),
+  sessionsQueueMaxBytes: bytes(67_108_864, 4_294_967_296, "Payload bytes kept for all persistent sessions"),
+};
+
+/**
+ * Verdicts that a session remembers by topic name. A device publishes on a few names; those of a field
+ * gateway are judged each time.
+ */
+export const REMEMBERED_NAMES_MAX = 32;
+/**
+ * QoS 2 messages of a session between PUBLISH and PUBREL. A client that never sends PUBREL would pile them
+ * up.
+ */
+export const UNRELEASED_MAX = 8_192;
+/**
+ * Acknowledgements and messages that wait in the socket because the client does not read; beyond them it is
+ * not read either.
+ */
+export const UNREAD_MAX_BYTES = 65_536;
+/** Data of one connection that is read ahead of being handled. */
+export const READ_AHEAD_BYTES = 16_384;
+/** Topic names with a retained message; only plain publish/subscribe has them. */
+export const RETAINED_MAX = 10_000;

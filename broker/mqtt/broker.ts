@@ -1,0 +1,203 @@
+import type { Aedes } from "aedes";
+import type { Registry } from "prom-client";
+import { RETAINED_MAX } from "../client-limits.ts";
+import type { BrokerConfig } from "../config.ts";
+import type { IngestCore, IngestStatus, RefusalFields, Refuse } from "../ingest/index.ts";
+import { type AedesClient, checkAedesVersion, refusedClientOf } from "./aedes/aedes-client.ts";
+import { AedesHooks } from "./aedes/aedes-hooks.ts";
+import { createIngestAedes } from "./aedes/ingest-aedes.ts";
+import { type SessionBounds, SessionQueues } from "./aedes/session-queues.ts";
+import { checkAnonymousListener } from "./anonymous-listener.ts";
+import { Connection } from "./connection.ts";
+import { Listener } from "./listener.ts";
+import { LiveSubscribers } from "./live-subscribers.ts";
+import { MqttMetrics } from "./mqtt-metrics.ts";
+import { type MqttRefusalCode, mqttRefusals } from "./mqtt-refusals.ts";
+import { PacedCloses } from "./paced-closes.ts";
+import { ReceivedIdsOfSessions } from "./received-ids.ts";
+import type { Session, SessionContext } from "./session.ts";
+import { SessionSweep } from "./session-sweep.ts";
+
+export interface BrokerOptions {
+  readonly config: BrokerConfig;
+  /** Closed by its owner, after the broker has stopped. */
+  readonly ingest: IngestCore;
+  readonly registry: Registry;
+  /** ms on a clock that never goes back: all that is measured here are times between two moments. */
+  readonly now?: () => number;
+  readonly random?: () => number;
+}
+
+/** The core's numbers and those of MQTT. */
+export interface BrokerStatus extends IngestStatus {
+  readonly connections: number;
+  readonly pausedConnections: number;
+  /** Those of `acknowledged` that repeat the PUBREC of a message that was appended before: all others stand for an append each. */
+  readonly repeated: number;
+  /** Plain messages that queues of sessions had no room for, and such that were to be retained and are not. */
+  readonly sessionDropped: number;
+  readonly retainedDropped: number;
+}
+
+/**
+ * MQTT 3.1.1 for devices. A QoS 1 or 2 message is acknowledged only once the sink says that it is durable (G1), in the order of
+ * arrival; one that can't be made durable in time closes its connection without an acknowledgement, and the device sends it again.
+ */
+export class Broker {
+  readonly #config: BrokerConfig;
+  readonly #ingest: IngestCore;
+  readonly #metrics: MqttMetrics;
+  readonly #refuse: Refuse<MqttRefusalCode>;
+  readonly #aedes: Aedes;
+  readonly #listener: Listener;
+  readonly #hooks: AedesHooks;
+  readonly #paused = new Set<Session>();
+  readonly #pacedCloses: PacedCloses;
+  readonly #sweep: SessionSweep;
+
+  constructor(options: BrokerOptions) {
+    const { config, ingest, registry } = options;
+    const now = options.now ?? (() => performance.now());
+    checkAnonymousListener(config.host, config.anonymous);
+    this.#config = config;
+    this.#ingest = ingest;
+    this.#metrics = new MqttMetrics(registry, { connections: () => this.#listener.connections });
+    this.#refuse = ingest.declareRefusals(mqttRefusals);
+    this.#pacedCloses = new PacedCloses({
+      perSecond: config.closesPerSecond,
+      random: options.random ?? Math.random,
+    });
+    const live = new LiveSubscribers({
+      publish: (packet) => this.#aedes.publish(packet, ignoreDelivery),
+      metrics: this.#metrics,
+    });
+    ingest.showTo(live);
+    const context: SessionContext = {
+      config,
+      metrics: this.#metrics,
+      refuse: this.#refuse,
+      pacedCloses: this.#pacedCloses,
+      now,
+      paused: this.#paused,
+    };
+    const receivedIds = new ReceivedIdsOfSessions({ sessionsMax: config.maxConnections });
+    this.#hooks = new AedesHooks(context, {
+      ingest,
+      receivedIds,
+      hasRoomForSession: (clientId) => queues.hasRoom(clientId),
+    });
+    const queues = new SessionQueues(sessionBoundsOf(config), {
+      live,
+      metrics: this.#metrics,
+      granted: () => this.#hooks.granted,
+      isResumed: (clientId) => receivedIds.isResumed(clientId),
+    });
+    this.#aedes = this.#createAedes(queues, live);
+    this.#hooks.watch(this.#aedes);
+    this.#sweep = new SessionSweep({ paused: this.#paused, now });
+    ingest.onRoom(() => this.#sweep.resumeAll());
+    this.#listener = this.#createListener(now);
+  }
+
+  /** Resolves with the address. Throws MQTT_ADDRESS_UNUSABLE. */
+  async listen(): Promise<{ host: string; port: number }> {
+    await this.#aedes.listen();
+    this.#sweep.start();
+    try {
+      return await this.#listener.listen();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Accepts nothing more, waits a bounded time for held messages to settle, acknowledges them, and closes all connections. */
+  async stop(): Promise<void> {
+    this.#listener.close();
+    this.#hooks.stopReading();
+    await this.#ingest.drain(this.#config.stopTimeoutMs);
+    this.#sweep.stop();
+    this.#pacedCloses.stop();
+    await new Promise<void>((resolve) => this.#aedes.close(() => resolve()));
+    this.#listener.destroyAll();
+  }
+
+  status(): BrokerStatus {
+    return {
+      ...this.#ingest.status(),
+      connections: this.#listener.connections,
+      pausedConnections: this.#paused.size,
+      repeated: this.#metrics.repeated,
+      sessionDropped: this.#metrics.sessionDropped,
+      retainedDropped: this.#metrics.retainedDropped,
+    };
+  }
+
+  #createAedes(queues: SessionQueues, live: LiveSubscribers): Aedes {
+    const { connectTimeoutMs, clientIdMaxBytes, drainTimeoutMs } = this.#config;
+    const aedes = createIngestAedes(
+      {
+        // 0 = no limit: with one, a subscriber that stops reading halts the delivery to all others.
+        concurrency: 0,
+        connectTimeout: connectTimeoutMs,
+        // Of MQTT 3.1 only, and refused without a word to us: ours holds for both versions.
+        maxClientsIdLength: clientIdMaxBytes,
+        drainTimeout: drainTimeoutMs,
+        persistence: queues.persistence,
+        ...this.#hooks.handlers(),
+      },
+      live,
+    );
+    checkAedesVersion(aedes);
+    return aedes;
+  }
+
+  #createListener(now: () => number): Listener {
+    const { host, port, maxConnections, acceptPerSecond } = this.#config;
+    return new Listener({
+      host,
+      port,
+      maxConnections,
+      acceptPerSecond,
+      now,
+      accept: (socket) => this.#accept(this.#aedes.handle(socket) as unknown as AedesClient),
+      refused: (socket, excess) => {
+        const who = { client: "", address: socket.remoteAddress ?? "" };
+        this.#refuse("connection-limit", who, excess);
+      },
+    });
+  }
+
+  #accept(client: AedesClient): void {
+    // Asked once, the socket knows it also after its end.
+    void client.conn.remoteAddress;
+    new Connection(client, {
+      config: this.#config,
+      session: (connected) => this.#hooks.sessionOf(connected),
+      refuse: (refused, code, fields) => this.#close(refused, code, fields),
+      publishWill: (will) => this.#aedes.publish({ cmd: "publish", dup: false, ...will }, ignoreDelivery),
+      leave: (left, packet) => this.#ingest.untaken(refusedClientOf(left), packet),
+    });
+  }
+
+  #close(client: AedesClient, code: MqttRefusalCode, fields: RefusalFields): void {
+    this.#refuse(code, refusedClientOf(client), fields);
+    client.close();
+  }
+}
+
+function sessionBoundsOf(config: BrokerConfig): SessionBounds {
+  return {
+    messagesMax: config.sessionQueueMax,
+    bytesMax: config.sessionsQueueMaxBytes,
+    sessionsMax: config.maxConnections,
+    retainedMax: RETAINED_MAX,
+  };
+}
+
+/** A failed delivery is the subscriber's: Aedes closes it. */
+function ignoreDelivery(): void {}
+
+export function createBroker(options: BrokerOptions): Broker {
+  return new Broker(options);
+}

@@ -1,8 +1,0 @@
-import type { BrokerGauges } from "../../broker/metrics.ts";
-
-/** Of a broker that nobody is connected to. */
-export const quietGauges: BrokerGauges = {
-  connections: () => 0,
-  inFlight: () => 0,
-  slowChecks: { count: 0, waiting: 0 },
-};
