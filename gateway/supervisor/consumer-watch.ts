@@ -14,6 +14,8 @@ export interface ConsumerWatchOptions {
 }
 
 const intervalMaxMs = 5_000;
+/** A process that works answers sooner. */
+const answerMs = 500;
 
 /** Asks the consumer now and then how it is, so that a monitor's question never has to wait for it. */
 export class ConsumerWatch {
@@ -21,7 +23,8 @@ export class ConsumerWatch {
   readonly #stuck: StuckWork;
   #last: ConsumerProcessStatus | null = null;
   #timer: NodeJS.Timeout | undefined;
-  #isAsking = false;
+  /** null = nothing is asked. */
+  #askedAtMs: number | null = null;
 
   constructor(options: ConsumerWatchOptions) {
     this.#options = options;
@@ -46,15 +49,17 @@ export class ConsumerWatch {
   /** What does not go on, although publishes are acknowledged. */
   degraded(): string[] {
     const child = this.#options.child();
-    return child ? this.#stuck.reasons(this.#options.elapsedMs(), child) : [];
+    const nowMs = this.#options.elapsedMs();
+    const isSilent = this.#askedAtMs !== null && nowMs - this.#askedAtMs > answerMs;
+    return child ? this.#stuck.reasons(nowMs, { child, isSilent }) : [];
   }
 
   async look(): Promise<void> {
-    const { child, ask } = this.#options;
-    if (this.#isAsking || child() === null) return;
-    this.#isAsking = true;
+    const { child, ask, elapsedMs } = this.#options;
+    if (this.#askedAtMs !== null || child() === null) return;
+    this.#askedAtMs = elapsedMs();
     const status = await ask().finally(() => {
-      this.#isAsking = false;
+      this.#askedAtMs = null;
     });
     this.saw(status);
   }

@@ -9,6 +9,14 @@ export interface ConsumerLook {
   readonly status: ConsumerProcessStatus | null;
 }
 
+/** What may have changed since the last look. */
+export interface SinceLook {
+  /** The consumer's process now. */
+  readonly child: ChildStatus;
+  /** It was asked again, and takes longer to answer than one that works. */
+  readonly isSilent: boolean;
+}
+
 /** What a table may lack, as far as this consumer says. */
 interface TableTroubles {
   readonly tables?: {
@@ -50,15 +58,15 @@ export class StuckWork {
     this.#filingSinceMs = filingWaits(seen.status) ? (this.#progressAtMs ?? nowMs) : null;
   }
 
-  /** Reasons, for people; [] = everything goes on. `child` is the consumer's process now: it may have changed since the last look. */
-  reasons(nowMs: number, child: ChildStatus): string[] {
-    return [...this.#troubles.values(), ...this.#filingTrouble(child)]
+  /** Reasons, for people; [] = everything goes on. */
+  reasons(nowMs: number, since: SinceLook): string[] {
+    return [...this.#troubles.values(), ...this.#filingTrouble(since)]
       .filter(({ sinceMs }) => nowMs - sinceMs >= this.#stuckAfterMs)
       .map(({ text, sinceMs }) => `${text} (for ${Math.round((nowMs - sinceMs) / 1_000)} s)`);
   }
 
-  #filingTrouble(child: ChildStatus): Trouble[] {
-    const text = filingText({ child, status: this.#status });
+  #filingTrouble({ child, isSilent }: SinceLook): Trouble[] {
+    const text = filingText({ child, status: isSilent ? null : this.#status });
     return text === null || this.#filingSinceMs === null ? [] : [{ text, sinceMs: this.#filingSinceMs }];
   }
 

@@ -162,3 +162,20 @@ test("what somebody else who asked was told counts: work that was seen to be don
   await pass(65);
   assert.match(watch.degraded().join(), /^filing: the consumer is ready: it does not answer/);
 });
+
+test("one that was asked and does not answer is silent, whatever it said before", async () => {
+  const { system, watch, pass, become } = watched();
+  become(inPartition({ lagBytes: 80 }));
+  await pass(65);
+  assert.match(watch.degraded().join(), /^filing: messages wait/);
+  let answer: (status: null) => void = () => {};
+  system.status = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const look = watch.look();
+  assert.match(watch.degraded().join(), /^filing: messages wait/);
+  system.nowMs += 600;
+  assert.match(watch.degraded().join(), /^filing: the consumer is ready: it does not answer/);
+  answer(null);
+  await look;
+});
