@@ -37,6 +37,8 @@ interface Known {
   readonly rowTimeMs: number;
   /** null = for ever. */
   readonly windowMs: number | null;
+  /** Which commit brought it; 0 = none. */
+  readonly commit: number;
 }
 
 /** A moment in one partition's stream time, and how the times of those before it compare with it. */
@@ -45,11 +47,14 @@ interface Now {
   readonly timeMs: number;
   readonly rowTimeMs: number;
   readonly shifts: ReadonlyMap<number, number>;
+  /** Which commit brought what is filed now; 0 = none. */
+  readonly commit: number;
 }
 
 /**
- * Never forgets. What partitions before this one filed is all seen by its time: of several copies, the one that expires last counts, and
- * of those that expire in the same second the one that was filed first, as in a window that is seeded.
+ * Never forgets. What partitions before this one filed is all seen by its time: of several copies, the one that expires last counts. Of
+ * those that expire in the same second, the one that a window keeps which is seeded counts: that of the newest commit, which is read
+ * first, and there the one that was filed first.
  */
 class Memory {
   readonly #byKey = new Map<string, Map<number, Known>>();
@@ -66,7 +71,11 @@ class Memory {
       const shiftMs = known.partition === partition ? 0 : (shifts.get(known.partition) ?? 0);
       const atSeconds =
         windowMs === null ? Number.POSITIVE_INFINITY : Math.ceil((rowTimeMs + shiftMs + windowMs) / 1000);
-      if (atSeconds * 1000 > timeMs && atSeconds > (latest?.atSeconds ?? 0)) latest = { known, atSeconds };
+      const isLast =
+        atSeconds === latest?.atSeconds
+          ? known.commit > latest.known.commit
+          : atSeconds > (latest?.atSeconds ?? 0);
+      if (atSeconds * 1000 > timeMs && isLast) latest = { known, atSeconds };
     }
     return latest?.known;
   }
@@ -79,11 +88,15 @@ class Memory {
 export function expectedOf(
   history: readonly (readonly SentBlock[])[],
   times: readonly Pick<ExpectedTime, "shifts">[],
+  commitOf: (place: string) => number = () => 0,
 ): Expected {
   const rows = new Map<string, ExpectedRow>();
   const known = new Memory();
   const counters = history.map((blocks, partition) =>
-    readPartition(partition, blocks, { rows, known, shifts: times[partition]?.shifts ?? new Map() }),
+    readPartition(partition, blocks, {
+      ...{ rows, known, commitOf },
+      shifts: times[partition]?.shifts ?? new Map(),
+    }),
   );
   return { rows, counters };
 }
@@ -95,10 +108,11 @@ function readPartition(
     readonly rows: Map<string, ExpectedRow>;
     readonly known: Memory;
     readonly shifts: ReadonlyMap<number, number>;
+    readonly commitOf: (place: string) => number;
   },
 ): ExpectedCounters {
   const counters = { read: 0, filed: 0, duplicates: 0, quarantined: 0, resent: 0, misrouted: 0 };
-  const { rows, known, shifts } = memory;
+  const { rows, known, shifts, commitOf } = memory;
   for (const block of blocks) {
     counters.read += block.messages.length;
     if (block.isCopy) {
@@ -111,7 +125,8 @@ function readPartition(
     }
     const { streamTimeMs: timeMs, rowTimeMs } = block;
     for (const [index, message] of block.messages.entries()) {
-      const fate = fateOf(message, { partition, timeMs, rowTimeMs, shifts }, known);
+      const commit = commitOf(`${partition}/${block.position}/${index}`);
+      const fate = fateOf(message, { partition, timeMs, rowTimeMs, shifts, commit }, known);
       counters[fate === "filed" || fate === "duplicates" ? fate : "quarantined"] += 1;
       if (fate === "duplicates") continue;
       const table = fate === "filed" ? message.topic.topicId : "_quarantine";
@@ -134,9 +149,9 @@ function fateOf(message: SentMessage, now: Now, known: Memory): string {
   if (id === null) return fault ?? "filed";
   const key = JSON.stringify([topic.topicId, deviceId, id]);
   const quarantinedKey = JSON.stringify([topic.topicId, deviceId, id, content]);
-  const { partition, rowTimeMs } = now;
+  const { partition, rowTimeMs, commit } = now;
   const windowMs = topic.dedupe === "exact" ? null : topic.dedupeWindowMs;
-  const fresh = { content, partition, rowTimeMs, windowMs };
+  const fresh = { content, partition, rowTimeMs, windowMs, commit };
   const living = known.living(key, now);
   if (living?.content === content) return "duplicates";
   const isFine = !living && fault === null;
