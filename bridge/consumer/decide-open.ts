@@ -37,7 +37,9 @@ export async function decideOpen(
   }
   const fresh = await decideOld(context, keyed, verdicts);
   for (const [at, index] of indexes.entries()) {
-    if (fresh.has(index)) verdicts[index] = fileUnlessFiled(cursor, keyed, index);
+    const said = fresh.get(index);
+    if (said)
+      verdicts[index] = fileUnlessFiled(cursor, keyed, { index, isQuarantined: said === "quarantined" });
     if (verdicts[index] !== verdict.reused && verdicts[index] !== verdict.unsure) continue;
     const message = messages[at] as JudgedMessage;
     const row = cursor.ids.find(words, at * KEY_WORDS);
@@ -64,16 +66,17 @@ const ofOld = {
   resend: verdict.oldDuplicate,
   reused: verdict.reused,
   unsure: verdict.unsure,
+  quarantined: verdict.file,
   fresh: verdict.file,
 } as const;
 
-/** Resolves with the indexes of those that no table holds, though the exact mode knows their ids. */
+/** Resolves with those that no table holds though the exact mode knows their ids, by index. */
 async function decideOld(
   context: ConsumerContext,
   keyed: KeyedMessages,
   verdicts: Uint8Array,
-): Promise<ReadonlySet<number>> {
-  const fresh = new Set<number>();
+): Promise<ReadonlyMap<number, OldIdVerdict>> {
+  const fresh = new Map<number, OldIdVerdict>();
   const isAsked = (index: number) => verdicts[index] === verdict.old || verdicts[index] === verdict.oldReused;
   const old = [...verdicts.keys()].filter(isAsked);
   if (old.length === 0) return fresh;
@@ -83,20 +86,26 @@ async function decideOld(
   );
   for (const [at, index] of old.entries()) {
     const said = found[at] as OldIdVerdict;
+    // The window knows that a table has the id with other content, perhaps by a commit that the lake does not show yet.
     const isTaken = verdicts[index] === verdict.oldReused;
-    if (isTaken && said !== "resend") verdicts[index] = verdict.reused;
-    else verdicts[index] = ofOld[said];
-    if (verdicts[index] === verdict.file) fresh.add(index);
+    const isThere = said === "resend" || said === "quarantined";
+    verdicts[index] = isTaken ? (isThere ? verdict.oldDuplicate : verdict.reused) : ofOld[said];
+    if (verdicts[index] === verdict.file) fresh.set(index, said);
   }
   return fresh;
 }
 
 /** Another message of the batch may have had the id before it. */
-function fileUnlessFiled(cursor: PartitionCursor, keyed: KeyedMessages, index: number): number {
+function fileUnlessFiled(
+  cursor: PartitionCursor,
+  keyed: KeyedMessages,
+  { index, isQuarantined }: { readonly index: number; readonly isQuarantined: boolean },
+): number {
   const { ids } = cursor;
   const { contentHash, fault } = keyed.messages[index] as JudgedMessage;
   const row = ids.find(keyed.words, (keyed.keyOf[index] as number) * KEY_WORDS);
-  if (row >= 0) return ids.contentHash(row) === contentHash ? verdict.oldDuplicate : verdict.reused;
+  if (row >= 0)
+    return isQuarantined || ids.contentHash(row) === contentHash ? verdict.oldDuplicate : verdict.reused;
   const contentKey = keyed.contentKeyOf[index];
   if (fault !== null && contentKey !== undefined && ids.find(keyed.words, contentKey * KEY_WORDS) >= 0)
     return verdict.oldDuplicate;

@@ -4,8 +4,11 @@ import { contentFault } from "./quarantine-reason.ts";
 
 const hourMs = 3_600_000;
 
-/** What the lake says of a message whose id only the exact mode still knows. `fresh`: its topic's table does not hold the id. */
-export type OldIdVerdict = "resend" | "reused" | "unsure" | "fresh";
+/**
+ * What the lake says of a message whose id only the exact mode still knows. `quarantined`: no table holds the id, and the quarantine has
+ * this content for a fault that the message has no more. `fresh`: neither has it.
+ */
+export type OldIdVerdict = "resend" | "reused" | "unsure" | "quarantined" | "fresh";
 
 export const unsureFault = contentFault(
   "exact-unsure",
@@ -43,7 +46,9 @@ export async function lookUpOldIds(
 function verdictOf({ contentHash, fault }: JudgedMessage, contents: Contents): OldIdVerdict {
   if (contents.filed.has(contentHash) || contents.reused.has(contentHash)) return "resend";
   const isTaken = contents.filed.size > 0 || contents.reused.size > 0;
-  if (contents.faulty.has(contentHash) && (isTaken || fault !== null)) return "resend";
+  const isQuarantined = contents.faulty.has(contentHash);
+  if (isQuarantined && (isTaken || fault !== null)) return "resend";
+  if (isQuarantined) return "quarantined";
   return isTaken ? "reused" : "fresh";
 }
 

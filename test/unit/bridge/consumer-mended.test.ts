@@ -102,6 +102,20 @@ describe("a quarantined message that is sent again after its topic was mended is
   });
 });
 
+test("an exact topic, long after its window: once other content has the id, what is in quarantine stays there, once", async () => {
+  const harness = harnessWith({ ...exact, schema: strict }, { ...exact, schema: null });
+  await send(harness, by(1, sdk(7)), by(1, sdk(8)));
+  harness.clock.nowMs += dayMs;
+  const other = (sequence: number) => sdk(sequence, '{"n":"other"}');
+  await send(harness, by(2, other(7)), by(2, sdk(7)), by(2, sdk(7)));
+  harness.append([by(2, other(8))]);
+  harness.append([by(2, sdk(8))]);
+  await harness.drain({ config: { maxBatchAgeMs: 10 * dayMs } });
+  harness.clock.nowMs += dayMs;
+  await send(harness, by(2, sdk(7)), by(2, other(8)), by(2, sdk(8)));
+  assert.deepEqual(filed(harness), ["schema-violated", "schema-violated", "t1", "t1"]);
+});
+
 test("other content under the id of a quarantined message is filed; the first one stays in quarantine", async () => {
   const harness = harnessWith({ schema: strict }, { schema: null });
   await send(harness, by(1, refused));
