@@ -21,29 +21,26 @@ export function decideMessages(
   { verdicts, from }: { readonly verdicts: Uint8Array; readonly from: number },
 ): number {
   const { keyed } = looked;
-  const { messages, othersOf } = keyed;
+  const { messages, othersOf, contentKeyOf } = keyed;
   const openIds = new Set<string>();
   for (let index = from; index < messages.length; index++) {
     const others = othersOf[index];
-    if (others !== undefined && isOneOf(openIds, keyed, { index, others })) return index;
+    if (isOneOf(openIds, keyed, index)) return index;
     const own = ownVerdict(looked, index);
     verdicts[index] = others === undefined ? own : verdictOfAll(looked, { own, others, index });
     if (verdicts[index] === verdict.file) remember(looked, index);
-    if (isOpen(verdicts[index]) && othersOf.length > 0)
+    if (isOpen(verdicts[index]) && contentKeyOf.length > 0)
       openIds.add(idOf(keyed, keyed.keyOf[index] as number));
   }
   return messages.length;
 }
 
-function isOneOf(
-  ids: ReadonlySet<string>,
-  keyed: KeyedMessages,
-  { index, others }: { readonly index: number; readonly others: readonly OtherKeys[] },
-): boolean {
-  if (ids.size === 0) return false;
-  return [keyed.keyOf[index] as number, ...others.flatMap(({ key, contentKey }) => [key, contentKey])].some(
-    (key) => key >= 0 && ids.has(idOf(keyed, key)),
-  );
+/** Of a message that is known, or comes to be known, together with its content: that may be what is open. */
+function isOneOf(ids: ReadonlySet<string>, keyed: KeyedMessages, index: number): boolean {
+  if (ids.size === 0 || keyed.contentKeyOf[index] === undefined) return false;
+  const others = keyed.othersOf[index] ?? [];
+  const keys = [keyed.keyOf[index] as number, ...others.flatMap(({ key, contentKey }) => [key, contentKey])];
+  return keys.some((key) => key >= 0 && ids.has(idOf(keyed, key)));
 }
 
 function idOf({ words }: KeyedMessages, key: number): string {

@@ -116,6 +116,19 @@ test("an exact topic, long after its window: once other content has the id, what
   assert.deepEqual(filed(harness), ["schema-violated", "schema-violated", "t1", "t1"]);
 });
 
+test("an id used again is decided about before a later message with the same content and a fault", async () => {
+  const harness = harnessWith(
+    { schema: strict, dedupeWindowMs: 1000 },
+    { schema: null, dedupeWindowMs: 1000 },
+  );
+  await send(harness, by(2, json("a", { n: 1 })));
+  harness.append([by(2, refused)]);
+  harness.clock.nowMs += dayMs;
+  harness.append([by(1, refused)]);
+  await harness.drain();
+  assert.deepEqual(filed(harness), ["t1", "id-reused", "schema-violated"]);
+});
+
 test("other content under the id of a quarantined message is filed; the first one stays in quarantine", async () => {
   const harness = harnessWith({ schema: strict }, { schema: null });
   await send(harness, by(1, refused));
