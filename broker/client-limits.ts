@@ -1,7 +1,7 @@
 import { Type } from "@sinclair/typebox";
 
 /**
- * Every limit of a client, in one file: the settings with their defaults, then what is fixed. `config.ts`
+ * Every limit of a client, in one file: the settings with their defaults, then the fixed limits. `config.ts`
  * puts the settings into the section `[mqtt]`. Limits of a topic (payload, QoS, rate) belong to the topic:
  * `ingest/topic-registry.ts`.
  */
@@ -13,10 +13,10 @@ const bytes = (defaultValue: number, maximum: number, description: string) =>
 const milliseconds = (defaultValue: number, maximum: number, description: string) =>
   Type.Integer({ default: defaultValue, minimum: 1, maximum, unit: "ms", description });
 
-/** What Aedes' matchers can take, and those of topics. */
-export const TOPIC_LEVELS_MAX = 100;
+/** The largest name that the matchers of Aedes and of topics can handle. */
+export const topicLevelsMax = 100;
 
-/** Of connections: how many, how fast, and how long they may take to say who they are. */
+/** Limits of connections: how many, how fast, and how long they may take to identify themselves. */
 export const connectionLimits = {
   maxConnections: count(
     100_000,
@@ -53,7 +53,7 @@ export const connectionLimits = {
   ),
 };
 
-/** Of packets, names and filters. */
+/** Limits of packets, names and filters. */
 export const packetLimits = {
   connectPacketMaxBytes: bytes(8_192, 65_536, "Largest CONNECT, by the length that it declares"),
   packetMaxBytes: bytes(
@@ -68,11 +68,11 @@ export const packetLimits = {
   ),
   subscriptionsMax: count(1_000, 100_000, "Topic filters of one client; further ones get 0x80 in SUBACK"),
   filterMaxBytes: bytes(1_024, 65_535, "Longest topic filter of a client; a longer one gets 0x80 in SUBACK"),
-  filterLevelsMax: count(32, TOPIC_LEVELS_MAX, "Levels of a topic filter; one with more gets 0x80 in SUBACK"),
+  filterLevelsMax: count(32, topicLevelsMax, "Levels of a topic filter; one with more gets 0x80 in SUBACK"),
   clientIdMaxBytes: bytes(256, 65_535, "Longest client id"),
 };
 
-/** Of messages between their arrival and their acknowledgement. */
+/** Limits of messages between their arrival and their acknowledgement. */
 export const publishLimits = {
   inFlightMax: count(1_024, 65_535, "Unacknowledged messages of one connection before it is read no further"),
   inFlightMaxBytes: bytes(
@@ -88,7 +88,7 @@ export const publishLimits = {
   closesPerSecond: count(2_000, 1_000_000, "Pace at which connections are closed when the stream fails"),
 };
 
-/** Of what is sent to a client, or kept for it. */
+/** Limits of data that is sent to a client, or kept for it. */
 export const deliveryLimits = {
   subscriberMaxBytes: bytes(
     4_194_304,
@@ -105,21 +105,21 @@ export const deliveryLimits = {
 };
 
 /**
- * Verdicts that a session remembers by topic name. A device publishes on a few names; those of a field
- * gateway are judged each time.
+ * Verdicts that a session remembers by topic name. A device publishes on a few names; a field gateway's names
+ * are judged each time.
  */
-export const REMEMBERED_NAMES_MAX = 32;
+export const rememberedNamesMax = 32;
 /**
- * QoS 2 messages of a session between PUBLISH and PUBREL. A client that never sends PUBREL would pile them
- * up.
+ * QoS 2 messages of a session between PUBLISH and PUBREL. A client that never sends PUBREL would accumulate
+ * them.
  */
-export const UNRELEASED_MAX = 8_192;
+export const unreleasedMax = 8_192;
 /**
- * Acknowledgements and messages that wait in the socket because the client does not read; beyond them it is
- * not read either.
+ * Acknowledgements and messages that wait in the socket because the client does not read. Above this limit,
+ * the broker does not read from the client.
  */
-export const UNREAD_MAX_BYTES = 65_536;
-/** Data of one connection that is read ahead of being handled. */
-export const READ_AHEAD_BYTES = 16_384;
+export const unreadMaxBytes = 65_536;
+/** Data of one connection that is read before it can be handled. */
+export const readAheadBytes = 16_384;
 /** Topic names with a retained message; only plain publish/subscribe has them. */
-export const RETAINED_MAX = 10_000;
+export const retainedMax = 10_000;

@@ -2,7 +2,10 @@ import { type Static, Type } from "@sinclair/typebox";
 import { faultNames } from "./scenario/faults.ts";
 import { mixNames } from "./scenario/mix.ts";
 
-/** Options of `simulate`. Each has its description, its default (or none: then it must be given, or the text says what follows), and an example. */
+/**
+ * Options of `simulate`. Each has a description, a default and an example. An option without a default is
+ * required, or its text says what applies instead.
+ */
 export const simulateSchema = Type.Object(
   {
     devices: Type.Integer({

@@ -9,7 +9,7 @@ function onSignal(): void {
   process.stderr.write("stopping: waiting for what is not acknowledged; interrupt again to exit at once\n");
 }
 
-/** Whoever reads us may have seen enough (`| head`). */
+/** The reader of the output may close it early (`| head`). */
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });

@@ -1,4 +1,6 @@
-/** What a refusal means, whether the same message or connection may succeed later, and what its owner does about it. */
+/**
+ * What a refusal means, whether the same message or connection may succeed later, and what the owner must do.
+ */
 export interface RefusalMeaning {
   readonly meaning: string;
   readonly retryable: boolean;
@@ -6,8 +8,8 @@ export interface RefusalMeaning {
 }
 
 /**
- * Why the ingest core refuses a message or a client, without looking into any payload. Each code is a label
- * of `tidegate_broker_refused_total`. docs/reference/errors.md is made from these entries.
+ * Why the ingest core refuses a message or a client, without reading any payload. Each code is a label of
+ * `tidegate_broker_refused_total`. docs/reference/errors.md is made from these entries.
  */
 export const refusals = {
   "unknown-topic": {
@@ -90,7 +92,7 @@ export const refusals = {
 export type RefusalCode = keyof typeof refusals;
 
 /**
- * `limit` and `actual` have one unit, that of the setting that is the limit; `bound` names it if the code
+ * `limit` and `actual` have the unit of the setting that is the limit. `bound` names the setting if the code
  * does not.
  */
 export type RefusalFields = Readonly<Record<string, unknown>> & {

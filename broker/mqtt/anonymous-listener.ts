@@ -1,6 +1,6 @@
 import { BrokerError } from "../errors.ts";
 
-/** Throws ANONYMOUS_NOT_LOOPBACK: whoever can reach the port could publish as any device. */
+/** Throws ANONYMOUS_NOT_LOOPBACK: any process that can reach the port could publish as any device. */
 export function checkAnonymousListener(host: string, anonymous: boolean): void {
   if (!anonymous || isLoopback(host)) return;
   throw new BrokerError(

@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import { collectFrom } from "../ingest/index.ts";
 
-/** What is counted of MQTT beside the counters of the ingest core. */
+/** The counters of MQTT, in addition to those of the ingest core. */
 export class MqttMetrics {
   repeated = 0;
   plain = 0;

@@ -1,8 +1,8 @@
 import type { RefusalCode, RefusalMeaning } from "../ingest/index.ts";
 
 /**
- * Why MQTT refuses a packet or a connection, beside the refusals of the ingest core. MQTT 3.1.1 has no reason
- * in an answer to PUBLISH: the connection is closed.
+ * Why MQTT refuses a packet or a connection, in addition to the refusals of the ingest core. An answer to
+ * PUBLISH in MQTT 3.1.1 has no reason: the connection is closed.
  */
 export const mqttRefusals = {
   unreleased: {
@@ -64,7 +64,7 @@ export type MqttRefusalCode = RefusalCode | keyof typeof mqttRefusals;
 
 const closed = "connection closed, no acknowledgement";
 
-/** What a client sees of each refusal that MQTT makes. */
+/** What a client sees of each refusal by MQTT. */
 export const mqttAnswers: Readonly<Record<string, string>> = {
   "unknown-topic": closed,
   "topic-name-invalid": closed,

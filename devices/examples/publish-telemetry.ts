@@ -1,6 +1,8 @@
-// Publishes one reading a second, also while the gateway is away. Stop it, kill it, pull the cable: it goes on where it was.
-//   node dist/devices/examples/publish-telemetry.js [--url mqtt://127.0.0.1:1883] [--device example-1] [--topic fleet/{device}/envelope]
-//     [--format envelope|json] [--count 10] [--interval-ms 1000] [--outbox ./example-outbox] [--username U --password-file P]
+// Publishes one reading a second, also while the gateway is down. Stop it, kill it or pull the cable: after a
+// restart it continues where it stopped.
+//   node dist/devices/examples/publish-telemetry.js [--url mqtt://127.0.0.1:1883] [--device example-1]
+//     [--topic fleet/{device}/envelope] [--format envelope|json] [--count 10] [--interval-ms 1000]
+//     [--outbox ./example-outbox] [--username U --password-file P]
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";

@@ -21,7 +21,7 @@ export interface ApiRequest {
   /** With its query. */
   readonly path: string;
   readonly body?: unknown;
-  /** What the user calls the places of this request, for texts about them. */
+  /** The user's words for the fields of this request, for texts about them. */
   readonly names?: FlagNames;
 }
 
@@ -29,7 +29,7 @@ export interface ApiRequest {
 export class ApiClient {
   readonly #url: string;
   readonly #token: string;
-  /** Whose gateway is asked; null where TIDEGATE_API names one. */
+  /** The folder whose gateway is asked; null if TIDEGATE_API names the gateway. */
   readonly #dataFolder: string | null;
   readonly #hasFolderToken: boolean;
 
@@ -118,7 +118,7 @@ function answeredError(
 ): CodedError {
   if (typeof body === "object" && body !== null && "code" in body && "message" in body) {
     const details = "details" in body ? (body.details as Record<string, unknown>) : {};
-    // A gateway that was not restarted since an upgrade does not say it.
+    // A gateway that was not restarted since an upgrade does not send this field.
     const retryable = "retryable" in body ? body.retryable === true : status === 503;
     const message = flagFaults(details, names) ?? String(body.message);
     return new ApiAnswerError(String(body.code), message, { retryable, details });

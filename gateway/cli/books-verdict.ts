@@ -1,6 +1,6 @@
 import type { GatewayStatus } from "../supervisor/gateway-status.ts";
 
-/** What may be said of the books (G8): that they balance only if everything that was acknowledged is in the tables. */
+/** The verdict on the books (G8): they balance only if every acknowledged message is in the tables. */
 export function booksVerdict({
   books,
   waiting,
@@ -27,7 +27,10 @@ function waitingText(waiting: GatewayStatus["waiting"]): string[] {
   return (waiting?.reasons ?? []).map((reason) => `  - ${reason}`);
 }
 
-/** Messages that no table will ever hold, and of which nobody promised that; [] = none since the broker started. */
+/**
+ * Messages that no table will ever hold, without a promise that they would be lost; [] = none since the
+ * broker started.
+ */
 export function droppedText({ broker }: Pick<GatewayStatus, "broker">): string[] {
   if (!broker) return [];
   const { producer, untaken, sessionDropped, retainedDropped } = broker;

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { type ConfigSources, type LoadedConfig, loadConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
 
-/** Options that say where things are; which of them a command has depends on the command. */
+/** Options for places. Each command has some of them. */
 export interface ConfigFlags {
   readonly data?: string;
   readonly mqtt?: string;
@@ -62,7 +62,7 @@ export function loadCommandConfig(
   });
 }
 
-/** What each flag sets. */
+/** The setting of each flag. */
 const settingsOfFlag = {
   data: ["data"],
   stream: ["stream.url"],

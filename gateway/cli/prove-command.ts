@@ -59,7 +59,7 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
     const { servers, urls } = backendsOf(flags);
     const config = checkUrls(urls);
     const run = runOf(flags, servers);
-    // A command loads what it runs when it runs it.
+    // A command loads its code only when it runs.
     const { prove } = await import("../prove/prove.ts");
     await refuseUsedLake(urls["lake"], config);
     const { rounds, seed, rate, plan } = run;
@@ -121,12 +121,12 @@ function chosenPlan({ only }: ProveFlags, plan: StrikePlan): StrikePlan {
   return chosen;
 }
 
-/** Rows and commits of others would be audited along. */
+/** The audit would include rows and commits of others. */
 async function refuseUsedLake(url: string | undefined, { lakeTarget }: GatewayConfig): Promise<void> {
   if (url === undefined) return;
   const { openLakeAccess } = await import("../prove/lake-access.ts");
   const lake = openLakeAccess(lakeTarget);
-  // What stands in the way of reading it, the gateways tell in better words.
+  // The gateways report reading faults in better words.
   const [found] = await lake
     .list("", 1)
     .catch(() => [])
@@ -139,7 +139,7 @@ async function refuseUsedLake(url: string | undefined, { lakeTarget }: GatewayCo
 
 const backends = ["stream", "window", "lake"] as const;
 
-/** URLs that stand for a server which the proof starts; everything else is passed on. */
+/** URLs that stand for a server that the proof starts; all other URLs are passed on. */
 const ownServers: Readonly<Record<(typeof backends)[number], Readonly<Record<string, ServerKind>>>> = {
   stream: { "redis:": "redis", "kinesis:": "kinesalite" },
   window: { "redis:": "redis" },
@@ -159,7 +159,7 @@ function backendsOf(flags: ProveFlags): { servers: ServerKinds; urls: Record<str
   return { servers, urls };
 }
 
-/** Several gateways can work on such a stream; on one in Kinesis where a Redis holds their leases. */
+/** Several gateways can work on such a stream; on Kinesis only if a Redis holds their leases. */
 function isShared({ stream = "embedded:", window = "memory:" }: ProveFlags): boolean {
   if (stream.startsWith("kinesis:")) return window !== "memory:";
   return stream !== "embedded:";
@@ -168,7 +168,7 @@ function isShared({ stream = "embedded:", window = "memory:" }: ProveFlags): boo
 function planOf(flags: ProveFlags, servers: ServerKinds): StrikePlan {
   const registry = flags.stream?.startsWith("kinesis:") ? "window-server" : "stream-server";
   const gateways = isShared(flags) ? 2 : 1;
-  // A copy of a gateway that shares nothing needs a lake of its own beside it.
+  // A copy of a gateway that shares nothing needs a lake of its own next to it.
   const isCopied = gateways > 1 || isOnDisk(flags.lake);
   return strikePlan({ servers, gateways, registry, isCopied });
 }

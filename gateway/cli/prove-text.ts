@@ -1,6 +1,6 @@
 import type { ProveResult } from "../prove/prove-result.ts";
 
-/** What a proof came to, for people. */
+/** The result of a proof, for people. */
 export function proveText(result: ProveResult): string {
   const counts = (values: Readonly<Partial<Record<string, number>>>) =>
     Object.entries(values)

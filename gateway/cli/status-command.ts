@@ -85,12 +85,12 @@ function streamText({ broker, consumer, stream }: GatewayStatus): string[] {
     return [`Stream: ${space.retainedBytes} of ${space.maxBytes} bytes wait for the lake or for trimming`];
   const redis = broker?.redis ?? consumer?.redis;
   if (redis) return redisText(stream, redis);
-  // The consumer alone knows how far reading is behind.
+  // Only the consumer knows the lag of reading.
   const kinesis = consumer?.kinesis ?? broker?.kinesis;
   return kinesis ? kinesisText(stream, kinesis) : [];
 }
 
-/** For as long as the stream is used: what was acknowledged and is in no table is not forgotten. */
+/** Stays for as long as the stream is used: acknowledged messages that are in no table must stay visible. */
 function replacementText({ broker, consumer }: GatewayStatus): string[] {
   const replacement = broker?.replacement ?? consumer?.replacement;
   if (!replacement || replacement.unread?.messages === 0) return [];
@@ -132,7 +132,7 @@ function kinesisText(stream: string, kinesis: KinesisStreamStatus): string[] {
   return lines;
 }
 
-/** Who reads which partition, where that is shared. */
+/** Who reads which partition, if several gateways share the stream. */
 function leasesText({ leases }: NonNullable<GatewayStatus["consumer"]>): string[] {
   if (leases.partitions.every(({ expiresInMs }) => expiresInMs === null)) return [];
   const rows = leases.partitions.map(({ partition, owner, token, expiresInMs, isDue }) => [
@@ -146,7 +146,7 @@ function leasesText({ leases }: NonNullable<GatewayStatus["consumer"]>): string[
   return ["", textTable(["partition", "owner", "token", "expires in ms", ""], rows), ...failure];
 }
 
-/** G8: read = filed + duplicates + quarantined + re-sent + misrouted, and nothing unaccounted. */
+/** G8: read = filed + duplicates + quarantined + re-sent + misrouted, with nothing unaccounted. */
 function booksText(status: GatewayStatus): string[] {
   const { books, consumer, roles } = status;
   if (!roles.includes("consumer")) return ["The consumer runs in another gateway, and so its books."];
@@ -195,7 +195,7 @@ function booksText(status: GatewayStatus): string[] {
   ];
 }
 
-/** Since the last commit: afterwards it is history. */
+/** Since the last commit: a committed fault is history. */
 function failureText({ lastFailure, lastCommit }: NonNullable<GatewayStatus["consumer"]>): string[] {
   if (!lastFailure || lastFailure.atMs < (lastCommit?.atMs ?? 0)) return [];
   return [`  ! Nothing was filed since ${new Date(lastFailure.atMs).toISOString()}: ${lastFailure.message}`];
@@ -209,8 +209,8 @@ function retentionText({ partitions }: NonNullable<GatewayStatus["consumer"]>): 
   );
 }
 
-/** Of devices over their share. */
-const NAMES_SHOWN_MAX = 10;
+/** Of devices above their share. */
+const namesShownMax = 10;
 
 const hoursText = (ms: number) =>
   ms < hourMs ? `${Math.ceil(ms / 60_000)} min` : `${Math.round(ms / hourMs)} h`;
@@ -221,7 +221,7 @@ function overShareText(window: {
 }): string[] {
   const count = window.devicesOverShare.length;
   if (count === 0) return [];
-  const names = window.namesOverShare.slice(0, NAMES_SHOWN_MAX).join(", ");
+  const names = window.namesOverShare.slice(0, namesShownMax).join(", ");
   const who = `${count} ${count === 1 ? "device sends" : "devices send"} many more ids than others`;
   return [
     `  ! ${who}${names && ` (${names})`}: theirs are forgotten early, and a resend of theirs may be filed twice.`,

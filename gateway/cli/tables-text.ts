@@ -1,6 +1,6 @@
 import type { GatewayStatus } from "../supervisor/gateway-status.ts";
 
-/** Tables that do not show what is committed, each with what to do, and tables whose logs grow. */
+/** Tables that do not show all commits, each with the remedy, and tables whose logs grow. */
 export function tablesText({ tables }: NonNullable<GatewayStatus["consumer"]>): string[] {
   const parked = tables.parked.map(
     ({ table, reason, sinceMs, heldCommits, wayOut }) =>

@@ -142,7 +142,7 @@ function addDelete(topics: Command, environment: CommandEnvironment): void {
   });
 }
 
-/** How fields of a definition are called here. */
+/** The names of a definition's fields on the command line. */
 const names: FlagNames = {
   name: "the name",
   filter: "--filter",
@@ -161,7 +161,7 @@ const names: FlagNames = {
 
 type Mutable<Type> = { -readonly [Key in keyof Type]?: Type[Key] };
 
-/** What the flags say; types are checked by the gateway, which knows the limits. */
+/** The values of the flags. The gateway checks their types, because it knows the limits. */
 function inputOfFlags(flags: TopicFlags): Mutable<TopicInput> {
   const input: Record<string, unknown> = {};
   const set = (key: string, value: unknown): void => {

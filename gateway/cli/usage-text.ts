@@ -1,7 +1,7 @@
 import type { Command, CommanderError } from "commander";
 import { listText } from "../input/input-faults.ts";
 
-/** What is wrong with a command line, with what to write instead. */
+/** The fault of a command line, with what to write instead. */
 export function usageText(command: Command, error: CommanderError): string {
   const name = pathOf(command);
   const subcommands = command.commands.map((each) => each.name());

@@ -2,7 +2,7 @@ import type { CommitEntry, Counters } from "./commit-entry.ts";
 
 const quarantine = "_quarantine";
 
-/** What entries of the commit log, each the next of the one before, say that does not fit together. */
+/** Contradictions between consecutive entries of the commit log. */
 export function chainFaults(entries: readonly CommitEntry[]): string[] {
   const faults: string[] = [];
   const chain = new Chain();
@@ -40,7 +40,10 @@ class Chain {
     return faults;
   }
 
-  /** Returns how many messages the entry counts as filed and quarantined; null where an earlier move is not known. */
+  /**
+   * Returns how many messages the entry counts as filed and quarantined; null if an earlier move is not
+   * known.
+   */
   #takeMoves(entry: CommitEntry, faults: string[]): { filed: number; quarantined: number } | null {
     const counted = { filed: 0, quarantined: 0 };
     let isKnown = true;

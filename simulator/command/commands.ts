@@ -18,7 +18,7 @@ import { simulateOptions } from "./simulate-command.ts";
 export const exitCode = { ok: 0, failed: 1, usage: 2 } as const;
 export type ExitCode = (typeof exitCode)[keyof typeof exitCode];
 
-/** The process that a command runs in, as far as commands use it. */
+/** The process that runs a command, as far as commands use it. */
 export interface Terminal {
   readonly stdout: { write(text: string): unknown };
   readonly stderr: NodeJS.WriteStream;
@@ -64,10 +64,10 @@ docs/audit.md has the details, and what --json prints.
 Exit code: 0 proven (something was acknowledged, nothing of the above, and only what is planned is quarantined), 1 not proven, 2 wrong
 usage.`;
 
-/** A commit is in its tables within that time, if not in the next. */
+/** A commit reaches its tables within this time, or within the next such time. */
 const lookAgainMs = 500;
 
-/** @param ended Told the exit code when a command has ended. */
+/** @param ended Receives the exit code when a command has ended. */
 export function createProgram(terminal: Terminal, ended: (code: ExitCode) => void): Command {
   const program = new Command("tidegate")
     .description("Runs a fleet of simulated devices, and audits what was filed of it.")
@@ -161,7 +161,7 @@ function failed(error: unknown, isJson: boolean, terminal: Terminal): ExitCode {
   if (error instanceof CommanderError && error.exitCode === 0) return exitCode.ok;
   const message = error instanceof Error ? error.message : String(error);
   const code = errorCode(error);
-  // Commander has told its own errors already.
+  // Commander has printed its own errors already.
   if (!(error instanceof CommanderError)) terminal.stderr.write(`${message}\n`);
   if (code === "UNEXPECTED" && error instanceof Error) terminal.stderr.write(`${error.stack}\n`);
   if (isJson) terminal.stdout.write(`${JSON.stringify({ error: code, message })}\n`);

@@ -15,7 +15,7 @@ import type { TopicApiAddress } from "../topics/topic-api.ts";
 const defaultFilters = { json: "fleet/{device}/telemetry", envelope: "fleet/{device}/envelope" } as const;
 const connectionsDefault = 100;
 
-/** What is asked for, checked as a whole. Throws SIMULATE_USAGE with every fault. */
+/** Checks the options as a whole. Throws SIMULATE_USAGE with every fault. */
 export function simulateOptions(config: SimulateConfig): SimulateOptions {
   const faults: string[] = [];
   const gateways = config.mqtt.split(",").map((url) => parseMqttUrl(url.trim(), faults));
@@ -126,7 +126,7 @@ function checkMix({ mix = {}, filter, format }: Scenario, faults: string[]): voi
     faults.push("--mix envelope: all messages are envelopes already");
 }
 
-/** A filter that can't be parsed is told elsewhere. */
+/** Another check reports a filter that cannot be parsed. */
 function parsedAs(filter: string): "named" | "nameless" | "faulty" {
   try {
     return namesDevice(filter) ? "named" : "nameless";
@@ -168,7 +168,7 @@ function topicNames(scenario: Scenario, faults: string[]): MessageNames | null {
   }
 }
 
-/** Where the topic name does not say which device speaks, the connection's own identity must. */
+/** If the topic name does not name the device, the connection's own identity must. */
 function checkNamelessFleet(
   config: SimulateConfig,
   { devices, connections, filter }: Scenario,
