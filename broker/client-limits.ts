@@ -27,44 +27,44 @@ export const connectionLimits = {
   connectTimeoutMs: milliseconds(
     10_000,
     120_000,
-    "A connection without a complete CONNECT after this is closed",
+    "A connection without a complete CONNECT after this time is closed",
   ),
-  authenticationTimeoutMs: milliseconds(5_000, 60_000, "Longest check of a user name and secret"),
+  authenticationTimeoutMs: milliseconds(5_000, 60_000, "Longest time for checking a user name and secret"),
   authenticationsMax: count(64, 10_000, "Checks of user names and secrets at the same time"),
   authenticationsWaitingMax: count(
     10_000,
     1_000_000,
-    "Checks that may wait; more are told to come back later",
+    "Checks that may wait; further clients are told to retry later",
   ),
   slowChecksMax: count(
     2,
     64,
-    "Checks of passwords and wrong secrets at the same time, within authenticationsMax; each takes a core for about 40 ms",
+    "Checks of passwords and wrong secrets at the same time, within authenticationsMax; each uses a core for about 40 ms",
   ),
   slowChecksWaitingMax: count(
     256,
     100_000,
-    "Checks of passwords and wrong secrets that may wait; more are told to come back later",
+    "Checks of passwords and wrong secrets that may wait; further clients are told to retry later",
   ),
   slowChecksPerAddressMax: count(
     32,
     100_000,
-    "Checks of passwords and wrong secrets of one address (IPv6: of one /64), running and waiting; more are told to come back later",
+    "Checks of passwords and wrong secrets of one address (IPv6: one /64), running and waiting; further clients are told to retry later",
   ),
 };
 
 /** Limits of packets, names and filters. */
 export const packetLimits = {
-  connectPacketMaxBytes: bytes(8_192, 65_536, "Largest CONNECT, by the length that it declares"),
+  connectPacketMaxBytes: bytes(8_192, 65_536, "Largest CONNECT, by its declared length"),
   packetMaxBytes: bytes(
     1_048_576,
     8_388_608,
-    "Largest packet of any other kind, by the length that it declares; the largest topic payload fits with room for its name",
+    "Largest packet of any other kind, by its declared length; the largest topic payload fits with its topic name",
   ),
   subscribePacketMaxBytes: bytes(
     65_536,
     8_388_608,
-    "Largest SUBSCRIBE and UNSUBSCRIBE, by the length that they declare",
+    "Largest SUBSCRIBE and UNSUBSCRIBE, by their declared length",
   ),
   subscriptionsMax: count(1_000, 100_000, "Topic filters of one client; further ones get 0x80 in SUBACK"),
   filterMaxBytes: bytes(1_024, 65_535, "Longest topic filter of a client; a longer one gets 0x80 in SUBACK"),
@@ -74,16 +74,20 @@ export const packetLimits = {
 
 /** Limits of messages between their arrival and their acknowledgement. */
 export const publishLimits = {
-  inFlightMax: count(1_024, 65_535, "Unacknowledged messages of one connection before it is read no further"),
+  inFlightMax: count(
+    1_024,
+    65_535,
+    "Unacknowledged messages of one connection; at this number, the broker stops reading from it",
+  ),
   inFlightMaxBytes: bytes(
     1_048_576,
     268_435_456,
-    "Payload bytes of these unacknowledged messages before the connection is read no further",
+    "Payload bytes of these unacknowledged messages; at this number, the broker stops reading from the connection",
   ),
   holdMaxMs: milliseconds(
     35_000,
     600_000,
-    "A message that is not durable after this closes its connection unacknowledged; half the keep alive where that is less",
+    "A message that is not durable after this time closes its connection unacknowledged; half the keep alive if that is less",
   ),
   closesPerSecond: count(2_000, 1_000_000, "Pace at which connections are closed when the stream fails"),
 };
@@ -93,9 +97,13 @@ export const deliveryLimits = {
   subscriberMaxBytes: bytes(
     4_194_304,
     1_073_741_824,
-    "Unsent bytes at which a subscriber that does not read is cut",
+    "Unsent bytes at which a subscriber that does not read is disconnected",
   ),
-  drainTimeoutMs: milliseconds(5_000, 120_000, "A subscriber that reads nothing for this long is cut"),
+  drainTimeoutMs: milliseconds(
+    5_000,
+    120_000,
+    "A subscriber that reads nothing for this long is disconnected",
+  ),
   sessionQueueMax: count(
     1_000,
     1_000_000,

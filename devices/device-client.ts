@@ -117,7 +117,7 @@ export class DeviceClient extends EventEmitter<DeviceClientEvents> {
    * or OUTBOX_WRITE_FAILED, after which the same call may succeed later.
    */
   async publish(topic: string, payload: Payload, options: PublishOptions = {}): Promise<PublishReceipt> {
-    if (this.#closing) throw clientClosed("nothing is taken any more");
+    if (this.#closing) throw clientClosed("it accepts no more messages");
     const fault = checkTopicName(topic);
     if (fault) throw new DeviceError("MESSAGE_INVALID", `the topic name: ${fault}`, { retryable: false });
     const eventTimeMs = Number(options.eventTime ?? Math.trunc(this.#settings.now()));
@@ -144,7 +144,7 @@ export class DeviceClient extends EventEmitter<DeviceClientEvents> {
    * SUBSCRIBE_REFUSED, CLIENT_CLOSED, OPTIONS_INVALID (the filter has a handler already) or FILTER_INVALID.
    */
   async subscribe(filter: string, handler: CommandHandler, options: { qos?: 0 | 1 } = {}): Promise<void> {
-    if (this.#closing) throw clientClosed("no subscription is made any more");
+    if (this.#closing) throw clientClosed("it accepts no more subscriptions");
     const { qos = 1 } = options;
     const { mqttFilter, granted } = this.#subscriptions.add(filter, handler, qos);
     if (this.#isConnected) this.#requestSubscription({ mqttFilter, qos });
@@ -182,8 +182,10 @@ export class DeviceClient extends EventEmitter<DeviceClientEvents> {
     this.#connection?.end(clientClosed("it disconnected"));
     await this.#running;
     await this.#outbox.close();
-    this.#acknowledgements.close(clientClosed("the message stays in the outbox, the next client sends it"));
-    this.#subscriptions.close(clientClosed("there are no subscriptions any more"));
+    this.#acknowledgements.close(
+      clientClosed("the message stays in the outbox, and the next client sends it"),
+    );
+    this.#subscriptions.close(clientClosed("its subscriptions have ended"));
     return { remaining: this.#outbox.messages };
   }
 

@@ -193,7 +193,7 @@ class ForgetfulStore extends Store {
 
 const returnCodeTexts: Readonly<Record<number, string>> = {
   1: "it does not speak MQTT 3.1.1",
-  2: "it does not accept the client identifier",
+  2: "the broker does not accept the client identifier",
   3: "it is not available",
   4: "user name or password are wrong",
   5: "the client is not authorized",

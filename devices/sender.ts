@@ -185,13 +185,13 @@ export class Sender {
 function messageRejected(id: string, topic: string): DeviceError {
   return new DeviceError(
     "MESSAGE_REJECTED",
-    `the gateway closed the connection on this message again and again; it is in the rejected store: check that ${topic} is a topic this device may publish to, and the message's size`,
+    `the gateway closed the connection on this message several times, so the message is in the rejected store: check that the device may publish to ${topic}, and check the message's size`,
     { retryable: false, details: { id, topic } },
   );
 }
 
 function acknowledgementMissing(ackTimeoutMs: number): DeviceError {
-  return new DeviceError("ACK_TIMEOUT", `no acknowledgement for ${ackTimeoutMs} ms: connecting anew`, {
+  return new DeviceError("ACK_TIMEOUT", `no acknowledgement for ${ackTimeoutMs} ms: connecting again`, {
     retryable: true,
   });
 }

@@ -6,7 +6,7 @@ const stop = new AbortController();
 function onSignal(): void {
   if (stop.signal.aborted) process.exit(1);
   stop.abort();
-  process.stderr.write("stopping: waiting for what is not acknowledged; interrupt again to exit at once\n");
+  process.stderr.write("stopping: waiting for acknowledgements; interrupt again to exit at once\n");
 }
 
 /** The reader of the output may close it early (`| head`). */

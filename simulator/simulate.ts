@@ -181,7 +181,7 @@ class Run {
     const last = this.#fleet.lastError ? `: ${this.#fleet.lastError}` : "";
     return new SimulatorError(
       "SIMULATE_UNREACHABLE",
-      `${mqttUrlsOf(this.#options.gateways)}: ${what}${last}. Is the gateway running there (tidegate up)? Another address is --mqtt mqtt://HOST:PORT`,
+      `${mqttUrlsOf(this.#options.gateways)}: ${what}${last}. Start the gateway there (tidegate up), or name another address with --mqtt mqtt://HOST:PORT`,
       { retryable: true },
     );
   }

@@ -48,7 +48,7 @@ export class IngestMetrics {
     counter("tidegate_broker_acknowledged_total", "Acknowledgements written", () => this.acknowledged);
     counter(
       "tidegate_broker_untaken_total",
-      "Messages that were read and not taken, since their connection had ended or was being ended",
+      "Messages that were read and not accepted, because their connection had ended or was being ended",
       () => this.untaken,
     );
     new Counter({

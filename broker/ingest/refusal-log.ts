@@ -50,7 +50,7 @@ export class RefusalLog {
     this.#log("untaken", who, {
       event: "broker.untaken",
       fields,
-      text: "not taken: its connection has ended",
+      text: "not accepted: its connection has ended",
     });
   }
 

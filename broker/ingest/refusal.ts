@@ -60,7 +60,7 @@ export const refusals = {
   "not-durable": {
     meaning: "The stream did not store a message within `mqtt.holdMaxMs` or `producer.deadlineMs`.",
     retryable: true,
-    remedy: "Bring the stream back: `/readyz` names the reason. Devices resend by themselves.",
+    remedy: "Repair the stream: `/readyz` names the reason. Devices resend by themselves.",
   },
   credentials: {
     meaning: "The user name or the key is missing or wrong.",
@@ -75,17 +75,17 @@ export const refusals = {
   "authentication-busy": {
     meaning: "Checking the key took too long, or too many checks wait.",
     retryable: true,
-    remedy: "Nothing: the client may come back later. If it lasts, see which address sends wrong keys.",
+    remedy: "Nothing: the client may retry later. If this persists, find the address that sends wrong keys.",
   },
   "authentication-abandoned": {
-    meaning: "The client hung up while its key waited for a slow check. The check was not run.",
+    meaning: "The client disconnected while its key waited for a slow check. The check was not run.",
     retryable: true,
-    remedy: "Nothing, for single cases. Otherwise lengthen the client's time to connect.",
+    remedy: "Nothing, for single cases. Otherwise raise the client's connect time-out.",
   },
   "no-room": {
-    meaning: "The stream is so full that no further client is let in.",
+    meaning: "The stream is so full that no further client may connect.",
     retryable: true,
-    remedy: "See in `tidegate status` why the consumer does not file; make room in the stream.",
+    remedy: "Find in `tidegate status` why the consumer does not file, or make room in the stream.",
   },
 } as const satisfies Record<string, RefusalMeaning>;
 

@@ -37,11 +37,11 @@ client.on("disconnected", ({ error, nextAttemptMs }) =>
   print(`${error.message}; next attempt in ${nextAttemptMs} ms`),
 );
 client.on("rejected", ({ id, topic }) =>
-  print(`the gateway does not take ${id} on ${topic}: is there such a topic?`),
+  print(`the gateway refuses ${id} on ${topic}: does this topic exist?`),
 );
 client.on("warning", (error) => print(`${error.code}: ${error.message}`));
 client.on("failed", (error) => print(`${error.code}: ${error.message}`));
-if (client.status.messages > 0) print(`${client.status.messages} messages of last time are waiting`);
+if (client.status.messages > 0) print(`${client.status.messages} messages of the last run are waiting`);
 
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
@@ -64,5 +64,5 @@ const { remaining } = await client.close();
 print(
   remaining === 0
     ? "everything is acknowledged"
-    : `${remaining} messages stay in ${values.outbox} for next time`,
+    : `${remaining} messages stay in ${values.outbox} for the next run`,
 );

@@ -40,7 +40,7 @@ export class FolderLock {
       if (attempt === attempts)
         throw new DeviceError(
           "OUTBOX_LOCKED",
-          `another process uses the outbox in ${folder}: give each process a folder of its own, or close that one first`,
+          `another process uses the outbox in ${folder}: give each process a folder of its own, or end the other process first`,
           { retryable: true, details: { folder } },
         );
       await sleep(Math.ceil(random() * 20 * attempt));

@@ -163,7 +163,7 @@ export class OutboxWriter {
     if (isFull && (await this.#canRollBack()))
       return new DeviceError(
         "OUTBOX_WRITE_FAILED",
-        "the disk is full: nothing was kept of this message, publish it again when there is room",
+        "the disk is full, and the message was not stored: publish it again when there is room",
         { retryable: true, cause },
       );
     const text = `writing the outbox failed (${code ?? cause}): check the disk, then open the outbox again`;

@@ -174,7 +174,7 @@ export class Outbox {
     while (this.bytes + bytes > maxBytes) {
       const drop = whenFull === "drop-oldest" ? this.#segments.dropOldest() : null;
       if (!drop)
-        throw new DeviceError("OUTBOX_FULL", `the outbox holds its ${maxBytes} bytes: wait until it drains`, {
+        throw new DeviceError("OUTBOX_FULL", `the outbox is full (${maxBytes} bytes): wait until it drains`, {
           retryable: true,
           details: { bytes: this.bytes, maxBytes, messages: this.messages },
         });

@@ -31,7 +31,7 @@ export function parseTopicFilter(text: string): TopicFilter {
   const levels = checkedLevels(text).map((level) => parseNamedLevel(text, level));
   const names = levels.flatMap((level) => (level.kind === "named" ? [level.name] : []));
   const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw invalidFilter(text, `the name {${twice}} stands in it twice`);
+  if (twice !== undefined) throw invalidFilter(text, `the name {${twice}} is used twice`);
   return { text, mqttFilter: levels.map(mqttLevel).join("/"), levels };
 }
 

@@ -7,11 +7,10 @@ export function booksVerdict({
   consumer,
 }: Pick<GatewayStatus, "books" | "waiting" | "consumer">): string[] {
   if (!books?.isBalanced) return ["THE BOOKS DO NOT BALANCE.", ...waitingText(waiting)];
-  if (waiting === null)
-    return ["The gateway does not say what waits; of what was committed, nothing is missing."];
+  if (waiting === null) return ["The gateway does not report the backlog; no committed message is missing."];
   if (waiting.reasons.length > 0)
     return [
-      "Not everything that was acknowledged is in the tables yet; of what was committed, nothing is missing.",
+      "Some acknowledged messages are not in the tables yet; no committed message is missing.",
       ...waitingText(waiting),
     ];
   const others = (consumer?.leases.partitions ?? []).filter(
@@ -36,7 +35,7 @@ export function droppedText({ broker }: Pick<GatewayStatus, "broker">): string[]
   const { producer, untaken, sessionDropped, retainedDropped } = broker;
   const { droppedQos0, failedMessages } = producer.totals;
   const parts = [
-    [droppedQos0, "of QoS 0, for which the stream had no room"],
+    [droppedQos0, "of QoS 0, because the stream was full"],
     [failedMessages, "given up unacknowledged"],
     [untaken, "of connections that had ended"],
     [sessionDropped, "for sessions whose queues were full"],

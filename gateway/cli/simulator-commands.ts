@@ -9,8 +9,8 @@ import type { CommandEnvironment } from "./command-context.ts";
  */
 export function addSimulatorCommands(program: Command, environment: CommandEnvironment): void {
   const commands = {
-    simulate: "run a fleet of simulated devices and keep a ledger of what was acknowledged",
-    audit: "compare a ledger with what the lake holds",
+    simulate: "run a fleet of simulated devices and keep a ledger of acknowledged messages",
+    audit: "compare a ledger with the lake",
   };
   for (const [name, description] of Object.entries(commands)) {
     program

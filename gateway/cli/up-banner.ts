@@ -25,7 +25,7 @@ export function bannerText(config: GatewayConfig, places: Places): string {
     `  lake   ${places.lake}`,
     ...sharedPlaces(config),
     config.mqtt.anonymous
-      ? "Anonymous: any client of this machine may connect without a key; the MQTT port is open on loopback only."
+      ? "Anonymous: any client on this machine may connect without a key; MQTT listens on loopback only."
       : "Clients need a key: `npx tidegate devices add NAME`.",
     "",
     "Publish something:",

@@ -50,7 +50,7 @@ export function addUpCommand(program: Command, environment: CommandEnvironment):
     }
     const isComplete = await gateway.stop();
     if (!isComplete)
-      output.note("Not everything in the stream was filed in time: the rest is filed after the next start.");
+      output.note("Some messages in the stream were not filed in time: they are filed after the next start.");
     return isComplete ? 0 : 1;
   });
 }

@@ -135,7 +135,7 @@ function addExamples(book: RunBook, examples: AuditExamples, order: PlaceOrder):
     if (examples.isFull("lost")) break;
     examples.add(
       "lost",
-      `${book.messageId(index)} of device ${book.deviceId(index)}: acknowledged, and in no table nor quarantine`,
+      `${book.messageId(index)} of device ${book.deviceId(index)}: acknowledged, and neither in a table nor in quarantine`,
     );
   }
   for (const index of book.misfiled()) {

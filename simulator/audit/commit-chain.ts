@@ -24,7 +24,7 @@ class Chain {
   #fence = 0;
 
   take(entry: CommitEntry): string[] {
-    const faults = this.#ids.has(entry.commitId) ? [`its id ${entry.commitId} stands in an earlier one`] : [];
+    const faults = this.#ids.has(entry.commitId) ? [`an earlier one has its id ${entry.commitId} too`] : [];
     this.#ids.add(entry.commitId);
     const counted = this.#takeMoves(entry, faults);
     for (const [key, table] of entry.tables) {
@@ -49,14 +49,14 @@ class Chain {
     let isKnown = true;
     for (const [partition, { from, to, counters, commit, previousCommit }] of entry.moves) {
       if (commit !== undefined && commit !== entry.number)
-        faults.push(`the move of ${partition} is said to be of ${commit}`);
+        faults.push(`it says that the move of ${partition} is in ${commit}`);
       const last = this.#moves.get(partition);
       this.#moves.set(partition, { to, counters, commit: entry.number });
       const { read, filed, duplicates, quarantined, resent, misrouted } = counters;
       if (read !== filed + duplicates + quarantined + resent + misrouted)
         faults.push(`the books of ${partition} do not balance: ${JSON.stringify(counters)}`);
       if (last) {
-        if (from !== last.to) faults.push(`${partition} goes on at ${from}, and ended at ${last.to}`);
+        if (from !== last.to) faults.push(`${partition} continues at ${from}, and ended at ${last.to}`);
         if (previousCommit !== undefined && previousCommit !== last.commit)
           faults.push(`${partition} was moved before by ${last.commit}, not ${previousCommit}`);
       }

@@ -116,7 +116,7 @@ export function parseMoves(value: unknown): ReadonlyMap<string, Move> {
 function parseMove(key: string, value: unknown): Move {
   const move = record(value, "a move");
   const parents = move["parents"] ?? [];
-  if (!Array.isArray(parents)) throw new Error("parents is no list");
+  if (!Array.isArray(parents)) throw new Error("parents is not a list");
   const counted = record(move["counters"], "counters");
   const counters = Object.fromEntries(counterNames.map((name) => [name, number(counted[name], name)]));
   return {
@@ -138,7 +138,7 @@ function parseTable(value: unknown): TableAdds {
   const table = record(value, "a table");
   const name = string(table["name"], "name");
   const adds = table["adds"];
-  if (!Array.isArray(adds)) throw new Error("adds is no list");
+  if (!Array.isArray(adds)) throw new Error("adds is not a list");
   const files = adds.map((item): CommittedFile => {
     const add = record(item, "an add");
     return {
@@ -155,7 +155,7 @@ function parseTable(value: unknown): TableAdds {
 export function record(value: unknown, what: string): Readonly<Record<string, unknown>> {
   if (typeof value === "object" && value !== null && !Array.isArray(value))
     return value as Record<string, unknown>;
-  throw new Error(`${what} is no object`);
+  throw new Error(`${what} is not an object`);
 }
 
 export function mapOf<Value>(
@@ -168,7 +168,7 @@ export function mapOf<Value>(
 
 export function number(value: unknown, what: string): number {
   if (typeof value === "number") return value;
-  throw new Error(`${what} is no number`);
+  throw new Error(`${what} is not a number`);
 }
 
 function optionalNumber(value: unknown, what: string): number | undefined {
@@ -177,5 +177,5 @@ function optionalNumber(value: unknown, what: string): number | undefined {
 
 function string(value: unknown, what: string): string {
   if (typeof value === "string") return value;
-  throw new Error(`${what} is no text`);
+  throw new Error(`${what} is not a text`);
 }

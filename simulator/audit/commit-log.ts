@@ -152,7 +152,7 @@ function parseSnapshot(text: string): Snapshot {
 
 function parseRuns(past: unknown): (readonly [number, number])[] {
   const runs = record(past, "a past")["ranges"];
-  if (!Array.isArray(runs)) throw new Error("ranges is no list");
+  if (!Array.isArray(runs)) throw new Error("ranges is not a list");
   return runs.map(([first, last]) => [number(first, "a first partition"), number(last, "a last partition")]);
 }
 
@@ -186,7 +186,7 @@ function snapshotFaults(snapshot: Snapshot, entries: readonly CommitEntry[]): st
   for (const [partition, { to, parents }] of snapshot.moves)
     for (const parent of to === "" ? parents : [])
       if (!snapshot.moves.has(parent) && endIn(snapshot, parent) !== undefined)
-        faults.push(`snapshot ${snapshot.number} gives up ${parent}, and ${partition} goes on from it`);
+        faults.push(`snapshot ${snapshot.number} gives up ${parent}, and ${partition} continues it`);
   for (const [topic, commit] of lastCommits)
     if (snapshot.lastCommits.get(topic) !== commit)
       faults.push(said(`that ${snapshot.lastCommits.get(topic)} touched ${topic} last`));
@@ -203,7 +203,7 @@ function holes(numbers: readonly number[], first: number, last: number): string[
   for (const each of [...numbers.filter((number) => number >= first), last + 1]) {
     if (each > next) {
       const missing = each === next + 1 ? `commit ${next} is` : `commits ${next} to ${each - 1} are`;
-      faults.push(`${missing} missing, though later ones are there`);
+      faults.push(`${missing} missing, though later ones exist`);
     }
     next = Math.max(next, each + 1);
   }

@@ -81,7 +81,7 @@ export function parseEntry(table: string, name: string, text: string): DeltaActi
     try {
       return JSON.parse(line) as unknown;
     } catch (cause) {
-      throw brokenLog(table, `entry ${name} is no JSON`, cause);
+      throw brokenLog(table, `entry ${name} is not JSON`, cause);
     }
   });
   return readActions(table, actions, commitOf(actions));
@@ -127,7 +127,7 @@ function filePath(table: string, uri: unknown): string {
   try {
     return `${table}/${decodeURIComponent(uri)}`;
   } catch (cause) {
-    throw brokenLog(table, `it names the file ${JSON.stringify(uri)}, which is no URI`, cause);
+    throw brokenLog(table, `it names the file ${JSON.stringify(uri)}, which is not a URI`, cause);
   }
 }
 

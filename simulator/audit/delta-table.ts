@@ -73,12 +73,12 @@ export class DeltaTable {
     if (this.#hole(log) !== null) log = await this.#list();
     if (this.#version < 0 || this.#hole(log) !== null) await this.#loadCheckpoint(log);
     const hole = this.#hole(log);
-    if (hole !== null) throw brokenLog(this.name, `entry ${hole} is missing, though a later one is there`);
+    if (hole !== null) throw brokenLog(this.name, `entry ${hole} is missing, though a later one exists`);
     for (;;) {
       const name = log.entries.get(this.#version + 1);
       if (name === undefined) return;
       const bytes = await readWhole(this.#lake, this.#path(name));
-      if (!bytes) throw brokenLog(this.name, `entry ${name} vanished`);
+      if (!bytes) throw brokenLog(this.name, `entry ${name} was removed during the audit`);
       this.#apply(parseEntry(this.name, name, bytes.toString("utf8")));
       this.#version++;
     }
@@ -98,7 +98,7 @@ export class DeltaTable {
     const removed = new Set<string>();
     for (const name of checkpoint.files) {
       const file = await this.#lake.open(this.#path(name));
-      if (!file) throw brokenLog(this.name, `checkpoint ${name} vanished`);
+      if (!file) throw brokenLog(this.name, `checkpoint ${name} was removed during the audit`);
       try {
         const actions = readActions(
           this.name,

@@ -14,7 +14,7 @@ export class LocalLake implements LakeFiles {
   /** Returns the fault if the folder cannot be opened. */
   static open(folder: string): LocalLake | string {
     if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return new LocalLake(folder);
-    return `there is no folder ${resolve(folder)}; tidegate status shows where the lake is`;
+    return `there is no folder ${resolve(folder)}: tidegate status shows the place of the lake`;
   }
 
   list(folder: string): Promise<string[]> {

@@ -123,7 +123,7 @@ export class RowCursor implements FiledRow {
 
   addFaults(faults: string[], typed: TypedValues | null): void {
     const { payload } = this;
-    if (Number.isNaN(this.place)) faults.push("it does not say where it stood in the stream");
+    if (Number.isNaN(this.place)) faults.push("it does not say where in the stream it stood");
     if (!payload) return;
     if (this.#typed.length > 0)
       faults.push(

@@ -74,7 +74,7 @@ export class RunBook {
       const id = Buffer.from(idSource.subarray(idAt, idAt + this.#plan.names.idBytes)).toString("latin1");
       examples.add(
         "phantom",
-        `${id} in ${row.file}: ${index === null ? "the run has no such message" : "it was never sent"}`,
+        `${id} in ${row.file}: ${index === null ? "the run has no such message" : "the message was never sent"}`,
       );
       return;
     }
@@ -229,7 +229,7 @@ export class RunBook {
     const deviceId = this.deviceId(index);
     if (row.deviceId !== deviceId) faults.push(`device_id is ${String(row.deviceId)}, not ${deviceId}`);
     if (row.topic !== plan.topicName(index)) faults.push(`topic is ${String(row.topic)}`);
-    if (!this.#isPayload(row, index)) faults.push("the payload is not what was sent");
+    if (!this.#isPayload(row, index)) faults.push("the payload differs from the sent one");
     if (row.isQuarantined) return faults;
     if (poison) faults.push("it is filed in a table, though it cannot be decoded");
     // A raw message has neither an id nor a time: its row has the arrival time.

@@ -236,7 +236,7 @@ export class Fleet implements ConnectionOwner {
     if (this.#counters.acked > 0 || connection.refusals < refusalsMax) return;
     this.#fail(
       "SIMULATE_REFUSED",
-      `the gateway closed ${this.#counters.refusedPublishes} connections as they published, and acknowledged nothing: check that a topic takes this --topic, --qos and --payload-bytes (tidegate topics list), and the gateway's log`,
+      `the gateway closed ${this.#counters.refusedPublishes} connections during publishing, and acknowledged nothing: check that a topic accepts this --topic, --qos and --payload-bytes (tidegate topics list), and the gateway's log`,
     );
   }
 
@@ -249,8 +249,8 @@ const serverUnavailable = 3;
 
 /** MQTT 3.1.1, table 3.1. */
 const connackReasons: Readonly<Record<number, string>> = {
-  1: "it doesn't speak MQTT 3.1.1",
-  2: "it doesn't take the client identifier",
+  1: "it does not support MQTT 3.1.1",
+  2: "it does not accept the client identifier",
   3: "it is not available now",
   4: "wrong user name or password (--username, --password-file)",
   5: "not authorized (--username, --password-file)",

@@ -132,7 +132,7 @@ export class PacketReader {
 function readPacket(bytes: Uint8Array, at: number, end: number, listener: PacketListener): number | string {
   const first = bytes[at] as number;
   if (!receivable.has(first))
-    return `the server sent a packet that begins with 0x${first.toString(16).padStart(2, "0")}, which nobody asked for`;
+    return `the server sent a packet that begins with 0x${first.toString(16).padStart(2, "0")}, which was not requested`;
   if (at + 1 >= end) return 0;
   const bodyBytes = first === packet.pingresp ? 0 : 2;
   if (bytes[at + 1] !== bodyBytes) return `the server sent an acknowledgement of ${bytes[at + 1]} bytes`;

@@ -129,7 +129,7 @@ export class RunLedger {
   #damaged(offset: number): SimulatorError {
     return new SimulatorError(
       "LEDGER_DAMAGED",
-      `${this.#events} is damaged at or after byte ${offset}: what it says cannot be trusted, run the simulation again with a new --ledger`,
+      `${this.#events} is damaged at or after byte ${offset} and cannot be trusted: run the simulation again with a new --ledger`,
       { retryable: false },
     );
   }

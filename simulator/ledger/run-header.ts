@@ -70,17 +70,17 @@ export function parseHeader(text: string, file: string): RunHeader {
   try {
     content = JSON.parse(text);
   } catch (cause) {
-    throw unreadable(file, "it is no JSON", cause);
+    throw unreadable(file, "it is not JSON", cause);
   }
   const written = (content as { version?: unknown } | null)?.version;
   if (typeof written === "number" && written > version)
     throw unreadable(
       file,
-      `it was written by a newer simulator (version ${written}): audit it with that one`,
+      `it was written by a newer simulator (version ${written}): audit it with that version`,
     );
   if (!Value.Check(headerSchema, content)) {
     const fault = Value.Errors(headerSchema, content).First();
-    throw unreadable(file, `${fault?.path || "/"}: ${fault?.message ?? "it is no head of a ledger"}`);
+    throw unreadable(file, `${fault?.path || "/"}: ${fault?.message ?? "it is not the head of a ledger"}`);
   }
   if (totalMessages(content.scenario) > messagesMax) throw unreadable(file, "it plans too many messages");
   return {

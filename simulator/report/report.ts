@@ -144,7 +144,7 @@ export function reportText(report: RunReport): string {
   lines.push(
     line(
       "connections",
-      `${report.refused} refused, ${report.reconnects} opened again, ${report.cuts + report.takeovers + report.reboots} cut, taken over or started again on purpose, ${report.timeouts} silent, ${report.networkErrors} network errors`,
+      `${report.refused} refused, ${report.reconnects} opened again, ${report.cuts + report.takeovers + report.reboots} cut, taken over or restarted on purpose, ${report.timeouts} silent, ${report.networkErrors} network errors`,
     ),
     line(
       "again",
@@ -155,7 +155,7 @@ export function reportText(report: RunReport): string {
       : [
           line(
             "no answer",
-            `${report.delivered} left with a gateway that lived on, ${report.forgotten} forgotten`,
+            `${report.delivered} left with a gateway that stayed up, ${report.forgotten} forgotten`,
           ),
         ]),
     line("own CPU", `${report.cpuS.toFixed(1)} s, ${report.cpuUsPerMessage} µs per message`),

@@ -3,28 +3,28 @@ import { type Choice, parseShares, sharesOf } from "./shares.ts";
 
 /** The intentional faults of a fleet. Each has a default share, and names what it is a share of. */
 export const faultChoices = {
-  disconnect: { share: 0.02, meaning: "of the connections, each second: cut without a word" },
+  disconnect: { share: 0.02, meaning: "of the connections, each second: cut without DISCONNECT" },
   takeover: {
     share: 0.01,
-    meaning: "of the connections, each second: opened again while the one before lives on, unread",
+    meaning: "of the connections, each second: opened again while the previous one stays open, unread",
   },
   reboot: {
     share: 0.01,
     meaning:
-      "of the connections, each second: the device forgets its packet identifiers, half of the time its unacknowledged messages, too, and half of the time between a PUBREC and its PUBREL",
+      "of the connections, each second: the device restarts and forgets its packet identifiers; half of the time also its unacknowledged messages, and half of the time between a PUBREC and its PUBREL",
   },
   duplicate: { share: 0.01, meaning: "of the messages: published twice" },
   again: {
     share: 0.01,
-    meaning: "of the messages: followed by an earlier one of the device, up to a minute old, once more",
+    meaning: "of the messages: an earlier one of the device, up to a minute old, is sent again after it",
   },
   reused: {
     share: 0.002,
-    meaning: "of the messages: under the id of an earlier one of the device; they belong in quarantine",
+    meaning: "of the messages: with the id of an earlier one of the device; they belong in quarantine",
   },
   poison: { share: 0.001, meaning: "of the messages: can't be decoded; they belong in quarantine" },
   late: { share: 0.01, meaning: "of the messages: with an event time 1 hour to 6 days ago" },
-  clock: { share: 0.001, meaning: "of the messages: from a device whose clock stands at 1970 or in 2100" },
+  clock: { share: 0.001, meaning: "of the messages: from a device whose clock is in 1970 or 2100" },
   topics: {
     share: 0.1,
     meaning:

@@ -10,16 +10,19 @@ export const mixChoices = {
   persistent: { share: 0.5, meaning: "of the connections: with Clean Session = 0" },
   typed: {
     share: 0.2,
-    meaning: "of the messages: JSON with a value for each column type, on a topic beside --topic",
+    meaning: "of the messages: JSON with a value for each column type, on a second topic next to --topic",
   },
-  envelope: { share: 0.2, meaning: "of the messages: telemetry envelopes, on a topic beside --topic" },
+  envelope: {
+    share: 0.2,
+    meaning: "of the messages: telemetry envelopes, on a second topic next to --topic",
+  },
   raw: {
     share: 0.05,
-    meaning: "of the messages: without an id that the gateway reads, on a topic beside --topic",
+    meaning: "of the messages: without an id that the gateway can read, on a second topic next to --topic",
   },
   big: {
     share: 0.0005,
-    meaning: "of the messages: 70 to 131 KB right after CONNACK, again and again until acknowledged",
+    meaning: "of the messages: 70 to 131 KB right after CONNACK, repeated until acknowledged",
   },
   sleepy: {
     share: 0.002,

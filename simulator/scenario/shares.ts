@@ -36,8 +36,8 @@ export function parseShares<Name extends string>(
     if (part === "all") continue;
     const [name = "", shareText] = part.split("=", 2);
     const known = names.find((each) => each === name);
-    if (!known) return `${JSON.stringify(name)} is no ${kind}: choose from ${names.join(", ")}, or all`;
-    if (shares[known] !== undefined) return `${known} stands in it twice`;
+    if (!known) return `${JSON.stringify(name)} is not a ${kind}: choose from ${names.join(", ")}, or all`;
+    if (shares[known] !== undefined) return `${known} is named twice`;
     const share = shareText === undefined ? defaults[known] : Number(shareText);
     if (shareText?.trim() === "" || !(share > 0 && share <= 1))
       return `the share of ${known} is ${JSON.stringify(shareText)}: it must be a number above 0 and at most 1, such as ${known}=0.01`;

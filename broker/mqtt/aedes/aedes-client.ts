@@ -123,7 +123,7 @@ export function checkAedesVersion(aedes: object): void {
   if (version === aedesVersion) return;
   throw new BrokerError(
     "AEDES_UNSUPPORTED",
-    `Aedes ${version} is installed; the acknowledgement path is built on ${aedesVersion}: install with \`npm ci\``,
+    `Aedes ${version} is installed; the acknowledgement path needs ${aedesVersion}: install with \`npm ci\``,
     { retryable: false },
   );
 }
