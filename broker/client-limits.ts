@@ -1,7 +1,7 @@
 import { Type } from "@sinclair/typebox";
 
 /**
- * Every limit of a client, in one file: the settings with their defaults, then what is fixed. `config.ts`
+ * Every limit of a client, in one file: the settings with their defaults, then the fixed limits. `config.ts`
  * puts the settings into the section `[mqtt]`. Limits of a topic (payload, QoS, rate) belong to the topic:
  * `ingest/topic-registry.ts`.
  */
@@ -13,10 +13,10 @@ const bytes = (defaultValue: number, maximum: number, description: string) =>
 const milliseconds = (defaultValue: number, maximum: number, description: string) =>
   Type.Integer({ default: defaultValue, minimum: 1, maximum, unit: "ms", description });
 
-/** What Aedes' matchers can take, and those of topics. */
-export const TOPIC_LEVELS_MAX = 100;
+/** The largest name that the matchers of Aedes and of topics can handle. */
+export const topicLevelsMax = 100;
 
-/** Of connections: how many, how fast, and how long they may take to say who they are. */
+/** Limits of connections: how many, how fast, and how long they may take to identify themselves. */
 export const connectionLimits = {
   maxConnections: count(
     100_000,
@@ -27,75 +27,83 @@ export const connectionLimits = {
   connectTimeoutMs: milliseconds(
     10_000,
     120_000,
-    "A connection without a complete CONNECT after this is closed",
+    "A connection without a complete CONNECT after this time is closed",
   ),
-  authenticationTimeoutMs: milliseconds(5_000, 60_000, "Longest check of a user name and secret"),
+  authenticationTimeoutMs: milliseconds(5_000, 60_000, "Longest time for checking a user name and secret"),
   authenticationsMax: count(64, 10_000, "Checks of user names and secrets at the same time"),
   authenticationsWaitingMax: count(
     10_000,
     1_000_000,
-    "Checks that may wait; more are told to come back later",
+    "Checks that may wait; further clients are told to retry later",
   ),
   slowChecksMax: count(
     2,
     64,
-    "Checks of passwords and wrong secrets at the same time, within authenticationsMax; each takes a core for about 40 ms",
+    "Checks of passwords and wrong secrets at the same time, within authenticationsMax; each uses a core for about 40 ms",
   ),
   slowChecksWaitingMax: count(
     256,
     100_000,
-    "Checks of passwords and wrong secrets that may wait; more are told to come back later",
+    "Checks of passwords and wrong secrets that may wait; further clients are told to retry later",
   ),
   slowChecksPerAddressMax: count(
     32,
     100_000,
-    "Checks of passwords and wrong secrets of one address (IPv6: of one /64), running and waiting; more are told to come back later",
+    "Checks of passwords and wrong secrets of one address (IPv6: one /64), running and waiting; further clients are told to retry later",
   ),
 };
 
-/** Of packets, names and filters. */
+/** Limits of packets, names and filters. */
 export const packetLimits = {
-  connectPacketMaxBytes: bytes(8_192, 65_536, "Largest CONNECT, by the length that it declares"),
+  connectPacketMaxBytes: bytes(8_192, 65_536, "Largest CONNECT, by its declared length"),
   packetMaxBytes: bytes(
     1_048_576,
     8_388_608,
-    "Largest packet of any other kind, by the length that it declares; the largest topic payload fits with room for its name",
+    "Largest packet of any other kind, by its declared length; the largest topic payload fits with its topic name",
   ),
   subscribePacketMaxBytes: bytes(
     65_536,
     8_388_608,
-    "Largest SUBSCRIBE and UNSUBSCRIBE, by the length that they declare",
+    "Largest SUBSCRIBE and UNSUBSCRIBE, by their declared length",
   ),
   subscriptionsMax: count(1_000, 100_000, "Topic filters of one client; further ones get 0x80 in SUBACK"),
   filterMaxBytes: bytes(1_024, 65_535, "Longest topic filter of a client; a longer one gets 0x80 in SUBACK"),
-  filterLevelsMax: count(32, TOPIC_LEVELS_MAX, "Levels of a topic filter; one with more gets 0x80 in SUBACK"),
+  filterLevelsMax: count(32, topicLevelsMax, "Levels of a topic filter; one with more gets 0x80 in SUBACK"),
   clientIdMaxBytes: bytes(256, 65_535, "Longest client id"),
 };
 
-/** Of messages between their arrival and their acknowledgement. */
+/** Limits of messages between their arrival and their acknowledgement. */
 export const publishLimits = {
-  inFlightMax: count(1_024, 65_535, "Unacknowledged messages of one connection before it is read no further"),
+  inFlightMax: count(
+    1_024,
+    65_535,
+    "Unacknowledged messages of one connection; at this number, the broker stops reading from it",
+  ),
   inFlightMaxBytes: bytes(
     1_048_576,
     268_435_456,
-    "Payload bytes of these unacknowledged messages before the connection is read no further",
+    "Payload bytes of these unacknowledged messages; at this number, the broker stops reading from the connection",
   ),
   holdMaxMs: milliseconds(
     35_000,
     600_000,
-    "A message that is not durable after this closes its connection unacknowledged; half the keep alive where that is less",
+    "A message that is not durable after this time closes its connection unacknowledged; half the keep alive if that is less",
   ),
   closesPerSecond: count(2_000, 1_000_000, "Pace at which connections are closed when the stream fails"),
 };
 
-/** Of what is sent to a client, or kept for it. */
+/** Limits of data that is sent to a client, or kept for it. */
 export const deliveryLimits = {
   subscriberMaxBytes: bytes(
     4_194_304,
     1_073_741_824,
-    "Unsent bytes at which a subscriber that does not read is cut",
+    "Unsent bytes at which a subscriber that does not read is disconnected",
   ),
-  drainTimeoutMs: milliseconds(5_000, 120_000, "A subscriber that reads nothing for this long is cut"),
+  drainTimeoutMs: milliseconds(
+    5_000,
+    120_000,
+    "A subscriber that reads nothing for this long is disconnected",
+  ),
   sessionQueueMax: count(
     1_000,
     1_000_000,
@@ -105,21 +113,21 @@ export const deliveryLimits = {
 };
 
 /**
- * Verdicts that a session remembers by topic name. A device publishes on a few names; those of a field
- * gateway are judged each time.
+ * Verdicts that a session remembers by topic name. A device publishes on a few names; a field gateway's names
+ * are judged each time.
  */
-export const REMEMBERED_NAMES_MAX = 32;
+export const rememberedNamesMax = 32;
 /**
- * QoS 2 messages of a session between PUBLISH and PUBREL. A client that never sends PUBREL would pile them
- * up.
+ * QoS 2 messages of a session between PUBLISH and PUBREL. A client that never sends PUBREL would accumulate
+ * them.
  */
-export const UNRELEASED_MAX = 8_192;
+export const unreleasedMax = 8_192;
 /**
- * Acknowledgements and messages that wait in the socket because the client does not read; beyond them it is
- * not read either.
+ * Acknowledgements and messages that wait in the socket because the client does not read. Above this limit,
+ * the broker does not read from the client.
  */
-export const UNREAD_MAX_BYTES = 65_536;
-/** Data of one connection that is read ahead of being handled. */
-export const READ_AHEAD_BYTES = 16_384;
+export const unreadMaxBytes = 65_536;
+/** Data of one connection that is read before it can be handled. */
+export const readAheadBytes = 16_384;
 /** Topic names with a retained message; only plain publish/subscribe has them. */
-export const RETAINED_MAX = 10_000;
+export const retainedMax = 10_000;

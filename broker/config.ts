@@ -12,7 +12,7 @@ export const brokerConfigSchema = Type.Object({
   anonymous: Type.Boolean({
     default: true,
     description:
-      "Lets clients without user name connect, on a loopback address only; off loopback every client needs a device key",
+      "Lets clients without a user name connect, on a loopback address only; on other addresses every client needs a device key",
   }),
   ...connectionLimits,
   ...packetLimits,
@@ -20,7 +20,7 @@ export const brokerConfigSchema = Type.Object({
   plainFilters: Type.Array(Type.String({ minLength: 1 }), {
     default: ["cmd/#"],
     description:
-      "MQTT filters of ordinary publish/subscribe beside the topics, such as commands to devices; where filters overlap, the more specific one has the names, and the topic if neither is",
+      "MQTT filters of ordinary publish/subscribe, such as commands to devices; if filters overlap, names belong to the more specific one, and to the topic if neither is more specific",
   }),
   plainPublishers: Type.Array(Type.String({ minLength: 1 }), {
     default: [],

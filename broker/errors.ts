@@ -4,7 +4,8 @@ import type { ErrorEntry } from "../devices/protocol/error-entry.ts";
 /** Every code that this folder raises. */
 export const brokerErrors = {
   ANONYMOUS_NOT_LOOPBACK: {
-    meaning: "Clients without a key were to be let in on an address that other machines can reach.",
+    meaning:
+      "The settings would let clients without a key connect on an address that other machines can reach.",
     retry: "no",
     remedy:
       "Set `mqtt.anonymous = false` and give devices keys with `tidegate devices add`, or listen on 127.0.0.1.",
@@ -15,7 +16,7 @@ export const brokerErrors = {
     remedy: "Stop the program that listens there, or choose another address with `--mqtt HOST:PORT`.",
   },
   AEDES_UNSUPPORTED: {
-    meaning: "The installed Aedes is not the version that the acknowledgement path was built for.",
+    meaning: "The installed Aedes is not the version that the acknowledgement path needs.",
     retry: "no",
     remedy: "Install the pinned dependencies with `npm ci`.",
   },

@@ -20,8 +20,8 @@ interface FailedRange {
 const failedRangesMax = 1_024;
 
 /**
- * Promises of what becomes of messages, made only for those who ask: a backlog of days costs no memory.
- * Messages are settled in the order of their sequences.
+ * Promises of the outcome of messages. A promise is made only if a caller asks, so a backlog of days costs no
+ * memory. Messages are settled in the order of their sequences.
  */
 export class Acknowledgements {
   readonly #waiting = new Map<number, Waiting>();
@@ -33,7 +33,10 @@ export class Acknowledgements {
     this.#settledUpTo = settledUpTo;
   }
 
-  /** Resolves when the message is acknowledged; rejects with MESSAGE_REJECTED, MESSAGE_DROPPED, MESSAGE_DAMAGED or CLIENT_CLOSED. */
+  /**
+   * Resolves when the message is acknowledged; rejects with MESSAGE_REJECTED, MESSAGE_DROPPED,
+   * MESSAGE_DAMAGED or CLIENT_CLOSED.
+   */
   of(sequence: number): Promise<void> {
     const waiting = this.#waiting.get(sequence);
     if (waiting) return waiting.promise;
@@ -54,7 +57,7 @@ export class Acknowledgements {
     return promise;
   }
 
-  /** What was skipped on the way to this one could not be read back from the outbox. */
+  /** Messages that were skipped before this one could not be read back from the outbox. */
   acknowledged(sequence: number): void {
     this.failedUpTo(sequence - 1, lost);
     this.#settledUpTo = sequence;
@@ -83,7 +86,7 @@ export class Acknowledgements {
   }
 }
 
-/** A caller need not look at the outcome: a rejection that nobody awaits is no fault of the process. */
+/** A caller may ignore the outcome, so a rejection that no one awaits must not end the process. */
 function handled(promise: Promise<void>): Promise<void> {
   promise.catch(() => undefined);
   return promise;

@@ -2,66 +2,27 @@ import { EventEmitter } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Acknowledgements } from "./acknowledgements.ts";
+import type { DeviceClientEvents } from "./client-events.ts";
+import type { DeviceClientStatus } from "./client-status.ts";
 import { type DeviceClientOptions, type DeviceSettings, resolveSettings } from "./device-options.ts";
 import { DeviceError } from "./errors.ts";
 import { type Payload, type PublishOptions, prepareMessage } from "./message-format.ts";
 import { type ConnectionEnd, connectionLost, MqttConnection } from "./mqtt-connection.ts";
 import { Outbox, type OutboxObserver, openFailed } from "./outbox/outbox.ts";
+import { OutboxRelay } from "./outbox/outbox-relay.ts";
 import { type RejectedMessage, RejectedStore } from "./outbox/rejected-store.ts";
 import { fullJitterDelayMs } from "./protocol/backoff.ts";
 import { checkTopicName } from "./protocol/topic-filter.ts";
+import { type PublishReceipt, Receipt } from "./publish-receipt.ts";
 import { SendWindow } from "./send-window.ts";
 import { Sender } from "./sender.ts";
 import { type CommandHandler, Subscriptions } from "./subscriptions.ts";
 
-/** A message that is durable in the outbox. */
-export interface PublishReceipt {
-  /** 32 hexadecimal digits; never used for another message. */
-  readonly id: string;
-  /**
-   * Resolves when the gateway has acknowledged the message. Rejects with MESSAGE_REJECTED, MESSAGE_DROPPED or MESSAGE_DAMAGED where it
-   * is given up, and with CLIENT_CLOSED where the client is closed before: the message then waits in the outbox for the next one.
-   * Made when it is first read. Nobody has to look at it.
-   */
-  readonly acknowledged: Promise<void>;
-}
-
-export interface DeviceClientEvents {
-  connected: [{ sessionPresent: boolean }];
-  /** The connection ended or could not be made; the next attempt starts after `nextAttemptMs`. */
-  disconnected: [{ error: DeviceError; nextAttemptMs: number }];
-  /** Everything that was published is acknowledged or given up. */
-  drained: [];
-  /** The gateway closed the connection on this message 5 times in a row; it is in the rejected store, which forgot `forgotten` older ones. */
-  rejected: [RejectedMessage & { forgotten: number }];
-  /** The outbox was full and gave up its oldest messages (`drop-oldest`). */
-  dropped: [{ messages: number }];
-  /** Messages in the outbox could not be read back. */
-  damaged: [{ messages: number }];
-  /** The outbox can take nothing any more (OUTBOX_FAILED): close the client and open it again. */
-  failed: [DeviceError];
-  /** Something went wrong that needs no action of the program: SUBSCRIBE_REFUSED, HANDLER_FAILED, OUTBOX_WRITE_FAILED. */
-  warning: [DeviceError];
-}
-
-export interface DeviceClientStatus {
-  readonly isConnected: boolean;
-  /** Messages in the outbox, and their bytes on disk. */
-  readonly messages: number;
-  readonly bytes: number;
-  readonly inFlight: number;
-  /** Since `open`: */
-  readonly published: number;
-  readonly acknowledged: number;
-  readonly resent: number;
-  readonly rejected: number;
-  readonly dropped: number;
-  readonly damaged: number;
-  readonly connects: number;
-}
-
 const rejectedMaxMessages = 1_000;
-/** A connection that lasted so long was a good one: the next failure starts the back-off anew. */
+/**
+ * A connection that lasted at least this long was good: the next failure starts the back-off from the first
+ * delay.
+ */
 const goodConnectionMs = 30_000;
 const defaultDrainTimeoutMs = 5_000;
 
@@ -72,8 +33,8 @@ interface Parts {
 }
 
 /**
- * Publishes telemetry so that nothing that `publish` has taken is lost: not by a crash, a power cut, days without a network, or a
- * gateway that is down. The outbox on disk is the only owner of resends.
+ * Publishes telemetry. A message that `publish` has stored survives a crash, a power cut, days without a
+ * network and a gateway that is down. Only the outbox on disk resends messages.
  */
 export class DeviceClient extends EventEmitter<DeviceClientEvents> {
   readonly #settings: DeviceSettings;
@@ -116,6 +77,7 @@ export class DeviceClient extends EventEmitter<DeviceClientEvents> {
 
   /**
    * Opens the outbox and starts to connect. Does not wait for the connection: publish at once.
+   *
    * Rejects with OPTIONS_INVALID, OUTBOX_LOCKED or OUTBOX_OPEN_FAILED.
    */
   static async open(options: DeviceClientOptions): Promise<DeviceClient> {
@@ -148,12 +110,14 @@ export class DeviceClient extends EventEmitter<DeviceClientEvents> {
   }
 
   /**
-   * Resolves once the message survives a power cut; it is then sent, in order, until the gateway has acknowledged it.
-   * Rejects with MESSAGE_INVALID, OUTBOX_FAILED or CLIENT_CLOSED; or with OUTBOX_FULL, OUTBOX_BUSY or OUTBOX_WRITE_FAILED,
-   * after which the same call may succeed later. Payloads are copied before it returns.
+   * Resolves when the message survives a power cut. The client then sends messages in order until the gateway
+   * has acknowledged them. Payloads are copied before the call returns.
+   *
+   * Rejects with MESSAGE_INVALID, OUTBOX_FAILED or CLIENT_CLOSED. Also rejects with OUTBOX_FULL, OUTBOX_BUSY
+   * or OUTBOX_WRITE_FAILED, after which the same call may succeed later.
    */
   async publish(topic: string, payload: Payload, options: PublishOptions = {}): Promise<PublishReceipt> {
-    if (this.#closing) throw clientClosed("nothing is taken any more");
+    if (this.#closing) throw clientClosed("it accepts no more messages");
     const fault = checkTopicName(topic);
     if (fault) throw new DeviceError("MESSAGE_INVALID", `the topic name: ${fault}`, { retryable: false });
     const eventTimeMs = Number(options.eventTime ?? Math.trunc(this.#settings.now()));
@@ -173,12 +137,14 @@ export class DeviceClient extends EventEmitter<DeviceClientEvents> {
   }
 
   /**
-   * Calls the handler for each message that matches, e.g. `fleet/{device}/commands`; on every connection until `unsubscribe`.
-   * A command is acknowledged when its handler is called. Resolves upon the first SUBACK, which may be long after a start offline;
-   * rejects with SUBSCRIBE_REFUSED, CLIENT_CLOSED, OPTIONS_INVALID (there is a handler already) or FILTER_INVALID.
+   * Calls the handler for each matching message, on every connection until `unsubscribe`. Example of a
+   * filter: `fleet/{device}/commands`. A command is acknowledged when its handler is called.
+   *
+   * Resolves upon the first SUBACK; a client that starts offline may wait long for it. Rejects with
+   * SUBSCRIBE_REFUSED, CLIENT_CLOSED, OPTIONS_INVALID (the filter has a handler already) or FILTER_INVALID.
    */
   async subscribe(filter: string, handler: CommandHandler, options: { qos?: 0 | 1 } = {}): Promise<void> {
-    if (this.#closing) throw clientClosed("no subscription is made any more");
+    if (this.#closing) throw clientClosed("it accepts no more subscriptions");
     const { qos = 1 } = options;
     const { mqttFilter, granted } = this.#subscriptions.add(filter, handler, qos);
     if (this.#isConnected) this.#requestSubscription({ mqttFilter, qos });
@@ -190,7 +156,7 @@ export class DeviceClient extends EventEmitter<DeviceClientEvents> {
     if (mqttFilter !== null && this.#isConnected) this.#connection?.unsubscribe(mqttFilter);
   }
 
-  /** Messages that were given up because the gateway would not take them, oldest first. */
+  /** Messages that were given up because the gateway refused them, oldest first. */
   rejectedMessages(): AsyncIterable<RejectedMessage> {
     return this.#rejected.list();
   }
@@ -200,8 +166,10 @@ export class DeviceClient extends EventEmitter<DeviceClientEvents> {
   }
 
   /**
-   * Takes no more messages, tries for `drainTimeoutMs` (default 5,000) to get those in the outbox acknowledged, disconnects and closes
-   * the outbox. Resolves with how many messages are left for the next client that opens it. Idempotent.
+   * Accepts no more messages and waits up to `drainTimeoutMs` (default 5,000) for the acknowledgements of
+   * those in the outbox. Then disconnects and closes the outbox.
+   *
+   * Resolves with the number of messages that are left for the next client. Idempotent.
    */
   close(options: { drainTimeoutMs?: number } = {}): Promise<{ remaining: number }> {
     this.#closing ??= this.#close(options.drainTimeoutMs ?? defaultDrainTimeoutMs);
@@ -214,8 +182,10 @@ export class DeviceClient extends EventEmitter<DeviceClientEvents> {
     this.#connection?.end(clientClosed("it disconnected"));
     await this.#running;
     await this.#outbox.close();
-    this.#acknowledgements.close(clientClosed("the message stays in the outbox, the next client sends it"));
-    this.#subscriptions.close(clientClosed("there are no subscriptions any more"));
+    this.#acknowledgements.close(
+      clientClosed("the message stays in the outbox, and the next client sends it"),
+    );
+    this.#subscriptions.close(clientClosed("its subscriptions have ended"));
     return { remaining: this.#outbox.messages };
   }
 
@@ -285,7 +255,8 @@ export class DeviceClient extends EventEmitter<DeviceClientEvents> {
         });
         this.#connection = connection;
       } catch (error) {
-        // What mqtt.js or TLS make of the options only while connecting, such as a certificate that does not parse.
+        // mqtt.js and TLS find some faults of the options only while connecting, such as a certificate that
+        // does not parse.
         resolve({ error: connectionLost(error as Error), wasConnected: false, byPeer: false });
       }
     });
@@ -303,46 +274,12 @@ export class DeviceClient extends EventEmitter<DeviceClientEvents> {
     this.#connection?.subscribe(mqttFilter, qos, (error) => this.#subscriptions.answered(mqttFilter, error));
   }
 
-  /** Listeners run on their own: what they throw, or call, does not reach into what is under way here. */
+  /**
+   * Listeners run in a microtask of their own, so a listener that throws or calls the client does not disturb
+   * this code.
+   */
   #tell<Name extends keyof DeviceClientEvents>(name: Name, ...args: DeviceClientEvents[Name]): void {
     queueMicrotask(() => (this as EventEmitter).emit(name, ...args));
-  }
-}
-
-/** The outbox is opened before the client that it reports to exists. */
-class OutboxRelay implements OutboxObserver {
-  target: OutboxObserver | null = null;
-
-  stored(): void {
-    this.target?.stored();
-  }
-
-  dropped(drop: { messages: number; upTo: number }): void {
-    this.target?.dropped(drop);
-  }
-
-  damaged(damage: { messages: number }): void {
-    this.target?.damaged(damage);
-  }
-
-  failed(error: DeviceError): void {
-    this.target?.failed(error);
-  }
-}
-
-class Receipt implements PublishReceipt {
-  readonly id: string;
-  readonly #sequence: number;
-  readonly #acknowledgements: Acknowledgements;
-
-  constructor(id: string, sequence: number, acknowledgements: Acknowledgements) {
-    this.id = id;
-    this.#sequence = sequence;
-    this.#acknowledgements = acknowledgements;
-  }
-
-  get acknowledged(): Promise<void> {
-    return this.#acknowledgements.of(this.#sequence);
   }
 }
 

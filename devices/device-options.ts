@@ -1,7 +1,7 @@
 import { DeviceError } from "./errors.ts";
 import type { MessageFormat } from "./message-format.ts";
 import type { ConnectionOptions, TlsOptions } from "./mqtt-connection.ts";
-import { OUTBOX_MIN_BYTES, type WhenFull } from "./outbox/outbox.ts";
+import { outboxMinBytes, type WhenFull } from "./outbox/outbox.ts";
 import type { BackoffLimits } from "./protocol/backoff.ts";
 import { SEQUENCE_SPAN } from "./protocol/message-id.ts";
 import type { SendLimits } from "./send-window.ts";
@@ -15,30 +15,33 @@ export interface DeviceClientOptions {
   readonly password?: string | Uint8Array;
   readonly tls?: TlsOptions;
   readonly outbox: {
-    /** A folder of its own on a disk that keeps what was flushed; one process at a time. */
+    /** A folder of its own, on a disk that keeps flushed data; one process at a time. */
     readonly folder: string;
     /** Default 64 MiB, at least 64 KiB. */
     readonly maxBytes?: number;
     /** Default `reject`: publish rejects with OUTBOX_FULL. */
     readonly whenFull?: WhenFull;
   };
-  /** Format of the topics that it publishes to; default `envelope`. */
+  /** Format of the topics that the client publishes to; default `envelope`. */
   readonly format?: "envelope" | "json";
-  /** For format `json`: where id and event time go; default `id` and `ts`. */
+  /** For format `json`: the fields for id and event time; default `id` and `ts`. */
   readonly json?: { readonly idField?: string; readonly timeField?: string };
   /** Default 60; 0 = no keep alive. */
   readonly keepaliveSeconds?: number;
   /** Default 30,000. */
   readonly connectTimeoutMs?: number;
-  /** A message unacknowledged for so long ends the connection, and is sent again on the next one. Default 60,000. */
+  /**
+   * A message that waits this long for its acknowledgement ends the connection and is sent again on the next
+   * one. Default 60,000.
+   */
   readonly ackTimeoutMs?: number;
   /** Unacknowledged messages at a time, default 128. */
   readonly inFlightMax?: number;
   /** Their payload bytes, default 1 MiB. */
   readonly inFlightMaxBytes?: number;
   /**
-   * No message is sent this far or further, by sequence, above the oldest unacknowledged one. Default and largest: SEQUENCE_SPAN (256),
-   * on which topics with exact deduplication rely.
+   * No message is sent whose sequence is this far or further above that of the oldest unacknowledged one.
+   * Default and maximum: SEQUENCE_SPAN (256), on which topics with exact deduplication rely.
    */
   readonly maxAheadMessages?: number;
   /** Reconnects wait between 0 and min(maxMs, baseMs × 2^failures). Default 1,000 and 60,000. */
@@ -63,7 +66,7 @@ export interface DeviceSettings {
   readonly random: () => number;
 }
 
-/** Design: a head message whose connection was closed this often in a row goes to the rejected store. */
+/** A head message whose connection was closed this often in a row goes to the rejected store. */
 const refusalsMax = 5;
 const refusalMaxMs = 5_000;
 const keepaliveMaxSeconds = 65_535;
@@ -82,7 +85,7 @@ export function resolveSettings(options: DeviceClientOptions): DeviceSettings {
     outbox: {
       folder: options.outbox.folder,
       maxBytes: faults.whole("outbox.maxBytes", options.outbox.maxBytes ?? 67_108_864, [
-        OUTBOX_MIN_BYTES,
+        outboxMinBytes,
         2 ** 50,
       ]),
       whenFull: options.outbox.whenFull ?? "reject",

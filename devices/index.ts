@@ -1,9 +1,6 @@
-export {
-  DeviceClient,
-  type DeviceClientEvents,
-  type DeviceClientStatus,
-  type PublishReceipt,
-} from "./device-client.ts";
+export type { DeviceClientEvents } from "./client-events.ts";
+export type { DeviceClientStatus } from "./client-status.ts";
+export { DeviceClient } from "./device-client.ts";
 export type { DeviceClientOptions } from "./device-options.ts";
 export { DeviceError, type DeviceErrorCode, deviceErrorCodes, deviceErrors } from "./errors.ts";
 export type { Payload, PublishOptions } from "./message-format.ts";
@@ -12,4 +9,5 @@ export type { WhenFull } from "./outbox/outbox.ts";
 export type { RejectedMessage } from "./outbox/rejected-store.ts";
 export type { ErrorEntry } from "./protocol/error-entry.ts";
 export { ProtocolError, type ProtocolErrorCode } from "./protocol/protocol-error.ts";
+export type { PublishReceipt } from "./publish-receipt.ts";
 export type { Command, CommandHandler } from "./subscriptions.ts";

@@ -1,17 +1,20 @@
 import { DeviceError } from "./errors.ts";
-import { EVENT_TIME_MAX_MS, encodeEnvelope } from "./protocol/telemetry-envelope.ts";
+import { encodeEnvelope, eventTimeMaxMs } from "./protocol/telemetry-envelope.ts";
 
-/** How a topic wants its messages: see the gateway's topic formats. */
+/** The message format that a topic expects: see the gateway's topic formats. */
 export type MessageFormat =
   | { readonly kind: "envelope" }
-  /** The payload's object with two fields added: the id (32 hexadecimal digits) and the event time (ms since the epoch). */
+  /**
+   * The payload's object with two fields added: the id (32 hexadecimal digits) and the event time (ms since
+   * the epoch).
+   */
   | { readonly kind: "json"; readonly idField: string; readonly timeField: string };
 
 /** Bytes as they are; text as UTF-8; an object as JSON. Format `json` takes objects only. */
 export type Payload = Uint8Array | string | Readonly<Record<string, unknown>>;
 
 export interface PublishOptions {
-  /** When it was measured; default: now. */
+  /** When the value was measured; default: now. */
   readonly eventTime?: Date | number;
   /** Media type of the payload, for format `envelope`; default by the payload's type, "" for bytes. */
   readonly contentType?: string;
@@ -22,14 +25,17 @@ export interface MessageFacts {
   readonly sequence: number;
 }
 
-/** Checks everything but the id, so that a bad message is refused before it takes a place. Throws MESSAGE_INVALID. */
+/**
+ * Checks everything but the id, so that a bad message is refused before it gets a sequence. Throws
+ * MESSAGE_INVALID.
+ */
 export function prepareMessage(
   format: MessageFormat,
   payload: Payload,
   options: { eventTimeMs: number; contentType: string | undefined },
 ): (facts: MessageFacts) => Uint8Array {
   const { eventTimeMs } = options;
-  if (!Number.isInteger(eventTimeMs) || Math.abs(eventTimeMs) > EVENT_TIME_MAX_MS)
+  if (!Number.isInteger(eventTimeMs) || Math.abs(eventTimeMs) > eventTimeMaxMs)
     throw invalid(`eventTime is ${eventTimeMs}, not a date or whole milliseconds`);
   if (format.kind === "json") return prepareJson(format, payload, eventTimeMs);
   const { bytes, contentType } = encodePayload(payload);

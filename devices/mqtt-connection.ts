@@ -1,5 +1,6 @@
-// The one place that knows mqtt.js. Each network connection has a client object of its own that is thrown away with it, so whatever
-// mqtt.js would send again or keep for a reconnect (stores, queue, resubscriptions) never outlives the connection.
+// The only module that knows mqtt.js. Each network connection gets a new client object, which is discarded
+// with the connection. So nothing that mqtt.js keeps for a reconnect (stores, queue, resubscriptions)
+// outlives the connection.
 import { connect, type IClientOptions, type MqttClient, Store } from "mqtt";
 import { DeviceError } from "./errors.ts";
 
@@ -28,9 +29,12 @@ export interface TlsOptions {
 export interface ConnectionEnd {
   /** CONNECT_REFUSED (details: returnCode), CONNECTION_LOST, or the reason given to `destroy`. */
   readonly error: DeviceError;
-  /** CONNACK had accepted it. */
+  /** CONNACK had accepted the connection. */
   readonly wasConnected: boolean;
-  /** The other side ended it, as a broker does: neither we, nor the network, nor a missing answer to a ping. */
+  /**
+   * The other side closed the connection, as a broker does. False for our own close, a network failure and a
+   * missing answer to a ping.
+   */
   readonly byPeer: boolean;
 }
 
@@ -44,14 +48,14 @@ export interface ReceivedMessage {
 /** Told synchronously; must not throw. */
 export interface ConnectionObserver {
   connected(sessionPresent: boolean): void;
-  /** Once, and nothing after it. */
+  /** Called once, as the last event. */
   ended(end: ConnectionEnd): void;
   received(message: ReceivedMessage): void;
 }
 
 const endTimeoutMs = 1_000;
 
-/** How a broker's close shows where it is not an orderly end: it had not read everything. */
+/** How a broker's close shows if the broker had not read everything. */
 const peerCloseCodes: readonly (string | number | undefined)[] = ["ECONNRESET", "EPIPE"];
 
 /** One MQTT 3.1.1 connection, from TCP connect to close. */
@@ -93,7 +97,7 @@ export class MqttConnection {
     });
   }
 
-  /** `done` is called upon SUBACK, with SUBSCRIBE_REFUSED where the broker refused; never after `ended`. */
+  /** `done` is called upon SUBACK, with SUBSCRIBE_REFUSED if the broker refused; never after `ended`. */
   subscribe(filter: string, qos: 0 | 1, done: (error: DeviceError | null) => void): void {
     this.#client.subscribe(filter, { qos }, (error, granted) => {
       if (this.#hasEnded) return;
@@ -106,7 +110,10 @@ export class MqttConnection {
     this.#client.unsubscribe(filter);
   }
 
-  /** Says DISCONNECT and closes; closes without it where acknowledgements are missing or the socket does not take it. */
+  /**
+   * Sends DISCONNECT and closes. Closes without DISCONNECT if acknowledgements are missing or the socket does
+   * not accept it.
+   */
   end(reason: DeviceError): void {
     if (this.#unacknowledged > 0 || !this.#client.connected) {
       this.destroy(reason);
@@ -123,7 +130,10 @@ export class MqttConnection {
     this.#client.stream.destroy();
   }
 
-  /** mqtt.js tells stream errors, which a close follows, and protocol errors, after which it would go on. */
+  /**
+   * mqtt.js reports stream errors, after which the connection closes, and protocol errors, after which
+   * mqtt.js would continue.
+   */
   #onError(error: Error): void {
     this.#cause ??= error;
     if (this.#wasConnected) this.#client.stream.destroy();
@@ -168,7 +178,7 @@ function clientOptions(options: ConnectionOptions): IClientOptions {
   return Object.assign(client, tls);
 }
 
-/** Where mqtt.js would keep a copy of what it sends: the outbox has it. */
+/** mqtt.js would keep a copy of each message here; the outbox has one already. */
 class ForgetfulStore extends Store {
   override put(_packet: unknown, done: () => void): this {
     done();
@@ -183,7 +193,7 @@ class ForgetfulStore extends Store {
 
 const returnCodeTexts: Readonly<Record<number, string>> = {
   1: "it does not speak MQTT 3.1.1",
-  2: "it does not accept the client identifier",
+  2: "the broker does not accept the client identifier",
   3: "it is not available",
   4: "user name or password are wrong",
   5: "the client is not authorized",
@@ -199,7 +209,7 @@ function connectRefused(returnCode: number, cause: Error | null): DeviceError {
 }
 
 export function connectionLost(cause: Error | null): DeviceError {
-  // Where a host name has several addresses, node reports an AggregateError without a message.
+  // If a host name has several addresses, node reports an AggregateError without a message.
   const reason = cause?.message || (cause as NodeJS.ErrnoException | null)?.code || cause?.name;
   const text = cause ? `the connection failed: ${reason}` : "the broker closed the connection";
   return new DeviceError("CONNECTION_LOST", text, { retryable: true, cause: cause ?? undefined });

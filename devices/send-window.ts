@@ -3,13 +3,16 @@ import type { OutboxMessage } from "./outbox/outbox-reader.ts";
 export interface SendLimits {
   /** Messages sent and not acknowledged. */
   readonly inFlightMax: number;
-  /** Their payload bytes; one message may always go. */
+  /** Their payload bytes; one message may always be sent. */
   readonly inFlightMaxBytes: number;
   /** A message is sent only while its sequence is less than this above the oldest unacknowledged one's. */
   readonly maxAheadMessages: number;
-  /** Closes in a row after which the oldest message is given up; above 2, since only a message that was alone is to blame. */
+  /**
+   * Consecutive closes after which the oldest message is given up. Above 2, because only a message that was
+   * alone in flight is to blame.
+   */
   readonly refusalsMax: number;
-  /** A connection that ends later than this after the oldest message was sent did not end because of it, ms. */
+  /** The oldest message is not to blame for a close that comes later than this after its sending, ms. */
   readonly refusalMaxMs: number;
 }
 
@@ -23,17 +26,19 @@ interface Entry {
 }
 
 /**
- * What has been read from the outbox and is not settled, in order: which message may be sent next, what an acknowledgement settles,
- * what must be sent again after a connection ended, and when a message is to blame for that.
+ * The messages that were read from the outbox and are not settled, in order. The window decides which message
+ * may be sent next, what an acknowledgement settles and what a new connection must resend. It also decides
+ * which message is to blame for a closed connection.
  *
- * Blame: the gateway answers a message that it refuses by closing the connection at once, and MQTT 3.1.1 has no word for which one it
- * was. It was the oldest, unless acknowledgements of older ones were still on their way. So after two such closes with the same
- * oldest message those that were in flight are sent one at a time, and only a close upon a message that was alone counts to the end.
+ * Blame: the gateway answers a refused message by closing the connection at once, and MQTT 3.1.1 cannot say
+ * which message it was. It was the oldest, unless acknowledgements of older ones were still on their way. So
+ * after two closes with the same oldest message, the messages that were in flight are sent one at a time.
+ * From then on, only a close upon a message that was alone counts.
  */
 export class SendWindow {
   readonly #limits: SendLimits;
   readonly #entries: Entry[] = [];
-  /** Entries before this index have been sent on the present connection, or are acknowledged. */
+  /** Entries before this index were sent on the present connection, or are acknowledged. */
   #nextIndex = 0;
   #inFlight = 0;
   #inFlightBytes = 0;
@@ -50,13 +55,16 @@ export class SendWindow {
     return this.#inFlight;
   }
 
-  /** When the oldest message was sent that waits for its acknowledgement; null where none does. */
+  /** When the oldest message without an acknowledgement was sent; null if no message waits. */
   get oldestSentAtMs(): number | null {
     const oldest = this.#entries[0];
     return oldest?.state === "sent" ? oldest.sentAtMs : null;
   }
 
-  /** How much more to read from the outbox; 0 messages while it holds enough to send, so that reads are few and large. */
+  /**
+   * How much more to read from the outbox. 0 messages while the window holds enough to send, so that reads
+   * are few and large.
+   */
   get wanted(): { maxMessages: number; maxBytes: number } {
     const { inFlightMax, inFlightMaxBytes } = this.#limits;
     const isEnough = this.#entries.length > inFlightMax || this.#bytes > inFlightMaxBytes;
@@ -64,7 +72,7 @@ export class SendWindow {
     return { maxMessages: inFlightMax, maxBytes: inFlightMaxBytes };
   }
 
-  /** Messages in the order of the outbox. */
+  /** Adds messages in the order of the outbox. */
   add(messages: readonly OutboxMessage[]): void {
     for (const message of messages) {
       this.#entries.push({ message, state: "waiting", sends: 0, sentAtMs: 0 });
@@ -72,7 +80,10 @@ export class SendWindow {
     }
   }
 
-  /** The next message to send, now counted as in flight; null where none may go. `isResend` = it was sent before. */
+  /**
+   * The next message to send, now counted as in flight; null if no message may be sent. `isResend` = the
+   * message was sent before.
+   */
   next(nowMs: number): { message: OutboxMessage; isResend: boolean } | null {
     while (this.#entries[this.#nextIndex]?.state === "acknowledged") this.#nextIndex += 1;
     const entry = this.#entries[this.#nextIndex];
@@ -96,7 +107,10 @@ export class SendWindow {
     return entry.message.sequence - oldest < maxAheadMessages;
   }
 
-  /** Returns the messages that are settled by this, oldest first: an acknowledgement out of order waits for the older ones. */
+  /**
+   * Returns the messages that are settled now, oldest first. An acknowledgement out of order waits for the
+   * older ones.
+   */
   acknowledge(sequence: number): OutboxMessage[] {
     const entry = this.#entries.find(({ message }) => message.sequence === sequence);
     if (!entry || entry.state === "acknowledged") return [];
@@ -106,9 +120,11 @@ export class SendWindow {
   }
 
   /**
-   * The connection ended: what was in flight waits again.
-   * @param byPeer The other side ended it, after it had accepted it. Anything else breaks the row of refusals.
-   * @returns The message to give up now, or null. It stays the oldest until `acknowledge` is called for it.
+   * The connection ended: messages that were in flight wait again.
+   * @param byPeer The other side ended the connection after it had accepted it. Any other end resets the
+   * count of refusals.
+   * @returns The message to give up now, or null. The message stays the oldest until `acknowledge` is called
+   * for it.
    */
   connectionEnded({ byPeer, nowMs }: { byPeer: boolean; nowMs: number }): OutboxMessage | null {
     const oldest = this.#entries[0];
@@ -127,7 +143,10 @@ export class SendWindow {
     return this.#refusals.count >= this.#limits.refusalsMax ? oldest.message : null;
   }
 
-  /** The outbox no longer holds messages up to this sequence. Returns the messages that are settled by this, oldest first. */
+  /**
+   * The outbox no longer holds messages up to this sequence. Returns the messages that are settled now,
+   * oldest first.
+   */
   dropUpTo(sequence: number): OutboxMessage[] {
     while ((this.#entries[0]?.message.sequence ?? Number.POSITIVE_INFINITY) <= sequence) this.#removeOldest();
     return this.#removeAcknowledged();

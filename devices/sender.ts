@@ -14,12 +14,12 @@ export interface SenderParts {
   readonly ackTimeoutMs: number;
   /** ms since the epoch. */
   readonly now: () => number;
-  /** ms of a clock that nobody sets: a device's first time synchronisation may be years. */
+  /** ms of a monotonic clock: a device's first time synchronisation may step the clock by years. */
   readonly elapsedMs: () => number;
   readonly observer: SenderObserver;
 }
 
-/** As much of a connection as sending needs. */
+/** The part of a connection that sending needs. */
 export type SendingConnection = Pick<MqttConnection, "publish" | "destroy">;
 
 /** Told synchronously; must not throw. */
@@ -30,7 +30,10 @@ export interface SenderObserver {
   warning(error: DeviceError): void;
 }
 
-/** Moves messages from the outbox through the window onto whatever connection there is, and settles what is acknowledged. */
+/**
+ * Moves messages from the outbox through the window onto the present connection, and settles acknowledged
+ * ones.
+ */
 export class Sender {
   readonly #parts: SenderParts;
   readonly counts = { acknowledged: 0, resent: 0, rejected: 0 };
@@ -44,7 +47,7 @@ export class Sender {
     this.#parts = parts;
   }
 
-  /** True where a message was acknowledged or given up since the last `connected`. */
+  /** True if a message was acknowledged or given up since the last `connected`. */
   get hadProgress(): boolean {
     return this.#hadProgress;
   }
@@ -73,7 +76,7 @@ export class Sender {
     this.#pump();
   }
 
-  /** Resolves when a message that has to be given up is in the rejected store. */
+  /** Resolves when a message that must be given up is in the rejected store. */
   async ended(end: ConnectionEnd): Promise<void> {
     this.#connection = null;
     this.#watchAcknowledgement();
@@ -99,7 +102,8 @@ export class Sender {
     const { window, outbox } = this.#parts;
     this.#isFilling = true;
     try {
-      // Nothing may be awaited between this condition and the end: who comes meanwhile relies on a fill that is under way.
+      // No await between this condition and the end: a caller that comes meanwhile relies on the fill that is
+      // under way.
       while (this.#connection && this.#mayHaveMore && window.wanted.maxMessages > 0) {
         this.#mayHaveMore = false;
         const messages = await outbox.read(window.wanted);
@@ -153,7 +157,10 @@ export class Sender {
     }
   }
 
-  /** Ends a connection on which the oldest message waits too long for its PUBACK: MQTT resends only on a new one. */
+  /**
+   * Ends a connection on which the oldest message waits too long for its PUBACK: MQTT resends only on a new
+   * connection.
+   */
   #watchAcknowledgement(): void {
     const { window, ackTimeoutMs, elapsedMs } = this.#parts;
     const sentAtMs = this.#connection ? window.oldestSentAtMs : null;
@@ -178,13 +185,13 @@ export class Sender {
 function messageRejected(id: string, topic: string): DeviceError {
   return new DeviceError(
     "MESSAGE_REJECTED",
-    `the gateway closed the connection on this message again and again; it is in the rejected store: check that ${topic} is a topic this device may publish to, and the message's size`,
+    `the gateway closed the connection on this message several times, so the message is in the rejected store: check that the device may publish to ${topic}, and check the message's size`,
     { retryable: false, details: { id, topic } },
   );
 }
 
 function acknowledgementMissing(ackTimeoutMs: number): DeviceError {
-  return new DeviceError("ACK_TIMEOUT", `no acknowledgement for ${ackTimeoutMs} ms: connecting anew`, {
+  return new DeviceError("ACK_TIMEOUT", `no acknowledgement for ${ackTimeoutMs} ms: connecting again`, {
     retryable: true,
   });
 }

@@ -2,7 +2,7 @@ import { DeviceError } from "./errors.ts";
 import type { ReceivedMessage } from "./mqtt-connection.ts";
 import { matchTopicFilter, parseTopicFilter, type TopicFilter } from "./protocol/topic-filter.ts";
 
-/** A message that came for a subscription. */
+/** A message that arrived for a subscription. */
 export interface Command extends ReceivedMessage {
   /** The named levels of the filter, e.g. `device` for `fleet/{device}/commands`. */
   readonly captures: Readonly<Record<string, string>>;
@@ -18,7 +18,7 @@ interface Subscription {
   readonly granted: (error: DeviceError | null) => void;
 }
 
-/** What a client wants to receive, for every connection anew. */
+/** The subscriptions of a client, requested again on each connection. */
 export class Subscriptions {
   readonly #byFilter = new Map<string, Subscription>();
   readonly #warn: (error: DeviceError) => void;
@@ -32,7 +32,10 @@ export class Subscriptions {
     return [...this.#byFilter.entries()].map(([mqttFilter, { qos }]) => ({ mqttFilter, qos }));
   }
 
-  /** Throws FILTER_INVALID, or OPTIONS_INVALID where the filter has a handler already. `granted` resolves upon the first SUBACK. */
+  /**
+   * Throws FILTER_INVALID, or OPTIONS_INVALID if the filter has a handler already. `granted` resolves upon
+   * the first SUBACK.
+   */
   add(text: string, handler: CommandHandler, qos: 0 | 1): { mqttFilter: string; granted: Promise<void> } {
     const filter = parseTopicFilter(text);
     if (this.#byFilter.has(filter.mqttFilter))
@@ -47,7 +50,7 @@ export class Subscriptions {
     return { mqttFilter: filter.mqttFilter, granted };
   }
 
-  /** Returns the MQTT filter to unsubscribe from, or null where there is no such subscription. */
+  /** Returns the MQTT filter to unsubscribe from, or null if there is no such subscription. */
   remove(text: string): string | null {
     const { mqttFilter } = parseTopicFilter(text);
     const subscription = this.#byFilter.get(mqttFilter);
@@ -57,7 +60,10 @@ export class Subscriptions {
     return this.#byFilter.delete(mqttFilter) ? mqttFilter : null;
   }
 
-  /** The broker's answer. A refusal after the first grant is told as a warning; the next connection asks again. */
+  /**
+   * The broker's answer. A refusal after the first grant is reported as a warning; the next connection asks
+   * again.
+   */
   answered(mqttFilter: string, error: DeviceError | null): void {
     const subscription = this.#byFilter.get(mqttFilter);
     if (!subscription) return;

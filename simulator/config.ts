@@ -2,7 +2,10 @@ import { type Static, Type } from "@sinclair/typebox";
 import { faultNames } from "./scenario/faults.ts";
 import { mixNames } from "./scenario/mix.ts";
 
-/** Options of `simulate`. Each has its description, its default (or none: then it must be given, or the text says what follows), and an example. */
+/**
+ * Options of `simulate`. Each has a description, a default and an example. An option without a default is
+ * required, or its text says what applies instead.
+ */
 export const simulateSchema = Type.Object(
   {
     devices: Type.Integer({
@@ -18,7 +21,7 @@ export const simulateSchema = Type.Object(
         maximum: 60_000,
         examples: [1000],
         description:
-          "MQTT connections that they share (default: 100, or one for each device where there are fewer)",
+          "MQTT connections that the devices share (default: 100, or one for each device if there are fewer devices)",
       }),
     ),
     burst: Type.Integer({
@@ -26,7 +29,7 @@ export const simulateSchema = Type.Object(
       maximum: 100_000,
       default: 1,
       examples: [10],
-      description: "messages that a connection publishes back to back",
+      description: "messages that one connection publishes back to back",
     }),
     rate: Type.Number({
       exclusiveMinimum: 0,
@@ -47,7 +50,7 @@ export const simulateSchema = Type.Object(
       maximum: 1_000_000,
       default: 100,
       examples: [100],
-      description: "bytes of each payload: the whole JSON document, or what the envelope holds",
+      description: "bytes of each payload: the whole JSON document, or the payload in the envelope",
     }),
     qos: Type.Integer({
       minimum: 0,
@@ -61,7 +64,7 @@ export const simulateSchema = Type.Object(
         minimum: 0,
         maximum: 4_294_967_295,
         examples: [1],
-        description: "decides devices, times, readings and faults (default: drawn, and reported)",
+        description: "seed of devices, times, readings and faults (default: a random one, printed)",
       }),
     ),
     ledger: Type.String({
@@ -77,20 +80,20 @@ export const simulateSchema = Type.Object(
       default: "mqtt://127.0.0.1:1883",
       examples: ["mqtt://127.0.0.1:1883"],
       description:
-        "where the gateway listens; several with commas between them: each connection that ends is opened again at the next",
+        "address of the gateway; several with commas between them: a connection that ends is opened again at the next address",
     }),
     topic: Type.Optional(
       Type.String({
         minLength: 1,
         examples: ["fleet/{device}/telemetry"],
         description:
-          "topic filter to publish on; {device} is the device (default: fleet/{device}/telemetry, with --format envelope fleet/{device}/envelope)",
+          "topic filter to publish on; {device} is the device (default: fleet/{device}/telemetry; with --format envelope: fleet/{device}/envelope)",
       }),
     ),
     format: Type.Union([Type.Literal("json"), Type.Literal("envelope")], {
       default: "json",
       examples: ["json"],
-      description: "json or envelope, as the topic has it",
+      description: "json or envelope, the same as the topic's format",
     }),
     username: Type.Optional(
       Type.String({
@@ -106,21 +109,21 @@ export const simulateSchema = Type.Object(
       Type.String({
         minLength: 1,
         examples: ["disconnect,poison=0.01"],
-        description: `what goes wrong on purpose, with shares: ${faultNames.join(", ")}, or all (see below)`,
+        description: `intentional faults, with shares: ${faultNames.join(", ")}, or all (see below)`,
       }),
     ),
     mix: Type.Optional(
       Type.String({
         minLength: 1,
         examples: ["qos2,typed=0.5"],
-        description: `what else the fleet is made of, with shares: ${mixNames.join(", ")}, or all (see below)`,
+        description: `other kinds of messages and connections, with shares: ${mixNames.join(", ")}, or all (see below)`,
       }),
     ),
     api: Type.Optional(
       Type.String({
         minLength: 1,
         examples: ["http://127.0.0.1:8080"],
-        description: "the gateway's HTTP API, to create the topics that the mix needs and are missing",
+        description: "the gateway's HTTP API, for creating missing topics that the mix needs",
       }),
     ),
     tokenFile: Type.Optional(
@@ -135,7 +138,7 @@ export const simulateSchema = Type.Object(
         minimum: 1,
         maximum: 604_800,
         examples: [3600],
-        description: "dedupe window, in seconds, of topics that are created (default: the gateway's own)",
+        description: "dedupe window, in seconds, of created topics (default: the gateway's)",
       }),
     ),
     window: Type.Integer({
@@ -171,7 +174,7 @@ export const simulateSchema = Type.Object(
       maximum: 86_400,
       default: 90,
       examples: [90],
-      description: "seconds after the last message was due, for what is not acknowledged yet",
+      description: "seconds to wait for acknowledgements after the last message was due",
     }),
     json: Type.Boolean({ default: false, description: "print one JSON object as the last line" }),
   },
@@ -191,7 +194,7 @@ export const auditSchema = Type.Object(
     lake: Type.String({
       minLength: 1,
       examples: ["file:data/lake"],
-      description: "where the tables are: file:DIR or s3://BUCKET/PREFIX",
+      description: "place of the tables: file:DIR or s3://BUCKET/PREFIX",
     }),
     wait: Type.Number({
       minimum: 0,
@@ -205,7 +208,7 @@ export const auditSchema = Type.Object(
       maximum: 3600,
       default: 6,
       examples: [6],
-      description: "seconds without a new file after which no late second copy is expected any more",
+      description: "seconds without a new file after which no late second copy is expected",
     }),
     json: Type.Boolean({ default: false, description: "print one JSON object as the last line" }),
   },

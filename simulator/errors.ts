@@ -4,19 +4,19 @@ import type { ErrorEntry } from "../devices/protocol/error-entry.ts";
 /** Every code that this folder raises. */
 export const simulatorErrors = {
   USAGE: {
-    meaning: "`simulate` or `audit` does not have the command or the option that was given.",
+    meaning: "The command or option does not exist in `simulate` or `audit`.",
     retry: "no",
     remedy: "Correct the command line as the message says. `--help` lists the options.",
   },
   UNEXPECTED: {
-    meaning: "A fault of `simulate` or `audit`.",
+    meaning: "An internal fault of `simulate` or `audit`.",
     retry: "no",
     remedy: "Report the stack on stderr with the version.",
   },
   SIMULATE_USAGE: {
     meaning: "The options can't be run together, or this machine can't run them.",
     retry: "no",
-    remedy: "Correct the options. The message names each one and how it is right.",
+    remedy: "Correct the options. The message names each one and a correct form.",
   },
   SIMULATE_UNREACHABLE: {
     meaning: "No connection could be made within the time to connect.",
@@ -24,13 +24,13 @@ export const simulatorErrors = {
     remedy: "Start the gateway with `tidegate up`, or name its address with `--mqtt`.",
   },
   SIMULATE_REFUSED: {
-    meaning: "The gateway answers, and refuses every connection or every message.",
+    meaning: "The gateway answers, but refuses every connection or every message.",
     retry: "no",
     remedy:
-      "Check that a topic takes `--topic`, `--qos` and `--payload-bytes` (`tidegate topics list`), and look at the gateway's log.",
+      "Check that a topic accepts `--topic`, `--qos` and `--payload-bytes` (`tidegate topics list`), and read the gateway's log.",
   },
   SIMULATE_API: {
-    meaning: "The gateway's HTTP API did not do what the run needs.",
+    meaning: "The gateway's HTTP API refused a call that the run needs.",
     retry: "no",
     remedy: "Check `--api` and `--token-file`. The message holds the answer.",
   },
@@ -40,9 +40,10 @@ export const simulatorErrors = {
     remedy: "Name a new folder, or add this run to it with `--append`.",
   },
   LEDGER_MISSING: {
-    meaning: "There is no run in the ledger folder.",
+    meaning: "The ledger folder holds no run.",
     retry: "no",
-    remedy: "Name the folder that `simulate --ledger` got. A run that never connected leaves none.",
+    remedy:
+      "Name the folder that was given to `simulate --ledger`. A run that never connected leaves no ledger.",
   },
   LEDGER_UNREADABLE: {
     meaning: "Another version wrote the ledger, or the file is not a ledger.",
@@ -52,17 +53,17 @@ export const simulatorErrors = {
   LEDGER_DAMAGED: {
     meaning: "An entry in the middle of the ledger fails its checksum.",
     retry: "no",
-    remedy: "Run the simulation again with a new `--ledger`: this one proves nothing.",
+    remedy: "Run the simulation again with a new `--ledger`: a damaged ledger proves nothing.",
   },
   LEDGER_WRITE_FAILED: {
-    meaning: "The ledger can't be written. The run stopped, because nobody could audit it.",
+    meaning: "The ledger can't be written. The run stopped, because an audit would be impossible.",
     retry: "no",
     remedy: "Free disk space or choose another folder, then run the simulation again.",
   },
   AUDIT_USAGE: {
     meaning: "The options of the audit can't be run.",
     retry: "no",
-    remedy: "Correct the options. The message names each one and how it is right.",
+    remedy: "Correct the options. The message names each one and a correct form.",
   },
   AUDIT_LAKE_UNSUPPORTED: {
     meaning: "A newer Tidegate wrote the lake. What its tables mean may have changed.",
@@ -70,14 +71,15 @@ export const simulatorErrors = {
     remedy: "Use `tidegate audit` of the version that wrote the lake.",
   },
   AUDIT_LOG_BROKEN: {
-    meaning: "The Delta log of a table has a hole, or an entry that can't be read.",
+    meaning: "The Delta log of a table has a gap, or an entry that can't be read.",
     retry: "no",
     remedy: "Restore the file that the message names from a copy, then audit again.",
   },
   AUDIT_TABLE_UNSUPPORTED: {
     meaning: "The table needs a newer Delta reader version than the audit has.",
     retry: "no",
-    remedy: "Take back what raised the reader version (docs/operating/other-writers.md), then audit again.",
+    remedy:
+      "Undo the change that raised the reader version (docs/operating/other-writers.md), then audit again.",
   },
   AUDIT_LAKE_UNREACHABLE: {
     meaning: "The bucket can't be listed or read.",
@@ -87,7 +89,7 @@ export const simulatorErrors = {
   AUDIT_FILE_UNREADABLE: {
     meaning: "A table names a data file that is missing or damaged.",
     retry: "yes",
-    remedy: "Restore the file from a copy. It is a finding if it fails again.",
+    remedy: "Restore the file from a copy. If the audit fails again, the failure is a finding.",
   },
 } as const satisfies Record<string, ErrorEntry>;
 

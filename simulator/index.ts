@@ -1,2 +1,3 @@
-// No other folder imports the simulator: it is a program of its own (main.ts), which knows the gateway by the wire and the tables only.
+// No other folder imports the simulator. It is a program of its own (main.ts) and knows the gateway only by
+// the wire and the tables.
 export { runCommandLine } from "./command/commands.ts";

@@ -6,10 +6,10 @@ const stop = new AbortController();
 function onSignal(): void {
   if (stop.signal.aborted) process.exit(1);
   stop.abort();
-  process.stderr.write("stopping: waiting for what is not acknowledged; interrupt again to exit at once\n");
+  process.stderr.write("stopping: waiting for acknowledgements; interrupt again to exit at once\n");
 }
 
-/** Whoever reads us may have seen enough (`| head`). */
+/** The reader of the output may close it early (`| head`). */
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });

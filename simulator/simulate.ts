@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SimulatorError } from "./errors.ts";
-import type { ConnectionOptions, GatewayAddress } from "./fleet/connection.ts";
+import type { GatewayAddress } from "./fleet/connection.ts";
 import { Fleet } from "./fleet/fleet.ts";
+import { FleetClients } from "./fleet/fleet-clients.ts";
 import { FleetCounters } from "./fleet/fleet-counters.ts";
 import { InFlight } from "./fleet/in-flight.ts";
 import { PublishEncoder } from "./fleet/publish-encoder.ts";
@@ -11,7 +12,6 @@ import { Visits } from "./fleet/visits.ts";
 import { LedgerWriter, prepareLedgerFolder } from "./ledger/ledger-writer.ts";
 import type { Progress } from "./report/progress.ts";
 import { type RunReport, reportOf } from "./report/report.ts";
-import { namesDevice } from "./scenario/message-names.ts";
 import { MessagePlan } from "./scenario/message-plan.ts";
 import type { Scenario } from "./scenario/scenario.ts";
 import { seededSequence } from "./scenario/seeded-hash.ts";
@@ -21,15 +21,15 @@ import type { TopicApiAddress } from "./topics/topic-api.ts";
 export interface SimulateOptions {
   readonly scenario: Scenario;
   readonly ledgerFolder: string;
-  /** Adds the run to a ledger folder that holds others. */
+  /** Adds the run to a ledger folder that already holds runs. */
   readonly append: boolean;
-  /** Where gateways listen, one at least; the connections spread over them. */
+  /** Addresses of gateways, at least one; connections are spread over them. */
   readonly gateways: readonly GatewayAddress[];
   readonly username?: string;
   readonly password?: Uint8Array;
-  /** Where topics that are missing can be created. */
+  /** The API on which missing topics are created. */
   readonly api?: TopicApiAddress;
-  /** Dedupe window of those; undefined = the gateway's own. */
+  /** Dedupe window of created topics; undefined = the gateway's default. */
   readonly topicWindowMs?: number;
   /** Unacknowledged messages of one connection. */
   readonly window: number;
@@ -37,15 +37,15 @@ export interface SimulateOptions {
   /** How long to wait for the first connection. */
   readonly connectWaitMs: number;
   readonly ackTimeoutMs: number;
-  /** After the last message was due: for what is unsent or unacknowledged. */
+  /** Time after the last message was due, for messages that are unsent or unacknowledged. */
   readonly drainMs: number;
 }
 
-/** Between looks at what became due. Messages that fall due for one connection in it share a write. */
+/** Interval of looking for due messages. Messages of one connection that fall due in it share a write. */
 const tickMs = 5;
 const checkEveryMs = 2000;
 const flushEveryMs = 250;
-/** Once every connection should have been open, late ones are not waited for any longer than this. */
+/** Wait this long for late connections after the time at which all should be open. */
 const stragglersMs = 10_000;
 const leaveMs = 5000;
 const cutStream = 3;
@@ -61,9 +61,10 @@ export function newRunId(): string {
 }
 
 /**
- * Runs a fleet and keeps its ledger. Resolves with what it came to when everything is sent and acknowledged, when the time to drain is
- * up, or, after `stop` aborts, when what was sent is acknowledged. Throws SimulatorError where nothing could be published, or not
- * written down.
+ * Runs a fleet and keeps its ledger. Resolves when everything is sent and acknowledged, or when the time to
+ * drain is up. After `stop` aborts, resolves when sent messages are acknowledged.
+ *
+ * Throws SimulatorError if nothing could be published, or if the ledger could not be written.
  */
 export async function simulate(
   options: SimulateOptions,
@@ -80,6 +81,7 @@ class Run {
   readonly #plan: MessagePlan;
   readonly #counters = new FleetCounters();
   readonly #inFlight: InFlight;
+  readonly #clients: FleetClients;
   readonly #fleet: Fleet;
   readonly #admin: RunAdmin;
   readonly #progress: Progress;
@@ -101,18 +103,14 @@ class Run {
       changeShare: scenario.faults.topics,
     });
     this.#inFlight = new InFlight(scenario.connections, options.window);
+    this.#clients = new FleetClients(options, this.#plan);
     this.#fleet = new Fleet(
       {
         connections: scenario.connections,
         connectRate: options.connectRate,
         ackTimeoutMs: options.ackTimeoutMs,
         faults: scenario.faults,
-        connection: (number) => ({
-          ...this.#credentials(),
-          gateways: options.gateways,
-          clientId: this.#clientId(number),
-          isPersistent: this.#plan.roles.isPersistent(number),
-        }),
+        connection: (number) => this.#clients.connection(number),
       },
       this.#counters,
       seededSequence(scenario.seed, cutStream),
@@ -154,14 +152,14 @@ class Run {
     const visits = new Visits({
       ...parts,
       startedAtMs,
-      connection: (index) => this.#visitor(index),
+      connection: (index) => this.#clients.visitor(index),
       random: seededSequence(scenario.seed, visitStream),
     });
     const progress = { inFlight: this.#inFlight, visits, startedAtMs: performance.now(), dueCount: 0 };
     return { publishing: { ...parts, ...progress }, visits };
   }
 
-  /** Until all connections are open. Goes on without stragglers where some are. */
+  /** Waits until all connections are open. Continues without the late ones if some are open. */
   async #connect(): Promise<void> {
     const { connectWaitMs, connectRate, scenario } = this.#options;
     const beganAtMs = performance.now();
@@ -183,12 +181,15 @@ class Run {
     const last = this.#fleet.lastError ? `: ${this.#fleet.lastError}` : "";
     return new SimulatorError(
       "SIMULATE_UNREACHABLE",
-      `${mqttUrlsOf(this.#options.gateways)}: ${what}${last}. Is the gateway running there (tidegate up)? Another address is --mqtt mqtt://HOST:PORT`,
+      `${mqttUrlsOf(this.#options.gateways)}: ${what}${last}. Start the gateway there (tidegate up), or name another address with --mqtt mqtt://HOST:PORT`,
       { retryable: true },
     );
   }
 
-  /** Publishes until all is acknowledged, the time is up, or it is stopped. Resolves with when that was. */
+  /**
+   * Publishes until all messages are acknowledged, the time is up, or `stop` aborts. Resolves with the time
+   * of the end.
+   */
   async #publish(publishing: Publishing): Promise<number> {
     const { drainMs, scenario } = this.#options;
     const { total } = this.#plan;
@@ -223,7 +224,7 @@ class Run {
     return this.#fleet.unacked === 0 && !this.#fleet.isBehind(dueCount);
   }
 
-  /** One turn of the fleet. Throws what makes going on pointless. */
+  /** One turn of the fleet. Throws faults that make the rest of the run pointless. */
   #turn(): void {
     const nowMs = performance.now();
     this.#fleet.tick(nowMs);
@@ -247,31 +248,6 @@ class Run {
     const rate = elapsedS > 0 ? Math.round(done / elapsedS) : 0;
     const text = `${rate} msg/s · ${sent} sent · ${acked} acknowledged · ${this.#fleet.open} connections · ${reconnects} reconnects`;
     this.#progress.show({ done, total: this.#plan.total, text });
-  }
-
-  #credentials(): { username?: string; password?: Uint8Array } {
-    const { username, password } = this.#options;
-    return {
-      ...(username === undefined ? {} : { username }),
-      ...(password === undefined ? {} : { password }),
-    };
-  }
-
-  /** A message on a connection of its own comes under a client identifier of its own. */
-  #visitor(index: number): ConnectionOptions {
-    const { scenario, username, gateways } = this.#options;
-    const suffix = `${scenario.runId}-v${index.toString(36)}`;
-    const clientId = username === undefined ? `simulator-${suffix}` : `${username}/${suffix}`;
-    return { ...this.#credentials(), gateways, clientId };
-  }
-
-  /** Without `{device}` in the topic the client identifier is the device; with credentials it begins with the identity. */
-  #clientId(connection: number): string {
-    const { scenario, username } = this.#options;
-    if (!namesDevice(scenario.filter))
-      return this.#plan.names.deviceId(this.#plan.device(this.#plan.first(connection)));
-    const suffix = `${scenario.runId}-${connection}`;
-    return username === undefined ? `simulator-${suffix}` : `${username}/${suffix}`;
   }
 
   #report(elapsedMs: number): RunReport {

@@ -1,9 +1,9 @@
 /**
- * PORT: whether it makes sense to let more clients in.
+ * PORT: whether to admit more clients.
  *
- * While `isOpen` is false, new clients are refused with `no-room`, each time counted. Clients that are
- * connected stay, and their messages wait unacknowledged as long as the sink takes none. It is read once for
- * each new client: it must answer from memory.
+ * While `isOpen` is false, new clients are refused with `no-room`, and each refusal is counted. Connected
+ * clients stay, and their messages wait unacknowledged until the sink accepts more. Read once for each new
+ * client, so the answer must come from memory.
  */
 export interface Admission {
   readonly isOpen: boolean;

@@ -14,11 +14,11 @@ const refused = { outcome: "refused", reason: "credentials" } as const;
 const busy = { outcome: "refused", reason: "authentication-busy" } as const;
 const abandoned = { outcome: "refused", reason: "authentication-abandoned" } as const;
 
-/** What a client shows of itself. */
+/** The credentials of a client. */
 export interface Credentials {
   readonly name: string | undefined;
   readonly secret: Uint8Array | undefined;
-  /** Whether its listener lets in clients without a name. */
+  /** Whether the listener admits clients without a name. */
   readonly mayBeAnonymous: boolean;
 }
 
@@ -30,8 +30,8 @@ interface AuthenticationOptions {
 }
 
 /**
- * Checks who connects: bounded in number, in waiting and in time, since it is asked by whoever can reach the
- * port. What takes a slow hash waits apart, so that keys never wait for it.
+ * Checks connecting clients. Any process that can reach the port may ask, so the checks are bounded in
+ * number, in waiting and in time. Slow hashes wait in a queue of their own, so that keys never wait for them.
  */
 export class Authentication {
   readonly #devices: DeviceRegistry;
@@ -56,7 +56,7 @@ export class Authentication {
         return { ...busy, fields: { bound: "authenticationsWaitingMax", limit: this.#options.waitingMax } };
       return typeof answer === "function" ? await this.#checkSlowly(answer, asker) : outcomeOf(answer);
     } catch {
-      // The registry can't be reached, or not in time: the client may come back.
+      // The registry cannot be reached, or not in time: the client may retry.
       return { ...busy, fields: { bound: "authenticationTimeoutMs", limit: this.#options.timeoutMs } };
     }
   }

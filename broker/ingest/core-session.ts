@@ -15,9 +15,9 @@ interface HeldMessage<Tag> {
   readonly bytes: number;
   readonly acceptedAtMs: number;
   isSettled: boolean;
-  /** Why it is not durable. */
+  /** Why the message is not durable. */
   refusal: Refusal | null;
-  /** It was told of before its turn, since it was held for too long. */
+  /** The client was told earlier, because the message was held for too long. */
   isAnswered: boolean;
 }
 
@@ -32,13 +32,13 @@ export interface SessionContext {
   readonly busy: Set<CoreSession<unknown>>;
   /** Open sessions. */
   readonly open: Set<CoreSession<unknown>>;
-  /** Has `endTurn` called once in this turn of the event loop. */
+  /** Requests a call of `endTurn`, once in this turn of the event loop. */
   endTurnSoon(session: CoreSession<unknown>): void;
 }
 
 /**
- * Judges the messages of one client, holds them until they are durable, and tells of each in the order in
- * which they came.
+ * Judges the messages of one client, holds them until they are durable, and reports each in the order of
+ * arrival.
  */
 export class CoreSession<Tag> implements IngestSession<Tag> {
   readonly identity: Identity | null;
@@ -153,7 +153,7 @@ export class CoreSession<Tag> implements IngestSession<Tag> {
   }
 
   /**
-   * Called now and then: what has been held for too long is refused, and what waits behind it waits no
+   * Called periodically. Refuses messages that were held for too long, and the messages after them wait no
    * longer.
    */
   checkDeadline(nowMs: number): void {
@@ -170,7 +170,7 @@ export class CoreSession<Tag> implements IngestSession<Tag> {
     this.#context.endTurnSoon(this);
   }
 
-  /** Called by the core at the end of a turn in which something settled. */
+  /** Called by the core at the end of a turn in which messages settled. */
   endTurn(): void {
     this.#isObserved = false;
     if (!this.#hasEnded) this.#client.turnEnded?.();
@@ -206,7 +206,7 @@ export class CoreSession<Tag> implements IngestSession<Tag> {
   #settle(held: HeldMessage<Tag>, error: Error | undefined): void {
     held.isSettled = true;
     if (error) {
-      // QoS 0 promises nothing; the sink has counted the drop.
+      // QoS 0 has no guarantee; the sink has counted the drop.
       const isCounted = held.qos > 0 && !held.isAnswered && !this.#isGone;
       held.refusal = isCounted ? this.#fail() : refusalOf("not-durable");
     }

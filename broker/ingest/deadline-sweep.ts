@@ -3,7 +3,7 @@ import type { RefusalLog } from "./refusal-log.ts";
 
 const sweepEveryMs = 250;
 
-/** Ends what has been held for too long, and the refusal log's minutes. */
+/** Refuses messages that were held for too long, and ends the refusal log's minutes. */
 export class DeadlineSweep {
   readonly #timer: NodeJS.Timeout;
 

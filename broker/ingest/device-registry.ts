@@ -17,11 +17,13 @@ export type SlowCheck = () => Promise<Identity | null>;
 /** PORT: the identities that may connect. */
 export interface DeviceRegistry {
   /**
-   * Checks a user name and secret, as far as that costs next to nothing: an identity if they are right, null
-   * if either is wrong (the caller does not learn which). What needs a slow hash is returned, not run: the
-   * caller bounds how many run and wait. Whoever does not know the secret must not be able to tell from the
-   * time, or from the kind of answer, whether the name exists. Bounded by the caller's time-out; rejects with
-   * a retryable error if the registry can't be reached.
+   * Checks a user name and secret as far as that is cheap: an identity if both are right, null if either is
+   * wrong. The caller does not learn which one is wrong. A slow hash is returned, not run: the caller bounds
+   * how many run and wait.
+   *
+   * A client that does not know the secret must not learn whether the name exists, neither from the time nor
+   * from the kind of answer. The caller's time-out bounds the call. Rejects with a retryable error if the
+   * registry cannot be reached.
    */
   verify(name: string, secret: Uint8Array): Promise<Identity | null | SlowCheck>;
   /** Called with the name of an identity that was removed or changed, so that its connections are closed. */

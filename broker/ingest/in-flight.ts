@@ -1,4 +1,4 @@
-/** What the order and the bounds of messages in flight are kept by. */
+/** The properties that order and bound messages in flight. */
 export interface InFlightMessage {
   readonly bytes: number;
   readonly acceptedAtMs: number;
@@ -6,8 +6,8 @@ export interface InFlightMessage {
 }
 
 /**
- * The messages of one session that the sink has not settled, in the order they arrived. They leave in that
- * order, also if messages of several devices settle in another one.
+ * The messages of one session that the sink has not settled, in the order of arrival. They leave in that
+ * order, even if messages of several devices settle in another one.
  */
 export class InFlight<Message extends InFlightMessage> {
   #held: Message[] = [];
@@ -18,7 +18,7 @@ export class InFlight<Message extends InFlightMessage> {
     return this.#held.length - this.#first;
   }
 
-  /** When the oldest message that waits was accepted; null if none waits. */
+  /** When the oldest waiting message was accepted; null if none waits. */
   get oldestAtMs(): number | null {
     return this.#held[this.#first]?.acceptedAtMs ?? null;
   }
@@ -28,7 +28,7 @@ export class InFlight<Message extends InFlightMessage> {
     this.bytes += message.bytes;
   }
 
-  /** Those that were accepted before that time, the oldest first. */
+  /** Messages that were accepted before that time, the oldest first. */
   acceptedBefore(timeMs: number): Message[] {
     const old: Message[] = [];
     for (let index = this.#first; index < this.#held.length; index++) {

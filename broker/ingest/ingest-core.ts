@@ -38,24 +38,24 @@ export interface IngestConfig {
 export interface IngestOptions {
   readonly config: IngestConfig;
   readonly sink: PublishSink;
-  /** Default: everybody is let in. */
+  /** Default: every client is admitted. */
   readonly admission?: Admission;
   readonly topics: TopicRegistry;
   readonly devices: DeviceRegistry;
   readonly logger: Logger;
   readonly registry: Registry;
-  /** ms on a clock that never goes back: all that is measured here are times between two moments. */
+  /** ms on a monotonic clock: only differences between two moments are measured. */
   readonly now?: () => number;
 }
 
-/** A client that asks to be let in. */
+/** A client that asks to connect. */
 export interface Newcomer {
   readonly credentials: Credentials;
   readonly clientId: string;
   /** IP address. */
   readonly address: string;
   readonly limits: SessionLimits;
-  /** Whether nobody waits for the answer any more. */
+  /** Whether the client has left and waits for no answer. */
   readonly hasLeft: () => boolean;
 }
 
@@ -68,7 +68,7 @@ export interface IngestStatus {
   readonly acknowledged: number;
   /** By code. */
   readonly refused: Readonly<Record<string, number>>;
-  /** Messages that were read and not taken, since their connection had ended or was being ended. */
+  /** Messages that were read and not accepted, because their connection had ended or was being ended. */
   readonly untaken: number;
   /** False while new clients are refused because the sink has no room. */
   readonly isOpen: boolean;
@@ -78,9 +78,9 @@ export interface IngestStatus {
 export type Refuse<Code extends string> = (code: Code, who: RefusedClient, fields?: RefusalFields) => void;
 
 /**
- * What all front ends share: who may enter, what may be published, and when it is durable. It knows no
- * protocol. A front end reads its protocol, opens a session for each client, publishes through it, and
- * answers.
+ * Everything that front ends share: who may connect, what may be published, and when a message is durable.
+ * The core knows no protocol. A front end reads its protocol, opens a session for each client, publishes
+ * through the session, and answers.
  */
 export class IngestCore {
   readonly rules: TopicRules;
@@ -125,7 +125,9 @@ export class IngestCore {
     });
   }
 
-  /** Before a client's secret is looked at: null, or that nobody more is let in now, which is counted. */
+  /**
+   * Called before a client's secret is checked: null, or a counted refusal while no new client is admitted.
+   */
   admit(who: RefusedClient): Refusal | null {
     if (this.#admission.isOpen) return null;
     const refusal = refusalOf("no-room");
@@ -134,8 +136,8 @@ export class IngestCore {
   }
 
   /**
-   * Checks who it is and opens a session. `connect` is called for a client that is let in, before the promise
-   * resolves. A refusal is counted.
+   * Checks the client's identity and opens a session. `connect` is called for an admitted client, before the
+   * promise resolves. A refusal is counted.
    */
   async open<Tag>(
     newcomer: Newcomer,
@@ -157,8 +159,8 @@ export class IngestCore {
   }
 
   /**
-   * A front end's own codes: counted at 0 from the start. Returns how it counts a refusal that the core does
-   * not see.
+   * Declares a front end's own codes: counted at 0 from the start. Returns the function that counts refusals
+   * of the front end.
    */
   declareRefusals<Code extends string>(
     codes: Readonly<Record<Code, RefusalMeaning>>,
@@ -167,12 +169,12 @@ export class IngestCore {
     return (code, who, fields) => this.#refusals.refuse(code, who, fields);
   }
 
-  /** Counts a message that was read and not taken, since its connection has ended or is being ended. */
+  /** Counts a message that was read and not accepted, because its connection has ended or is being ended. */
   untaken(who: RefusedClient, message: Pick<PublishMessage, "topic" | "qos">): void {
     this.#refusals.untaken(who, { topic: message.topic, qos: message.qos });
   }
 
-  /** From now on these see what becomes durable. */
+  /** From now on, shows durable messages to this audience. */
   showTo(audience: LiveAudience): void {
     this.#context.audience = audience;
   }
@@ -182,7 +184,7 @@ export class IngestCore {
     this.#roomListeners.push(listener);
   }
 
-  /** Who has an open session with an identity, one for each session. */
+  /** The identities of open sessions, one entry for each session. */
   identities(): readonly Identity[] {
     return [...this.#open].flatMap(({ identity }) => identity ?? []);
   }
@@ -200,7 +202,8 @@ export class IngestCore {
   }
 
   /**
-   * Waits until nothing is in flight any more, for so long at most. Front ends take nothing new meanwhile.
+   * Waits until no message is in flight, or until the time is up. Front ends accept no new messages
+   * meanwhile.
    */
   async drain(timeoutMs: number): Promise<void> {
     const endMs = performance.now() + timeoutMs;
@@ -209,16 +212,13 @@ export class IngestCore {
     this.#endTurns();
   }
 
-  /** After the front ends have stopped. */
+  /** Call this after the front ends have stopped. */
   close(): void {
     this.#sweep.stop();
     this.#refusals.endMinute();
   }
 
-  /**
-   * What was found out about an identity that was removed or changed meanwhile does not count: it may ask
-   * again.
-   */
+  /** A verdict on an identity that was removed or changed meanwhile does not count: the client may retry. */
   async #identify(newcomer: Newcomer): Promise<{ identity: Identity | null } | { refusal: Refusal }> {
     const { credentials, clientId, address, hasLeft } = newcomer;
     const check = { name: credentials.name, isOutdated: false };

@@ -6,10 +6,7 @@ export interface IngestGauges {
   readonly slowChecks: { readonly count: number; readonly waiting: number };
 }
 
-/**
- * What is counted for all front ends together. Counters on the hot path are plain numbers that a scrape
- * collects.
- */
+/** Counters of all front ends together. Counters on the hot path are plain numbers that a scrape collects. */
 export class IngestMetrics {
   readonly acknowledgementSeconds: Histogram;
   readonly #refused: Counter<"reason">;
@@ -51,7 +48,7 @@ export class IngestMetrics {
     counter("tidegate_broker_acknowledged_total", "Acknowledgements written", () => this.acknowledged);
     counter(
       "tidegate_broker_untaken_total",
-      "Messages that were read and not taken, since their connection had ended or was being ended",
+      "Messages that were read and not accepted, because their connection had ended or was being ended",
       () => this.untaken,
     );
     new Counter({
@@ -63,7 +60,7 @@ export class IngestMetrics {
     });
   }
 
-  /** At 0 from the start: an alarm can't tell a first refusal from a new process otherwise. */
+  /** At 0 from the start: otherwise an alarm cannot tell a first refusal from a new process. */
   declareRefusals(codes: readonly string[]): void {
     for (const reason of codes) this.#refused.inc({ reason }, 0);
   }

@@ -4,41 +4,41 @@ import type { PublishMessage } from "./publish-message.ts";
 import type { Refusal } from "./refusal.ts";
 import type { RefusedClient } from "./refusal-log.ts";
 
-/** Bounds of what one session holds. */
+/** Limits of one session's messages. */
 export interface SessionLimits {
   readonly inFlightMax: number;
   readonly inFlightMaxBytes: number;
-  /** A message that is not durable after this is refused. */
+  /** A message that is not durable after this time is refused. */
   readonly holdMaxMs: number;
 }
 
-/**
- * One client of one front end, after it has said who it is. `Tag` is by what the front end knows a message
- * again.
- */
+/** One client of one front end, after its identity is known. `Tag` identifies a message for the front end. */
 export interface IngestSession<Tag> {
   /** null: an anonymous client. */
   readonly identity: Identity | null;
   readonly who: RefusedClient;
   readonly inFlightCount: number;
-  /** False: a front end that can stop its client from sending does so now. */
+  /** False: a front end that can stop its client from sending must do so now. */
   readonly hasRoom: boolean;
-  /** True: a client that was stopped may go on. */
+  /** True: a stopped client may continue. */
   readonly isRelieved: boolean;
 
   /**
-   * Judges a message and hands it to the sink. `settled` of the client is called once: at once if the message
-   * is refused, otherwise when it is durable or can't become so, after `settled` of all messages before it.
-   * Messages beyond the session's limits are refused. After `end` nobody is told. A refusal has been counted
-   * and logged.
+   * Judges a message and hands it to the sink. The client's `settled` is called once. A refused message
+   * settles at once. Any other one settles when it is durable or cannot become so, after all messages before
+   * it.
+   *
+   * Messages above the session's limits are refused. After `end`, `settled` is not called. Refusals are
+   * counted and logged here.
    */
   publish(message: PublishMessage, tag: Tag): void;
 
   /**
-   * The two halves of `publish`, for a front end that does something else with some messages, or that stops
-   * its client instead of refusing what is beyond the limits. `judge` counts nothing; `accept` follows it at
-   * once. `stored` is told as soon as the sink knows, whatever has become of the session and of earlier
-   * messages.
+   * The two halves of `publish`. For a front end that treats some messages differently, or that stops its
+   * client instead of refusing messages above the limits.
+   *
+   * `judge` counts nothing; `accept` must follow at once. `stored` is called as soon as the sink has the
+   * result, whatever the state of the session and of earlier messages.
    */
   judge(message: PublishMessage): Verdict;
   accept(
@@ -49,37 +49,39 @@ export interface IngestSession<Tag> {
   ): void;
 
   /**
-   * For what a client left behind, such as a will: outside the session's limits and order, also after its
+   * For a message that a client left, such as a will. Outside the session's limits and order, also after its
    * end, and not shown to the audience.
    */
   acceptLast(message: PublishMessage, verdict: TelemetryVerdict, settled: (error?: Error) => void): void;
 
-  /** Counts acknowledgements that were written: the books compare them with what was appended. */
+  /** Counts written acknowledgements: the books compare them with the appended messages. */
   acknowledged(count: number): void;
 
   /**
-   * The connection has ended, or is being ended. What was accepted goes its way, and nobody is told. What had
-   * been read by then may still be accepted.
+   * The connection has ended, or is being ended. Accepted messages are still stored, without a report.
+   * Messages that were read before may still be accepted.
    */
   end(): void;
 }
 
-/** What the ingest core asks a front end about one client, and tells it. */
+/** What the ingest core asks a front end about one client, and reports to it. */
 export interface IngestClient<Tag> {
-  /** True from the moment on in which no answer can reach the client. */
+  /** True once no answer can reach the client. */
   readonly hasLeft: boolean;
-  /** A message is durable (null), or can't become so. */
+  /** A message is durable (null), or cannot become so. */
   settled(tag: Tag, refusal: Refusal | null): void;
-  /** The identity was removed or changed: the session takes nothing more, and the connection must end. */
+  /**
+   * The identity was removed or changed: the session accepts no more messages, and the connection must end.
+   */
   revoked(): void;
   /**
-   * All that settled in this turn of the event loop has been told: answers can leave in one write, and
-   * `isRelieved` may have become true.
+   * All messages that settled in this turn of the event loop have been reported. Answers can leave in one
+   * write, and `isRelieved` may have become true.
    */
   turnEnded?(): void;
   /**
    * A message did not become durable in time. Called before its `settled`, also while earlier ones are still
-   * held. For protocols that have no answer for one message and end the connection.
+   * held. For protocols that cannot answer a single message and end the connection instead.
    */
   failed?(refusal: Refusal): void;
 }

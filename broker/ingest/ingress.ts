@@ -1,5 +1,5 @@
 import { checkTopicName } from "../../devices/protocol/topic-filter.ts";
-import { REMEMBERED_NAMES_MAX, TOPIC_LEVELS_MAX } from "../client-limits.ts";
+import { rememberedNamesMax, topicLevelsMax } from "../client-limits.ts";
 import type { Identity } from "./device-registry.ts";
 import type { IngressPublish } from "./publish-sink.ts";
 import { RateLimit } from "./rate-limit.ts";
@@ -9,7 +9,7 @@ import { isNamed, type TopicRules } from "./topic-rules.ts";
 
 export type Verdict =
   | { readonly kind: "telemetry"; readonly rule: TopicRule; readonly deviceId: string }
-  /** Ordinary publish/subscribe, which the core has no part in. */
+  /** Ordinary publish/subscribe, in which the core has no part. */
   | { readonly kind: "plain" }
   | { readonly kind: "refused"; readonly refusal: Refusal };
 
@@ -20,7 +20,7 @@ const refused = (code: RefusalCode, fields: RefusalFields = {}): Verdict => ({
   refusal: refusalOf(code, fields),
 });
 
-/** Judges what one session publishes, by everything but the payload's content. */
+/** Judges the messages of one session by everything but the payload's content. */
 export class Ingress {
   readonly #rules: TopicRules;
   readonly #identity: Identity | null;
@@ -59,16 +59,16 @@ export class Ingress {
     const known = this.#names.get(topicName);
     if (known) return known;
     const verdict = this.#judgeNewName(topicName);
-    if (this.#names.size >= REMEMBERED_NAMES_MAX) this.#names.clear();
+    if (this.#names.size >= rememberedNamesMax) this.#names.clear();
     this.#names.set(topicName, verdict);
     return verdict;
   }
 
   #judgeNewName(topicName: string): Verdict {
-    // Broken UTF-8 reaches us as U+FFFD: nobody can tell any more what was sent.
+    // Broken UTF-8 arrives as U+FFFD: the sent name is unknown.
     const levels = topicName.split("/").length;
-    if (levels > TOPIC_LEVELS_MAX)
-      return refused("topic-name-invalid", { limit: TOPIC_LEVELS_MAX, actual: levels });
+    if (levels > topicLevelsMax)
+      return refused("topic-name-invalid", { limit: topicLevelsMax, actual: levels });
     if (topicName.includes("\ufffd") || checkTopicName(topicName) !== null)
       return refused("topic-name-invalid");
     if (topicName.startsWith("$")) return refused("not-authorized");
@@ -103,7 +103,7 @@ export class Ingress {
   }
 }
 
-/** What the sink gets of a message that was judged to be telemetry. */
+/** What the sink receives of a message that was judged as telemetry. */
 export function ingressPublish(
   { topic, qos, payload }: { topic: string; qos: 0 | 1 | 2; payload: Uint8Array },
   { rule, deviceId }: { rule: TopicRule; deviceId: string },

@@ -1,10 +1,12 @@
 import type { PublishMessage } from "./publish-message.ts";
 
-/** PORT: who is shown messages as soon as they are durable, whichever front end they came through. */
+/**
+ * PORT: subscribers that see messages as soon as they are durable, whichever front end received the messages.
+ */
 export interface LiveAudience {
   /**
-   * What to do once the message is durable; null if nobody is to be shown it. Called on the hot path. The
-   * payload must be copied.
+   * The delivery to make once the message is durable; null if no subscriber wants it. Called on the hot path.
+   * The payload must be copied.
    */
   prepare(message: PublishMessage): (() => void) | null;
 }

@@ -9,7 +9,7 @@ export class RateLimit {
     this.#tokens = Math.max(1, perSecond);
   }
 
-  /** False where the rate is used up. A clock that was set back gives nothing and takes nothing. */
+  /** False if the rate is used up. A clock that was set back adds and removes no tokens. */
   take(nowMs: number): boolean {
     const elapsedMs = Math.max(0, nowMs - (this.#atMs ?? nowMs));
     this.#atMs = nowMs;

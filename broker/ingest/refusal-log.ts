@@ -5,8 +5,8 @@ import type { RefusalFields } from "./refusal.ts";
 
 const windowMs = 60_000;
 /**
- * Of the log, for each reason in a minute: a crowd of one kind leaves the others their lines. All reasons
- * together write 1.2 GB a day at most.
+ * Bytes of the log for each reason in a minute: many refusals of one kind leave room for the other kinds. All
+ * reasons together write at most 1.2 GB a day.
  */
 const reasonMaxBytes = 32_768;
 /** Level, time, process and text of a line. */
@@ -20,8 +20,8 @@ export interface RefusedClient {
 }
 
 /**
- * Counts every refusal, and logs each client's once a minute for each reason, as far as the reason's share of
- * the log goes. What is not logged is told by a line at the end of its minute.
+ * Counts every refusal, and logs each client's once a minute for each reason, within the reason's share of
+ * the log. A line at the end of the minute says how many refusals were not logged.
  */
 export class RefusalLog {
   readonly #logger: Logger;
@@ -44,17 +44,17 @@ export class RefusalLog {
     this.#log(code, who, { event: "broker.refused", reason: code, fields, text: "refused" });
   }
 
-  /** A message that was read and not taken: what ended its connection is told apart. */
+  /** A message that was read and not accepted. The end of its connection is reported separately. */
   untaken(who: RefusedClient, fields: RefusalFields): void {
     this.#metrics.untaken += 1;
     this.#log("untaken", who, {
       event: "broker.untaken",
       fields,
-      text: "not taken: its connection has ended",
+      text: "not accepted: its connection has ended",
     });
   }
 
-  /** Called now and then, so that the end of a minute is noticed if nothing more is refused. */
+  /** Called periodically, so that a minute also ends without further refusals. */
   checkMinute(): void {
     if (this.#now() - this.#sinceMs >= windowMs) this.endMinute();
   }

@@ -1,4 +1,6 @@
-/** What a refusal means, whether the same message or connection may succeed later, and what its owner does about it. */
+/**
+ * What a refusal means, whether the same message or connection may succeed later, and what the owner must do.
+ */
 export interface RefusalMeaning {
   readonly meaning: string;
   readonly retryable: boolean;
@@ -6,8 +8,8 @@ export interface RefusalMeaning {
 }
 
 /**
- * Why the ingest core refuses a message or a client, without looking into any payload. Each code is a label
- * of `tidegate_broker_refused_total`. docs/reference/errors.md is made from these entries.
+ * Why the ingest core refuses a message or a client, without reading any payload. Each code is a label of
+ * `tidegate_broker_refused_total`. docs/reference/errors.md is made from these entries.
  */
 export const refusals = {
   "unknown-topic": {
@@ -58,7 +60,7 @@ export const refusals = {
   "not-durable": {
     meaning: "The stream did not store a message within `mqtt.holdMaxMs` or `producer.deadlineMs`.",
     retryable: true,
-    remedy: "Bring the stream back: `/readyz` names the reason. Devices resend by themselves.",
+    remedy: "Repair the stream: `/readyz` names the reason. Devices resend by themselves.",
   },
   credentials: {
     meaning: "The user name or the key is missing or wrong.",
@@ -73,24 +75,24 @@ export const refusals = {
   "authentication-busy": {
     meaning: "Checking the key took too long, or too many checks wait.",
     retryable: true,
-    remedy: "Nothing: the client may come back later. If it lasts, see which address sends wrong keys.",
+    remedy: "Nothing: the client may retry later. If this persists, find the address that sends wrong keys.",
   },
   "authentication-abandoned": {
-    meaning: "The client hung up while its key waited for a slow check. The check was not run.",
+    meaning: "The client disconnected while its key waited for a slow check. The check was not run.",
     retryable: true,
-    remedy: "Nothing, for single cases. Otherwise lengthen the client's time to connect.",
+    remedy: "Nothing, for single cases. Otherwise raise the client's connect time-out.",
   },
   "no-room": {
-    meaning: "The stream is so full that no further client is let in.",
+    meaning: "The stream is so full that no further client may connect.",
     retryable: true,
-    remedy: "See in `tidegate status` why the consumer does not file; make room in the stream.",
+    remedy: "Find in `tidegate status` why the consumer does not file, or make room in the stream.",
   },
 } as const satisfies Record<string, RefusalMeaning>;
 
 export type RefusalCode = keyof typeof refusals;
 
 /**
- * `limit` and `actual` have one unit, that of the setting that is the limit; `bound` names it if the code
+ * `limit` and `actual` have the unit of the setting that is the limit. `bound` names the setting if the code
  * does not.
  */
 export type RefusalFields = Readonly<Record<string, unknown>> & {

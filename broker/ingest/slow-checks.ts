@@ -1,7 +1,7 @@
 import { isIPv6 } from "node:net";
 
 export interface SlowCheckBounds {
-  /** At the same time: each takes a core for as long as it runs. */
+  /** Checks at the same time: each takes a core for as long as it runs. */
   readonly runningMax: number;
   readonly waitingMax: number;
   /** Of one address, running and waiting. */
@@ -13,14 +13,14 @@ export interface SlowCheckBounds {
 export interface Asker {
   /** IP address. */
   readonly address: string;
-  /** Whether nobody waits for the answer any more. */
+  /** Whether the client has left and waits for no answer. */
   readonly hasLeft: () => boolean;
 }
 
 type Refusal =
-  /** To come back later, because of this bound. */
+  /** The client must retry later, because of this bound. */
   | { readonly outcome: "busy"; readonly bound: keyof SlowCheckBounds; readonly limit: number }
-  /** Not checked, since the asker had gone before its turn came. */
+  /** Not checked, because the client had left before its turn came. */
   | { readonly outcome: "left" };
 
 export type SlowCheckOutcome<Answer> = { readonly outcome: "answered"; readonly answer: Answer } | Refusal;
@@ -35,8 +35,8 @@ interface Waiter extends Asker {
 }
 
 /**
- * Checks that are slow on purpose, bounded in number, by address and in waiting. Addresses take turns. If all
- * places are taken, an address that holds fewer of them gets one from the address that holds most.
+ * Runs checks that are slow on purpose, bounded in number, by address and in waiting. Addresses take turns.
+ * If all places are taken, an address with few places gets one from the address with the most.
  */
 export class SlowChecks {
   readonly #bounds: SlowCheckBounds;
@@ -138,7 +138,7 @@ export class SlowChecks {
       if (waiter.hasLeft()) this.#drop(waiter, left);
   }
 
-  /** The last to come of the address that holds most places is told to come back. */
+  /** The newest waiter of the address with the most places must retry later. */
   #makeRoomFor(address: string): boolean {
     let most: Waiter[] = [];
     for (const waiters of this.#waiting.values()) if (waiters.length > most.length) most = waiters;
@@ -164,7 +164,8 @@ export class SlowChecks {
 }
 
 /**
- * The address itself; of IPv6 the first 64 bits, since who has one such address has all of them (RFC 6177).
+ * The address itself. Of IPv6 the first 64 bits, because the owner of one such address has all of them (RFC
+ * 6177).
  */
 export function networkOf(address: string): string {
   if (!isIPv6(address)) return address;

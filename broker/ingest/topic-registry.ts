@@ -1,4 +1,4 @@
-/** What the ingest core needs to know of a topic object: it judges only what needs no payload. */
+/** The part of a topic object that the ingest core needs: it judges only what needs no payload. */
 export interface TopicRule {
   readonly topicId: string;
   readonly version: number;
@@ -24,8 +24,8 @@ export interface TopicRegistry {
   /** All topics that accept publishes now. */
   topics(): readonly TopicRule[];
   /**
-   * The filters of all topics that there are or were: those of deleted topics, and of earlier versions, as
-   * well. Ordinary publish/subscribe does not get their names (see `topic-rules.ts`).
+   * The filters of all present and former topics: those of deleted topics and of earlier versions are
+   * included. Ordinary publish/subscribe does not get their names (see `topic-rules.ts`).
    */
   allFilters(): readonly string[];
   /** Called after each change; the core then asks both again. */

@@ -22,14 +22,16 @@ export type Owner =
   | { readonly kind: "none" };
 
 /**
- * The topics in force, compiled, and who may do what on them and on the plain filters.
+ * The compiled topics, and who may do what on them and on the plain filters.
  *
- * Topics and plain filters have one precedence: a name belongs to the most specific filter that matches it,
- * and to the topic where both are equally specific (the registry refuses to create such a pair). So a topic
- * `#` leaves `cmd/…` to the plain filter `cmd/#`, and `fleet/{device}/telemetry` is taken from a plain filter
- * `fleet/#`. A topic that was deleted, or whose filter was changed, leaves its names to nobody: ordinary
- * publish/subscribe would acknowledge what devices go on sending, and file it nowhere. Only a plain filter
- * that is at least as specific has them then, since its author meant these names.
+ * Topics and plain filters share one precedence: a name belongs to the most specific filter that matches it.
+ * If both are equally specific, the name belongs to the topic (the registry refuses to create such a pair).
+ * So a topic `#` leaves `cmd/…` to the plain filter `cmd/#`, and `fleet/{device}/telemetry` is taken from a
+ * plain filter `fleet/#`.
+ *
+ * Names of a deleted topic, or of a changed filter, belong to no one. Ordinary publish/subscribe would
+ * acknowledge the messages that devices still send, and file none. Only a plain filter that is at least as
+ * specific gets such names, because its author meant them.
  */
 export class TopicRules {
   readonly #registry: TopicRegistry;
@@ -37,7 +39,7 @@ export class TopicRules {
   readonly #plainPublishers: readonly string[];
   #rules: FilteredRule[] = [];
   #matcher = new TopicMatcher<TopicRule | "plain">([]);
-  /** Without the topics in force: which plain names are left over. */
+  /** The plain names that remain, ignoring the topics in force. */
   #leftOver = new TopicMatcher<"plain" | "closed">([]);
   /** Rises with each change; decisions made under an older one are void. */
   generation = 0;
@@ -62,7 +64,7 @@ export class TopicRules {
   }
 
   /**
-   * Every message that the filter can ever match must be one that the identity may receive. null identity =
+   * The identity must be allowed to receive every message that the filter can ever match. null identity =
    * anonymous loopback.
    */
   maySubscribe(identity: Identity | null, text: string): boolean {
@@ -84,7 +86,7 @@ export class TopicRules {
     return owner.kind !== "topic" || isNamed(identity.name, owner.match.value.subscribers);
   }
 
-  /** False where none of the names that `asked` matches can be the topic's: a plain filter has them all. */
+  /** False if no name that `asked` matches can belong to the topic, because a plain filter has them all. */
   #mayOwn(topic: TopicFilter, asked: TopicFilter): boolean {
     const isPlain = this.#plainFilters.some(
       (plain) => compareSpecificity(plain, topic) > 0 && filterCovers(plain, asked),
@@ -112,7 +114,7 @@ export function isNamed(name: string, patterns: readonly string[]): boolean {
 }
 
 /**
- * The level behind a plain filter's literal start, `cmd/<name>`, belongs to that identity; an edge's prefixes
+ * The level after a plain filter's literal start, `cmd/<name>`, belongs to that identity; an edge's prefixes
  * belong to it as well.
  */
 function isOwnBranch(identity: Identity, filter: TopicFilter, plain: readonly TopicFilter[]): boolean {

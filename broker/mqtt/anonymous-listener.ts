@@ -1,11 +1,11 @@
 import { BrokerError } from "../errors.ts";
 
-/** Throws ANONYMOUS_NOT_LOOPBACK: whoever can reach the port could publish as any device. */
+/** Throws ANONYMOUS_NOT_LOOPBACK: any process that can reach the port could publish as any device. */
 export function checkAnonymousListener(host: string, anonymous: boolean): void {
   if (!anonymous || isLoopback(host)) return;
   throw new BrokerError(
     "ANONYMOUS_NOT_LOOPBACK",
-    `MQTT on ${host} would let anybody in without a key: set mqtt.anonymous = false and give devices keys with \`tidegate devices add\`, or listen on 127.0.0.1`,
+    `MQTT on ${host} would let any client connect without a key: set mqtt.anonymous = false and give devices keys with \`tidegate devices add\`, or listen on 127.0.0.1`,
     { retryable: false, details: { host } },
   );
 }

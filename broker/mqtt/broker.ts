@@ -1,6 +1,6 @@
 import type { Aedes } from "aedes";
 import type { Registry } from "prom-client";
-import { RETAINED_MAX } from "../client-limits.ts";
+import { retainedMax } from "../client-limits.ts";
 import type { BrokerConfig } from "../config.ts";
 import type { IngestCore, IngestStatus, RefusalFields, Refuse } from "../ingest/index.ts";
 import { type AedesClient, checkAedesVersion, refusedClientOf } from "./aedes/aedes-client.ts";
@@ -23,7 +23,7 @@ export interface BrokerOptions {
   /** Closed by its owner, after the broker has stopped. */
   readonly ingest: IngestCore;
   readonly registry: Registry;
-  /** ms on a clock that never goes back: all that is measured here are times between two moments. */
+  /** ms on a monotonic clock: only differences between two moments are measured. */
   readonly now?: () => number;
   readonly random?: () => number;
 }
@@ -32,16 +32,20 @@ export interface BrokerOptions {
 export interface BrokerStatus extends IngestStatus {
   readonly connections: number;
   readonly pausedConnections: number;
-  /** Those of `acknowledged` that repeat the PUBREC of a message that was appended before: all others stand for an append each. */
+  /**
+   * The part of `acknowledged` that repeats the PUBREC of a message that was appended before. Each other
+   * acknowledgement stands for an append.
+   */
   readonly repeated: number;
-  /** Plain messages that queues of sessions had no room for, and such that were to be retained and are not. */
+  /** Plain messages that did not fit into queues of sessions, and retained messages that were not kept. */
   readonly sessionDropped: number;
   readonly retainedDropped: number;
 }
 
 /**
- * MQTT 3.1.1 for devices. A QoS 1 or 2 message is acknowledged only once the sink says that it is durable (G1), in the order of
- * arrival; one that can't be made durable in time closes its connection without an acknowledgement, and the device sends it again.
+ * MQTT 3.1.1 for devices. A QoS 1 or 2 message is acknowledged only after the sink says that it is durable
+ * (G1), in the order of arrival. If a message cannot become durable in time, its connection is closed without
+ * an acknowledgement, and the device sends the message again.
  */
 export class Broker {
   readonly #config: BrokerConfig;
@@ -111,7 +115,10 @@ export class Broker {
     }
   }
 
-  /** Accepts nothing more, waits a bounded time for held messages to settle, acknowledges them, and closes all connections. */
+  /**
+   * Accepts no more connections, waits a bounded time for held messages to settle, acknowledges them, and
+   * closes all connections.
+   */
   async stop(): Promise<void> {
     this.#listener.close();
     this.#hooks.stopReading();
@@ -137,10 +144,11 @@ export class Broker {
     const { connectTimeoutMs, clientIdMaxBytes, drainTimeoutMs } = this.#config;
     const aedes = createIngestAedes(
       {
-        // 0 = no limit: with one, a subscriber that stops reading halts the delivery to all others.
+        // 0 = no limit: with a limit, a subscriber that stops reading blocks the delivery to all others.
         concurrency: 0,
         connectTimeout: connectTimeoutMs,
-        // Of MQTT 3.1 only, and refused without a word to us: ours holds for both versions.
+        // Aedes applies its own limit only to MQTT 3.1, and refuses silently. Our limit applies to both
+        // versions.
         maxClientsIdLength: clientIdMaxBytes,
         drainTimeout: drainTimeoutMs,
         persistence: queues.persistence,
@@ -169,7 +177,7 @@ export class Broker {
   }
 
   #accept(client: AedesClient): void {
-    // Asked once, the socket knows it also after its end.
+    // A socket keeps its peer's address after its end only if it was asked for it before.
     void client.conn.remoteAddress;
     new Connection(client, {
       config: this.#config,
@@ -191,11 +199,11 @@ function sessionBoundsOf(config: BrokerConfig): SessionBounds {
     messagesMax: config.sessionQueueMax,
     bytesMax: config.sessionsQueueMaxBytes,
     sessionsMax: config.maxConnections,
-    retainedMax: RETAINED_MAX,
+    retainedMax: retainedMax,
   };
 }
 
-/** A failed delivery is the subscriber's: Aedes closes it. */
+/** A failed delivery concerns only the subscriber: Aedes closes its connection. */
 function ignoreDelivery(): void {}
 
 export function createBroker(options: BrokerOptions): Broker {

@@ -4,9 +4,9 @@ import type { MqttRefusalCode } from "./mqtt-refusals.ts";
 
 export interface ConnectFault {
   readonly code: MqttRefusalCode;
-  /** CONNACK to be written before the connection is closed; null = none [MQTT-3.1.4-1]. */
+  /** CONNACK to write before the connection is closed; null = none [MQTT-3.1.4-1]. */
   readonly connack: Buffer | null;
-  /** What of it is larger than allowed. */
+  /** The part that is larger than allowed. */
   readonly fields?: RefusalFields;
 }
 
@@ -17,13 +17,13 @@ const connackVersion5 = Buffer.from([0x20, 3, 0, 0x84, 0]);
 const identifierRejected = 2;
 const serverUnavailable = 3;
 
-/** The answer while nobody more is let in: come back later. */
+/** The answer while no new client is admitted: come back later. */
 export const noRoom: ConnectFault = { code: "no-room", connack: connack(serverUnavailable) };
 
-// Control characters [MQTT-1.5.3], and U+FFFD, which is what broken UTF-8 has become by now.
+// Control characters [MQTT-1.5.3], and U+FFFD, which replaces broken UTF-8.
 const unfit = /[\p{Cc}\p{Surrogate}\ufffd]/u;
 
-/** What is wrong with a CONNECT, by itself; null = nothing. */
+/** The fault of a CONNECT by itself; null = none. */
 export function connectFault(
   packet: ConnectPacket,
   limits: { clientIdMaxBytes: number },
@@ -41,7 +41,7 @@ export function connectFault(
   const isMisnamed = packet.protocolId !== (protocolVersion === 3 ? "MQIsdp" : "MQTT");
   if (isMisnamed || (password !== undefined && username === undefined))
     return { code: "malformed", connack: null };
-  // [MQTT-3.1.3-8] no client id needs a clean session.
+  // [MQTT-3.1.3-8] an empty client id needs a clean session.
   const isMissing = clientId === "" && !packet.clean;
   const bytes = Buffer.byteLength(clientId);
   if (isMissing || unfit.test(clientId) || bytes > limits.clientIdMaxBytes)

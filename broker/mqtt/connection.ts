@@ -22,16 +22,20 @@ export interface ConnectionOptions {
   readonly config: BrokerConfig;
   readonly session: (client: AedesClient) => Session | undefined;
   readonly refuse: (client: AedesClient, code: MqttRefusalCode, fields: RefusalFields) => void;
-  /** Publishes a will that is no telemetry. */
+  /** Publishes a will that is not telemetry. */
   readonly publishWill: (will: Will) => void;
-  /** Told of a PUBLISH that was read and is not taken, since its connection has ended or is being ended. */
+  /**
+   * Receives a PUBLISH that was read and not accepted, because its connection has ended or is being ended.
+   */
   readonly leave: (client: AedesClient, packet: PublishPacket) => void;
 }
 
 /**
- * Stands between a client's parser and Aedes: telemetry goes to the session, everything else to Aedes. Nothing that comes after CONNECT
- * is read before CONNACK is out: Aedes' own publish path, which acknowledges before anything is stored, never sees a telemetry message,
- * and a client that has gone by then has still sent what it has sent.
+ * Stands between a client's parser and Aedes: telemetry goes to the session, everything else to Aedes.
+ *
+ * No packet after CONNECT is read before CONNACK is out. So Aedes' own publish path, which acknowledges
+ * before anything is stored, never sees a telemetry message. Packets of a client that has left by then are
+ * still handled.
  */
 export class Connection {
   readonly #client: AedesClient;
@@ -41,14 +45,17 @@ export class Connection {
   #readOn: (() => void) | null = null;
   #session: Session | undefined;
   #will: Will | undefined;
-  /** It is known whether CONNECT is accepted. */
+  /** The answer to CONNECT is known. */
   #isJudged = false;
   #hasEnded = false;
-  /** Its peer ended it before CONNACK was out. What it had sent is taken once it is known to be who it says. */
+  /**
+   * The peer ended the connection before CONNACK was out. Its packets are handled after its identity is
+   * confirmed.
+   */
   #isOrphan = false;
-  /** DISCONNECT came: nothing may follow it [MQTT-3.14.4-2]. */
+  /** DISCONNECT came: no packet may follow [MQTT-3.14.4-2]. */
   #isDisconnected = false;
-  /** Where a packet begins in what follows can't be told. */
+  /** From here on, the beginning of packets cannot be found. */
   #isUnreadable = false;
 
   constructor(client: AedesClient, options: ConnectionOptions) {
@@ -74,11 +81,11 @@ export class Connection {
       this.#isJudged = true;
       if (this.#isOrphan) this.#takeOrphan();
     });
-    // Before Aedes hears of it and closes the client.
+    // Before Aedes receives this event and closes the client.
     const ended = () => this.#endedByPeer();
     client.conn.prependListener("end", ended);
     client.conn.prependListener("error", ended);
-    // Whatever ended it: what had been read by then is counted.
+    // Packets that were read before the end are counted, whatever ended the connection.
     client.conn.on("close", () => {
       if (!this.#isOrphan) this.#parseUnread();
     });
@@ -112,7 +119,7 @@ export class Connection {
     else this.#leave(packet);
   }
 
-  /** [MQTT-3.1.0-1] CONNECT comes first; nothing of it may be left over. */
+  /** [MQTT-3.1.0-1] CONNECT comes first; none of its bytes may be left over. */
   #takeConnect(packet: MqttPacket, parsedBytes: number): void {
     if (packet.cmd !== "connect" || parsedBytes !== packet.length) {
       this.#refuse("malformed", { packet: packet.cmd });
@@ -134,7 +141,7 @@ export class Connection {
     this.#session?.startReading();
   }
 
-  /** What had been read from it by then is taken, although no acknowledgement can reach the client. */
+  /** Packets that were read before are handled, although no acknowledgement can reach the client. */
   #endedByPeer(): void {
     this.#hasEnded = true;
     if (this.#session) {
@@ -145,7 +152,7 @@ export class Connection {
     if (this.#isJudged) this.#takeOrphan();
   }
 
-  /** Aedes does the rest if it has come so far that it keeps the will. */
+  /** Aedes does the rest if it already holds the will. */
   #takeOrphan(): void {
     const isWillKept = this.#client.will !== null;
     this.#session = this.#options.session(this.#client);
@@ -183,14 +190,16 @@ export class Connection {
       default:
         break;
     }
-    // Aedes takes nothing from a client that was gone before it was connected.
+    // Aedes accepts no packet from a client that left before CONNACK.
     if (this.#client.connected) this.#pass(packet);
   }
 
   /**
-   * One SUBSCRIBE or UNSUBSCRIBE at a time, and one in a turn of the event loop: a client that sends thousands takes turns with the
-   * others. Besides, Aedes grants what it then does not keep if a filter comes again while it is being taken away. A client that has
-   * gone, which no answer reaches, changes nothing.
+   * One SUBSCRIBE or UNSUBSCRIBE at a time, and one in a turn of the event loop: a client that sends
+   * thousands takes turns with the others.
+   *
+   * Also, if a filter is requested while it is being removed, Aedes grants it and then does not keep it. A
+   * client that has left changes nothing, because no answer reaches it.
    */
   #passAlone(packet: MqttPacket, session: Session): void {
     if (this.#hasEnded || !this.#client.connected) return;
@@ -204,7 +213,7 @@ export class Connection {
     this.#pass(packet);
   }
 
-  /** False: it is Aedes' to handle. */
+  /** False: Aedes must handle the packet. */
   #takePublish(packet: PublishPacket, session: Session): boolean {
     if (!session.isClosing) {
       if (session.takePublish(packet)) return true;
@@ -214,7 +223,7 @@ export class Connection {
     return true;
   }
 
-  /** The connection has ended, or is being ended: the packet is not taken. */
+  /** The connection has ended, or is being ended: the packet is not accepted. */
   #leave(packet: MqttPacket): void {
     if (packet.cmd === "publish") this.#options.leave(this.#client, packet);
   }
@@ -225,7 +234,7 @@ export class Connection {
   }
 }
 
-/** Answers a CONNECT that is refused and closes the connection once the answer is out. */
+/** Answers a refused CONNECT and closes the connection once the answer is out. */
 export function endWith(socket: Socket, connack: Buffer | null, then: () => void): void {
   if (connack === null || socket.destroyed) then();
   else socket.write(connack, () => setImmediate(then));

@@ -11,8 +11,9 @@ interface Branch {
 }
 
 /**
- * Filters of subscriptions, each as often as it was added, in one tree of levels. Adding, removing and matching cost what the levels of
- * that filter or name cost, however many other filters there are.
+ * Filters of subscriptions in one tree of levels, each with the number of times it was added. The cost of
+ * adding, removing and matching depends on the levels of the filter or name, not on the number of other
+ * filters.
  */
 export class FilterTree {
   readonly #root: Branch = emptyBranch();
@@ -34,7 +35,7 @@ export class FilterTree {
     this.#size += 1;
   }
 
-  /** Takes back one `add` of the filter; nothing if there is none. */
+  /** Takes back one `add` of the filter; no effect if there is none. */
   remove(text: string): void {
     const path: { readonly level: string; readonly branch: Branch }[] = [];
     let branch: Branch | null | undefined = this.#root;
@@ -91,7 +92,7 @@ function childOf(branch: Branch, literal: string | null): Branch {
   return child;
 }
 
-/** `start` = where the next level of the name begins; beyond its length once all are used up. */
+/** `start` = where the next level of the name begins; after its end once all levels are used up. */
 function matches(branch: Branch, topicName: string, start: number): boolean {
   if (branch.rests > 0) return true;
   if (start > topicName.length) return branch.ends > 0;

@@ -1,11 +1,11 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import { READ_AHEAD_BYTES } from "../client-limits.ts";
+import { readAheadBytes } from "../client-limits.ts";
 import { BrokerError } from "../errors.ts";
 import { RateLimit, type RefusalFields } from "../ingest/index.ts";
 
-/** TCP's own probes find peers that are gone where a client asked for no keep alive. */
-const TCP_KEEP_ALIVE_MS = 60_000;
+/** TCP's own probes find dead peers if a client asked for no keep alive. */
+const tcpKeepAliveMs = 60_000;
 
 export interface ListenerOptions {
   readonly host: string;
@@ -17,7 +17,7 @@ export interface ListenerOptions {
   readonly refused: (socket: Socket, excess: RefusalFields) => void;
 }
 
-/** MQTT over TCP. Connections beyond the limits are closed before a byte of theirs is read. */
+/** MQTT over TCP. Connections above the limits are closed before any of their bytes is read. */
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
@@ -26,7 +26,7 @@ export class Listener {
   constructor(options: ListenerOptions) {
     this.#options = options;
     const rate = new RateLimit(options.acceptPerSecond);
-    const socketOptions = { noDelay: true, highWaterMark: READ_AHEAD_BYTES };
+    const socketOptions = { noDelay: true, highWaterMark: readAheadBytes };
     this.#server = createServer(socketOptions, (socket) => {
       const excess = this.#excess(rate);
       if (excess) {
@@ -34,7 +34,7 @@ export class Listener {
         socket.destroy();
         return;
       }
-      socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+      socket.setKeepAlive(true, tcpKeepAliveMs);
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
       options.accept(socket);
@@ -80,7 +80,7 @@ export class Listener {
     return { host: address.address, port: address.port };
   }
 
-  /** Takes no more connections. */
+  /** Accepts no more connections. */
   close(): void {
     this.#server.close();
   }

@@ -11,7 +11,7 @@ export interface LivePublish {
   readonly dup: false;
 }
 
-/** Which telemetry has subscribers. A message without one never reaches Aedes' emitter. */
+/** Which telemetry has subscribers. A message without a subscriber never reaches Aedes' emitter. */
 export class LiveSubscribers implements LiveAudience {
   readonly #publish: (packet: LivePublish) => void;
   readonly #metrics: MqttMetrics;
@@ -30,7 +30,10 @@ export class LiveSubscribers implements LiveAudience {
     this.#filters.remove(filter);
   }
 
-  /** What to do once the message is durable; null if it has no subscriber. Copies the payload, which is a view into a read chunk. */
+  /**
+   * The delivery to make once the message is durable; null if the message has no subscriber. Copies the
+   * payload, which is a view into a read chunk.
+   */
   prepare(message: PublishMessage): (() => void) | null {
     if (this.#filters.isEmpty || !this.#filters.matches(message.topic)) return null;
     const { topic } = message;

@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import { collectFrom } from "../ingest/index.ts";
 
-/** What is counted of MQTT beside the counters of the ingest core. */
+/** The counters of MQTT, in addition to those of the ingest core. */
 export class MqttMetrics {
   repeated = 0;
   plain = 0;
@@ -28,20 +28,24 @@ export class MqttMetrics {
     );
     counter(
       "tidegate_broker_plain_total",
-      "Messages of ordinary publish/subscribe (mqtt.plainFilters), which no table gets",
+      "Messages of ordinary publish/subscribe (mqtt.plainFilters), which are not filed",
       () => this.plain,
     );
     counter("tidegate_broker_retain_cleared_total", "Retain flags cleared", () => this.retainCleared);
     counter("tidegate_broker_wills_total", "Wills on telemetry topics", () => this.wills);
-    counter("tidegate_broker_forwarded_total", "Durable messages given to subscribers", () => this.forwarded);
+    counter(
+      "tidegate_broker_forwarded_total",
+      "Durable messages delivered to subscribers",
+      () => this.forwarded,
+    );
     counter(
       "tidegate_broker_session_dropped_total",
-      "Messages that a persistent session's queue had no room for",
+      "Messages that did not fit into a persistent session's queue",
       () => this.sessionDropped,
     );
     counter(
       "tidegate_broker_retained_dropped_total",
-      "Retained messages that were delivered but not kept, because too many are",
+      "Retained messages that were delivered but not kept, because there are too many",
       () => this.retainedDropped,
     );
   }

@@ -1,8 +1,8 @@
 import type { RefusalCode, RefusalMeaning } from "../ingest/index.ts";
 
 /**
- * Why MQTT refuses a packet or a connection, beside the refusals of the ingest core. MQTT 3.1.1 has no reason
- * in an answer to PUBLISH: the connection is closed.
+ * Why MQTT refuses a packet or a connection, in addition to the refusals of the ingest core. An answer to
+ * PUBLISH in MQTT 3.1.1 has no reason: the connection is closed.
  */
 export const mqttRefusals = {
   unreleased: {
@@ -19,7 +19,7 @@ export const mqttRefusals = {
   malformed: {
     meaning: "The packet breaks the MQTT standard.",
     retryable: false,
-    remedy: "Mend or replace the client. The log names the fault.",
+    remedy: "Fix or replace the client. The log names the fault.",
   },
   "client-id-invalid": {
     meaning: "The client id is missing, too long, or holds characters that are not allowed.",
@@ -34,7 +34,7 @@ export const mqttRefusals = {
   "connect-timeout": {
     meaning: "No complete CONNECT came within `mqtt.connectTimeoutMs`.",
     retryable: true,
-    remedy: "Check the network, or what else connects to the port.",
+    remedy: "Check the network, or which other program connects to the port.",
   },
   "connection-limit": {
     meaning: "More connections, or faster, than `mqtt.maxConnections` and `mqtt.acceptPerSecond` allow.",
@@ -42,15 +42,15 @@ export const mqttRefusals = {
     remedy: "Raise the limit if the machine has room, or spread the reconnects of the fleet.",
   },
   "slow-subscriber": {
-    meaning: "The client does not read what is sent to it: messages or acknowledgements.",
+    meaning: "The client does not read messages or acknowledgements that are sent to it.",
     retryable: true,
-    remedy: "Let the client read faster, or subscribe to less.",
+    remedy: "Make the client read faster, or subscribe to less.",
   },
   subscription: {
     meaning: "The identity may not make this subscription.",
     retryable: false,
     remedy:
-      "Name it in `--subscribers` of every topic that the filter can match. Below a plain filter such as `cmd/#` it may hear `cmd/NAME` only.",
+      "Name the identity in `--subscribers` of every topic that the filter can match. Below a plain filter such as `cmd/#`, an identity may subscribe to `cmd/NAME` only.",
   },
   "subscription-limit": {
     meaning:
@@ -64,7 +64,7 @@ export type MqttRefusalCode = RefusalCode | keyof typeof mqttRefusals;
 
 const closed = "connection closed, no acknowledgement";
 
-/** What a client sees of each refusal that MQTT makes. */
+/** What a client sees of each refusal by MQTT. */
 export const mqttAnswers: Readonly<Record<string, string>> = {
   "unknown-topic": closed,
   "topic-name-invalid": closed,
@@ -81,7 +81,7 @@ export const mqttAnswers: Readonly<Record<string, string>> = {
   "protocol-version": "CONNACK 1 (MQTT 5: 0x84), then closed",
   credentials: "CONNACK 5, then closed",
   "authentication-busy": "CONNACK 3, then closed",
-  "authentication-abandoned": "none: the client has gone",
+  "authentication-abandoned": "none: the client has left",
   "no-room": "CONNACK 3, then closed",
   "connect-timeout": "connection closed",
   "connection-limit": "connection closed before CONNACK",

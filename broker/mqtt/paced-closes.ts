@@ -1,8 +1,8 @@
 const tickMs = 50;
 
 /**
- * Closes connections at a bounded pace, each after a random wait: when the stream fails, all devices at once would come back at once.
- * The queue is bounded by the number of connections.
+ * Closes connections at a bounded pace, each after a random wait. Otherwise all devices would reconnect at
+ * the same moment after a failure of the stream. The number of connections bounds the queue.
  */
 export class PacedCloses {
   readonly #perTick: number;
@@ -20,7 +20,7 @@ export class PacedCloses {
     this.#timer ??= setTimeout(() => this.#tick(), tickMs * this.#random());
   }
 
-  /** Closes all that wait, now. */
+  /** Closes all waiting connections now. */
   stop(): void {
     clearTimeout(this.#timer);
     for (const close of this.#waiting.splice(0)) close();

@@ -2,8 +2,10 @@ import { parseSubscriptionFilter } from "../../devices/protocol/topic-filter.ts"
 import type { MqttPacket } from "./aedes/aedes-client.ts";
 
 /**
- * What makes a connected client's packet malformed although the parser took it; null = nothing. The parser reads a field that is missing
- * from the packet behind it, and leaves bytes behind the last field unread: both show in `parsedBytes`, of the `packet.length` declared.
+ * Why a connected client's packet is malformed although the parser accepted it; null = it is well-formed.
+ *
+ * The parser reads a missing field from the bytes after the packet, and leaves bytes after the last field
+ * unread. Both show in `parsedBytes`, compared with the declared `packet.length`.
  */
 export function packetFault(packet: MqttPacket, parsedBytes: number): string | null {
   const declaredBytes = packet.length ?? 0;
@@ -48,7 +50,7 @@ function wholeFault(packet: { length?: number; messageId: number }, parsedBytes:
 function filtersFault(filters: readonly string[]): string | null {
   if (filters.length === 0) return "no topic filter";
   for (const filter of filters) {
-    // What was broken UTF-8 [MQTT-1.5.3-1] when it came.
+    // U+FFFD: broken UTF-8 [MQTT-1.5.3-1] on arrival.
     if (filter.includes("\ufffd")) return "a topic filter that is not UTF-8";
     try {
       parseSubscriptionFilter(filter);

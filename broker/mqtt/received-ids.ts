@@ -1,17 +1,22 @@
 import { createHash } from "node:crypto";
 
-/** A QoS 2 message between PUBLISH and PUBREL. Stored = it is durable: PUBREC was or is being written. */
+/**
+ * A QoS 2 message between PUBLISH and PUBREL. Stored = the message is durable: PUBREC was or is being
+ * written.
+ */
 interface Receipt {
   readonly messageId: number;
-  /** Of its topic name and payload: tells the message from a later one under the same identifier. */
+  /** Of its topic name and payload: distinguishes the message from a later one with the same identifier. */
   readonly contentHash: string;
   isStored: boolean;
 }
 
 /**
- * Receipts of QoS 2 messages of one session between PUBLISH and PUBREL [MQTT-4.3.3-2]. An identifier alone does not say which message it
- * is: a client that lost its state, or went on through another gateway, uses it again while the receipt is still here. DUP does not say
- * it either. So a message is known only if its topic name and payload are.
+ * Receipts of QoS 2 messages of one session between PUBLISH and PUBREL [MQTT-4.3.3-2].
+ *
+ * An identifier alone does not identify the message: a client that lost its state, or used another gateway
+ * meanwhile, reuses it while the receipt is still here. DUP does not identify it either. So a message is
+ * known only if its topic name and payload are.
  */
 export class ReceivedIds {
   readonly #receipts = new Map<number, Receipt>();
@@ -32,34 +37,35 @@ export class ReceivedIds {
     return isSame ? this.state(messageId) : undefined;
   }
 
-  /** Settle what it returns: the identifier may belong to another message by the time that this one is settled. */
+  /** Settle the returned receipt, not the identifier: another message may have the identifier by then. */
   hold(messageId: number, contentHash: string): Receipt {
     const receipt = { messageId, contentHash, isStored: false };
     this.#receipts.set(messageId, receipt);
     return receipt;
   }
 
-  /** Where it could not be stored, it is forgotten: the message comes again. */
+  /** A message that could not be stored is forgotten, because the client sends it again. */
   settle(receipt: Receipt, isStored: boolean): void {
     receipt.isStored = isStored;
     if (!isStored && this.#receipts.get(receipt.messageId) === receipt)
       this.#receipts.delete(receipt.messageId);
   }
 
-  /** PUBREL. */
+  /** The client sent PUBREL. */
   release(messageId: number): void {
     this.#receipts.delete(messageId);
   }
 
-  /** A new connection of the session: what was held by the old one comes again. */
+  /** A new connection of the session: the client sends the messages that the old one held again. */
   dropHeld(): void {
     for (const [messageId, { isStored }] of this.#receipts) if (!isStored) this.#receipts.delete(messageId);
   }
 }
 
 /**
- * The QoS 2 state of persistent sessions, across connections; in memory, so a broker that was killed takes a resent message for a new
- * one, and the dedupe window drops it. The oldest session goes when there are too many.
+ * The QoS 2 state of persistent sessions, across connections, in memory. So a broker that was killed takes a
+ * resent message for a new one, and the dedupe window drops it. If there are too many sessions, the oldest is
+ * dropped.
  */
 export class ReceivedIdsOfSessions {
   readonly #sessionsMax: number;
@@ -69,7 +75,10 @@ export class ReceivedIdsOfSessions {
     this.#sessionsMax = options.sessionsMax;
   }
 
-  /** [MQTT-3.1.2-6] A clean session begins with nothing. The old connection may still be open; see `dropHeld`. */
+  /**
+   * [MQTT-3.1.2-6] A clean session begins without state. The old connection may still be open; see
+   * `dropHeld`.
+   */
   open(clientId: string, isClean: boolean): ReceivedIds {
     const known = this.#sessions.get(clientId);
     this.#sessions.delete(clientId);

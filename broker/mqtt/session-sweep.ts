@@ -2,14 +2,13 @@ import type { Session } from "./session.ts";
 
 const sweepEveryMs = 250;
 /**
- * Connections that read on at once when the sink has room again: all of them together would fill it in the
- * same moment.
+ * Connections that resume at once when the sink has room again. All of them together would fill the sink in
+ * the same moment.
  */
 const resumedPerTurn = 500;
 
 /**
- * Looks after connections that are not read: lets them go on once there is room, and ends what has lasted too
- * long.
+ * Checks paused connections: resumes them once there is room, and ends those that were paused for too long.
  */
 export class SessionSweep {
   readonly #paused: Set<Session>;
@@ -30,7 +29,7 @@ export class SessionSweep {
     clearInterval(this.#timer);
   }
 
-  /** The sink has room: paused connections read on, some each turn. */
+  /** The sink has room: paused connections resume, some in each turn. */
   resumeAll(): void {
     let resumed = 0;
     for (const session of [...this.#paused]) {

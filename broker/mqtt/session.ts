@@ -1,4 +1,4 @@
-import { UNREAD_MAX_BYTES, UNRELEASED_MAX } from "../client-limits.ts";
+import { unreadMaxBytes, unreleasedMax } from "../client-limits.ts";
 import type { BrokerConfig } from "../config.ts";
 import type {
   Identity,
@@ -32,11 +32,11 @@ export interface SessionContext {
   readonly refuse: Refuse<MqttRefusalCode>;
   readonly pacedCloses: PacedCloses;
   readonly now: () => number;
-  /** Sessions that are not read now. */
+  /** Sessions that are paused. */
   readonly paused: Set<Session>;
 }
 
-/** Packet identifier × 4 + QoS: a number costs no memory. */
+/** Packet identifier × 4 + QoS: a number needs no allocation. */
 export type MessageTag = number;
 
 /** One connection after CONNECT: brings its telemetry to the ingest core and acknowledges it. */
@@ -48,7 +48,7 @@ export class Session implements IngestClient<MessageTag> {
   readonly #acknowledgements = new AcknowledgementBuffer();
   /** How many of them repeat the PUBREC of a message that was stored before. */
   #repeats = 0;
-  /** Since when it is not read. */
+  /** When reading was paused; null if the session is read. */
   #pausedAtMs: number | null = null;
   #isClosing = false;
 
@@ -84,12 +84,12 @@ export class Session implements IngestClient<MessageTag> {
     this.#receivedIds.dropHeld();
   }
 
-  /** Its connection has ended. */
+  /** The connection has ended. */
   end(): void {
     this.#ingest.end();
   }
 
-  /** True if it was telemetry, or refused; false: it is Aedes' to handle. */
+  /** True if the packet was telemetry, or was refused; false: Aedes must handle the packet. */
   takePublish(packet: PublishPacket): boolean {
     if (this.#isClosing) return true;
     const contentHash = packet.qos === 2 ? contentHashOf(packet) : "";
@@ -97,24 +97,24 @@ export class Session implements IngestClient<MessageTag> {
     if (known) return this.#repeatReceived(packet.messageId as number, known);
     const verdict = this.#ingest.judge(packet);
     if (verdict.kind === "plain") {
-      // From here on the identifier is that of a plain message, and its PUBREL Aedes' business.
+      // From here on the identifier belongs to a plain message, and Aedes handles its PUBREL.
       if (packet.qos === 2) this.#receivedIds.release(packet.messageId as number);
-      // Queues and the retained store keep it; as a view it would keep its whole read chunk.
+      // Queues and the retained store keep the payload; a view would keep its whole read chunk.
       packet.payload = Buffer.from(packet.payload);
       return false;
     }
     if (verdict.kind === "refused")
       return this.refuse(verdict.refusal.code, { topic: packet.topic, ...verdict.refusal.fields });
-    if (packet.qos === 2 && this.#receivedIds.size >= UNRELEASED_MAX)
-      return this.refuse("unreleased", { limit: UNRELEASED_MAX, actual: this.#receivedIds.size + 1 });
+    if (packet.qos === 2 && this.#receivedIds.size >= unreleasedMax)
+      return this.refuse("unreleased", { limit: unreleasedMax, actual: this.#receivedIds.size + 1 });
     refreshKeepAlive(this.client);
     this.#accept(packet, verdict, contentHash);
     return true;
   }
 
   /**
-   * A will, at the end of its connection: filed like a message, without an acknowledgement. Plain messages
-   * come here as well, on their way.
+   * Handles a will, at the end of its connection: filed like a message, without an acknowledgement. Plain
+   * messages pass here as well.
    */
   takeWill(packet: Will, done: (error?: Error) => void = () => {}): Verdict["kind"] {
     const verdict = this.#ingest.judge(packet);
@@ -126,14 +126,14 @@ export class Session implements IngestClient<MessageTag> {
     metrics.wills += 1;
     this.#clearRetain(packet);
     this.#ingest.acceptLast(packet, verdict, (error) => {
-      // Nobody sends it again.
+      // No client sends a will again.
       if (error) this.#refused("not-durable", { topic: packet.topic, will: true });
       done(error);
     });
     return "telemetry";
   }
 
-  /** True if the identifier was one of telemetry. */
+  /** True if the identifier belonged to telemetry. */
   takePubrel(messageId: number): boolean {
     const state = this.#receivedIds.state(messageId);
     if (state === undefined) return false;
@@ -150,7 +150,7 @@ export class Session implements IngestClient<MessageTag> {
     if (refusal === null && qos !== 0) this.#acknowledgements.add(tag >> 2, qos === 1 ? 1 : 2);
   }
 
-  /** Once per turn in which messages settled. */
+  /** Called once per turn in which messages settled. */
   turnEnded(): void {
     this.#flush();
     this.resumeIfRoom();
@@ -158,7 +158,7 @@ export class Session implements IngestClient<MessageTag> {
 
   resumeIfRoom(): void {
     if (this.#pausedAtMs === null || this.#isClosing || !this.#ingest.isRelieved) return;
-    if (this.unreadBytes > UNREAD_MAX_BYTES / 2) return;
+    if (this.unreadBytes > unreadMaxBytes / 2) return;
     this.#pausedAtMs = null;
     this.#context.paused.delete(this);
     refreshKeepAlive(this.client);
@@ -166,25 +166,25 @@ export class Session implements IngestClient<MessageTag> {
   }
 
   /**
-   * Its messages could not be made durable: closed without acknowledgement, at the pace that the broker
-   * allows.
+   * Messages could not become durable: the connection is closed without acknowledgement, at the broker's pace
+   * for closes.
    */
   failed(): void {
     if (this.#isClosing || this.client.closed) return;
-    // What is durable by now is acknowledged all the same: it need not come again.
+    // Durable messages are acknowledged all the same, so that the client need not send them again.
     this.#flush();
     this.#close();
     this.stopReading();
     this.#context.pacedCloses.add(() => this.client.close());
   }
 
-  /** Its identity was removed: nothing more of it is taken. */
+  /** The identity was removed: no more messages of it are accepted. */
   revoked(): void {
     this.#close();
     this.client.close();
   }
 
-  /** Always true: the packet is dealt with. */
+  /** Always true: the packet is handled. */
   refuse(code: MqttRefusalCode, fields: RefusalFields): true {
     if (this.#isClosing) return true;
     this.#refused(code, fields);
@@ -194,7 +194,7 @@ export class Session implements IngestClient<MessageTag> {
     return true;
   }
 
-  /** CONNACK is out: what waited behind CONNECT is read, unless reading was stopped meanwhile. */
+  /** CONNACK is out: packets that waited after CONNECT are read, unless reading was paused meanwhile. */
   startReading(): void {
     if (this.#pausedAtMs === null) resumeReading(this.client);
   }
@@ -206,7 +206,7 @@ export class Session implements IngestClient<MessageTag> {
     pauseReading(this.client);
   }
 
-  /** Called now and then while it is not read: ends what has lasted too long. */
+  /** Called periodically while the session is paused: ends connections that were paused for too long. */
   checkPatience(nowMs: number): void {
     if (this.client.closed || this.#pausedAtMs === null) return;
     const { drainTimeoutMs } = this.#context.config;
@@ -217,20 +217,20 @@ export class Session implements IngestClient<MessageTag> {
       this.failed();
     }
     const { unreadBytes } = this;
-    if (unreadBytes > UNREAD_MAX_BYTES / 2 && pausedMs > drainTimeoutMs)
+    if (unreadBytes > unreadMaxBytes / 2 && pausedMs > drainTimeoutMs)
       this.refuse("slow-subscriber", {
         bound: "drainTimeoutMs",
         limit: drainTimeoutMs,
         actual: pausedMs,
         unreadBytes,
       });
-    // Its PINGREQ can't be seen while we do not read.
+    // The client's PINGREQ cannot be seen while reading is paused.
     refreshKeepAlive(this.client);
   }
 
   /**
-   * Half the keep alive: not being read, the client gets no answer to its PINGREQ and would end the
-   * connection in its own time.
+   * Half the keep alive: a paused client gets no answer to its PINGREQ and would end the connection after its
+   * own time.
    */
   #patienceMs(): number {
     const intervalMs = this.client._keepaliveInterval;
@@ -249,10 +249,10 @@ export class Session implements IngestClient<MessageTag> {
       messageId * 4 + qos,
       receipt && ((isStored) => receivedIds.settle(receipt, isStored)),
     );
-    if (!this.#ingest.hasRoom || this.unreadBytes > UNREAD_MAX_BYTES) this.stopReading();
+    if (!this.#ingest.hasRoom || this.unreadBytes > unreadMaxBytes) this.stopReading();
   }
 
-  /** Writes what has become due. */
+  /** Writes the acknowledgements that have become due. */
   #flush(): void {
     const { count } = this.#acknowledgements;
     if (count === 0 || this.client.closed) return;
@@ -262,13 +262,13 @@ export class Session implements IngestClient<MessageTag> {
     this.#repeats = 0;
   }
 
-  /** Nothing more is taken, and nothing more acknowledged. */
+  /** From now on, no message is accepted or acknowledged. */
   #close(): void {
     this.#isClosing = true;
     this.#ingest.end();
   }
 
-  /** [MQTT-4.3.3-2] The message is not taken again; PUBREC is, once it is durable. */
+  /** [MQTT-4.3.3-2] The message is not accepted again. PUBREC is sent again once the message is durable. */
   #repeatReceived(messageId: number, state: "held" | "stored"): true {
     refreshKeepAlive(this.client);
     if (state === "stored") {
@@ -279,7 +279,7 @@ export class Session implements IngestClient<MessageTag> {
     return true;
   }
 
-  /** A retained telemetry message would be given to each new subscriber for ever. */
+  /** A retained telemetry message would be delivered to each new subscriber for ever. */
   #clearRetain(packet: { retain: boolean }): void {
     if (!packet.retain) return;
     packet.retain = false;

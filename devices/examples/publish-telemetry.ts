@@ -1,6 +1,8 @@
-// Publishes one reading a second, also while the gateway is away. Stop it, kill it, pull the cable: it goes on where it was.
-//   node dist/devices/examples/publish-telemetry.js [--url mqtt://127.0.0.1:1883] [--device example-1] [--topic fleet/{device}/envelope]
-//     [--format envelope|json] [--count 10] [--interval-ms 1000] [--outbox ./example-outbox] [--username U --password-file P]
+// Publishes one reading a second, also while the gateway is down. Stop it, kill it or pull the cable: after a
+// restart it continues where it stopped.
+//   node dist/devices/examples/publish-telemetry.js [--url mqtt://127.0.0.1:1883] [--device example-1]
+//     [--topic fleet/{device}/envelope] [--format envelope|json] [--count 10] [--interval-ms 1000]
+//     [--outbox ./example-outbox] [--username U --password-file P]
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -35,11 +37,11 @@ client.on("disconnected", ({ error, nextAttemptMs }) =>
   print(`${error.message}; next attempt in ${nextAttemptMs} ms`),
 );
 client.on("rejected", ({ id, topic }) =>
-  print(`the gateway does not take ${id} on ${topic}: is there such a topic?`),
+  print(`the gateway refuses ${id} on ${topic}: does this topic exist?`),
 );
 client.on("warning", (error) => print(`${error.code}: ${error.message}`));
 client.on("failed", (error) => print(`${error.code}: ${error.message}`));
-if (client.status.messages > 0) print(`${client.status.messages} messages of last time are waiting`);
+if (client.status.messages > 0) print(`${client.status.messages} messages of the last run are waiting`);
 
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
@@ -62,5 +64,5 @@ const { remaining } = await client.close();
 print(
   remaining === 0
     ? "everything is acknowledged"
-    : `${remaining} messages stay in ${values.outbox} for next time`,
+    : `${remaining} messages stay in ${values.outbox} for the next run`,
 );

@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 const temporarySuffix = ".tmp";
 
-/** Makes the entries of a folder (names created, renamed, removed) survive a power cut. */
+/** Makes the entries of a folder (names created, renamed or removed) survive a power cut. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r");
   try {
@@ -14,7 +14,10 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Creates or replaces a file: after a power cut it holds the old bytes or the new ones, and the new ones once this has resolved. */
+/**
+ * Creates or replaces a file. After a power cut, the file holds the old bytes or the new ones. Once the
+ * promise has resolved, the file holds the new ones.
+ */
 export async function writeFileDurably(folder: string, name: string, bytes: Uint8Array): Promise<void> {
   const temporary = join(folder, `${name}.${randomBytes(6).toString("hex")}${temporarySuffix}`);
   try {
@@ -33,7 +36,7 @@ export async function writeFileDurably(folder: string, name: string, bytes: Uint
   await syncFolder(folder);
 }
 
-/** Removes what writers that were killed left behind. Only the owner of the folder may call it. */
+/** Removes the temporary files of writers that were killed. Only the owner of the folder may call this. */
 export async function removeTemporaryFiles(folder: string): Promise<void> {
   const names = (await readdir(folder)).filter((name) => name.endsWith(temporarySuffix));
   await Promise.all(names.map((name) => rm(join(folder, name), { force: true })));

@@ -14,9 +14,12 @@ const attempts = 5;
 const socketPathMaxBytes = 100;
 
 /**
- * One owner per folder, by a listening Unix socket that dies with its process: nothing is left to clean up after kill -9, and no
- * process id can be mistaken for another's. Each contender listens under a name of its own, then looks whether another name answers:
- * of two contenders at least the later one sees the other, so there are never two owners. Both may yield; then they try again.
+ * One owner per folder, by a listening Unix socket that dies with its process. So kill -9 leaves nothing to
+ * clean up, and no process id can be mistaken for another's.
+ *
+ * Each contender listens under a name of its own, then checks whether another name answers. Of two
+ * contenders, at least the later one sees the other, so there are never two owners. Both may yield; then they
+ * retry.
  */
 export class FolderLock {
   readonly #file: string;
@@ -27,7 +30,7 @@ export class FolderLock {
     this.#server = server;
   }
 
-  /** Rejects with OUTBOX_LOCKED where another process (or another outbox of this one) owns the folder. */
+  /** Rejects with OUTBOX_LOCKED if another process, or another outbox of this process, owns the folder. */
   static async acquire(folder: string, random: () => number = Math.random): Promise<FolderLock> {
     for (let attempt = 1; ; attempt += 1) {
       const lock = await FolderLock.#listen(folder);
@@ -37,7 +40,7 @@ export class FolderLock {
       if (attempt === attempts)
         throw new DeviceError(
           "OUTBOX_LOCKED",
-          `another process uses the outbox in ${folder}: give each process a folder of its own, or close that one first`,
+          `another process uses the outbox in ${folder}: give each process a folder of its own, or end the other process first`,
           { retryable: true, details: { folder } },
         );
       await sleep(Math.ceil(random() * 20 * attempt));
@@ -47,7 +50,7 @@ export class FolderLock {
   static async #listen(folder: string): Promise<FolderLock> {
     const name = `${prefix}${randomBytes(8).toString("hex")}`;
     const server = createServer((socket) => socket.destroy());
-    // Others ignore this first name: a name that they look at is listened to, or dead for good.
+    // Others ignore this first name. So each name that they check has a listener, or is dead for good.
     await withSocketPath(folder, `${name}${unseenSuffix}`, (path) => listen(server, path));
     const file = join(folder, `${name}${suffix}`);
     await rename(join(folder, `${name}${unseenSuffix}`), file);
@@ -81,7 +84,7 @@ function listen(server: Server, path: string): Promise<void> {
   });
 }
 
-/** A full backlog or a missing right to connect also means that somebody listens. */
+/** A full backlog or a missing right to connect also means that a process listens. */
 function isListening(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection(path);
@@ -95,7 +98,10 @@ function isListening(path: string): Promise<boolean> {
   });
 }
 
-/** Socket paths are short: a longer one is reached through a descriptor of its folder, where the system has such paths. */
+/**
+ * Socket paths are short. A longer path is reached through a descriptor of its folder, if the system has such
+ * paths.
+ */
 async function withSocketPath<T>(
   folder: string,
   name: string,

@@ -7,21 +7,21 @@ import { writeFileDurably } from "./durable-file.ts";
 const fileName = "identity.json";
 const format = 1;
 
-/** Sequences set aside per write of the file; a process that was killed skips what it had not used of them. */
+/** Sequences reserved per write of the file. A process that was killed skips the unused ones. */
 const reserveSequences = 65_536;
 
 interface StoredIdentity {
   readonly format: number;
   /** Hexadecimal. */
   readonly epoch: string;
-  /** No sequence from here on was ever given out. */
+  /** No sequence from this one on was ever given out. */
   readonly nextSequence: number;
 }
 
 /**
- * Epoch and sequence, kept apart from the messages: whatever happens to those (a torn tail, a lost segment, all of them settled and
- * deleted), a sequence that may have been seen by anybody is not given out again. Sequences are therefore reserved on disk before use.
- * If the file itself is lost or damaged, a new random epoch begins.
+ * Epoch and sequence, kept apart from the messages. A sequence that another party may have seen is never
+ * given out again, even if messages are torn, lost or deleted. Sequences are therefore reserved on disk
+ * before use. If the file itself is lost or damaged, a new random epoch begins.
  */
 export class IdentityFile {
   readonly epoch: Uint8Array;
@@ -36,7 +36,7 @@ export class IdentityFile {
     this.#reservedUpTo = nextSequence;
   }
 
-  /** @param atLeast Sequences below this one stand in the outbox already. */
+  /** @param atLeast Sequences below this one are in the outbox already. */
   static async open(
     folder: string,
     options: { atLeast: number; randomBytes: (length: number) => Uint8Array },
@@ -54,12 +54,12 @@ export class IdentityFile {
     return this.#nextSequence;
   }
 
-  /** Uses it up. Nobody may see it before `reserve` has resolved for it. */
+  /** Uses up the next sequence. The sequence must stay unseen until `reserve` has resolved for it. */
   takeSequence(): void {
     this.#nextSequence += 1;
   }
 
-  /** Resolves when no later process will give out `sequence` or one below it. */
+  /** Resolves when no later process will give out `sequence` or a lower one. */
   async reserve(sequence: number): Promise<void> {
     if (sequence < this.#reservedUpTo) return;
     const upTo = sequence + reserveSequences;
@@ -67,7 +67,7 @@ export class IdentityFile {
     this.#reservedUpTo = upTo;
   }
 
-  /** Gives back what was reserved and not used. */
+  /** Gives back sequences that were reserved and not used. */
   async close(): Promise<void> {
     await this.#store(this.#nextSequence);
   }

@@ -1,5 +1,5 @@
 import { encodeMessageId } from "../protocol/message-id.ts";
-import { SEGMENT_HEADER_BYTES } from "./outbox-record.ts";
+import { segmentHeaderBytes } from "./outbox-record.ts";
 import type { OutboxSegment, SegmentChunk } from "./outbox-segment.ts";
 import type { SegmentList } from "./segment-list.ts";
 
@@ -11,7 +11,10 @@ export interface OutboxMessage {
   readonly payload: Uint8Array;
 }
 
-/** Goes once through all messages of a segment list, in order, from disk: what waits to be sent is never held in memory as a whole. */
+/**
+ * Reads all messages of a segment list once, in order, from disk. The backlog is never held in memory as a
+ * whole.
+ */
 export class OutboxReader {
   readonly #segments: SegmentList;
   #segment: OutboxSegment | null = null;
@@ -23,7 +26,7 @@ export class OutboxReader {
     this.#segments = segments;
   }
 
-  /** At least one message where there is one; `damaged` = messages found to be lost on the way. */
+  /** At least one message if there is one; `damaged` = messages found to be lost on the way. */
   async read(limits: {
     maxBytes: number;
     maxMessages: number;
@@ -45,7 +48,7 @@ export class OutboxReader {
     }
   }
 
-  /** null where the segment was given up and deleted meanwhile. */
+  /** null if the segment was given up and deleted meanwhile. */
   async #readChunk(
     segment: OutboxSegment,
     limits: { maxBytes: number; maxMessages: number },
@@ -67,7 +70,7 @@ export class OutboxReader {
       const next = this.#segments.after(segment);
       if (!next) return null;
       this.#segment = next;
-      this.#offset = SEGMENT_HEADER_BYTES;
+      this.#offset = segmentHeaderBytes;
       this.#messagesRead = 0;
       this.#lastSequence = 0;
     }

@@ -1,15 +1,15 @@
 // The outbox's file format. A segment is a header followed by records; all integers are big-endian.
-//   header: "TGOB" | version u8 | 3 × 0 | epoch 8 | settled up to u64 | CRC-32 of what stands before
+//   header: "TGOB" | version u8 | 3 × 0 | epoch 8 | settled up to u64 | CRC-32 of all bytes before
 //   record: body length u32 | CRC-32 of the body | body
 //   body:   1 | sequence u64 | topic length u16 | topic | payload      a message
 //           2 | sequence u64                                           all messages up to this one are settled
 import { crc32 } from "node:zlib";
 import { EPOCH_BYTES } from "../protocol/message-id.ts";
 
-export const SEGMENT_HEADER_BYTES = 28;
-export const SETTLED_RECORD_BYTES = 17;
+export const segmentHeaderBytes = 28;
+export const settledRecordBytes = 17;
 
-/** MQTT 3.1.1 §2.2.3: the largest remaining length. A record that claims more than that is damage. */
+/** MQTT 3.1.1 §2.2.3: the largest remaining length. A record with a longer body is damaged. */
 const bodyMaxBytes = 268_435_455;
 
 const magic = Buffer.from("TGOB");
@@ -23,7 +23,7 @@ const messagePrefixBytes = 11;
 export interface SegmentHeader {
   /** First half of the ids of all messages in the segment. */
   readonly epoch: Uint8Array;
-  /** What was settled when the segment was begun. */
+  /** The settled mark at the time when the segment was begun. */
   readonly settledUpTo: number;
 }
 
@@ -41,18 +41,18 @@ export type ReadRecord =
   | { readonly kind: "damaged" };
 
 export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
-  const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
+  const bytes = Buffer.alloc(segmentHeaderBytes);
   magic.copy(bytes);
   bytes.writeUInt8(version, 4);
   bytes.set(header.epoch, 8);
   bytes.writeBigUInt64BE(BigInt(header.settledUpTo), 8 + EPOCH_BYTES);
-  bytes.writeUInt32BE(crc32(bytes.subarray(0, SEGMENT_HEADER_BYTES - 4)), SEGMENT_HEADER_BYTES - 4);
+  bytes.writeUInt32BE(crc32(bytes.subarray(0, segmentHeaderBytes - 4)), segmentHeaderBytes - 4);
   return bytes;
 }
 
 export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | "damaged" | "newer" {
-  if (bytes.length < SEGMENT_HEADER_BYTES || !bytes.subarray(0, 4).equals(magic)) return "damaged";
-  if (crc32(bytes.subarray(0, SEGMENT_HEADER_BYTES - 4)) !== bytes.readUInt32BE(SEGMENT_HEADER_BYTES - 4))
+  if (bytes.length < segmentHeaderBytes || !bytes.subarray(0, 4).equals(magic)) return "damaged";
+  if (crc32(bytes.subarray(0, segmentHeaderBytes - 4)) !== bytes.readUInt32BE(segmentHeaderBytes - 4))
     return "damaged";
   if (bytes.readUInt8(4) !== version) return "newer";
   return {
@@ -73,7 +73,7 @@ export function encodeMessageRecord({ sequence, topic, payload }: MessageRecord)
 }
 
 export function encodeSettledRecord(sequence: number): Buffer {
-  const bytes = Buffer.allocUnsafe(SETTLED_RECORD_BYTES);
+  const bytes = Buffer.allocUnsafe(settledRecordBytes);
   bytes.writeUInt8(settledType, frameBytes);
   bytes.writeBigUInt64BE(BigInt(sequence), frameBytes + 1);
   return sealed(bytes);

@@ -7,20 +7,20 @@ import {
   encodeSegmentHeader,
   type MessageRecord,
   readRecord,
-  SEGMENT_HEADER_BYTES,
   type SegmentHeader,
+  segmentHeaderBytes,
 } from "./outbox-record.ts";
 
-/** Per read of the file; a message keeps the whole of it in memory until it is settled. */
+/** Bytes per read of the file. A message keeps its whole read in memory until the message is settled. */
 const readMaxBytes = 65_536;
 
-/** What a segment was found to hold. */
+/** The result of reading a segment. */
 export interface RecoveredSegment {
-  /** null where not even the header is whole; the file is then deleted. */
+  /** null if not even the header is whole; the file is then deleted. */
   readonly segment: OutboxSegment | null;
   /** The highest settled mark in header and records. */
   readonly settledUpTo: number;
-  /** Bytes behind the last whole record: a torn tail in the newest segment, damage in an older one. */
+  /** Bytes after the last whole record: a torn tail in the newest segment, damage in an older one. */
   readonly lostBytes: number;
 }
 
@@ -30,7 +30,10 @@ export interface SegmentChunk {
   readonly isDamaged: boolean;
 }
 
-/** One append-only file of the outbox. Bytes below `bytes` are durable; whatever lies behind them was never promised to anybody. */
+/**
+ * One append-only file of the outbox. Bytes below `bytes` are durable; no caller was promised the bytes after
+ * them.
+ */
 export class OutboxSegment {
   readonly index: number;
   readonly epoch: Uint8Array;
@@ -46,10 +49,10 @@ export class OutboxSegment {
     this.#folder = folder;
     this.index = index;
     this.epoch = header.epoch;
-    this.#bytes = SEGMENT_HEADER_BYTES;
+    this.#bytes = segmentHeaderBytes;
   }
 
-  /** The index that a file name stands for, or null for other files. */
+  /** The index in a file name, or null for other files. */
   static indexOf(fileName: string): number | null {
     const match = /^(\d{12})\.segment$/.exec(fileName);
     return match ? Number(match[1]) : null;
@@ -59,7 +62,7 @@ export class OutboxSegment {
     const segment = new OutboxSegment(folder, index, header);
     try {
       segment.#handle = await open(segment.path, "w+", 0o600);
-      await segment.#handle.write(encodeSegmentHeader(header), 0, SEGMENT_HEADER_BYTES, 0);
+      await segment.#handle.write(encodeSegmentHeader(header), 0, segmentHeaderBytes, 0);
       await segment.#handle.datasync();
       await syncFolder(folder);
       return segment;
@@ -102,7 +105,7 @@ export class OutboxSegment {
     return this.#bytes;
   }
 
-  /** 0 where it holds no message. */
+  /** 0 if the segment holds no message. */
   get firstSequence(): number {
     return this.#firstSequence;
   }
@@ -130,12 +133,12 @@ export class OutboxSegment {
     this.#unsettledMessages -= messages;
   }
 
-  /** How many of its messages have a sequence up to this one. */
+  /** How many of the segment's messages have a sequence up to this one. */
   async countUpTo(sequence: number): Promise<number> {
     if (sequence < this.#firstSequence) return 0;
     if (sequence >= this.#lastSequence) return this.#messages;
     let count = 0;
-    for (let offset = SEGMENT_HEADER_BYTES; offset < this.#bytes; ) {
+    for (let offset = segmentHeaderBytes; offset < this.#bytes; ) {
       const chunk = await this.read(offset, readMaxBytes);
       count += chunk.messages.filter((message) => message.sequence <= sequence).length;
       offset = chunk.nextOffset;
@@ -144,7 +147,10 @@ export class OutboxSegment {
     return count;
   }
 
-  /** Appends and flushes. After a rejection nothing counts as appended: `rollBack` before the next append. */
+  /**
+   * Appends and flushes. After a rejection, nothing counts as appended: call `rollBack` before the next
+   * append.
+   */
   async append(records: readonly Uint8Array[]): Promise<void> {
     const handle = await this.#opened();
     const bytes = Buffer.concat(records);
@@ -157,14 +163,14 @@ export class OutboxSegment {
     this.#bytes += bytes.length;
   }
 
-  /** Cuts off what a failed append, or a crash, left behind the last whole record. */
+  /** Cuts off the bytes that a failed append, or a crash, left after the last whole record. */
   async rollBack(): Promise<void> {
     const handle = await this.#opened();
     await handle.truncate(this.#bytes);
     await handle.datasync();
   }
 
-  /** Whole messages from `offset` on, about `maxBytes` of them, at least one record where there is one. */
+  /** Whole messages from `offset` on, about `maxBytes` of them, at least one record if there is one. */
   async read(
     offset: number,
     maxBytes: number,
@@ -195,7 +201,10 @@ export class OutboxSegment {
     return buffer.subarray(0, bytesRead);
   }
 
-  /** Gives up what lies behind `offset`. Returns how many messages that are, given how many were read up to there. */
+  /**
+   * Gives up the bytes after `offset`. Returns the number of messages in them, given how many were read up to
+   * there.
+   */
   abandonBehind(offset: number, read: { messages: number; lastSequence: number }): number {
     const lost = this.#messages - read.messages;
     this.#bytes = offset;

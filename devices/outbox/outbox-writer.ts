@@ -1,10 +1,10 @@
 import { DeviceError } from "../errors.ts";
 import type { IdentityFile } from "./identity-file.ts";
-import { encodeSettledRecord, SEGMENT_HEADER_BYTES } from "./outbox-record.ts";
+import { encodeSettledRecord, segmentHeaderBytes } from "./outbox-record.ts";
 import type { OutboxSegment } from "./outbox-segment.ts";
 import type { SegmentList } from "./segment-list.ts";
 
-/** A message that has its place in the order and waits to be written. */
+/** A message that has its place in the order and waits for the write. */
 export interface PendingAppend {
   readonly sequence: number;
   readonly record: Buffer;
@@ -19,18 +19,19 @@ export interface OutboxWriterOptions {
   readonly settleLingerMs: number;
   /** Called after each flush that made messages durable. */
   readonly stored: () => void;
-  /** Called once; everything that waited has been rejected. */
+  /** Called once, after all waiting messages were rejected. */
   readonly failed: (error: DeviceError) => void;
 }
 
 const writeMaxBytes = 1_048_576;
 
-/** A settled outbox is begun anew once its file has grown to this. */
+/** An empty outbox starts a new segment once its file has grown to this. */
 const drainedSegmentMaxBytes = 65_536;
 
 /**
- * Group commit: what was pushed while a flush ran is written and flushed together by the next one.
- * The mark of what is settled rides along, or goes alone after `settleLingerMs`. Settled segments are deleted on the way.
+ * Group commit: messages that are pushed during a flush are written and flushed together by the next one. The
+ * settled mark is written with them, or alone after `settleLingerMs`. Settled segments are deleted on the
+ * way.
  */
 export class OutboxWriter {
   readonly #options: OutboxWriterOptions;
@@ -48,7 +49,7 @@ export class OutboxWriter {
     this.#markedUpTo = options.segments.settledUpTo;
   }
 
-  /** Bytes that wait to be written. */
+  /** Bytes that wait for the write. */
   get pendingBytes(): number {
     return this.#pendingBytes;
   }
@@ -59,12 +60,15 @@ export class OutboxWriter {
     this.#wake();
   }
 
-  /** To be called after more was settled. */
+  /** Call this after more messages were settled. */
   scheduleMark(): void {
     this.#markTimer ??= setTimeout(() => this.#markNow(), this.#options.settleLingerMs);
   }
 
-  /** Resolves when everything pushed so far has settled and the mark is written, as far as the disk allows. */
+  /**
+   * Resolves when everything pushed so far is written or rejected. Also writes the settled mark, if the disk
+   * allows.
+   */
   async finish(): Promise<void> {
     this.#markNow();
     await this.#writing;
@@ -91,7 +95,7 @@ export class OutboxWriter {
     this.#isWriting = false;
   }
 
-  /** False where there is no point in trying on at once. */
+  /** False if an immediate retry is pointless. */
   async #writeNext(batch: readonly PendingAppend[]): Promise<boolean> {
     try {
       await this.#write(batch);
@@ -146,18 +150,20 @@ export class OutboxWriter {
     if (!active) return await segments.rotate(identity.epoch);
     const isDrained = active.lastSequence <= segments.settledUpTo;
     const maxBytes = isDrained ? Math.min(drainedSegmentMaxBytes, segmentBytes) : segmentBytes;
-    if (active.bytes === SEGMENT_HEADER_BYTES || active.bytes + bytes <= maxBytes) return active;
+    if (active.bytes === segmentHeaderBytes || active.bytes + bytes <= maxBytes) return active;
     return await segments.rotate(identity.epoch);
   }
 
-  /** A full disk leaves the outbox as it was before. After any other failure what the disk says proves nothing. */
+  /**
+   * A full disk leaves the outbox as it was. After any other failure, the disk's answers cannot be trusted.
+   */
   async #failureFor(cause: unknown): Promise<DeviceError> {
     const { code, syscall } = cause as NodeJS.ErrnoException;
     const isFull = (code === "ENOSPC" || code === "EDQUOT") && syscall === "write";
     if (isFull && (await this.#canRollBack()))
       return new DeviceError(
         "OUTBOX_WRITE_FAILED",
-        "the disk is full: nothing was kept of this message, publish it again when there is room",
+        "the disk is full, and the message was not stored: publish it again when there is room",
         { retryable: true, cause },
       );
     const text = `writing the outbox failed (${code ?? cause}): check the disk, then open the outbox again`;

@@ -10,29 +10,37 @@ import { encodeMessageRecord } from "./outbox-record.ts";
 import { OutboxWriter } from "./outbox-writer.ts";
 import { type RecoveryReport, SegmentList } from "./segment-list.ts";
 
-/** `reject`: refuse new messages. `drop-oldest`: give up the oldest ones, about 1/16 of `maxBytes` at a time. */
+/**
+ * `reject`: refuse new messages. `drop-oldest`: give up the oldest ones, about 1/16 of `maxBytes` at a time.
+ */
 export type WhenFull = "reject" | "drop-oldest";
 
 export interface OutboxOptions {
   readonly folder: string;
-  /** Bound on the bytes of all messages on disk, framing included; at least OUTBOX_MIN_BYTES. A message may take 1/8 of it. */
+  /**
+   * Bound on the bytes of all messages on disk, framing included; at least `outboxMinBytes`. A message may
+   * use 1/8 of it.
+   */
   readonly maxBytes: number;
   readonly whenFull: WhenFull;
   readonly observer: OutboxObserver;
-  /** How long a mark of what was settled may wait for the next write, ms. A mark lost in a crash costs resends, never messages. */
+  /**
+   * How long a settled mark may wait for the next write, ms. A mark that is lost in a crash costs resends,
+   * never messages.
+   */
   readonly settleLingerMs?: number;
   readonly randomBytes?: (length: number) => Uint8Array;
 }
 
 /** Told synchronously; must not throw. */
 export interface OutboxObserver {
-  /** There are messages to read that were not there before. */
+  /** There are new messages to read. */
   stored(): void;
-  /** `drop-oldest` gave up messages: everything up to this sequence is settled. */
+  /** `drop-oldest` gave up messages; everything up to this sequence is settled. */
   dropped(drop: { messages: number; upTo: number }): void;
-  /** Messages on disk that no longer read back. */
+  /** Messages on disk that can no longer be read. */
   damaged(damage: { messages: number }): void;
-  /** The disk failed: nothing can be appended any more. */
+  /** The disk failed: no more messages can be appended. */
   failed(error: DeviceError): void;
 }
 
@@ -42,16 +50,18 @@ export interface AppendedMessage {
   readonly id: Uint8Array;
 }
 
-export const OUTBOX_MIN_BYTES = 65_536;
+export const outboxMinBytes = 65_536;
 
 const segmentBytesRange = { min: 16_384, max: 16_777_216 };
 const pendingMaxBytes = 4_194_304;
 
 /**
  * A durable queue of messages on disk, for one process at a time.
- * - `append` resolves once the message survives a power cut; many calls share one flush. Only such messages are ever read.
- * - Messages are read, and settled, in the order of `append`. What is not settled is read again after a restart.
- * - A message id is never given out twice, whatever was torn off or deleted (see IdentityFile).
+ * - `append` resolves once the message survives a power cut; many calls share one flush. Only such messages
+ *   are ever read.
+ * - Messages are read, and settled, in the order of `append`. Unsettled messages are read again after a
+ *   restart.
+ * - A message id is never given out twice, even after damage or deletion (see IdentityFile).
  */
 export class Outbox {
   readonly #options: OutboxOptions;
@@ -84,7 +94,7 @@ export class Outbox {
     });
   }
 
-  /** Creates the folder where there is none. Rejects with OUTBOX_LOCKED or OUTBOX_OPEN_FAILED. */
+  /** Creates the folder if there is none. Rejects with OUTBOX_LOCKED or OUTBOX_OPEN_FAILED. */
   static async open(options: OutboxOptions): Promise<Outbox> {
     const { folder } = options;
     let lock: FolderLock | null = null;
@@ -107,7 +117,7 @@ export class Outbox {
     }
   }
 
-  /** What was found at `open`. */
+  /** The state found at `open`. */
   get recovered(): RecoveryReport {
     return this.#segments.report;
   }
@@ -117,7 +127,7 @@ export class Outbox {
     return this.#segments.messages;
   }
 
-  /** Bytes on disk, and in memory on their way there. */
+  /** Bytes on disk, and bytes in memory that will be written. */
   get bytes(): number {
     return this.#segments.bytes + this.#writer.pendingBytes;
   }
@@ -128,8 +138,11 @@ export class Outbox {
   }
 
   /**
-   * Appends one message, whose payload may hold its own id. Rejects with OUTBOX_FULL, OUTBOX_BUSY or OUTBOX_WRITE_FAILED
-   * (nothing was kept, the same call may succeed later), or with MESSAGE_INVALID, OUTBOX_FAILED or CLIENT_CLOSED (it can't).
+   * Appends one message, whose payload may hold its own id.
+   *
+   * Rejects with OUTBOX_FULL, OUTBOX_BUSY or OUTBOX_WRITE_FAILED: the message was not kept, and the same call
+   * may succeed later. Rejects with MESSAGE_INVALID, OUTBOX_FAILED or CLIENT_CLOSED if a retry cannot
+   * succeed.
    */
   append(topic: string, payloadOf: (message: AppendedMessage) => Uint8Array): Promise<AppendedMessage> {
     return new Promise((resolve, reject) => {
@@ -161,7 +174,7 @@ export class Outbox {
     while (this.bytes + bytes > maxBytes) {
       const drop = whenFull === "drop-oldest" ? this.#segments.dropOldest() : null;
       if (!drop)
-        throw new DeviceError("OUTBOX_FULL", `the outbox holds its ${maxBytes} bytes: wait until it drains`, {
+        throw new DeviceError("OUTBOX_FULL", `the outbox is full (${maxBytes} bytes): wait until it drains`, {
           retryable: true,
           details: { bytes: this.bytes, maxBytes, messages: this.messages },
         });
@@ -169,7 +182,9 @@ export class Outbox {
     }
   }
 
-  /** The next messages in order, [] where there is none yet. Each is read once per `open`. One call at a time. */
+  /**
+   * The next messages in order, [] if there is none yet. Each is read once per `open`. One call at a time.
+   */
   async read(limits: { maxBytes: number; maxMessages: number }): Promise<OutboxMessage[]> {
     if (this.#closing) return [];
     const { messages, damaged } = await this.#reader.read(limits);
@@ -177,14 +192,14 @@ export class Outbox {
     return messages;
   }
 
-  /** The message need not be sent any more. Messages are settled one by one in the order in which they were read. */
+  /** Marks the message as done. Messages are settled one by one in the order in which they were read. */
   settle(sequence: number): void {
     if (sequence <= this.#segments.settledUpTo) return;
     this.#segments.settle(sequence);
     this.#writer.scheduleMark();
   }
 
-  /** Finishes what `append` was called for, remembers what is settled, and lets the next process in. Idempotent. */
+  /** Finishes pending `append` calls, writes the settled mark and releases the folder. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

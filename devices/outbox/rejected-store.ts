@@ -7,7 +7,7 @@ export interface RejectedMessage {
   /** 32 hexadecimal digits. */
   readonly id: string;
   readonly topic: string;
-  /** As it was sent: an envelope, or JSON. */
+  /** The bytes as sent: an envelope, or JSON. */
   readonly payload: Uint8Array;
   readonly rejectedAtMs: number;
 }
@@ -25,7 +25,10 @@ interface StoredRejection {
   readonly rejectedAt: string;
 }
 
-/** Messages that the gateway would not take, one file each, for people to look at. When full it forgets its oldest. */
+/**
+ * Messages that the gateway refused, one file each, for an operator to inspect. A full store deletes its
+ * oldest.
+ */
 export class RejectedStore {
   readonly #folder: string;
   readonly #limits: RejectedStoreLimits;
@@ -41,7 +44,10 @@ export class RejectedStore {
     return new RejectedStore(folder, limits);
   }
 
-  /** Resolves when the message is durable, with how many older ones were forgotten for it. The same id is kept once. */
+  /**
+   * Resolves when the message is durable, with the number of older ones that were deleted for it. The same id
+   * is stored once.
+   */
   async add(message: RejectedMessage): Promise<{ forgotten: number }> {
     const stored: StoredRejection = {
       format: 1,

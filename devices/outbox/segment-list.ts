@@ -2,15 +2,18 @@ import { readdir } from "node:fs/promises";
 import { OutboxSegment } from "./outbox-segment.ts";
 
 export interface RecoveryReport {
-  /** Messages that wait to be sent. */
+  /** Messages that wait for sending. */
   readonly messages: number;
-  /** Bytes of a write that a crash cut short; no publish of them had resolved. */
+  /** Bytes of a write that a crash cut short; no `publish` of them had resolved. */
   readonly tornBytes: number;
-  /** Bytes of older segments that no longer read back: messages were lost. */
+  /** Bytes of older segments that can no longer be read: messages were lost. */
   readonly damagedBytes: number;
 }
 
-/** The outbox's segments, oldest first. Messages are appended to the newest and settled in order; settled segments are deleted. */
+/**
+ * The outbox's segments, oldest first. Messages are appended to the newest and settled in order; settled
+ * segments are deleted.
+ */
 export class SegmentList {
   readonly #folder: string;
   readonly #segments: OutboxSegment[];
@@ -30,7 +33,7 @@ export class SegmentList {
     this.report = report;
   }
 
-  /** Reads what a former process left. A torn tail is cut off. */
+  /** Reads the segments of a former process. A torn tail is cut off. */
   static async recover(folder: string): Promise<SegmentList> {
     const names = await readdir(folder);
     const indexes = names.map(OutboxSegment.indexOf).filter((index) => index !== null);
@@ -70,12 +73,12 @@ export class SegmentList {
     return Math.max(this.#settledUpTo, ...this.#segments.map((segment) => segment.lastSequence));
   }
 
-  /** The segment that is appended to. */
+  /** The segment that receives appends. */
   get active(): OutboxSegment | undefined {
     return this.#segments.at(-1);
   }
 
-  /** The oldest segment behind this one. */
+  /** The oldest segment after this one. */
   after(segment: OutboxSegment | null): OutboxSegment | undefined {
     return this.#segments.find(({ index }) => index > (segment?.index ?? -1));
   }
@@ -84,7 +87,7 @@ export class SegmentList {
     return this.#segments.includes(segment);
   }
 
-  /** Begins a new segment; what is settled stands in its header, so older ones may be deleted. */
+  /** Begins a new segment. Its header has the settled mark, so older segments may be deleted. */
   async rotate(epoch: Uint8Array): Promise<OutboxSegment> {
     const index = (this.active?.index ?? 0) + 1;
     const header = { epoch, settledUpTo: this.#settledUpTo };
@@ -99,7 +102,7 @@ export class SegmentList {
     this.#segments.find(({ lastSequence }) => lastSequence >= sequence)?.noteSettled(1);
   }
 
-  /** Gives up the oldest segment. null where there is none but the active one. */
+  /** Gives up the oldest segment. null if only the active one is left. */
   dropOldest(): { messages: number; upTo: number } | null {
     const oldest = this.#segments[0];
     if (!oldest || oldest === this.active) return null;
@@ -110,7 +113,7 @@ export class SegmentList {
     return { messages, upTo: this.#settledUpTo };
   }
 
-  /** True where `deleteSettled` has something to do. */
+  /** True if `deleteSettled` has something to do. */
   get hasSettled(): boolean {
     const oldest = this.#segments[0];
     return this.#garbage.length > 0 || (oldest !== undefined && this.#isSettled(oldest));
@@ -120,7 +123,7 @@ export class SegmentList {
     return segment !== this.active && segment.lastSequence <= this.#settledUpTo;
   }
 
-  /** Only a prefix is ever deleted: a mark of what is settled always outlives the messages that it covers. */
+  /** Only a prefix is ever deleted, so a settled mark always outlives the messages that it covers. */
   async deleteSettled(): Promise<void> {
     for (let oldest = this.#segments[0]; oldest && this.#isSettled(oldest); oldest = this.#segments[0]) {
       this.#segments.shift();

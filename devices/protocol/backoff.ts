@@ -5,12 +5,12 @@ export interface BackoffLimits {
   readonly maxMs: number;
 }
 
-/** Doublings beyond this one change nothing for any sensible base, and keep the product finite. */
+/** More doublings change nothing for any sensible base. The bound keeps the product finite. */
 const doublingsMax = 32;
 
 /**
- * Delay before the next attempt, in whole ms: uniform in [0, min(maxMs, baseMs × 2^attempt)] ("full jitter"),
- * so that a fleet that lost its gateway at one moment does not come back at one moment.
+ * Delay before the next attempt, in whole ms: uniform in [0, min(maxMs, baseMs × 2^attempt)] ("full jitter").
+ * The jitter spreads the reconnects of a fleet that lost its gateway at one moment.
  * @param attempt Failed attempts so far, not counting the one that just failed: 0 for the first delay.
  * @param random Uniform in [0, 1), e.g. `Math.random`.
  */

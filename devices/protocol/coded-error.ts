@@ -4,7 +4,7 @@
  */
 export class CodedError<Code extends string = string> extends Error {
   readonly code: Code;
-  /** True where the same call may succeed later without anyone changing anything. */
+  /** True if the same call may succeed later without any change. */
   readonly retryable: boolean;
   readonly details: Readonly<Record<string, unknown>>;
 

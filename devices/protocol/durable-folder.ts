@@ -1,15 +1,15 @@
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
-/** What a user may get who asks to flush a folder that belongs to somebody else, or lies on a disk that can't be written. */
+/** Errors of a flush of a folder that belongs to another user, or lies on a read-only disk. */
 const deniedCodes = new Set(["EACCES", "EPERM", "EROFS"]);
 
 /**
- * Makes a folder, and those above it as far as they are missing; afterwards a power cut takes none of them away. Node's own `recursive`
- * does not flush: all that was flushed inside would be gone with the name of a folder above it [fsync(2)].
+ * Makes a folder and its missing parents so that they survive a power cut. Node's own `recursive` does not
+ * flush: if the name of a parent is lost, all flushed files below it are lost as well [fsync(2)].
  *
- * Folders are made from the top, each flushed before the next. Of those that exist the lowest one may lack its flush, since its maker may
- * have died: it is flushed as well, if this user may. Throws Node's errors.
+ * Folders are made from the top, and each is flushed before the next. The lowest folder that exists may lack
+ * its flush, because its maker may have died. It is flushed as well, if this user may. Throws Node's errors.
  */
 export function makeFolderDurably(folder: string, options: { readonly mode?: number } = {}): void {
   const path = resolve(folder);
@@ -17,7 +17,7 @@ export function makeFolderDurably(folder: string, options: { readonly mode?: num
   const isThere = existsSync(path);
   if (!isThere) {
     makeFolderDurably(above, options);
-    // `recursive`, so that one that another process has made meanwhile is no error.
+    // `recursive`, so that a folder that another process has made meanwhile is no error.
     mkdirSync(path, { ...options, recursive: true });
   }
   try {

@@ -1,6 +1,6 @@
 import { ProtocolError } from "./protocol-error.ts";
 
-/** Longest message id that the gateway accepts, whoever chose it. */
+/** Longest message id that the gateway accepts, from the SDK or from any other client. */
 export const MESSAGE_ID_MAX_BYTES = 64;
 
 /** Bytes of an id chosen by the SDK: epoch (8), then sequence (8, big-endian). */
@@ -9,12 +9,13 @@ export const SDK_MESSAGE_ID_BYTES = 16;
 export const EPOCH_BYTES = 8;
 
 /**
- * The SDK sends no message whose sequence is this much or more above that of its oldest unacknowledged one. So whoever has seen sequence
- * s of an epoch knows that all up to s − SEQUENCE_SPAN were acknowledged before: what comes of those is a resend. 32 bytes of bits.
+ * The SDK sends no message whose sequence is this much or more above that of its oldest unacknowledged one.
+ * So after sequence s of an epoch, all messages up to s − SEQUENCE_SPAN are known to be acknowledged: any
+ * later copy is a resend. 32 bytes of bits.
  */
 export const SEQUENCE_SPAN = 256;
 
-/** What an id of the SDK says. To everybody but the SDK an id is opaque. */
+/** The parts of an id that the SDK made. Other code must treat an id as opaque. */
 export interface SdkMessageId {
   /** 8 random bytes, drawn when the outbox was created or reset. */
   readonly epoch: Uint8Array;
@@ -35,7 +36,7 @@ export function encodeMessageId(id: SdkMessageId): Uint8Array {
   return bytes;
 }
 
-/** Throws MESSAGE_ID_INVALID for what `encodeMessageId` can't have made. The epoch is a copy. */
+/** Throws MESSAGE_ID_INVALID for bytes that `encodeMessageId` cannot have made. The epoch is a copy. */
 export function decodeMessageId(bytes: Uint8Array): SdkMessageId {
   if (bytes.length !== SDK_MESSAGE_ID_BYTES)
     throw invalidId(`an id of the SDK has ${SDK_MESSAGE_ID_BYTES} bytes, not ${bytes.length}`);

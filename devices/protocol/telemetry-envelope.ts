@@ -1,4 +1,5 @@
-// The codec of telemetry-envelope.proto, written by hand on protobufjs's wire reader and writer: no reflection on the hot path.
+// The codec of telemetry-envelope.proto, on protobufjs's wire reader and writer. Written by hand: no
+// reflection on the hot path.
 import protobuf, { type Reader as WireReader, type Writer as WireWriter } from "protobufjs/minimal.js";
 import { MESSAGE_ID_MAX_BYTES } from "./message-id.ts";
 import { ProtocolError } from "./protocol-error.ts";
@@ -6,7 +7,7 @@ import { ProtocolError } from "./protocol-error.ts";
 const { Reader, Writer } = protobuf;
 
 /** Largest magnitude of an event time, ms: the range of an ECMAScript time value (ECMA-262 §21.4.1.1). */
-export const EVENT_TIME_MAX_MS = 8.64e15;
+export const eventTimeMaxMs = 8.64e15;
 
 export interface TelemetryEnvelope {
   /** Opaque, 1 to 64 bytes. */
@@ -23,7 +24,7 @@ export interface TelemetryEnvelope {
 const varint = 0;
 const lengthDelimited = 2;
 
-/** Throws ENVELOPE_INVALID where a value is outside what the .proto allows. */
+/** Throws ENVELOPE_INVALID if a value is outside the range that the .proto allows. */
 export function encodeEnvelope(envelope: TelemetryEnvelope): Uint8Array {
   checkFields(envelope.messageId, envelope.eventTimeMs);
   const writer = Writer.create();
@@ -40,10 +41,12 @@ export function encodeEnvelope(envelope: TelemetryEnvelope): Uint8Array {
 }
 
 /**
- * Reads one envelope. `messageId` and `payload` are views into `bytes`: copy what must outlive them.
- * Unknown fields are skipped and the last of repeated fields counts, as protobuf demands. Throws ENVELOPE_INVALID, and nothing else,
- * for truncated or malformed bytes, a known field of the wrong wire type, a content type that is not UTF-8,
- * an id that is missing or too long, and an event time outside ±EVENT_TIME_MAX_MS.
+ * Reads one envelope. `messageId` and `payload` are views into `bytes`: copy them to keep them. As protobuf
+ * demands, unknown fields are skipped and the last of repeated fields counts.
+ *
+ * Throws only ENVELOPE_INVALID: for truncated or malformed bytes, a wrong wire type of a known field, or a
+ * content type that is not UTF-8. Also for an id that is missing or too long, and for an event time outside
+ * ±eventTimeMaxMs.
  */
 export function decodeEnvelope(bytes: Uint8Array): TelemetryEnvelope {
   try {
@@ -97,7 +100,7 @@ function readEnvelope(bytes: Uint8Array): TelemetryEnvelope {
     : { messageId, eventTimeMs, sequence, contentType, payload };
 }
 
-/** Exact within ±2^53; what is beyond stays beyond EVENT_TIME_MAX_MS. */
+/** Exact within ±2^53; a larger number stays beyond eventTimeMaxMs. */
 function readEventTime(reader: WireReader): number {
   const long = reader.int64();
   return long.high * 2 ** 32 + (long.low >>> 0);
@@ -108,7 +111,7 @@ function readSequence(reader: WireReader): bigint {
   return (BigInt(long.high >>> 0) << 32n) | BigInt(long.low >>> 0);
 }
 
-/** protobufjs writes a bigint as 0 without a word, so it is handed over in halves. */
+/** protobufjs silently writes a bigint as 0, so the value is passed as two halves. */
 function writeSequence(writer: WireWriter, sequence: bigint | number): void {
   const isNumber = typeof sequence === "number";
   if (isNumber ? !Number.isSafeInteger(sequence) || sequence < 0 : sequence !== BigInt.asUintN(64, sequence))
@@ -127,7 +130,7 @@ function expectWireType(field: string, actual: number, expected: number): void {
   if (actual !== expected) throw invalidEnvelope(`${field} has wire type ${actual}, not ${expected}`);
 }
 
-/** What does not fit is named in the error's details: `fault`, and `messageId` where that can be read. */
+/** The error's details name the fault: `fault`, and `messageId` if the id can be read. */
 function checkFields(messageId: Uint8Array, eventTimeMs: number): void {
   if (messageId.length === 0) throw invalidEnvelope("message_id is missing", { fault: "id-missing" });
   if (messageId.length > MESSAGE_ID_MAX_BYTES)
@@ -135,20 +138,20 @@ function checkFields(messageId: Uint8Array, eventTimeMs: number): void {
       `message_id has ${messageId.length} bytes, at most ${MESSAGE_ID_MAX_BYTES} are allowed`,
       { fault: "id-too-long" },
     );
-  if (!Number.isInteger(eventTimeMs) || Math.abs(eventTimeMs) > EVENT_TIME_MAX_MS)
-    throw invalidEnvelope(
-      `event_time_ms is ${eventTimeMs}, not a whole number within ±${EVENT_TIME_MAX_MS}`,
-      { fault: "event-time-unreadable", messageId },
-    );
+  if (!Number.isInteger(eventTimeMs) || Math.abs(eventTimeMs) > eventTimeMaxMs)
+    throw invalidEnvelope(`event_time_ms is ${eventTimeMs}, not a whole number within ±${eventTimeMaxMs}`, {
+      fault: "event-time-unreadable",
+      messageId,
+    });
 }
 
-/** What is wrong with an envelope that parses. */
+/** The fault of an envelope that parses. */
 interface FieldFault {
   readonly fault: "id-missing" | "id-too-long" | "event-time-unreadable";
   readonly messageId?: Uint8Array;
 }
 
-/** The fault of an envelope that parses but can't be used; null where the error says that it does not parse. */
+/** The fault of an envelope that parses but cannot be used; null if the envelope does not parse. */
 export function fieldFaultOf(error: ProtocolError): FieldFault | null {
   return "fault" in error.details ? (error.details as unknown as FieldFault) : null;
 }

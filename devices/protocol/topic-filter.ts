@@ -1,9 +1,10 @@
-// The topic-filter language: MQTT 3.1.1 §4.7, plus named levels (`fleet/{device}/telemetry`) that match like `+` and are captured.
+// The topic-filter language: MQTT 3.1.1 §4.7, plus named levels (`fleet/{device}/telemetry`) that match like
+// `+` and are captured.
 import { ProtocolError } from "./protocol-error.ts";
 
 export type FilterLevel =
   | { readonly kind: "literal"; readonly text: string }
-  /** Matches one level that is not empty: a name has to name something. */
+  /** Matches one level that is not empty: a name must have at least one character. */
   | { readonly kind: "named"; readonly name: string }
   /** `+`: matches one level, also an empty one. */
   | { readonly kind: "one" }
@@ -12,7 +13,7 @@ export type FilterLevel =
 
 export interface TopicFilter {
   readonly text: string;
-  /** The same filter as MQTT knows it: named levels are `+`. */
+  /** The same filter in MQTT's syntax: named levels are `+`. */
   readonly mqttFilter: string;
   readonly levels: readonly FilterLevel[];
 }
@@ -23,14 +24,14 @@ const textMaxBytes = 65_535;
 const levelNamePattern = /^\{([a-zA-Z][a-zA-Z0-9_]{0,62})\}$/;
 
 /**
- * Reads a filter with named levels. Names match `[a-zA-Z][a-zA-Z0-9_]{0,62}` and occur once; braces mean nothing else.
- * Throws FILTER_INVALID with the clause that is broken.
+ * Reads a filter with named levels. Names match `[a-zA-Z][a-zA-Z0-9_]{0,62}` and occur once; braces have no
+ * other meaning. Throws FILTER_INVALID with the broken clause.
  */
 export function parseTopicFilter(text: string): TopicFilter {
   const levels = checkedLevels(text).map((level) => parseNamedLevel(text, level));
   const names = levels.flatMap((level) => (level.kind === "named" ? [level.name] : []));
   const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw invalidFilter(text, `the name {${twice}} stands in it twice`);
+  if (twice !== undefined) throw invalidFilter(text, `the name {${twice}} is used twice`);
   return { text, mqttFilter: levels.map(mqttLevel).join("/"), levels };
 }
 
@@ -90,13 +91,13 @@ function textFault(text: string): string | null {
   return null;
 }
 
-/** null where a client may publish under this name, else what is wrong with it. */
+/** null if a client may publish under this name, else the fault of the name. */
 export function checkTopicName(name: string): string | null {
   if (/[+#]/.test(name)) return "it holds a wildcard [MQTT-3.3.2-2]";
   return textFault(name);
 }
 
-/** The named levels of a topic name that the filter matches, by name; null where it doesn't match. */
+/** The named levels of a topic name that the filter matches, by name; null if the filter does not match. */
 export function matchTopicFilter(filter: TopicFilter, topicName: string): Record<string, string> | null {
   const captures: Record<string, string> = {};
   let start = 0;
@@ -116,7 +117,7 @@ export function matchTopicFilter(filter: TopicFilter, topicName: string): Record
   return start > topicName.length ? captures : null;
 }
 
-/** True where some topic name matches both. */
+/** True if some topic name matches both. */
 export function filtersOverlap(left: TopicFilter, right: TopicFilter): boolean {
   for (let index = 0; ; index += 1) {
     const a = left.levels[index];
@@ -128,7 +129,10 @@ export function filtersOverlap(left: TopicFilter, right: TopicFilter): boolean {
   }
 }
 
-/** `/#` also matches what stands before its slash, but alone that is the empty name, which there is not [MQTT-4.7.3-1]. */
+/**
+ * `/#` also matches the level before its slash. Alone, that is the empty name, which does not exist
+ * [MQTT-4.7.3-1].
+ */
 function isEmptyName(left: TopicFilter, right: TopicFilter, levels: number): boolean {
   return (
     levels === 1 &&
@@ -168,8 +172,9 @@ function levelCovers(outer: FilterLevel, inner: FilterLevel): boolean {
 }
 
 /**
- * 1 where `left` is more specific, -1 where `right` is, 0 where neither: level by level, literal > end of the filter > {named} or + > #.
- * Two filters that overlap and compare as 0 are ambiguous. Sort with `(a, b) => compareSpecificity(b, a)` for most specific first.
+ * 1 if `left` is more specific, -1 if `right` is, else 0. Compared level by level: literal > end of the
+ * filter > {named} or + > #. Two filters that overlap and compare as 0 are ambiguous. Sort with `(a, b) =>
+ * compareSpecificity(b, a)` for most specific first.
  */
 export function compareSpecificity(left: TopicFilter, right: TopicFilter): -1 | 0 | 1 {
   const length = Math.max(left.levels.length, right.levels.length);

@@ -22,9 +22,12 @@ interface Branch<Value> {
 const noCaptures: Readonly<Record<string, string>> = Object.freeze({});
 
 /**
- * Many filters compiled into one tree of levels; finds the most specific one for a topic name, in the order of `compareSpecificity`.
- * Immutable: build a new one when the filters change. Of filters that are equally specific the first given wins;
- * refuse such pairs before they come here. The cost of a match grows with the levels of the name, hardly with the number of filters.
+ * Many filters compiled into one tree of levels. Finds the most specific filter for a topic name, in the
+ * order of `compareSpecificity`.
+ *
+ * Immutable: build a new one when the filters change. Of equally specific filters the first given wins;
+ * refuse such pairs before this call. The cost of a match grows with the levels of the name, hardly with the
+ * number of filters.
  */
 export class TopicMatcher<Value> {
   readonly #root: Branch<Value> = emptyBranch();

@@ -21,7 +21,7 @@ export interface ApiRequest {
   /** With its query. */
   readonly path: string;
   readonly body?: unknown;
-  /** What the user calls the places of this request, for texts about them. */
+  /** The user's words for the fields of this request, for texts about them. */
   readonly names?: FlagNames;
 }
 
@@ -29,7 +29,7 @@ export interface ApiRequest {
 export class ApiClient {
   readonly #url: string;
   readonly #token: string;
-  /** Whose gateway is asked; null where TIDEGATE_API names one. */
+  /** The folder whose gateway is asked; null if TIDEGATE_API names the gateway. */
   readonly #dataFolder: string | null;
   readonly #hasFolderToken: boolean;
 
@@ -68,7 +68,7 @@ export class ApiClient {
     // The folder's own gateway takes the folder's token.
     const isOther = response.status === misdirected || (response.status === 401 && this.#hasFolderToken);
     if (isOther && this.#dataFolder !== null)
-      throw this.#notRunning(`What answers on ${this.#url} is another gateway`);
+      throw this.#notRunning(`Another gateway answers on ${this.#url}`);
     throw answeredError(response.status, body, { url: this.#url, names: request.names ?? {} });
   }
 
@@ -86,8 +86,8 @@ export class ApiClient {
 function nextStep(dataFolder: string | null, pid: number | null): string {
   if (dataFolder === null) return "start it with `tidegate up`, or correct TIDEGATE_API";
   if (pid === null)
-    return `start the one of ${dataFolder} with \`tidegate up\`, or name another folder with --data`;
-  return `the one of ${dataFolder} (pid ${pid}) is starting, and its log says what it waits for, as a Redis that is away`;
+    return `start the gateway of ${dataFolder} with \`tidegate up\`, or name another folder with --data`;
+  return `the gateway of ${dataFolder} (pid ${pid}) is starting; its log says what it waits for, such as an unreachable Redis`;
 }
 
 function livingSupervisor(dataFolder: string): number | null {
@@ -118,16 +118,12 @@ function answeredError(
 ): CodedError {
   if (typeof body === "object" && body !== null && "code" in body && "message" in body) {
     const details = "details" in body ? (body.details as Record<string, unknown>) : {};
-    // A gateway that was not restarted since an upgrade does not say it.
+    // A gateway that was not restarted since an upgrade does not send this field.
     const retryable = "retryable" in body ? body.retryable === true : status === 503;
     const message = flagFaults(details, names) ?? String(body.message);
     return new ApiAnswerError(String(body.code), message, { retryable, details });
   }
-  return new GatewayError(
-    "API_ANSWER_INVALID",
-    `${url} answered ${status} with something that is no Tidegate answer.`,
-    {
-      retryable: false,
-    },
-  );
+  return new GatewayError("API_ANSWER_INVALID", `${url} answered ${status}, but not as a Tidegate gateway.`, {
+    retryable: false,
+  });
 }

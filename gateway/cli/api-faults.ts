@@ -1,10 +1,10 @@
 import { faultsOf } from "../input/input-error.ts";
 import { faultText, type InputFault } from "../input/input-faults.ts";
 
-/** How the command line calls a place of a request; `mend` if it also counts in another unit. */
+/** The command line's name for a field of a request; `mend` if the value also needs another unit. */
 export type FlagNames = Readonly<Record<string, string | { readonly flag: string; readonly mend: string }>>;
 
-/** What the gateway found wrong with a request, in words of the command line that made it; null = nothing that has a flag. */
+/** The fault of a request, in words of the command line that made it; null = no flag is concerned. */
 export function flagFaults(details: Readonly<Record<string, unknown>>, names: FlagNames): string | null {
   const faults = faultsOf(details);
   if (faults.length === 0) return null;
@@ -12,7 +12,7 @@ export function flagFaults(details: Readonly<Record<string, unknown>>, names: Fl
 }
 
 function flagText(fault: InputFault, names: FlagNames): string {
-  // A list's item was given with the flag of the list.
+  // An item of a list was given with the flag of the list.
   const known = names[fault.where.replace(/\[.*$/, "")];
   if (known === undefined) return faultText(fault);
   const { flag, mend } = typeof known === "string" ? { flag: known, mend: fault.mend } : known;

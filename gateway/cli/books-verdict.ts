@@ -1,17 +1,16 @@
 import type { GatewayStatus } from "../supervisor/gateway-status.ts";
 
-/** What may be said of the books (G8): that they balance only if everything that was acknowledged is in the tables. */
+/** The verdict on the books (G8): they balance only if every acknowledged message is in the tables. */
 export function booksVerdict({
   books,
   waiting,
   consumer,
 }: Pick<GatewayStatus, "books" | "waiting" | "consumer">): string[] {
   if (!books?.isBalanced) return ["THE BOOKS DO NOT BALANCE.", ...waitingText(waiting)];
-  if (waiting === null)
-    return ["The gateway does not say what waits; of what was committed, nothing is missing."];
+  if (waiting === null) return ["The gateway does not report the backlog; no committed message is missing."];
   if (waiting.reasons.length > 0)
     return [
-      "Not everything that was acknowledged is in the tables yet; of what was committed, nothing is missing.",
+      "Some acknowledged messages are not in the tables yet; no committed message is missing.",
       ...waitingText(waiting),
     ];
   const others = (consumer?.leases.partitions ?? []).filter(
@@ -27,13 +26,16 @@ function waitingText(waiting: GatewayStatus["waiting"]): string[] {
   return (waiting?.reasons ?? []).map((reason) => `  - ${reason}`);
 }
 
-/** Messages that no table will ever hold, and of which nobody promised that; [] = none since the broker started. */
+/**
+ * Messages that no table will ever hold, without a promise that they would be lost; [] = none since the
+ * broker started.
+ */
 export function droppedText({ broker }: Pick<GatewayStatus, "broker">): string[] {
   if (!broker) return [];
   const { producer, untaken, sessionDropped, retainedDropped } = broker;
   const { droppedQos0, failedMessages } = producer.totals;
   const parts = [
-    [droppedQos0, "of QoS 0, for which the stream had no room"],
+    [droppedQos0, "of QoS 0, because the stream was full"],
     [failedMessages, "given up unacknowledged"],
     [untaken, "of connections that had ended"],
     [sessionDropped, "for sessions whose queues were full"],

@@ -5,7 +5,7 @@ import { ApiClient } from "./api-client.ts";
 import { CommandOutput, type CommandStreams } from "./command-output.ts";
 import { type ConfigFlags, loadCommandConfig } from "./config-options.ts";
 
-/** What commands are given from outside. */
+/** Everything that commands get from outside. */
 export interface CommandEnvironment {
   readonly streams: CommandStreams;
   readonly variables: Readonly<Record<string, string | undefined>>;
@@ -23,7 +23,7 @@ type Action<Flags> = (context: {
   args: string[];
 }) => Promise<number | undefined>;
 
-/** Errors that say the caller asked for something wrong, not that something went wrong. */
+/** Errors for a wrong request, as opposed to a failed one. */
 export const usageCodes: ReadonlySet<string> = new Set([
   "CONFIG_INVALID",
   "USAGE_INVALID",
@@ -36,8 +36,9 @@ export const usageCodes: ReadonlySet<string> = new Set([
 export const exitCodes = { ok: 0, failed: 1, usage: 2 } as const;
 
 /**
- * Makes an action the command's: errors become a text on stderr (with --json also an object on stdout) and the exit code of the contract:
- * 0 ok, 1 failed, 2 wrong usage or configuration. An action may name another code itself.
+ * Wraps an action of a command: errors become a text on stderr (with --json also an object on stdout) and an
+ * exit code. Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration. An action may return another code
+ * itself.
  */
 export function runAction<Flags extends { json?: boolean }>(
   command: Command,

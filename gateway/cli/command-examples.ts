@@ -52,7 +52,7 @@ export const commandExamples: Readonly<Record<string, readonly string[]>> = {
   "config print": ["tidegate config print --config tidegate.toml"],
 };
 
-/** Lets each command's help end with its examples. */
+/** Appends the examples to each command's help. */
 export function addExamples(program: Command): void {
   for (const [name, examples] of Object.entries(commandExamples)) {
     const words = name.split(" ");

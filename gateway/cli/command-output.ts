@@ -4,7 +4,7 @@ export interface CommandStreams {
   readonly error: (text: string) => void;
 }
 
-/** What a command has to say: a text for people, or with --json one object as the last line of stdout. */
+/** The result of a command: a text for people, or with --json one object as the last line of stdout. */
 export class CommandOutput {
   readonly #streams: CommandStreams;
   readonly isJson: boolean;
@@ -18,7 +18,7 @@ export class CommandOutput {
     this.#streams.out(this.isJson ? `${JSON.stringify(json)}\n` : ensureNewline(text));
   }
 
-  /** For people only, beside the result. */
+  /** For people only, in addition to the result. */
   note(text: string): void {
     this.#streams.error(ensureNewline(text));
   }

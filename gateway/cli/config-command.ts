@@ -49,11 +49,11 @@ interface PrintedSetting {
   readonly description: string;
 }
 
-/** A file that says the same again, with what each setting means and who said it. */
+/** A file with the same settings, each with its meaning and its source. */
 function tomlText(settings: readonly PrintedSetting[]): string {
   const lines: string[] = [];
   let section = "";
-  // TOML: what stands before the first section belongs to none.
+  // TOML: keys before the first section belong to no section.
   const ordered = [...settings].sort((left, right) =>
     sectionOf(left.path).localeCompare(sectionOf(right.path)),
   );
@@ -70,7 +70,9 @@ function tomlText(settings: readonly PrintedSetting[]): string {
   return lines.join("\n");
 }
 
-/** Unit, default and origin; what is said nowhere is the default, and is not said twice. */
+/**
+ * Unit, default and origin. The default is the origin of a setting that no source names, and is not repeated.
+ */
 function factsOf({ unit, default: fallback, origin }: PrintedSetting): string {
   const facts = unit === null ? [] : [unit];
   if (origin.startsWith("default")) return [...facts, origin].join("; ");

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { type ConfigSources, type LoadedConfig, loadConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
 
-/** Options that say where things are; which of them a command has depends on the command. */
+/** Options for places. Each command has some of them. */
 export interface ConfigFlags {
   readonly data?: string;
   readonly mqtt?: string;
@@ -33,7 +33,7 @@ export function addBackendOptions(command: Command): Command {
   return addLakeOption(
     command
       .option("--stream <url>", "stream: embedded:, redis://HOST:PORT/DB or kinesis://REGION/STREAM")
-      .option("--create", "create a Kinesis stream that is missing, with stream.partitionCount shards")
+      .option("--create", "create a missing Kinesis stream with stream.partitionCount shards")
       .option(
         "--window <url>",
         "dedupe window: memory: or redis://HOST:PORT/DB (default: the stream's Redis, else memory:)",
@@ -44,9 +44,9 @@ export function addBackendOptions(command: Command): Command {
 export function addServiceOptions(command: Command): Command {
   return addBackendOptions(
     command
-      .option("--mqtt <host:port>", "where MQTT listens (default: 127.0.0.1:1883)")
-      .option("--http <host:port>", "where the HTTP API listens (default: 127.0.0.1:8080)")
-      .option("--roles <list>", "what to run: broker,consumer or one of them (default: both)"),
+      .option("--mqtt <host:port>", "address of MQTT (default: 127.0.0.1:1883)")
+      .option("--http <host:port>", "address of the HTTP API (default: 127.0.0.1:8080)")
+      .option("--roles <list>", "roles to run: broker,consumer or one of them (default: both)"),
   );
 }
 
@@ -62,7 +62,7 @@ export function loadCommandConfig(
   });
 }
 
-/** What each flag sets. */
+/** The setting of each flag. */
 const settingsOfFlag = {
   data: ["data"],
   stream: ["stream.url"],

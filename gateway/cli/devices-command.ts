@@ -23,9 +23,12 @@ function addAdd(devices: Command, environment: CommandEnvironment): void {
   const command = addDataOptions(
     devices.command("add <name>").description("add an identity and print its key, once"),
   )
-    .option("--role <role>", "device (speaks for itself) or edge (a field gateway for many devices)")
-    .option("--prefix <prefix...>", "edge: beginnings of the topic names that it may publish on")
-    .option("--password-file <file>", "take the password in this file instead of making a key; - = stdin");
+    .option(
+      "--role <role>",
+      "device (sends only its own messages) or edge (a field gateway for many devices)",
+    )
+    .option("--prefix <prefix...>", "edge: prefixes of the topic names that it may publish on")
+    .option("--password-file <file>", "use the password in this file instead of a new key; - = stdin");
   runAction<DeviceFlags>(command, environment, async ({ output, flags, args }) => {
     const body = {
       name: args[0],
@@ -52,9 +55,9 @@ function addAdd(devices: Command, environment: CommandEnvironment): void {
 }
 
 function addedText({ device, key }: { device: DeviceView; key: string | null }): string {
-  if (key === null) return `Added ${device.name} (${device.role}) with the password given.`;
+  if (key === null) return `Added ${device.name} (${device.role}) with the given password.`;
   return [
-    `Added ${device.name} (${device.role}). Its key is shown this once:`,
+    `Added ${device.name} (${device.role}). This is the only time that its key is shown:`,
     "",
     `  ${key}`,
     "",

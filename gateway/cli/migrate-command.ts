@@ -23,14 +23,14 @@ export function addMigrateCommand(program: Command, environment: CommandEnvironm
     addDataOptions(
       program
         .command("migrate")
-        .description("with the gateways stopped: move to another stream, or the lake to another place")
+        .description("move to another stream, or move the lake; stop all gateways first")
         .option("--from <url>", "stream to leave: embedded: or redis://HOST:PORT/DB (default: embedded:)")
         .option("--from-password-file <file>", "password of the Redis to leave; - = stdin")
         .option("--lake-to <url>", "move the lake instead: file:DIR or s3://BUCKET/PREFIX"),
     ),
   ).addHelpText(
     "after",
-    "\nFiles what the old stream still holds, and takes topics and identities along. With --lake-to the stream stays, and the lake is copied,\ncompared and closed where it was.",
+    "\nFiles the messages that the old stream still holds, and copies topics and identities. With --lake-to, the stream stays. The lake is\ncopied, compared and closed at its old place.",
   );
   runAction<Flags>(command, environment, async ({ output, flags }) => {
     const { config: to } = loadCommandConfig(flags, environment.variables);
@@ -53,17 +53,19 @@ export function addMigrateCommand(program: Command, environment: CommandEnvironm
     );
     const { messages, topics, devices, movedTo } = result;
     const where =
-      movedTo === null ? `${source.name} is closed, and gone in a week` : `The old stream is in ${movedTo}`;
+      movedTo === null
+        ? `${source.name} is closed, and is deleted after a week`
+        : `The old stream is in ${movedTo}`;
     output.result(
       result,
-      `Filed ${messages} messages that waited, copied ${topics} topic versions and ${devices} identities. ${capitalised(where)}; nothing in it is needed any more.\nGo on with: tidegate up --stream ${shownUrl(to.stream.url)} (and the same --data, --lake and --window).`,
+      `Filed ${messages} waiting messages, copied ${topics} topic versions and ${devices} identities. ${capitalised(where)} and is no longer needed.\nContinue with: tidegate up --stream ${shownUrl(to.stream.url)} (and the same --data, --lake and --window).`,
     );
     return undefined;
   });
 }
 
 function oneAtATime(): GatewayError {
-  const text = "--from and --lake-to: move the stream and the lake one after the other.";
+  const text = "--from and --lake-to: give one of them; move the stream and the lake one after the other.";
   return new GatewayError("USAGE_INVALID", text, { retryable: false });
 }
 

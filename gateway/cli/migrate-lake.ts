@@ -24,7 +24,7 @@ export async function migrateLake(config: GatewayConfig, url: string, output: Co
   const { objects, bytes } = moved;
   output.result(
     { ...moved, lake: lakeUrlOf(to) },
-    `Copied and compared ${objects} objects, ${mebibytes(bytes)}. ${config.lakeUrl} is closed: nothing in it is needed any more.\nGo on with: --lake ${lakeUrlOf(to)} for every gateway (and the same --data, --stream and --window).`,
+    `Copied and compared ${objects} objects, ${mebibytes(bytes)}. ${config.lakeUrl} is closed and no longer needed.\nContinue with: --lake ${lakeUrlOf(to)} for every gateway (and the same --data, --stream and --window).`,
   );
 }
 

@@ -36,7 +36,7 @@ export function createProgram(environment: CommandEnvironment): Command {
     .configureOutput({
       writeOut: environment.streams.out,
       writeErr: environment.streams.error,
-      // `runCommandLine` says it, in words of its own.
+      // `runCommandLine` prints the error in its own words.
       outputError: () => {},
     })
     .exitOverride();

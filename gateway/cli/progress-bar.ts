@@ -1,11 +1,11 @@
 import { SingleBar } from "cli-progress";
 
-/** A bar on stderr for as long as something takes; none where stderr is no terminal. */
+/** A bar on stderr while a job runs; none if stderr is no terminal. */
 export class ProgressBar {
   readonly #bar: SingleBar;
   #isStarted = false;
 
-  /** @param format `{bar}`, `{value}`, `{total}`, and names of what `show` is given beside them. */
+  /** @param format `{bar}`, `{value}`, `{total}`, and the names that `show` receives. */
   constructor(format: string) {
     this.#bar = new SingleBar({ format, clearOnComplete: true });
   }

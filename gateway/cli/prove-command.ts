@@ -29,7 +29,7 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
   const command = program
     .command("prove")
     .description(
-      "strike a gateway of its own, its servers, clocks, topics and tables while a fleet publishes, then audit",
+      "inject faults into a test gateway, its servers, clocks, topics and tables while a fleet publishes, then audit",
     )
     .option(
       "--stream <url>",
@@ -40,18 +40,18 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
       "--lake <url>",
       "lake: file:DIR, an empty folder (default: a temporary one), s3: (a server of its own) or s3://BUCKET/PREFIX, an empty place",
     )
-    .option("--rounds <n>", "rounds; each deals one strike of each group of kinds", "10")
-    .option("--seed <n>", "decides order and moments of the strikes (default: a random one, printed)")
+    .option("--rounds <n>", "rounds; each makes one strike of each group of kinds", "10")
+    .option("--seed <n>", "seed of the strikes' order and times (default: a random one, printed)")
     .option("--rate <msgs/s>", "messages per second that the fleet publishes", "1000")
-    .option("--only <list>", `strike with these kinds alone, such as kill,clock: ${kinds().join(", ")}`)
-    .option("--backlog <seconds>", "how long the consumers stand still for a backlog", "120")
+    .option("--only <list>", `only these kinds of strikes, such as kill,clock: ${kinds().join(", ")}`)
+    .option("--backlog <seconds>", "how long the consumers are stopped to build a backlog", "120")
     .option(
       "--out <file>",
       "write the result as JSON to this file (default: one in the temporary folder, printed)",
     )
     .option(
       "--relaxed",
-      "kill servers of its own that have appendfsync everysec, or have a Kinesis that reports failed entries as stored: the audit finds what is lost (exit code 1)",
+      "weaken the proof's own servers (Redis with appendfsync everysec, Kinesis that reports failed entries as stored): the audit must find the loss (exit code 1)",
     )
     .option("--json", "print one JSON object as the last line of stdout")
     .addHelpText("after", helpAfter);
@@ -59,7 +59,7 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
     const { servers, urls } = backendsOf(flags);
     const config = checkUrls(urls);
     const run = runOf(flags, servers);
-    // A command loads what it runs when it runs it.
+    // A command loads its code only when it runs.
     const { prove } = await import("../prove/prove.ts");
     await refuseUsedLake(urls["lake"], config);
     const { rounds, seed, rate, plan } = run;
@@ -88,8 +88,8 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
 }
 
 const helpAfter = `
-Each strike is a line on stderr: when, in which round, what, whom, and whether it met work in flight. A kind of strike that never
-did fails the proof, as a loss does. Exit code: 0 proved, 1 not proved, 2 wrong usage.
+Each strike prints a line on stderr: time, round, kind, target, and whether the strike met work in flight. The proof fails if a
+kind of strike never met work in flight, or if a message is lost. Exit code: 0 proved, 1 not proved, 2 wrong usage.
 `;
 
 function kinds(): readonly string[] {
@@ -105,7 +105,7 @@ function runOf(flags: ProveFlags, servers: ServerKinds) {
   if (flags.relaxed && lossPlan(servers).decks.length === 0)
     throw usage("--relaxed needs a server of the proof's own: add --stream redis: or --stream kinesis:");
   if (servers["stream-server"] === "kinesalite" && rounds < 2)
-    throw usage("--rounds: a proof on Kinesis has 2 at least, one with a split and one with a merge.");
+    throw usage("--rounds: a proof on Kinesis needs at least 2, one with a split and one with a merge.");
   const plan = flags.relaxed ? lossPlan(servers) : chosenPlan(flags, planOf(flags, servers));
   return { seed, rounds, rate, backlogMs, plan };
 }
@@ -115,31 +115,31 @@ function chosenPlan({ only }: ProveFlags, plan: StrikePlan): StrikePlan {
   const names = only.split(",").map((name) => name.trim());
   for (const name of names)
     if (!name.split(" ").every((word) => kinds().includes(word)))
-      throw usage(`--only ${name}: no strike is called so; choose from ${kinds().join(", ")}.`);
+      throw usage(`--only ${name}: there is no such strike; choose from ${kinds().join(", ")}.`);
   const chosen = onlyBlows(plan, names);
-  if (chosen.decks.length === 0) throw usage(`--only ${only}: this proof has nothing that can be struck so.`);
+  if (chosen.decks.length === 0) throw usage(`--only ${only}: this proof has no target for such a strike.`);
   return chosen;
 }
 
-/** Rows and commits of others would be audited along. */
+/** The audit would include rows and commits of others. */
 async function refuseUsedLake(url: string | undefined, { lakeTarget }: GatewayConfig): Promise<void> {
   if (url === undefined) return;
   const { openLakeAccess } = await import("../prove/lake-access.ts");
   const lake = openLakeAccess(lakeTarget);
-  // What stands in the way of reading it, the gateways tell in better words.
+  // The gateways report reading faults in better words.
   const [found] = await lake
     .list("", 1)
     .catch(() => [])
     .finally(() => lake.close());
   if (found !== undefined)
     throw usage(
-      `--lake ${url} is not empty: it holds ${found}. A proof needs an empty place; name another one.`,
+      `--lake ${url} is not empty: it holds ${found}. A proof needs an empty place: name another one.`,
     );
 }
 
 const backends = ["stream", "window", "lake"] as const;
 
-/** URLs that stand for a server which the proof starts; everything else is passed on. */
+/** URLs that stand for a server that the proof starts; all other URLs are passed on. */
 const ownServers: Readonly<Record<(typeof backends)[number], Readonly<Record<string, ServerKind>>>> = {
   stream: { "redis:": "redis", "kinesis:": "kinesalite" },
   window: { "redis:": "redis" },
@@ -159,7 +159,7 @@ function backendsOf(flags: ProveFlags): { servers: ServerKinds; urls: Record<str
   return { servers, urls };
 }
 
-/** Several gateways can work on such a stream; on one in Kinesis where a Redis holds their leases. */
+/** Several gateways can work on such a stream; on Kinesis only if a Redis holds their leases. */
 function isShared({ stream = "embedded:", window = "memory:" }: ProveFlags): boolean {
   if (stream.startsWith("kinesis:")) return window !== "memory:";
   return stream !== "embedded:";
@@ -168,7 +168,7 @@ function isShared({ stream = "embedded:", window = "memory:" }: ProveFlags): boo
 function planOf(flags: ProveFlags, servers: ServerKinds): StrikePlan {
   const registry = flags.stream?.startsWith("kinesis:") ? "window-server" : "stream-server";
   const gateways = isShared(flags) ? 2 : 1;
-  // A copy of a gateway that shares nothing needs a lake of its own beside it.
+  // A copy of a gateway that shares nothing needs a lake of its own next to it.
   const isCopied = gateways > 1 || isOnDisk(flags.lake);
   return strikePlan({ servers, gateways, registry, isCopied });
 }

@@ -1,6 +1,6 @@
 import type { ProveResult } from "../prove/prove-result.ts";
 
-/** What a proof came to, for people. */
+/** The result of a proof, for people. */
 export function proveText(result: ProveResult): string {
   const counts = (values: Readonly<Partial<Record<string, number>>>) =>
     Object.entries(values)
@@ -57,7 +57,7 @@ function callCounts({ calls }: ProveResult): string {
 }
 
 function spanText(spanMs: number | null): string {
-  return spanMs === null ? "" : `it covered ${Math.round(spanMs / 1000)} s at least`;
+  return spanMs === null ? "" : `it covered at least ${Math.round(spanMs / 1000)} s`;
 }
 
 function lineOfKind([kind, counts]: readonly [kind: string, counts: string]): string[] {

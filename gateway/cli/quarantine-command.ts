@@ -17,9 +17,11 @@ export function addQuarantineCommand(program: Command, environment: CommandEnvir
   const quarantine = program
     .command("quarantine")
     .description("messages that could not be filed in their topic's table");
-  const list = addDataOptions(quarantine.command("list").description("list them, newest first"))
-    .option("--limit <rows>", "at most so many (default: 50)")
-    .option("--topic <name>", "of the topic of this name")
+  const list = addDataOptions(
+    quarantine.command("list").description("list quarantined messages, newest first"),
+  )
+    .option("--limit <rows>", "at most this number (default: 50)")
+    .option("--topic <name>", "of the topic with this name")
     .option("--mqtt-topic <name>", "published on this MQTT topic name")
     .option("--device <id>", "of this device")
     .option("--reason <reason>", "with this reason");
@@ -46,7 +48,9 @@ export function addQuarantineCommand(program: Command, environment: CommandEnvir
     output.result(answer, answer.rows.length === 0 ? "Nothing is quarantined." : textTable(columns, rows));
     return undefined;
   });
-  const show = addDataOptions(quarantine.command("show <id>").description("show one with its payload"));
+  const show = addDataOptions(
+    quarantine.command("show <id>").description("show one message with its payload"),
+  );
   runAction<QuarantineFlags>(show, environment, async ({ output, flags, args }) => {
     const path = `/v1/quarantine/${encodeURIComponent(args[0] ?? "")}`;
     const answer = await apiOf(flags, environment).send<{ row: QuarantineRow }>({

@@ -55,8 +55,9 @@ function refuseMissingFolder({ folders: { lake } }: GatewayConfig): void {
 }
 
 /**
- * Copies of a lake elsewhere are kept in the data folder for the next query, if it can be written; otherwise nothing stays on this machine.
- * A lake in a folder is only read: what does not fit into memory goes to the system's folder for temporary files (`TMPDIR`).
+ * Copies of a remote lake are kept in the data folder for the next query, if the folder is writable.
+ * Otherwise no copy stays on this machine. A lake in a folder is only read. Data that does not fit into
+ * memory goes to the system's folder for temporary files (`TMPDIR`).
  */
 async function withLakeStore<Result>(
   config: GatewayConfig,

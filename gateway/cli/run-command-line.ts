@@ -26,7 +26,7 @@ export async function runCommandLine(
     return code;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    // Help and version are shown by throwing as well; everything else is wrong usage.
+    // Help and version are shown by throwing as well; any other error is wrong usage.
     if (error.exitCode === 0) return exitCodes.ok;
     const output = new CommandOutput(environment.streams, args.includes("--json"));
     output.error("USAGE_INVALID", usageText(failing ?? program, error), {});
@@ -34,7 +34,7 @@ export async function runCommandLine(
   }
 }
 
-/** Told the command whose line is wrong, before its error is thrown. */
+/** Called with the command whose line is wrong, before its error is thrown. */
 function onCommandError(command: Command, told: (command: Command) => void): void {
   command.exitOverride((error) => {
     told(command);

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const prefix = "tidegate-query-";
-/** What killed commands have left goes after this. */
+/** Folders of killed commands are deleted after this time. */
 const leftMaxMs = 24 * 3_600_000;
 
-/** Gives a folder among the system's temporary ones (`TMPDIR`), which is gone afterwards. */
+/** Provides a folder among the system's temporary ones (`TMPDIR`), and deletes it afterwards. */
 export async function withScratchFolder<Result>(use: (folder: string) => Promise<Result>): Promise<Result> {
   await removeLeftOnes().catch(() => {});
   const folder = await mkdtemp(join(tmpdir(), prefix));

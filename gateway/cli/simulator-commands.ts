@@ -4,13 +4,13 @@ import type { Command } from "commander";
 import type { CommandEnvironment } from "./command-context.ts";
 
 /**
- * Commands of the simulator, which is a program of its own: it reaches the gateway through the wire and the tables only. Everything behind
- * the command's name is its to read, `--help` included.
+ * Commands of the simulator, which is a program of its own: it reaches the gateway only through the wire and
+ * the tables. The simulator reads all arguments after the command's name, `--help` included.
  */
 export function addSimulatorCommands(program: Command, environment: CommandEnvironment): void {
   const commands = {
-    simulate: "run a fleet of simulated devices and keep a ledger of what was acknowledged",
-    audit: "compare a ledger with what the lake holds",
+    simulate: "run a fleet of simulated devices and keep a ledger of acknowledged messages",
+    audit: "compare a ledger with the lake",
   };
   for (const [name, description] of Object.entries(commands)) {
     program
@@ -32,7 +32,8 @@ function runSimulator(environment: CommandEnvironment, args: readonly string[]):
   const forward = (signal: NodeJS.Signals): void => {
     child.kill(signal);
   };
-  // A terminal's Ctrl-C reaches the child by itself; it ends when it has written its report, and so do we.
+  // A terminal's Ctrl-C reaches the child by itself. The child ends after writing its report, and then this
+  // process ends.
   process.on("SIGINT", () => {});
   process.on("SIGTERM", forward);
   return new Promise((resolve) => {

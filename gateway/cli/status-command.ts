@@ -11,7 +11,7 @@ import { withUnsaid } from "./unsaid-status.ts";
 
 export function addStatusCommand(program: Command, environment: CommandEnvironment): void {
   const status = addDataOptions(
-    program.command("status").description("processes, lag, and the books of every partition"),
+    program.command("status").description("show processes, lag, and the books of every partition"),
   );
   runAction<ConfigFlags & { json?: boolean }>(status, environment, async ({ output, flags }) => {
     const answer = await apiOf(flags, environment).send<GatewayStatus>({ method: "GET", path: "/v1/status" });
@@ -58,19 +58,18 @@ function brokerText({ broker, roles }: GatewayStatus): string[] {
   const refused = Object.entries(broker.refused)
     .filter(([, count]) => count > 0)
     .map(([reason, count]) => `${count} ${reason}`);
-  const again = broker.repeated > 0 ? ` (${broker.repeated} of them again)` : "";
+  const again = broker.repeated > 0 ? ` (${broker.repeated} of them repeated)` : "";
   const lines = [
     `MQTT: ${broker.connections} connections, ${broker.inFlightMessages} messages in flight, ${broker.acknowledged} acknowledged${again}; refused: ${refused.join(", ") || "none"}`,
   ];
   lines.push(...droppedText({ broker }));
   const { producer } = broker;
   const unfounded = unfoundedAcknowledgements(broker);
-  if (unfounded > 0)
-    lines.push(`  ! ${unfounded} acknowledgements at least stand for no message in the stream.`);
-  if (!broker.isOpen) lines.push("  ! The stream is so full that nobody more may connect.");
+  if (unfounded > 0) lines.push(`  ! At least ${unfounded} acknowledgements have no message in the stream.`);
+  if (!broker.isOpen) lines.push("  ! The stream is so full that no further client may connect.");
   if (broker.registry.trouble)
     lines.push(
-      `  ! The registry can't be asked, nobody with a key may connect: ${broker.registry.trouble.message}`,
+      `  ! The registry can't be reached, so no client with a key may connect: ${broker.registry.trouble.message}`,
     );
   if (producer.isFull) lines.push("  ! The stream does not keep up: publishers wait.");
   const held = producer.lanes.filter(({ heldSinceMs }) => heldSinceMs !== null);
@@ -85,12 +84,12 @@ function streamText({ broker, consumer, stream }: GatewayStatus): string[] {
     return [`Stream: ${space.retainedBytes} of ${space.maxBytes} bytes wait for the lake or for trimming`];
   const redis = broker?.redis ?? consumer?.redis;
   if (redis) return redisText(stream, redis);
-  // The consumer alone knows how far reading is behind.
+  // Only the consumer knows the lag of reading.
   const kinesis = consumer?.kinesis ?? broker?.kinesis;
   return kinesis ? kinesisText(stream, kinesis) : [];
 }
 
-/** For as long as the stream is used: what was acknowledged and is in no table is not forgotten. */
+/** Stays for as long as the stream is used: acknowledged messages that are in no table must stay visible. */
 function replacementText({ broker, consumer }: GatewayStatus): string[] {
   const replacement = broker?.replacement ?? consumer?.replacement;
   if (!replacement || replacement.unread?.messages === 0) return [];
@@ -132,7 +131,7 @@ function kinesisText(stream: string, kinesis: KinesisStreamStatus): string[] {
   return lines;
 }
 
-/** Who reads which partition, where that is shared. */
+/** Who reads which partition, if several gateways share the stream. */
 function leasesText({ leases }: NonNullable<GatewayStatus["consumer"]>): string[] {
   if (leases.partitions.every(({ expiresInMs }) => expiresInMs === null)) return [];
   const rows = leases.partitions.map(({ partition, owner, token, expiresInMs, isDue }) => [
@@ -146,10 +145,10 @@ function leasesText({ leases }: NonNullable<GatewayStatus["consumer"]>): string[
   return ["", textTable(["partition", "owner", "token", "expires in ms", ""], rows), ...failure];
 }
 
-/** G8: read = filed + duplicates + quarantined + re-sent + misrouted, and nothing unaccounted. */
+/** G8: read = filed + duplicates + quarantined + re-sent + misrouted, with nothing unaccounted. */
 function booksText(status: GatewayStatus): string[] {
   const { books, consumer, roles } = status;
-  if (!roles.includes("consumer")) return ["The consumer runs in another gateway, and so its books."];
+  if (!roles.includes("consumer")) return ["The consumer runs in another gateway, which has the books."];
   if (!books || !consumer) return ["The consumer does not answer: its books can't be shown."];
   const rows = consumer.partitions.map(({ partition, state, counters, unaccounted, ...lag }) => [
     partition,
@@ -195,7 +194,7 @@ function booksText(status: GatewayStatus): string[] {
   ];
 }
 
-/** Since the last commit: afterwards it is history. */
+/** Since the last commit: a committed fault is history. */
 function failureText({ lastFailure, lastCommit }: NonNullable<GatewayStatus["consumer"]>): string[] {
   if (!lastFailure || lastFailure.atMs < (lastCommit?.atMs ?? 0)) return [];
   return [`  ! Nothing was filed since ${new Date(lastFailure.atMs).toISOString()}: ${lastFailure.message}`];
@@ -204,13 +203,13 @@ function failureText({ lastFailure, lastCommit }: NonNullable<GatewayStatus["con
 function retentionText({ partitions }: NonNullable<GatewayStatus["consumer"]>): string[] {
   return partitions.flatMap(({ partition, isEndangered, unfiledMs }) =>
     isEndangered
-      ? `  ! partition ${partition}: messages wait for up to ${hoursText(unfiledMs ?? 0)}, more than half of the time for which the stream keeps them: what is not filed in time is lost.`
+      ? `  ! partition ${partition}: messages wait for up to ${hoursText(unfiledMs ?? 0)}, more than half of the stream's retention: messages that are not filed in time are lost.`
       : [],
   );
 }
 
-/** Of devices over their share. */
-const NAMES_SHOWN_MAX = 10;
+/** Of devices above their share. */
+const namesShownMax = 10;
 
 const hoursText = (ms: number) =>
   ms < hourMs ? `${Math.ceil(ms / 60_000)} min` : `${Math.round(ms / hourMs)} h`;
@@ -221,17 +220,17 @@ function overShareText(window: {
 }): string[] {
   const count = window.devicesOverShare.length;
   if (count === 0) return [];
-  const names = window.namesOverShare.slice(0, NAMES_SHOWN_MAX).join(", ");
+  const names = window.namesOverShare.slice(0, namesShownMax).join(", ");
   const who = `${count} ${count === 1 ? "device sends" : "devices send"} many more ids than others`;
   return [
-    `  ! ${who}${names && ` (${names})`}: theirs are forgotten early, and a resend of theirs may be filed twice.`,
+    `  ! ${who}${names && ` (${names})`}: their ids are forgotten early, so a resend may be filed twice.`,
   ];
 }
 
 function windowText({ window }: NonNullable<GatewayStatus["consumer"]>): string[] {
   if (!window) return [];
   const span = `${Math.round(window.spanMs / 1_000)} s`;
-  const short = window.isShort ? `  SHORT: duplicates are recognised for the last ${span} only` : "";
+  const short = window.isShort ? `  SHORT: duplicates are detected for the last ${span} only` : "";
   const unit = window.epochs === 1 ? "epoch" : "epochs";
   const epochs = window.epochs > 0 ? ` and ${window.epochs} ${unit} of devices (--dedupe exact)` : "";
   return [

@@ -13,7 +13,7 @@ import { givenUpText } from "./given-up-text.ts";
 type Flags = ConfigFlags & { readonly json?: boolean; readonly force?: boolean };
 
 export function addStreamCommand(program: Command, environment: CommandEnvironment): void {
-  const stream = program.command("stream").description("ways on after a stream has lost something");
+  const stream = program.command("stream").description("recover after data loss in the stream");
   addNew(stream, environment);
   addAcceptGap(stream, environment);
 }
@@ -23,12 +23,11 @@ function addNew(stream: Command, environment: CommandEnvironment): void {
     addDataOptions(
       stream
         .command("new")
-        .description("with all its gateways stopped: put the stream aside and start an empty one"),
+        .description(
+          "replace the stream by an empty one, and keep the old one aside; stop all its gateways first",
+        ),
     ),
-  ).option(
-    "--force",
-    "also where the stream fits the lake; what it holds and was not filed is not filed any more",
-  );
+  ).option("--force", "also if the stream fits the lake; its unfiled messages are given up");
   runAction<Flags>(command, environment, async ({ output, flags }) => {
     const { config } = loadCommandConfig(flags, environment.variables);
     const result = await startNew(config, flags.force === true);
@@ -38,11 +37,11 @@ function addNew(stream: Command, environment: CommandEnvironment): void {
 }
 
 function newStreamText({ streamId, movedTo, replaces, unread }: NewStream): string {
-  const others = replaces && !movedTo ? ["Gateways that still run on the old one must be restarted."] : [];
+  const others = replaces && !movedTo ? ["Restart gateways that still run on the old stream."] : [];
   return [
     `The stream ${streamId} is new and empty.`,
     `Given up with ${replaces ?? "the one before"}: ${givenUpText(unread)}.`,
-    ...(movedTo ? [`The old one is in ${movedTo}.`] : []),
+    ...(movedTo ? [`The old stream is in ${movedTo}.`] : []),
     ...others,
     "Start the gateway with `tidegate up`.",
   ].join(" ");
@@ -62,7 +61,7 @@ async function startNew(config: GatewayConfig, force: boolean): Promise<NewStrea
     if (!force && (await backend.fitsLake(config)))
       throw new GatewayError(
         "STREAM_IN_ORDER",
-        `The stream ${shownUrl(config.stream.url)} fits the lake: nothing has to be given up. --force puts it aside all the same, with everything in it that was not filed.`,
+        `The stream ${shownUrl(config.stream.url)} fits the lake: no message has to be given up. With --force it is replaced all the same, and its unfiled messages are given up.`,
         { retryable: false },
       );
     return await backend.startNew(config);
@@ -75,9 +74,7 @@ function addAcceptGap(stream: Command, environment: CommandEnvironment): void {
   const command = addDataOptions(
     stream
       .command("accept-gap <partition>")
-      .description(
-        "let a stopped partition go on behind lost blocks; the loss stays in its books as unaccounted",
-      ),
+      .description("resume a stopped partition after lost blocks; its books keep the loss as unaccounted"),
   );
   runAction<Flags>(command, environment, async ({ output, flags, args }) => {
     const partition = args[0] ?? "";
@@ -97,7 +94,7 @@ function addAcceptGap(stream: Command, environment: CommandEnvironment): void {
     });
     output.result(
       answer,
-      `Partition ${partition} goes on; ${answer.unaccounted} acknowledged messages are given up.`,
+      `Partition ${partition} resumes; ${answer.unaccounted} acknowledged messages are given up.`,
     );
     return undefined;
   });

@@ -1,7 +1,7 @@
-/** A longer cell makes its own line longer, and not that of each other row. */
+/** A longer cell makes only its own line longer. */
 const widthMax = 200;
 
-/** Lines with columns of equal width; numbers stand to the right. No rows: the header alone. */
+/** Lines with columns of equal width; numbers stand to the right. Without rows: the header alone. */
 export function textTable(header: readonly string[], rows: readonly (readonly unknown[])[]): string {
   const cells = rows.map((row) => row.map(cellText));
   const widths = header.map((title, column) =>

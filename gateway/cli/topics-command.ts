@@ -38,22 +38,22 @@ function addDefinitionOptions(command: Command): Command {
   return addDataOptions(command)
     .option(
       "--filter <filter>",
-      "MQTT filter with named levels, e.g. 'plant/{device}/engine'; of overlapping filters, mqtt.plainFilters included, the most specific one has the names",
+      "MQTT filter with named levels, e.g. 'plant/{device}/engine'; if filters overlap (mqtt.plainFilters included), names belong to the most specific one",
     )
     .option("--format <format>", "envelope, json or raw")
-    .option("--id-path <path>", "json: where the message id stands (default: id)")
-    .option("--time-path <path>", "json: where the event time stands (default: ts)")
+    .option("--id-path <path>", "json: path of the message id (default: id)")
+    .option("--time-path <path>", "json: path of the event time (default: ts)")
     .option("--schema <file>", "JSON Schema file; its scalar properties become typed columns")
     .option("--max-payload-bytes <bytes>", "largest payload (default: 131072)")
     .option("--qos <list>", "allowed QoS, e.g. 0,1 (default: 0,1,2)")
     .option("--dedupe-window <seconds>", "how long ids are remembered, in stream time (default: 3600)")
     .option(
       "--dedupe <mode>",
-      "window, or exact: ids of the SDK are remembered for ever, for the format envelope (default: window)",
+      "window, or exact: ids of the SDK are never forgotten, for the format envelope (default: window)",
     )
     .option("--publishers <list>", "identities that may publish, names or prefixes ending in * (default: *)")
     .option("--subscribers <list>", "identities that may subscribe (default: *)")
-    .option("--rate <msgs-per-s>", "most messages per second of one connection (default: none)");
+    .option("--rate <msgs-per-s>", "maximum messages per second of one connection (default: none)");
 }
 
 const examples = {
@@ -81,7 +81,9 @@ function addCreate(topics: Command, environment: CommandEnvironment): void {
 
 function addUpdate(topics: Command, environment: CommandEnvironment): void {
   const command = addDefinitionOptions(
-    topics.command("update <name>").description("change a topic: what is not named stays as it is"),
+    topics
+      .command("update <name>")
+      .description("change a topic: options that are not given stay as they are"),
   );
   runAction<TopicFlags>(command, environment, async ({ output, flags, args }) => {
     const api = apiOf(flags, environment);
@@ -103,7 +105,7 @@ interface TopicAnswer {
 function addList(topics: Command, environment: CommandEnvironment): void {
   const command = addDataOptions(topics.command("list").description("list topics")).option(
     "--deleted",
-    "also those whose acceptance was stopped",
+    "also deleted topics",
   );
   runAction<TopicFlags & { deleted?: boolean }>(command, environment, async ({ output, flags }) => {
     const path = `/v1/topics?deleted=${flags.deleted === true}`;
@@ -132,17 +134,19 @@ function addShow(topics: Command, environment: CommandEnvironment): void {
 
 function addDelete(topics: Command, environment: CommandEnvironment): void {
   const command = addDataOptions(
-    topics.command("delete <name>").description("stop accepting; what is in the stream is still filed"),
+    topics
+      .command("delete <name>")
+      .description("stop accepting messages; messages in the stream are still filed"),
   ).option("--purge", "remove the table as well");
   runAction<TopicFlags & { purge?: boolean }>(command, environment, async ({ output, flags, args }) => {
     const path = `/v1/topics/${encodeURIComponent(args[0] ?? "")}?purge=${flags.purge === true}`;
     const answer = await apiOf(flags, environment).send<TopicAnswer>({ method: "DELETE", path });
-    output.result(answer, `Topic ${answer.topic.name} accepts nothing any more; its table stays.`);
+    output.result(answer, `Topic ${answer.topic.name} accepts no more messages; its table stays.`);
     return undefined;
   });
 }
 
-/** How fields of a definition are called here. */
+/** The names of a definition's fields on the command line. */
 const names: FlagNames = {
   name: "the name",
   filter: "--filter",
@@ -161,7 +165,7 @@ const names: FlagNames = {
 
 type Mutable<Type> = { -readonly [Key in keyof Type]?: Type[Key] };
 
-/** What the flags say; types are checked by the gateway, which knows the limits. */
+/** The values of the flags. The gateway checks their types, because it knows the limits. */
 function inputOfFlags(flags: TopicFlags): Mutable<TopicInput> {
   const input: Record<string, unknown> = {};
   const set = (key: string, value: unknown): void => {

@@ -12,7 +12,7 @@ const unsaidOfConsumer: Pick<ConsumerProcessStatus, "recovery" | "past" | "table
   tables: { parked: [], unkempt: [] },
 };
 
-/** With what a gateway that was not restarted since an upgrade does not say. */
+/** Adds the fields that a gateway that was not restarted since an upgrade does not send. */
 export function withUnsaid(answer: GatewayStatus): GatewayStatus {
   const { consumer } = answer;
   return { ...unsaid, ...answer, consumer: consumer && { ...unsaidOfConsumer, ...consumer } };

@@ -3,14 +3,14 @@ import { shellWord } from "../settings/command-flags.ts";
 import { shownUrl } from "../settings/secrets.ts";
 
 export interface Places {
-  /** null where this gateway runs no broker. */
+  /** null if this gateway runs no broker. */
   readonly mqtt: string | null;
   readonly http: string;
   readonly data: string;
   readonly lake: string;
 }
 
-/** What a person sees when the gateway is ready: where everything is, and what to type next. */
+/** The text for a person when the gateway is ready: where everything is, and what to type next. */
 export function bannerText(config: GatewayConfig, places: Places): string {
   const [host, port] = splitAddress(places.mqtt ?? "HOST:1883");
   const dataFlag = config.data === "./data" ? "" : ` --data ${shellWord(config.data)}`;
@@ -25,7 +25,7 @@ export function bannerText(config: GatewayConfig, places: Places): string {
     `  lake   ${places.lake}`,
     ...sharedPlaces(config),
     config.mqtt.anonymous
-      ? "Anonymous: any client of this machine may connect without a key; the MQTT port is open on loopback only."
+      ? "Anonymous: any client on this machine may connect without a key; MQTT listens on loopback only."
       : "Clients need a key: `npx tidegate devices add NAME`.",
     "",
     "Publish something:",
@@ -37,7 +37,7 @@ export function bannerText(config: GatewayConfig, places: Places): string {
   return lines.join("\n");
 }
 
-/** What other gateways may use as well. */
+/** Parts that other gateways may use as well. */
 function sharedPlaces(config: GatewayConfig): string[] {
   const { stream, window } = config.backends;
   const lines: string[] = [];

@@ -50,7 +50,7 @@ export function addUpCommand(program: Command, environment: CommandEnvironment):
     }
     const isComplete = await gateway.stop();
     if (!isComplete)
-      output.note("Not everything in the stream was filed in time: the rest is filed after the next start.");
+      output.note("Some messages in the stream were not filed in time: they are filed after the next start.");
     return isComplete ? 0 : 1;
   });
 }
@@ -62,7 +62,7 @@ function announce(gateway: RunningGateway, config: GatewayConfig, output: Comman
       const places = { mqtt, http: gateway.apiAddress, data: config.folders.data, lake: gateway.lakeUrl };
       output.result({ event: "ready", pid: process.pid, ...places }, bannerText(config, places));
     },
-    // Whoever started it gets the error.
+    // The process that started the gateway gets the error.
     () => {},
   );
 }
@@ -70,7 +70,7 @@ function announce(gateway: RunningGateway, config: GatewayConfig, output: Comman
 interface Signals {
   /** Resolves at the first SIGINT, SIGTERM or SIGHUP. */
   readonly first: Promise<void>;
-  /** Called at the second one. */
+  /** Called at the second signal. */
   onSecond(listener: () => void): void;
 }
 

@@ -1,7 +1,7 @@
 import type { Command, CommanderError } from "commander";
 import { listText } from "../input/input-faults.ts";
 
-/** What is wrong with a command line, with what to write instead. */
+/** The fault of a command line, with what to write instead. */
 export function usageText(command: Command, error: CommanderError): string {
   const name = pathOf(command);
   const subcommands = command.commands.map((each) => each.name());
@@ -12,7 +12,7 @@ export function usageText(command: Command, error: CommanderError): string {
   const near = /^\(Did you mean (?:one of )?(.+)\?\)$/.exec(suggestion ?? "")?.[1];
   if (near !== undefined) return `${fault}: did you mean ${near}?`;
   if (error.code === "commander.unknownCommand") return `${fault}: choose ${listText(subcommands)}.`;
-  return `${fault.replace(/\.$/, "")}: \`${name} --help\` shows what it takes.`;
+  return `${fault.replace(/\.$/, "")}: \`${name} --help\` shows its arguments.`;
 }
 
 /** `tidegate topics create`. */

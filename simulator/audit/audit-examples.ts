@@ -11,7 +11,7 @@ export type ExampleKind =
 
 const examplesMax = 5;
 
-/** The first few messages of each kind that something is wrong with, for people. */
+/** The first few faulty messages of each kind, for people. */
 export class AuditExamples {
   readonly #texts = new Map<ExampleKind, string[]>();
 

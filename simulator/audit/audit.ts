@@ -6,7 +6,8 @@ import type { LakeFiles } from "./lake-files.ts";
 import { LakeLogs, type LogFindings } from "./lake-logs.ts";
 import { checkLakeVersion } from "./lake-version.ts";
 import type { PlaceOrder } from "./row-places.ts";
-import { RunBook, type RunCounts } from "./run-book.ts";
+import { RunBook } from "./run-book.ts";
+import type { RunCounts } from "./run-counts.ts";
 import { TableScan } from "./table-scan.ts";
 
 export interface AuditOptions {
@@ -14,9 +15,9 @@ export interface AuditOptions {
   readonly lake: LakeFiles;
   /** How long to wait for acknowledged messages to be filed. */
   readonly waitMs: number;
-  /** Time without a new file after which no late second copy is expected any more. */
+  /** Time without a new file after which no late second copy is expected. */
   readonly settleMs: number;
-  /** Time between two looks at what tables may only be late with. */
+  /** Time between two looks at faults that may be only a delay of the tables. */
   readonly lookAgainMs: number;
 }
 
@@ -25,19 +26,22 @@ export interface AuditResult extends RunCounts {
   readonly runs: readonly string[];
   /** Data files that were read. */
   readonly files: number;
-  /** Files of which their table's log, or they themselves, say what is not so: partition values, size, row count, null counts, bounds. */
+  /**
+   * Files about which the table's log, or the file itself, is wrong: partition values, size, row count, null
+   * counts, bounds.
+   */
   readonly misstated: number;
-  /** Where stream time, by which ids are forgotten, differs within a block, goes back, or ran faster than time. */
+  /** Where the stream time that forgets ids differs within a block, goes back, or runs faster than time. */
   readonly mistimed: number;
-  /** What does not fit in the commit log, or between it and the tables. */
+  /** Contradictions within the commit log, or between the log and the tables. */
   readonly logFaults: number;
   readonly waitedS: number;
-  /** What of the lake could not be read. */
+  /** The parts of the lake that could not be read. */
   readonly faults: readonly { readonly code: string; readonly message: string }[];
   readonly examples: readonly string[];
   /**
-   * True only if something was acknowledged, all of it is filed once, as it was sent, where queries find it and in order, only planned poison
-   * is quarantined, and the logs are whole.
+   * True only if messages were acknowledged and each is filed once, unaltered and in order, so that queries
+   * find it. Also, only planned poison is quarantined, and the logs are whole.
    */
   readonly isProven: boolean;
 }
@@ -45,8 +49,8 @@ export interface AuditResult extends RunCounts {
 const pollMs = 1000;
 
 /**
- * Compares what a ledger says with what a lake holds, again and again until they agree and nothing new appears, or the time is up, or
- * `stop` aborts.
+ * Compares a ledger with a lake, repeatedly, until both agree and no new file appears. Stops earlier if the
+ * time is up or `stop` aborts.
  */
 export async function audit(
   options: AuditOptions,
@@ -131,7 +135,7 @@ function addExamples(book: RunBook, examples: AuditExamples, order: PlaceOrder):
     if (examples.isFull("lost")) break;
     examples.add(
       "lost",
-      `${book.messageId(index)} of device ${book.deviceId(index)}: acknowledged, and in no table nor quarantine`,
+      `${book.messageId(index)} of device ${book.deviceId(index)}: acknowledged, and neither in a table nor in quarantine`,
     );
   }
   for (const index of book.misfiled()) {

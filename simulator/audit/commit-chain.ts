@@ -2,7 +2,7 @@ import type { CommitEntry, Counters } from "./commit-entry.ts";
 
 const quarantine = "_quarantine";
 
-/** What entries of the commit log, each the next of the one before, say that does not fit together. */
+/** Contradictions between consecutive entries of the commit log. */
 export function chainFaults(entries: readonly CommitEntry[]): string[] {
   const faults: string[] = [];
   const chain = new Chain();
@@ -24,7 +24,7 @@ class Chain {
   #fence = 0;
 
   take(entry: CommitEntry): string[] {
-    const faults = this.#ids.has(entry.commitId) ? [`its id ${entry.commitId} stands in an earlier one`] : [];
+    const faults = this.#ids.has(entry.commitId) ? [`an earlier one has its id ${entry.commitId} too`] : [];
     this.#ids.add(entry.commitId);
     const counted = this.#takeMoves(entry, faults);
     for (const [key, table] of entry.tables) {
@@ -40,20 +40,23 @@ class Chain {
     return faults;
   }
 
-  /** Returns how many messages the entry counts as filed and quarantined; null where an earlier move is not known. */
+  /**
+   * Returns how many messages the entry counts as filed and quarantined; null if an earlier move is not
+   * known.
+   */
   #takeMoves(entry: CommitEntry, faults: string[]): { filed: number; quarantined: number } | null {
     const counted = { filed: 0, quarantined: 0 };
     let isKnown = true;
     for (const [partition, { from, to, counters, commit, previousCommit }] of entry.moves) {
       if (commit !== undefined && commit !== entry.number)
-        faults.push(`the move of ${partition} is said to be of ${commit}`);
+        faults.push(`it says that the move of ${partition} is in ${commit}`);
       const last = this.#moves.get(partition);
       this.#moves.set(partition, { to, counters, commit: entry.number });
       const { read, filed, duplicates, quarantined, resent, misrouted } = counters;
       if (read !== filed + duplicates + quarantined + resent + misrouted)
         faults.push(`the books of ${partition} do not balance: ${JSON.stringify(counters)}`);
       if (last) {
-        if (from !== last.to) faults.push(`${partition} goes on at ${from}, and ended at ${last.to}`);
+        if (from !== last.to) faults.push(`${partition} continues at ${from}, and ended at ${last.to}`);
         if (previousCommit !== undefined && previousCommit !== last.commit)
           faults.push(`${partition} was moved before by ${last.commit}, not ${previousCommit}`);
       }

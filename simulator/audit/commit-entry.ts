@@ -1,6 +1,9 @@
 import { SimulatorError } from "../errors.ts";
 
-/** What one file of `_commits/` says, as far as an audit needs it. An own reader: it shares no code with what writes them. */
+/**
+ * The content of one file of `_commits/`, as far as an audit needs it. A reader of its own: it shares no code
+ * with the writer.
+ */
 export interface CommitEntry {
   readonly number: number;
   readonly commitId: string;
@@ -9,13 +12,15 @@ export interface CommitEntry {
   readonly moves: ReadonlyMap<string, Move>;
   /** By topic id, or `_quarantine`. */
   readonly tables: ReadonlyMap<string, TableAdds>;
-  /** The log goes on elsewhere. */
+  /** The log continues in another place. */
   readonly isMoved: boolean;
-  /** The newest entry that its writer knew before it wrote the first file; undefined = it does not say. */
+  /**
+   * The newest entry that the writer knew before it wrote the first file; undefined = the entry does not say.
+   */
   readonly filesSince: number | undefined;
-  /** Files that were begun before it, and that no entry names by then, may be deleted. */
+  /** Files that were begun before this time, and that no entry names by then, may be deleted. */
   readonly isFence: boolean;
-  /** Entries below are given up; 0 = it does not say. */
+  /** Entries below this number are given up; 0 = the entry does not say. */
   readonly firstKept: number;
 }
 
@@ -23,11 +28,11 @@ export interface Move {
   readonly from: string;
   readonly to: string;
   readonly counters: Counters;
-  /** Keys of the partitions whose place it took; empty if it does not say. */
+  /** Keys of the partitions that it replaced; empty if the entry does not say. */
   readonly parents: readonly string[];
-  /** Number of the entry that it stands in; undefined = it does not say. */
+  /** Number of the entry with the move; undefined = the entry does not say. */
   readonly commit: number | undefined;
-  /** Number of the entry with the partition's move before; undefined = it does not say. */
+  /** Number of the entry with the partition's previous move; undefined = the entry does not say. */
   readonly previousCommit: number | undefined;
 }
 
@@ -59,14 +64,14 @@ export interface CommittedFile {
 const counterNames = ["read", "filed", "duplicates", "quarantined", "resent", "misrouted"] as const;
 
 /**
- * 1 was written by version 0.1.0, 2 closes a log that goes on elsewhere, 3 may be upkeep, 4 names the parents of partitions and gives up the
- * moves of those whose place others took.
+ * Version 1: written by version 0.1.0. 2: closes a log that continues elsewhere. 3: may be upkeep. 4: names
+ * the parents of partitions, and drops the moves of replaced partitions.
  */
 const knownFormats: readonly unknown[] = [1, 2, 3, 4];
-/** What an entry may be for that no batch has written. */
+/** The purpose of an entry that no batch has written. */
 const knownUpkeep: readonly string[] = ["fence", "firstKept"];
 
-/** Parses an entry. Throws with what is wrong, and AUDIT_LAKE_UNSUPPORTED if a newer version wrote it. */
+/** Parses an entry. Throws the fault, or AUDIT_LAKE_UNSUPPORTED if a newer version wrote the entry. */
 export function parseEntry(text: string): CommitEntry {
   const entry = record(JSON.parse(text), "it");
   refuseNewer(entry);
@@ -111,7 +116,7 @@ export function parseMoves(value: unknown): ReadonlyMap<string, Move> {
 function parseMove(key: string, value: unknown): Move {
   const move = record(value, "a move");
   const parents = move["parents"] ?? [];
-  if (!Array.isArray(parents)) throw new Error("parents is no list");
+  if (!Array.isArray(parents)) throw new Error("parents is not a list");
   const counted = record(move["counters"], "counters");
   const counters = Object.fromEntries(counterNames.map((name) => [name, number(counted[name], name)]));
   return {
@@ -133,7 +138,7 @@ function parseTable(value: unknown): TableAdds {
   const table = record(value, "a table");
   const name = string(table["name"], "name");
   const adds = table["adds"];
-  if (!Array.isArray(adds)) throw new Error("adds is no list");
+  if (!Array.isArray(adds)) throw new Error("adds is not a list");
   const files = adds.map((item): CommittedFile => {
     const add = record(item, "an add");
     return {
@@ -150,7 +155,7 @@ function parseTable(value: unknown): TableAdds {
 export function record(value: unknown, what: string): Readonly<Record<string, unknown>> {
   if (typeof value === "object" && value !== null && !Array.isArray(value))
     return value as Record<string, unknown>;
-  throw new Error(`${what} is no object`);
+  throw new Error(`${what} is not an object`);
 }
 
 export function mapOf<Value>(
@@ -163,7 +168,7 @@ export function mapOf<Value>(
 
 export function number(value: unknown, what: string): number {
   if (typeof value === "number") return value;
-  throw new Error(`${what} is no number`);
+  throw new Error(`${what} is not a number`);
 }
 
 function optionalNumber(value: unknown, what: string): number | undefined {
@@ -172,5 +177,5 @@ function optionalNumber(value: unknown, what: string): number | undefined {
 
 function string(value: unknown, what: string): string {
   if (typeof value === "string") return value;
-  throw new Error(`${what} is no text`);
+  throw new Error(`${what} is not a text`);
 }

@@ -16,31 +16,33 @@ import { type LakeFiles, readWhole } from "./lake-files.ts";
 const folder = "_commits";
 const lakeFile = `${folder}/lake.json`;
 const entryPattern = /^(\d{20})\.json$/;
-/** So many entries in a row from before the time asked for end the reading: clocks of gateways may step. */
+/**
+ * This many consecutive entries from before the requested time end the reading: clocks of gateways may step.
+ */
 const olderMax = 100;
-/** Of a partition that takes no more. */
+/** Of a partition that has ended. */
 const endPosition = "end";
 /** Listing and reading race with commits and pruning. */
 const attempts = 3;
 
-/** What the commit log says since some time. */
+/** The commit log since a given time. */
 export interface CommitLogState {
-  /** null = no lake file: the folder is judged by its tables alone. */
+  /** null = no lake file: the audit judges the folder by its tables alone. */
   readonly lakeId: string | null;
-  /** In order, each the next of the one before. */
+  /** Consecutive entries, in order. */
   readonly entries: readonly CommitEntry[];
-  /** Those entries are all that there ever were. */
+  /** True if those entries are the whole log. */
   readonly isWhole: boolean;
   readonly faults: readonly string[];
 }
 
-/** The commit log of a lake, read by nothing that writes it. */
+/** The commit log of a lake, read without the writer's code. */
 export class CommitLog {
   readonly #lake: LakeFiles;
   readonly #sinceMs: number;
   readonly #entries = new Map<number, CommitEntry>();
 
-  /** Entries from before `sinceMs` are not read, though their names must be there. */
+  /** Entries from before `sinceMs` are not read, though their names must exist. */
   constructor(lake: LakeFiles, sinceMs: number) {
     this.#lake = lake;
     this.#sinceMs = sinceMs;
@@ -70,7 +72,7 @@ export class CommitLog {
     return { lakeId, entries, isWhole: entries[0]?.number === 1, faults };
   }
 
-  /** From the newest entry back to those of before the time asked for, or to a hole. */
+  /** From the newest entry back to entries before the requested time, or to a gap. */
   async #since(firstKept: number, newest: number, faults: string[]): Promise<CommitEntry[]> {
     const entries: CommitEntry[] = [];
     let older = 0;
@@ -121,11 +123,13 @@ export class CommitLog {
 interface Snapshot {
   readonly number: number;
   readonly firstKept: number;
-  /** Number of the last fence; undefined = it does not say. */
+  /** Number of the last fence; undefined = the snapshot does not say. */
   readonly fence: number | undefined;
   /** By partition: its last move. */
   readonly moves: ReadonlyMap<string, Move>;
-  /** By stream: runs of partitions that ended, and whose moves are given up since all that took their place have begun. */
+  /**
+   * By stream: runs of ended partitions whose moves are given up, because all their successors have begun.
+   */
   readonly past: ReadonlyMap<string, readonly (readonly [first: number, last: number])[]>;
   /** By topic id: the last commit that touched its table. */
   readonly lastCommits: ReadonlyMap<string, number>;
@@ -148,11 +152,11 @@ function parseSnapshot(text: string): Snapshot {
 
 function parseRuns(past: unknown): (readonly [number, number])[] {
   const runs = record(past, "a past")["ranges"];
-  if (!Array.isArray(runs)) throw new Error("ranges is no list");
+  if (!Array.isArray(runs)) throw new Error("ranges is not a list");
   return runs.map(([first, last]) => [number(first, "a first partition"), number(last, "a last partition")]);
 }
 
-/** Where the snapshot holds a partition up to; undefined = it does not know it. */
+/** The end of a partition according to the snapshot; undefined = the snapshot does not know the partition. */
 function endIn({ moves, past }: Snapshot, key: string): string | undefined {
   const move = moves.get(key);
   if (move) return move.to;
@@ -161,7 +165,7 @@ function endIn({ moves, past }: Snapshot, key: string): string | undefined {
   return isPast ? endPosition : undefined;
 }
 
-/** A snapshot holds what the entries up to its number add up to. */
+/** A snapshot holds the sum of the entries up to its number. */
 function snapshotFaults(snapshot: Snapshot, entries: readonly CommitEntry[]): string[] {
   const ends = new Map<string, string>();
   const lastCommits = new Map<string, number>();
@@ -182,7 +186,7 @@ function snapshotFaults(snapshot: Snapshot, entries: readonly CommitEntry[]): st
   for (const [partition, { to, parents }] of snapshot.moves)
     for (const parent of to === "" ? parents : [])
       if (!snapshot.moves.has(parent) && endIn(snapshot, parent) !== undefined)
-        faults.push(`snapshot ${snapshot.number} gives up ${parent}, and ${partition} goes on from it`);
+        faults.push(`snapshot ${snapshot.number} gives up ${parent}, and ${partition} continues it`);
   for (const [topic, commit] of lastCommits)
     if (snapshot.lastCommits.get(topic) !== commit)
       faults.push(said(`that ${snapshot.lastCommits.get(topic)} touched ${topic} last`));
@@ -192,14 +196,14 @@ function snapshotFaults(snapshot: Snapshot, entries: readonly CommitEntry[]): st
   return faults;
 }
 
-/** What is missing of the numbers from the first to the last. */
+/** The missing numbers from the first to the last. */
 function holes(numbers: readonly number[], first: number, last: number): string[] {
   const faults: string[] = [];
   let next = first;
   for (const each of [...numbers.filter((number) => number >= first), last + 1]) {
     if (each > next) {
       const missing = each === next + 1 ? `commit ${next} is` : `commits ${next} to ${each - 1} are`;
-      faults.push(`${missing} missing, though later ones are there`);
+      faults.push(`${missing} missing, though later ones exist`);
     }
     next = Math.max(next, each + 1);
   }

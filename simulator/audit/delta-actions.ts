@@ -6,27 +6,33 @@ export interface DataFile {
   /** Relative to the lake's root. */
   readonly path: string;
   readonly modifiedAtMs: number;
-  /** Largest ingest_time of its rows, ms; null where the log doesn't say. */
+  /** Largest ingest_time of its rows, ms; null if the log does not say. */
   readonly maxIngestMs: number | null;
   /** Bytes. */
   readonly size: number;
   readonly partitionValues: Readonly<Record<string, string | null>>;
-  /** JSON; null where the log has none. */
+  /** JSON; null if the log has none. */
   readonly statistics: string | null;
-  /** The gateway's commit that the entry which adds it shows; 0 = of another writer, null = a checkpoint does not say. */
+  /**
+   * The gateway's commit in the entry that adds the file; 0 = another writer, null = a checkpoint does not
+   * say.
+   */
   readonly addedBy: number | null;
 }
 
-/** What one log entry or checkpoint says, as far as an audit needs it. */
+/** One log entry or checkpoint, as far as an audit needs it. */
 export interface DeltaActions {
   readonly adds: readonly DataFile[];
   /** Paths relative to the lake's root. */
   readonly removes: readonly string[];
-  /** undefined = nothing is said of it, null = it can't be read. */
+  /** undefined = the entry does not mention it, null = it cannot be read. */
   readonly schema: TableSchema | null | undefined;
 }
 
-/** The newest reader version of the Delta protocol that the audit implements: without column mapping and deletion vectors. */
+/**
+ * The newest reader version of the Delta protocol that the audit implements: without column mapping and
+ * deletion vectors.
+ */
 const readerVersionMax = 1;
 
 interface RawAction {
@@ -46,7 +52,10 @@ interface RawAction {
 /** The gateway's application id in transactions of a table, followed by the lake's id. */
 const appIdPrefix = "tidegate/";
 
-/** Reads actions of one table's log. `addedBy`: see there. Throws AUDIT_LOG_BROKEN and AUDIT_TABLE_UNSUPPORTED. */
+/**
+ * Reads actions of one table's log. For `addedBy`, see there. Throws AUDIT_LOG_BROKEN and
+ * AUDIT_TABLE_UNSUPPORTED.
+ */
 export function readActions(table: string, actions: Iterable<unknown>, addedBy: number | null): DeltaActions {
   const adds: DataFile[] = [];
   const removes: string[] = [];
@@ -72,13 +81,13 @@ export function parseEntry(table: string, name: string, text: string): DeltaActi
     try {
       return JSON.parse(line) as unknown;
     } catch (cause) {
-      throw brokenLog(table, `entry ${name} is no JSON`, cause);
+      throw brokenLog(table, `entry ${name} is not JSON`, cause);
     }
   });
   return readActions(table, actions, commitOf(actions));
 }
 
-/** The commit up to which the entry shows all; 0 where it is not the gateway's. */
+/** The commit up to which the entry shows everything; 0 if another writer made the entry. */
 function commitOf(actions: readonly unknown[]): number {
   for (const { txn } of actions as readonly RawAction[])
     if (typeof txn?.appId === "string" && txn.appId.startsWith(appIdPrefix)) return Number(txn.version);
@@ -97,7 +106,7 @@ function dataFile(table: string, add: NonNullable<RawAction["add"]>, addedBy: nu
     path: filePath(table, add.path),
     modifiedAtMs: Number(add.modificationTime),
     maxIngestMs: maxIngestMs(add.stats),
-    // Checkpoints hold it as a bigint.
+    // In checkpoints the number is a bigint.
     size: Number(add.size),
     partitionValues: add.partitionValues ?? {},
     statistics: typeof add.stats === "string" ? add.stats : null,
@@ -118,7 +127,7 @@ function filePath(table: string, uri: unknown): string {
   try {
     return `${table}/${decodeURIComponent(uri)}`;
   } catch (cause) {
-    throw brokenLog(table, `it names the file ${JSON.stringify(uri)}, which is no URI`, cause);
+    throw brokenLog(table, `it names the file ${JSON.stringify(uri)}, which is not a URI`, cause);
   }
 }
 

@@ -1,4 +1,4 @@
-// An own reader of Delta logs (PROTOCOL.md of delta-io/delta): it shares no code with what writes them.
+// A reader of Delta logs of its own (PROTOCOL.md of delta-io/delta): it shares no code with the writer.
 import { brokenLog, type DataFile, type DeltaActions, parseEntry, readActions } from "./delta-actions.ts";
 import { type LakeFiles, readWhole } from "./lake-files.ts";
 import { readObjects } from "./parquet-file.ts";
@@ -17,7 +17,7 @@ interface Checkpoint {
 interface LogFiles {
   /** Name by version. */
   readonly entries: ReadonlyMap<number, string>;
-  /** The newest whole one. */
+  /** The newest complete one. */
   readonly checkpoint: Checkpoint | null;
 }
 
@@ -28,7 +28,7 @@ export async function tableNames(lake: LakeFiles): Promise<string[]> {
   return names.filter((_, index) => (logs[index]?.length ?? 0) > 0);
 }
 
-/** One table's current snapshot, kept up by reading what was added to its log. */
+/** One table's current snapshot, updated with the new entries of its log. */
 export class DeltaTable {
   readonly name: string;
   readonly #lake: LakeFiles;
@@ -48,40 +48,43 @@ export class DeltaTable {
     return this.#files;
   }
 
-  /** null = it can't be read. */
+  /** null = it cannot be read. */
   get schema(): TableSchema | null {
     return this.#schema;
   }
 
-  /** True where what came before a checkpoint is known by it alone. */
+  /** True if everything before a checkpoint is known only from the checkpoint. */
   get isFromCheckpoint(): boolean {
     return this.#isFromCheckpoint;
   }
 
-  /** Files that left the table, as far as its log tells. */
+  /** Files that left the table, according to its log. */
   get removed(): ReadonlySet<string> {
     return this.#removed;
   }
 
-  /** Reads on to the newest version. Throws AUDIT_LOG_BROKEN where the log has a hole, and AUDIT_TABLE_UNSUPPORTED. */
+  /**
+   * Reads on to the newest version. Throws AUDIT_LOG_BROKEN if the log has a gap, and
+   * AUDIT_TABLE_UNSUPPORTED.
+   */
   async refresh(): Promise<void> {
     let log = await this.#list();
-    // A listing that runs while entries are created may show a younger one without an older one: look again before judging.
+    // A listing during writes may show a newer entry without an older one: look again before a verdict.
     if (this.#hole(log) !== null) log = await this.#list();
     if (this.#version < 0 || this.#hole(log) !== null) await this.#loadCheckpoint(log);
     const hole = this.#hole(log);
-    if (hole !== null) throw brokenLog(this.name, `entry ${hole} is missing, though a later one is there`);
+    if (hole !== null) throw brokenLog(this.name, `entry ${hole} is missing, though a later one exists`);
     for (;;) {
       const name = log.entries.get(this.#version + 1);
       if (name === undefined) return;
       const bytes = await readWhole(this.#lake, this.#path(name));
-      if (!bytes) throw brokenLog(this.name, `entry ${name} vanished`);
+      if (!bytes) throw brokenLog(this.name, `entry ${name} was removed during the audit`);
       this.#apply(parseEntry(this.name, name, bytes.toString("utf8")));
       this.#version++;
     }
   }
 
-  /** The first version above ours that is missing below one that is there. */
+  /** The first missing version between ours and the newest. */
   #hole({ entries, checkpoint }: LogFiles): number | null {
     const base = this.#version < 0 ? (checkpoint?.version ?? -1) : this.#version;
     const newest = Math.max(-1, ...entries.keys());
@@ -95,7 +98,7 @@ export class DeltaTable {
     const removed = new Set<string>();
     for (const name of checkpoint.files) {
       const file = await this.#lake.open(this.#path(name));
-      if (!file) throw brokenLog(this.name, `checkpoint ${name} vanished`);
+      if (!file) throw brokenLog(this.name, `checkpoint ${name} was removed during the audit`);
       try {
         const actions = readActions(
           this.name,

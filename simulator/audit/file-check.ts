@@ -7,13 +7,14 @@ import { isBefore, joinRanges, type Ordered, rangeOf, type ValueRange } from "./
 const hourUs = 3_600_000_000;
 
 /**
- * Holds one file against what its table's log says of it: partition values, row count, size, and bounds and null counts of each column;
- * and against the bounds that the file itself gives of its row groups. Readers skip files and row groups by all of these.
+ * Checks one file against its entry in the table's log: partition values, row count, size, and each column's
+ * bounds and null counts. Also checks the file's own bounds of its row groups. Readers skip files and row
+ * groups by all of these.
  */
 export class FileCheck {
   readonly #file: DataFile;
   readonly #statistics: FileStatistics | null;
-  /** Hours since the epoch; NaN if the partition values are none. */
+  /** Hours since the epoch; NaN if the partition values are not valid. */
   readonly #hour: number;
   readonly #deviceBounds: readonly [min: unknown, max: unknown];
   readonly #timeBounds: readonly [min: Ordered | undefined, max: Ordered | undefined];
@@ -30,7 +31,7 @@ export class FileCheck {
     this.#timeBounds = [readBound(bound("event_time", "min"), 0), readBound(bound("event_time", "max"), 0)];
   }
 
-  /** Takes all rows of the next row group, those of other runs too. */
+  /** Takes all rows of the next row group, including those of other runs. */
   takeGroup({ rows, values, bounds }: RowGroup): void {
     this.#rows += rows;
     for (const [name, column] of Object.entries(values)) {
@@ -44,8 +45,8 @@ export class FileCheck {
   }
 
   /**
-   * False where a query by date and hour, by device, or by event time does not find the row. `timeUs`: the event time, or the ingest time
-   * of a row that is flagged as outside.
+   * False if a query by date and hour, by device, or by event time does not find the row. `timeUs`: the event
+   * time, or the ingest time of a row that is flagged as outside.
    */
   finds(deviceId: unknown, eventTimeUs: unknown, timeUs: unknown): boolean {
     return (
@@ -55,13 +56,16 @@ export class FileCheck {
     );
   }
 
-  /** The stream that all rows came from; null = they came from several or none. */
+  /** The stream of all rows; null = they came from several or none. */
   get stream(): string | null {
     const { min, max } = this.#ranges.get("_stream") ?? {};
     return typeof min === "string" && min === max ? min : null;
   }
 
-  /** After the last row group: what the log says wrong of the file, or null. `bytes`: its true size. */
+  /**
+   * Call this after the last row group. Returns the fault of the log about the file, or null. `bytes`: the
+   * true size.
+   */
   fault(bytes: number): string | null {
     const { size, path, partitionValues } = this.#file;
     const { rows } = this.#statistics ?? {};

@@ -1,6 +1,6 @@
 import { isBefore, type Ordered, type ValueRange } from "./value-range.ts";
 
-/** What a table's log says of the rows of a file. */
+/** A table's log about the rows of a file. */
 export interface FileStatistics {
   readonly rows: number | undefined;
   readonly nulls: Readonly<Record<string, unknown>>;
@@ -8,7 +8,10 @@ export interface FileStatistics {
   readonly max: Readonly<Record<string, unknown>>;
 }
 
-/** null where there are none. Whole numbers of 16 digits and more become text, since a double does not hold them. */
+/**
+ * null if there are none. Whole numbers of 16 digits and more become text, because a double does not hold
+ * them.
+ */
 export function parseStatistics(text: string | null): FileStatistics | null {
   if (text === null) return null;
   const exact = text.replaceAll(/"(?:[^"\\]|\\.)*"|-?\d{16,}(?=[\s,}])/g, (token) =>
@@ -25,7 +28,7 @@ export function parseStatistics(text: string | null): FileStatistics | null {
   };
 }
 
-/** A bound as it is written in a log, comparable with values of the column. */
+/** A bound from a log, comparable with values of the column. */
 export function readBound(bound: unknown, like: Ordered): Ordered | undefined {
   if (bound === undefined || bound === null) return undefined;
   if (typeof bound !== "string" || typeof like === "string") return bound as Ordered;
@@ -41,7 +44,9 @@ export function microseconds(text: string): number | bigint {
   return Number.isSafeInteger(sum) ? sum : BigInt(ms) * 1000n + BigInt(micros);
 }
 
-/** What is wrong with a lower and an upper bound of values in this range, or null. A missing bound is not wrong. */
+/**
+ * The fault of a lower and an upper bound of values in this range, or null. A missing bound is not a fault.
+ */
 export function boundFault(
   { min, max }: ValueRange,
   bounds: { readonly min: unknown; readonly max: unknown },
@@ -55,7 +60,7 @@ export function boundFault(
   return null;
 }
 
-/** False also for a bound that is no value of the column. */
+/** False also if the bound is not a value of the column. */
 function holds(left: Ordered, right: Ordered): boolean {
   return (
     (typeof left === "string") === (typeof right === "string") && (left === right || !isAfter(left, right))

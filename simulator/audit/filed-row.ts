@@ -4,7 +4,7 @@ import type { RowPlace } from "./row-places.ts";
 /** One row of a table or of `_quarantine`. */
 export interface FiledRow {
   readonly isQuarantined: boolean;
-  /** In quarantine for what it is, not since its id was used before. */
+  /** Quarantined for its content, not for an id that was used before. */
   readonly isFaulty: boolean;
   readonly deviceId: unknown;
   readonly topic: unknown;
@@ -13,13 +13,13 @@ export interface FiledRow {
   readonly eventTimeUs: unknown;
   readonly payload: unknown;
   readonly place: RowPlace;
-  /** Queries by its date and hour, its device, or its event time find it. */
+  /** Queries by date and hour, by device, or by event time find the row. */
   readonly isFound: boolean;
   /** The data file that holds it, for messages to people. */
   readonly file: string;
   /**
-   * Adds what is wrong with the row by itself: columns that do not fit each other. `typed`: what its typed columns must hold; null = what
-   * its payload says.
+   * Adds contradictions between the row's own columns. `typed`: the values that typed columns must hold; null
+   * = those of the payload.
    */
   addFaults(faults: string[], typed: TypedValues | null): void;
 }

@@ -7,15 +7,15 @@ export interface LakeFile {
 
 /** PORT: the lake as the audit reads it. Paths are relative to the lake's root, with `/`. */
 export interface LakeFiles {
-  /** Names in a folder, in no order; [] where there is no such folder. */
+  /** Names in a folder, in no order; [] if there is no such folder. */
   list(folder: string): Promise<string[]>;
-  /** null where there is no such file. */
+  /** null if there is no such file. */
   open(path: string): Promise<LakeFile | null>;
-  /** When the file was written, by the clock of what stores it, in ms; null where there is no such file. */
+  /** When the file was written, by the clock of its store, in ms; null if there is no such file. */
   modifiedAtMs(path: string): Promise<number | null>;
 }
 
-/** All bytes of a file; null where there is no such file. */
+/** All bytes of a file; null if there is no such file. */
 export async function readWhole(lake: LakeFiles, path: string): Promise<Buffer | null> {
   const file = await lake.open(path);
   if (!file) return null;

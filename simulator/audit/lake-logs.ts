@@ -7,15 +7,18 @@ import type { StreamSpan } from "./row-places.ts";
 import { shownFaults } from "./shown-files.ts";
 import type { TableScan } from "./table-scan.ts";
 
-/** Of what is still so at the last of these looks. A commit is in the tables a moment after it is in the log, and more follow meanwhile. */
+/**
+ * Number of looks after which a contradiction counts. A commit reaches the tables a moment after the log, and
+ * more follow meanwhile.
+ */
 const looks = 4;
 
-/** What the commit log says by itself, and together with the tables. */
+/** Contradictions of the commit log, by itself and with the tables. */
 export interface LogFindings {
   readonly faults: readonly string[];
   /** In the order in which the log met them. */
   readonly streams: readonly StreamSpan[];
-  /** What could not be read. */
+  /** The parts that could not be read. */
   readonly unread: readonly SimulatorError[];
 }
 

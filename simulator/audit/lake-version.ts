@@ -2,10 +2,10 @@ import { SimulatorError } from "../errors.ts";
 import { type LakeFiles, readWhole } from "./lake-files.ts";
 
 const lakeFile = "_commits/lake.json";
-/** Lake formats whose tables this audit knows how to read. 2 is a log that goes on elsewhere. */
+/** Lake formats whose tables this audit knows how to read. 2 is a log that continues in another place. */
 const knownFormats: readonly unknown[] = [1, 3, 4];
 
-/** Throws AUDIT_LAKE_UNSUPPORTED. A lake without the file is judged by its tables alone. */
+/** Throws AUDIT_LAKE_UNSUPPORTED. A lake without the file is judged only by its tables. */
 export async function checkLakeVersion(lake: LakeFiles): Promise<void> {
   const bytes = await readWhole(lake, lakeFile);
   const format = bytes === null ? 1 : formatOf(bytes);

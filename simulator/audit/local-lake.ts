@@ -11,10 +11,10 @@ export class LocalLake implements LakeFiles {
     this.#folder = folder;
   }
 
-  /** Returns what is wrong where it can't be opened. */
+  /** Returns the fault if the folder cannot be opened. */
   static open(folder: string): LocalLake | string {
     if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return new LocalLake(folder);
-    return `there is no folder ${resolve(folder)}; tidegate status shows where the lake is`;
+    return `there is no folder ${resolve(folder)}: tidegate status shows the place of the lake`;
   }
 
   list(folder: string): Promise<string[]> {

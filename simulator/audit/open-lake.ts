@@ -9,7 +9,7 @@ export function openLake(url: string): LakeFiles {
     const place = readS3Place(url);
     if (place) return new S3Lake(place);
     throw wrongLake(
-      "an S3 lake must be s3://BUCKET/PREFIX, with ?endpoint=URL and &region=NAME where needed, and without credentials: they come from the environment",
+      "an S3 lake must be s3://BUCKET/PREFIX, with ?endpoint=URL and &region=NAME if needed, and without credentials, which come from the environment",
     );
   }
   const folder = /^file:(?:\/\/(?=\/))?(.+)$/.exec(url)?.[1];

@@ -16,9 +16,9 @@ export interface RowGroup {
   readonly rows: number;
   /** `values[column][row]`. */
   readonly values: Readonly<Record<string, DecodedArray>>;
-  /** What the file says of the columns that it gives bounds of. */
+  /** The bounds in the file, for the columns that have them. */
   readonly bounds: Readonly<Record<string, { readonly min: unknown; readonly max: unknown }>>;
-  /** Delta's names of their types; those that the gateway does not write are as Parquet has them. */
+  /** Delta's names of the types; types that the gateway does not write keep Parquet's names. */
   readonly types: Readonly<Record<string, string>>;
 }
 
@@ -38,7 +38,10 @@ function asBuffer(file: LakeFile): AsyncBuffer {
   return { byteLength: file.bytes, slice: (start, end) => file.slice(start, end ?? file.bytes) };
 }
 
-/** The row groups of a Parquet file, one at a time, with all columns that are not nested. Byte columns are Uint8Array, text columns string. */
+/**
+ * The row groups of a Parquet file, one at a time, with all columns that are not nested. Byte columns are
+ * Uint8Array, text columns string.
+ */
 export async function* readRowGroups(file: LakeFile): AsyncGenerator<RowGroup> {
   const buffer = asBuffer(file);
   const metadata = await parquetMetadataAsync(buffer, { parsers });
@@ -81,12 +84,12 @@ function boundsOf(group: FileMetaData["row_groups"][number] | undefined): RowGro
   return bounds;
 }
 
-/** A text that was cut within a character says nothing. */
+/** A text that was cut within a character is not comparable. */
 function whole(bound: unknown): unknown {
   return typeof bound === "string" && bound.includes("\ufffd") ? undefined : bound;
 }
 
-/** All rows of a small Parquet file as objects: checkpoints. Columns that it lacks are left out. */
+/** All rows of a small Parquet file (a checkpoint) as objects. Missing columns are left out. */
 export async function readObjects(
   file: LakeFile,
   columns: readonly string[],

@@ -3,15 +3,15 @@ import type { RunLedger } from "../ledger/ledger-reader.ts";
 import type { MessagePlan } from "../scenario/message-plan.ts";
 
 /**
- * Where messages under ids of others were filed. An id counts within a topic: of those that share one, one
- * belongs in the table of each topic that the name had meanwhile, the others in quarantine.
+ * Records where messages with a reused id were filed. An id counts within a topic. Of the messages that share
+ * an id, one belongs in the table of each topic that the name had meanwhile. The others belong in quarantine.
  */
 export class ReuseBook {
   readonly #plan: MessagePlan;
   readonly #stored: Bitmap;
   readonly #quarantined: Bitmap;
   readonly #ledger: Pick<RunLedger, "horizon">;
-  /** Of messages that share an id, by index. */
+  /** Messages that share an id, by index. */
   readonly #tables = new Map<number, string>();
 
   /** Ledger and bitmaps are read at each call. */
@@ -55,7 +55,7 @@ export class ReuseBook {
     }
   }
 
-  /** Messages that are rightly in quarantine. */
+  /** Messages whose place is the quarantine. */
   planned(): number {
     let planned = 0;
     for (const sharing of this.#groups()) {
@@ -66,7 +66,7 @@ export class ReuseBook {
     return planned;
   }
 
-  /** The messages of each id that several have. */
+  /** The messages of each shared id. */
   *#groups(): Generator<number[]> {
     if (!this.#plan.roles.hasReuse) return;
     for (let index = 0; index < this.#ledger.horizon; index++) {

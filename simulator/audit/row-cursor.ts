@@ -12,7 +12,7 @@ const hourMs = 3_600_000;
 const pastMaxMs = 7 * 24 * hourMs;
 const aheadMaxMs = hourMs;
 
-/** Columns that each table has. */
+/** Columns of each table. */
 const columns = [
   "device_id",
   "topic",
@@ -28,7 +28,7 @@ const columns = [
   "_index",
 ] as const;
 const quarantineColumns = ["reason", "detail", "topic_id", "topic_version"];
-/** Names with this first character are the gateway's; schemas of topics make the others. */
+/** Names with this first character are the gateway's; the schemas of topics define the others. */
 const ownPrefix = "_";
 
 export interface CursorContext {
@@ -40,7 +40,7 @@ export interface CursorContext {
   readonly inEachVersion: ReadonlySet<string>;
 }
 
-/** One row of a row group at a time: millions of them pass by, so none becomes an object. */
+/** One row of a row group at a time. Rows do not become objects, because there are millions of them. */
 export class RowCursor implements FiledRow {
   readonly file: string;
   readonly isQuarantined: boolean;
@@ -54,7 +54,7 @@ export class RowCursor implements FiledRow {
   #row = 0;
   #placeOfRow: RowPlace | undefined;
 
-  /** Throws where the group lacks a column. */
+  /** Throws if the group lacks a column. */
   constructor({ values }: RowGroup, context: CursorContext) {
     const missing = columns.filter((column) => !values[column]);
     if (missing.length > 0) throw new Error(`it has no column ${missing.join(", ")}`);
@@ -123,7 +123,7 @@ export class RowCursor implements FiledRow {
 
   addFaults(faults: string[], typed: TypedValues | null): void {
     const { payload } = this;
-    if (Number.isNaN(this.place)) faults.push("it does not say where it stood in the stream");
+    if (Number.isNaN(this.place)) faults.push("it does not say where in the stream it stood");
     if (!payload) return;
     if (this.#typed.length > 0)
       faults.push(
@@ -137,18 +137,18 @@ export class RowCursor implements FiledRow {
     if (flag !== this.#isOutside(flag)) faults.push(`event_time_outside is ${String(flag)}`);
   }
 
-  /** What the flag should be. */
+  /** The correct value of the flag. */
   #isOutside(flag: unknown): boolean {
     const eventUs = Number(this.eventTimeUs);
     const ingestUs = Number(this.#values.ingest_time[this.#row]);
-    // A time that can't be read is filed as the ingest time.
+    // A row whose time cannot be read is filed by the ingest time.
     if (this.isQuarantined && eventUs === ingestUs) return flag === true;
     const [eventMs, ingestMs] = [Math.floor(eventUs / 1000), Math.floor(ingestUs / 1000)];
     return eventMs < ingestMs - pastMaxMs || eventMs > ingestMs + aheadMaxMs;
   }
 }
 
-/** Those of the file, and those that it should have. */
+/** The typed columns of the file, and those that the file should have. */
 function typedColumns(values: RowGroup["values"], inEachVersion: ReadonlySet<string>): TypedColumn[] {
   const known = new Set<string>([...columns, ...quarantineColumns]);
   const names = Object.keys(values).filter((name) => !known.has(name) && !name.startsWith(ownPrefix));

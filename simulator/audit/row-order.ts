@@ -1,11 +1,12 @@
 import type { PlaceOrder, RowPlace } from "./row-places.ts";
 
-/** What a row is to those of its device that were published before it. */
+/** The position of a row relative to earlier published rows of its device. */
 export type RowTurn = "after" | "before" | "unknown";
 
 /**
- * Whether a device's rows stand in the order in which it published them (G5). Rows of a stream are compared with each other, and with those
- * of streams that were read before or after it, not with those of a stream that was read at the same time.
+ * Checks that a device's rows stand in the order in which the device published them (G5). Rows are compared
+ * within a stream, and with streams that were read before or after it. Rows of streams that were read at the
+ * same time are not compared.
  */
 export class RowOrder {
   readonly #order: PlaceOrder;

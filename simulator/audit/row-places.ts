@@ -4,12 +4,12 @@ const indexesMax = 2 ** 20;
 const blocksMax = 4_000_000;
 
 /**
- * Where a row stood in a stream, in a number: of its block (as blocks were met), and of the message in it. NaN = the row does not say;
- * −1 = there are more blocks than are remembered.
+ * Where a row stood in a stream, as a number: of its block (in the order found), and of the message in the
+ * block. NaN = the row does not say; −1 = there are more blocks than are remembered.
  */
 export type RowPlace = number;
 
-/** What the columns of a row say of where it stood, and when. */
+/** The columns of a row that say where and when it stood. */
 export interface PlaceColumns {
   readonly stream: unknown;
   readonly partition: unknown;
@@ -18,7 +18,7 @@ export interface PlaceColumns {
   readonly timeUs: unknown;
 }
 
-/** A stream, and the first and the last commit that moved its partitions. */
+/** A stream, with the first and the last commit that moved its partitions. */
 export interface StreamSpan {
   readonly id: string;
   readonly first: number;
@@ -27,11 +27,16 @@ export interface StreamSpan {
 
 /** Places in order. */
 export interface PlaceOrder {
-  /** Rises from place to place of a stream, and from era to era; NaN = it is not known when the stream was read. */
+  /**
+   * Rises from place to place of a stream, and from era to era. NaN = the time at which the stream was read
+   * is unknown.
+   */
   rank(place: RowPlace): number;
   /** Number of the place's stream. */
   stream(place: RowPlace): number;
-  /** Streams of one era were read side by side: their ranks say nothing of each other. By number of the stream. */
+  /**
+   * Streams of one era were read side by side, so their ranks are not comparable. By number of the stream.
+   */
   readonly eras: readonly number[];
 }
 
@@ -39,7 +44,7 @@ export interface PlaceOrder {
 type Blocks = Map<string | number, number>;
 type Partitions = Map<string, Blocks>;
 
-/** Numbers the blocks of streams as rows name them, and tells afterwards which came first. */
+/** Numbers the blocks of streams as rows name them. Tells afterwards which block came first. */
 export class RowPlaces {
   readonly #streams = new Map<string, Partitions>();
   readonly #blocksMax: number;
@@ -52,7 +57,7 @@ export class RowPlaces {
     this.#blocksMax = max;
   }
 
-  /** `timeUs`: the row's stream time; anything but a number = it does not say. */
+  /** `timeUs`: the row's stream time; any other type = the row does not say. */
   place(place: PlaceColumns): RowPlace {
     const { stream, partition, position, index, timeUs } = place;
     if (typeof stream !== "string" || typeof partition !== "string" || typeof position !== "string")
@@ -86,8 +91,8 @@ export class RowPlaces {
   }
 
   /**
-   * How often stream time is not what expiry may go by: rows of one block that differ, blocks that it is lower in than in one before, and
-   * partitions in which it ran for longer than `passedMs`.
+   * Counts faults of the stream time that expiry relies on. Faults: rows of one block differ, a block's time
+   * is below that of an earlier one, or a partition's time ran for longer than `passedMs`.
    */
   mistimed(passedMs: number): number {
     let count = this.#unequal;
@@ -107,8 +112,8 @@ export class RowPlaces {
   }
 
   /**
-   * The order of all places: by stream, as the commit log met them; by partition (those of shards that were split or merged come later and
-   * have higher numbers); by position; by index.
+   * The order of all places: by stream, as the commit log names them; by partition; by position; by index.
+   * Partitions from split or merged shards have higher numbers and come later.
    */
   order(spans: readonly StreamSpan[]): PlaceOrder {
     const known = this.#streams.size === 1 ? [...this.#streams.keys()] : spans.map(({ id }) => id);
@@ -131,7 +136,7 @@ export class RowPlaces {
   }
 }
 
-/** Numbers take less memory, where they are exact. */
+/** Numbers need less memory than texts, if they are exact. */
 function keyOf(position: string): string | number {
   const number = Number(position);
   return Number.isSafeInteger(number) && position !== "" ? number : position;
@@ -151,7 +156,7 @@ function compareKeys(left: string | number, right: string | number): number {
   return comparePositions(String(left), String(right));
 }
 
-/** By stream: the number of its era, which begins after the last commit of the one before. */
+/** By stream: the number of its era. An era begins after the last commit of the one before. */
 function erasOf(spans: readonly StreamSpan[]): number[] {
   let [era, lastOfEra] = [0, 0];
   return spans.map(({ first, last }) => {
@@ -161,7 +166,7 @@ function erasOf(spans: readonly StreamSpan[]): number[] {
   });
 }
 
-/** Positions are numbers of any length, or two of them around a dash (Redis): compared part by part. */
+/** Positions are numbers of any length, or two of them around a dash (Redis). Compared part by part. */
 export function comparePositions(left: string, right: string): number {
   const [leftParts, rightParts] = [left.split("-"), right.split("-")];
   for (let at = 0; at < Math.max(leftParts.length, rightParts.length); at++) {

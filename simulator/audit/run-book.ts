@@ -6,62 +6,21 @@ import type { FiledRow } from "./filed-row.ts";
 import { ReuseBook } from "./reuse-book.ts";
 import { RowOrder } from "./row-order.ts";
 import type { PlaceOrder } from "./row-places.ts";
+import type { RunCounts } from "./run-counts.ts";
 
 /** QoS 0, 1 and 2. */
 const qosLevels = 3;
 
-export interface RunCounts {
-  readonly sent: number;
-  readonly acked: number;
-  /** Messages in a table. */
-  readonly stored: number;
-  readonly quarantined: number;
-  /** Poison that was acknowledged or is filed: what `quarantined` must be. */
-  readonly plannedPoison: number;
-  /**
-   * Messages under an id that another one had, beyond the one that is in a table: they belong in quarantine
-   * as well.
-   */
-  readonly plannedReuse: number;
-  /** Messages in quarantine for a fault that were sent again once their topic was mended, and are in its table as well. */
-  readonly mended: number;
-  /** Acknowledged, and in no table nor quarantine. */
-  readonly lost: number;
-  /** Rows beyond the first of their message, tables and quarantine together. */
-  readonly duplicated: number;
-  /** Rows with an id of the run that no message of it has, or whose message was not sent. */
-  readonly phantom: number;
-  /** Rows of which any column is not what was sent, or what follows from it. */
-  readonly altered: number;
-  /** Rows that queries by date and hour, by device, or by event time do not find, since their files are skipped. */
-  readonly misplaced: number;
-  /** Acknowledged messages that stand before an earlier one of their device. */
-  readonly disordered: number;
-  /** Acknowledged and filed messages of which that is not known: of a stream that the commit log does not name any more, for one. */
-  readonly unordered: number;
-  /** Filed, though the fleet never saw the acknowledgement. */
-  readonly unackedStored: number;
-  /** Published where no acknowledgement can come, to a gateway that lived on. */
-  readonly delivered: number;
-  /** Of those: in no table nor quarantine. */
-  readonly undelivered: number;
-  /**
-   * Further rows of messages without a readable id (raw ones, poison), which no gateway can tell from new
-   * messages.
-   */
-  readonly anonymousCopies: number;
-}
-
-/** What was filed of one run, held against what its ledger says and its seed makes of it. */
+/** The rows of one run, checked against its ledger and against the messages that its seed makes. */
 export class RunBook {
   readonly ledger: RunLedger;
-  /** Ids of the run begin with it. */
+  /** The prefix of all ids of the run. */
   readonly idPrefix: Buffer;
   readonly #plan: MessagePlan;
   readonly #slots: Uint32Array;
   readonly #stored: Bitmap;
   readonly #quarantined: Bitmap;
-  /** Of those: for what they are, not since their id was used before. */
+  /** Of those: quarantined for their content, not for an id that was used before. */
   readonly #faulty: Bitmap;
   readonly #expected: Buffer;
   readonly #reuse: ReuseBook;
@@ -71,7 +30,7 @@ export class RunBook {
   #altered = 0;
   #misplaced = 0;
   #anonymousCopies = 0;
-  /** By message; NaN = it is not filed, or does not say. */
+  /** By message; NaN = the message is not filed, or the row does not say. */
   readonly #places: Float64Array;
 
   constructor(ledger: RunLedger) {
@@ -107,7 +66,7 @@ export class RunBook {
     return this.#stored.count + this.#quarantined.count - this.#mended;
   }
 
-  /** Takes a row whose id, which begins at `idAt` of `idSource`, has this run's prefix. */
+  /** Takes a row whose id has this run's prefix. The id begins at `idAt` of `idSource`. */
   judge(row: FiledRow, idSource: Uint8Array, idAt: number, examples: AuditExamples): void {
     const index = this.#indexOf(row, idSource, idAt);
     if (index === null || !this.ledger.mayHaveBeenSent(index)) {
@@ -115,7 +74,7 @@ export class RunBook {
       const id = Buffer.from(idSource.subarray(idAt, idAt + this.#plan.names.idBytes)).toString("latin1");
       examples.add(
         "phantom",
-        `${id} in ${row.file}: ${index === null ? "the run has no such message" : "it was never sent"}`,
+        `${id} in ${row.file}: ${index === null ? "the run has no such message" : "the message was never sent"}`,
       );
       return;
     }
@@ -141,7 +100,7 @@ export class RunBook {
     return this.#plan.names.deviceId(this.#plan.device(index));
   }
 
-  /** Acknowledged messages that are nowhere, in order. */
+  /** Acknowledged messages without any row, in order. */
   lost(): Generator<number> {
     return this.ledger.acked.without(this.#stored, this.#quarantined);
   }
@@ -151,22 +110,23 @@ export class RunBook {
     return this.#reuse.duplicated();
   }
 
-  /** Messages that are quarantined and were not to be. */
+  /** Messages that are quarantined without a reason. */
   *wronglyQuarantined(): Generator<number> {
     for (const index of this.#quarantined.without(this.#stored))
       if (!this.#plan.faults.poison(index) && !this.#reuse.belongsInQuarantine(index)) yield index;
   }
 
   /**
-   * What the rows of messages are to those of their device that were published before. Only of what was published once, in its turn, on
-   * the device's connection, and acknowledged; each quality of service by itself.
+   * The position of messages relative to earlier published ones of their device. Only for acknowledged
+   * messages that were published once, in turn, on the device's connection. Each quality of service is judged
+   * separately.
    */
   *turns(order: PlaceOrder): Generator<readonly [index: number, turn: "before" | "unknown"]> {
     const { devices, total } = this.#plan;
     const rows = new RowOrder(order, devices * qosLevels);
     for (let index = 0; index < total; index++) {
       if (!this.#hasTurn(index) || !(this.#stored.has(index) || this.#quarantined.has(index))) continue;
-      // Messages of a device are as many indexes apart as there are devices.
+      // Consecutive messages of a device are `devices` indexes apart.
       const lane = (index % devices) * qosLevels + this.#plan.qos(index);
       const turn = rows.next(lane, this.#places[index] as number);
       if (turn !== "after") yield [index, turn];
@@ -218,7 +178,9 @@ export class RunBook {
     return this.#plan.roles.hasReuse ? this.#sender(row, index) : index;
   }
 
-  /** Which of the messages under one id a row is: the one that says what the row does, else the id's own. */
+  /**
+   * The message of a row, among those that share its id: the one with the same payload, else the id's own.
+   */
   #sender(row: FiledRow, idIndex: number): number {
     for (const index of this.#plan.roles.sharingId(idIndex))
       if (index < this.#plan.total && this.#isPayload(row, index)) return index;
@@ -236,7 +198,7 @@ export class RunBook {
       if (!row.isQuarantined) this.#reuse.stored(index, tableOf(row));
     } else if (row.messageId === null && this.#mayBeAnonymous(index)) {
       this.#anonymousCopies++;
-      // Which of them came first is not known.
+      // Their order is not known.
       this.#places[index] = Number.NaN;
     } else {
       this.#duplicated++;
@@ -244,7 +206,10 @@ export class RunBook {
     }
   }
 
-  /** A message that its topic refused, and took when it was sent again. Tables and quarantine are read in any order. */
+  /**
+   * A message that its topic refused, and accepted when it was sent again. Tables and quarantine are read in
+   * any order.
+   */
   #isMended(row: FiledRow, index: number): boolean {
     if (!this.ledger.again.has(index) || this.#plan.faults.poison(index)) return false;
     if (row.isQuarantined) return row.isFaulty && this.#stored.has(index) && !this.#quarantined.has(index);
@@ -264,10 +229,10 @@ export class RunBook {
     const deviceId = this.deviceId(index);
     if (row.deviceId !== deviceId) faults.push(`device_id is ${String(row.deviceId)}, not ${deviceId}`);
     if (row.topic !== plan.topicName(index)) faults.push(`topic is ${String(row.topic)}`);
-    if (!this.#isPayload(row, index)) faults.push("the payload is not what was sent");
+    if (!this.#isPayload(row, index)) faults.push("the payload differs from the sent one");
     if (row.isQuarantined) return faults;
     if (poison) faults.push("it is filed in a table, though it cannot be decoded");
-    // A raw message has neither an id nor a time: its row has the time at which it came in.
+    // A raw message has neither an id nor a time: its row has the arrival time.
     if (plan.shape(index).format === "raw") return faults;
     if (row.messageId === null) faults.push("message_id is missing");
     const eventTimeUs = plan.eventTimeUs(index, startedAtMs);
@@ -276,7 +241,7 @@ export class RunBook {
     return faults;
   }
 
-  /** In quarantine, where the envelope may not have been readable, the whole document counts as well. */
+  /** In quarantine the whole document counts as well, because the envelope may have been unreadable. */
   #isPayload({ payload, isQuarantined }: FiledRow, index: number): boolean {
     if (!(payload instanceof Uint8Array)) return false;
     const { payloadStart, payloadBytes, bytes } = this.#plan.shape(index).document;

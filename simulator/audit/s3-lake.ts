@@ -1,9 +1,9 @@
-// An own reader of S3: it shares no code with what writes there.
+// A reader of S3 of its own: it shares no code with the writer.
 import type { GetObjectCommandOutput, S3Client } from "@aws-sdk/client-s3";
 import { SimulatorError } from "../errors.ts";
 import type { LakeFile, LakeFiles } from "./lake-files.ts";
 
-/** What an object's first request brings, which for most files is all there is of them. */
+/** Bytes of an object's first request. Most files fit in it. */
 const firstBytes = 16 * 1024 * 1024;
 const attempts = 5;
 const timeoutMs = 30_000;
@@ -17,7 +17,10 @@ export interface S3Place {
   readonly pathStyle: boolean;
 }
 
-/** Reads `s3://BUCKET[/PREFIX][?endpoint=URL][&region=NAME][&pathStyle=BOOLEAN]`; null where it is none. */
+/**
+ * Reads `s3://BUCKET[/PREFIX][?endpoint=URL][&region=NAME][&pathStyle=BOOLEAN]`; null if the URL has another
+ * form.
+ */
 export function readS3Place(text: string): S3Place | null {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url?.protocol !== "s3:" || url.host === "" || url.username !== "" || url.password !== "") return null;
@@ -33,7 +36,10 @@ export function readS3Place(text: string): S3Place | null {
   };
 }
 
-/** A lake in a bucket. Credentials come from where AWS' tools look for them. All of its errors are AUDIT_LAKE_UNREACHABLE. */
+/**
+ * A lake in a bucket. Credentials come from the same places as for AWS' tools. All of its errors are
+ * AUDIT_LAKE_UNREACHABLE.
+ */
 export class S3Lake implements LakeFiles {
   readonly #place: S3Place;
   #client: Promise<S3Client> | undefined;
@@ -93,7 +99,7 @@ export class S3Lake implements LakeFiles {
     });
   }
 
-  /** null where there is no such object. */
+  /** null if there is no such object. */
   async #get(key: string, range: string): Promise<{ bytes: Buffer; totalBytes: number } | null> {
     const { GetObjectCommand } = await import("@aws-sdk/client-s3");
     const command = new GetObjectCommand({ Bucket: this.#place.bucket, Key: key, Range: range });

@@ -3,23 +3,27 @@ import type { CommitLogState } from "./commit-log.ts";
 import type { DataFile } from "./delta-actions.ts";
 import type { DeltaTable } from "./delta-table.ts";
 
-/** Checkpoints keep the removal of a file for so long. */
+/** How long checkpoints keep the removal of a file. */
 const removalsKeptMs = 7 * 86_400_000;
-/** An entry of a table shows its commit, and those before that no process had published: one or two, since each commit waits for them. */
+/**
+ * An entry of a table shows its commit and earlier commits that no process had published: one or two, because
+ * each commit waits for them.
+ */
 const shownTogetherMax = 10;
-/** How the gateway names files; most other writers name theirs otherwise. */
+/** The gateway's pattern for file names; most other writers use another one. */
 const ownFile = /\/event_date=[^/]+\/event_hour=[^/]+\/[0-9a-f-]{36}\.parquet$/;
 
 /** The tables as they were read, and what their files said. */
 export interface ShownTables {
   readonly tables: ReadonlyMap<string, DeltaTable>;
-  /** The stream that all rows of a file came from; null = it has several or none, or was not read. */
+  /** The stream of all rows of a file; null = the file has several or none, or was not read. */
   streamOf(path: string): string | null;
 }
 
 /**
- * What does not fit between the commit log and the tables: each file that an entry names is in its table, or was removed from it later;
- * each file that the gateway put there is named by an entry. Files of other writers are theirs.
+ * Contradictions between the commit log and the tables. Each file that an entry names must be in its table,
+ * or be removed from it later. An entry must name each file that the gateway added. Files of other writers
+ * are not checked.
  */
 export function shownFaults(log: CommitLogState, shown: ShownTables, nowMs: number): string[] {
   const { lakeId, entries } = log;
@@ -65,7 +69,7 @@ function fileFault(
   return isSame ? null : `the commit files it under ${file.eventDate}, ${file.eventHour}, the table does not`;
 }
 
-/** True where a commit that was read must name the file. */
+/** True if a commit that was read must name the file. */
 function isUnnamed(
   file: DataFile,
   { entries, isWhole }: CommitLogState,

@@ -12,15 +12,18 @@ import { schemaFaults } from "./table-schema.ts";
 import { TopicColumns } from "./topic-columns.ts";
 
 const quarantineTable = "_quarantine";
-/** How far the clocks of the fleet and of the stream may be apart before files of the run could be taken for older ones. */
+/**
+ * The largest difference between the clocks of fleet and stream. Beyond it, files of the run could be taken
+ * for older ones.
+ */
 const clockSkewMaxMs = 3_600_000;
 
-/** Brings the rows of all tables before the books, each file once. */
+/** Reads the rows of all tables, each file once, and passes them to the books. */
 export class TableScan {
-  /** What could not be read at the last poll. */
+  /** The parts that could not be read at the last poll. */
   faults: SimulatorError[] = [];
   filesRead = 0;
-  /** Files of which their table's log says what is not so. */
+  /** Files about which their table's log is wrong. */
   misstated = 0;
   readonly places = new RowPlaces();
   readonly #topics: TopicColumns;
@@ -32,7 +35,9 @@ export class TableScan {
   /** By table: type by name of the columns that its files have. */
   readonly #columns = new Map<string, Map<string, string>>();
   readonly #read = new Map<string, string | null>();
-  /** Rows of a file were judged, and then the file was removed from its table or turned out to be damaged. */
+  /**
+   * True if rows of a file were judged, and the file was later removed from its table or found to be damaged.
+   */
   #mustStartAgain = false;
   #lastChangeAtMs = 0;
 
@@ -43,7 +48,7 @@ export class TableScan {
     this.#examples = examples;
   }
 
-  /** Files that were complete by then hold no rows of the runs, in ms since the epoch. */
+  /** Files that were complete by this time hold no rows of the runs, in ms since the epoch. */
   get sinceMs(): number {
     return Math.min(...this.#books.map(({ ledger }) => ledger.header.startedAtMs)) - clockSkewMaxMs;
   }
@@ -53,7 +58,7 @@ export class TableScan {
     return this.#tables;
   }
 
-  /** The stream that all rows of a file came from; null = it has several or none, or was not read. */
+  /** The stream of all rows of a file; null = the file has several or none, or was not read. */
   streamOf(path: string): string | null {
     return this.#read.get(path) ?? null;
   }
@@ -63,7 +68,9 @@ export class TableScan {
     return this.#lastChangeAtMs;
   }
 
-  /** Reads what is new. The ledgers are read after the logs of the tables, so that no row is older than what the ledger knows. */
+  /**
+   * Reads new files. The ledgers are read after the logs of the tables, so that the ledger knows every row.
+   */
   async poll(): Promise<void> {
     this.faults = [];
     const files = await this.#liveFiles();
@@ -94,7 +101,7 @@ export class TableScan {
     return files;
   }
 
-  /** What can't be read now may be readable at the next look; until then it stands among the faults. */
+  /** An unreadable part may be readable at the next look; until then it counts as a fault. */
   async #noting<Result>(work: () => Promise<Result>): Promise<Result | undefined> {
     try {
       return await work();
@@ -117,8 +124,8 @@ export class TableScan {
   }
 
   /**
-   * False for files that were complete before the first run began, by their log and by the clock of the store: the log alone could hide
-   * rows. Event times say nothing: devices may lie about them.
+   * False for files that were complete before the first run began, by their log and by the clock of the
+   * store. The log alone could hide rows. Event times do not count, because devices may report wrong ones.
    */
   async #mayHoldRows({ path, maxIngestMs }: DataFile): Promise<boolean> {
     const { sinceMs } = this;
@@ -159,7 +166,7 @@ export class TableScan {
     this.#columns.set(tableOf(path), columns);
   }
 
-  /** What the schemas of tables say wrong of the columns of files that were read. */
+  /** Contradictions between the schemas of tables and the columns of files that were read. */
   schemaFaults(): string[] {
     return [...this.#columns].flatMap(([table, columns]) =>
       schemaFaults(table, this.#tables.get(table)?.schema ?? null, columns),
@@ -191,7 +198,7 @@ export class TableScan {
     }
   }
 
-  /** The run whose ids begin like the row's, or stand in its payload. */
+  /** The run whose id prefix is in the row's id, or in its payload. */
   #bookOf(source: Uint8Array, isId: boolean): RunBook | undefined {
     for (const book of this.#books)
       if (isId ? startsWith(source, book.idPrefix) : indexOf(source, book.idPrefix) >= 0) return book;

@@ -1,4 +1,4 @@
-/** What a table's log says of its columns: readers take them from there, not from the files. */
+/** The columns of a table according to its log: readers use these, not those of the files. */
 export interface TableSchema {
   /** Type by name; nested types are text as well. */
   readonly columns: ReadonlyMap<string, string>;
@@ -7,7 +7,7 @@ export interface TableSchema {
 
 const partitionColumns = { event_date: "date", event_hour: "integer" } as const;
 
-/** null where the log's `schemaString` is none. */
+/** null if the log's `schemaString` is not valid. */
 export function parseSchema(schemaString: unknown, partitioned: unknown): TableSchema | null {
   try {
     const { fields } = JSON.parse(String(schemaString)) as {
@@ -25,7 +25,10 @@ export function parseSchema(schemaString: unknown, partitioned: unknown): TableS
   }
 }
 
-/** Why readers of the table do not find all that its files hold, or not by date and hour. `inFiles`: type by name. */
+/**
+ * Why readers of the table do not find all data of its files, or not by date and hour. `inFiles`: type by
+ * name.
+ */
 export function schemaFaults(
   table: string,
   schema: TableSchema | null,

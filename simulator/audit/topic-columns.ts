@@ -16,7 +16,7 @@ export class TopicColumns {
     this.#lake = lake;
   }
 
-  /** Reads definitions that were added since. What can't be read is passed over: then less is known for sure. */
+  /** Reads new definitions. Unreadable ones are skipped: the audit then knows less for sure. */
   async refresh(): Promise<void> {
     for (const id of await this.#lake.list(folder))
       for (const name of await this.#lake.list(`${folder}/${id}`)) {

@@ -8,11 +8,11 @@ export interface TypedColumn {
   /** `"<name>":`, as a document may have it. */
   readonly key: Buffer;
   readonly values: DecodedArray;
-  /** Each version of the topic has it: null where the payload has a value is wrong. */
+  /** Each version of the topic has this column: a null is wrong if the payload has a value. */
   readonly isInEachVersion: boolean;
 }
 
-/** What typed columns of a row say that they should not. */
+/** Faults of a row's typed columns. */
 export function valueFaults(expected: TypedValues, columns: readonly TypedColumn[], row: number): string[] {
   const faults: string[] = [];
   for (const { name, values, isInEachVersion } of columns) {
@@ -31,10 +31,10 @@ function isEqual(value: unknown, filed: unknown): boolean {
   return Object.is(value, filed);
 }
 
-/** What typed columns of a row say that its payload, which is JSON, does not. */
+/** Contradictions between a row's typed columns and its payload, which is JSON. */
 export function payloadFaults(payload: Uint8Array, columns: readonly TypedColumn[], row: number): string[] {
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-  // To parse each document costs half as much as to read its row.
+  // Parsing each document costs half as much as reading its row.
   if (columns.every(({ key, values }) => isPlainly(bytes, key, values[row]))) return [];
   const text = bytes.toString("utf8");
   const document = parseObject(text);
@@ -51,7 +51,7 @@ export function payloadFaults(payload: Uint8Array, columns: readonly TypedColumn
   return faults;
 }
 
-/** True where the payload names the column once or last with this very number. False says nothing. */
+/** True if the payload names the column once or last, with exactly this number. False means nothing. */
 function isPlainly(payload: Buffer, key: Buffer, value: unknown): boolean {
   if (typeof value !== "number") return false;
   const text = plainNumber(payload, key);
@@ -60,7 +60,7 @@ function isPlainly(payload: Buffer, key: Buffer, value: unknown): boolean {
 
 const [comma, brace] = [0x2c, 0x7d];
 
-/** The text of the number after the last such key; null where there is none, or something else than a number. */
+/** The text of the number after the last such key; null if there is none, or if the value is not a number. */
 function plainNumber(payload: Buffer, key: Buffer): string | null {
   const at = payload.lastIndexOf(key);
   if (at < 0) return null;

@@ -1,9 +1,9 @@
 import type { DecodedArray } from "hyparquet";
 
-/** A value that has an order. Times are µs since the epoch; numbers that a double can't hold are bigints. */
+/** A value that has an order. Times are µs since the epoch. Numbers that a double cannot hold are bigints. */
 export type Ordered = number | bigint | string | boolean;
 
-/** What the values of a column add up to. */
+/** The range and null count of a column's values. */
 export interface ValueRange {
   nulls: number;
   /** undefined: all are null, or bytes. */
@@ -13,7 +13,10 @@ export interface ValueRange {
 
 const beyondBmpOrder = /[\ud800-\uffff]/;
 
-/** Texts are compared by code points, as Parquet and Delta compare their UTF-8: JavaScript's own order is that of UTF-16. */
+/**
+ * Texts are compared by code points, as Parquet and Delta compare their UTF-8. JavaScript compares UTF-16
+ * units.
+ */
 export function isBefore(left: Ordered, right: Ordered): boolean {
   if (typeof left !== "string" || typeof right !== "string") return left < right;
   if (!beyondBmpOrder.test(left) || !beyondBmpOrder.test(right)) return left < right;

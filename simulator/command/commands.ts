@@ -18,7 +18,7 @@ import { simulateOptions } from "./simulate-command.ts";
 export const exitCode = { ok: 0, failed: 1, usage: 2 } as const;
 export type ExitCode = (typeof exitCode)[keyof typeof exitCode];
 
-/** The process that a command runs in, as far as commands use it. */
+/** The process that runs a command, as far as commands use it. */
 export interface Terminal {
   readonly stdout: { write(text: string): unknown };
   readonly stderr: NodeJS.WriteStream;
@@ -44,33 +44,32 @@ ${choicesText(mixChoices)}
 ${examplesText("simulate")}
 Then: ${commandExamples.audit[0]}
 
-Exit code: 0 everything was sent (QoS 1: and acknowledged), 1 not everything, 2 wrong usage.`;
+Exit code: 0 all messages were sent (QoS 1 and 2: and acknowledged), 1 not all, 2 wrong usage.`;
 
 const auditExamples = `
 ${examplesText("audit")}
 
-Compares every row that the tables hold of the ledger's runs with what was sent, all columns. Rows of others are left alone. Findings:
-  lost        acknowledged, and in no table nor quarantine
-  duplicated  rows beyond the first of their message
+Compares all columns of every row of the ledger's runs with the sent messages. Other rows are ignored. Findings:
+  lost        acknowledged, and neither in a table nor in quarantine
+  duplicated  rows after the first of their message
   phantom     rows of messages that were never sent
-  altered     rows of which a column is not what was sent, or what follows from it
+  altered     rows with a column that differs from the sent message
   misplaced   rows that queries by date and hour, by device or by event time skip
-  misstated   files of which a log, or the file itself, says what is not so: size, rows, partition, null counts, bounds
+  misstated   files about which a log, or the file itself, is wrong: size, rows, partition, null counts, bounds
   disordered  messages that stand before an earlier one of their device
-  mistimed    places where stream time, by which ids are forgotten, goes back or faster than time
-  logFaults   what does not fit in the commit log, or between it and the tables
+  mistimed    places where the stream time that forgets ids goes back, or runs faster than time
+  logFaults   contradictions in the commit log, or between it and the tables
 docs/audit.md has the details, and what --json prints.
 
-Exit code: 0 proven (something was acknowledged, nothing of the above, and only what is planned is quarantined), 1 not proven, 2 wrong
-usage.`;
+Exit code: 0 proven (messages were acknowledged, no finding, and only planned messages are quarantined), 1 not proven, 2 wrong usage.`;
 
-/** A commit is in its tables within that time, if not in the next. */
+/** A commit reaches its tables within this time, or within the next such time. */
 const lookAgainMs = 500;
 
-/** @param ended Told the exit code when a command has ended. */
+/** @param ended Receives the exit code when a command has ended. */
 export function createProgram(terminal: Terminal, ended: (code: ExitCode) => void): Command {
   const program = new Command("tidegate")
-    .description("Runs a fleet of simulated devices, and audits what was filed of it.")
+    .description("Runs a fleet of simulated devices, and audits the filed messages.")
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
@@ -88,7 +87,7 @@ export function createProgram(terminal: Terminal, ended: (code: ExitCode) => voi
   command(
     program,
     "audit",
-    "prove that what was acknowledged is in the tables exactly once",
+    "prove that every acknowledged message is in the tables exactly once",
     auditSchema,
     auditExamples,
   ).action(async (given: Record<string, unknown>) => {
@@ -161,7 +160,7 @@ function failed(error: unknown, isJson: boolean, terminal: Terminal): ExitCode {
   if (error instanceof CommanderError && error.exitCode === 0) return exitCode.ok;
   const message = error instanceof Error ? error.message : String(error);
   const code = errorCode(error);
-  // Commander has told its own errors already.
+  // Commander has printed its own errors already.
   if (!(error instanceof CommanderError)) terminal.stderr.write(`${message}\n`);
   if (code === "UNEXPECTED" && error instanceof Error) terminal.stderr.write(`${error.stack}\n`);
   if (isJson) terminal.stdout.write(`${JSON.stringify({ error: code, message })}\n`);

@@ -15,7 +15,9 @@ function isNumber(schema: TSchema): boolean {
   return schema["type"] === "integer" || schema["type"] === "number";
 }
 
-/** Adds one option for each property. Values stay texts until `readOptions`, so that all faults can be told at once. */
+/**
+ * Adds one option for each property. Values stay texts until `readOptions`, which reports all faults at once.
+ */
 export function addOptions(command: Command, schema: TObject): void {
   for (const [name, property] of Object.entries(schema.properties)) {
     const isRequired = schema.required?.includes(name) === true && property.default === undefined;
@@ -28,7 +30,8 @@ export function addOptions(command: Command, schema: TObject): void {
 }
 
 /**
- * The values that were given, with defaults, as the schema has them, or the faults: what, where, and how it is right.
+ * The given values, with the schema's defaults, or the faults: which value is wrong, where, and what is
+ * right.
  */
 export function readOptions(
   schema: TObject,

@@ -15,7 +15,7 @@ import type { TopicApiAddress } from "../topics/topic-api.ts";
 const defaultFilters = { json: "fleet/{device}/telemetry", envelope: "fleet/{device}/envelope" } as const;
 const connectionsDefault = 100;
 
-/** What is asked for, checked as a whole. Throws SIMULATE_USAGE with every fault. */
+/** Checks the options as a whole. Throws SIMULATE_USAGE with every fault. */
 export function simulateOptions(config: SimulateConfig): SimulateOptions {
   const faults: string[] = [];
   const gateways = config.mqtt.split(",").map((url) => parseMqttUrl(url.trim(), faults));
@@ -79,7 +79,7 @@ function parseMqttUrl(text: string, faults: string[]): GatewayAddress {
   if (url?.protocol === "mqtt:" && url.hostname !== "" && url.pathname.length <= 1 && url.username === "")
     return { host: url.hostname.replace(/^\[(.*)\]$/, "$1"), port: Number(url.port || 1883) };
   faults.push(
-    `--mqtt ${text}: it must be mqtt://HOST:PORT, for example mqtt://127.0.0.1:1883 (credentials go into --username and --password-file)`,
+    `--mqtt ${text}: it must be mqtt://HOST:PORT, for example mqtt://127.0.0.1:1883 (give credentials with --username and --password-file)`,
   );
   return { host: "", port: 0 };
 }
@@ -92,7 +92,7 @@ function checkFleet(config: SimulateConfig, scenario: Scenario, faults: string[]
     );
   else if ((connections - 1) * burst >= devices)
     faults.push(
-      `--burst ${burst}: with ${connections} connections it takes more than --devices ${devices} to give each connection its share; use at most --burst ${Math.max(1, Math.floor(devices / connections))}`,
+      `--burst ${burst}: too much for ${connections} connections and --devices ${devices}; use at most --burst ${Math.max(1, Math.floor(devices / connections))}`,
     );
   if (totalMessages(scenario) > messagesMax)
     faults.push(
@@ -104,7 +104,7 @@ function checkFleet(config: SimulateConfig, scenario: Scenario, faults: string[]
   const minBytes = scenario.format === "json" ? jsonDocumentMinBytes(names.idBytes) : 1;
   if (scenario.payloadBytes < minBytes)
     faults.push(
-      `--payload-bytes ${scenario.payloadBytes}: a JSON document with id and time takes at least ${minBytes} bytes in this run; use --payload-bytes ${minBytes} or more, or --format envelope`,
+      `--payload-bytes ${scenario.payloadBytes}: a JSON document with id and time needs at least ${minBytes} bytes in this run; use --payload-bytes ${minBytes} or more, or --format envelope`,
     );
   if (names.topicTemplate.length + scenario.payloadBytes + 1000 > remainingLengthMax)
     faults.push("the packets are longer than MQTT allows");
@@ -120,13 +120,13 @@ function checkMix({ mix = {}, filter, format }: Scenario, faults: string[]): voi
   const visits = visitRoles.filter((role) => mix[role] !== undefined);
   if (visits.length > 0 && parsedAs(filter) === "nameless")
     faults.push(
-      `--mix ${visits.join(",")}: such messages come on connections of their own, so that --topic must have a level {device}, as in fleet/{device}/telemetry`,
+      `--mix ${visits.join(",")}: such messages use connections of their own, so --topic must have a level {device}, as in fleet/{device}/telemetry`,
     );
   if (envelope > 0 && format === "envelope")
     faults.push("--mix envelope: all messages are envelopes already");
 }
 
-/** A filter that can't be parsed is told elsewhere. */
+/** Another check reports a filter that cannot be parsed. */
 function parsedAs(filter: string): "named" | "nameless" | "faulty" {
   try {
     return namesDevice(filter) ? "named" : "nameless";
@@ -142,7 +142,7 @@ function readApi(
 ): TopicApiAddress | undefined {
   const { api, tokenFile } = config;
   if ((api === undefined) !== (tokenFile === undefined))
-    faults.push("--api and --token-file go together: give both, or neither if all topics are there");
+    faults.push("--api and --token-file go together: give both, or neither if all topics exist");
   if (api === undefined) {
     if (shares.topics !== undefined)
       faults.push(
@@ -168,7 +168,7 @@ function topicNames(scenario: Scenario, faults: string[]): MessageNames | null {
   }
 }
 
-/** Where the topic name does not say which device speaks, the connection's own identity must. */
+/** If the topic name does not name the device, the connection's own identity must. */
 function checkNamelessFleet(
   config: SimulateConfig,
   { devices, connections, filter }: Scenario,
@@ -176,11 +176,11 @@ function checkNamelessFleet(
 ): void {
   if (config.username !== undefined)
     faults.push(
-      `--topic ${filter}: with --username all connections are one identity, so that the filter must have a level {device}, as in fleet/{device}/telemetry`,
+      `--topic ${filter}: with --username all connections share one identity, so the filter must have a level {device}, as in fleet/{device}/telemetry`,
     );
   else if (connections < devices)
     faults.push(
-      `--connections ${connections}: the filter ${filter} has no level {device}, so that each device needs a connection of its own; use --connections ${devices}, or a filter such as fleet/{device}/telemetry`,
+      `--connections ${connections}: the filter ${filter} has no level {device}, so each device needs a connection of its own; use --connections ${devices}, or a filter such as fleet/{device}/telemetry`,
     );
 }
 

@@ -21,7 +21,7 @@ export class ConnectGate<Item> {
     this.#waiting.clear();
   }
 
-  /** Those whose turn has come. Turns that nobody took are kept for a tenth of a second at most. */
+  /** The connections whose turn has come. Unused turns are kept for a tenth of a second at most. */
   admit(nowMs: number): Item[] {
     const elapsedMs = nowMs - (this.#refilledAtMs ?? nowMs);
     this.#refilledAtMs = nowMs;

@@ -15,7 +15,10 @@ export interface GatewayAddress {
 }
 
 export interface ConnectionOptions {
-  /** One at least. A connection that ended is opened again at the next one, as devices behind a load balancer are. */
+  /**
+   * At least one. A connection that ended is opened again at the next address, as with devices behind a load
+   * balancer.
+   */
   readonly gateways: readonly GatewayAddress[];
   readonly clientId: string;
   readonly username?: string;
@@ -31,9 +34,9 @@ export type Ending =
   /** By the gateway. */
   | { readonly kind: "closed" }
   | { readonly kind: "error"; readonly error: NodeJS.ErrnoException }
-  /** It sent what no server may send to a publisher. */
+  /** The gateway sent a packet that no server may send to a publisher. */
   | { readonly kind: "violated"; readonly fault: string }
-  /** By the fleet itself; `silent` = nothing came for too long. */
+  /** By the fleet itself; `silent` = no packet came for too long. */
   | { readonly kind: "cut" | "silent" };
 
 export interface ConnectionOwner {
@@ -41,33 +44,38 @@ export interface ConnectionOwner {
   onEnd(connection: Connection, ending: Ending, wasOpen: boolean): void;
 }
 
-/** A PINGREQ is sent where nothing was for three quarters of it. */
+/** A PINGREQ is sent after three quarters of this time without a packet. */
 export const keepAliveS = 60;
 const pingAfterMs = 750 * keepAliveS;
 
-/** A socket that has not handed over this much yet gets no more. */
+/** A socket with this many unwritten bytes gets no more. */
 const unwrittenMaxBytes = 256 * 1024;
 
-/** How long a connection that the device has left behind stays open, unread. */
+/** How long an abandoned connection of a device stays open, unread. */
 const ghostMs = 5_000;
 
 /** All sockets read into one buffer: each chunk is used up before the next one is read. */
 const readBuffer = Buffer.allocUnsafe(64 * 1024);
 
-/** All sockets are written from one buffer, which is replaced while the kernel hasn't taken all of it. */
+/**
+ * All sockets are written from one buffer. The buffer is replaced while the kernel has not accepted all of
+ * it.
+ */
 const writeBufferBytes = 64 * 1024;
 let writeBuffer = Buffer.allocUnsafe(writeBufferBytes);
 
 type State = "idle" | "connecting" | "open";
 
-/** One MQTT connection to the gateway, opened again and again by its owner. Publishes its lane's messages. */
+/**
+ * One MQTT connection to the gateway, which its owner opens again and again. Publishes its lane's messages.
+ */
 export class Connection implements PacketListener {
   readonly number: number;
-  /** Times in a row that it ended before any acknowledgement. */
+  /** Consecutive ends before any acknowledgement. */
   failures = 0;
-  /** Times in a row that it ended while publishes were unacknowledged. */
+  /** Consecutive ends while publishes were unacknowledged. */
   refusals = 0;
-  /** The owner's marks: it was open once; it is on the list of those that may publish. */
+  /** The owner's marks: the connection was open once; it is on the list of those that may publish. */
   wasOpen = false;
   isDirty = false;
   lane: Lane | null = null;
@@ -84,8 +92,8 @@ export class Connection implements PacketListener {
   #pingedAtMs = 0;
   #attempts = 0;
   /**
-   * `atPubrec` = the device starts again at the next PUBREC, before its PUBREL; `now` = once it has read what
-   * has come.
+   * `atPubrec` = the device restarts at the next PUBREC, before its PUBREL; `now` = after it has read all
+   * received packets.
    */
   #reboot: { readonly due: "atPubrec" | "now"; readonly keepsMessages: boolean } | null = null;
 
@@ -124,14 +132,14 @@ export class Connection implements PacketListener {
     });
   }
 
-  /** Ends the connection without a word, as a network does. */
+  /** Ends the connection without DISCONNECT, like a network failure. */
   cut(): void {
     this.#end({ kind: "cut" });
   }
 
   /**
-   * Connects again while the open connection lives on for a while: as a device does whose path to the gateway
-   * broke unnoticed. What the gateway says on the old one is not heard.
+   * Connects again while the open connection stays up for a while, like a device whose path to the gateway
+   * broke unnoticed. Packets on the old connection are ignored.
    */
   takeOver(): void {
     const ghost = this.#socket;
@@ -142,7 +150,7 @@ export class Connection implements PacketListener {
   }
 
   /**
-   * The device starts again: now, or at the next PUBREC. It forgets its packet identifiers, and perhaps its
+   * The device restarts: now, or at the next PUBREC. It forgets its packet identifiers, and perhaps its
    * messages.
    */
   reboot({ atPubrec, keepsMessages }: { readonly atPubrec: boolean; readonly keepsMessages: boolean }): void {
@@ -157,7 +165,7 @@ export class Connection implements PacketListener {
     this.cut();
   }
 
-  /** Says DISCONNECT and ends. */
+  /** Sends DISCONNECT and ends. */
   leave(): void {
     const isOpen = this.#state === "open";
     this.#ending = { kind: "cut" };
@@ -165,7 +173,7 @@ export class Connection implements PacketListener {
     else this.#socket?.destroy();
   }
 
-  /** Notices what does not happen: nothing arrives, nothing was to be sent for long. To be called every few seconds. */
+  /** Detects missing traffic: no packet arrived, or none was sent for long. Call this every few seconds. */
   check(nowMs: number, limits: { connectMs: number; ackMs: number }): void {
     const waitedMs = nowMs - this.#progressAtMs;
     if (this.#state === "connecting" && waitedMs > limits.connectMs) this.#end({ kind: "silent" });
@@ -209,7 +217,10 @@ export class Connection implements PacketListener {
     this.#progressAtMs = this.#readAtMs;
   }
 
-  /** Publishes what is due, as far as the window and the socket take it: in one write where it fits the buffer. */
+  /**
+   * Publishes due messages as far as the window and the socket accept them, in one write if they fit the
+   * buffer.
+   */
   pump(nowMs: number): void {
     const lane = this.lane;
     if (this.#state !== "open" || !lane) return;

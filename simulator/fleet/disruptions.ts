@@ -3,7 +3,7 @@ import type { FaultShares } from "../scenario/faults.ts";
 const kinds = ["disconnect", "takeover", "reboot"] as const;
 export type Disruption = (typeof kinds)[number];
 
-/** Which connections are disrupted when, so that each second it is the share that the faults say. */
+/** Which connections are disrupted when, so that each second has the share that the faults name. */
 export class Disruptions {
   readonly #shares: FaultShares;
   readonly #connections: number;
@@ -16,7 +16,9 @@ export class Disruptions {
     this.#random = random;
   }
 
-  /** What is due after that time: a kind and the number of a connection, chosen at random. */
+  /**
+   * The disruptions that are due after that time: a kind and the number of a connection, chosen at random.
+   */
   *due(elapsedMs: number): Generator<{ kind: Disruption; connection: number }> {
     for (const kind of kinds) {
       const share = this.#shares[kind];

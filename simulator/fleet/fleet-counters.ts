@@ -1,15 +1,15 @@
 import { build, type Histogram } from "hdr-histogram-js";
 
-/** What a fleet has done so far. Messages are counted once each, however often they were published. */
+/** The fleet's counts so far. Each message is counted once, however often it was published. */
 export class FleetCounters {
   sent = 0;
   acked = 0;
   gaveUp = 0;
-  /** Given up on purpose: by devices that started again or were gone before an answer. */
+  /** Given up on purpose: by devices that restarted or left before an answer. */
   forgotten = 0;
-  /** Left with a gateway that lived on, where no acknowledgement can come. */
+  /** Left with a gateway that stayed up, if no acknowledgement can come. */
   delivered = 0;
-  /** Messages of which nothing is to be waited for any more. */
+  /** Messages whose outcome is final. */
   settled = 0;
   /** Of the sent ones: those of the fault `poison`. */
   poison = 0;
@@ -25,19 +25,22 @@ export class FleetCounters {
   reconnects = 0;
   /** Connections cut by the fault `disconnect`. */
   cuts = 0;
-  /** Connections opened again by the fault `takeover`, while the one before lived. */
+  /** Connections opened again by the fault `takeover`, while the previous one was still open. */
   takeovers = 0;
-  /** Devices that started again by the fault `reboot`. */
+  /** Devices that the fault `reboot` restarted. */
   reboots = 0;
   /** Connections ended because the gateway was silent for too long. */
   timeouts = 0;
   /** Acknowledgements of packet identifiers that were not in flight. */
   strayAcks = 0;
-  /** Connections that could not be made, or ended by an error of the network. */
+  /** Connections that could not be made, or that a network error ended. */
   networkErrors = 0;
   /** By the first write of a message, µs. */
   readonly ackLatency: Histogram = latencyHistogram();
-  /** By the moment at which the message was due, µs: what a device's user waits, also while the fleet could not publish. */
+  /**
+   * By the moment at which the message was due, µs: the wait of a device's user, including times when the
+   * fleet could not publish.
+   */
   readonly dueLatency: Histogram = latencyHistogram();
 }
 

@@ -24,19 +24,21 @@ const backoff = { baseMs: 200, maxMs: 5000 } as const;
 /** From TCP's SYN to CONNACK. */
 const connectTimeoutMs = 15_000;
 
-/** Endings in a row of one connection that published, from which it follows that the gateway doesn't want what nobody ever got acknowledged. */
+/** Consecutive closes without any acknowledgement after which the run counts as refused. */
 const refusalsMax = 6;
 
-/** Local faults that no waiting mends, with how to mend them. */
+/** Local faults that do not pass by waiting, with their remedies. */
 const localFaults: Readonly<Record<string, string>> = {
   EMFILE: "too many open files: raise the limit (ulimit -n) or use fewer --connections",
   ENFILE: "too many open files on this machine: use fewer --connections",
   EADDRNOTAVAIL: "no local ports left: use fewer --connections",
 };
 
-/** All connections of a run. Throws nothing: what makes going on pointless is in `fault`. */
+/**
+ * All connections of a run. Throws nothing: a fault that makes the rest of the run pointless is in `fault`.
+ */
 export class Fleet implements ConnectionOwner {
-  /** What makes going on pointless, as soon as it is known. */
+  /** The fault that makes the rest of the run pointless, as soon as it is known. */
   fault: SimulatorError | null = null;
   readonly #options: FleetOptions;
   readonly #counters: FleetCounters;
@@ -52,7 +54,7 @@ export class Fleet implements ConnectionOwner {
   #everOpen = 0;
   #isLeaving = false;
   #lastError: string | null = null;
-  /** Messages below it were handed to their connections. */
+  /** Messages below this index were handed to their connections. */
   #offered = 0;
 
   constructor(options: FleetOptions, counters: FleetCounters, random: () => number) {
@@ -73,7 +75,7 @@ export class Fleet implements ConnectionOwner {
     return this.#open;
   }
 
-  /** What the last connection that failed died of, for messages to people. */
+  /** The error of the last connection that failed, for messages to people. */
   get lastError(): string | null {
     return this.#lastError;
   }
@@ -90,19 +92,19 @@ export class Fleet implements ConnectionOwner {
     );
   }
 
-  /** True where some message below `index` was not published yet. */
+  /** True if some message below `index` was not published yet. */
   isBehind(index: number): boolean {
     return this.#connections.some(({ lane }) => lane?.isBehind(index) ?? index > 0);
   }
 
-  /** From here on it publishes what is due. */
+  /** From now on, publishes due messages. */
   begin(publishing: Publishing, visits: Visits): void {
     this.#publishing = publishing;
     this.#visits = visits;
     for (const connection of this.#connections) connection.lane = new Lane(connection.number, publishing);
   }
 
-  /** To be called every few ms: opens connections whose turn it is, and publishes what became due. */
+  /** Call this every few ms. Opens connections whose turn has come, and publishes due messages. */
   tick(nowMs: number): void {
     for (const connection of this.#gate.admit(nowMs)) connection.open();
     const publishing = this.#publishing;
@@ -121,13 +123,13 @@ export class Fleet implements ConnectionOwner {
     this.#dirty.length = 0;
   }
 
-  /** To be called every few seconds. */
+  /** Call this every few seconds. */
   check(nowMs: number): void {
     const limits = { connectMs: connectTimeoutMs, ackMs: this.#options.ackTimeoutMs };
     for (const connection of this.#connections) connection.check(nowMs, limits);
   }
 
-  /** Does to connections what the faults ask for in that time. */
+  /** Applies the faults of that time to connections. */
   disrupt(elapsedMs: number): void {
     for (const { kind, connection } of this.#disruptions.due(elapsedMs)) {
       const victim = this.#connections[connection];
@@ -155,7 +157,10 @@ export class Fleet implements ConnectionOwner {
     }
   }
 
-  /** Gives up what is unacknowledged and closes all connections. Resolves when they are closed, or after the time is up. */
+  /**
+   * Gives up unacknowledged messages and closes all connections. Resolves when they are closed, or when the
+   * time is up.
+   */
   async leave(timeoutMs: number): Promise<void> {
     this.#isLeaving = true;
     this.#gate.clear();
@@ -231,7 +236,7 @@ export class Fleet implements ConnectionOwner {
     if (this.#counters.acked > 0 || connection.refusals < refusalsMax) return;
     this.#fail(
       "SIMULATE_REFUSED",
-      `the gateway closed ${this.#counters.refusedPublishes} connections as they published, and acknowledged nothing: check that a topic takes this --topic, --qos and --payload-bytes (tidegate topics list), and the gateway's log`,
+      `the gateway closed ${this.#counters.refusedPublishes} connections during publishing, and acknowledged nothing: check that a topic accepts this --topic, --qos and --payload-bytes (tidegate topics list), and the gateway's log`,
     );
   }
 
@@ -244,8 +249,8 @@ const serverUnavailable = 3;
 
 /** MQTT 3.1.1, table 3.1. */
 const connackReasons: Readonly<Record<number, string>> = {
-  1: "it doesn't speak MQTT 3.1.1",
-  2: "it doesn't take the client identifier",
+  1: "it does not support MQTT 3.1.1",
+  2: "it does not accept the client identifier",
   3: "it is not available now",
   4: "wrong user name or password (--username, --password-file)",
   5: "not authorized (--username, --password-file)",

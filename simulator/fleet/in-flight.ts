@@ -3,8 +3,9 @@ export const slotUse = { free: 0, original: 1, copy: 2, released: 3 } as const;
 export type SlotUse = (typeof slotUse)[keyof typeof slotUse];
 
 /**
- * Messages that were published and not acknowledged yet: a ring of `window` slots for each connection, 13 bytes a slot.
- * Slot k of a connection is packet identifier k + 1; slots are used in turn, so that their order is the order of publishing.
+ * Messages that were published and not acknowledged yet: a ring of `window` slots for each connection, 13
+ * bytes a slot. Slot k of a connection is packet identifier k + 1; slots are used in turn, so that their
+ * order is the order of publishing.
  */
 export class InFlight {
   readonly window: number;
@@ -19,7 +20,7 @@ export class InFlight {
     this.#writtenAtMs = new Float64Array(connections * window);
   }
 
-  /** `packetId` may be anything that a server sent. */
+  /** `packetId` may be any number that a server sent. */
   use(connection: number, packetId: number): SlotUse {
     if (packetId < 1 || packetId > this.window) return slotUse.free;
     return this.#uses[connection * this.window + packetId - 1] as SlotUse;

@@ -3,18 +3,20 @@ import { slotUse } from "./in-flight.ts";
 import { pubrelPacket } from "./mqtt-packets.ts";
 import type { Publishing } from "./publishing.ts";
 
-/** The messages of one connection, in their order: which is next, and which wait for their acknowledgement. */
+/**
+ * The messages of one connection, in their order: which is next, and which wait for their acknowledgement.
+ */
 export class Lane {
   readonly #connection: number;
   readonly #publishing: Publishing;
-  /** Index of the next message; beyond the last one where there is none. */
+  /** Index of the next message; after the last one if there is none. */
   #cursor: number;
   /** A message that the faults `duplicate` and `again` publish once more next; −1 = none. */
   #copyOf = -1;
   /** The identifier of the packet written last. */
   #packetId: number;
   #unacked = 0;
-  /** True: the device does not know any more that it has published what is unacknowledged. */
+  /** True: the device has forgotten that it published its unacknowledged messages. */
   #hasForgotten = false;
 
   constructor(connection: number, publishing: Publishing) {
@@ -24,7 +26,7 @@ export class Lane {
     this.#packetId = publishing.inFlight.window;
   }
 
-  /** Of the longest packet that it writes. */
+  /** Bytes of the longest packet that the lane writes. */
   get packetBytesMax(): number {
     return this.#publishing.encoder.packetBytesMax;
   }
@@ -34,14 +36,14 @@ export class Lane {
     return this.#unacked;
   }
 
-  /** True where a message below `index` was not published yet. */
+  /** True if a message below `index` was not published yet. */
   isBehind(index: number): boolean {
     return this.#cursor < index || this.#copyOf >= 0;
   }
 
   /**
-   * Writes the next PUBLISH at `at`, where one is due and the window has room. Returns its length, 0 where
-   * there is none.
+   * Writes the next PUBLISH at `at`, if one is due and the window has room. Returns its length, 0 if there is
+   * none.
    */
   writeNext(target: Uint8Array, at: number, nowMs: number): number {
     const { inFlight, encoder, ledger, plan, dueCount } = this.#publishing;
@@ -64,7 +66,7 @@ export class Lane {
     return encoder.write(target, at, index, packetId, false);
   }
 
-  /** Hands over what is due and leaves on a connection of its own. False if that has to wait. */
+  /** Hands over the due message that needs a connection of its own. False if that has to wait. */
   #sendVisits(): boolean {
     const { plan, ledger, visits, dueCount } = this.#publishing;
     while (this.#cursor < dueCount) {
@@ -119,14 +121,13 @@ export class Lane {
     for (const packetId of this.unackedPacketIds()) if (this.#isReleased(packetId)) this.#free(packetId);
   }
 
-  /** All that was in use has been written again. */
+  /** All identifiers in use have been written again. */
   resumed(): void {
     this.#hasForgotten = false;
   }
 
   /**
-   * Writes what the gateway must hear again of an identifier in use: the PUBLISH with DUP = 1, or the PUBREL.
-   * Returns its length.
+   * Writes the resend of an identifier in use: the PUBLISH with DUP = 1, or the PUBREL. Returns its length.
    */
   writeAgain(target: Uint8Array, at: number, packetId: number): number {
     const { inFlight, encoder, counters } = this.#publishing;
@@ -139,17 +140,17 @@ export class Lane {
     return encoder.write(target, at, index, packetId, !this.#hasForgotten);
   }
 
-  /** A PUBACK has come. */
+  /** A PUBACK arrived. */
   acknowledge(packetId: number, nowMs: number): void {
     if (this.#settle(packetId, 1, nowMs)) this.#free(packetId);
   }
 
-  /** A PUBREC has come: the message is acknowledged, its identifier is in use until PUBCOMP. */
+  /** A PUBREC arrived: the message is acknowledged, its identifier is in use until PUBCOMP. */
   received(packetId: number, nowMs: number): void {
     if (this.#settle(packetId, 2, nowMs)) this.#publishing.inFlight.release(this.#connection, packetId);
   }
 
-  /** A PUBCOMP has come. */
+  /** A PUBCOMP arrived. */
   complete(packetId: number): void {
     if (this.#isReleased(packetId)) this.#free(packetId);
     else this.#publishing.counters.strayAcks++;
@@ -161,7 +162,7 @@ export class Lane {
     const use = inFlight.use(this.#connection, packetId);
     const index = inFlight.index(this.#connection, packetId);
     if (use === slotUse.free || use === slotUse.released || plan.qos(index) !== qos) {
-      // A PUBREC that comes once more asks for PUBREL again.
+      // A repeated PUBREC asks for PUBREL again.
       if (use !== slotUse.released || qos === 1) counters.strayAcks++;
       return false;
     }
@@ -175,8 +176,8 @@ export class Lane {
   }
 
   /**
-   * The device starts again without its packet identifiers, and counts from 1. With `keepsMessages` it
-   * publishes the unacknowledged ones as if for the first time, else it gives them up, and other messages get
+   * The device restarts without its packet identifiers, and counts from 1. With `keepsMessages`, it publishes
+   * the unacknowledged ones as if for the first time. Otherwise it gives them up, and other messages get
    * their identifiers.
    */
   forget(keepsMessages: boolean, nowMs: number): void {
@@ -187,7 +188,7 @@ export class Lane {
           .map((packetId) => inFlight.index(this.#connection, packetId))
       : [];
     const givenUp = this.#clear(!keepsMessages);
-    // What a device forgets on purpose is no failure of the run.
+    // An intentional loss of messages is no failure of the run.
     counters.forgotten += givenUp;
     counters.settled += givenUp;
     this.#packetId = inFlight.window;
@@ -199,7 +200,7 @@ export class Lane {
     this.#hasForgotten = true;
   }
 
-  /** Forgets all that waits for its acknowledgement, and notes it in the ledger. */
+  /** Forgets all messages that wait for their acknowledgement, and notes this in the ledger. */
   giveUp(): void {
     this.#publishing.counters.gaveUp += this.#clear(true);
   }

@@ -1,4 +1,5 @@
-// As much of MQTT 3.1.1 as a publisher speaks. One packet's bytes are small and known, so nothing here allocates per message.
+// The part of MQTT 3.1.1 that a publisher needs. A packet's bytes are few and known, so no allocation per
+// message.
 import type { Qos } from "../scenario/scenario.ts";
 
 /** First byte of each control packet, §2.2. */
@@ -29,7 +30,7 @@ export interface ConnectOptions {
   readonly keepAliveS: number;
   readonly username?: string;
   readonly password?: Uint8Array;
-  /** Clean Session = 0. What must be sent again is in the fleet's own window all the same. */
+  /** Clean Session = 0. The fleet's own window resends messages in any case. */
   readonly isPersistent?: boolean;
   readonly will?: Will;
 }
@@ -56,8 +57,8 @@ export function encodeConnect(options: ConnectOptions): Uint8Array {
 }
 
 /**
- * Head of a PUBLISH without DUP and RETAIN, up to the topic name and, but for QoS 0, two bytes for the packet
- * identifier.
+ * Head of a PUBLISH without DUP and RETAIN, up to the topic name. Two bytes for the packet identifier follow,
+ * except for QoS 0.
  */
 export function publishHead(qos: Qos, topicName: Uint8Array, payloadBytes: number): Uint8Array {
   const identifierBytes = qos === 0 ? 0 : 2;
@@ -69,7 +70,7 @@ export function publishHead(qos: Qos, topicName: Uint8Array, payloadBytes: numbe
   ]);
 }
 
-/** §3.6: it tells the receiver of a QoS 2 message to forget the identifier. */
+/** §3.6: PUBREL tells the receiver of a QoS 2 message to forget the identifier. */
 export function pubrelPacket(packetId: number): Uint8Array {
   return Uint8Array.of(packet.pubrel, 2, packetId >>> 8, packetId & 0xff);
 }
@@ -89,7 +90,7 @@ function lengthPrefixed(bytes: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from([bytes.length >>> 8, bytes.length & 0xff]), bytes]);
 }
 
-/** Told of each packet that a server may send to a publisher without subscriptions. */
+/** Receives each packet that a server may send to a publisher without subscriptions. */
 export interface PacketListener {
   onConnack(returnCode: number, isSessionPresent: boolean): void;
   onPuback(packetId: number): void;
@@ -100,12 +101,14 @@ export interface PacketListener {
 /** None of those packets is longer. */
 const packetBytesMax = 4;
 
-/** Cuts what a server sends into packets, across read chunks. */
+/** Splits a server's bytes into packets, across read chunks. */
 export class PacketReader {
   readonly #partial = new Uint8Array(packetBytesMax);
   #partialBytes = 0;
 
-  /** Reads a chunk, of which nothing is kept. Returns what is wrong with it: the connection must be closed then. */
+  /**
+   * Reads a chunk, without keeping any of it. Returns the fault, after which the connection must be closed.
+   */
   read(chunk: Uint8Array, length: number, listener: PacketListener): string | null {
     let at = 0;
     while (this.#partialBytes > 0 && at < length) {
@@ -125,11 +128,11 @@ export class PacketReader {
   }
 }
 
-/** Bytes of the packet at `at`, 0 where it isn't whole yet, or what is wrong with it. */
+/** Bytes of the packet at `at`, 0 if it is not whole yet, or the fault. */
 function readPacket(bytes: Uint8Array, at: number, end: number, listener: PacketListener): number | string {
   const first = bytes[at] as number;
   if (!receivable.has(first))
-    return `the server sent a packet that begins with 0x${first.toString(16).padStart(2, "0")}, which nobody asked for`;
+    return `the server sent a packet that begins with 0x${first.toString(16).padStart(2, "0")}, which was not requested`;
   if (at + 1 >= end) return 0;
   const bodyBytes = first === packet.pingresp ? 0 : 2;
   if (bytes[at + 1] !== bodyBytes) return `the server sent an acknowledgement of ${bytes[at + 1]} bytes`;

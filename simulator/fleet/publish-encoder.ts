@@ -16,7 +16,7 @@ interface PacketHead {
 
 /** Writes the PUBLISH packets of a run. Without a mix all are equally long. */
 export class PublishEncoder {
-  /** Of the longest packet that a device's own connection carries. */
+  /** Bytes of the longest packet that a device's own connection carries. */
   readonly packetBytesMax: number;
   readonly #plan: MessagePlan;
   readonly #startedAtMs: number;

@@ -8,7 +8,7 @@ import type { PublishEncoder } from "./publish-encoder.ts";
 /** A message that leaves on a connection of its own. */
 export type VisitRole = Exclude<MessageRole, "plain" | "reused">;
 
-/** What takes such messages from their lanes. */
+/** Takes such messages from their lanes. */
 export interface VisitSink {
   readonly hasRoom: boolean;
   begin(index: number, role: VisitRole): void;
@@ -24,6 +24,6 @@ export interface Publishing {
   readonly visits: VisitSink;
   /** By `performance.now()`. */
   readonly startedAtMs: number;
-  /** Messages with an index below it may be published now. */
+  /** Messages with an index below this may be published now. */
   dueCount: number;
 }

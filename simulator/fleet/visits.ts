@@ -14,16 +14,16 @@ export interface VisitsOptions {
   readonly ledger: LedgerWriter;
   readonly counters: FleetCounters;
   readonly startedAtMs: number;
-  /** Of the connection for a message. */
+  /** Keep alive of the connection for a message. */
   connection(index: number): ConnectionOptions;
   readonly random: () => number;
 }
 
 const visitsMax = 32;
 const keepAliveS = 60;
-/** A sleeping device hears no more after this; one with a big message connects again. */
+/** A sleeping device receives no more after this; one with a big message connects again. */
 const visitTimeoutMs = 10_000;
-/** A gateway that lives for so long after a visit had the time to take what the visit left. */
+/** A gateway that stays up this long after a visit had the time to read the visit's messages. */
 const livesOnMs = 3_000;
 const backoff = { baseMs: 200, maxMs: 5_000 } as const;
 const publishId = 1;
@@ -39,7 +39,7 @@ export class Visits implements VisitSink {
   readonly #options: VisitsOptions;
   readonly #open = new Map<number, Socket | null>();
   readonly #retries = new Set<NodeJS.Timeout>();
-  /** What was left with a gateway and can't be acknowledged, in the order of leaving. */
+  /** Messages that cannot be acknowledged, in the order in which they were left with a gateway. */
   readonly #left: Left[] = [];
   #troubleAtMs = Number.NEGATIVE_INFINITY;
   #turns = 0;
@@ -53,7 +53,7 @@ export class Visits implements VisitSink {
     return this.#open.size < visitsMax;
   }
 
-  /** Visits whose outcome is still to come. */
+  /** Visits whose outcome is still open. */
   get pending(): number {
     return this.#open.size + this.#left.length;
   }
@@ -63,12 +63,12 @@ export class Visits implements VisitSink {
     this.#attempt(index, role, 0);
   }
 
-  /** A gateway ended a connection: it may have died with what visits had left. */
+  /** A gateway ended a connection: it may have died with the messages of visits. */
   noteTrouble(nowMs: number): void {
     this.#troubleAtMs = nowMs;
   }
 
-  /** To be called every few ms: notes what was delivered. */
+  /** Call this every few ms. Notes delivered messages. */
   tick(nowMs: number): void {
     for (let oldest = this.#left[0]; oldest && nowMs - oldest.leftAtMs >= livesOnMs; oldest = this.#left[0]) {
       this.#left.shift();
@@ -78,7 +78,7 @@ export class Visits implements VisitSink {
     }
   }
 
-  /** Gives up what is still to come. */
+  /** Gives up open visits. */
   leave(): void {
     this.#isLeaving = true;
     for (const retry of this.#retries) clearTimeout(retry);
@@ -114,7 +114,7 @@ export class Visits implements VisitSink {
     this.#open.set(index, visit.socket);
   }
 
-  /** A device that sleeps, or is gone, does not try again. */
+  /** A device that sleeps or has left does not retry. */
   #forgot(index: number): void {
     this.#options.counters.forgotten++;
     this.#options.ledger.gaveUp(index);
@@ -126,9 +126,7 @@ export class Visits implements VisitSink {
   }
 }
 
-/**
- * `acked`; `left` = with a gateway that answered, where no acknowledgement can come; `lost` = unknown.
- */
+/** `acked`; `left` = with a gateway that answered, if no acknowledgement can come; `lost` = unknown. */
 type VisitOutcome = "acked" | "left" | "lost";
 
 /** One short connection for one message. */
@@ -176,7 +174,7 @@ class Visit {
       return;
     }
     const bytes = Buffer.concat([head, this.#packet(), disconnectPacket]);
-    // Half of them listen until the gateway closes, the others are gone as soon as the last byte is.
+    // Half of them wait until the gateway closes; the others leave right after the last byte.
     if (this.#index % 2 === 0) this.socket.end(bytes);
     else this.socket.write(bytes, () => this.socket.destroy());
     this.#hasLeft = true;
@@ -212,8 +210,8 @@ class Visit {
       this.#hasLeft = true;
       this.socket.destroy();
     } else if (this.#role === "big") {
-      // Right after CONNACK, when the gateway may still hold the connection to the limits of one that nobody
-      // knows.
+      // Right after CONNACK, when the gateway may still apply the limits of an unknown client to the
+      // connection.
       this.socket.write(this.#packet());
       if (this.#options.plan.qos(this.#index) === 0) {
         this.#hasLeft = true;

@@ -16,7 +16,7 @@ export class Bitmap {
     return (((this.#bits[index >>> 3] ?? 0) >>> (index & 7)) & 1) === 1;
   }
 
-  /** False where it was in it already, or is outside the bound. */
+  /** False if the number was already in the set, or is outside the bound. */
   add(index: number): boolean {
     const byte = this.#bits[index >>> 3];
     const bit = 1 << (index & 7);

@@ -1,15 +1,16 @@
 import { crc32 } from "node:zlib";
 
 /**
- * The events of a run, appended in frames: length of the body and CRC-32 of the body (4 bytes each, little-endian), then the body:
- * 1 byte kind, then
+ * The events of a run, appended in frames: length of the body and CRC-32 of the body (4 bytes each,
+ * little-endian), then the body. The body is 1 byte kind, then:
  * - horizon: varint n. Messages below n may have been published from here on; none above was.
- * - sent, acked, gaveUp, delivered, again: message indexes, each as the zigzag varint of its distance from the one before (the first
- *   from 0), in the order in which it happened. `sent` = published for the first time; `again` = published once more, out of its
- *   device's order; `delivered` = published where no acknowledgement can come (a will, a device that sleeps), to a gateway that lived on.
+ * - sent, acked, gaveUp, delivered, again: message indexes, in the order of the events. Each is the zigzag
+ *   varint of its distance from the one before (the first from 0). `sent` = published for the first time.
+ *   `again` = published once more, out of its device's order. `delivered` = published to a gateway that
+ *   stayed up, if no acknowledgement can come (a will, a device that sleeps).
  * - time: varint t. The run had lasted t ms when the frames before it were written.
- * - end: nothing. The run was closed, and what the ledger says was sent is all that was.
- * A killed simulator leaves a torn last frame, which readers leave out.
+ * - end: empty. The run was closed, and the ledger names every sent message. A killed simulator leaves a torn
+ *   last frame, which readers leave out.
  */
 export const frameKind = {
   horizon: 1,
@@ -25,7 +26,7 @@ export const indexListNames = ["sent", "acked", "gaveUp", "delivered", "again"] 
 export type IndexListName = (typeof indexListNames)[number];
 
 export const frameHeadBytes = 8;
-/** Longest body that a writer makes; a reader takes anything longer for damage. */
+/** Longest body that a writer makes; a reader treats a longer one as damage. */
 export const frameBodyMaxBytes = 64 * 1024;
 
 /** Longest varint of a 33-bit number. */
@@ -50,7 +51,7 @@ export class IndexListFrame {
     return this.#end > this.#frame.length - varintMaxBytes;
   }
 
-  /** Only while it isn't full. */
+  /** Call only while the frame is not full. */
   add(index: number): void {
     const step = index - this.#last;
     this.#last = index;
@@ -111,8 +112,9 @@ export interface FrameVisitor {
 }
 
 /**
- * Visits the whole frames of `bytes`, and returns how many bytes they take: the rest is a frame that is still being written, or was when
- * the simulator was killed. Returns null where a frame that is complete fails its checksum: damage.
+ * Visits the whole frames of `bytes`, and returns how many bytes they take. The rest is a frame that is still
+ * being written, or was when the simulator was killed. Returns null if a complete frame fails its checksum:
+ * damage.
  */
 export function readFrames(bytes: Buffer, visitor: FrameVisitor): number | null {
   let at = 0;

@@ -17,7 +17,10 @@ import { eventsFile, headerFile, parseHeader, type RunHeader } from "./run-heade
 /** Each read takes at least one whole frame. */
 const readBytes = 16 * (frameHeadBytes + frameBodyMaxBytes);
 
-/** The runs of a ledger folder. Throws LEDGER_MISSING where there is none, LEDGER_UNREADABLE for what is no ledger. */
+/**
+ * The runs of a ledger folder. Throws LEDGER_MISSING if there is none, LEDGER_UNREADABLE for files that are
+ * not a ledger.
+ */
 export function openLedger(ledgerFolder: string): RunLedger[] {
   const runs = runFolders(ledgerFolder).filter((folder) => existsSync(join(folder, headerFile)));
   if (runs.length > 0) return runs.map((folder) => new RunLedger(folder));
@@ -28,10 +31,10 @@ export function openLedger(ledgerFolder: string): RunLedger[] {
   );
 }
 
-/** What happened to messages in the order in which it did; see `ledger-frame.ts`. */
+/** The events of messages in their order; see `ledger-frame.ts`. */
 export type LedgerVisitor = Pick<FrameVisitor, "index" | "time">;
 
-/** What the ledger of one run says, by message index. 5 bits per message. */
+/** The ledger of one run, by message index. 5 bits per message. */
 export class RunLedger {
   readonly header: RunHeader;
   readonly sent: Bitmap;
@@ -60,7 +63,7 @@ export class RunLedger {
     this.refresh();
   }
 
-  /** True where the run ended in order. False while it goes on, or after a kill. */
+  /** True if the run ended in order. False while it runs, or after a kill. */
   get isComplete(): boolean {
     return this.#isComplete;
   }
@@ -70,7 +73,7 @@ export class RunLedger {
     return this.#horizon;
   }
 
-  /** False only where the message was certainly never published. */
+  /** False only if the message was certainly never published. */
   mayHaveBeenSent(index: number): boolean {
     return this.#isComplete ? this.sent.has(index) || this.acked.has(index) : index < this.#horizon;
   }
@@ -86,14 +89,14 @@ export class RunLedger {
   }
 
   /**
-   * Reads all that `refresh` has read again, from the beginning. Lists that stand between two times happened
+   * Reads everything that `refresh` has read again, from the beginning. Lists between two times happened
    * between them, in any order.
    */
   replay(visitor: LedgerVisitor): void {
     this.#read(0, { ...visitor, horizon: () => {}, end: () => {} });
   }
 
-  /** Returns how far it came. */
+  /** Returns the bytes that were read. */
   #read(start: number, visitor: FrameVisitor): number {
     const file = openSync(this.#events, "r");
     try {
@@ -126,7 +129,7 @@ export class RunLedger {
   #damaged(offset: number): SimulatorError {
     return new SimulatorError(
       "LEDGER_DAMAGED",
-      `${this.#events} is damaged at or after byte ${offset}: what it says cannot be trusted, run the simulation again with a new --ledger`,
+      `${this.#events} is damaged at or after byte ${offset} and cannot be trusted: run the simulation again with a new --ledger`,
       { retryable: false },
     );
   }

@@ -15,7 +15,7 @@ import { totalMessages } from "../scenario/scenario.ts";
 import { endFrame, horizonFrame, IndexListFrame, timeFrame } from "./ledger-frame.ts";
 import { eventsFile, headerFile, headerText, type RunHeader, runFolderPrefix } from "./run-header.ts";
 
-/** Folders of the runs that a ledger folder holds. [] where there is no such folder. */
+/** Folders of the runs in a ledger folder. [] if there is no such folder. */
 export function runFolders(ledgerFolder: string): string[] {
   try {
     return readdirSync(ledgerFolder, { withFileTypes: true })
@@ -28,7 +28,7 @@ export function runFolders(ledgerFolder: string): string[] {
   }
 }
 
-/** Throws LEDGER_EXISTS where the folder holds a run already and `append` is false; makes the folder. */
+/** Makes the folder. Throws LEDGER_EXISTS if the folder holds a run already and `append` is false. */
 export function prepareLedgerFolder(ledgerFolder: string, append: boolean): void {
   try {
     makeFolderDurably(ledgerFolder);
@@ -48,12 +48,15 @@ const horizonS = 1;
 const horizonMessagesMin = 1000;
 
 /**
- * The ledger of one run being written. What it says survives a kill of the simulator (the kernel has it); a power cut may tear its end.
- * A message's index must be announced with `reach` before the message may leave this process, so that no stored row is unknown to it.
- * A failure to write while the run goes on stands in `fault` (LEDGER_WRITE_FAILED): nothing more may be published then.
+ * The ledger of one running run. Its content survives a kill of the simulator (the kernel has it); a power
+ * cut may tear its end.
+ *
+ * Announce a message's index with `reach` before the message may leave this process, so that the ledger knows
+ * every stored row. If a write fails, `fault` is set (LEDGER_WRITE_FAILED): no more messages may be published
+ * then.
  */
 export class LedgerWriter {
-  /** Why the ledger can't be written any more. */
+  /** Why the ledger can no longer be written. */
   fault: SimulatorError | null = null;
   readonly #file: number;
   readonly #path: string;
@@ -86,7 +89,7 @@ export class LedgerWriter {
     }
   }
 
-  /** False where the message must not be published, because the ledger can't be written. */
+  /** False if the message must not be published, because the ledger cannot be written. */
   reach(index: number): boolean {
     if (index < this.#horizon) return this.fault === null;
     this.#append(horizonFrame(Math.min(this.#total, index + this.#horizonStep)));
@@ -107,7 +110,7 @@ export class LedgerWriter {
     this.#add(this.#gaveUp, index);
   }
 
-  /** Published where no acknowledgement can come, to a gateway that lived on. */
+  /** Published without a possible acknowledgement, to a gateway that stayed up. */
   delivered(index: number): void {
     this.#add(this.#delivered, index);
   }
@@ -118,8 +121,7 @@ export class LedgerWriter {
   }
 
   /**
-   * Hands everything to the kernel, with the time. To be called a few times a second.
-   *
+   * Hands everything to the kernel, with the time. Call this a few times a second.
    * @param nowMs By the clock of the run's start.
    */
   flush(nowMs = Date.now()): void {
@@ -128,7 +130,7 @@ export class LedgerWriter {
     this.#append(timeFrame(Math.max(0, nowMs - this.#startedAtMs)));
   }
 
-  /** Marks the ledger as complete. Throws LEDGER_WRITE_FAILED where it isn't. */
+  /** Marks the ledger as complete. Throws LEDGER_WRITE_FAILED if the write fails. */
   close(): void {
     this.flush();
     this.#append(endFrame());

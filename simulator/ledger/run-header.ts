@@ -9,7 +9,7 @@ export const headerFile = "run.json";
 export const eventsFile = "events";
 export const runFolderPrefix = "run-";
 
-/** Of what is written now. */
+/** The version that is written now. */
 const version = 2;
 
 const share = Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 }));
@@ -25,7 +25,7 @@ const headerSchema = Type.Object({
   /** Start of the run, whole ms since the Unix epoch, by the simulator's clock. */
   startedAtMs: Type.Integer({ minimum: 0 }),
   startedAt: Type.String(),
-  /** Where it was published, without credentials. */
+  /** The address of the gateway, without credentials. */
   mqttUrl: Type.String(),
   scenario: Type.Object({
     runId: Type.String({ pattern: "^[A-Za-z0-9_-]{11}$" }),
@@ -44,7 +44,7 @@ const headerSchema = Type.Object({
   }),
 });
 
-/** The head of one run's ledger: with it alone every message of the run can be made again. */
+/** The head of one run's ledger. Every message of the run can be made from it. */
 export interface RunHeader {
   readonly startedAtMs: number;
   readonly mqttUrl: string;
@@ -64,23 +64,23 @@ export function headerText(header: RunHeader): string {
   return `${JSON.stringify(content, null, 2)}\n`;
 }
 
-/** Throws LEDGER_UNREADABLE for anything that `headerText` did not write. */
+/** Throws LEDGER_UNREADABLE for any text that `headerText` did not write. */
 export function parseHeader(text: string, file: string): RunHeader {
   let content: unknown;
   try {
     content = JSON.parse(text);
   } catch (cause) {
-    throw unreadable(file, "it is no JSON", cause);
+    throw unreadable(file, "it is not JSON", cause);
   }
   const written = (content as { version?: unknown } | null)?.version;
   if (typeof written === "number" && written > version)
     throw unreadable(
       file,
-      `it was written by a newer simulator (version ${written}): audit it with that one`,
+      `it was written by a newer simulator (version ${written}): audit it with that version`,
     );
   if (!Value.Check(headerSchema, content)) {
     const fault = Value.Errors(headerSchema, content).First();
-    throw unreadable(file, `${fault?.path || "/"}: ${fault?.message ?? "it is no head of a ledger"}`);
+    throw unreadable(file, `${fault?.path || "/"}: ${fault?.message ?? "it is not the head of a ledger"}`);
   }
   if (totalMessages(content.scenario) > messagesMax) throw unreadable(file, "it plans too many messages");
   return {

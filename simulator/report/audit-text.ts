@@ -8,7 +8,7 @@ function line(name: string, value: number, meaning: string): string {
 export function auditText(result: AuditResult): string {
   return [
     `runs ${result.runs.join(", ")}: ${result.files} files read, waited ${result.waitedS} s\n`,
-    line("sent", result.sent, "messages that the fleet published"),
+    line("sent", result.sent, "published by the fleet"),
     line("acked", result.acked, "acknowledged by the gateway"),
     line("stored", result.stored, "in a table"),
     line(
@@ -25,28 +25,24 @@ export function auditText(result: AuditResult): string {
             "in _quarantine, and in their table after their topic was changed: allowed",
           ),
         ]),
-    line("lost", result.lost, "acknowledged, and in no table nor quarantine"),
-    line("duplicated", result.duplicated, "rows beyond the first of their message"),
+    line("lost", result.lost, "acknowledged, and neither in a table nor in quarantine"),
+    line("duplicated", result.duplicated, "rows after the first of their message"),
     line("phantom", result.phantom, "rows of messages that were never sent"),
-    line("altered", result.altered, "rows that are not what was sent"),
+    line("altered", result.altered, "rows that differ from the sent message"),
     line("misplaced", result.misplaced, "rows that queries by hour or device do not find"),
-    line("misstated", result.misstated, "files of which the log says what is not so"),
+    line("misstated", result.misstated, "files about which a log is wrong"),
     line("disordered", result.disordered, "messages that stand before an earlier one of their device"),
-    line("unordered", result.unordered, "messages of which that is not known: allowed"),
-    line("mistimed", result.mistimed, "places where stream time goes back, or faster than time"),
-    line("logFaults", result.logFaults, "in the commit log, or between it and the tables"),
-    line(
-      "unackedStored",
-      result.unackedStored,
-      "filed without the fleet having seen the acknowledgement: allowed",
-    ),
+    line("unordered", result.unordered, "messages whose order is unknown: allowed"),
+    line("mistimed", result.mistimed, "places where stream time goes back, or runs faster than time"),
+    line("logFaults", result.logFaults, "contradictions in the commit log, or with the tables"),
+    line("unackedStored", result.unackedStored, "filed, but the fleet received no acknowledgement: allowed"),
     ...(result.delivered === 0
       ? []
       : [
           line(
             "undelivered",
             result.undelivered,
-            `of ${result.delivered} left with a gateway where no acknowledgement can come`,
+            `of ${result.delivered} left with a gateway, without a possible acknowledgement`,
           ),
         ]),
     ...result.faults.map(({ code, message }) => `${code}: ${message}\n`),

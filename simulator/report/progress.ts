@@ -1,10 +1,10 @@
 import cliProgress from "cli-progress";
 
-/** How far a job is. */
+/** The progress of a job. */
 export interface ProgressState {
   readonly done: number;
   readonly total: number;
-  /** Facts to show beside it. */
+  /** Facts to show next to it. */
   readonly text: string;
 }
 
@@ -15,7 +15,10 @@ export interface Progress {
 
 const lineEveryMs = 5000;
 
-/** A bar on a terminal, else a line every 5 s. Writes to standard error, so that standard output holds results alone. */
+/**
+ * A bar on a terminal, else a line every 5 s. Writes to standard error, so that standard output holds only
+ * results.
+ */
 export function createProgress(stream: NodeJS.WriteStream, now: () => number): Progress {
   return stream.isTTY ? barProgress(stream) : lineProgress(stream, now);
 }

@@ -10,7 +10,7 @@ export interface Percentiles {
   readonly max: number;
 }
 
-/** What a run came to. Rates are messages per second; latencies ms. */
+/** The results of a run. Rates are messages per second; latencies ms. */
 export interface RunReport {
   readonly runId: string;
   readonly ledger: string;
@@ -25,16 +25,19 @@ export interface RunReport {
   readonly acked: number;
   /** Sent, and unacknowledged when the run ended. */
   readonly gaveUp: number;
-  /** Planned and never sent: the gateway took less than was offered, or the run was stopped. */
+  /** Planned and never sent: the gateway accepted fewer than were offered, or the run was stopped. */
   readonly unsent: number;
   readonly poison: number;
-  /** Given up on purpose, by the fault `reboot` and by devices that were gone before an answer. */
+  /** Given up on purpose, by the fault `reboot` and by devices that left before an answer. */
   readonly forgotten: number;
-  /** Left with a gateway that lived on, where no acknowledgement can come. */
+  /** Left with a gateway that stayed up, if no acknowledgement can come. */
   readonly delivered: number;
   readonly resent: number;
   readonly copies: number;
-  /** Connections refused by CONNACK, and ended by the gateway while publishes were unacknowledged. */
+  /**
+   * Connections refused by CONNACK, and connections that the gateway ended while publishes were
+   * unacknowledged.
+   */
   readonly refused: number;
   readonly reconnects: number;
   readonly cuts: number;
@@ -54,7 +57,7 @@ export interface RunReport {
   readonly cpuS: number;
   readonly cpuUsPerMessage: number;
   readonly wasStopped: boolean;
-  /** True where every planned message was sent, and acknowledged if an acknowledgement can come. */
+  /** True if every planned message was sent, and acknowledged if an acknowledgement can come. */
   readonly isWhole: boolean;
 }
 
@@ -141,7 +144,7 @@ export function reportText(report: RunReport): string {
   lines.push(
     line(
       "connections",
-      `${report.refused} refused, ${report.reconnects} opened again, ${report.cuts + report.takeovers + report.reboots} cut, taken over or started again on purpose, ${report.timeouts} silent, ${report.networkErrors} network errors`,
+      `${report.refused} refused, ${report.reconnects} opened again, ${report.cuts + report.takeovers + report.reboots} cut, taken over or restarted on purpose, ${report.timeouts} silent, ${report.networkErrors} network errors`,
     ),
     line(
       "again",
@@ -152,7 +155,7 @@ export function reportText(report: RunReport): string {
       : [
           line(
             "no answer",
-            `${report.delivered} left with a gateway that lived on, ${report.forgotten} forgotten`,
+            `${report.delivered} left with a gateway that stayed up, ${report.forgotten} forgotten`,
           ),
         ]),
     line("own CPU", `${report.cpuS.toFixed(1)} s, ${report.cpuUsPerMessage} µs per message`),

@@ -3,8 +3,8 @@ import { seededSequence } from "./seeded-hash.ts";
 const shuffleStream = 1;
 
 /**
- * The order in which devices take their turns: a seeded shuffle, the same in every round. Device `at(slot)` publishes at `slot` of each round.
- * 4 bytes per device.
+ * The order in which devices take their turns: a seeded shuffle, the same in every round. Device `at(slot)`
+ * publishes at `slot` of each round. 4 bytes per device.
  */
 export class DeviceOrder {
   readonly #devices: Uint32Array;

@@ -31,7 +31,7 @@ export function writeBase36(target: Uint8Array, end: number, width: number, valu
   }
 }
 
-/** What `writeBase36` wrote, or −1 where another byte stands there. */
+/** The number that `writeBase36` wrote, or −1 if another byte is there. */
 export function readBase36(bytes: Uint8Array, start: number, width: number): number {
   let value = 0;
   for (let at = start; at < start + width; at++) {

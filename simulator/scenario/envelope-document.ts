@@ -6,12 +6,14 @@ import { layOutReadings, type ReadingsLayout, wholeNumber } from "./readings-lay
 
 /** Tags of telemetry-envelope.proto: field number × 8 + wire type (0 = varint, 2 = length-delimited). */
 const tag = { messageId: 0x0a, eventTime: 0x10, contentType: 0x22, payload: 0x2a } as const;
-/** Wire type 7 does not exist, so no reader gets past it. */
+/** Wire type 7 does not exist, so no reader can parse past it. */
 const brokenTag = 0x0f;
 /** Field 15 of telemetry-envelope.proto does not exist, so that readers skip it: the id is missing. */
 const unknownTag = 0x7a;
 
-/** Bytes of a varint up to 2^42 ms, which is the year 2109; smaller ones are padded, which protobuf allows. */
+/**
+ * Bytes of a varint up to 2^42 ms, which is the year 2109; smaller ones are padded, which protobuf allows.
+ */
 const timeBytes = 6;
 
 /** Shortest JSON object with a reading; below it the payload is a bare number. */

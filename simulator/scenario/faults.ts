@@ -1,33 +1,30 @@
 import { chance, hash32 } from "./seeded-hash.ts";
 import { type Choice, parseShares, sharesOf } from "./shares.ts";
 
-/**
- * What a fleet does wrong on purpose: each with the share if the list names none, and what it is a share
- * of.
- */
+/** The intentional faults of a fleet. Each has a default share, and names what it is a share of. */
 export const faultChoices = {
-  disconnect: { share: 0.02, meaning: "of the connections, each second: cut without a word" },
+  disconnect: { share: 0.02, meaning: "of the connections, each second: cut without DISCONNECT" },
   takeover: {
     share: 0.01,
-    meaning: "of the connections, each second: opened again while the one before lives on, unread",
+    meaning: "of the connections, each second: opened again while the previous one stays open, unread",
   },
   reboot: {
     share: 0.01,
     meaning:
-      "of the connections, each second: the device forgets its packet identifiers, half of the time its unacknowledged messages, too, and half of the time between a PUBREC and its PUBREL",
+      "of the connections, each second: the device restarts and forgets its packet identifiers; half of the time also its unacknowledged messages, and half of the time between a PUBREC and its PUBREL",
   },
   duplicate: { share: 0.01, meaning: "of the messages: published twice" },
   again: {
     share: 0.01,
-    meaning: "of the messages: followed by an earlier one of the device, up to a minute old, once more",
+    meaning: "of the messages: an earlier one of the device, up to a minute old, is sent again after it",
   },
   reused: {
     share: 0.002,
-    meaning: "of the messages: under the id of an earlier one of the device; they belong in quarantine",
+    meaning: "of the messages: with the id of an earlier one of the device; they belong in quarantine",
   },
   poison: { share: 0.001, meaning: "of the messages: can't be decoded; they belong in quarantine" },
   late: { share: 0.01, meaning: "of the messages: with an event time 1 hour to 6 days ago" },
-  clock: { share: 0.001, meaning: "of the messages: from a device whose clock stands at 1970 or in 2100" },
+  clock: { share: 0.001, meaning: "of the messages: from a device whose clock is in 1970 or 2100" },
   topics: {
     share: 0.1,
     meaning:
@@ -40,12 +37,12 @@ export type FaultShares = Readonly<Partial<Record<FaultName, number>>>;
 
 export const faultNames = Object.keys(faultChoices) as readonly FaultName[];
 
-/** Reads `disconnect,poison=0.01`. Returns the shares, or a sentence that says what is wrong. */
+/** Reads `disconnect,poison=0.01`. Returns the shares, or a sentence with the fault. */
 export function parseFaults(text: string): FaultShares | string {
   return parseShares(text, { defaults: sharesOf(faultChoices), kind: "fault" });
 }
 
-/** Streams of chance, so that one fault does not decide another. */
+/** Separate random streams, so that one fault does not decide another. */
 const stream = { duplicate: 101, poison: 102, late: 103, clock: 104, amount: 105, kind: 106 } as const;
 
 const hourMs = 3_600_000;
@@ -53,26 +50,26 @@ const dayMs = 24 * hourMs;
 const year2100Ms = Date.UTC(2100, 0, 1);
 
 /**
- * What is wrong with poison: it cannot be parsed; it has no message id; it has an id and no time (in envelopes: no id either).
- * Only what has an id can be told from its own resends.
+ * Kinds of poison: unparsable; without a message id; with an id but without a time (in envelopes: no id
+ * either). Only messages with an id can be told from their own resends.
  */
 const poisonKinds = ["broken", "anonymous", "timeless"] as const;
 export type PoisonKind = (typeof poisonKinds)[number];
 
-/** Which message goes wrong in which way: a function of the seed and the message's index. */
+/** Which message is faulty, and how: a function of the seed and the message's index. */
 export class FaultPlan {
   readonly #seed: number;
   readonly #shares: FaultShares;
   readonly #canBePoison: (index: number) => boolean;
 
-  /** @param canBePoison False for messages that no gateway looks into. */
+  /** @param canBePoison False for messages whose content no gateway reads. */
   constructor(seed: number, shares: FaultShares, canBePoison: (index: number) => boolean = () => true) {
     this.#seed = seed;
     this.#shares = shares;
     this.#canBePoison = canBePoison;
   }
 
-  /** True where any message of the run is poison. */
+  /** True if any message of the run is poison. */
   get hasPoison(): boolean {
     return this.#shares.poison !== undefined;
   }
@@ -89,7 +86,7 @@ export class FaultPlan {
     return share !== undefined && chance(this.#seed, stream.duplicate, index) < share;
   }
 
-  /** What the device believes the time to be when it is `trueMs`. */
+  /** The device's wrong time when the true time is `trueMs`. */
   eventTimeMs(index: number, trueMs: number): number {
     const { late, clock } = this.#shares;
     if (clock !== undefined && chance(this.#seed, stream.clock, index) < clock) {

@@ -5,18 +5,18 @@ import { type Scenario, totalMessages } from "./scenario.ts";
 const separator = 0x2e;
 const devicePrefix = "sim-";
 
-/** True where topic names of this filter say which device speaks. */
+/** True if topic names of this filter name the device. */
 export function namesDevice(filter: string): boolean {
   return topicParts(filter).after !== null;
 }
 
 interface TopicParts {
   readonly before: string;
-  /** null where topic names of the filter do not name the device. */
+  /** null if topic names of the filter do not name the device. */
   readonly after: string | null;
 }
 
-/** The topic name that stands for a filter, around the device: other named levels and wildcards get one fixed text each. */
+/** The topic name for a filter and a device: other named levels and wildcards get one fixed text each. */
 function topicParts(filter: string): TopicParts {
   const { levels } = parseTopicFilter(filter);
   const texts = levels.map((level) => {
@@ -29,12 +29,15 @@ function topicParts(filter: string): TopicParts {
   return { before, after: ["", ...texts.slice(at + 1)].join("/") };
 }
 
-/** Where the parts of a message id stand: `<run id>.<device, base 36>.<sequence, base 36>`, all of one length in a run. */
+/**
+ * The positions of the parts of a message id: `<run id>.<device, base 36>.<sequence, base 36>`. All ids of a
+ * run have one length.
+ */
 export class MessageNames {
   readonly idBytes: number;
   /** Topic name of device 0. */
   readonly topicTemplate: string;
-  /** Where the device's number ends in the topic name, in bytes; 0 where it doesn't stand there. */
+  /** Where the device's number ends in the topic name, in bytes; 0 if the name has none. */
   readonly topicDeviceEnd: number;
   readonly deviceDigits: number;
   readonly #runId: Uint8Array;
@@ -58,7 +61,7 @@ export class MessageNames {
       this.#topic.after === null ? 0 : Buffer.byteLength(this.#topic.before + this.deviceId(0));
   }
 
-  /** Identity of a device: what the gateway must file it under. */
+  /** Identity of a device: the gateway must file messages under it. */
   deviceId(device: number): string {
     return devicePrefix + String(device).padStart(this.deviceDigits, "0");
   }
@@ -83,7 +86,10 @@ export class MessageNames {
     writeBase36(target, end + 1 + this.#sequenceWidth, this.#sequenceWidth, sequence);
   }
 
-  /** Device and sequence of an id of this run that begins at `start`; null where no message of the run has it. */
+  /**
+   * Device and sequence of an id of this run that begins at `start`; null if no message of the run has this
+   * id.
+   */
   readId(bytes: Uint8Array, start: number): { device: number; sequence: number } | null {
     const deviceAt = start + this.#runId.length + 1;
     const sequenceAt = deviceAt + this.#deviceWidth + 1;

@@ -11,8 +11,9 @@ import { type TypedValues, typedValuesOf } from "./typed-values.ts";
 const jitterStream = 2;
 
 /**
- * Every message of a run as a function of its index: who sends it, when, and what it says. Used by the fleet that publishes it and by
- * the audit that compares what was filed. Messages of one device have rising indexes and share one connection.
+ * Every message of a run as a function of its index: its sender, time and content. The fleet publishes these
+ * messages, and the audit compares filed rows with them. Messages of one device have rising indexes and share
+ * one connection.
  */
 export class MessagePlan {
   readonly total: number;
@@ -100,7 +101,7 @@ export class MessagePlan {
     return this.roles.qos(index);
   }
 
-  /** A message under an earlier one's id is of its shape: the id counts within a topic. */
+  /** A message with a reused id has the shape of the earlier one, because an id counts within a topic. */
   shape(index: number): MessageShape {
     if (!this.roles.isMixed) return this.shapes.main;
     return this.roles.role(index) === "big"
@@ -120,24 +121,24 @@ export class MessagePlan {
     return bytes;
   }
 
-  /** What must stand in the typed columns of the message's row; null if its topic has none. */
+  /** The values of the typed columns of the message's row; null if its topic has none. */
   typedValues(index: number): TypedValues | null {
     if (this.shape(index).kind !== "typed") return null;
     return typedValuesOf(this.#seed, this.device(index), this.sequence(index));
   }
 
-  /** µs since the epoch, as a message's row must have it; exact, below 2^53. */
+  /** µs since the epoch, as in the message's row; exact, below 2^53. */
   eventTimeUs(index: number, startedAtMs: number): number {
     const micros = this.shape(index).document.eventMicros?.(this.device(index), this.sequence(index)) ?? 0;
     return this.eventTimeMs(index, startedAtMs) * 1000 + micros;
   }
 
-  /** What the message says of its time, in whole ms. */
+  /** The message's own time, in whole ms. */
   eventTimeMs(index: number, startedAtMs: number): number {
     return this.faults.eventTimeMs(index, startedAtMs + Math.floor(this.dueMs(index)));
   }
 
-  /** Writes the message's document, as long as its shape says, poisoned if that is planned. */
+  /** Writes the message's document in the length of its shape, poisoned if planned. */
   writeDocument(target: Uint8Array, start: number, index: number, startedAtMs: number): void {
     const { document } = this.shape(index);
     const device = this.device(index);

@@ -5,25 +5,25 @@ import type { Qos, Scenario } from "./scenario.ts";
 import { chance, hash32 } from "./seeded-hash.ts";
 
 /**
- * How a message leaves its device: `plain` = on the device's connection; `reused` = so, under the id of an
- * earlier message; the others on a connection of their own, see `mixShares`.
+ * How a message leaves its device. `plain` = on the device's connection; `reused` = the same, with the id of
+ * an earlier message. The others have a connection of their own; see `mixShares`.
  */
 export type MessageRole = "plain" | "reused" | "big" | "sleepy" | "will";
 
-/** Streams of chance, beside those of faults, shapes and values. */
+/** Random streams, in addition to those of faults, shapes and values. */
 const stream = { role: 221, qos: 222, distance: 223, again: 224, persistent: 225 } as const;
 
-/** An id is used again within so many messages of its device. */
+/** An id is reused within this many messages of its device. */
 const reusedWithin = 8;
 const againMaxS = 60;
 const againWithinMax = 64;
 
 /**
- * Which message does what, and which connection is how: a function of the seed and an index. Everything is
- * plain without a mix.
+ * Which message has which role, and which kind each connection is: a function of the seed and an index.
+ * Without a mix, everything is plain.
  */
 export class MessageRoles {
-  /** False: each message is plain, of one quality of service, and none is published again. */
+  /** False: each message is plain, all have one quality of service, and none is published again. */
   readonly isMixed: boolean;
   readonly #seed: number;
   readonly #qos: Qos;
@@ -58,7 +58,7 @@ export class MessageRoles {
   }
 
   /**
-   * The message whose id a message has: its own, or, with the role `reused`, an earlier one's of the same
+   * The message whose id a message has: its own, or for the role `reused` an earlier one's of the same
    * device.
    */
   idIndex(index: number): number {
@@ -85,7 +85,10 @@ export class MessageRoles {
     return draw < qos0 + qos2 ? 2 : this.#qos;
   }
 
-  /** The earlier message of the same device, and of its own connection, that is published again right after this one; −1 = none. */
+  /**
+   * The earlier message of the same device, on its connection, that is published again right after this one;
+   * −1 = none.
+   */
   againAfter(index: number): number {
     const { again } = this.#shares;
     if (again === undefined || chance(this.#seed, stream.again, index) >= again) return -1;
@@ -112,7 +115,7 @@ export class MessageRoles {
     return draw < (this.#shares.reused ?? 0) ? "reused" : "plain";
   }
 
-  /** −1 if there is no plain message whose id it could have. */
+  /** −1 if there is no plain message whose id could be reused. */
   #reusedOf(index: number): number {
     const distance = 1 + (hash32(this.#seed, stream.distance, index) % reusedWithin);
     const earlier = index - distance * this.#devices;

@@ -8,7 +8,7 @@ import { TypedDocument } from "./typed-document.ts";
 
 export type ShapeKind = "main" | "typed" | "envelope" | "raw" | "big";
 
-/** What some messages of a run have in common: a topic, a format, a document of one length. */
+/** The common properties of some messages of a run: a topic, a format, a document of one length. */
 export interface MessageShape {
   readonly kind: ShapeKind;
   readonly format: PayloadFormat | "raw";
@@ -18,14 +18,14 @@ export interface MessageShape {
   readonly document: Document;
 }
 
-/** Of the big messages' documents. A topic takes 131,072 bytes unless its admin says otherwise. */
+/** Of the big messages' documents. A topic accepts 131,072 bytes unless its admin sets another limit. */
 const bigBytes = [70_000, 100_000, 131_000];
 
 const stream = { shape: 211, size: 212 } as const;
 
 /**
- * The topic beside another one, for another kind of message: its last level is `level`, or one more where
- * that names the device.
+ * The topic for another kind of message. Its last level is `level`; if the last level names the device,
+ * `level` is appended.
  */
 export function siblingFilter(filter: string, level: string): string {
   const levels = filter.split("/");
@@ -33,9 +33,9 @@ export function siblingFilter(filter: string, level: string): string {
   return [...kept, level].join("/");
 }
 
-/** The shapes of a run, and which message has which: a function of the seed and the message's index. */
+/** The shapes of a run, and the shape of each message: a function of the seed and the message's index. */
 export class MessageShapes {
-  /** The one that `--topic` and `--format` say. */
+  /** The shape that `--topic` and `--format` define. */
   readonly main: MessageShape;
   readonly all: readonly MessageShape[];
   readonly #seed: number;

@@ -1,8 +1,8 @@
 import { type Choice, parseShares, sharesOf } from "./shares.ts";
 
 /**
- * What a fleet is made of, beside clean sessions that publish one kind of message at one quality of service:
- * each with the share that it has if the list names none, and what it is a share of.
+ * The mix of a fleet. Without a mix, all sessions are clean and publish one kind of message at one quality of
+ * service. Each entry has a default share, and names what it is a share of.
  */
 export const mixChoices = {
   qos0: { share: 0.1, meaning: "of the messages: published at QoS 0 instead of --qos" },
@@ -10,16 +10,19 @@ export const mixChoices = {
   persistent: { share: 0.5, meaning: "of the connections: with Clean Session = 0" },
   typed: {
     share: 0.2,
-    meaning: "of the messages: JSON with a value for each column type, on a topic beside --topic",
+    meaning: "of the messages: JSON with a value for each column type, on a second topic next to --topic",
   },
-  envelope: { share: 0.2, meaning: "of the messages: telemetry envelopes, on a topic beside --topic" },
+  envelope: {
+    share: 0.2,
+    meaning: "of the messages: telemetry envelopes, on a second topic next to --topic",
+  },
   raw: {
     share: 0.05,
-    meaning: "of the messages: without an id that the gateway reads, on a topic beside --topic",
+    meaning: "of the messages: without an id that the gateway can read, on a second topic next to --topic",
   },
   big: {
     share: 0.0005,
-    meaning: "of the messages: 70 to 131 KB right after CONNACK, again and again until acknowledged",
+    meaning: "of the messages: 70 to 131 KB right after CONNACK, repeated until acknowledged",
   },
   sleepy: {
     share: 0.002,
@@ -33,7 +36,7 @@ export type MixShares = Readonly<Partial<Record<MixName, number>>>;
 
 export const mixNames = Object.keys(mixChoices) as readonly MixName[];
 
-/** Reads `qos2,typed=0.5`. Returns the shares, or a sentence that says what is wrong. */
+/** Reads `qos2,typed=0.5`. Returns the shares, or a sentence with the fault. */
 export function parseMix(text: string): MixShares | string {
   return parseShares(text, { defaults: sharesOf(mixChoices), kind: "part of a mix" });
 }

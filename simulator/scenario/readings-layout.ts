@@ -1,6 +1,9 @@
 import { type Reading, type Samples, sampleBytes } from "./readings.ts";
 
-/** Members of a JSON object that hold readings, `,` included before each: a text of exact length and where its numbers stand. */
+/**
+ * Members of a JSON object that hold readings, with `,` before each: a text of exact length and the positions
+ * of its numbers.
+ */
 export interface ReadingsLayout {
   readonly text: string;
   readonly readings: readonly Reading[];
@@ -15,7 +18,7 @@ interface Sensor {
   readonly sign: "" | "-";
 }
 
-/** What a device measures; the first ones that fit are sent. */
+/** The sensors of a device; the first ones that fit are sent. */
 const sensors: readonly Sensor[] = [
   { name: "temperature", min: 1000, max: 4999, decimals: 2, sign: "" },
   { name: "humidity", min: 200, max: 989, decimals: 1, sign: "" },
@@ -28,8 +31,9 @@ const samplesHead = ',"samples":[';
 const shortHead = ',"t":';
 
 /**
- * Lays out readings in exactly `bytes` bytes: as many sensors as fit, then a list of samples, and the rest as further digits of the last
- * number. Where not even one digit fits (1 to 5 bytes) it is white space, which JSON allows there.
+ * Lays out readings in exactly `bytes` bytes: as many sensors as fit, then a list of samples. The rest is
+ * further digits of the last number. If not even one digit fits (1 to 5 bytes), the rest is white space,
+ * which JSON allows there.
  */
 export function layOutReadings(bytes: number): ReadingsLayout {
   const layout = { text: "", readings: [] as Reading[], samples: null as Samples | null };

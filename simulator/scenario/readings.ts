@@ -1,7 +1,10 @@
 import { writeDecimal } from "./digits.ts";
 import { hash32 } from "./seeded-hash.ts";
 
-/** A number in a document whose digits the device's walk decides. Its text is always equally long: `<whole>[.<decimals>]<extra>`. */
+/**
+ * A number in a document whose digits come from the device's walk. Its text is always equally long:
+ * `<whole>[.<decimals>]<extra>`.
+ */
 export interface Reading {
   /** Where its text begins, in bytes. */
   readonly at: number;
@@ -13,7 +16,10 @@ export interface Reading {
   /** Digits of the value, with its decimals. */
   readonly digits: number;
   readonly decimals: number;
-  /** Digits of noise behind it: what a cheap sensor's library prints, and what makes a document exactly as long as asked. */
+  /**
+   * Digits of noise after it, like those of a cheap sensor's library. They make a document exactly as long as
+   * asked.
+   */
   readonly extraDigits: number;
 }
 
@@ -31,8 +37,9 @@ const wobbleStream = 7;
 const extraStream = 8;
 
 /**
- * Position of a device's walk on one channel at one step, in [0, 1): straight legs between seeded points 16 steps apart, and a wobble.
- * A function of the step alone, so that any message can be made again without walking there.
+ * Position of a device's walk on one channel at one step, in [0, 1): straight legs between seeded points 16
+ * steps apart, and a wobble. A function of the step alone, so any message can be made again without the
+ * earlier steps.
  */
 function walk(seed: number, device: number, channel: number, step: number): number {
   const key = device * channelsMax + channel;
@@ -73,7 +80,9 @@ export function writeReading(
     target[end + extra] = zero + (hash32(seed ^ extraStream, device + extra, step) % 10);
 }
 
-/** Writes a list of samples: a walk of steps of at most ±0.31 from a seeded start, kept within 10.00 to 99.99. */
+/**
+ * Writes a list of samples: a walk of steps of at most ±0.31 from a seeded start, kept within 10.00 to 99.99.
+ */
 export function writeSamples(
   target: Uint8Array,
   start: number,

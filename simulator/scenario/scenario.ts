@@ -5,23 +5,26 @@ export type PayloadFormat = "json" | "envelope";
 export type Qos = 0 | 1 | 2;
 
 /**
- * All that decides what a run publishes, when it was to be published and under which names. It stands in the head of the ledger, and the
- * fleet and the audit make the same messages from it.
+ * Everything that decides what a run publishes, when and under which names. The head of the ledger holds it,
+ * and fleet and audit make the same messages from it.
  */
 export interface Scenario {
-  /** 11 characters of base64url: 8 random bytes, drawn for each run, so that equal seeds never share a message id. */
+  /**
+   * 11 characters of base64url: 8 random bytes, drawn for each run, so that equal seeds never share a message
+   * id.
+   */
   readonly runId: string;
   /** 0 to 2^32 − 1. */
   readonly seed: number;
   readonly devices: number;
   readonly connections: number;
-  /** Messages that one connection publishes back to back, as a field gateway does that forwards for its devices in batches. */
+  /** Messages that one connection publishes back to back, as a field gateway does for its devices. */
   readonly burst: number;
   /** Messages per second of the whole fleet. */
   readonly rate: number;
   readonly durationS: number;
   readonly payloadBytes: number;
-  /** Of messages for which the mix says nothing else. */
+  /** For messages whose kind is not in the mix. */
   readonly qos: Qos;
   readonly format: PayloadFormat;
   /** Topic filter with named levels. */

@@ -1,6 +1,7 @@
 /**
- * A well-mixed number in [0, 2^32) of a seed and two more 32-bit numbers. What a run publishes is a function of its seed and a message's
- * index by this alone, so that the audit can make any message again without having seen the ones before.
+ * A well-mixed number in [0, 2^32) of a seed and two more 32-bit numbers. All messages of a run derive from
+ * this function, by the seed and the message's index. So the audit can make any message without the earlier
+ * ones.
  */
 export function hash32(seed: number, first: number, second: number): number {
   let mixed = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) ^ first;

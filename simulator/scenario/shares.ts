@@ -1,8 +1,8 @@
-/** Something that a list of shares may name. */
+/** An entry that a list of shares may name. */
 export interface Choice {
-  /** Where the list says none: above 0, at most 1. */
+  /** The share if the list names none: above 0, at most 1. */
   readonly share: number;
-  /** What it is a share of, and what happens to it; for people. */
+  /** Which messages or connections it is a share of, and what happens to them; for people. */
   readonly meaning: string;
 }
 
@@ -23,7 +23,7 @@ export function choicesText(choices: Readonly<Record<string, Choice>>): string {
 
 /**
  * Reads a list such as `disconnect,poison=0.01`; `all` = everything with its default share. Returns the
- * shares, or what is wrong.
+ * shares, or the fault.
  */
 export function parseShares<Name extends string>(
   text: string,
@@ -36,8 +36,8 @@ export function parseShares<Name extends string>(
     if (part === "all") continue;
     const [name = "", shareText] = part.split("=", 2);
     const known = names.find((each) => each === name);
-    if (!known) return `${JSON.stringify(name)} is no ${kind}: choose from ${names.join(", ")}, or all`;
-    if (shares[known] !== undefined) return `${known} stands in it twice`;
+    if (!known) return `${JSON.stringify(name)} is not a ${kind}: choose from ${names.join(", ")}, or all`;
+    if (shares[known] !== undefined) return `${known} is named twice`;
     const share = shareText === undefined ? defaults[known] : Number(shareText);
     if (shareText?.trim() === "" || !(share > 0 && share <= 1))
       return `the share of ${known} is ${JSON.stringify(shareText)}: it must be a number above 0 and at most 1, such as ${known}=0.01`;

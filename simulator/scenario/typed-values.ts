@@ -6,7 +6,9 @@ interface TypedValue<Value> {
   readonly filed: Value | null;
 }
 
-/** What a typed message says, by column: long, double, boolean, timestamp in µs since the epoch, string. */
+/**
+ * The values of a typed message, by column: long, double, boolean, timestamp in µs since the epoch, string.
+ */
 export interface TypedValues {
   readonly whole: TypedValue<bigint>;
   readonly real: TypedValue<number>;
@@ -30,7 +32,7 @@ export const typedSchema = {
   },
 } as const;
 
-/** Streams of chance, beside those of the faults. */
+/** Random streams, in addition to those of the faults. */
 const stream = { kind: 201, value: 202, fraction: 203, zone: 204 } as const;
 
 const nothing = { json: "null", filed: null } as const;
@@ -99,11 +101,11 @@ function labelOf(kind: number): TypedValue<string> {
 }
 
 const dayMs = 86_400_000;
-/** Before 1970 as well, within what every reader of the tables can show. */
+/** Also before 1970, within the range that every reader of the tables can show. */
 const firstDay = -30_000;
 const days = 80_000;
 const fractions = ["", ".5", ".123", ".000001", ".123456", ".999999", ".123456789", ".0000009"];
-/** RFC 3339 §5.6 lets letters be small. */
+/** RFC 3339 §5.6 allows lower-case letters. */
 const zones = [
   { text: "Z", offsetMinutes: 0 },
   { text: "z", offsetMinutes: 0 },

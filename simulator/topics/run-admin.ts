@@ -5,13 +5,13 @@ import { TopicApi, type TopicApiAddress } from "./topic-api.ts";
 import { type TopicChangeCounts, TopicChanges } from "./topic-changes.ts";
 
 export interface RunAdminOptions {
-  /** undefined = all topics are there, and stay as they are. */
+  /** undefined = all topics exist, and stay as they are. */
   readonly api: TopicApiAddress | undefined;
-  /** Dedupe window of topics that are created; undefined = the gateway's own. */
+  /** Dedupe window of created topics; undefined = the gateway's default. */
   readonly dedupeWindowMs: number | undefined;
-  /** How long a gateway that does not answer is asked again. */
+  /** How long to retry a gateway that does not answer. */
   readonly patienceMs: number;
-  /** Of each second, in which a topic is changed; undefined = none. */
+  /** Share of the seconds in which a topic is changed; undefined = none. */
   readonly changeShare: number | undefined;
 }
 
@@ -33,10 +33,7 @@ export class RunAdmin {
     return this.#changes?.counts ?? nothingDone;
   }
 
-  /**
-   * Creates topics that are missing. Throws SIMULATE_API, and SIMULATE_USAGE if there is nothing to
-   * change.
-   */
+  /** Creates missing topics. Throws SIMULATE_API, and SIMULATE_USAGE if there is nothing to change. */
   async prepare(): Promise<void> {
     const { api: address, dedupeWindowMs, patienceMs, changeShare } = this.#options;
     if (!address) return;
@@ -53,7 +50,7 @@ export class RunAdmin {
     this.#changes = new TopicChanges(api, specific);
   }
 
-  /** Begins what is due after that time. Throws what kept an earlier change from being done. */
+  /** Begins the changes that are due after that time. Throws the reason why an earlier change failed. */
   act(elapsedMs: number): void {
     if (!this.#changes) return;
     if (this.#changes.fault) throw this.#changes.fault;

@@ -4,8 +4,11 @@ import { typedSchema } from "../scenario/typed-values.ts";
 import type { TopicApi, TopicDefinition } from "./topic-api.ts";
 
 /**
- * Creates the topics that a run needs and that are not there. One with the same filter is taken as it is. The main one, whose filter may
- * take the names of the others, comes last: a gateway that knows some of them only must not file the others' messages there.
+ * Creates the topics that a run needs and that do not exist yet. A topic with the same filter is used as it
+ * is.
+ *
+ * The main topic comes last, because its filter may match the names of the others. A gateway that knows only
+ * some topics must not file the others' messages there.
  */
 export async function createRunTopics(
   api: Pick<TopicApi, "filters" | "create">,
@@ -31,9 +34,8 @@ function topicOf(
 }
 
 /**
- * A topic that takes the main topic's names from it: the same filter with the texts that the run publishes in
- * the place of all levels but `{device}`. null if the filter has no other level that could be more
- * specific.
+ * A topic that takes the main topic's names from it. Its filter has the run's literal texts in all levels but
+ * `{device}`. null if the filter has no other level that could be more specific.
  */
 export function specificTopic(
   { filter, format }: MessageShape,

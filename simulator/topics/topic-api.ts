@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { SimulatorError } from "../errors.ts";
 
-/** A gateway's HTTP API, for its topics alone. */
+/** A gateway's HTTP API, only for topics. */
 export interface TopicApiAddress {
   /** Such as http://127.0.0.1:8080. */
   readonly url: string;
   readonly token: string;
 }
 
-/** As `POST /v1/topics` takes it. */
+/** The body of `POST /v1/topics`. */
 export interface TopicDefinition {
   readonly name: string;
   readonly filter: string;
@@ -25,7 +25,7 @@ export class TopicApi {
   readonly #address: TopicApiAddress;
   readonly #patienceMs: number;
 
-  /** @param patienceMs How long a gateway that does not answer, or says "later", is asked again. */
+  /** @param patienceMs How long to retry a gateway that does not answer, or answers "later". */
   constructor(address: TopicApiAddress, patienceMs: number) {
     this.#address = address;
     this.#patienceMs = patienceMs;
@@ -45,7 +45,9 @@ export class TopicApi {
     await this.#call("PUT", `/v1/topics/${topic.name}`, topic);
   }
 
-  /** Deleting what is gone does no harm: the call before may have been heard, though not its answer. */
+  /**
+   * Deleting a missing topic is safe: the gateway may have heard the call before, and its answer was lost.
+   */
   async delete(name: string): Promise<void> {
     await this.#call("DELETE", `/v1/topics/${name}`);
   }
@@ -78,7 +80,7 @@ export class TopicApi {
   }
 }
 
-/** `fetch` says "fetch failed", and the reason in its cause. */
+/** `fetch` says only "fetch failed"; the reason is in its cause. */
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error ? (error.cause ?? error) : error;
   return cause instanceof Error ? cause.message : String(cause);

@@ -8,8 +8,8 @@ export interface TopicChangeCounts {
 
 /**
  * An admin at work while a fleet publishes: creates a topic that takes names from another one, changes it,
- * deletes it, and so on. One change at a time, so that each counts before the next. Failures are kept in
- * `fault`: the run is not what was asked for.
+ * deletes it, and repeats. One change at a time, so that each applies before the next. `fault` keeps a
+ * failure: the run is then not the one that was asked for.
  */
 export class TopicChanges {
   readonly counts: TopicChangeCounts = { created: 0, changed: 0, deleted: 0 };
@@ -60,7 +60,7 @@ export class TopicChanges {
   }
 }
 
-/** Payloads that fitted still fit; columns that are there stay, as a table wants it. */
+/** Earlier payloads still fit, and existing columns stay, as a table requires. */
 function withAnotherColumn(topic: TopicDefinition, number: number): TopicDefinition {
   const properties = (topic.schema?.["properties"] ?? {}) as Readonly<Record<string, unknown>>;
   const added = { [`added_${number}`]: { type: ["number", "null"] } };

@@ -4,8 +4,8 @@ import { test } from "node:test";
 import { Aedes } from "aedes";
 import { BrokerError } from "../../broker/index.ts";
 import {
-  AEDES_VERSION,
   type AedesClient,
+  aedesVersion,
   checkAedesVersion,
   holdReading,
   interceptPackets,
@@ -113,6 +113,6 @@ test("another version is refused with AEDES_UNSUPPORTED", () => {
     (error) =>
       error instanceof BrokerError &&
       error.code === "AEDES_UNSUPPORTED" &&
-      error.message.includes(AEDES_VERSION),
+      error.message.includes(aedesVersion),
   );
 });

@@ -128,7 +128,7 @@ const movedEntry = { format: 2, number: 4, commitId: "moved", movedTo: "s3://els
 
 describe("a commit log that is not whole", () => {
   const cases: readonly (readonly [string, (run: Committed) => unknown, RegExp])[] = [
-    ["a hole", ({ lake }) => lake.commits.remove(2), /commit 2 is missing, though later ones are there/],
+    ["a hole", ({ lake }) => lake.commits.remove(2), /commit 2 is missing, though later ones exist/],
     ["an entry cut short", ({ lake }) => lake.commits.write(2, '{"format":1,"num'), /commit 2 can't be read/],
     [
       "an entry without moves",
@@ -143,17 +143,17 @@ describe("a commit log that is not whole", () => {
     [
       "an entry twice",
       ({ lake }) => lake.commits.change(3, (entry) => (entry.commitId = "commit-1")),
-      /commit 3: its id commit-1 stands in an earlier one/,
+      /commit 3: an earlier one has its id commit-1 too/,
     ],
     [
       "a partition that goes on elsewhere",
       ({ lake }) => lake.commits.change(3, (entry) => (moveOf(entry).from = "1")),
-      /commit 3: stream\/0 goes on at 1, and ended at 2/,
+      /commit 3: stream\/0 continues at 1, and ended at 2/,
     ],
     [
       "a move of another entry",
       ({ lake }) => lake.commits.change(3, (entry) => (moveOf(entry).commit = 2)),
-      /commit 3: the move of stream\/0 is said to be of 2/,
+      /commit 3: it says that the move of stream\/0 is in 2/,
     ],
     [
       "a link past an entry of the partition",
@@ -212,7 +212,7 @@ describe("a snapshot that is not what its entries add up to", () => {
 test("a snapshot that gives up a partition which another has yet to go on from", () =>
   assertFault(
     ({ lake }) => pastPartition(lake.commits, ""),
-    /snapshot 3 gives up stream\/0, and stream\/1 goes on from it/,
+    /snapshot 3 gives up stream\/0, and stream\/1 continues it/,
   ));
 
 test("a snapshot that knows another fence, or other entries as given up, than its entries say", async () => {
@@ -340,7 +340,7 @@ describe("a lake that is being written to", () => {
     lake.commits.remove(2);
     const result = await audit({ lake: lakeFiles });
     assert.equal(result.isProven, false);
-    assert.match(result.examples[0] ?? "", /commit 2 is missing, though later ones are there/);
+    assert.match(result.examples[0] ?? "", /commit 2 is missing, though later ones exist/);
   });
 });
 

@@ -158,7 +158,7 @@ describe("every column is read", () => {
   const changes: readonly (readonly [string, Partial<LakeRow>])[] = [
     ["payload_crc", { payloadCrc: 1 }],
     ["event_time_outside", { isOutside: true }],
-    ["where it stood in the stream", { partition: null }],
+    ["where in the stream it stood", { partition: null }],
   ];
   for (const [name, change] of changes)
     test(name, async () => {

@@ -26,7 +26,7 @@ describe("asking a running gateway for what can't be", { concurrency: false }, (
       ["plant/#/engine", 2, "TOPIC_INVALID", /plant\/#\/engine.*# must be the last level/],
       ["plant/#engine", 2, "TOPIC_INVALID", /# must be a whole level/],
       ["plant/a+/engine", 2, "TOPIC_INVALID", /\+ must be a whole level/],
-      ["{device}/{device}", 2, "TOPIC_INVALID", /\{device\} stands in it twice/],
+      ["{device}/{device}", 2, "TOPIC_INVALID", /\{device\} is used twice/],
       ["plant/{device/engine", 2, "TOPIC_INVALID", /not a name such as \{device\}/],
       ["$SYS/{device}", 2, "TOPIC_INVALID", /begin with \$/],
       ["+/{device}/telemetry", 0, "", /./],
@@ -155,7 +155,7 @@ test("`simulate --rate abc` and `audit` without a lake end with 2, say what to w
   assert.match(rate.stderr, /^--rate abc: give a number above 0 to \d+, for example --rate 16700$/m);
   const lake = await runCli(["audit", "--ledger", ledger, "--lake", `file:${folder}/lake`]);
   assert.equal(lake.code, 2);
-  assert.match(lake.stderr, /there is no folder .*lake; tidegate status shows where the lake is/);
+  assert.match(lake.stderr, /there is no folder .*lake: tidegate status shows the place of the lake/);
   assert.equal(existsSync(ledger), false);
 });
 

@@ -46,7 +46,7 @@ test("a gateway on a copy of a running gateway's folder leaves that one alone, a
     TIDEGATE_HTTP_PORT: String(original.httpPort),
   });
   assert.equal(errorOf(asked).code, "GATEWAY_NOT_RUNNING");
-  assert.match(errorOf(asked).message, /is another gateway: start the one of .*copy/);
+  assert.match(errorOf(asked).message, /Another gateway answers on \S+: start the gateway of .*copy/);
   assert.equal((await original.api("GET", "/v1/topics/drill")).status, 404);
 
   const copy = await GatewayProcess.start({ dataFolder: join(root, "copy"), environment });

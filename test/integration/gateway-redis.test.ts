@@ -155,7 +155,7 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     assert.match(reasons.join(), /nothing is acknowledged: REDIS_FULL|nothing is acknowledged: STREAM_FULL/);
     const text = await runCli(["status", "--data", gateway.dataFolder]);
     assert.match(text.stdout, /pressure refuse/);
-    assert.match(text.stdout, /nobody more may connect/);
+    assert.match(text.stdout, /no further client may connect/);
     await client.config("SET", "maxmemory", 1024 ** 3);
     client.disconnect();
     await held;

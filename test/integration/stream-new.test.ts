@@ -52,7 +52,7 @@ describe("a new stream says what is given up with the old one, and its status do
       const shown = await cli("status");
       assert.match(
         shown.stdout,
-        new RegExp(`! Given up at \\S+ with the stream ${replaces}: 7 messages that were not filed`),
+        new RegExp(`! Given up at \\S+ with the stream ${replaces}: 7 unfiled messages`),
       );
       assert.deepEqual(await storedIds(gateway), ["filed0", "filed1", "filed2"]);
       assert.equal(await gateway.stop(), 0);
@@ -60,7 +60,7 @@ describe("a new stream says what is given up with the old one, and its status do
       const again = await cli("stream", "new", "--force", ...flags);
       assert.match(
         again.stdout,
-        new RegExp(`Given up with ${consumer?.streamId}: nothing, all of it was filed`),
+        new RegExp(`Given up with ${consumer?.streamId}: nothing, because all messages were filed`),
       );
       await gateway.start();
       assert.doesNotMatch((await cli("status")).stdout, /Given up/);

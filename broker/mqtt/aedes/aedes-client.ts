@@ -3,8 +3,11 @@ import type { Socket } from "node:net";
 import { BrokerError } from "../../errors.ts";
 import type { RefusedClient } from "../../ingest/index.ts";
 
-/** The version whose internals are used below; `test/contract/aedes-internals.test.ts` holds them against the installed one. */
-export const AEDES_VERSION = "1.2.0";
+/**
+ * The version whose internals are used below; `test/contract/aedes-internals.test.ts` checks them in the
+ * installed one.
+ */
+export const aedesVersion = "1.2.0";
 
 /** A PUBLISH as mqtt-packet parses it. */
 export interface PublishPacket {
@@ -68,17 +71,20 @@ type PacketListener = (packet: MqttPacket) => void;
 /** mqtt-packet's parser, with the field that tells a packet's declared length before its body is there. */
 export interface PacketParser extends EventEmitter {
   parse(chunk: Buffer): number;
-  /** The packet that is being parsed; `length` = remaining length [MQTT-2.2.3], -1 or undefined before it is known. */
+  /**
+   * The packet that is being parsed; `length` = remaining length [MQTT-2.2.3], -1 or undefined before it is
+   * known.
+   */
   readonly packet: { readonly cmd?: MqttPacket["cmd"]; readonly length?: number };
-  /** While a packet is told of: how many of its bytes its fields took. A PUBLISH's payload is not counted. */
+  /** During a packet event: how many of its bytes its fields took. A PUBLISH's payload is not counted. */
   readonly _pos: number;
-  /** What it was given and has not parsed; while a packet is told of, what comes after it. */
+  /** Bytes that are not parsed yet; during a packet event, the bytes after the packet. */
   readonly _list: { readonly length: number; slice(): Buffer; consume(bytes: number): void };
   /** The CONNECT packet, password included, which the parser keeps for its protocol version. */
   settings: object;
 }
 
-/** What of Aedes 1.2.0's Client is used here; most of it is private API. */
+/** The part of Aedes 1.2.0's Client that is used here; most of it is private API. */
 export interface AedesClient extends EventEmitter {
   readonly id: string | null;
   readonly clean: boolean;
@@ -89,10 +95,10 @@ export interface AedesClient extends EventEmitter {
   readonly conn: Socket;
   readonly _parser: PacketParser;
   readonly _keepaliveTimer: NodeJS.Timeout | null;
-  /** Milliseconds, 1.5 × keep alive; negative where the client has none. */
+  /** Milliseconds, 1.5 × keep alive; negative if the client has none. */
   readonly _keepaliveInterval: number;
   _parsingBatch: number;
-  /** Set from the authentication to the end; null before, and if the client has none. */
+  /** Set from the authentication to the end. null before, and if the client has no will. */
   readonly will: object | null;
   /** Whether DISCONNECT came: then the will is not published [MQTT-3.14.4-3]. */
   _disconnected: boolean;
@@ -102,27 +108,32 @@ export interface AedesClient extends EventEmitter {
   close(done?: () => void): void;
 }
 
-/** An event of a client besides those of Aedes: it is known whether its CONNECT is accepted. Also told if the client has gone by then. */
+/**
+ * An event of a client in addition to those of Aedes: the answer to its CONNECT is known. Also emitted if the
+ * client has left by then.
+ */
 export const judgedEvent = "judged";
 
-/** Another one: its SUBSCRIBE or UNSUBSCRIBE has been answered. */
+/** Another event: the client's SUBSCRIBE or UNSUBSCRIBE has been answered. */
 export const answeredEvent = "answered";
 
-/** Throws AEDES_UNSUPPORTED where another version than the pinned one is installed. */
+/** Throws AEDES_UNSUPPORTED if another version than the pinned one is installed. */
 export function checkAedesVersion(aedes: object): void {
   const version = "version" in aedes ? String(aedes.version) : "unknown";
-  if (version === AEDES_VERSION) return;
+  if (version === aedesVersion) return;
   throw new BrokerError(
     "AEDES_UNSUPPORTED",
-    `Aedes ${version} is installed; the acknowledgement path is built on ${AEDES_VERSION}: install with \`npm ci\``,
+    `Aedes ${version} is installed; the acknowledgement path needs ${aedesVersion}: install with \`npm ci\``,
     { retryable: false },
   );
 }
 
 /**
- * Puts `take` in front of Aedes' own handling of each packet of a client; calling the returned function hands a packet on to Aedes.
- * `take` also gets what is parsed after the client was closed: Aedes would not hear of it. `broken` is told, before Aedes closes the
- * connection, that the parser could make nothing of what came.
+ * Puts `take` in front of Aedes' own handling of each packet of a client. The returned function hands a
+ * packet on to Aedes.
+ *
+ * `take` also receives packets that are parsed after the client was closed, which Aedes would drop. `broken`
+ * is called for bytes that cannot be parsed, before Aedes closes the connection.
  */
 export function interceptPackets(
   client: AedesClient,
@@ -145,8 +156,8 @@ export function interceptPackets(
 }
 
 /**
- * Tells as soon as a packet's declared length is larger than allowed, before its body is buffered.
- * Aedes and mqtt-packet buffer up to 256 MiB per connection otherwise, also before CONNECT.
+ * Reports as soon as a packet's declared length is larger than allowed, before its body is buffered. Without
+ * this check, Aedes and mqtt-packet buffer up to 256 MiB per connection, even before CONNECT.
  */
 export function guardPacketSize(
   client: AedesClient,
@@ -165,15 +176,15 @@ export function guardPacketSize(
 }
 
 /**
- * Called while the parser tells of a packet: the rest of what was read goes back into the socket, and nothing is read from it until the
- * returned function is called. Node reads ahead up to the socket's high-water mark, and tells of an orderly end only after what came
- * before it was read.
+ * Call during a packet event of the parser. The unparsed bytes go back into the socket, and no byte is read
+ * until the returned function is called. Node reads ahead up to the socket's high-water mark. Node reports an
+ * orderly end only after all bytes before it were read.
  */
 export function holdReading(client: AedesClient): () => void {
   const { conn, _parser } = client;
   const { resume } = client;
   client.pause();
-  // Aedes reads on when it has written CONNACK, which is before it says that the client is connected.
+  // Aedes resumes reading after writing CONNACK, which is before it reports that the client is connected.
   client.resume = ignoreResume;
   const rest = _parser._list.slice();
   _parser._list.consume(rest.length);
@@ -185,15 +196,15 @@ export function holdReading(client: AedesClient): () => void {
 
 function ignoreResume(): void {}
 
-/** Parses what was read from the socket and waits in it, also if the socket was destroyed since. */
+/** Parses the bytes that wait in the socket, also if the socket was destroyed since. */
 export function parseUnread({ conn, _parser }: AedesClient): void {
   for (let chunk = conn.read() as Buffer | null; chunk !== null; chunk = conn.read() as Buffer | null)
     _parser.parse(chunk);
 }
 
 /**
- * Whether the peer has ended its side of the connection, also if what it sent before was not read: Node tells of the end only after
- * that, and its `readableEnded` says no until then.
+ * Whether the peer has ended its side of the connection, even if its last bytes were not read. Node reports
+ * the end only after they are read, and `readableEnded` is false until then.
  */
 export function hasLeft({ conn, closed }: AedesClient): boolean {
   return closed || conn.destroyed || (conn as unknown as ReadableState)._readableState.ended;
@@ -203,7 +214,10 @@ interface ReadableState {
   readonly _readableState: { readonly ended: boolean };
 }
 
-/** The socket knows the address of a peer that has gone if it was asked for it before: the broker asks each. */
+/**
+ * The socket knows the address of a peer that has left only if it was asked for it before: the broker asks
+ * each.
+ */
 export function refusedClientOf(client: AedesClient): RefusedClient {
   return { client: client.id ?? "", address: client.conn.remoteAddress ?? "" };
 }
@@ -214,8 +228,8 @@ export function pauseReading(client: AedesClient): void {
 }
 
 /**
- * Reads on. Aedes counts packets under way in `_parsingBatch` and reads only at zero, but does not count down while paused: without the
- * reset the socket would stall for ever.
+ * Resumes reading. Aedes counts packets in progress in `_parsingBatch` and reads only at zero, but does not
+ * decrement while paused. Without the reset, the socket would stall for ever.
  */
 export function resumeReading(client: AedesClient): void {
   if (client.closed || !client._paused) return;
@@ -223,12 +237,15 @@ export function resumeReading(client: AedesClient): void {
   client.resume();
 }
 
-/** [MQTT-3.1.2-24] Any packet counts as a sign of life; Aedes restarts the timer only for packets that it handles itself. */
+/**
+ * [MQTT-3.1.2-24] Any packet counts as a sign of life. Aedes restarts the timer only for packets that it
+ * handles itself.
+ */
 export function refreshKeepAlive(client: AedesClient): void {
   client._keepaliveTimer?.refresh();
 }
 
-/** Lets the parser forget the CONNECT packet with its password; the version is all that it needs. */
+/** Makes the parser forget the CONNECT packet with its password; the parser needs only the version. */
 export function forgetConnectPacket(client: AedesClient): void {
   client._parser.settings = { protocolVersion: 4 };
 }

@@ -30,7 +30,7 @@ type Handlers = Required<
   >
 >;
 
-/** Each takes some 20 µs, in Aedes' matcher and ours. */
+/** Each takes some 20 µs, in the matchers of Aedes and of the broker. */
 const filtersPerTurn = 25;
 
 /** [MQTT-3.2.2] CONNACK return codes. */
@@ -72,7 +72,7 @@ export class AedesHooks {
           return;
         }
         this.#grants.add(() => {
-          // Nobody waits for an answer: a client that has gone changes nothing.
+          // The client has left and waits for no answer, so its packet changes nothing.
           if ((client as unknown as AedesClient).closed) return;
           const isGranted = this.#grant(client as unknown as AedesClient, subscription);
           done(null, isGranted ? subscription : null);
@@ -89,7 +89,7 @@ export class AedesHooks {
       for (const filter of filters) this.#filters.get(client as unknown as AedesClient)?.delete(filter);
       client.emit(answeredEvent);
     });
-    // Connections end in many ways; each was counted where we caused it, and the rest is the network's.
+    // Connections end in many ways. Ends that the broker caused are counted there; the rest is the network's.
     aedes.on("clientError", (client, error) => {
       const session = this.#sessions.get(client as unknown as AedesClient);
       if (isDrainTimeout(error))
@@ -125,7 +125,7 @@ export class AedesHooks {
     if (fault) this.#context.refuse(fault.code, who, fault.fields);
     const answer = fault ?? (this.#parts.ingest.admit(who) && noRoom);
     if (!answer) {
-      // Kept as long as the connection lasts; as a view it would keep its whole read chunk.
+      // The text lives as long as the connection; a view would keep its whole read chunk.
       if (packet.will) packet.will.payload = Buffer.from(packet.will.payload);
       done(null, true);
       return;
@@ -166,7 +166,7 @@ export class AedesHooks {
     };
   }
 
-  /** Also of a client that has gone meanwhile: what it sent before is taken. */
+  /** Also for a client that has left meanwhile: its earlier packets are handled. */
   #begin(client: AedesClient, ingest: IngestSession<MessageTag>): Session {
     const receivedIds = this.#parts.receivedIds.open(client.id ?? "", client.clean);
     const session = new Session(this.#context, client, { ingest, receivedIds });
@@ -198,7 +198,7 @@ export class AedesHooks {
     return false;
   }
 
-  /** Reached by wills, and by publishes on plain filters, which were judged when they were read. */
+  /** Wills come here, and publishes on plain filters, which were judged when they were read. */
   #authorizePublish(
     client: AedesClient | null,
     packet: PublishPacket,
@@ -216,7 +216,7 @@ export class AedesHooks {
     if (kind === "refused") done(new Error("refused"));
   }
 
-  /** A subscriber that does not read is cut, alone: what waits for it is memory of everybody's. */
+  /** Only a subscriber that does not read is disconnected: its waiting messages use memory that all share. */
   #mayForward(client: AedesClient, topicName: string): boolean {
     const session = this.#sessions.get(client);
     if (!session || !this.#parts.ingest.rules.mayReceive(session.identity, topicName)) return false;
@@ -226,7 +226,8 @@ export class AedesHooks {
         limit: this.#context.config.subscriberMaxBytes,
         actual: session.unreadBytes,
       });
-    // Also to one that was cut: nothing is written any more, and a persistent session keeps the message.
+    // Also for a disconnected subscriber: no more bytes are written, and a persistent session keeps the
+    // message.
     return true;
   }
 
@@ -241,7 +242,7 @@ interface FilterLimits {
   readonly filterLevelsMax: number;
 }
 
-/** The limit that a client with these filters would exceed with one more; null = none. */
+/** The limit that one more filter of this client would exceed; null = none. */
 function filterExcess(
   filter: string,
   filters: ReadonlySet<string>,

@@ -3,12 +3,15 @@ import type { LiveSubscribers } from "../live-subscribers.ts";
 import { PublishOrder } from "./publish-order.ts";
 
 /** [MQTT-1.5.3] No text has more levels than bytes. */
-const TEXT_MAX_BYTES = 65_535;
+const textMaxBytes = 65_535;
 
 type Done = (error?: Error | null) => void;
 type Subscribe = (filter: string, deliver: object, done?: () => void) => void;
 
-/** What of Aedes is replaced here; its types know no `mq`, and its prototype methods may be shadowed. */
+/**
+ * The parts of Aedes that are replaced here. Its types do not know `mq`, and its prototype methods may be
+ * shadowed.
+ */
 interface Replaced {
   subscribe: Subscribe;
   unsubscribe: Subscribe;
@@ -17,16 +20,20 @@ interface Replaced {
   maxTopicLevels: number;
 }
 
-/** Aedes, telling which filters connected clients listen to, and delivering in the order of publishing. */
+/**
+ * Aedes that reports which filters connected clients subscribe to, and that delivers in the order of
+ * publishing.
+ */
 export function createIngestAedes(options: AedesOptions, live: LiveSubscribers): Aedes {
   const aedes = new Aedes(options);
   const replaced = aedes as unknown as Replaced;
-  // Aedes closes the connection for a filter with more than 100. Names and filters were judged by our limits before they come here,
-  // which are lower, and a filter is answered 0x80.
-  replaced.maxTopicLevels = TEXT_MAX_BYTES;
+  // Aedes closes the connection for a filter with more than 100 levels. Our lower limits judge names and
+  // filters earlier, and answer such a filter with 0x80.
+  replaced.maxTopicLevels = textMaxBytes;
   const subscribe = replaced.subscribe.bind(aedes);
   const unsubscribe = replaced.unsubscribe.bind(aedes);
-  // Each subscription has a function of its own, and Aedes takes it away twice if its filter stands twice in UNSUBSCRIBE.
+  // Each subscription has a function of its own. Aedes removes it twice if its filter stands twice in
+  // UNSUBSCRIBE.
   const counted = new WeakSet<object>();
   replaced.subscribe = (filter, deliver, done) => {
     if (!filter.startsWith("$")) {

@@ -1,4 +1,6 @@
-/** Work in its order, so much of it in a turn of the event loop, so that what others wait for comes in between. */
+/**
+ * Runs work in order, a bounded amount in each turn of the event loop, so that other events get their turn.
+ */
 export class PacedWork {
   readonly #perTurn: number;
   readonly #waiting: (() => void)[] = [];

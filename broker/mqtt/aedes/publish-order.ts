@@ -1,9 +1,10 @@
 type Done = (error?: Error | null) => void;
 
 /**
- * Lets one message at a time stand between being numbered and being delivered. Aedes numbers a message when it is published, but waits
- * for its store first where that is QoS 1 or retained; a message that another one overtakes meanwhile is then dropped as a duplicate,
- * for its number is lower than the last one delivered (`dedupe` in its client.js). What waits is bounded by what settles in one turn.
+ * Lets one message at a time be between its numbering and its delivery. Aedes numbers a message when it is
+ * published, but stores it first if it is QoS 1 or retained. A message that another one overtakes meanwhile
+ * is dropped as a duplicate, because its number is lower than the last delivered one (`dedupe` in its
+ * client.js). The messages that settle in one turn bound the queue.
  */
 export class PublishOrder {
   #waiting: (() => void)[] = [];
@@ -11,13 +12,16 @@ export class PublishOrder {
   #current: object | null = null;
   #isDraining = false;
 
-  /** Runs `publish` when its turn has come. It must call what it is given when it has ended, which calls `done` too. */
+  /**
+   * Runs `publish` when its turn has come. `publish` must call the given function at its end, which calls
+   * `done` too.
+   */
   enter(publish: (done: Done) => void, done: Done = () => {}): void {
     this.#waiting.push(() => {
       const turn = {};
       this.#current = turn;
       publish((error) => {
-        // Where it ended before it was delivered.
+        // If the message ended before its delivery.
         this.#leave(turn);
         done(error);
       });
@@ -25,7 +29,7 @@ export class PublishOrder {
     this.#drain();
   }
 
-  /** The message whose turn it is has been handed to its subscribers. */
+  /** The current message has been handed to its subscribers. */
   delivered(): void {
     if (this.#current) this.#leave(this.#current);
   }

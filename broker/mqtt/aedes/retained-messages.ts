@@ -6,8 +6,8 @@ export interface RetainedMessage {
 }
 
 /**
- * The retained message of each topic name. What a SUBSCRIBE gets is found in one pass over the names, however many filters it has:
- * Aedes' own store tries each filter on each name.
+ * The retained message of each topic name. A SUBSCRIBE finds its messages in one pass over the names, however
+ * many filters it has. Aedes' own store tries each filter on each name.
  */
 export class RetainedMessages {
   readonly #namesMax: number;
@@ -17,7 +17,9 @@ export class RetainedMessages {
     this.#namesMax = namesMax;
   }
 
-  /** An empty one removes [MQTT-3.3.1-10]. False if it is not kept, since there are too many. */
+  /**
+   * An empty message removes [MQTT-3.3.1-10]. False if the message is not kept, because there are too many.
+   */
   store(message: RetainedMessage): boolean {
     const { topic, payload } = message;
     if (payload.length === 0) this.#messages.delete(topic);

@@ -22,7 +22,10 @@ export interface AskedSubscription {
   readonly topic: string;
 }
 
-/** Stands for the subscriptions of a session that has none: Aedes announces only sessions with subscriptions in CONNACK. */
+/**
+ * Stands for the subscriptions of a session that has none: CONNACK of Aedes announces only sessions with
+ * subscriptions.
+ */
 export const sessionMarker = Object.freeze({ topic: "$session", qos: 0 });
 
 /** The methods of aedes-persistence 11 that are wrapped; all but the stream return promises. */
@@ -41,7 +44,7 @@ interface Persistence {
   createRetainedStreamCombi(filters: readonly string[]): Readable;
 }
 
-/** A CommonJS module, whose types say that it has a default export. */
+/** A CommonJS module whose types declare a default export. */
 const memoryPersistence = aedesPersistence as unknown as () => Persistence;
 
 interface Queue {
@@ -61,8 +64,8 @@ export interface SessionBounds {
 }
 
 /**
- * Sessions of subscribers, in memory, with what Aedes' own store lacks: bounds on what is kept, DUP on what is sent again, and word to
- * `LiveSubscribers` of what sessions of absent clients subscribe to.
+ * Sessions of subscribers, in memory, with three additions to Aedes' own store: bounds, DUP on resent
+ * messages, and the subscriptions of absent clients for `LiveSubscribers`.
  */
 export class SessionQueues {
   readonly persistence: Persistence;
@@ -100,7 +103,7 @@ export class SessionQueues {
     this.#wrapRetained(this.persistence);
   }
 
-  /** False where one session more would be too many. */
+  /** False if one more session would be too many. */
   hasRoom(clientId: string): boolean {
     return this.#filters.has(clientId) || this.#filters.size < this.#bounds.sessionsMax;
   }
@@ -114,7 +117,7 @@ export class SessionQueues {
       const subscriptions = await ofClient(client);
       return subscriptions.length === 0 && this.#isResumed(client.id) ? [sessionMarker] : subscriptions;
     };
-    // Aedes brings all subscriptions of a packet, the refused ones too, right after each one that was granted.
+    // Aedes passes all subscriptions of a packet, including refused ones, right after each granted one.
     persistence.addSubscriptions = (client) => {
       const granted = this.#granted();
       this.#subscribed(client.id, granted.topic);
@@ -141,14 +144,15 @@ export class SessionQueues {
         subscriptions.filter(({ clientId }) => this.#reserve(clientId, packet.payload.length)),
         packet,
       );
-    // It rejects for what the queue had no room for, and Aedes would close the connection: it is delivered all the same, once.
+    // Aedes' store rejects if the queue has no room, and Aedes would close the connection. The message is
+    // delivered all the same, once.
     persistence.outgoingUpdate = (client, packet) => update(client, packet).catch(() => {});
     persistence.outgoingClearMessageId = async (client, packet) => {
       const cleared = await clear(client, packet);
       if (cleared) this.#release(client.id, cleared.payload.length);
       return cleared;
     };
-    // [MQTT-3.3.1-1] What has a packet identifier was sent before.
+    // [MQTT-3.3.1-1] A message with a packet identifier was sent before.
     persistence.outgoingStream = (client) =>
       stream(client).map((packet: QueuedPacket) => {
         if (packet.messageId !== undefined) packet.dup = true;
@@ -203,7 +207,10 @@ export class SessionQueues {
   }
 }
 
-/** A message under the identifier of another one that was never released is a new one: Aedes would acknowledge it and not deliver it. */
+/**
+ * A message with the identifier of another one that was never released is new: Aedes would acknowledge it and
+ * not deliver it.
+ */
 function wrapReceived(persistence: Persistence): void {
   const received = persistence.incomingGetPacket.bind(persistence);
   persistence.incomingGetPacket = async (client, packet) => {

@@ -25,14 +25,14 @@ const table: readonly [line: readonly string[], says: string][] = [
   [["devices"], "tidegate devices needs a command: choose add, list or remove."],
   [["status", "--jsn"], "unknown option '--jsn': did you mean --json?"],
   [["topics", "create", "a", "--fromat", "json"], "unknown option '--fromat': did you mean --format?"],
-  [["up", "--verbose"], "unknown option '--verbose': `tidegate up --help` shows what it takes."],
+  [["up", "--verbose"], "unknown option '--verbose': `tidegate up --help` shows its arguments."],
   [
     ["topics", "show"],
-    "missing required argument 'name': `tidegate topics show --help` shows what it takes.",
+    "missing required argument 'name': `tidegate topics show --help` shows its arguments.",
   ],
   [
     ["devices", "list", "all"],
-    "too many arguments for 'list'. Expected 0 arguments but got 1: `tidegate devices list --help` shows what it takes.",
+    "too many arguments for 'list'. Expected 0 arguments but got 1: `tidegate devices list --help` shows its arguments.",
   ],
   [["status", "--data", "--config"], "--data is missing its value: --config follows it."],
   [
@@ -73,7 +73,7 @@ const table: readonly [line: readonly string[], says: string][] = [
   [["migrate", "--from", "kafka:"], `--from kafka:: give ${urls}; it names no backend here: use ${urls}.`],
   [
     ["migrate", "--from", "embedded:", "--lake-to", "file:a"],
-    "--from and --lake-to: move the stream and the lake one after the other.",
+    "--from and --lake-to: give one of them; move the stream and the lake one after the other.",
   ],
   [
     ["migrate", "--lake-to", "lake"],

@@ -135,7 +135,7 @@ describe("command line", () => {
     const { code, stdout, stderr } = await run(["status"], environment);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^Tidegate 0\.1\.0, ready/);
-    assert.match(stdout, /does not say what waits/);
+    assert.match(stdout, /does not report the backlog/);
     assert.doesNotMatch(stdout, /books balance/i);
   });
 
@@ -153,11 +153,14 @@ describe("command line", () => {
     writeProcessRecord(data, { supervisor: { ...self, startTicks: "0" }, children: [], api });
     const { code, message } = await status();
     assert.equal(code, "GATEWAY_NOT_RUNNING");
-    assert.match(message, /another gateway: start the one of .*data-.* with `tidegate up`/);
+    assert.match(
+      message,
+      /Another gateway answers on http:\/\/127\.0\.0\.1:\d+: start the gateway of .*data-.* with `tidegate up`/,
+    );
     writeProcessRecord(data, { supervisor: self, children: [], api });
     assert.match(
       (await status()).message,
-      new RegExp(`another gateway: .*pid ${process.pid}\\) is starting`),
+      new RegExp(`Another gateway answers on .*: the gateway of .*pid ${process.pid}\\) is starting`),
     );
     assert.equal((await status({ TIDEGATE_TOKEN: "mistyped" })).code, "TOKEN_REFUSED");
   });
@@ -181,7 +184,10 @@ describe("command line", () => {
     const { stdout } = await run(["status", "--data", copy, "--json"], variables);
     const { code, message } = JSON.parse(stdout).error;
     assert.equal(code, "GATEWAY_NOT_RUNNING");
-    assert.match(message, /another gateway: start the one of .*copy with `tidegate up`/);
+    assert.match(
+      message,
+      /Another gateway answers on http:\/\/127\.0\.0\.1:\d+: start the gateway of .*copy with `tidegate up`/,
+    );
     const { dev, ino } = statSync(copy, { bigint: true });
     assert.deepEqual(new Set(asked), new Set([`${dev}:${ino}`]));
   });

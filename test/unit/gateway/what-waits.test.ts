@@ -118,7 +118,7 @@ test("what was dropped is a line of the status", () => {
   assert.deepEqual(
     dropped({ droppedQos0: 1, failedMessages: 2, untaken: 3, sessionDropped: 4, retainedDropped: 5 }),
     [
-      "Dropped: 1 of QoS 0, for which the stream had no room, 2 given up unacknowledged, 3 of connections that had ended, 4 for sessions whose queues were full, 5 not retained",
+      "Dropped: 1 of QoS 0, because the stream was full, 2 given up unacknowledged, 3 of connections that had ended, 4 for sessions whose queues were full, 5 not retained",
     ],
   );
 });

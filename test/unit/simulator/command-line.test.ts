@@ -32,7 +32,7 @@ test("wrong usage of simulate says what, where, and how it is right", async () =
     [["--qos", "3"], /--qos 3: give a whole number from 0 to 2/],
     [["--format", "raw"], /--format raw: choose json or envelope/],
     [["--mqtt", "mqtts://host:1883"], /--mqtt mqtts:.*mqtt:\/\/HOST:PORT/],
-    [["--mqtt", "mqtt://user:pw@host"], /credentials go into --username/],
+    [["--mqtt", "mqtt://user:pw@host"], /give credentials with --username/],
     [["--devices", "5", "--connections", "6"], /--connections 6: more than --devices 5/],
     [
       ["--topic", "plant/telemetry", "--devices", "5", "--connections", "2"],
@@ -48,9 +48,9 @@ test("wrong usage of simulate says what, where, and how it is right", async () =
     [["--username", "u", "--password-file", join(root, "none")], /--password-file .*can't be read/],
     [
       ["--faults", "fire"],
-      /--faults fire: "fire" is no fault: choose from disconnect, takeover, .*, clock, topics, or all/,
+      /--faults fire: "fire" is not a fault: choose from disconnect, takeover, .*, clock, topics, or all/,
     ],
-    [["--mix", "fire"], /--mix fire: "fire" is no part of a mix: choose from qos0, qos2, .*, or all/],
+    [["--mix", "fire"], /--mix fire: "fire" is not a part of a mix: choose from qos0, qos2, .*, or all/],
     [["--mix", "typed=2"], /the share of typed is "2"/],
     [["--mix", "typed=0.5,raw=0.6"], /typed, envelope and raw together are more than all messages/],
     [["--mix", "qos0=0.5,qos2=0.6"], /qos0 and qos2 together are more than all messages/],
