@@ -83,7 +83,7 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     assert.equal(asked.code, 1);
     assert.match(
       asked.stderr + asked.stdout,
-      /No gateway answers.*\(pid \d+\) is starting, and its log says/,
+      /No gateway answers.*\(pid \d+\) is starting; its log says/,
     );
     assert.equal(await gateway.stop(), 0);
     const gone = await runCli(["status", "--data", gateway.dataFolder, "--json"]);
