@@ -15,10 +15,10 @@ import {
   startNewStream,
 } from "../../../bridge/streams/embedded/index.ts";
 import type { GatewayConfig } from "../../gateway-config.ts";
-import { LmdbRegistry } from "../../registry/lmdb-registry.ts";
 import { loadLakeState } from "../../roles/lake.ts";
 import type { RoleContext } from "../../supervisor/run-child.ts";
 import { openOnceThere } from "../open-once-there.ts";
+import { ownRegistry } from "../own-registry.ts";
 import type { AppendEnd, ReadEnd, StreamBackend } from "../stream-backend.ts";
 import { keepMark, loadMarks } from "../stream-mark-file.ts";
 import { refuseLakeOfAnother } from "./lake-of-another.ts";
@@ -28,11 +28,7 @@ import { StreamPressure } from "./stream-pressure.ts";
 export const embeddedBackend: StreamBackend = {
   openForAppending,
   openForReading,
-  openRegistry: async ({ config }) => ({
-    store: await LmdbRegistry.openForWriting(config.folders.registry),
-    isNew: false,
-  }),
-  openRegistryForReading: async ({ config }) => LmdbRegistry.openForReading(config.folders.registry),
+  ...ownRegistry,
   refuseLake: refuseLakeOfAnother,
   hasStream: async ({ folders }) => existsSync(folders.stream),
   fitsLake,

@@ -23,12 +23,12 @@ import { createProcessLogger } from "../../process-logger.ts";
 import { openLeases, sharedDrainMaxMs } from "../../redis/open-leases.ts";
 import { openRegistryForReading, openRegistryForWriting } from "../../redis/open-registry.ts";
 import { keepReconciled } from "../../registry/keep-reconciled.ts";
-import { LmdbRegistry } from "../../registry/lmdb-registry.ts";
 import { takeRegistryAlong } from "../../registry/take-registry-along.ts";
 import { loadLakeState } from "../../roles/lake.ts";
 import { openLakeStore } from "../../roles/lake-store.ts";
 import type { RoleContext } from "../../supervisor/run-child.ts";
 import { openOnceThere } from "../open-once-there.ts";
+import { ownRegistry } from "../own-registry.ts";
 import type { AppendEnd, ReadEnd, StreamBackend, StreamEndStatus } from "../stream-backend.ts";
 
 /**
@@ -41,7 +41,7 @@ export const kinesisBackend: StreamBackend = {
   openRegistry: async (options, lake) => {
     const { config, logger, now } = options;
     const target = redisOf(config);
-    if (!target) return { store: await LmdbRegistry.openForWriting(config.folders.registry), isNew: false };
+    if (!target) return await ownRegistry.openRegistry(options, lake);
     const { registry, isNew } = await openRegistryForWriting(options, { section: "window", target }, lake);
     const parts = { config, registry, archive: lake.topics, logger, now };
     const isTaken = await takeRegistryAlong(parts).catch(async (error: unknown) => {
@@ -53,7 +53,7 @@ export const kinesisBackend: StreamBackend = {
   },
   openRegistryForReading: async (context) => {
     const target = redisOf(context.config);
-    if (!target) return LmdbRegistry.openForReading(context.config.folders.registry);
+    if (!target) return await ownRegistry.openRegistryForReading(context);
     return openRegistryForReading(context, { section: "window", target });
   },
   // Kinesis can't tell whether a stream is one of ours. One that the lake does not know is as good as none.
