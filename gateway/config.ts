@@ -6,7 +6,7 @@ import { parseTopicFilter } from "../devices/protocol/topic-filter.ts";
 import { GatewayError } from "./errors.ts";
 import type { Backends, GatewayConfig } from "./gateway-config.ts";
 import { fileFault } from "./input/file-fault.ts";
-import { lakeKind, lakeKinds } from "./lakes/lake-kinds.ts";
+import { folderLakeUrl, lakeKind, lakeKinds } from "./lakes/lake-kinds.ts";
 import { readBackends, settleDefaults } from "./settings/backends.ts";
 import type { Settings } from "./settings/base-schema.ts";
 import { commandFlags } from "./settings/command-flags.ts";
@@ -125,7 +125,7 @@ function complete(
   { origins, file }: { origins: ReadonlyMap<string, string>; file: string | null },
 ): GatewayConfig {
   const data = resolve(settings.data);
-  const lakeTarget = lakeTargetOf(settings.lake?.url ?? `${ownLake}${join(data, "lake")}`);
+  const lakeTarget = lakeTargetOf(settings.lake?.url ?? folderLakeUrl(join(data, "lake")));
   const folders = {
     data,
     registry: join(data, "registry"),
@@ -143,9 +143,6 @@ function complete(
   const lake = settings.lake ?? {};
   return deepFreeze({ ...settings, lake, backends, folders, lakeTarget, lakeUrl, configFile, flags });
 }
-
-/** Scheme of a lake in the data folder. */
-const ownLake = lakeKinds[0]?.schemes[0] ?? "";
 
 function lakeTargetOf(url: string): KindTarget {
   const reading = readLakeUrl(url);

@@ -148,8 +148,9 @@ function oneOf(kinds: readonly Pick<KindDescriptor, "label">[]): string {
 
 /** What they would share, topics and identities included, is in the data folder of each. */
 function splitAlone(settings: Settings, stream: KindTarget, window: KindTarget | null): ConfigFault[] {
-  if (!window || !isForOneGateway({ stream, window })) return [];
   const kind = streamKind(stream);
+  // A window that can't be read is a fault of its own.
+  if (window ? !isForOneGateway({ stream, window }) : kind.registryIn !== "data folder") return [];
   const servers = oneOf(windowKinds.filter(({ login }) => login));
   const shared = oneOf(streamKinds.filter(({ registryIn }) => registryIn === "stream"));
   const [what, mend] =

@@ -7,7 +7,7 @@ import { redisKind } from "./redis/redis-kind.ts";
 import type { StreamBackend } from "./stream-backend.ts";
 import type { StreamKind } from "./stream-kind.ts";
 
-/** Every kind of stream, the default one first. */
+/** Every kind of stream, in the order in which people read of them. */
 // biome-ignore format: a line for each kind
 export const streamKinds: readonly StreamKind[] = [
   embeddedKind,

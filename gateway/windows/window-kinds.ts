@@ -4,14 +4,14 @@ import { memoryKind } from "./memory/memory-kind.ts";
 import { redisWindowKind } from "./redis/redis-window-kind.ts";
 import type { WindowKind } from "./window-kind.ts";
 
-/** Every kind of dedupe window, the default one first. */
+/** Every kind of dedupe window, in the order in which people read of them. */
 // biome-ignore format: a line for each kind
 export const windowKinds: readonly WindowKind[] = [
   memoryKind,
   redisWindowKind,
 ];
 
-/** Of a stream that brings no window along. */
+/** Beside a stream that brings no window along. */
 export const defaultWindow = { url: "memory:", target: { kind: "memory" } as KindTarget } as const;
 
 export function windowKind(target: KindTarget): WindowKind {
