@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { lakeKinds } from "../../../gateway/lakes/lake-kinds.ts";
+import { baseSchema } from "../../../gateway/settings/base-schema.ts";
 import { streamKinds } from "../../../gateway/streams/stream-kinds.ts";
 import { windowKinds } from "../../../gateway/windows/window-kinds.ts";
 
@@ -65,4 +66,29 @@ test("a name is found as a text, in a name of code and in a URL, and not in a co
     assert.equal(namesKind(text), true, text);
   for (const text of ["// Redis", "/** in Kinesis */", "readonly file: string", "the memory of", "css3d"])
     assert.equal(namesKind(text), false, text);
+});
+
+test("kinds of one registry take nothing from each other, nor from the settings that all gateways have", () => {
+  for (const kinds of [streamKinds, windowKinds, lakeKinds]) {
+    const once = (what: string, texts: readonly string[]) =>
+      assert.equal(new Set(texts).size, texts.length, `${what}: ${texts.join(", ")}`);
+    once(
+      "names",
+      kinds.map(({ name }) => name),
+    );
+    once(
+      "schemes",
+      kinds.flatMap(({ schemes }) => schemes),
+    );
+  }
+  const members = streamKinds.map(({ status }) => status.name);
+  assert.equal(new Set([...members, "replacement"]).size, members.length + 1, members.join(", "));
+  const sections = [...streamKinds, ...windowKinds, ...lakeKinds].flatMap((kind) =>
+    Object.entries(kind.sections),
+  );
+  const known = new Map<string, unknown>(Object.entries(baseSchema.properties));
+  for (const [name, schema] of sections) {
+    assert.ok(!known.has(name) || known.get(name) === schema, `section ${name}`);
+    known.set(name, schema);
+  }
 });
