@@ -24,11 +24,10 @@ describe("a kind of stream that is added as docs/extending/stream.md tells", { c
 
   /** Runs Node.js in the copy. */
   async function run(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await runProgram(process.execPath, args, {
-      cwd: folder,
-      // What runs this test is not what the copy is to be run with.
-      environment: { NODE_TEST_CONTEXT: "", TEST_BUNDLES: "", NODE_OPTIONS: "" },
-    });
+    // What runs this test is not what the copy is to be run with; Node.js runs no tests within tests.
+    const own = ["NODE_TEST_CONTEXT", "TEST_BUNDLES"].flatMap((name) => ["-u", name]);
+    const command = [...own, process.execPath, ...args];
+    const { code, stdout, stderr } = await runProgram("env", command, { cwd: folder, environment: {} });
     assert.equal(code, 0, `${args.join(" ")}\n${stdout}${stderr}`);
     return stdout;
   }
@@ -38,7 +37,7 @@ describe("a kind of stream that is added as docs/extending/stream.md tells", { c
     assert.deepEqual(added.toSorted(), [...sources.listed].toSorted());
     assert.deepEqual([...sources.changes.keys()], [registry]);
     for (const path of sources.files.keys())
-      assert.match(path, /^((bridge|gateway)\/streams\/folder\/|test\/contract\/folder-)/);
+      assert.match(path, /^((bridge|gateway)\/streams\/spool\/|test\/contract\/spool-)/);
     const lines = (sources.changes.get(registry) ?? "").split("\n").filter((line) => line.startsWith("+"));
     assert.deepEqual(
       lines.map((line) => line.startsWith("+import ")),
@@ -51,17 +50,17 @@ describe("a kind of stream that is added as docs/extending/stream.md tells", { c
     const tests = [
       "test/tidy.test.ts",
       "test/unit/gateway/kind-names.test.ts",
-      "test/contract/folder-stream-log.test.ts",
+      "test/contract/spool-stream-log.test.ts",
     ];
-    const told = await run("--import", "tsx", "--test", ...tests);
-    assert.match(told, /folder: an empty partition reads as nothing/);
+    const told = await run("--import", "tsx", "--test", "--test-reporter", "tap", ...tests);
+    assert.match(told, /spool: an empty partition reads as nothing/);
   });
 
   test("a gateway runs on it: what is published is filed, in the status and after a restart, too", async (context) => {
     const [mqttPort, httpPort] = [await freePort(), await freePort()];
     const program = join("dist", "gateway", "main.js");
     const place = ["--data", "data"];
-    const command = `node ${program} up ${place.join(" ")} --stream folder:blocks --mqtt 127.0.0.1:${mqttPort} --http 127.0.0.1:${httpPort}`;
+    const command = `node ${program} up ${place.join(" ")} --stream spool:blocks --mqtt 127.0.0.1:${mqttPort} --http 127.0.0.1:${httpPort}`;
     const url = `http://127.0.0.1:${httpPort}`;
     const start = async (): Promise<BackgroundCommand> => {
       const gateway = new BackgroundCommand(command, folder, { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "200" });
@@ -84,11 +83,11 @@ describe("a kind of stream that is added as docs/extending/stream.md tells", { c
     await publish("a", "b", "a");
     await first.until("it is filed", async () => /^2$/m.test(await filed()));
     assert.ok(existsSync(join(folder, "blocks", "stream.json")));
-    assert.match(await run(program, "status", ...place), /Stream: folder:blocks, in the folder \/.*blocks\n/);
+    assert.match(await run(program, "status", ...place), /Stream: spool:blocks, in the folder \/.*blocks\n/);
     const { broker } = await answerOf(`${url}/v1/status`, join(folder, "data", "api-token"));
     assert.deepEqual(broker, {
       ...broker,
-      folder: { path: join(folder, "blocks") },
+      spool: { path: join(folder, "blocks") },
       space: null,
       redis: null,
     });
