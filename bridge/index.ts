@@ -76,52 +76,6 @@ export {
 } from "./storage/topic-versions.ts";
 export { type VacuumOptions, type VacuumReport, vacuum } from "./storage/vacuum.ts";
 export { VacuumMetrics } from "./storage/vacuum-metrics.ts";
-export { type EmbeddedStreamConfig, embeddedStreamConfigSchema } from "./streams/embedded/embedded-config.ts";
-export {
-  type AppendOptions as EmbeddedAppendOptions,
-  type EmbeddedStream,
-  openEmbeddedStream,
-  type ReadOptions as EmbeddedReadOptions,
-} from "./streams/embedded/embedded-stream.ts";
-export { checkStreamAgainstLake } from "./streams/embedded/lake-check.ts";
-export type { SpaceStatus } from "./streams/embedded/space-budget.ts";
-export { createEmbeddedStream, retireStream, startNewStream } from "./streams/embedded/stream-folder.ts";
-export { type CreateKinesisStreamOptions, createKinesisStream } from "./streams/kinesis/create-stream.ts";
-export { type KinesisConfig, kinesisConfigSchema } from "./streams/kinesis/kinesis-config.ts";
-export {
-  type KinesisStream,
-  type KinesisStreamOptions,
-  openKinesisStream,
-} from "./streams/kinesis/kinesis-stream.ts";
-export type { KinesisStreamStatus } from "./streams/kinesis/kinesis-stream-status.ts";
-export { type KinesisTarget, kinesisTargetOf } from "./streams/kinesis/kinesis-url.ts";
-export { checkKinesisStreamAgainstLake } from "./streams/kinesis/lake-check.ts";
-export {
-  type ContinueInKinesisOptions,
-  continueInKinesisStream,
-  type KinesisStreamRecord,
-  readKinesisStreamRecord,
-} from "./streams/kinesis/stream-record.ts";
-export {
-  type CreateRedisStreamOptions,
-  createRedisStream,
-  startNewRedisStream,
-} from "./streams/redis/create-stream.ts";
-export { checkRedisStreamAgainstLake } from "./streams/redis/lake-check.ts";
-export type { MemoryPressure } from "./streams/redis/memory-pressure.ts";
-export {
-  closeMovedRedisStream,
-  type RedisStreamSurvey,
-  surveyRedisStream,
-} from "./streams/redis/move-stream.ts";
-export { compareRedisPositions } from "./streams/redis/redis-position.ts";
-export {
-  openRedisStream,
-  type RedisStream,
-  type RedisStreamOptions,
-  type RedisStreamStatus,
-} from "./streams/redis/redis-stream.ts";
-export type { RedisStreamRecord } from "./streams/redis/stream-record.ts";
 export {
   END_POSITION,
   type FixedStreamLog,

@@ -1,15 +1,19 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import type { KindTarget } from "../bridge/config.ts";
 import { ProtocolError } from "../devices/protocol/protocol-error.ts";
 import { parseTopicFilter } from "../devices/protocol/topic-filter.ts";
 import { GatewayError } from "./errors.ts";
+import type { Backends, GatewayConfig } from "./gateway-config.ts";
 import { fileFault } from "./input/file-fault.ts";
-import { type Backends, readBackends, settleDefaults } from "./settings/backends.ts";
+import { folderLakeUrl, lakeKind, lakeKinds } from "./lakes/lake-kinds.ts";
+import { readBackends, settleDefaults } from "./settings/backends.ts";
+import type { Settings } from "./settings/base-schema.ts";
 import { commandFlags } from "./settings/command-flags.ts";
-import { configSchema, type Settings } from "./settings/config-schema.ts";
+import { configSchema } from "./settings/config-schema.ts";
 import { deepFreeze, readSettings } from "./settings/read-settings.ts";
 import { shownSetting } from "./settings/secrets.ts";
-import { type LakeTarget, lakeUrlOf, readLakeUrl } from "./settings/service-urls.ts";
+import { lakeUrlOf, readLakeUrl } from "./settings/service-urls.ts";
 import { type Setting, settingsOf } from "./settings/settings-schema.ts";
 import {
   type ConfigFault,
@@ -19,28 +23,7 @@ import {
   type SourceReading,
 } from "./settings/settings-sources.ts";
 
-/** The whole configuration, checked and frozen. It holds passwords: never to be logged or answered as a whole. */
-export interface GatewayConfig extends Settings {
-  /** What the URLs of stream and window name. */
-  readonly backends: Backends;
-  /** What other commands have to be given to mean the same. */
-  readonly flags: ReturnType<typeof commandFlags>;
-  /** Absolute paths of what the data folder holds. */
-  readonly folders: {
-    readonly data: string;
-    readonly registry: string;
-    readonly stream: string;
-    /** null = the lake is on no disk of this machine. */
-    readonly lake: string | null;
-    /** Files on their way to and from a lake that is elsewhere. */
-    readonly lakeFiles: string;
-  };
-  readonly lakeTarget: LakeTarget;
-  /** With which every command means the same lake, wherever it is run. */
-  readonly lakeUrl: string;
-  /** Absolute; null = none. */
-  readonly configFile: string | null;
-}
+export type { GatewayConfig };
 
 export interface LoadedConfig {
   readonly config: GatewayConfig;
@@ -101,13 +84,7 @@ function meaningFaults(settings: Settings, faulty: ReadonlySet<string>): ConfigF
     const reading = readLakeUrl(lakeUrl);
     if ("mend" in reading) faults.push({ path: "lake.url", value: lakeUrl, ...reading });
   }
-  if (settings.s3?.kmsKeyId !== undefined && settings.s3.encryption !== "aws:kms")
-    faults.push({
-      path: "s3.kmsKeyId",
-      value: settings.s3.kmsKeyId,
-      expected: "no key, unless s3.encryption is aws:kms",
-      mend: 'set s3.encryption = "aws:kms" as well, or remove the key',
-    });
+  faults.push(...lakeKinds.flatMap((kind) => kind.faults?.(settings) ?? []));
   if (!faulty.has("mqtt.plainFilters"))
     faults.push(...settings.mqtt.plainFilters.flatMap((filter) => plainFilterFault(filter)));
   if (!faulty.has("mqtt.host") && settings.mqtt.anonymous === true && !isLoopback(settings.mqtt.host))
@@ -148,12 +125,12 @@ function complete(
   { origins, file }: { origins: ReadonlyMap<string, string>; file: string | null },
 ): GatewayConfig {
   const data = resolve(settings.data);
-  const lakeTarget = lakeTargetOf(settings.lake?.url, data);
+  const lakeTarget = lakeTargetOf(settings.lake?.url ?? folderLakeUrl(join(data, "lake")));
   const folders = {
     data,
     registry: join(data, "registry"),
     stream: join(data, "stream"),
-    lake: lakeTarget.kind === "file" ? lakeTarget.folder : null,
+    lake: lakeKind(lakeTarget).folderOf(lakeTarget),
     lakeFiles: join(data, "lake-files"),
   };
   const lakeUrl = lakeUrlOf(lakeTarget);
@@ -167,8 +144,7 @@ function complete(
   return deepFreeze({ ...settings, lake, backends, folders, lakeTarget, lakeUrl, configFile, flags });
 }
 
-function lakeTargetOf(url: string | undefined, data: string): LakeTarget {
-  if (url === undefined) return { kind: "file", folder: join(data, "lake") };
+function lakeTargetOf(url: string): KindTarget {
   const reading = readLakeUrl(url);
   if (!("target" in reading)) throw new TypeError(reading.mend);
   return reading.target;

@@ -1,6 +1,6 @@
 import { isatty } from "node:tty";
 import pino, { type Logger } from "pino";
-import type { GatewayConfig } from "./config.ts";
+import type { GatewayConfig } from "./gateway-config.ts";
 
 const stderr = 2;
 

@@ -89,6 +89,13 @@ function importsOf(text: string): string[] {
   return [...text.matchAll(/(?:from|import|import\()\s*["']([^"']+)["']/g)].map((match) => match[1] ?? "");
 }
 
+/** The folder of a kind of stream, window or lake has doors of its own, for the gateway's folder of the same kind. */
+function isDoorOfKind(file: string, target: string): boolean {
+  const [, family, kind] = /^bridge\/(streams|window|storage)\/(\w+)\/(?:index|kind)\.ts$/.exec(target) ?? [];
+  const own = { streams: "streams", window: "windows", storage: "lakes" }[family ?? ""];
+  return own !== undefined && file.startsWith(`gateway/${own}/${kind}/`);
+}
+
 /**
  * The rule that this import breaks, or null. Exported shape kept small so that the checker itself is tested
  * below.
@@ -114,8 +121,8 @@ function brokenImportRule(file: string, specifier: string): string | null {
   if (folder === "broker" && targetFolder === "broker") return brokenBrokerRule(file, target);
   if (targetFolder === folder || target.startsWith("devices/protocol/")) return null;
   if (!mayImport[folder]?.includes(targetFolder)) return `${folder}/ may not import ${targetFolder}/`;
-  // What settings are read with is a door of its own: whoever only reads them loads neither databases nor
-  // brokers.
+  if (isDoorOfKind(file, target)) return null;
+  // What settings are read with is a door of its own: whoever only reads them loads neither databases nor brokers.
   if (target !== `${targetFolder}/index.ts` && target !== `${targetFolder}/config.ts`)
     return `across folders import only ${targetFolder}/index.ts or ${targetFolder}/config.ts`;
   return null;
@@ -147,6 +154,9 @@ test("the import rule finds what it forbids", () => {
   assert.match(brokenImportRule("broker/ingest/a.ts", "aedes") ?? "", /aedes may be imported only/);
   assert.equal(brokenImportRule("broker/mqtt/aedes/a.ts", "../../ingest/index.ts"), null);
   assert.equal(brokenImportRule("broker/index.ts", "./mqtt/broker.ts"), null);
+  const door = "../../../bridge/streams/redis/index.ts";
+  assert.equal(brokenImportRule("gateway/streams/redis/a.ts", door), null);
+  assert.match(brokenImportRule("gateway/streams/kinesis/a.ts", door) ?? "", /only bridge\/index/);
 });
 
 /** Groups of files that import each other, directly or by way of others; types count, too. */

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
-import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import type { ApiServices, QuarantineFilter, QuarantinePayload, QuarantineRow } from "./api-services.ts";
 
 const timeoutMs = 30_000;

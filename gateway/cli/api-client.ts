@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
 import { apiTokenFile } from "../api/api-token.ts";
 import { askedFolderHeader, askedFolderText } from "../api/asked-folder.ts";
-import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import { identifyFile } from "../supervisor/folder-identity.ts";
 import { isSameProcess } from "../supervisor/process-identity.ts";
 import { readProcessRecord } from "../supervisor/process-record.ts";
@@ -87,7 +87,7 @@ function nextStep(dataFolder: string | null, pid: number | null): string {
   if (dataFolder === null) return "start it with `tidegate up`, or correct TIDEGATE_API";
   if (pid === null)
     return `start the gateway of ${dataFolder} with \`tidegate up\`, or name another folder with --data`;
-  return `the gateway of ${dataFolder} (pid ${pid}) is starting; its log says what it waits for, such as an unreachable Redis`;
+  return `the gateway of ${dataFolder} (pid ${pid}) is starting; its log says what it waits for, such as a server that is away`;
 }
 
 function livingSupervisor(dataFolder: string): number | null {

@@ -1,6 +1,9 @@
 import type { Command } from "commander";
 import { type ConfigSources, type LoadedConfig, loadConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import { lakeUrls, streamUrls, windowUrls } from "../settings/service-urls.ts";
+import { streamKinds } from "../streams/stream-kinds.ts";
+import { defaultWindow } from "../windows/window-kinds.ts";
 
 /** Options for places. Each command has some of them. */
 export interface ConfigFlags {
@@ -8,7 +11,6 @@ export interface ConfigFlags {
   readonly mqtt?: string;
   readonly http?: string;
   readonly stream?: string;
-  readonly create?: boolean;
   readonly window?: string;
   readonly lake?: string;
   readonly roles?: string;
@@ -23,21 +25,18 @@ export function addDataOptions(command: Command): Command {
 }
 
 export function addLakeOption(command: Command): Command {
-  return command.option(
-    "--lake <url>",
-    "lake: file:DIR or s3://BUCKET/PREFIX (default: the folder lake of the data folder)",
-  );
+  return command.option("--lake <url>", `lake: ${lakeUrls} (default: the folder lake of the data folder)`);
 }
 
 export function addBackendOptions(command: Command): Command {
+  command.option("--stream <url>", `stream: ${streamUrls}`);
+  for (const { name, description } of kindFlags) command.option(`--${name}`, description);
+  const holders = streamKinds.filter(({ holdsWindow }) => holdsWindow).map(({ label }) => label);
   return addLakeOption(
-    command
-      .option("--stream <url>", "stream: embedded:, redis://HOST:PORT/DB or kinesis://REGION/STREAM")
-      .option("--create", "create a missing Kinesis stream with stream.partitionCount shards")
-      .option(
-        "--window <url>",
-        "dedupe window: memory: or redis://HOST:PORT/DB (default: the stream's Redis, else memory:)",
-      ),
+    command.option(
+      "--window <url>",
+      `dedupe window: ${windowUrls} (default: the stream's ${holders.join(" or ")}, else ${defaultWindow.url})`,
+    ),
   );
 }
 
@@ -66,7 +65,6 @@ export function loadCommandConfig(
 const settingsOfFlag = {
   data: ["data"],
   stream: ["stream.url"],
-  create: ["kinesis.create"],
   window: ["window.url"],
   lake: ["lake.url"],
   roles: ["roles"],
@@ -74,15 +72,22 @@ const settingsOfFlag = {
   http: ["http.host", "http.port"],
 } as const satisfies Partial<Record<keyof ConfigFlags, readonly string[]>>;
 
+const kindFlags = streamKinds.flatMap(({ flags = [] }) => flags);
+
+const pathsOfFlags: readonly (readonly [flag: string, paths: readonly string[]])[] = [
+  ...Object.entries(settingsOfFlag),
+  ...kindFlags.map(({ name, setting }) => [name, [setting]] as const),
+];
+
 /** By setting path: its flag. */
 export const flagsOfSettings: ReadonlyMap<string, string> = new Map(
-  Object.entries(settingsOfFlag).flatMap(([name, paths]) => paths.map((path) => [path, `--${name}`])),
+  pathsOfFlags.flatMap(([name, paths]) => paths.map((path) => [path, `--${name}`])),
 );
 
 function settingsOfFlags(flags: ConfigFlags): ConfigSources["flags"] {
   const settings: Record<string, { text: string; flag: string }> = {};
-  for (const [name, paths] of Object.entries(settingsOfFlag)) {
-    const given = flags[name as keyof typeof settingsOfFlag];
+  for (const [name, paths] of pathsOfFlags) {
+    const given = (flags as Readonly<Record<string, unknown>>)[name];
     if (given === undefined) continue;
     const flag = `--${name}`;
     const texts = paths.length === 2 ? splitAddress(String(given), flag) : [String(given)];

@@ -1,9 +1,11 @@
 import type { Command } from "commander";
 import type { Logger } from "pino";
-import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import type { MigrationSource } from "../migrate/migration-source.ts";
 import { shownUrl } from "../settings/secrets.ts";
+import { formsOf, lakeUrls } from "../settings/service-urls.ts";
+import { defaultStreamUrl, streamKind, streamKinds } from "../streams/stream-kinds.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import type { CommandOutput } from "./command-output.ts";
 import { addBackendOptions, addDataOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
@@ -19,14 +21,16 @@ interface Flags extends ConfigFlags {
 }
 
 export function addMigrateCommand(program: Command, environment: CommandEnvironment): void {
+  const sources = streamKinds.filter(({ loadSource }) => loadSource);
+  const servers = sources.flatMap(({ login, label }) => (login ? label : [])).join(" or ");
   const command = addBackendOptions(
     addDataOptions(
       program
         .command("migrate")
         .description("move to another stream, or move the lake; stop all gateways first")
-        .option("--from <url>", "stream to leave: embedded: or redis://HOST:PORT/DB (default: embedded:)")
-        .option("--from-password-file <file>", "password of the Redis to leave; - = stdin")
-        .option("--lake-to <url>", "move the lake instead: file:DIR or s3://BUCKET/PREFIX"),
+        .option("--from <url>", `stream to leave: ${formsOf(sources)} (default: ${defaultStreamUrl})`)
+        .option("--from-password-file <file>", `password of the ${servers} to leave; - = stdin`)
+        .option("--lake-to <url>", `move the lake instead: ${lakeUrls}`),
     ),
   ).addHelpText(
     "after",
@@ -42,7 +46,7 @@ export function addMigrateCommand(program: Command, environment: CommandEnvironm
     const { sourceConfig } = await import("../migrate/source-config.ts");
     const file = flags.fromPasswordFile;
     const password = file === undefined ? undefined : readPasswordFile("--from-password-file", file);
-    const from = sourceConfig(to, flags.from ?? "embedded:", password);
+    const from = sourceConfig(to, flags.from ?? defaultStreamUrl, password);
     const { migrate } = await import("../migrate/migrate.ts");
     const { createProcessLogger } = await import("../process-logger.ts");
     const logger = createProcessLogger("migrate", { ...to, log: { ...to.log, level: "warn" } });
@@ -74,14 +78,10 @@ async function sourceOf(
   to: GatewayConfig,
   { logger, onWaiting }: { logger: Logger; onWaiting: (names: readonly string[]) => void },
 ): Promise<MigrationSource> {
-  const { stream } = from.backends;
-  if (stream.kind === "redis") {
-    const { redisSource } = await import("../migrate/redis-source.ts");
-    const movedTo = shownUrl(to.stream.url);
-    return redisSource({ config: from, target: stream.redis, movedTo, logger, onWaiting });
-  }
-  const { embeddedSource } = await import("../migrate/embedded-source.ts");
-  return embeddedSource(from);
+  const source = await streamKind(from.backends.stream).loadSource?.();
+  // `sourceConfig` has refused it before.
+  if (!source) throw new TypeError("no way leads from such a stream");
+  return source({ config: from, movedTo: shownUrl(to.stream.url), logger, onWaiting });
 }
 
 function noteOnce(output: CommandOutput): (names: readonly string[]) => void {

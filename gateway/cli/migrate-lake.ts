@@ -1,7 +1,8 @@
-import type { GatewayConfig } from "../config.ts";
+import type { KindTarget } from "../../bridge/config.ts";
 import { GatewayError } from "../errors.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import { shownUrl } from "../settings/secrets.ts";
-import { type LakeTarget, lakeUrlOf, readLakeUrl } from "../settings/service-urls.ts";
+import { lakeUrlOf, readLakeUrl } from "../settings/service-urls.ts";
 import type { CommandOutput } from "./command-output.ts";
 import { ProgressBar } from "./progress-bar.ts";
 
@@ -28,7 +29,7 @@ export async function migrateLake(config: GatewayConfig, url: string, output: Co
   );
 }
 
-function targetOf(url: string): LakeTarget {
+function targetOf(url: string): KindTarget {
   const reading = readLakeUrl(url);
   if ("target" in reading) return reading.target;
   throw new GatewayError(

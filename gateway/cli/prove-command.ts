@@ -2,9 +2,14 @@ import { randomInt } from "node:crypto";
 import type { Command } from "commander";
 import { type GatewayConfig, loadConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import { lakeKinds } from "../lakes/lake-kinds.ts";
+import type { ReachedLake } from "../prove/lake-access.ts";
 import { lossPlan, onlyBlows, type StrikePlan, strikePlan } from "../prove/strike-plan.ts";
 import { strikeLine } from "../prove/striker.ts";
 import { faults, type ServerKind, type ServerKinds, type ServerTarget, targets } from "../prove/strikes.ts";
+import type { StreamKind } from "../streams/stream-kind.ts";
+import { defaultStreamUrl, streamKinds } from "../streams/stream-kinds.ts";
+import { defaultWindow, windowKind, windowKinds } from "../windows/window-kinds.ts";
 import { type CommandEnvironment, exitCodes, runAction } from "./command-context.ts";
 import { ProgressBar } from "./progress-bar.ts";
 import { proveText } from "./prove-text.ts";
@@ -73,9 +78,9 @@ export function addProveCommand(program: Command, environment: CommandEnvironmen
       flags: Object.entries(urls).flatMap(([name, url]) => (name === "lake" ? [] : [`--${name}`, url])),
       lakeUrl: lakeUrlOf(urls["lake"], config),
       hasWindowInMemory:
-        config.backends.window.kind === "memory" &&
+        windowKind(config.backends.window).placeOf(config.backends.window) === null &&
         servers["window-server"] === undefined &&
-        servers["stream-server"] !== "redis",
+        !(servers["stream-server"] && kindOfStream(flags)?.holdsWindow),
       outFile: flags.out,
       onProgress: (done, total, strike) =>
         bar.show(done, total, { strike: strike ? `${strike.fault} ${strike.target}` : "auditing" }),
@@ -125,7 +130,7 @@ function chosenPlan({ only }: ProveFlags, plan: StrikePlan): StrikePlan {
 async function refuseUsedLake(url: string | undefined, { lakeTarget }: GatewayConfig): Promise<void> {
   if (url === undefined) return;
   const { openLakeAccess } = await import("../prove/lake-access.ts");
-  const lake = openLakeAccess(lakeTarget);
+  const lake = openLakeAccess(lakeTarget as ReachedLake);
   // The gateways report reading faults in better words.
   const [found] = await lake
     .list("", 1)
@@ -141,10 +146,20 @@ const backends = ["stream", "window", "lake"] as const;
 
 /** URLs that stand for a server that the proof starts; all other URLs are passed on. */
 const ownServers: Readonly<Record<(typeof backends)[number], Readonly<Record<string, ServerKind>>>> = {
-  stream: { "redis:": "redis", "kinesis:": "kinesalite" },
-  window: { "redis:": "redis" },
-  lake: { "s3:": "radosgw" },
+  stream: serversOf(streamKinds),
+  window: serversOf(windowKinds),
+  lake: serversOf(lakeKinds),
 };
+
+function serversOf(
+  kinds: readonly { readonly schemes: readonly string[]; readonly proofServer?: string }[],
+): Record<string, ServerKind> {
+  return Object.fromEntries(
+    kinds.flatMap(({ schemes: [scheme = ""], proofServer }) =>
+      proofServer === undefined ? [] : [[scheme, proofServer as ServerKind]],
+    ),
+  );
+}
 
 function backendsOf(flags: ProveFlags): { servers: ServerKinds; urls: Record<string, string> } {
   const servers: Partial<Record<ServerTarget, ServerKind>> = {};
@@ -159,14 +174,19 @@ function backendsOf(flags: ProveFlags): { servers: ServerKinds; urls: Record<str
   return { servers, urls };
 }
 
-/** Several gateways can work on such a stream; on Kinesis only if a Redis holds their leases. */
-function isShared({ stream = "embedded:", window = "memory:" }: ProveFlags): boolean {
-  if (stream.startsWith("kinesis:")) return window !== "memory:";
-  return stream !== "embedded:";
+function kindOfStream({ stream = defaultStreamUrl }: ProveFlags): StreamKind | undefined {
+  return streamKinds.find(({ schemes }) => schemes.some((scheme) => stream.startsWith(scheme)));
+}
+
+/** Several gateways can work on such a stream, if topics, identities and leases are on a server. */
+function isShared(flags: ProveFlags): boolean {
+  const { window = defaultWindow.url } = flags;
+  const registryIn = kindOfStream(flags)?.registryIn;
+  return registryIn === "stream" || (registryIn === "window" && window !== defaultWindow.url);
 }
 
 function planOf(flags: ProveFlags, servers: ServerKinds): StrikePlan {
-  const registry = flags.stream?.startsWith("kinesis:") ? "window-server" : "stream-server";
+  const registry = kindOfStream(flags)?.registryIn === "window" ? "window-server" : "stream-server";
   const gateways = isShared(flags) ? 2 : 1;
   // A copy of a gateway that shares nothing needs a lake of its own next to it.
   const isCopied = gateways > 1 || isOnDisk(flags.lake);

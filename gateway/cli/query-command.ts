@@ -2,9 +2,10 @@ import { accessSync, constants, existsSync } from "node:fs";
 import type { Command } from "commander";
 import { BridgeError } from "../../bridge/config.ts";
 import type { ObjectStore, QueryProgress } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import { listText } from "../input/input-faults.ts";
+import { lakeKinds } from "../lakes/lake-kinds.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, addLakeOption, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
 import { ProgressBar } from "./progress-bar.ts";
@@ -47,9 +48,10 @@ export function addQueryCommand(program: Command, environment: CommandEnvironmen
 /** A mistyped folder would be an empty lake. */
 function refuseMissingFolder({ folders: { lake } }: GatewayConfig): void {
   if (lake === null || existsSync(lake)) return;
+  const lakeFlags = lakeKinds.map(({ urlForm }) => `--lake ${urlForm}`).join(" or ");
   throw new BridgeError(
     "LAKE_MISSING",
-    `There is no lake in ${lake}: name it with --lake file:DIR or --lake s3://BUCKET/PREFIX, or the data folder with --data.`,
+    `There is no lake in ${lake}: name it with ${lakeFlags}, or the data folder with --data.`,
     { retryable: false },
   );
 }

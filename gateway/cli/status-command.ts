@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { KinesisStreamStatus, RedisStreamStatus } from "../../bridge/index.ts";
+import { ownStatus } from "../streams/stream-status.ts";
 import { type GatewayStatus, unfoundedAcknowledgements } from "../supervisor/gateway-status.ts";
 import { booksVerdict, droppedText } from "./books-verdict.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
@@ -79,14 +79,9 @@ function brokerText({ broker, roles }: GatewayStatus): string[] {
 }
 
 function streamText({ broker, consumer, stream }: GatewayStatus): string[] {
-  const space = broker?.space;
-  if (space)
-    return [`Stream: ${space.retainedBytes} of ${space.maxBytes} bytes wait for the lake or for trimming`];
-  const redis = broker?.redis ?? consumer?.redis;
-  if (redis) return redisText(stream, redis);
-  // Only the consumer knows the lag of reading.
-  const kinesis = consumer?.kinesis ?? broker?.kinesis;
-  return kinesis ? kinesisText(stream, kinesis) : [];
+  const told = [ownStatus(broker), ownStatus(consumer)].filter((each) => each !== null);
+  const by = told[0]?.kind.status.toldBy === "consumer" ? told.at(-1) : told[0];
+  return by ? by.kind.summary(by.status, stream) : [];
 }
 
 /** Stays for as long as the stream is used: acknowledged messages that are in no table must stay visible. */
@@ -96,39 +91,6 @@ function replacementText({ broker, consumer }: GatewayStatus): string[] {
   const { replaces, unread, atMs } = replacement;
   const at = new Date(atMs).toISOString();
   return [`  ! Given up at ${at} with the stream ${replaces ?? "before this one"}: ${givenUpText(unread)}.`];
-}
-
-const percent = (share: number) => `${Math.round(share * 100)} %`;
-
-function redisText(stream: string, redis: RedisStreamStatus): string[] {
-  const { durability, replicas, usedBytes, maxBytes, pressure, held, faults, isConnected, versions } = redis;
-  const memory =
-    maxBytes > 0 ? `${usedBytes} of ${maxBytes} bytes used (${percent(usedBytes / maxBytes)})` : "";
-  const copies = replicas > 0 ? `, ${replicas} replicas` : "";
-  const lines = [
-    `Stream: ${stream}, Redis ${[...new Set(versions)].join(", ") || "unknown"}, durability ${durability}${copies}; memory ${memory}, pressure ${pressure}`,
-  ];
-  if (!isConnected) lines.push("  ! Redis does not answer.");
-  if (durability === "relaxed")
-    lines.push(
-      "  ! RELAXED DURABILITY: acknowledged messages are lost when Redis dies. See redis.durability.",
-    );
-  lines.push(...faults.map((fault) => `  ! ${fault}`));
-  if (held) lines.push(`  ! Nothing is acknowledged: ${held.message}`);
-  return lines;
-}
-
-const hourMs = 3_600_000;
-
-function kinesisText(stream: string, kinesis: KinesisStreamStatus): string[] {
-  const { mode, openShards, retentionMs, behindMs, encryption, warnings, held } = kinesis;
-  const kind = mode === "ON_DEMAND" ? "on demand" : "provisioned";
-  const lines = [
-    `Stream: ${stream}, ${kind}, ${openShards} open shards, kept for ${retentionMs / hourMs} h, encryption ${encryption}; ${Math.round(behindMs / 1000)} s behind`,
-  ];
-  lines.push(...warnings.map((warning) => `  ! ${warning}`));
-  if (held) lines.push(`  ! Nothing is acknowledged: ${held.message}`);
-  return lines;
 }
 
 /** Who reads which partition, if several gateways share the stream. */
@@ -207,6 +169,8 @@ function retentionText({ partitions }: NonNullable<GatewayStatus["consumer"]>): 
       : [],
   );
 }
+
+const hourMs = 3_600_000;
 
 /** Of devices above their share. */
 const namesShownMax = 10;

@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
-import type { NewStream } from "../roles/stream-backend.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import { shownUrl } from "../settings/secrets.ts";
+import type { NewStream } from "../streams/stream-backend.ts";
+import { streamBackend } from "../streams/stream-kinds.ts";
 import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
 import { killLeftChildren } from "../supervisor/left-children.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
@@ -56,7 +57,6 @@ async function startNew(config: GatewayConfig, force: boolean): Promise<NewStrea
   const lock = await DataFolderLock.acquire(data, { pid: process.pid, startedAt: new Date().toISOString() });
   try {
     await killLeftChildren(data);
-    const { streamBackend } = await import("../roles/stream-backends.ts");
     const backend = await streamBackend(config);
     if (!force && (await backend.fitsLake(config)))
       throw new GatewayError(

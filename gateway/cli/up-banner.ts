@@ -1,6 +1,8 @@
-import type { GatewayConfig } from "../config.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import { shellWord } from "../settings/command-flags.ts";
 import { shownUrl } from "../settings/secrets.ts";
+import { streamKind } from "../streams/stream-kinds.ts";
+import { windowKind } from "../windows/window-kinds.ts";
 
 export interface Places {
   /** null if this gateway runs no broker. */
@@ -40,19 +42,14 @@ export function bannerText(config: GatewayConfig, places: Places): string {
 /** Parts that other gateways may use as well. */
 function sharedPlaces(config: GatewayConfig): string[] {
   const { stream, window } = config.backends;
-  const lines: string[] = [];
-  const withRegistry = "  (with topics and identities)";
-  if (stream.kind !== "embedded")
-    lines.push(`  stream ${shownUrl(config.stream.url)}${stream.kind === "redis" ? withRegistry : ""}`);
-  if (stream.kind === "redis" && config.redis.durability === "relaxed")
-    lines.push(
-      "  RELAXED DURABILITY: acknowledged messages are lost when Redis dies (setting redis.durability)",
-    );
-  if (window.kind !== "memory")
-    lines.push(
-      `  window ${shownUrl(config.window.url ?? "")}${stream.kind === "kinesis" ? withRegistry : ""}`,
-    );
-  return lines;
+  const kind = streamKind(stream);
+  const line = (what: "stream" | "window", url: string | undefined): string =>
+    `  ${what} ${shownUrl(url ?? "")}${kind.registryIn === what ? "  (with topics and identities)" : ""}`;
+  return [
+    ...(kind.placeOf(stream) === null ? [] : [line("stream", config.stream.url)]),
+    ...(kind.notes?.(config) ?? []).map((note) => `  ${note}`),
+    ...(windowKind(window).placeOf(window) === null ? [] : [line("window", config.window.url)]),
+  ];
 }
 
 function splitAddress(address: string): [host: string, port: string] {

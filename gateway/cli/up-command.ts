@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import type { GatewayConfig } from "../config.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
+import { streamBackend } from "../streams/stream-kinds.ts";
 import type { RunningGateway } from "../supervisor/run-gateway.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import type { CommandOutput } from "./command-output.ts";
@@ -18,7 +19,6 @@ export function addUpCommand(program: Command, environment: CommandEnvironment):
     void signals.first.then(() => stopped.abort());
     const { createProcessLogger } = await import("../process-logger.ts");
     const { openGatewayLake } = await import("../roles/lake.ts");
-    const { streamBackend } = await import("../roles/stream-backends.ts");
     const { runGateway } = await import("../supervisor/run-gateway.ts");
     const started = await runGateway({
       config,
@@ -26,7 +26,7 @@ export function addUpCommand(program: Command, environment: CommandEnvironment):
       version,
       program: file,
       openLake: openGatewayLake,
-      openRegistry: async (options, lake) => (await streamBackend(config)).openRegistry(options, lake),
+      backend: await streamBackend(config),
       signal: stopped.signal,
       random,
       now,

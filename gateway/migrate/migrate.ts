@@ -1,10 +1,10 @@
 import type { Logger } from "pino";
-import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import type { RegistryStore } from "../registry/registry-store.ts";
 import { openGatewayLake } from "../roles/lake.ts";
-import { streamBackend } from "../roles/stream-backends.ts";
 import { shownUrl } from "../settings/secrets.ts";
+import { streamBackend } from "../streams/stream-kinds.ts";
 import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
 import type { GatewayLake } from "../supervisor/gateway-stores.ts";
 import { killLeftChildren } from "../supervisor/left-children.ts";

@@ -1,5 +1,5 @@
 import type { Position, StreamLog } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../config.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 
 /** What a stream holds. */
 export interface StreamEnds {

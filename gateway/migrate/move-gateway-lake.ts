@@ -1,14 +1,15 @@
 import type { Logger } from "pino";
+import type { KindTarget } from "../../bridge/config.ts";
 import { type MovedLake, type MoveProgress, moveLake } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../config.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import { openLakeStore } from "../roles/lake-store.ts";
-import { type LakeTarget, lakeUrlOf } from "../settings/service-urls.ts";
+import { lakeUrlOf } from "../settings/service-urls.ts";
 import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
 import { killLeftChildren } from "../supervisor/left-children.ts";
 
 export interface MoveGatewayLakeOptions {
   readonly config: GatewayConfig;
-  readonly to: LakeTarget;
+  readonly to: KindTarget;
   readonly logger: Logger;
   readonly onProgress: (progress: MoveProgress) => void;
 }

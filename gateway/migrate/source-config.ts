@@ -1,12 +1,21 @@
-import type { GatewayConfig } from "../config.ts";
+import type { KindTarget } from "../../bridge/config.ts";
 import { GatewayError } from "../errors.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import { shownUrl } from "../settings/secrets.ts";
-import { readStreamUrl, type StreamTarget } from "../settings/service-urls.ts";
+import { readStreamUrl } from "../settings/service-urls.ts";
+import { streamKind, streamKinds } from "../streams/stream-kinds.ts";
+import { defaultWindow, windowKind } from "../windows/window-kinds.ts";
+
+/** What `--from` takes: `embedded: or redis://` */
+export const sourceUrls = streamKinds
+  .filter(({ loadSource }) => loadSource)
+  .map(({ urlForm }) => /^[a-z0-9+.-]+:(\/\/)?/.exec(urlForm)?.[0])
+  .join(" or ");
 
 /**
  * The configuration of gateways on the stream at `url`, which now go to that of `to`. Ids are looked up in the files, so no window of
- * theirs is needed. A Redis that `to` names as well has the same login, unless another one is said.
- * @param password Of a Redis at `url`, where that does not hold it.
+ * theirs is needed. A server that `to` names as well has the same login, unless another one is said.
+ * @param password Of the server at `url`, where that does not hold it.
  * @throws GatewayError USAGE_INVALID
  */
 export function sourceConfig(to: GatewayConfig, url: string, password?: string): GatewayConfig {
@@ -14,42 +23,44 @@ export function sourceConfig(to: GatewayConfig, url: string, password?: string):
   if (!("target" in reading))
     throw usageError(`--from ${shownUrl(url)}: give ${reading.expected}; ${reading.mend}.`);
   const stream = withLogin(withPassword(reading.target, password), to);
+  const kind = streamKind(stream);
   const goesTo = to.backends.stream;
-  if (goesTo.kind === "embedded")
+  const target = streamKind(goesTo);
+  if (target.placeOf(goesTo) === null)
     throw usageError(
       "--stream must name the stream to move to, which gateways can share: for example --stream redis://127.0.0.1:6379/0.",
     );
-  if (stream.kind === "kinesis")
-    throw usageError("--from takes embedded: or redis://: there is no way yet that leads from Kinesis.");
-  if (placeOf(stream) === placeOf(goesTo)) throw usageError("--from and --stream name the same stream.");
-  const backends = { stream, window: { kind: "memory" } } as const;
+  if (!kind.loadSource)
+    throw usageError(`--from takes ${sourceUrls}: there is no way yet that leads from ${kind.label}.`);
+  if (kind === target && kind.placeOf(stream) === kind.placeOf(goesTo))
+    throw usageError("--from and --stream name the same stream.");
+  const backends = { stream, window: defaultWindow.target };
   return { ...to, stream: { ...to.stream, url }, backends };
 }
 
-function withPassword(stream: StreamTarget, password: string | undefined): StreamTarget {
+function withPassword(stream: KindTarget, password: string | undefined): KindTarget {
   if (password === undefined) return stream;
-  if (stream.kind !== "redis")
-    throw usageError("--from-password-file: only a Redis has one; --from names none.");
-  if (stream.redis.password !== undefined)
+  const { login } = streamKind(stream);
+  if (!login) {
+    const owners = streamKinds.filter((kind) => kind.login).map(({ label }) => `a ${label}`);
+    throw usageError(`--from-password-file: only ${owners.join(" or ")} has one; --from names none.`);
+  }
+  const inUrl = login.of(stream);
+  if (inUrl.password !== undefined)
     throw usageError("--from and --from-password-file: say the password once.");
-  return { kind: "redis", redis: { ...stream.redis, password } };
+  return login.with(stream, { ...inUrl, password });
 }
 
-function withLogin(stream: StreamTarget, to: GatewayConfig): StreamTarget {
-  if (stream.kind !== "redis" || stream.redis.password !== undefined) return stream;
-  const { host, port } = stream.redis;
-  for (const other of [to.backends.stream, to.backends.window])
-    if (other.kind === "redis" && other.redis.host === host && other.redis.port === port) {
-      const { username, password } = other.redis;
-      return { kind: "redis", redis: { ...stream.redis, username, password } };
-    }
+function withLogin(stream: KindTarget, { backends }: GatewayConfig): KindTarget {
+  const { login } = streamKind(stream);
+  if (!login || login.of(stream).password !== undefined) return stream;
+  const others = [
+    { target: backends.stream, login: streamKind(backends.stream).login },
+    { target: backends.window, login: windowKind(backends.window).login },
+  ];
+  for (const { target, login: other } of others)
+    if (other?.serverOf(target) === login.serverOf(stream)) return login.with(stream, other.of(target));
   return stream;
-}
-
-function placeOf(stream: StreamTarget): string {
-  if (stream.kind !== "redis") return stream.kind;
-  const { host, port, db, prefix } = stream.redis;
-  return [host, port, db, prefix].join(" ");
 }
 
 function usageError(text: string): GatewayError {

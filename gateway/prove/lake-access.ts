@@ -8,7 +8,8 @@ import {
   S3Client,
 } from "@aws-sdk/client-s3";
 import type { S3Target } from "../../bridge/config.ts";
-import type { LakeTarget } from "../settings/service-urls.ts";
+import type { FileTarget } from "../lakes/file/file-kind.ts";
+import type { InS3 } from "../lakes/s3/s3-kind.ts";
 
 /** PORT: a lake's objects as another program meets them, past the gateways. Paths are relative to the lake's root, with `/`. */
 export interface LakeAccess {
@@ -23,8 +24,11 @@ export interface LakeAccess {
   close(): void;
 }
 
+/** Lakes that a proof can get at past the gateways. */
+export type ReachedLake = FileTarget | InS3;
+
 /** @param client Of a server of the proof's own; for another one the credentials come from the environment. */
-export function openLakeAccess(target: LakeTarget, client?: S3Client): LakeAccess {
+export function openLakeAccess(target: ReachedLake, client?: S3Client): LakeAccess {
   if (target.kind === "file") return new LocalAccess(target.folder);
   return new S3Access(target.s3, client ?? clientFor(target.s3));
 }

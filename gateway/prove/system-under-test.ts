@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { loadConfig } from "../config.ts";
 import type { TopicInput } from "../registry/topic-definition.ts";
-import type { LakeTarget } from "../settings/service-urls.ts";
 import { Backlog } from "./backlog.ts";
 import { DataFolderCopy } from "./data-folder-copy.ts";
 import { ForeignCompaction } from "./foreign-compaction.ts";
@@ -12,7 +11,7 @@ import { GatewayUnderTest, type StatusView } from "./gateway-under-test.ts";
 import { HostileBook } from "./hostile-book.ts";
 import { HostileClients } from "./hostile-clients.ts";
 import { KinesisUnderTest } from "./kinesis-under-test.ts";
-import { type LakeAccess, openLakeAccess } from "./lake-access.ts";
+import { type LakeAccess, openLakeAccess, type ReachedLake } from "./lake-access.ts";
 import { nextCommit } from "./next-commit.ts";
 import { RedisUnderTest } from "./redis-under-test.ts";
 import { S3UnderTest } from "./s3-under-test.ts";
@@ -202,9 +201,9 @@ function accessTo({ servers, lakeUrl }: Backends): LakeAccess {
 }
 
 /** The URL was checked before. */
-export function lakeTargetOf(lakeUrl: string): LakeTarget {
+export function lakeTargetOf(lakeUrl: string): ReachedLake {
   const flags = { "lake.url": { text: lakeUrl, flag: "--lake" } };
-  return loadConfig({ flags, environment: {}, file: null }).config.lakeTarget;
+  return loadConfig({ flags, environment: {}, file: null }).config.lakeTarget as ReachedLake;
 }
 
 interface Backends {

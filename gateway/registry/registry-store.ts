@@ -14,8 +14,11 @@ export interface RegistryListener {
   identitiesInDoubt?(): void;
 }
 
+/** Where topics and identities may be: in the data folder, or where gateways share them. */
+export const registryKinds = ["lmdb", "redis"] as const;
+
 export interface RegistryStatus {
-  readonly kind: "lmdb" | "redis";
+  readonly kind: (typeof registryKinds)[number];
   /** Why it can't be asked now, since when (ms since the epoch); null = it answers. */
   readonly trouble: { readonly code: string; readonly message: string; readonly sinceMs: number } | null;
 }

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import type { Logger } from "pino";
-import type { GatewayConfig } from "../config.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import { copyRegistry } from "../migrate/copy-registry.ts";
 import { LmdbRegistry } from "./lmdb-registry.ts";
 import { initialisedFact, type RegistryStore } from "./registry-store.ts";

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import { type LakeState, openCommitLog } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../config.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import { createLakeTopics } from "../registry/lake-topics.ts";
 import type { GatewayLake } from "../supervisor/gateway-stores.ts";
 import { openLakeStore } from "./lake-store.ts";

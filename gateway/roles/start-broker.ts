@@ -1,13 +1,14 @@
 import { createProducer } from "../../bridge/index.ts";
 import { createBroker, createIngest } from "../../broker/index.ts";
-import type { GatewayConfig } from "../config.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import { addRegistryMetrics } from "../metrics.ts";
 import { StoredDeviceRegistry } from "../registry/stored-device-registry.ts";
 import { StoredTopicRegistry } from "../registry/stored-topic-registry.ts";
+import { streamBackend } from "../streams/stream-kinds.ts";
+import { streamStatus } from "../streams/stream-status.ts";
 import type { BrokerProcessStatus } from "../supervisor/gateway-status.ts";
 import type { RoleContext, RunningRole } from "../supervisor/run-child.ts";
 import { recheckIdentities } from "./recheck-identities.ts";
-import { streamBackend } from "./stream-backends.ts";
 
 /** MQTT → stream. Accepts nothing before the stream was found to go on where the lake stands. */
 export async function startBroker(context: RoleContext): Promise<RunningRole> {
@@ -42,7 +43,7 @@ export async function startBroker(context: RoleContext): Promise<RunningRole> {
     status: async (): Promise<BrokerProcessStatus> => ({
       ...broker.status(),
       producer: producer.status(),
-      ...end.status(),
+      ...streamStatus(config, end.status()),
       registry: store.status(),
     }),
     topicsChanged: () => store.refresh(),

@@ -13,11 +13,12 @@ import {
 } from "../../bridge/index.ts";
 import { GatewayError } from "../errors.ts";
 import { keepLakeTidy } from "../lake-housekeeping.ts";
+import { streamBackend } from "../streams/stream-kinds.ts";
+import { streamStatus } from "../streams/stream-status.ts";
 import type { ConsumerProcessStatus } from "../supervisor/gateway-status.ts";
 import type { RoleContext, RunningRole } from "../supervisor/run-child.ts";
+import { openWindow } from "../windows/open-window.ts";
 import { openLakeStore } from "./lake-store.ts";
-import { openWindow } from "./open-window.ts";
-import { streamBackend } from "./stream-backends.ts";
 import { WorkWatch } from "./work-watch.ts";
 
 /** Stream → lake. */
@@ -78,7 +79,7 @@ export async function startConsumer(context: RoleContext): Promise<RunningRole> 
     listening: null,
     status: async (): Promise<ConsumerProcessStatus> => ({
       ...(await consumer.lookedUp()),
-      ...end.status(),
+      ...streamStatus(config, end.status()),
       housekeeping: housekeeping.failure(),
     }),
     acceptGap: (partition) => consumer.acceptGap(partition),

@@ -1,17 +1,14 @@
 import { readFileSync } from "node:fs";
-import type { RedisTarget } from "../../bridge/config.ts";
+import type { KindDescriptor, KindTarget } from "../../bridge/config.ts";
+import type { Backends } from "../gateway-config.ts";
 import { fileFault } from "../input/file-fault.ts";
-import type { Settings } from "./config-schema.ts";
-import { readStreamUrl, readWindowUrl, type StreamTarget, type WindowTarget } from "./service-urls.ts";
+import { streamKind, streamKinds } from "../streams/stream-kinds.ts";
+import { defaultWindow, windowKind, windowKinds } from "../windows/window-kinds.ts";
+import type { Settings } from "./base-schema.ts";
+import { readStreamUrl, readWindowUrl, type UrlReading } from "./service-urls.ts";
 import type { ConfigFault } from "./settings-sources.ts";
 
-/** What stream and window are, with passwords in place. */
-export interface Backends {
-  readonly stream: StreamTarget;
-  readonly window: WindowTarget;
-}
-
-/** Consumers of a shared stream write larger files, less often (embedded: 5 s). */
+/** Consumers of a shared stream write larger files, less often (in the data folder: 5 s). */
 const sharedBatchAgeMs = 60_000;
 
 type Section = "stream" | "window";
@@ -22,26 +19,26 @@ export function readBackends(
   faulty: ReadonlySet<string>,
 ): { backends: Backends | null; faults: ConfigFault[] } {
   const faults: ConfigFault[] = [];
-  const target = <Target extends StreamTarget | WindowTarget>(
+  const target = (
     section: Section,
-    url: string | undefined,
-    read: (url: string) => { readonly target: Target } | { readonly expected: string; readonly mend: string },
-  ): Target | null => {
+    read: (url: string) => UrlReading,
+    kindOf: (target: KindTarget) => KindDescriptor,
+  ): KindTarget | null => {
+    const url = settings[section].url;
     if (url === undefined || faulty.has(`${section}.url`)) return null;
     const reading = read(url);
-    if ("target" in reading) return withPassword(section, settings, reading.target, faults);
+    if ("target" in reading)
+      return withPassword({ section, settings, faults }, kindOf(reading.target), reading.target);
     faults.push({ path: `${section}.url`, value: url, ...reading });
     return null;
   };
-  const stream = target<StreamTarget>("stream", settings.stream.url, readStreamUrl);
-  const ownWindow = target<WindowTarget>("window", settings.window.url, readWindowUrl);
+  const stream = target("stream", readStreamUrl, streamKind);
+  const ownWindow = target("window", readWindowUrl, windowKind);
   if (settings.window.url === undefined)
     faults.push(...uselessPassword("window", settings, "window.url is not set"));
   const window = settings.window.url === undefined ? windowBeside(stream) : sameLogin(ownWindow, stream);
-  if (stream?.kind === "embedded" && !faulty.has("roles") && settings.roles.length < 2)
-    faults.push(splitAlone(settings, "the embedded stream", "stream.url"));
-  if (stream?.kind === "kinesis" && window?.kind === "memory" && !faulty.has("roles"))
-    if (settings.roles.length < 2) faults.push(splitAlone(settings, "Kinesis without a Redis", "window.url"));
+  if (!faulty.has("roles") && settings.roles.length < 2 && stream)
+    faults.push(...splitAlone(settings, stream, window));
   return { backends: stream && window && faults.length === 0 ? { stream, window } : null, faults };
 }
 
@@ -51,58 +48,70 @@ export function settleDefaults(
   backends: Backends,
   origins: Map<string, string>,
 ): Settings {
-  const { kind } = backends.stream;
+  const kind = streamKind(backends.stream);
   let settled = settings;
   if (settings.window.url === undefined) {
-    const url = kind === "redis" ? settings.stream.url : "memory:";
-    if (kind === "redis") origins.set("window.url", "default: the stream's Redis");
+    const url = kind.holdsWindow ? settings.stream.url : defaultWindow.url;
+    if (kind.holdsWindow) origins.set("window.url", `default: the stream's ${kind.label}`);
     settled = { ...settled, window: { ...settled.window, url } };
   }
-  if (kind !== "embedded" && origins.get("consumer.maxBatchAgeMs") === "default") {
-    origins.set("consumer.maxBatchAgeMs", `default with ${kind}`);
+  if (kind.placeOf(backends.stream) !== null && origins.get("consumer.maxBatchAgeMs") === "default") {
+    origins.set("consumer.maxBatchAgeMs", `default with ${kind.name}`);
     settled = { ...settled, consumer: { ...settled.consumer, maxBatchAgeMs: sharedBatchAgeMs } };
   }
   return settled;
 }
 
-function windowBeside(stream: StreamTarget | null): WindowTarget | null {
-  return stream === null || stream.kind === "redis" ? stream : { kind: "memory" };
+/** True if topics and identities are in the data folder, so that no other gateway can share the stream. */
+export function isForOneGateway({ stream, window }: Backends): boolean {
+  const { registryIn } = streamKind(stream);
+  return registryIn === "data folder" || (registryIn === "window" && !windowKind(window).login);
+}
+
+/** A stream that brings its window along is read by the window's kind of the same name. */
+function windowBeside(stream: KindTarget | null): KindTarget | null {
+  return stream === null || streamKind(stream).holdsWindow ? stream : defaultWindow.target;
 }
 
 /** One server needs its password said once. */
-function sameLogin(window: WindowTarget | null, stream: StreamTarget | null): WindowTarget | null {
-  if (window?.kind !== "redis" || stream?.kind !== "redis") return window;
-  const { redis } = window;
-  const isSameServer = redis.host === stream.redis.host && redis.port === stream.redis.port;
-  if (!isSameServer || redis.password !== undefined || redis.username !== undefined) return window;
-  const { username, password } = stream.redis;
-  return { kind: "redis", redis: { ...redis, username, password } };
+function sameLogin(window: KindTarget | null, stream: KindTarget | null): KindTarget | null {
+  return window && stream ? withLoginOf(window, windowKind(window), stream) : window;
 }
 
-function withPassword<Target extends StreamTarget | WindowTarget>(
-  section: Section,
-  settings: Settings,
-  target: Target,
-  faults: ConfigFault[],
-): Target | null {
-  if (target.kind !== "redis") {
+/** With the login of the stream, if it is on the same server and says none itself. */
+function withLoginOf(window: KindTarget, { login }: KindDescriptor, stream: KindTarget): KindTarget {
+  const other = streamKind(stream).login;
+  if (!login || !other || login.serverOf(window) !== other.serverOf(stream)) return window;
+  const { username, password } = login.of(window);
+  return username === undefined && password === undefined ? login.with(window, other.of(stream)) : window;
+}
+
+interface PasswordPlace {
+  readonly section: Section;
+  readonly settings: Settings;
+  readonly faults: ConfigFault[];
+}
+
+function withPassword(
+  { section, settings, faults }: PasswordPlace,
+  { login }: KindDescriptor,
+  target: KindTarget,
+): KindTarget | null {
+  if (!login) {
     faults.push(...uselessPassword(section, settings, `${section}.url is ${target.kind}:`));
     return target;
   }
   const { password, passwordFile } = settings[section];
-  const { redis } = target as { redis: RedisTarget };
-  const given = [redis.password, password, passwordFile].filter((value) => value !== undefined);
+  const inUrl = login.of(target);
+  const given = [inUrl.password, password, passwordFile].filter((value) => value !== undefined);
   if (given.length > 1) {
     const mend = `say it once: in ${section}.passwordFile, ${section}.password or ${section}.url`;
     faults.push({ path: `${section}.password`, value: "***", expected: "one password", mend });
     return null;
   }
   const found = passwordFile === undefined ? password : readPassword(section, passwordFile, faults);
-  return found === null
-    ? null
-    : found === undefined
-      ? target
-      : { ...target, redis: { ...redis, password: found } };
+  if (found === null) return null;
+  return found === undefined ? target : login.with(target, { ...inUrl, password: found });
 }
 
 /** null = it can't be read, which is among the faults then. */
@@ -123,17 +132,37 @@ function uselessPassword(section: Section, settings: Settings, because: string):
   return (["password", "passwordFile"] as const).flatMap((name) => {
     const value = settings[section]?.[name];
     if (value === undefined) return [];
-    const mend = `remove it, or name a Redis in ${section}.url: ${because}`;
+    const mend = `remove it, or name ${withPasswords(section)} in ${section}.url: ${because}`;
     return [{ path: `${section}.${name}`, value, expected: "no password", mend }];
   });
 }
 
+function withPasswords(section: Section): string {
+  const kinds: readonly KindDescriptor[] = section === "stream" ? streamKinds : windowKinds;
+  return oneOf(kinds.filter(({ login }) => login));
+}
+
+function oneOf(kinds: readonly Pick<KindDescriptor, "label">[]): string {
+  return kinds.map(({ label }) => `a ${label}`).join(" or ");
+}
+
 /** What they would share, topics and identities included, is in the data folder of each. */
-function splitAlone(settings: Settings, what: string, path: string): ConfigFault {
-  return {
-    path: "roles",
-    value: settings.roles,
-    expected: '["broker","consumer"]',
-    mend: `${what} is for one gateway that runs both; set ${path} to a Redis to run them apart`,
-  };
+function splitAlone(settings: Settings, stream: KindTarget, window: KindTarget | null): ConfigFault[] {
+  const kind = streamKind(stream);
+  // A window that can't be read is a fault of its own.
+  if (window ? !isForOneGateway({ stream, window }) : kind.registryIn !== "data folder") return [];
+  const servers = oneOf(windowKinds.filter(({ login }) => login));
+  const shared = oneOf(streamKinds.filter(({ registryIn }) => registryIn === "stream"));
+  const [what, mend] =
+    kind.registryIn === "window"
+      ? [`${kind.label} without ${servers}`, `window.url to ${servers}`]
+      : [kind.label, `stream.url to ${shared}`];
+  return [
+    {
+      path: "roles",
+      value: settings.roles,
+      expected: '["broker","consumer"]',
+      mend: `${what} is for one gateway that runs both; set ${mend} to run them apart`,
+    },
+  ];
 }

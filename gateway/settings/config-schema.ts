@@ -1,21 +1,39 @@
-import { type Static, Type } from "@sinclair/typebox";
-import { bridgeConfigSchemas } from "../../bridge/config.ts";
-import { brokerConfigSchema } from "../../broker/config.ts";
-import { gatewayConfigSchema } from "./gateway-schema.ts";
+import { type TObject, type TProperties, type TSchema, Type } from "@sinclair/typebox";
+import type { KindDescriptor } from "../../bridge/config.ts";
+import { lakeKinds } from "../lakes/lake-kinds.ts";
+import { defaultStreamUrl, streamKinds } from "../streams/stream-kinds.ts";
+import { windowKinds } from "../windows/window-kinds.ts";
+import { baseSchema } from "./base-schema.ts";
+import { lakeUrls, streamUrls, windowUrls } from "./service-urls.ts";
 
-/** Every setting of a gateway: its own and those of the folders. */
-export const configSchema = Type.Object({
-  ...gatewayConfigSchema.properties,
-  ...bridgeConfigSchemas,
-  stream: Type.Object({
-    ...gatewayConfigSchema.properties.stream.properties,
-    ...bridgeConfigSchemas.stream.properties,
-  }),
-  mqtt: brokerConfigSchema,
-});
+/** Every setting of a gateway: its own, those of the folders, and those of the kinds. */
+export const configSchema: TObject = Type.Object(allSections());
 
-type DeepReadonly<Tree> = Tree extends object
-  ? { readonly [Key in keyof Tree]: DeepReadonly<Tree[Key]> }
-  : Tree;
+function allSections(): TProperties {
+  const { tables, mqtt, stream, window, lake, ...others } = baseSchema.properties;
+  const own = Object.keys(baseSchema.properties);
+  const sections: Record<string, TSchema> = {
+    ...others,
+    stream: withUrls(stream, { expected: streamUrls, default: defaultStreamUrl }),
+    window: withUrls(window, { expected: windowUrls }),
+    lake: withUrls(lake, { expected: lakeUrls }),
+    ...sectionsOf(streamKinds),
+    ...sectionsOf(windowKinds),
+    tables,
+    ...sectionsOf(lakeKinds),
+    mqtt,
+  };
+  // In the order in which people read them.
+  const names = [...own.slice(0, own.indexOf("tables")), ...Object.keys(sections)];
+  return Object.fromEntries(names.map((name) => [name, sections[name] as TSchema]));
+}
 
-export type Settings = DeepReadonly<Static<typeof configSchema>>;
+/** What a URL may be is known by the kinds. */
+function withUrls(section: TObject, options: { expected: string; default?: string }): TObject {
+  const url = { ...section.properties["url"], ...options } as TSchema;
+  return Type.Object({ ...section.properties, url });
+}
+
+function sectionsOf(kinds: readonly KindDescriptor[]): Record<string, TObject> {
+  return Object.assign({}, ...kinds.map(({ sections }) => sections));
+}

@@ -1,5 +1,4 @@
 import { Type } from "@sinclair/typebox";
-import { lakeUrls, streamUrls, windowUrls } from "./service-urls.ts";
 
 const mib = 1024 ** 2;
 const gib = 1024 ** 3;
@@ -66,8 +65,6 @@ export const gatewayConfigSchema = Type.Object({
   }),
   stream: Type.Object({
     url: Type.String({
-      default: "embedded:",
-      expected: streamUrls,
       description: "The stream between broker and consumer; on Redis it also holds topics and identities",
     }),
     ...redisPassword("stream"),
@@ -75,7 +72,6 @@ export const gatewayConfigSchema = Type.Object({
   window: Type.Object({
     url: Type.Optional(
       Type.String({
-        expected: windowUrls,
         description: "The dedupe window; default: the stream's Redis, or memory: for an embedded stream",
       }),
     ),
@@ -92,7 +88,6 @@ export const gatewayConfigSchema = Type.Object({
   lake: Type.Object({
     url: Type.Optional(
       Type.String({
-        expected: lakeUrls,
         description:
           "Where tables and commit log are; default: the folder `lake` of the data folder. S3 takes ?endpoint=URL, &region=NAME and &pathStyle=true",
       }),

@@ -25,11 +25,13 @@ export function shownUrl(url: string): string {
 
 /** The process's title without secrets: `ps` shows it to everybody on the machine. null = it has none. */
 export function shownTitle(argv: readonly string[]): string | null {
-  const shown = argv.map((text) => (/^(--\w+=)?(rediss?|s3):\/\//i.test(text) ? shownArgument(text) : text));
+  const shown = argv.map((text) =>
+    /^(--\w+=)?[a-z][a-z0-9+.-]*:\/\//i.test(text) ? shownArgument(text) : text,
+  );
   return shown.some((text, index) => text !== argv[index]) ? shown.join(" ") : null;
 }
 
 function shownArgument(text: string): string {
-  const start = text.search(/(rediss?|s3):/i);
+  const start = text.search(/[a-z][a-z0-9+.-]*:\/\//i);
   return text.slice(0, start) + shownUrl(text.slice(start));
 }

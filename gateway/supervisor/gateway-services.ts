@@ -1,12 +1,13 @@
 import type { ApiServices, Readiness } from "../api/api-services.ts";
 import { createQuarantineReader } from "../api/quarantine-reader.ts";
-import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import { addDegradedMetric, type GatewayMetrics, mergedMetrics } from "../metrics.ts";
 import type { Devices } from "../registry/devices.ts";
 import type { Topics } from "../registry/topics.ts";
 import { completeCommands } from "../settings/command-flags.ts";
 import { shownUrl } from "../settings/secrets.ts";
+import { defaultWindow } from "../windows/window-kinds.ts";
 import { ConsumerWatch } from "./consumer-watch.ts";
 import {
   type BrokerProcessStatus,
@@ -92,7 +93,7 @@ async function gatewayStatus(parts: ServiceParts): Promise<Omit<GatewayStatus, "
     data: config.folders.data,
     lake: { url: lake.url, id: lake.lakeId },
     stream: shownUrl(config.stream.url),
-    window: shownUrl(config.window.url ?? "memory:"),
+    window: shownUrl(config.window.url ?? defaultWindow.url),
     roles: config.roles,
     processes,
     broker,

@@ -1,27 +1,10 @@
-import type {
-  ConsumerStatus,
-  KinesisStreamStatus,
-  ProducerStatus,
-  RedisStreamStatus,
-  SpaceStatus,
-  StreamReplacement,
-} from "../../bridge/index.ts";
+import type { StreamCondition } from "../../bridge/config.ts";
+import type { ConsumerStatus, ProducerStatus } from "../../bridge/index.ts";
 import type { BrokerStatus } from "../../broker/index.ts";
 import type { RegistryStatus } from "../registry/registry-store.ts";
+import { ownStatus, type StreamStatus } from "../streams/stream-status.ts";
 import type { RoleName } from "./messages.ts";
 import type { ChildStatus } from "./supervised-child.ts";
-
-/** A stream as one process sees it. */
-export interface StreamStatus {
-  /** Of the embedded stream, as the process that appends knows it; null of any other. */
-  readonly space: SpaceStatus | null;
-  /** Of a stream in Redis; null of any other. */
-  readonly redis: RedisStreamStatus | null;
-  /** Of a stream in Kinesis; null of any other. */
-  readonly kinesis: KinesisStreamStatus | null;
-  /** Where `tidegate stream new` put it in place of another: for as long as this stream is used. */
-  readonly replacement: StreamReplacement | null;
-}
 
 export interface BrokerProcessStatus extends BrokerStatus, StreamStatus {
   readonly producer: ProducerStatus;
@@ -87,44 +70,50 @@ export interface GatewayStatus {
 /** A partition that takes nothing for this long keeps its publishers waiting; shorter than that is a retry. */
 const heldMs = 5_000;
 
+interface Sight {
+  /** `Redis` */
+  readonly label: string;
+  readonly condition: StreamCondition;
+}
+
+/** null = the process does not answer, or its stream says nothing of itself. */
+function sightOf(process: StreamStatus | null): Sight | null {
+  const own = ownStatus(process);
+  return own && { label: own.kind.label, condition: own.kind.condition(own.status) };
+}
+
 /** Why a broker that runs can't acknowledge now; null = it does not answer. */
 export function reasonsNotAcknowledging(
-  broker: Pick<BrokerProcessStatus, "producer" | "redis" | "kinesis" | "registry" | "isOpen"> | null,
+  broker: (StreamStatus & Pick<BrokerProcessStatus, "producer" | "registry" | "isOpen">) | null,
 ): string[] {
   if (!broker) return ["broker: it does not answer"];
   const { lanes } = broker.producer;
-  const reasons = [
-    ...redisReasons(broker.redis),
-    ...heldReasons(broker.kinesis),
-    ...registryReasons(broker.registry),
-  ];
+  const sight = sightOf(broker);
+  const reasons = [...appendReasons(sight), ...registryReasons(broker.registry)];
   if (!broker.isOpen) reasons.push("broker: the stream is so full that nobody more may connect");
   const held = lanes.filter(({ heldForMs }) => heldForMs !== null && heldForMs >= heldMs);
   const causes = new Set(held.map(({ lastFailure }) => lastFailure?.message ?? "the stream takes nothing"));
-  const known = (broker.redis ?? broker.kinesis)?.held?.message;
+  const known = sight?.condition.held?.message;
   const waiting = [...causes].filter((cause) => cause !== known);
   return [...reasons, ...waiting.map((cause) => `broker: publishers wait without acknowledgement: ${cause}`)];
 }
 
+/** What a stream says of itself is known at once, before anything has waited for long. */
+function appendReasons(sight: Sight | null): string[] {
+  if (!sight) return [];
+  const { held, isAnswering } = sight.condition;
+  if (held) return [`broker: nothing is acknowledged: ${held.code}: ${held.message}`];
+  return isAnswering ? [] : [`broker: ${sight.label} does not answer`];
+}
+
 /** The same for a gateway that only files. */
-export function reasonsNotFiling(
-  consumer: Pick<ConsumerProcessStatus, "redis" | "kinesis"> | null,
-): string[] {
+export function reasonsNotFiling(consumer: StreamStatus | null): string[] {
   if (!consumer) return ["consumer: it does not answer"];
-  const held = consumer.kinesis?.held;
-  if (held) return [`consumer: nothing is read: ${held.code}: ${held.message}`];
-  return consumer.redis?.isConnected === false ? ["consumer: Redis does not answer"] : [];
-}
-
-/** What Redis says of itself is known at once, before anything has waited for long. */
-function redisReasons(redis: RedisStreamStatus | null): string[] {
-  const held = heldReasons(redis);
-  return held.length === 0 && redis?.isConnected === false ? ["broker: Redis does not answer"] : held;
-}
-
-function heldReasons(stream: Pick<RedisStreamStatus, "held"> | null): string[] {
-  if (!stream?.held) return [];
-  return [`broker: nothing is acknowledged: ${stream.held.code}: ${stream.held.message}`];
+  const sight = sightOf(consumer);
+  if (!sight) return [];
+  const { held, holdsReading, isAnswering } = sight.condition;
+  if (held && holdsReading) return [`consumer: nothing is read: ${held.code}: ${held.message}`];
+  return isAnswering ? [] : [`consumer: ${sight.label} does not answer`];
 }
 
 function registryReasons({ trouble }: RegistryStatus): string[] {
@@ -139,10 +128,8 @@ type Processes = Pick<GatewayStatus, "processes" | "broker" | "consumer">;
 function knowsOfLoss({ processes, broker, consumer }: Processes): boolean {
   const codes = [
     ...processes.map(({ refusal }) => refusal?.code),
-    broker?.redis?.held?.code,
-    consumer?.redis?.held?.code,
-    broker?.kinesis?.held?.code,
-    consumer?.kinesis?.held?.code,
+    sightOf(broker)?.condition.held?.code,
+    sightOf(consumer)?.condition.held?.code,
     ...(consumer?.partitions ?? []).map(({ halt }) => halt?.code),
   ];
   return codes.includes("STREAM_GAP");

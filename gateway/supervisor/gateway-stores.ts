@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { LakeState } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../config.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import type { RegistryStore } from "../registry/registry-store.ts";
 import type { TopicArchive } from "../registry/topic-archive.ts";
 

@@ -1,6 +1,6 @@
 import type { MetricObjectWithValues, MetricValue } from "prom-client";
 import type { AcceptedGap } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../config.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 
 /** The processes that the supervisor runs. */
 export const roleNames = ["broker", "consumer"] as const;

@@ -1,9 +1,18 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import type { LakePlace } from "../lakes/lake-kind.ts";
 import { type FileIdentity, identifyFile, isSameFile, isSameOverBoots } from "./folder-identity.ts";
-import type { GatewayPlaces } from "./gateway-places.ts";
 import { bootId, type ProcessIdentity } from "./process-identity.ts";
+
+/** What a gateway uses, by where it is rather than by how it is named; without passwords. */
+export interface GatewayPlaces {
+  readonly lake: LakePlace;
+  /** null = it is in the data folder. */
+  readonly stream: string | null;
+  /** null = it is in memory. */
+  readonly window: string | null;
+}
 
 /** Who was last at work on a data folder. */
 export interface GatewayProcesses {

@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import type { AcceptedGap } from "../../bridge/index.ts";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
-import type { GatewayConfig } from "../config.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import { createProcessLogger } from "../process-logger.ts";
 import { beatEventLoop } from "./event-loop-beat.ts";
 import type { CommittedPositions, RoleName } from "./messages.ts";

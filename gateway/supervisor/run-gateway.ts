@@ -4,8 +4,8 @@ import type { Logger } from "pino";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
 import { createApi, listenApi } from "../api/api-server.ts";
 import { ensureApiToken } from "../api/api-token.ts";
-import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import { createGatewayMetrics } from "../metrics.ts";
 import { demoTopics } from "../registry/demo-topics.ts";
 import { Devices } from "../registry/devices.ts";
@@ -15,14 +15,16 @@ import { initialisedFact, type RegistryStore } from "../registry/registry-store.
 import type { TopicArchive } from "../registry/topic-archive.ts";
 import { topicDefaults } from "../registry/topic-definition.ts";
 import { largestPayloadBytes, Topics } from "../registry/topics.ts";
+import { isForOneGateway } from "../settings/backends.ts";
 import { shownUrl } from "../settings/secrets.ts";
+import type { StreamBackend } from "../streams/stream-backend.ts";
+import { streamKind } from "../streams/stream-kinds.ts";
 import { prepareDataFolder } from "./data-folder.ts";
 import { DataFolderLock } from "./data-folder-lock.ts";
 import { identifyFile } from "./folder-identity.ts";
 import { placesOf } from "./gateway-places.ts";
 import { createServices } from "./gateway-services.ts";
-import type { GatewayLake, OpenedRegistry, RegistryOptions } from "./gateway-stores.ts";
-import { refuseLakeOfAnother } from "./lake-of-another.ts";
+import type { GatewayLake } from "./gateway-stores.ts";
 import { killLeftChildren } from "./left-children.ts";
 import { identifyProcess } from "./process-identity.ts";
 import { readForeignRecord, writeProcessRecord } from "./process-record.ts";
@@ -40,8 +42,8 @@ export interface GatewayOptions {
     config: GatewayConfig,
     options: { readonly logger: Logger; readonly signal: AbortSignal },
   ) => Promise<GatewayLake>;
-  /** Makes the registry where there is none. */
-  readonly openRegistry: (options: RegistryOptions, lake: GatewayLake) => Promise<OpenedRegistry>;
+  /** Of the stream that the configuration names. */
+  readonly backend: Pick<StreamBackend, "openRegistry" | "refuseLake">;
   /** Aborted where somebody wants the gateway to end before it has started. */
   readonly signal: AbortSignal;
   readonly random: () => number;
@@ -79,7 +81,7 @@ async function startAll(
 ): Promise<RunningGateway> {
   const { config, now } = options;
   const { data } = config.folders;
-  prepareDataFolder(data, { holdsDatabases: holdsDatabases(config) });
+  prepareDataFolder(data, { holdsDatabases: isForOneGateway(config.backends) });
   const owner = { pid: process.pid, startedAt: new Date(now()).toISOString() };
   const lock = await DataFolderLock.acquire(data, owner);
   closers.push(() => lock.release());
@@ -90,8 +92,10 @@ async function startAll(
   const openLake = () => options.openLake(config, options);
   // What is wrong with a folder of this machine is told at once.
   const lake = await (config.folders.lake === null ? awaited("lake", options, openLake) : openLake());
-  await awaited("lake", options, () => refuseLakeOfAnother(config, lake));
-  const { store, isNew } = await awaited("registry", options, () => options.openRegistry(options, lake));
+  await awaited("lake", options, async () => options.backend.refuseLake?.(config, lake));
+  const { store, isNew } = await awaited("registry", options, () =>
+    options.backend.openRegistry(options, lake),
+  );
   closers.push(() => store.close());
   await reconcile(options, store, lake, isNew);
   const metrics = createGatewayMetrics();
@@ -130,14 +134,9 @@ async function startAll(
   return { ready: supervisor.start(apiAddress), supervisor, apiAddress, lakeUrl: lake.url, stop };
 }
 
-/** The stream, or the registry, which is where gateways share it: on a Redis. */
-function holdsDatabases({ backends: { stream, window } }: GatewayConfig): boolean {
-  return stream.kind === "embedded" || (stream.kind === "kinesis" && window.kind !== "redis");
-}
-
-/** What an embedded stream still holds would be filed by nobody. */
+/** What a stream in the data folder still holds would be filed by nobody. */
 function refuseLeftStream({ backends, folders, stream }: GatewayConfig): void {
-  if (backends.stream.kind === "embedded" || !existsSync(folders.stream)) return;
+  if (streamKind(backends.stream).placeOf(backends.stream) === null || !existsSync(folders.stream)) return;
   throw new GatewayError(
     "STREAM_NOT_MIGRATED",
     `The data folder ${folders.data} holds an embedded stream, which may hold messages that are not in the lake. Take it along with \`tidegate migrate --data ${folders.data} --stream ${shownUrl(stream.url)}\`, or start a gateway of its own with another --data.`,

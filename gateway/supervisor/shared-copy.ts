@@ -1,8 +1,10 @@
-import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import { shownUrl } from "../settings/secrets.ts";
-import { type GatewayPlaces, isSameLake, placesOf } from "./gateway-places.ts";
-import { readForeignRecord } from "./process-record.ts";
+import { streamKind } from "../streams/stream-kinds.ts";
+import { defaultWindow } from "../windows/window-kinds.ts";
+import { isSameLake, placesOf } from "./gateway-places.ts";
+import { type GatewayPlaces, readForeignRecord } from "./process-record.ts";
 
 type Places = Pick<GatewayConfig, "folders" | "backends" | "stream" | "window" | "lakeTarget" | "lakeUrl">;
 
@@ -32,12 +34,12 @@ function sharedWith(original: GatewayPlaces, config: Places): string | null {
   const sharesWindow = own.window !== null && own.window === original.window;
   const window = shownUrl(config.window.url ?? "");
   if (own.stream === null && sharesLake)
-    return `The lake ${shownUrl(config.lakeUrl)} takes its embedded stream for the original's, so what either acknowledges could be lost. Give the copy a lake of its own with --lake, as a copy of that one.`;
+    return `The lake ${shownUrl(config.lakeUrl)} takes its stream for the original's, so what either acknowledges could be lost. Give the copy a lake of its own with --lake, as a copy of that one.`;
   if (own.stream === null && sharesWindow)
-    return `The dedupe window ${window} is the original's, which would lose messages that the copy has seen. Give the copy a window of its own: --window memory:, or another ?prefix=NAME.`;
-  if (config.backends.stream.kind === "redis" && sharesStream && !sharesLake)
+    return `The dedupe window ${window} is the original's, which would lose messages that the copy has seen. Give the copy a window of its own: --window ${defaultWindow.url}, or another ?prefix=NAME.`;
+  if (streamKind(config.backends.stream).registryIn === "stream" && sharesStream && !sharesLake)
     return `The stream ${shownUrl(config.stream.url)} belongs to the lake of the original, which would lack what the copy files. Give the copy a stream of its own (another ?prefix=NAME), or name the original's lake with --lake.`;
   if (sharesStream && sharesWindow && !sharesLake)
-    return `The window ${window} belongs to the lake of the original, with the leases of its partitions: that lake would lack what the copy files. Give the copy a window of its own: --window memory:, or another ?prefix=NAME.`;
+    return `The window ${window} belongs to the lake of the original, with the leases of its partitions: that lake would lack what the copy files. Give the copy a window of its own: --window ${defaultWindow.url}, or another ?prefix=NAME.`;
   return null;
 }

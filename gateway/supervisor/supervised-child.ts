@@ -2,8 +2,8 @@ import { type ChildProcess, fork } from "node:child_process";
 import type { Logger } from "pino";
 import { fullJitterDelayMs } from "../../devices/protocol/backoff.ts";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
-import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import type {
   ChildRequests,
   CommittedPositions,

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
-import type { GatewayConfig } from "../config.ts";
 import { GatewayError } from "../errors.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import type { GatewayMetrics } from "../metrics.ts";
 import { completeCommands } from "../settings/command-flags.ts";
 import { placesOf } from "./gateway-places.ts";

@@ -6,6 +6,7 @@ import { statusOf } from "../support/gateway-books.ts";
 import { GatewayProcess } from "../support/gateway-process.ts";
 import { connectClient, publishDemo } from "../support/mqtt-publisher.ts";
 import { mountSmallDisk } from "../support/small-disk.ts";
+import { streamMembers } from "../support/stream-members.ts";
 
 const diskBytes = 64 * 1024 * 1024;
 
@@ -37,7 +38,7 @@ test("a full disk stops acknowledgements, ends nothing, loses nothing, and is ov
   const ballast = join(disk.path, "ballast");
   fillDisk(ballast);
   await gateway.until("the stream's budget has seen it", async () => {
-    const space = (await statusOf(gateway)).broker?.space;
+    const { space } = streamMembers((await statusOf(gateway)).broker);
     return space ? space.diskFreeBytes <= space.diskReserveBytes : false;
   });
   await assert.rejects(

@@ -8,6 +8,7 @@ import { publishAll, statusOf, storedIds } from "../support/gateway-books.ts";
 import { errorOf, freePorts, GatewayProcess, runCli } from "../support/gateway-process.ts";
 import { connectClient, publishDemo } from "../support/mqtt-publisher.ts";
 import { RedisServer } from "../support/redis-server.ts";
+import { streamMembers } from "../support/stream-members.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-gateway-redis-"));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -81,10 +82,7 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     );
     const asked = await runCli(["status", "--data", gateway.dataFolder, "--json"]);
     assert.equal(asked.code, 1);
-    assert.match(
-      asked.stderr + asked.stdout,
-      /No gateway answers.*\(pid \d+\) is starting; its log says/,
-    );
+    assert.match(asked.stderr + asked.stdout, /No gateway answers.*\(pid \d+\) is starting; its log says/);
     assert.equal(await gateway.stop(), 0);
     const gone = await runCli(["status", "--data", gateway.dataFolder, "--json"]);
     assert.match(gone.stderr + gone.stdout, /No gateway answers/);
@@ -144,13 +142,13 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     const gateway = await newGateway({ flags: ["--stream", server.url], environment: fastBatches });
     const early = await connectClient(gateway.mqttUrl);
     const client = server.client();
-    const used = (await statusOf(gateway)).broker?.redis?.usedBytes ?? 0;
+    const used = streamMembers((await statusOf(gateway)).broker).redis?.usedBytes ?? 0;
     await client.config("SET", "maxmemory", Math.floor(used / 0.98));
     await gateway.until("it is closed", async () => (await statusOf(gateway)).broker?.isOpen === false);
     const held = publishDemo(early, idsOf("d1", 10));
     await assert.rejects(connectClient(gateway.mqttUrl), /Server unavailable/);
     const { broker, reasons } = await statusOf(gateway);
-    assert.deepEqual([broker?.acknowledged, broker?.redis?.pressure], [0, "refuse"]);
+    assert.deepEqual([broker?.acknowledged, streamMembers(broker).redis?.pressure], [0, "refuse"]);
     assert.equal(broker?.refused["no-room"], 1);
     assert.match(reasons.join(), /nothing is acknowledged: REDIS_FULL|nothing is acknowledged: STREAM_FULL/);
     const text = await runCli(["status", "--data", gateway.dataFolder]);

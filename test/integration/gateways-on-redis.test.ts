@@ -9,6 +9,7 @@ import { errorOf, freePorts, GatewayProcess, runCli } from "../support/gateway-p
 import { closed, connectClient, publishDemo } from "../support/mqtt-publisher.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { assertExports } from "../support/reference/exported-metrics.ts";
+import { streamMembers } from "../support/stream-members.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-gateways-on-redis-"));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -167,8 +168,8 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
       status = await statusOf(a);
       return new Set(status.consumer?.leases?.partitions.map(({ owner }) => owner)).size === 2;
     });
-    assert.equal(status?.broker?.redis?.durability, "strict");
-    assert.ok((status?.broker?.redis?.usedBytes ?? 0) > 0);
+    assert.equal(streamMembers(status?.broker).redis?.durability, "strict");
+    assert.ok((streamMembers(status?.broker).redis?.usedBytes ?? 0) > 0);
     const text = await runCli(["status", "--data", a.dataFolder]);
     assert.match(text.stdout, /durability strict; memory \d+ of \d+ bytes used/);
     assert.match(text.stdout, /\(this one\)/);

@@ -3,8 +3,8 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { openEmbeddedStream } from "../../bridge/index.ts";
 import { LAKE_FORMAT } from "../../bridge/storage/commit-log.ts";
+import { openEmbeddedStream } from "../../bridge/streams/embedded/embedded-stream.ts";
 import {
   publishAll,
   statusOf,

@@ -1,6 +1,7 @@
 import type { GatewayStatus } from "../../gateway/supervisor/gateway-status.ts";
 import type { GatewayProcess } from "./gateway-process.ts";
 import { connectClient, type DemoMessage, publishDemo } from "./mqtt-publisher.ts";
+import { streamMembers } from "./stream-members.ts";
 
 /** What `tidegate status --json` prints. */
 export async function statusOf(gateway: GatewayProcess): Promise<GatewayStatus> {
@@ -25,7 +26,7 @@ export async function untilFiledAndTrimmed(gateway: GatewayProcess): Promise<voi
   await gateway.until("the stream is empty", async () => {
     const { broker, consumer } = await statusOf(gateway);
     const isRead = consumer?.partitions.every(({ lagBytes, openBytes }) => (lagBytes ?? 0) + openBytes === 0);
-    return isRead === true && broker?.space?.retainedBytes === 0;
+    return isRead === true && streamMembers(broker).space?.retainedBytes === 0;
   });
 }
 

@@ -1,4 +1,4 @@
-import { type Static, Type } from "@sinclair/typebox";
+import { Type } from "@sinclair/typebox";
 
 const gib = 1024 ** 3;
 
@@ -40,5 +40,3 @@ export const embeddedStreamConfigSchema = Type.Object(
   },
   { additionalProperties: false },
 );
-
-export type EmbeddedStreamConfig = Readonly<Static<typeof embeddedStreamConfigSchema>>;

@@ -1,6 +1,16 @@
 import { Type } from "@sinclair/typebox";
-import { count, durationMs, flag, oneOf, orNull, text, texts, timeMs } from "./named-schema.ts";
-import { codedFailureSchema, failureSchema, streamProperties } from "./stream-schemas.ts";
+import {
+  codedFailureSchema,
+  count,
+  durationMs,
+  flag,
+  oneOf,
+  orNull,
+  text,
+  texts,
+  timeMs,
+} from "./named-schema.ts";
+import { failureSchema, streamProperties } from "./stream-schemas.ts";
 
 /** In messages, as committed. */
 const countersSchema = Type.Object({

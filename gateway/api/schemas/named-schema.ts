@@ -33,3 +33,6 @@ export function oneOf<const Texts extends readonly string[]>(choices: Texts, des
     description === undefined ? {} : { description },
   );
 }
+
+/** Why something does not go on, under a code that programs can rely on. */
+export const codedFailureSchema = Type.Object({ code: text(), message: text() });

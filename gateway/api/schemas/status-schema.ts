@@ -1,4 +1,5 @@
 import { Type } from "@sinclair/typebox";
+import { registryKinds } from "../../registry/registry-store.ts";
 import { consumerSchema } from "./consumer-schema.ts";
 import { count, durationMs, flag, oneOf, orNull, text, texts, timeMs } from "./named-schema.ts";
 import { producerSchema, streamProperties } from "./stream-schemas.ts";
@@ -39,7 +40,7 @@ const brokerSchema = Type.Object({
   isOpen: flag("False = the stream is so full that nobody more may connect"),
   producer: producerSchema,
   registry: Type.Object({
-    kind: oneOf(["lmdb", "redis"]),
+    kind: oneOf(registryKinds),
     trouble: orNull(Type.Object({ code: text(), message: text(), sinceMs: timeMs("Since when") }), {
       description: "Why it can't be asked; null = it answers",
     }),

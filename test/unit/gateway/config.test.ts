@@ -3,8 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, describe, test } from "node:test";
+import type { KinesisConfig } from "../../../bridge/streams/kinesis/kinesis-config.ts";
 import { configSettings, loadConfig } from "../../../gateway/config.ts";
 import { GatewayError } from "../../../gateway/errors.ts";
+import { withSections } from "../../../gateway/gateway-config.ts";
 import { expectedText } from "../../../gateway/settings/settings-schema.ts";
 import type { ConfigFault } from "../../../gateway/settings/settings-sources.ts";
 
@@ -130,8 +132,14 @@ describe("configuration", () => {
     const flags = { "stream.url": "kinesis://eu-west-1/s?endpoint=http://127.0.0.1:4567" };
     const { config } = load({ flags });
     const { stream, window } = config.backends;
-    assert.ok(stream.kind === "kinesis" && stream.kinesis.streamName === "s");
-    assert.deepEqual([window.kind, config.window.url, config.kinesis.create], ["memory", "memory:", false]);
+    assert.deepEqual(stream, {
+      kind: "kinesis",
+      kinesis: { region: "eu-west-1", streamName: "s", endpoint: "http://127.0.0.1:4567/" },
+    });
+    assert.deepEqual(
+      [window.kind, config.window.url, withSections<{ kinesis: KinesisConfig }>(config).kinesis.create],
+      ["memory", "memory:", false],
+    );
     assert.equal(config.consumer.maxBatchAgeMs, 60_000);
     const shared = load({ flags: { ...flags, "window.url": "redis://127.0.0.1:1/0" } }).config.backends;
     assert.equal(shared.window.kind, "redis");

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { reasonsNotAcknowledging, reasonsNotFiling } from "../../../gateway/supervisor/gateway-status.ts";
+import type { StreamMembers } from "../../support/stream-members.ts";
 
-type Broker = NonNullable<Parameters<typeof reasonsNotAcknowledging>[0]>;
+type Broker = NonNullable<Parameters<typeof reasonsNotAcknowledging>[0]> & StreamMembers;
+type Consumer = NonNullable<Parameters<typeof reasonsNotFiling>[0]> & StreamMembers;
 
 const well = { redis: null, registry: { kind: "redis", trouble: null }, isOpen: true };
 
@@ -23,11 +25,12 @@ test("a broker that does not answer, or whose stream takes nothing for 5 s, is n
 
 test("Redis that holds, is away or full, and a registry that can't be asked, are reasons at once, each said once", () => {
   const held = { code: "REDIS_FULL", message: "the disk is full" };
-  const redis = { held, isConnected: true } as unknown as Broker["redis"];
-  assert.deepEqual(reasonsNotAcknowledging({ ...brokerHeldFor(9_000), redis }), [
+  const redis = { held, isConnected: true } as unknown as NonNullable<Broker["redis"]>;
+  const holding: Broker = { ...brokerHeldFor(9_000), redis };
+  assert.deepEqual(reasonsNotAcknowledging(holding), [
     "broker: nothing is acknowledged: REDIS_FULL: the disk is full",
   ]);
-  const away = { held: null, isConnected: false } as unknown as Broker["redis"];
+  const away = { held: null, isConnected: false } as unknown as NonNullable<Broker["redis"]>;
   const trouble = { code: "REGISTRY_LOST", message: "it is gone", sinceMs: 0 };
   const broker: Broker = {
     ...brokerHeldFor(null),
@@ -43,15 +46,16 @@ test("Redis that holds, is away or full, and a registry that can't be asked, are
 });
 
 test("a gateway that only files is not ready while its Redis is away, or Kinesis can't be read", () => {
-  type Consumer = NonNullable<Parameters<typeof reasonsNotFiling>[0]>;
   const consumer = (isConnected: boolean) =>
     ({ redis: { isConnected }, kinesis: null }) as unknown as Consumer;
-  const kinesis = { held: { code: "STREAM_GAP", message: "it is gone" } } as unknown as Consumer["kinesis"];
-  assert.deepEqual(reasonsNotFiling({ redis: null, kinesis }), [
+  const kinesis = { held: { code: "STREAM_GAP", message: "it is gone" } } as unknown as NonNullable<
+    Consumer["kinesis"]
+  >;
+  assert.deepEqual(reasonsNotFiling({ redis: null, kinesis } as Consumer), [
     "consumer: nothing is read: STREAM_GAP: it is gone",
   ]);
   assert.deepEqual(reasonsNotFiling(consumer(true)), []);
   assert.deepEqual(reasonsNotFiling(consumer(false)), ["consumer: Redis does not answer"]);
-  assert.deepEqual(reasonsNotFiling({ redis: null, kinesis: null }), []);
+  assert.deepEqual(reasonsNotFiling({ redis: null, kinesis: null } as Consumer), []);
   assert.deepEqual(reasonsNotFiling(null), ["consumer: it does not answer"]);
 });

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import type { OnRedis } from "../../../bridge/config.ts";
 import { type GatewayConfig, loadConfig } from "../../../gateway/config.ts";
 import { GatewayError } from "../../../gateway/errors.ts";
 import { shownTitle, shownUrl } from "../../../gateway/settings/secrets.ts";
@@ -33,7 +34,7 @@ const faultsOf = (settings: Record<string, string>) =>
 function redisOf(config: GatewayConfig, section: "stream" | "window") {
   const target = config.backends[section];
   assert.equal(target.kind, "redis");
-  return (target as Extract<typeof target, { kind: "redis" }>).redis;
+  return (target as OnRedis).redis;
 }
 
 describe("settings of Redis", () => {

@@ -1,15 +1,21 @@
-import type { PartitionLeases, StreamLog, UnreadRecords } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../config.ts";
+import type { PartitionLeases, StreamLog, StreamReplacement, UnreadRecords } from "../../bridge/index.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import type { RegistryStore } from "../registry/registry-store.ts";
-import type { StreamStatus } from "../supervisor/gateway-status.ts";
 import type { GatewayLake, OpenedRegistry, RegistryOptions } from "../supervisor/gateway-stores.ts";
 import type { CommittedPositions } from "../supervisor/messages.ts";
 import type { RoleContext } from "../supervisor/run-child.ts";
 
+/** What an end of a stream says of it. */
+export interface StreamEndStatus {
+  /** As `StreamKind.status` describes it; null = this end has nothing to say. */
+  readonly own: unknown;
+  readonly replacement: StreamReplacement | null;
+}
+
 /** The broker's end of a stream. */
 export interface AppendEnd {
   readonly stream: StreamLog;
-  status(): StreamStatus;
+  status(): StreamEndStatus;
   /** False while it is so full that nobody more should be let in. */
   hasRoomForMore(): boolean;
   /** Once nothing is appended any more. */
@@ -22,7 +28,7 @@ export interface AppendEnd {
 export interface ReadEnd {
   readonly stream: StreamLog;
   readonly leases: PartitionLeases;
-  status(): StreamStatus;
+  status(): StreamEndStatus;
   trim(partition: number, upTo: string): Promise<void>;
   /** True while the stream is short of room: batches are then cut at once. */
   isUnderPressure(): boolean;
@@ -51,6 +57,8 @@ export interface StreamBackend {
   openRegistry(options: RegistryOptions, lake: GatewayLake): Promise<OpenedRegistry>;
   /** The same for a child. */
   openRegistryForReading(context: RoleContext): Promise<RegistryStore>;
+  /** Refuses a lake that belongs to somebody else, before anything of this gateway is written there. */
+  refuseLake?(config: GatewayConfig, lake: Pick<GatewayLake, "state">): Promise<void>;
   hasStream(config: GatewayConfig): Promise<boolean>;
   /** False where stream and lake don't fit, or there is no stream. */
   fitsLake(config: GatewayConfig): Promise<boolean>;

@@ -1,4 +1,4 @@
-import type { FixedStreamLog } from "../bridge/index.ts";
+import type { FixedStreamLog } from "../../../bridge/index.ts";
 
 const pollMs = 1_000;
 

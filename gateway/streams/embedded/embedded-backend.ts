@@ -1,35 +1,35 @@
 import { existsSync } from "node:fs";
 import {
   BridgeError,
-  checkStreamAgainstLake,
   checkStreamMarks,
-  createEmbeddedStream,
-  type EmbeddedStream,
   type LakeState,
-  openEmbeddedStream,
   ownEverything,
   partitionKey,
   replacementOf,
+} from "../../../bridge/index.ts";
+import {
+  checkStreamAgainstLake,
+  createEmbeddedStream,
+  type EmbeddedStream,
+  openEmbeddedStream,
   startNewStream,
-} from "../../bridge/index.ts";
-import type { GatewayConfig } from "../config.ts";
-import { LmdbRegistry } from "../registry/lmdb-registry.ts";
-import { StreamPressure } from "../stream-pressure.ts";
-import type { RoleContext } from "../supervisor/run-child.ts";
-import { loadLakeState } from "./lake.ts";
-import { openOnceThere } from "./open-once-there.ts";
-import type { AppendEnd, ReadEnd, StreamBackend } from "./stream-backend.ts";
-import { keepMark, loadMarks } from "./stream-mark-file.ts";
+} from "../../../bridge/streams/embedded/index.ts";
+import type { GatewayConfig } from "../../gateway-config.ts";
+import { loadLakeState } from "../../roles/lake.ts";
+import type { RoleContext } from "../../supervisor/run-child.ts";
+import { openOnceThere } from "../open-once-there.ts";
+import { ownRegistry } from "../own-registry.ts";
+import type { AppendEnd, ReadEnd, StreamBackend } from "../stream-backend.ts";
+import { keepMark, loadMarks } from "../stream-mark-file.ts";
+import { refuseLakeOfAnother } from "./lake-of-another.ts";
+import { StreamPressure } from "./stream-pressure.ts";
 
 /** Stream and registry in the data folder, for the processes of one gateway. The broker trims, as the one writer. */
 export const embeddedBackend: StreamBackend = {
   openForAppending,
   openForReading,
-  openRegistry: async ({ config }) => ({
-    store: await LmdbRegistry.openForWriting(config.folders.registry),
-    isNew: false,
-  }),
-  openRegistryForReading: async ({ config }) => LmdbRegistry.openForReading(config.folders.registry),
+  ...ownRegistry,
+  refuseLake: refuseLakeOfAnother,
   hasStream: async ({ folders }) => existsSync(folders.stream),
   fitsLake,
   createBeside: async ({ folders, stream }) => {
@@ -64,12 +64,7 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
   }
   return {
     stream,
-    status: () => ({
-      space: stream.space(),
-      redis: null,
-      kinesis: null,
-      replacement: replacementOf(stream.record),
-    }),
+    status: () => ({ own: stream.space(), replacement: replacementOf(stream.record) }),
     // What is full holds publishers; it is so until the lake takes more, and new connections make it no worse.
     hasRoomForMore: () => true,
     close: async () => {
@@ -132,7 +127,7 @@ async function openForReading(context: RoleContext): Promise<ReadEnd> {
   return {
     stream,
     leases: ownEverything(),
-    status: () => ({ space: null, redis: null, kinesis: null, replacement: replacementOf(stream.record) }),
+    status: () => ({ own: null, replacement: replacementOf(stream.record) }),
     trim: async (partition, upTo) =>
       committed({ streamId: stream.streamId, positions: { [partition]: upTo } }),
     isUnderPressure: () => pressure.isHigh,

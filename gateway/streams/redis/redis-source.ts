@@ -1,18 +1,17 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Logger } from "pino";
 import {
   closeMovedRedisStream,
   compareRedisPositions,
   type RedisStreamSurvey,
-  type RedisTarget,
   surveyRedisStream,
-} from "../../bridge/index.ts";
-import type { GatewayConfig } from "../config.ts";
-import { GatewayError } from "../errors.ts";
-import { orMend } from "../roles/connect-redis.ts";
-import { shownUrl } from "../settings/secrets.ts";
-import { gatewayName } from "../supervisor/gateway-name.ts";
-import type { MigrationSource } from "./migration-source.ts";
+} from "../../../bridge/streams/redis/index.ts";
+import { GatewayError } from "../../errors.ts";
+import type { MigrationSource } from "../../migrate/migration-source.ts";
+import { orMend } from "../../redis/or-mend.ts";
+import { shownUrl } from "../../settings/secrets.ts";
+import { gatewayName } from "../../supervisor/gateway-name.ts";
+import type { SourceOptions } from "../stream-kind.ts";
+import { redisConfigOf, targetOf } from "./redis-target.ts";
 
 const pollMs = 250;
 /** A consumer that was killed is a member until its lease has run out. */
@@ -20,27 +19,10 @@ const leasesWaited = 1.5;
 /** A consumer that shares its stream ends after a part of this; here it is alone, and files everything. */
 const drainMs = 24 * 3_600_000;
 
-export interface RedisSourceOptions {
-  /** Of a gateway on the stream. */
-  readonly config: GatewayConfig;
-  readonly target: RedisTarget;
-  /** URL of the stream to go on with, without secrets. */
-  readonly movedTo: string;
-  readonly logger: Logger;
-  /** Told of gateways that are waited for. */
-  readonly onWaiting: (names: readonly string[]) => void;
-}
-
 /** A stream in Redis, whose gateways were stopped. */
-export function redisSource({
-  config,
-  target,
-  movedTo,
-  logger,
-  onWaiting,
-}: RedisSourceOptions): MigrationSource {
+export function redisSource({ config, movedTo, logger, onWaiting }: SourceOptions): MigrationSource {
   const url = shownUrl(config.stream.url);
-  const site = { target, timeoutMs: config.redis.timeoutMs, logger };
+  const site = { target: targetOf(config), timeoutMs: redisConfigOf(config).timeoutMs, logger };
   const survey = async (): Promise<RedisStreamSurvey> => {
     const found = await orMend("stream", () => surveyRedisStream(site));
     if (found && found.movedTo === null) return found;

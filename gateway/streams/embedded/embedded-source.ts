@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
-import { openEmbeddedStream, retireStream } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../config.ts";
-import { GatewayError } from "../errors.ts";
-import type { MigrationSource } from "./migration-source.ts";
+import { openEmbeddedStream, retireStream } from "../../../bridge/streams/embedded/index.ts";
+import { GatewayError } from "../../errors.ts";
+import type { MigrationSource } from "../../migrate/migration-source.ts";
+import type { SourceOptions } from "../stream-kind.ts";
 
 /** The stream in a data folder, which the one who migrates has locked. */
-export function embeddedSource(config: GatewayConfig): MigrationSource {
+export function embeddedSource({ config }: Pick<SourceOptions, "config">): MigrationSource {
   const { data, stream: folder } = config.folders;
   return {
     name: "the embedded stream",

@@ -1,43 +1,36 @@
-import type { Logger } from "pino";
+import { BridgeError, type LakeState, replacementOf } from "../../../bridge/index.ts";
 import {
-  BridgeError,
   checkRedisStreamAgainstLake,
-  createRedisLeases,
   createRedisStream,
-  type LakeState,
   openRedisStream,
   type RedisStream,
-  type RedisTarget,
-  replacementOf,
   startNewRedisStream,
-} from "../../bridge/index.ts";
-import type { GatewayConfig } from "../config.ts";
-import { createProcessLogger } from "../process-logger.ts";
-import { keepReconciled } from "../registry/keep-reconciled.ts";
-import { RedisRegistry, type RedisRegistryOptions } from "../registry/redis/redis-registry.ts";
-import { gatewayName } from "../supervisor/gateway-name.ts";
-import type { StreamStatus } from "../supervisor/gateway-status.ts";
-import type { RoleContext } from "../supervisor/run-child.ts";
-import { connectRegistry, orMend } from "./connect-redis.ts";
-import { loadLakeState } from "./lake.ts";
-import { openOnceThere } from "./open-once-there.ts";
-import type { AppendEnd, ReadEnd, StreamBackend } from "./stream-backend.ts";
-import { keepMark, loadMarks } from "./stream-mark-file.ts";
+} from "../../../bridge/streams/redis/index.ts";
+import type { GatewayConfig } from "../../gateway-config.ts";
+import { createProcessLogger } from "../../process-logger.ts";
+import { openLeases, sharedDrainMaxMs } from "../../redis/open-leases.ts";
+import { openRegistryForReading, openRegistryForWriting } from "../../redis/open-registry.ts";
+import { orMend } from "../../redis/or-mend.ts";
+import { keepReconciled } from "../../registry/keep-reconciled.ts";
+import { loadLakeState } from "../../roles/lake.ts";
+import type { RoleContext } from "../../supervisor/run-child.ts";
+import { openOnceThere } from "../open-once-there.ts";
+import type { AppendEnd, ReadEnd, StreamBackend, StreamEndStatus } from "../stream-backend.ts";
+import { keepMark, loadMarks } from "../stream-mark-file.ts";
+import { redisConfigOf, targetOf } from "./redis-target.ts";
 
 /** Stream and registry on a Redis that any number of gateways share; consumers divide the partitions by leases and trim themselves. */
 export const redisBackend: StreamBackend = {
   openForAppending,
   openForReading,
-  openRegistry: async ({ config, logger, random, now }, lake) => {
-    const options = await registryOptions(config, { logger, random, now });
-    const { registry, isNew } = await RedisRegistry.openForWriting(options, lake);
-    keepReconciled(registry, lake.topics, logger);
+  openRegistry: async (options, lake) => {
+    const place = { section: "stream", target: targetOf(options.config) } as const;
+    const { registry, isNew } = await openRegistryForWriting(options, place, lake);
+    keepReconciled(registry, lake.topics, options.logger);
     return { store: registry, isNew };
   },
-  openRegistryForReading: async ({ config, logger }) =>
-    RedisRegistry.openForReading(
-      await registryOptions(config, { logger, random: Math.random, now: Date.now }),
-    ),
+  openRegistryForReading: (context) =>
+    openRegistryForReading(context, { section: "stream", target: targetOf(context.config) }),
   hasStream,
   fitsLake,
   createBeside: async (config) => {
@@ -54,7 +47,7 @@ export const redisBackend: StreamBackend = {
 async function openForAppending(context: RoleContext): Promise<AppendEnd> {
   const { config, logger, metrics: registry } = context;
   const options = {
-    ...config.redis,
+    ...redisConfigOf(config),
     target: targetOf(config),
     partitionCount: config.stream.partitionCount,
     marks: await loadMarks(config),
@@ -112,34 +105,19 @@ async function checkAgainstLake(stream: RedisStream, loadLake: () => Promise<Lak
 
 const patience = { pollMs: 200, polls: 50 };
 
-/** Of the time for shutting down, of which the consumer has half at least: handing over the partitions takes a moment, too. */
-const drainShare = 0.4;
-
 async function openForReading(context: RoleContext): Promise<ReadEnd> {
   const { config, logger, metrics: registry } = context;
   const target = targetOf(config);
-  const open = () => openRedisStream({ ...config.redis, target, mode: "read", logger, registry });
+  const open = () => openRedisStream({ ...redisConfigOf(config), target, mode: "read", logger, registry });
   const stream = await orMend("stream", () => openOnceThere(open, patience));
-  const { streamId } = stream;
-  const leases = await createRedisLeases({
-    target,
-    streamId,
-    partitions: stream.partitions.all.map(({ partition }) => partition),
-    processName: gatewayName(config.folders.data),
-    leaseMs: config.leases.leaseMs,
-    timeoutMs: config.redis.timeoutMs,
-    logger,
-    registry,
-    random: Math.random,
-    monotonicMs: () => performance.now(),
-  });
+  const leases = await openLeases(context, target, stream);
   return {
     stream,
     leases,
     status: () => statusOf(stream),
     trim: (partition, upTo) => stream.trim(partition, upTo),
     isUnderPressure: () => stream.pressure() !== "none",
-    drainMaxMs: config.shutdown.timeoutMs * drainShare,
+    drainMaxMs: sharedDrainMaxMs(config),
     stopWatching: () => {},
   };
 }
@@ -174,7 +152,13 @@ async function isSound(
 ): Promise<boolean> {
   const logger = createProcessLogger("stream", config);
   const marks = await loadMarks(config);
-  const options = { ...config.redis, target: targetOf(config), mode: "read", marks, logger } as const;
+  const options = {
+    ...redisConfigOf(config),
+    target: targetOf(config),
+    mode: "read",
+    marks,
+    logger,
+  } as const;
   try {
     const stream = await orMend("stream", () => openRedisStream(options));
     try {
@@ -189,32 +173,15 @@ async function isSound(
   }
 }
 
-function statusOf(stream: RedisStream): StreamStatus {
-  return { space: null, redis: stream.status(), kinesis: null, replacement: replacementOf(stream.record) };
+function statusOf(stream: RedisStream): StreamEndStatus {
+  return { own: stream.status(), replacement: replacementOf(stream.record) };
 }
 
 function creationOf(config: GatewayConfig) {
-  const { stream, redis } = config;
   return {
     target: targetOf(config),
-    partitionCount: stream.partitionCount,
-    timeoutMs: redis.timeoutMs,
+    partitionCount: config.stream.partitionCount,
+    timeoutMs: redisConfigOf(config).timeoutMs,
     logger: createProcessLogger("stream", config),
   };
-}
-
-async function registryOptions(
-  config: GatewayConfig,
-  { logger, random, now }: { logger: Logger; random: () => number; now: () => number },
-): Promise<RedisRegistryOptions> {
-  const target = targetOf(config);
-  const { timeoutMs } = config.redis;
-  const client = await connectRegistry(target, { timeoutMs, logger, random });
-  return { client, prefix: target.prefix, logger, now };
-}
-
-function targetOf(config: GatewayConfig): RedisTarget {
-  const { stream } = config.backends;
-  if (stream.kind !== "redis") throw new TypeError("the stream is not on Redis");
-  return stream.redis;
 }

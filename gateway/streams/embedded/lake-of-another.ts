@@ -1,14 +1,15 @@
 import { existsSync } from "node:fs";
 import { dirname, relative } from "node:path";
-import { BridgeError, checkStreamAgainstLake, lakeUsers } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../config.ts";
-import { GatewayError } from "../errors.ts";
-import { completeCommands } from "../settings/command-flags.ts";
-import { shownUrl } from "../settings/secrets.ts";
-import type { GatewayLake } from "./gateway-stores.ts";
-import { readProcessRecord } from "./process-record.ts";
+import { BridgeError, lakeUsers } from "../../../bridge/index.ts";
+import { checkStreamAgainstLake } from "../../../bridge/streams/embedded/index.ts";
+import { GatewayError } from "../../errors.ts";
+import type { GatewayConfig } from "../../gateway-config.ts";
+import { completeCommands } from "../../settings/command-flags.ts";
+import { shownUrl } from "../../settings/secrets.ts";
+import type { GatewayLake } from "../../supervisor/gateway-stores.ts";
+import { readProcessRecord } from "../../supervisor/process-record.ts";
 
-type Places = Pick<GatewayConfig, "folders" | "backends" | "lakeUrl" | "flags">;
+type Places = Pick<GatewayConfig, "folders" | "lakeUrl" | "flags">;
 
 /**
  * Refuses to begin on a lake that another data folder's embedded stream fills, before anything of this gateway is written there. To the
@@ -16,8 +17,8 @@ type Places = Pick<GatewayConfig, "folders" | "backends" | "lakeUrl" | "flags">;
  * Throws LAKE_OF_ANOTHER.
  */
 export async function refuseLakeOfAnother(config: Places, lake: Pick<GatewayLake, "state">): Promise<void> {
-  const { folders, backends } = config;
-  if (backends.stream.kind !== "embedded" || existsSync(folders.stream) || isOwnFolder(folders)) return;
+  const { folders } = config;
+  if (existsSync(folders.stream) || isOwnFolder(folders)) return;
   try {
     await checkStreamAgainstLake(null, await lake.state());
   } catch (error) {

@@ -1,36 +1,35 @@
-import type { Logger } from "pino";
+import type { OnRedis, RedisTarget } from "../../../bridge/config.ts";
 import {
   BridgeError,
+  ownEverything,
+  type PartitionLeases,
+  replacementOf,
+  type UnreadRecords,
+} from "../../../bridge/index.ts";
+import {
   checkKinesisStreamAgainstLake,
-  connectRedis,
   continueInKinesisStream,
   createKinesisStream,
-  createRedisLeases,
+  type KinesisConfig,
   type KinesisStream,
   type KinesisStreamRecord,
   type KinesisTarget,
   openKinesisStream,
-  ownEverything,
-  type PartitionLeases,
-  type RedisTarget,
   readKinesisStreamRecord,
-  replacementOf,
-  type UnreadRecords,
-} from "../../bridge/index.ts";
-import type { GatewayConfig } from "../config.ts";
-import { createProcessLogger } from "../process-logger.ts";
-import { keepReconciled } from "../registry/keep-reconciled.ts";
-import { LmdbRegistry } from "../registry/lmdb-registry.ts";
-import { RedisRegistry, type RedisRegistryOptions } from "../registry/redis/redis-registry.ts";
-import { takeRegistryAlong } from "../registry/take-registry-along.ts";
-import { gatewayName } from "../supervisor/gateway-name.ts";
-import type { StreamStatus } from "../supervisor/gateway-status.ts";
-import type { RoleContext } from "../supervisor/run-child.ts";
-import { orMend } from "./connect-redis.ts";
-import { loadLakeState } from "./lake.ts";
-import { openLakeStore } from "./lake-store.ts";
-import { openOnceThere } from "./open-once-there.ts";
-import type { AppendEnd, ReadEnd, StreamBackend } from "./stream-backend.ts";
+} from "../../../bridge/streams/kinesis/index.ts";
+import type { InKinesis } from "../../../bridge/streams/kinesis/kind.ts";
+import { type GatewayConfig, withSections } from "../../gateway-config.ts";
+import { createProcessLogger } from "../../process-logger.ts";
+import { openLeases, sharedDrainMaxMs } from "../../redis/open-leases.ts";
+import { openRegistryForReading, openRegistryForWriting } from "../../redis/open-registry.ts";
+import { keepReconciled } from "../../registry/keep-reconciled.ts";
+import { takeRegistryAlong } from "../../registry/take-registry-along.ts";
+import { loadLakeState } from "../../roles/lake.ts";
+import { openLakeStore } from "../../roles/lake-store.ts";
+import type { RoleContext } from "../../supervisor/run-child.ts";
+import { openOnceThere } from "../open-once-there.ts";
+import { ownRegistry } from "../own-registry.ts";
+import type { AppendEnd, ReadEnd, StreamBackend, StreamEndStatus } from "../stream-backend.ts";
 
 /**
  * The stream in Kinesis. With the window on a Redis any number of gateways share the stream: registry and leases live there too.
@@ -39,11 +38,11 @@ import type { AppendEnd, ReadEnd, StreamBackend } from "./stream-backend.ts";
 export const kinesisBackend: StreamBackend = {
   openForAppending,
   openForReading,
-  openRegistry: async ({ config, logger, random, now }, lake) => {
-    const redis = redisOf(config);
-    if (!redis) return { store: await LmdbRegistry.openForWriting(config.folders.registry), isNew: false };
-    const options = await registryOptions(config, redis, { logger, random, now });
-    const { registry, isNew } = await RedisRegistry.openForWriting(options, lake);
+  openRegistry: async (options, lake) => {
+    const { config, logger, now } = options;
+    const target = redisOf(config);
+    if (!target) return await ownRegistry.openRegistry(options, lake);
+    const { registry, isNew } = await openRegistryForWriting(options, { section: "window", target }, lake);
     const parts = { config, registry, archive: lake.topics, logger, now };
     const isTaken = await takeRegistryAlong(parts).catch(async (error: unknown) => {
       await registry.close();
@@ -52,11 +51,10 @@ export const kinesisBackend: StreamBackend = {
     keepReconciled(registry, lake.topics, logger);
     return { store: registry, isNew: isNew && !isTaken };
   },
-  openRegistryForReading: async ({ config, logger }) => {
-    const redis = redisOf(config);
-    if (!redis) return LmdbRegistry.openForReading(config.folders.registry);
-    const clocks = { logger, random: Math.random, now: Date.now };
-    return RedisRegistry.openForReading(await registryOptions(config, redis, clocks));
+  openRegistryForReading: async (context) => {
+    const target = redisOf(context.config);
+    if (!target) return await ownRegistry.openRegistryForReading(context);
+    return openRegistryForReading(context, { section: "window", target });
   },
   // Kinesis can't tell whether a stream is one of ours. One that the lake does not know is as good as none.
   hasStream: fitsLake,
@@ -73,7 +71,7 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
     if (!isMissing(error)) throw error;
     // One that was lost is not to be mistaken for one that never was.
     checkKinesisStreamAgainstLake(null, await loadLakeState(config));
-    if (!config.kinesis.create) throw error;
+    if (!kinesisConfigOf(config).create) throw error;
     await createStream(config);
     logger.info({ event: "stream.kinesis.created" }, "created the stream");
     return await openStream(context, "append");
@@ -95,9 +93,6 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
 
 const patience = { pollMs: 200, polls: 50 };
 
-/** Of the time for shutting down, of which the consumer has half at least: handing over the partitions takes a moment, too. */
-const drainShare = 0.4;
-
 /** It checks as well: a shard of another stream, read to its end, would make that stream known to the lake. */
 async function openForReading(context: RoleContext): Promise<ReadEnd> {
   const { config } = context;
@@ -112,27 +107,14 @@ async function openForReading(context: RoleContext): Promise<ReadEnd> {
     status: () => statusOf(stream, record),
     trim: (partition, upTo) => stream.trim(partition, upTo),
     isUnderPressure: () => false,
-    drainMaxMs: config.shutdown.timeoutMs * drainShare,
+    drainMaxMs: sharedDrainMaxMs(config),
     stopWatching: () => {},
   };
 }
 
 async function leasesOf(context: RoleContext, stream: KinesisStream): Promise<PartitionLeases> {
-  const { config, logger, metrics: registry } = context;
-  const target = redisOf(config);
-  if (!target) return ownEverything();
-  return await createRedisLeases({
-    target,
-    streamId: stream.streamId,
-    partitions: stream.partitions.all.map(({ partition }) => partition),
-    processName: gatewayName(config.folders.data),
-    leaseMs: config.leases.leaseMs,
-    timeoutMs: config.redis.timeoutMs,
-    logger,
-    registry,
-    random: Math.random,
-    monotonicMs: () => performance.now(),
-  });
+  const target = redisOf(context.config);
+  return target ? await openLeases(context, target, stream) : ownEverything();
 }
 
 function openStream(
@@ -140,7 +122,7 @@ function openStream(
   mode: "append" | "read",
 ): Promise<KinesisStream> {
   return openKinesisStream({
-    ...config.kinesis,
+    ...kinesisConfigOf(config),
     target: targetOf(config),
     mode,
     logger,
@@ -163,7 +145,7 @@ async function fitsLake(config: GatewayConfig): Promise<boolean> {
   const logger = createProcessLogger("stream", config);
   try {
     const target = targetOf(config);
-    const stream = await openKinesisStream({ ...config.kinesis, target, mode: "read", logger });
+    const stream = await openKinesisStream({ ...kinesisConfigOf(config), target, mode: "read", logger });
     try {
       await checkAgainstLake(config, stream.streamId);
       return true;
@@ -177,44 +159,36 @@ async function fitsLake(config: GatewayConfig): Promise<boolean> {
 }
 
 async function continueInStream(config: GatewayConfig, unread: UnreadRecords | null) {
-  if (config.kinesis.create) await createStream(config);
+  if (kinesisConfigOf(config).create) await createStream(config);
   const target = targetOf(config);
-  const { timeoutMs } = config.kinesis;
+  const { timeoutMs } = kinesisConfigOf(config);
   const store = await openLakeStore(config, { access: "write" });
   const loadLake = () => loadLakeState(config);
   return await continueInKinesisStream({ target, store, loadLake, unread, timeoutMs });
 }
 
 async function createStream(config: GatewayConfig): Promise<void> {
-  const { kinesis, stream } = config;
-  await createKinesisStream({ ...kinesis, target: targetOf(config), shardCount: stream.partitionCount });
+  const shardCount = config.stream.partitionCount;
+  await createKinesisStream({ ...kinesisConfigOf(config), target: targetOf(config), shardCount });
 }
 
 function isMissing(error: unknown): boolean {
   return error instanceof BridgeError && error.code === "STREAM_MISSING";
 }
 
-function statusOf(stream: KinesisStream, record: KinesisStreamRecord): StreamStatus {
-  return { space: null, redis: null, kinesis: stream.status(), replacement: replacementOf(record) };
-}
-
-async function registryOptions(
-  config: GatewayConfig,
-  target: RedisTarget,
-  { logger, random, now }: { logger: Logger; random: () => number; now: () => number },
-): Promise<RedisRegistryOptions> {
-  const { timeoutMs } = config.redis;
-  const options = { name: "tidegate-registry", timeoutMs, logger, random };
-  const client = await orMend("window", () => connectRedis(target, options));
-  return { client, prefix: target.prefix, logger, now };
+function statusOf(stream: KinesisStream, record: KinesisStreamRecord): StreamEndStatus {
+  return { own: stream.status(), replacement: replacementOf(record) };
 }
 
 /** The window's; null where that is in memory. */
 function redisOf({ backends: { window } }: GatewayConfig): RedisTarget | null {
-  return window.kind === "redis" ? window.redis : null;
+  return window.kind === "redis" ? (window as OnRedis).redis : null;
 }
 
-function targetOf({ backends: { stream } }: GatewayConfig): KinesisTarget {
-  if (stream.kind !== "kinesis") throw new TypeError("the stream is not in Kinesis");
-  return stream.kinesis;
+function targetOf({ backends }: GatewayConfig): KinesisTarget {
+  return (backends.stream as InKinesis).kinesis;
+}
+
+function kinesisConfigOf(config: GatewayConfig): KinesisConfig {
+  return withSections<{ kinesis: KinesisConfig }>(config).kinesis;
 }

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { keepStreamMark, readStreamMarks, type StreamMark } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../config.ts";
+import type { GatewayConfig } from "../gateway-config.ts";
 import type { RoleContext } from "../supervisor/run-child.ts";
 
 const intervalMs = 1_000;

@@ -1,13 +1,4 @@
-import type { Logger } from "pino";
-import { BridgeError, connectRedis, type RedisClient, type RedisTarget } from "../../bridge/index.ts";
-
-/** A connection for the registry. */
-export async function connectRegistry(
-  target: RedisTarget,
-  options: { readonly timeoutMs: number; readonly logger: Logger; readonly random: () => number },
-): Promise<RedisClient> {
-  return await orMend("stream", () => connectRedis(target, { name: "tidegate-registry", ...options }));
-}
+import { BridgeError } from "../../bridge/index.ts";
 
 /** Says what to do about a login that was refused. */
 export async function orMend<Result>(

@@ -1,0 +1,28 @@
+import { Type } from "@sinclair/typebox";
+import { embeddedDescriptor, type SpaceStatus } from "../../../bridge/streams/embedded/kind.ts";
+import { count, orNull } from "../../api/schemas/named-schema.ts";
+import { type StreamKind, statusMember } from "../stream-kind.ts";
+
+const spaceSchema = Type.Object(
+  {
+    retainedBytes: count("Bytes that wait for the lake or for trimming"),
+    maxBytes: count(),
+    diskFreeBytes: orNull(Type.Number(), { description: "null = the disk was not asked yet" }),
+    diskReserveBytes: orNull(Type.Number(), { description: "Held free for trimming and commits" }),
+    fileBytes: count(),
+  },
+  { description: "Of the embedded stream" },
+);
+
+export const embeddedKind: StreamKind = {
+  ...embeddedDescriptor,
+  registryIn: "data folder",
+  holdsWindow: false,
+  status: statusMember<SpaceStatus>()({
+    name: "space",
+    schema: orNull(spaceSchema, { description: "null = the stream is not embedded" }),
+    toldBy: "broker",
+  }),
+  loadBackend: async () => (await import("./embedded-backend.ts")).embeddedBackend,
+  loadSource: async () => (await import("./embedded-source.ts")).embeddedSource,
+};
