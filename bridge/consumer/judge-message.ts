@@ -1,7 +1,7 @@
 import { crc32 } from "node:zlib";
 import type { BlockMessage } from "../block/block-format.ts";
-import type { ColumnValue, Row } from "../storage/batch-writer.ts";
 import { contentHash } from "../storage/content-hash.ts";
+import type { ColumnValue, Row } from "../storage/row.ts";
 import { sequenceOfId } from "./exact-id-columns.ts";
 import { type ContentFault, failedToJudge } from "./quarantine-reason.ts";
 import { type Content, readContent, unreadContent } from "./read-content.ts";
