@@ -119,10 +119,10 @@ class FollowedRows implements CommittedRows {
   }
 }
 
-/** What reading a file that is not there leads to. */
+/** What reading a file that is not there leads to. What a table shows may change while it is read. */
 function mayBeGone(error: unknown): boolean {
   if (!(error instanceof BridgeError)) return false;
-  return error.code === "LAKE_DAMAGED" || error.code === "PARQUET_FAILED";
+  return ["LAKE_DAMAGED", "PARQUET_FAILED", "FOLLOWER_ROWS_GONE"].includes(error.code);
 }
 
 async function openParquetReader(store: ObjectStore): Promise<RowReader> {
