@@ -52,6 +52,9 @@ export {
   QUARANTINE,
 } from "./storage/commit-log.ts";
 export { createTablePublisher, type TablePublisherOptions } from "./storage/delta/table-publisher.ts";
+export type { CommittedChunk, CommittedRow, CommittedRows } from "./storage/follow/committed-rows.ts";
+export type { FollowPosition } from "./storage/follow/follow-position.ts";
+export { type CommittedRowsOptions, createCommittedRows } from "./storage/follow/followed-rows.ts";
 export { type CommitLogOptions, type LakeCommitLog, openCommitLog } from "./storage/lake-commit-log.ts";
 export { createSeedSource } from "./storage/lake-seed-source.ts";
 export { openLocalStore, openLocalStoreForReading } from "./storage/local/local-store.ts";

@@ -1,4 +1,4 @@
-import type { ColumnValue } from "../storage/batch-writer.ts";
+import type { ColumnValue } from "../storage/row.ts";
 import { microsecondsOf, readInstant } from "./instant.ts";
 import { type JsonDocument, valueAt } from "./json-document.ts";
 import { wholeNumberOf } from "./json-numbers.ts";

@@ -1,17 +1,8 @@
-import { EPOCH_BYTES, SDK_MESSAGE_ID_BYTES } from "../../devices/protocol/message-id.ts";
-import { DEDUP_KEY_BYTES, EXACT_SEQUENCE_MAX, type ExactIds } from "../window/dedup-window.ts";
+import { EPOCH_BYTES } from "../../devices/protocol/message-id.ts";
+import { DEDUP_KEY_BYTES, type ExactIds } from "../window/dedup-window.ts";
 import type { DedupeKeyMaker } from "./dedupe-key.ts";
 
 const CAPACITY_FIRST = 64;
-
-/** The sequence in an id of the SDK's form; null where it can't be one. */
-export function sequenceOfId(messageId: Uint8Array): number | null {
-  if (messageId.length !== SDK_MESSAGE_ID_BYTES) return null;
-  let sequence = 0;
-  for (let at = EPOCH_BYTES; at < SDK_MESSAGE_ID_BYTES; at++)
-    sequence = sequence * 256 + (messageId[at] as number);
-  return sequence <= EXACT_SEQUENCE_MAX ? sequence : null;
-}
 
 /** ExactIds that grow. */
 export class ExactIdColumns {

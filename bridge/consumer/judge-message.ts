@@ -1,8 +1,8 @@
 import { crc32 } from "node:zlib";
 import type { BlockMessage } from "../block/block-format.ts";
-import type { ColumnValue, Row } from "../storage/batch-writer.ts";
+import { sequenceOfId } from "../block/sdk-sequence.ts";
 import { contentHash } from "../storage/content-hash.ts";
-import { sequenceOfId } from "./exact-id-columns.ts";
+import type { ColumnValue, Row } from "../storage/row.ts";
 import { type ContentFault, failedToJudge } from "./quarantine-reason.ts";
 import { type Content, readContent, unreadContent } from "./read-content.ts";
 import type { TopicVersion } from "./topic-catalog.ts";

@@ -1,13 +1,13 @@
-import { BridgeError } from "../errors.ts";
 import { moveOf } from "../storage/past-partitions.ts";
-import { type Position, START_POSITION, type StreamEntry } from "../streams/stream-log.ts";
+import { START_POSITION, type StreamEntry } from "../streams/stream-log.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
 import { fileMessages } from "./file-messages.ts";
 import type { PartitionCursor } from "./partition-cursor.ts";
 import { acceptGapCommand, type PartitionHalt, poisonResume } from "./partition-halt.ts";
-import { stateOrNull } from "./state-or-null.ts";
+import { readRun } from "./read-run.ts";
+import type { RefusedBlock } from "./refused-block.ts";
 import { surveyGap } from "./survey-gap.ts";
-import { type RefusedBlock, type TakenBlocks, takeBlocks } from "./take-blocks.ts";
+import { type TakenBlocks, takeBlocks } from "./take-blocks.ts";
 
 /** How often an unknown topic version is looked for. */
 const TOPIC_RETRY_MS = 1000;
@@ -16,9 +16,6 @@ const TOPIC_RETRY_MS = 1000;
  * stream that says that it may show its end again does so within seconds.
  */
 const TOLD_AFTER_MS = 10_000;
-/** How often a partition is looked at again that ends before its committed position, where the stream says that this may change. */
-const ENDED_RETRY_MS = 5000;
-
 /**
  * `idle`: nothing to read; `tail`: the open batch holds more, all that there was; `progress`: so much more that there may be more to read;
  * `superseded`: recover before anything else.
@@ -74,60 +71,6 @@ async function takeKnown(
   const at = entries.findIndex(({ position }) => position === refused.position);
   const more = takeBlocks(context, cursor, entries.slice(at));
   return { messages: [...messages, ...more.messages], refused: more.refused };
-}
-
-interface Run {
-  readonly entries: readonly StreamEntry[];
-  /** The read ended because there was no more, rather than at its limits: a block that does not fit is left for the next one. */
-  readonly isTail: boolean;
-}
-
-async function readRun(
-  context: ConsumerContext,
-  cursor: PartitionCursor,
-  maxEntries: number,
-): Promise<Run | RefusedBlock> {
-  const { readMaxBytes: maxBytes } = context.config;
-  const { partition, position } = cursor;
-  const entries = await readOrGap(context, cursor, { maxBytes, maxEntries });
-  if (Array.isArray(entries)) {
-    const bytes = entries.reduce((sum, { block }) => sum + block.length, 0);
-    return { entries, isTail: entries.length < maxEntries && bytes < maxBytes / 2 };
-  }
-  // The hole may lie further on: what stands before it is read one by one.
-  const first = await readOrGap(context, cursor, { maxBytes, maxEntries: 1 });
-  if (Array.isArray(first)) return { entries: first, isTail: false };
-  const message = `the stream has lost blocks of partition ${partition} after ${position || "its start"}`;
-  const resumeAfter = await resumePosition(context, cursor, first);
-  const retry = first.retryable ? { retryInMs: ENDED_RETRY_MS } : {};
-  return { code: "STREAM_GAP", message, position, resumeAfter, ...retry };
-}
-
-async function readOrGap(
-  context: ConsumerContext,
-  cursor: PartitionCursor,
-  limits: { maxBytes: number; maxEntries: number },
-): Promise<StreamEntry[] | BridgeError> {
-  try {
-    return await context.stream.read(cursor.partition, cursor.position, limits);
-  } catch (error) {
-    if (error instanceof BridgeError && error.code === "STREAM_GAP") return error;
-    throw error;
-  }
-}
-
-/** Where reading works again; null where the stream does not know. */
-async function resumePosition(
-  context: ConsumerContext,
-  cursor: PartitionCursor,
-  gap: BridgeError,
-): Promise<Position | null> {
-  const { resumeAfter } = gap.details;
-  if (typeof resumeAfter === "string") return resumeAfter;
-  const state = await stateOrNull(context.stream, cursor.partition);
-  for (const position of state ? [state.trimmedUpTo, state.highest] : [])
-    if (position !== null && context.stream.comparePositions(position, cursor.position) > 0) return position;
-  return null;
 }
 
 async function halt(

@@ -1,4 +1,4 @@
-import type { ColumnValue } from "../storage/batch-writer.ts";
+import type { ColumnValue } from "../storage/row.ts";
 import { readColumns } from "./column-values.ts";
 import type { JsonDocument } from "./json-document.ts";
 import { PayloadSchema } from "./payload-schema.ts";

@@ -1,8 +1,9 @@
+import { sequenceOfId } from "../block/sdk-sequence.ts";
 import type { SeedRows } from "../storage/seed-source.ts";
 import { DEDUP_KEY_BYTES, type WindowEntries } from "../window/dedup-window.ts";
 import { columnsPart, copyColumns, windowColumns } from "../window/window-columns.ts";
 import type { ConsumerContext } from "./consumer-ports.ts";
-import { type ExactIdColumns, sequenceOfId } from "./exact-id-columns.ts";
+import type { ExactIdColumns } from "./exact-id-columns.ts";
 import { deviceNumber, expiryOf, filedAtOf } from "./id-facts.ts";
 import { ROW_LEAD_MAX_MS } from "./stream-time.ts";
 

@@ -41,6 +41,26 @@ export const lakeErrors = {
     remedy:
       "Restore the file from a copy. If tables are ahead of the commit log, restore the whole lake from one copy.",
   },
+  FOLLOWER_TOO_FAR_BEHIND: {
+    meaning:
+      "A follower of the commit log wants entries that were given up. `details.earliest` is the first that is left.",
+    retry: "no",
+    remedy:
+      "Take the rows of the commits before it from the tables, and let the follower go on there. Or keep entries longer (`tables.commitRetentionMs`).",
+  },
+  FOLLOWER_AHEAD: {
+    meaning: "A follower knows commits that the commit log does not have.",
+    retry: "no",
+    remedy:
+      "Restore the lake and the follower's destination from one copy, or begin with an empty destination.",
+  },
+  FOLLOWER_ROWS_GONE: {
+    meaning:
+      "Another writer deleted files of a commit before a follower read them, and the table does not hold all of their rows.",
+    retry: "no",
+    remedy:
+      "Take what is left from the table, and let the follower go on at the next commit. Let other writers keep replaced files as long as the commit log keeps entries.",
+  },
   LAKE_MOVED: {
     meaning: "`tidegate migrate --lake-to` moved the lake elsewhere and closed it here.",
     retry: "no",

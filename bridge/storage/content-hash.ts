@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import type { Row } from "./batch-writer.ts";
+import type { Row } from "./row.ts";
 
 /** What of a row the hash covers; the files have all of it. */
 export type HashedContent = Pick<

@@ -71,6 +71,8 @@ export class LakeCommitLog implements CommitLog {
   readonly #entries = new Map<number, CommitEntry>();
   #state: LakeState | undefined;
   #checkedAtMs = 0;
+  #newest = 0;
+  readonly #listeners = new Set<(newest: number) => void>();
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(store: ObjectStore, lakeId: string, options: CommitLogOptions) {
@@ -103,6 +105,12 @@ export class LakeCommitLog implements CommitLog {
     return number < (this.#state?.firstKept ?? 1) ? null : await this.#read(number);
   }
 
+  /** Calls the listener with the newest entry's number each time that this process gets to know one. Answers how to end that. */
+  onCommit(listener: (newest: number) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   /** Every `entriesPerSnapshot` entries: writes a snapshot and gives up the entries that no process needs any more. */
   async maintain(maintenance: Maintenance): Promise<{ pruned: number }> {
     return this.#pruner.run(this.#state ?? (await this.load()), maintenance);
@@ -129,8 +137,8 @@ export class LakeCommitLog implements CommitLog {
       this.#state = undefined;
       return "taken";
     }
-    this.#state = applyEntry(state, linked);
     this.#remember(linked);
+    this.#becomes(applyEntry(state, linked));
     return "committed";
   }
 
@@ -144,7 +152,7 @@ export class LakeCommitLog implements CommitLog {
     const next = await this.#advance(state);
     if (next === state) return state;
     if (!(await this.#stands(state))) return this.#start();
-    this.#state = next;
+    this.#becomes(next);
     return next;
   }
 
@@ -158,8 +166,8 @@ export class LakeCommitLog implements CommitLog {
       const state = await this.#advance(base, this.#options.readAhead ?? defaultReadAhead);
       const missing = (await this.#holeAfter(state)) ?? ((await this.#stands(base)) ? null : base.number);
       if (missing === null) {
-        this.#state = state;
         this.#checkedAtMs = this.#now();
+        this.#becomes(state);
         return state;
       }
       const isPruned = (await this.#snapshots.newest())?.number !== snapshot?.number;
@@ -228,6 +236,13 @@ export class LakeCommitLog implements CommitLog {
     const entry = parseEntry(number, bytes);
     this.#remember(entry);
     return entry;
+  }
+
+  #becomes(state: LakeState): void {
+    this.#state = state;
+    if (state.number <= this.#newest) return;
+    this.#newest = state.number;
+    for (const listener of this.#listeners) listener(state.number);
   }
 
   #remember(entry: CommitEntry): void {

@@ -27,8 +27,6 @@ export interface ExactIds {
   readonly seenAtSeconds: Uint32Array;
 }
 
-/** Larger ones are left to the time window. */
-export const EXACT_SEQUENCE_MAX = 2 ** 48 - 1;
 export const EXACT_EPOCH_BYTES = EPOCH_BYTES;
 
 /** Ids as columns, so that a million of them are three allocations. */

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import fc from "fast-check";
+import { EXACT_SEQUENCE_MAX } from "../../bridge/block/sdk-sequence.ts";
 import {
   type DedupWindow,
   EXACT_EPOCH_BYTES,
   EXACT_EPOCHS_MAX,
-  EXACT_SEQUENCE_MAX,
   EXACT_SPAN,
   type ExactIds,
   type WindowEntries,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import type { ColumnValue } from "../../bridge/storage/batch-writer.ts";
+import type { ColumnValue } from "../../bridge/storage/row.ts";
 import { changeWithDeltaRs, deltaRsMissing } from "../support/delta-rs.ts";
 import {
   type FilteredTable,

@@ -1,8 +1,8 @@
 import { crc32 } from "node:zlib";
 import { at } from "../../bridge/block/block-format.ts";
 import { PRODUCER_FORGOTTEN_AFTER_MS } from "../../bridge/consumer/check-block.ts";
-import type { Row } from "../../bridge/storage/batch-writer.ts";
 import type { Move } from "../../bridge/storage/commit-log.ts";
+import type { Row } from "../../bridge/storage/row.ts";
 import { type BrokenVariant, withBatch } from "./broken-variants.ts";
 import type { BreakPorts } from "./run-simulation.ts";
 import { withCommitLog } from "./with-commit-log.ts";

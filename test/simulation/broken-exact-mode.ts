@@ -1,6 +1,7 @@
+import { sequenceOfId } from "../../bridge/block/sdk-sequence.ts";
 import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
-import { ExactIdColumns, sequenceOfId } from "../../bridge/consumer/exact-id-columns.ts";
-import type { Row } from "../../bridge/storage/batch-writer.ts";
+import { ExactIdColumns } from "../../bridge/consumer/exact-id-columns.ts";
+import type { Row } from "../../bridge/storage/row.ts";
 import { windowColumns } from "../../bridge/window/window-columns.ts";
 import { type BrokenVariant, withBatch } from "./broken-variants.ts";
 import type { BreakPorts } from "./run-simulation.ts";

@@ -1,6 +1,7 @@
 import { brokenClocks } from "./broken-clocks.ts";
 import { brokenDivisions } from "./broken-divisions.ts";
 import { brokenExactMode } from "./broken-exact-mode.ts";
+import { brokenFollowers } from "./broken-followers.ts";
 import { brokenLakes } from "./broken-lakes.ts";
 import { brokenPast } from "./broken-past.ts";
 import { brokenQuarantine } from "./broken-quarantine.ts";
@@ -17,4 +18,5 @@ export const brokenProtocols: readonly BrokenVariant[] = [
   ...brokenClocks,
   ...brokenLakes,
   ...brokenTables,
+  ...brokenFollowers,
 ];

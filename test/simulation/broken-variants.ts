@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
 import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
-import type { BatchWriter, Row } from "../../bridge/storage/batch-writer.ts";
+import type { BatchWriter } from "../../bridge/storage/batch-writer.ts";
 import type { CommitEntry, CommitLog, LakeState, Move } from "../../bridge/storage/commit-log.ts";
 import { moveOf } from "../../bridge/storage/past-partitions.ts";
+import type { Row } from "../../bridge/storage/row.ts";
 import { DEDUP_KEY_BYTES } from "../../bridge/window/dedup-window.ts";
 import { publisherOf } from "../support/publisher-of.ts";
 import type { BreakPorts, SimulationOptions } from "./run-simulation.ts";

@@ -49,4 +49,9 @@ export const catchingSeeds: Readonly<Record<string, number>> = {
   "pruning below tables that another writer made unfit": 116,
   "windows seeded from what the tables show alone": 6,
   "windows seeded from the files of commits alone, though another writer has replaced them": 2,
+  "a follower port that leaves out an entry": 2,
+  "a follower port that reads an entry again": 14,
+  "a follower port that hands rows over in another order": 1,
+  "a destination that moves its position without compare": 2,
+  "a follower port that passes over files that another writer deleted": 10,
 };

@@ -29,6 +29,8 @@ test(`crashes, pauses, failures, several owners of a partition and a lost or rol
     lateEntries: 0,
     conflicts: 0,
     foreignVacuums: 0,
+    followed: 0,
+    skipped: 0,
   };
   await using simulations = new SimulationProcess();
   for (let seed = first; seed < first + runs; seed++) {
@@ -47,4 +49,6 @@ test(`crashes, pauses, failures, several owners of a partition and a lost or rol
   assert.ok(totals.pastPartitions > runs / 4, "partitions were given up");
   assert.ok(totals.conflicts > runs, "another writer forbade our rows");
   assert.ok(totals.foreignVacuums > runs / 10, "another writer deleted files that it had replaced");
+  assert.ok(totals.followed > 30 * runs, "followers were given rows");
+  assert.ok(totals.skipped > runs / 100, "followers were too far behind");
 });

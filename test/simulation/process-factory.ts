@@ -3,12 +3,16 @@ import { Registry } from "prom-client";
 import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
 import type { TopicCatalog } from "../../bridge/consumer/topic-catalog.ts";
 import { createTablePublisher } from "../../bridge/storage/delta/table-publisher.ts";
+import type { CommittedRows } from "../../bridge/storage/follow/committed-rows.ts";
+import { createCommittedRows } from "../../bridge/storage/follow/followed-rows.ts";
+import type { RowReader } from "../../bridge/storage/follow/row-reader.ts";
 import { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
 import { createSeedSource } from "../../bridge/storage/lake-seed-source.ts";
 import type { ObjectStore } from "../../bridge/storage/object-store.ts";
 import { type VacuumOptions, vacuum } from "../../bridge/storage/vacuum.ts";
 import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
 import { dataFileName, JsonBatchWriter, jsonCheckpoints, readJsonSeedRows } from "../support/json-lake.ts";
+import { jsonRowReader } from "../support/json-row-reader.ts";
 import { gatedStore, gatedStream, gatedVacuumStore, gatedWindow } from "./gated-ports.ts";
 import { KnownTopics } from "./known-topics.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
@@ -34,6 +38,8 @@ export interface LakePeriods {
 export interface LakeFaults {
   readonly breakStore?: (store: ObjectStore) => ObjectStore;
   readonly breakVacuum?: (options: VacuumOptions) => VacuumOptions;
+  /** Of followers. */
+  readonly breakReader?: (reader: RowReader) => RowReader;
   /** Drawn from the seed where absent. */
   readonly periods?: Partial<LakePeriods>;
 }
@@ -107,6 +113,23 @@ export class ProcessFactory {
       // A killed process has no timers: real ones would hold on to it.
       repeat: () => () => {},
     };
+  }
+
+  /** The committed stream as a process sees it that does nothing but follow. */
+  openFollower(process: Process): CommittedRows {
+    const { random, scheduler, world, faults } = this.#options;
+    const gated = gatedStore(scheduler, process, world.store);
+    const store = faults.breakStore?.(gated) ?? gated;
+    const now = () => world.clock.nowMs;
+    const { commitRetentionMs: retentionMs } = this.#periods;
+    return createCommittedRows({
+      store,
+      commitLog: new LakeCommitLog(store, lakeId, { create: true, retentionMs, readAhead, now }),
+      readAhead: 1 + random.below(3),
+      checkpoints: jsonCheckpoints(store),
+      openReader: async () => faults.breakReader?.(jsonRowReader(store)) ?? jsonRowReader(store),
+      limits: { rowsMax: 1 + random.below(10), bytesMax: Number.POSITIVE_INFINITY },
+    });
   }
 
   /** A file that a process wrote which died before its commit. */

@@ -2,6 +2,7 @@ import { type Consumer, type ConsumerOptions, createConsumer } from "../../bridg
 import { ownEverything } from "../../bridge/consumer/partition-leases.ts";
 import { AnotherWriter } from "./another-writer.ts";
 import { checkLake } from "./checkers.ts";
+import { type FollowerFaults, Followers } from "./followers.ts";
 import { writingAsBefore } from "./older-writers.ts";
 import { type LakeFaults, ProcessFactory } from "./process-factory.ts";
 import { type FaultRates, type Process, Scheduler } from "./scheduler.ts";
@@ -19,7 +20,7 @@ const longAfterMs = 1_000_000;
 /** The ports of one consumer, as a broken variant may change them. */
 export type BreakPorts = (ports: ConsumerOptions, world: World) => ConsumerOptions;
 
-export interface SimulationOptions extends LakeFaults {
+export interface SimulationOptions extends LakeFaults, FollowerFaults {
   readonly seed: number;
   readonly windowFaults?: (clock: Clock) => WindowFaults;
   /** How often the window is lost, backed up or rolled back, per step; drawn from the seed where absent. */
@@ -64,6 +65,9 @@ export interface SimulationResult {
     /** Times that another writer forbade our rows in a table, and that it deleted files which it had replaced. */
     readonly conflicts: number;
     readonly foreignVacuums: number;
+    /** Rows that followers of the commit log put into their destination, and commits that were given up before. */
+    readonly followed: number;
+    readonly skipped: number;
   };
 }
 
@@ -104,6 +108,7 @@ class Simulation {
   /** How often another writer changes a table, per step. */
   readonly #interference: number;
   readonly #anotherWriter: AnotherWriter;
+  readonly #followers: Followers;
   /** Number of the last entry that a version wrote which did not know of parents. */
   readonly #writtenBefore: number;
   #processes: SimulatedProcess[] = [];
@@ -155,6 +160,13 @@ class Simulation {
     this.#midwayDisturbance = options.midwayDisturbance ?? rate(0.2);
     this.#interference = options.interference ?? rate(0.02);
     this.#anotherWriter = new AnotherWriter(this.#world, random);
+    this.#followers = new Followers({
+      random,
+      scheduler: this.#scheduler,
+      factory: this.#factory,
+      world: this.#world,
+      faults: options,
+    });
   }
 
   async live(): Promise<void> {
@@ -176,6 +188,7 @@ class Simulation {
       if (this.#usesServer) this.#disturbWindow();
       if (random.chance(this.#interference)) await this.#anotherWriter.act();
       if (random.chance(this.#division)) this.#divide();
+      this.#followers.step();
       if (this.#isVacuumDue()) {
         if (random.chance(0.7)) await this.#factory.leaveFile();
         void this.#tidy();
@@ -204,6 +217,7 @@ class Simulation {
       if (halt) this.#violate("halted", `partition ${partition}: ${halt.message}`);
     this.#world.clock.nowMs += longAfterMs;
     if (!(await this.#isOver(this.#tidy()))) this.#violate("stuck", "vacuum");
+    if (!(await this.#isOver(this.#followers.drain()))) this.#violate("stuck", "follower");
     const { lake, store } = this.#world;
     for (const path of lake.unnamed(store.objects.keys())) this.#violate("leaked", path);
   }
@@ -219,7 +233,7 @@ class Simulation {
   }
 
   result(): SimulationResult {
-    const violations = [...this.#world.violations, ...checkLake(this.#world)];
+    const violations = [...this.#world.violations, ...checkLake(this.#world), ...this.#followers.check()];
     const messages = this.#world.workload.history
       .flat()
       .reduce((sum, block) => sum + block.messages.length, 0);
@@ -239,6 +253,7 @@ class Simulation {
         lateEntries: this.#world.lake.lateEntries,
         conflicts: this.#anotherWriter.conflicts,
         foreignVacuums: this.#anotherWriter.vacuums,
+        ...this.#followers.facts,
       },
     };
   }

@@ -15,6 +15,9 @@ export interface Violation {
     | "hasty"
     /** Vacuum left a file that no commit names. */
     | "leaked"
+    /** A follower of the commit log was not given a committed row, or was given one twice. */
+    | "missed"
+    | "repeated"
     | "early-id"
     | "stuck"
     /** A partition stopped though the stream has lost nothing. */

@@ -1,6 +1,6 @@
 import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
 import { BridgeError } from "../../bridge/errors.ts";
-import type { BatchWriter, ProbedRow, QuarantineFacts, Row } from "../../bridge/storage/batch-writer.ts";
+import type { BatchWriter, ProbedRow } from "../../bridge/storage/batch-writer.ts";
 import { QUARANTINE, type TableAdds } from "../../bridge/storage/commit-log.ts";
 import { contentHash } from "../../bridge/storage/content-hash.ts";
 import type { CheckpointContent, CheckpointFiles } from "../../bridge/storage/delta/checkpoint-files.ts";
@@ -9,6 +9,7 @@ import { decodePath } from "../../bridge/storage/delta/delta-table.ts";
 import type { ObjectStore } from "../../bridge/storage/object-store.ts";
 import { FilePlan } from "../../bridge/storage/parquet/file-plan.ts";
 import type { SeedFiles, SeedFilter } from "../../bridge/storage/parquet/seed-reader.ts";
+import type { QuarantineFacts, Row } from "../../bridge/storage/row.ts";
 import type { SeedRows } from "../../bridge/storage/seed-source.ts";
 
 /** A row as it stands in a simulated data file. */

@@ -6,6 +6,8 @@ import type { SimulationOrder } from "../simulation/simulation-process.ts";
 process.on("message", (order: SimulationOrder) => {
   const { seed, variant } = order;
   const broken = brokenProtocols.find(({ name }) => name === variant);
-  void runSimulation({ ...broken?.options, seed }).then((result) => process.send?.(result));
+  // Broken variants without followers draw what they always drew from their seeds.
+  const options = broken?.options ?? { followersMax: 2 };
+  void runSimulation({ ...options, seed }).then((result) => process.send?.(result));
 });
 process.once("disconnect", () => process.exit());

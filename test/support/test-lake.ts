@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import type { TopicVersion, TypedColumn } from "../../bridge/consumer/topic-catalog.ts";
-import type { BatchWriter, ColumnValue, QuarantineFacts, Row } from "../../bridge/storage/batch-writer.ts";
+import type { BatchWriter } from "../../bridge/storage/batch-writer.ts";
 import {
   type Move,
   noCounters,
@@ -21,6 +21,7 @@ import { type LakeCommitLog, openCommitLog } from "../../bridge/storage/lake-com
 import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
 import type { ObjectStore } from "../../bridge/storage/object-store.ts";
 import { createParquetBatchWriter } from "../../bridge/storage/parquet/batch-writer.ts";
+import type { ColumnValue, QuarantineFacts, Row } from "../../bridge/storage/row.ts";
 import type { TablePublisher } from "../../bridge/storage/seed-source.ts";
 import {
   type LakeTopicCatalog,

@@ -1,4 +1,6 @@
-import type { AddedFile, CommitEntry, CommitLog, TableAdds } from "../commit-log.ts";
+import { BridgeError } from "../../errors.ts";
+import type { AddedFile, CommitEntry, TableAdds } from "../commit-log.ts";
+import type { CommittedEntries } from "../follow/committed-entries.ts";
 import { missingEntry } from "../lake-format.ts";
 
 /** What a topic id (or QUARANTINE) still has to show in the table of its name. */
@@ -26,7 +28,8 @@ export interface LackingCommits {
 /** Commits looked at for one entry of a table: it has hundreds of thousands to catch up with if it was parked for weeks. */
 const commitsMax = 1000;
 const filesMax = 5000;
-const readAhead = 16;
+
+type Log = Pick<CommittedEntries, "entry" | "after">;
 
 interface Link {
   readonly number: number;
@@ -42,7 +45,7 @@ interface Link {
  * @param from No commit before this one is lacking.
  */
 export async function lackingCommits(
-  log: Pick<CommitLog, "entry">,
+  log: Log,
   pending: readonly Pending[],
   { shown, from }: { readonly shown: number; readonly from: number },
 ): Promise<LackingCommits> {
@@ -52,11 +55,7 @@ export async function lackingCommits(
 }
 
 /** null = too many. */
-async function linksBack(
-  log: Pick<CommitLog, "entry">,
-  pending: readonly Pending[],
-  shown: number,
-): Promise<Link[] | null> {
+async function linksBack(log: Log, pending: readonly Pending[], shown: number): Promise<Link[] | null> {
   const links: Link[] = [];
   for (const { key, lastCommit } of pending)
     for (let number = lastCommit; number > shown; ) {
@@ -69,32 +68,41 @@ async function linksBack(
 }
 
 async function linksForward(
-  log: Pick<CommitLog, "entry">,
+  log: Log,
   pending: readonly Pending[],
   { shown, from, target }: { readonly shown: number; readonly from: number; readonly target: number },
 ): Promise<LackingCommits> {
   const links: Link[] = [];
   const linked = new Set<string>();
   let files = 0;
-  for (let next = Math.max(from, shown + 1); next <= target; next += readAhead) {
-    const numbers = Array.from(
-      { length: Math.min(readAhead, target + 1 - next) },
-      (_, index) => next + index,
-    );
-    for (const entry of await Promise.all(numbers.map((number) => log.entry(number))))
+  for (let read = Math.max(from, shown + 1) - 1; read < target; ) {
+    const run = await runAfter(log, read);
+    for (const entry of run)
       for (const { key } of pending) {
         const link = linkOf(entry, key);
-        if (!link || link.number <= shown) continue;
+        if (!link || link.number <= shown || link.number > target) continue;
         const { previousCommit = 0, adds } = link.table;
         if (!linked.has(key) && previousCommit > shown) throw missingEntry(previousCommit);
         linked.add(key);
         links.push(link);
         files += adds.length;
       }
-    const read = numbers.at(-1) ?? target;
+    read = Math.min(target, run.at(-1)?.number ?? target);
     if (links.length >= commitsMax || files >= filesMax) return summed(links, read);
   }
   return summed(links, target);
+}
+
+/** From where the log begins if older entries were given up meanwhile: whether any of them is lacking, the links of the next ones say. */
+async function runAfter(log: Log, commit: number): Promise<readonly CommitEntry[]> {
+  try {
+    return await log.after(commit);
+  } catch (error) {
+    const earliest =
+      error instanceof BridgeError && error.code === "FOLLOWER_TOO_FAR_BEHIND" && error.details["earliest"];
+    if (typeof earliest !== "number") throw error;
+    return runAfter(log, earliest - 1);
+  }
 }
 
 function linkOf(entry: CommitEntry | null, key: string): Link | null {

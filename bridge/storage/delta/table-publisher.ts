@@ -5,6 +5,8 @@ import type { TopicCatalog } from "../../consumer/topic-catalog.ts";
 import { BridgeError } from "../../errors.ts";
 import { BoundedWork } from "../bounded-work.ts";
 import type { LakeState } from "../commit-log.ts";
+import type { CommittedEntries } from "../follow/committed-entries.ts";
+import { createCommittedEntries } from "../follow/log-entries.ts";
 import type { LakeCommitLog } from "../lake-commit-log.ts";
 import type { ObjectStore } from "../object-store.ts";
 import type { TablePublisher, TableTroubles } from "../seed-source.ts";
@@ -54,8 +56,13 @@ export interface TablePublisherOptions {
   readonly readAhead?: number;
 }
 
+/**
+ * A follower of the commit log by entries, with a position for each table: the commit in its Delta transaction (`txn`), written by the
+ * entry that adds the files. The consumer calls it after each commit, and `recover` repeats what a process that died has left out.
+ */
 class DeltaTablePublisher implements TablePublisher {
   readonly #options: TablePublisherOptions;
+  readonly #entries: CommittedEntries;
   readonly #metrics: StorageMetrics;
   readonly #now: () => number;
   readonly #appId: string;
@@ -71,9 +78,14 @@ class DeltaTablePublisher implements TablePublisher {
   #firstKept = 1;
 
   constructor(options: TablePublisherOptions) {
-    const { store, registry, logger, commitLog, now = Date.now } = options;
+    const { store, registry, logger, commitLog, readAhead, now = Date.now } = options;
     const { elapsedMs = () => performance.now(), logRetentionMs = defaultLogRetentionMs } = options;
     this.#options = options;
+    this.#entries = createCommittedEntries({
+      store,
+      commitLog,
+      ...(readAhead !== undefined && { readAhead }),
+    });
     this.#metrics = new StorageMetrics(registry);
     this.#now = now;
     this.#appId = `tidegate/${commitLog.lakeId}`;
@@ -84,7 +96,7 @@ class DeltaTablePublisher implements TablePublisher {
 
   async publishPending(): Promise<{ published: number }> {
     const { commitLog, topics } = this.#options;
-    const state = await commitLog.load();
+    const state = await this.#entries.state();
     this.#firstKept = state.firstKept;
     let published = await this.#publishAll(state);
     if (await commitLog.isMaintenanceDue(state)) {
@@ -173,8 +185,7 @@ class DeltaTablePublisher implements TablePublisher {
   }
 
   async #lacking(pending: readonly Pending[], shown: number, from: number | null): Promise<LackingCommits> {
-    const { commitLog } = this.#options;
-    return lackingCommits(commitLog, pending, { shown, from: Math.max(from ?? 0, this.#firstKept) });
+    return lackingCommits(this.#entries, pending, { shown, from: Math.max(from ?? 0, this.#firstKept) });
   }
 
   /**
@@ -245,7 +256,7 @@ class DeltaTablePublisher implements TablePublisher {
       table.startOver();
       const { txns } = await table.refresh();
       if ((txns.get(this.#appId)?.version ?? 0) > lacking.shown) return "shown";
-      const { firstKept } = await this.#options.commitLog.load();
+      const { firstKept } = await this.#entries.state();
       throw lacking.shown + 1 < firstKept ? shownTooLittle(table.name, lacking.shown, firstKept) : error;
     }
   }

@@ -12,6 +12,8 @@ export interface DuckdbOptions {
 
 export interface Duckdb {
   readonly connection: DuckDBConnection;
+  /** Another one, for results that are read at the same time; the caller closes it. */
+  connect(): Promise<DuckDBConnection>;
   close(): Promise<void>;
 }
 
@@ -32,10 +34,15 @@ export async function openDuckdb(options: DuckdbOptions): Promise<Duckdb> {
     autoinstall_known_extensions: "false",
     autoload_known_extensions: "false",
   });
-  const connection = await instance.connect();
-  await connection.run("SET TimeZone = 'UTC'");
+  const connect = async () => {
+    const connection = await instance.connect();
+    await connection.run("SET TimeZone = 'UTC'");
+    return connection;
+  };
+  const connection = await connect();
   return {
     connection,
+    connect,
     close: async () => {
       connection.closeSync();
       instance.closeSync();

@@ -1,4 +1,4 @@
-import type { Row } from "../batch-writer.ts";
+import type { Row } from "../row.ts";
 
 const hourMs = 3_600_000;
 

@@ -6,6 +6,7 @@ import { contentHashOfColumns } from "../content-hash.ts";
 import type { LocalCopies, ObjectStore } from "../object-store.ts";
 import type { FiledQuery, SeedPart, SeedQuery, SeedRows } from "../seed-source.ts";
 import { type Duckdb, openDuckdb, quoteText, translateDuckdbError } from "./duckdb.ts";
+import { eventMs, microsOfEvent, streamTime } from "./row-times.ts";
 import { columnsPerPieced, PiecedColumn, piecedColumn } from "./seed-chunk.ts";
 
 const memoryLimitBytes = 256 * 1024 * 1024;
@@ -31,14 +32,8 @@ const filedRowsMax = 65_536;
 /** Columns before those that only the quarantine has. */
 const firstColumns = 4 * columnsPerPieced;
 const topicColumn = firstColumns + 5;
-/** Whole ms, rounded down: `epoch_ms` cuts towards 0. */
-const eventMs = "(epoch_us(event_time) // 1000 - (epoch_us(event_time) % 1000 < 0)::BIGINT)";
-const microsOfEvent = "((epoch_us(event_time) % 1000 + 1000) % 1000)::INTEGER";
 /** null where no event time could be read: see `contentHash`. */
 const readEventTime = `CASE WHEN event_time_outside AND event_time = ingest_time THEN NULL ELSE ${eventMs}::DOUBLE END`;
-
-/** Files of 0.1.0 lack the column: their ingest time was stream time. */
-const streamTime = "coalesce(_stream_time, ingest_time)";
 const partitionNumber = "TRY_CAST(_partition AS BIGINT)";
 const readColumns: Readonly<Record<string, string>> = {
   ...{ device_id: "VARCHAR", topic: "VARCHAR", message_id: "BLOB", payload_crc: "INTEGER" },

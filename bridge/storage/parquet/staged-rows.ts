@@ -9,7 +9,7 @@ import type {
   DuckDBVector,
 } from "@duckdb/node-api";
 import type { ColumnType, TopicVersion } from "../../consumer/topic-catalog.ts";
-import type { ColumnValue, QuarantineFacts, Row } from "../batch-writer.ts";
+import type { ColumnValue, QuarantineFacts, Row } from "../row.ts";
 import type { StagedColumn, StagedShape, StagedType } from "./staging-table.ts";
 
 /** A row with what the writer adds to it: which block it came in, and which file of its table it goes to. */

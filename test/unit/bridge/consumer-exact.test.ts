@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { EXACT_SEQUENCE_MAX } from "../../../bridge/block/sdk-sequence.ts";
 import { LookUpBudget } from "../../../bridge/consumer/look-up-budget.ts";
-import { EXACT_EPOCHS_MAX, EXACT_SEQUENCE_MAX } from "../../../bridge/window/dedup-window.ts";
+import { EXACT_EPOCHS_MAX } from "../../../bridge/window/dedup-window.ts";
 import { createMemoryWindow } from "../../../bridge/window/memory/memory-window.ts";
 import { encodeMessageId, SEQUENCE_SPAN } from "../../../devices/protocol/message-id.ts";
 import { encodeEnvelope } from "../../../devices/protocol/telemetry-envelope.ts";

@@ -8,7 +8,7 @@ import { createAttemptFile } from "../../../bridge/consumer/attempt-file.ts";
 import type { Consumer } from "../../../bridge/consumer/consumer.ts";
 import type { Attempt, AttemptStore } from "../../../bridge/consumer/poison-guard.ts";
 import { BridgeError } from "../../../bridge/errors.ts";
-import type { Row } from "../../../bridge/storage/batch-writer.ts";
+import type { Row } from "../../../bridge/storage/row.ts";
 import { ConsumerHarness, json } from "../../support/consumer-harness.ts";
 import { JsonBatchWriter } from "../../support/json-lake.ts";
 import { MovingLeases } from "../../support/moving-leases.ts";

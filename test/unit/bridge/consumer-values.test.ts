@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { hasLongNumber, parseWithNumbersAsText } from "../../../bridge/consumer/json-numbers.ts";
 import type { ColumnType } from "../../../bridge/consumer/topic-catalog.ts";
-import type { ColumnValue } from "../../../bridge/storage/batch-writer.ts";
+import type { ColumnValue } from "../../../bridge/storage/row.ts";
 import { FullJudge } from "../../support/full-judge.ts";
 import { topicVersion } from "../../support/topic-version.ts";
 

@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { type ParquetParsers, parquetMetadata, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
-import type { BatchWriter, Row } from "../../../bridge/storage/batch-writer.ts";
+import type { BatchWriter } from "../../../bridge/storage/batch-writer.ts";
 import { type AddedFile, QUARANTINE, type TableAdds } from "../../../bridge/storage/commit-log.ts";
 import { createParquetBatchWriter } from "../../../bridge/storage/parquet/batch-writer.ts";
+import type { Row } from "../../../bridge/storage/row.ts";
 import {
   addRows,
   column,

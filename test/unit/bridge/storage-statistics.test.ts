@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { ColumnType } from "../../../bridge/consumer/topic-catalog.ts";
-import type { ColumnValue } from "../../../bridge/storage/batch-writer.ts";
+import type { ColumnValue } from "../../../bridge/storage/row.ts";
 import {
   addRows,
   column,
