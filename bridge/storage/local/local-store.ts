@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { basename, dirname, join, resolve, sep } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { BridgeError } from "../../errors.ts";
 import { COMMITS } from "../lake-format.ts";
@@ -211,9 +211,16 @@ class LocalStore implements ObjectStore {
     if (below.length === 0 || truthFolders.has(top)) return false;
     const folder = dirname(this.#locate(path));
     if ((await absentAsNull(this.#files.stat(folder))) !== null) return false;
-    const table = join(this.#root, top);
-    for (const known of this.#durableFolders)
-      if (known === table || known.startsWith(`${table}${sep}`)) this.#durableFolders.delete(known);
+    // Who writes this entry knows earlier ones: alone in a new folder it would be a log that nobody can read.
+    const isLogLost = below[0] === "_delta_log" && this.#durableFolders.has(folder);
+    // Not the others: a log that went with them has to be noticed when it is written.
+    for (let known = folder; known !== this.#root; known = dirname(known)) this.#durableFolders.delete(known);
+    if (isLogLost)
+      throw new BridgeError(
+        "LAKE_DAMAGED",
+        `${dirname(path)} in the lake was taken away while it was written: bring the folder back, or it is made again without its files`,
+        { retryable: false, details: { path } },
+      );
     return true;
   }
 

@@ -306,6 +306,16 @@ test("a table's folder that is taken away is made again, the commit log and the 
   writeFileSync(local, "12");
   assert.deepEqual(await store.importFile(local, "t/event_date=x/event_hour=2/d"), { bytes: 2 });
 
+  await store.putIfAbsent("t/_delta_log/0.json", bytes);
+  rmSync(join(folder, "t"), { recursive: true });
+  await store.put("t/event_date=x/event_hour=1/a", bytes);
+  await assert.rejects(store.putIfAbsent("t/_delta_log/1.json", bytes), {
+    code: "LAKE_DAMAGED",
+    details: { path: "t/_delta_log/1.json" },
+  });
+  assert.equal(existsSync(join(folder, "t/_delta_log")), false);
+  assert.equal(await store.putIfAbsent("t/_delta_log/0.json", bytes), "created");
+
   rmSync(join(folder, "_commits"), { recursive: true });
   await assert.rejects(store.putIfAbsent("_commits/2.json", bytes), isUnavailable);
   assert.equal(existsSync(join(folder, "_commits")), false);
