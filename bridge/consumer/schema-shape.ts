@@ -2,7 +2,7 @@ import { valueAt } from "./json-document.ts";
 
 /**
  * What a topic's JSON Schema may not be, found without recursion and before anything recurses over it: nested too deep, with subschemas
- * that lead to each other without going down in the document, or with a name that validators pass over.
+ * that lead to each other without going down in the document, with a name that validators pass over, or written for another draft.
  */
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -23,6 +23,15 @@ const many = [...single, "additionalProperties", "allOf", "anyOf", "oneOf"];
 const named = ["properties", "patternProperties", "dependencies", "definitions", "$defs"];
 const namesOfMembers = new Set(["properties", "patternProperties", "dependencies"]);
 
+/** Keywords of other drafts that judge a value, and that draft-07 passes over. */
+const otherDrafts = new Set([
+  ...["dependentRequired", "dependentSchemas", "minContains", "maxContains", "prefixItems"],
+  ...["unevaluatedItems", "unevaluatedProperties", "$dynamicRef", "$recursiveRef"],
+  ...["divisibleBy", "disallow", "extends"],
+]);
+const draft = "http://json-schema.org/draft-07/schema#";
+const draftNames = /^http:\/\/json-schema\.org\/(draft-07\/)?schema#?$/;
+
 interface Place {
   readonly schema: Schema;
   readonly pointer: string;
@@ -36,7 +45,19 @@ interface Step extends Place {
 
 /** What is wrong with the schema and where; null if nothing is. */
 export function schemaShapeFault(schema: Schema): string | null {
-  return valueFault(schema) ?? unseenNameFault(schema) ?? inPlaceFault(schema);
+  return valueFault(schema) ?? draftFault(schema) ?? unseenNameFault(schema) ?? inPlaceFault(schema);
+}
+
+/** A check that nobody makes is worse than one that is refused. */
+function draftFault(schema: Schema): string | null {
+  const name = schema["$schema"];
+  if (typeof name === "string" && !draftNames.test(name))
+    return `$schema names another draft than draft-07: leave it out, or write "${draft}"`;
+  for (const { schema: at, pointer } of allPlaces(schema))
+    for (const keyword of Object.keys(at))
+      if (otherDrafts.has(keyword))
+        return `${shown(`${pointer}/${keyword}`)} is no keyword of draft-07, so it would check nothing: say it with keywords of draft-07`;
+  return null;
 }
 
 function valueFault(schema: Schema): string | null {

@@ -65,7 +65,7 @@ function emptySnapshot(name: string, typed: ReturnType<typeof mergeColumns>): Ta
 const vectorsText =
   "it has deletion vectors (rows deleted without rewriting their files). Engines that know them read it; REORG TABLE … APPLY (PURGE) of Spark removes them";
 
-function unreadable(name: string, fault: unknown): BridgeError {
+export function unreadable(name: string, fault: unknown): BridgeError {
   if (fault instanceof BridgeError) return fault;
   const text = fault instanceof Error ? fault.message : String(fault);
   return new BridgeError("TABLE_CONFLICT", `table ${name} can't be read here: ${text}`, { retryable: false });

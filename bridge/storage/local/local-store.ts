@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { basename, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { BridgeError } from "../../errors.ts";
+import { COMMITS } from "../lake-format.ts";
 import { checkObjectPath, STAGING } from "../object-path.ts";
 import type { LocalCopies, ObjectStore, StoredObject } from "../object-store.ts";
 import { errorCode, type FileSystem, nodeFileSystem, type OpenFile } from "./file-system.ts";
@@ -12,6 +13,9 @@ const fullCodes = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"]);
 
 /** Node's codes for `link` where the file system can't do that. */
 const linklessCodes = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
+
+/** At the top of a lake: what these hold can't be made again. */
+const truthFolders = new Set([COMMITS, "_topics"]);
 
 /** Node's codes for a folder that this user may not open. */
 const deniedCodes = new Set(["EACCES", "EPERM"]);
@@ -65,9 +69,7 @@ class LocalStore implements ObjectStore {
   }
 
   put(path: string, bytes: Uint8Array): Promise<void> {
-    return this.#guardWrite(async () => {
-      const file = this.#locate(path);
-      await this.#ensureFolder(dirname(file));
+    return this.#writeInto(path, async (file) => {
       const temporary = await this.#writeTemporary(bytes);
       await this.#files.rename(temporary, file);
       await this.#flush(dirname(file));
@@ -75,9 +77,7 @@ class LocalStore implements ObjectStore {
   }
 
   putIfAbsent(path: string, bytes: Uint8Array): Promise<"created" | "exists"> {
-    return this.#guardWrite(async () => {
-      const file = this.#locate(path);
-      await this.#ensureFolder(dirname(file));
+    return this.#writeInto(path, async (file) => {
       const temporary = await this.#writeTemporary(bytes);
       try {
         await this.#files.link(temporary, file);
@@ -94,9 +94,7 @@ class LocalStore implements ObjectStore {
   }
 
   importFile(localFile: string, path: string): Promise<{ bytes: number }> {
-    return this.#guardWrite(async () => {
-      const file = this.#locate(path);
-      await this.#ensureFolder(dirname(file));
+    return this.#writeInto(path, async (file) => {
       await this.#flush(localFile);
       await this.#files.link(localFile, file);
       await this.#flush(dirname(file));
@@ -186,6 +184,44 @@ class LocalStore implements ObjectStore {
       await file.close();
     }
     return temporary;
+  }
+
+  /** Writes a file in its folder, which is made where it is missing. */
+  #writeInto<Result>(path: string, write: (file: string) => Promise<Result>): Promise<Result> {
+    return this.#guardWrite(async () => {
+      const file = this.#locate(path);
+      const folder = dirname(file);
+      try {
+        await this.#ensureFolder(folder);
+        return await write(file);
+      } catch (error) {
+        if (errorCode(error) !== "ENOENT" || !(await this.#forgetTableFolder(path))) throw error;
+        await this.#ensureFolder(folder);
+        return await write(file);
+      }
+    });
+  }
+
+  /**
+   * A table's folder that was taken away concerns its table alone: it is made again. False where nothing may be made again: the folder is
+   * there, or the commit log or the whole lake is gone, such as with a disk that is not mounted.
+   */
+  async #forgetTableFolder(path: string): Promise<boolean> {
+    const [top = "", ...below] = path.split("/");
+    if (below.length === 0 || truthFolders.has(top)) return false;
+    const folder = dirname(this.#locate(path));
+    if ((await absentAsNull(this.#files.stat(folder))) !== null) return false;
+    // Who writes this entry knows earlier ones: alone in a new folder it would be a log that nobody can read.
+    const isLogLost = below[0] === "_delta_log" && this.#durableFolders.has(folder);
+    // Not the others: a log that went with them has to be noticed when it is written.
+    for (let known = folder; known !== this.#root; known = dirname(known)) this.#durableFolders.delete(known);
+    if (isLogLost)
+      throw new BridgeError(
+        "LAKE_DAMAGED",
+        `${dirname(path)} in the lake was taken away while it was written: bring the folder back, or it is made again without its files`,
+        { retryable: false, details: { path } },
+      );
+    return true;
   }
 
   /** After another host took the staging folder for one of a dead process. */

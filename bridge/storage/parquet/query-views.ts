@@ -1,6 +1,6 @@
 import { BridgeError } from "../../errors.ts";
 import type { LocalCopies, ObjectStore } from "../object-store.ts";
-import type { SnapshotFile, TableSnapshot } from "../table-snapshots.ts";
+import { type SnapshotFile, type TableSnapshot, unreadable } from "../table-snapshots.ts";
 import type { Duckdb } from "./duckdb.ts";
 import {
   createEmptyTableSql,
@@ -21,18 +21,35 @@ export type QueryProgress = (progress: {
 /** Empty tables that stand for files while a query is planned. */
 const placeholders = "_not_copied";
 
-/** Makes each table a view of its files, where engines can read them as they are. */
+/**
+ * Makes each table a view of its files, where engines can read them as they are. Not in a transaction: a table whose view can't be made
+ * would end it. Such a table, for instance with a file that is gone, has a fault in the snapshots that are returned.
+ */
 export async function showFiles(
-  { connection }: Duckdb,
-  store: ObjectStore,
+  duckdb: Duckdb,
+  copies: LocalCopies,
   snapshots: readonly TableSnapshot[],
-): Promise<LocalCopies> {
-  const copies = await store.localCopies([]);
-  for (const snapshot of snapshots) {
-    const sources = filesByPartition(snapshot.files).map((files) => sourceOf(snapshot, files, copies));
+): Promise<TableSnapshot[]> {
+  const shown: TableSnapshot[] = [];
+  for (const snapshot of snapshots) shown.push(await showTable(duckdb, copies, snapshot));
+  return shown;
+}
+
+async function showTable(
+  { connection }: Duckdb,
+  copies: LocalCopies,
+  snapshot: TableSnapshot,
+): Promise<TableSnapshot> {
+  const sources = filesByPartition(snapshot.files).map((files) => sourceOf(snapshot, files, copies));
+  try {
     await connection.run(createViewSql(snapshot, sources));
+    return snapshot;
+  } catch (error) {
+    const [why] = (error instanceof Error ? error.message : String(error)).split("\n");
+    const faulty = { ...snapshot, fault: unreadable(snapshot.name, why) };
+    await connection.run(createViewSql(faulty, []));
+    return faulty;
   }
-  return copies;
 }
 
 function sourceOf(snapshot: TableSnapshot, files: readonly SnapshotFile[], copies: LocalCopies): FileSource {

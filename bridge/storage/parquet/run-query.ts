@@ -36,15 +36,19 @@ function refused(message: string): BridgeError {
  */
 export async function runQuery(sql: string, options: QueryOptions): Promise<QueryResult> {
   const { store, rowsMax = 1_000_000, memoryLimitBytes = 1024 ** 3 } = options;
-  const snapshots = await readTableSnapshots(store);
+  let snapshots = await readTableSnapshots(store);
   const spillFolder = join(store.stagingFolder, `query-${randomUUID()}`);
   const duckdb = await openDuckdb({ memoryLimitBytes, spillFolder, threads: 2 });
   let copies: LocalCopies | undefined;
   try {
-    // Where files are copied first, a name must not mean another time when it is read than when it was planned.
-    await duckdb.connection.run("BEGIN TRANSACTION");
-    if (store.copyMaxBytes === null) copies = await showFiles(duckdb, store, snapshots);
-    else copies = await showCopies(duckdb, sql, options, snapshots);
+    if (store.copyMaxBytes === null) {
+      copies = await store.localCopies([]);
+      snapshots = await showFiles(duckdb, copies, snapshots);
+    } else {
+      // Where files are copied first, a name must not mean another time when it is read than when it was planned.
+      await duckdb.connection.run("BEGIN TRANSACTION");
+      copies = await showCopies(duckdb, sql, options, snapshots);
+    }
     await confine(duckdb, [copies.folder, spillFolder]);
     return await answer((await prepareSelect(duckdb, sql)).statement, rowsMax);
   } catch (error) {

@@ -71,6 +71,53 @@ test("a schema that no validator can use is refused at creation, with the place"
     assert.throws(() => typedColumnsOf(schema), { code: "TOPIC_SCHEMA_INVALID", message }, what);
 });
 
+test("a schema of another draft is refused, with the keyword that nothing would check", () => {
+  const within: Record<string, unknown> = {
+    dependentRequired: { a: ["b"] },
+    dependentSchemas: { a: { required: ["b"] } },
+    minContains: 2,
+    maxContains: 3,
+    prefixItems: [{}],
+    unevaluatedItems: false,
+    unevaluatedProperties: false,
+    $dynamicRef: "#node",
+    $recursiveRef: "#",
+    divisibleBy: 2,
+    disallow: "string",
+    extends: {},
+  };
+  for (const [keyword, value] of Object.entries(within)) {
+    const at = { [keyword]: value };
+    const schemas: [Schema, string][] = [
+      [{ type: "object", ...at }, `#/${keyword} `],
+      [
+        { type: "object", properties: { v: { items: [{ not: at }] } } },
+        `#/properties/v/items/0/not/${keyword} `,
+      ],
+    ];
+    for (const [schema, where] of schemas)
+      assert.throws(
+        () => typedColumnsOf(schema),
+        ({ code, message }: Error & { code: string }) =>
+          code === "TOPIC_SCHEMA_INVALID" && message.includes(where) && message.includes("draft-07"),
+        keyword,
+      );
+    // A property, or a value, of that name is none of them; a version that was accepted earlier is checked as before.
+    typedColumnsOf({ type: "object", properties: { [keyword]: {} }, default: at, enum: [at] });
+    assert.deepEqual(new TopicSchema({ type: "object", ...at }, []).read(new JsonDocument("{}")), []);
+  }
+  for (const name of [
+    "https://json-schema.org/draft/2020-12/schema",
+    "http://json-schema.org/draft-04/schema#",
+  ])
+    assert.throws(
+      () => typedColumnsOf({ $schema: name, type: "object" }),
+      /\$schema .*draft-07: leave it out/,
+    );
+  for (const name of ["http://json-schema.org/draft-07/schema", "http://json-schema.org/draft-07/schema#"])
+    assert.deepEqual(typedColumnsOf({ $schema: name, type: "object" }), []);
+});
+
 test("a refusal is short, whatever the schema says", () => {
   const schema = { type: "object", properties: { v: { $ref: `#/${"x".repeat(100_000)}` } } };
   assert.throws(

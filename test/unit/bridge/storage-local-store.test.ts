@@ -288,6 +288,43 @@ test("a process whose staging folder another host has removed makes it again", a
   rmSync(folder, { recursive: true, force: true });
 });
 
+test("a table's folder that is taken away is made again, the commit log and the lake are not", async () => {
+  const above = mkdtempSync(join(tmpdir(), "tidegate-folder-gone-"));
+  const folder = join(above, "lake");
+  const store = await openLocalStore(folder);
+  const bytes = Buffer.from("1");
+  const isUnavailable = (error: unknown) => errorCode(error) === "STORE_UNAVAILABLE";
+  await store.put("t/event_date=x/event_hour=1/a", bytes);
+  await store.put("_commits/1.json", bytes);
+
+  rmSync(join(folder, "t"), { recursive: true });
+  await store.put("t/event_date=x/event_hour=1/b", bytes);
+  rmSync(join(folder, "t"), { recursive: true });
+  assert.equal(await store.putIfAbsent("t/event_date=x/event_hour=2/c", bytes), "created");
+  rmSync(join(folder, "t/event_date=x/event_hour=2"), { recursive: true });
+  const local = join(store.stagingFolder, "local");
+  writeFileSync(local, "12");
+  assert.deepEqual(await store.importFile(local, "t/event_date=x/event_hour=2/d"), { bytes: 2 });
+
+  await store.putIfAbsent("t/_delta_log/0.json", bytes);
+  rmSync(join(folder, "t"), { recursive: true });
+  await store.put("t/event_date=x/event_hour=1/a", bytes);
+  await assert.rejects(store.putIfAbsent("t/_delta_log/1.json", bytes), {
+    code: "LAKE_DAMAGED",
+    details: { path: "t/_delta_log/1.json" },
+  });
+  assert.equal(existsSync(join(folder, "t/_delta_log")), false);
+  assert.equal(await store.putIfAbsent("t/_delta_log/0.json", bytes), "created");
+
+  rmSync(join(folder, "_commits"), { recursive: true });
+  await assert.rejects(store.putIfAbsent("_commits/2.json", bytes), isUnavailable);
+  assert.equal(existsSync(join(folder, "_commits")), false);
+  rmSync(folder, { recursive: true });
+  await assert.rejects(store.put("t/event_date=x/event_hour=1/e", bytes), isUnavailable);
+  assert.equal(existsSync(folder), false);
+  rmSync(above, { recursive: true, force: true });
+});
+
 test("a lake under a path that is a file can't be opened", async () => {
   const folder = mkdtempSync(join(tmpdir(), "tidegate-store-"));
   writeFileSync(join(folder, "file"), "x");

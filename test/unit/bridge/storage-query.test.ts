@@ -234,3 +234,21 @@ test("a table that can't be read is told to whoever reads it, and others are rea
     await other.close();
   }
 });
+
+test("a table with a file that is gone is told to whoever reads it, and others are read all the same", async () => {
+  const other = await openTestLake([makeTopic(), typed]);
+  const counted = (table: string) => runQuery(`SELECT count(*) FROM ${table}`, { store: other.store });
+  try {
+    await other.commit([{ row: makeRow(0) }, { topic: typed, row: makeRow(1), values: [1, true] }]);
+    const [file = assert.fail()] = await new DeltaTable(other.store, "typed_topic").files();
+    rmSync(join(other.folder, "typed_topic", file.path));
+    await assert.rejects(counted("typed_topic"), {
+      code: "TABLE_CONFLICT",
+      message: /table typed_topic can't be read here: .*\.parquet/,
+    });
+    assert.deepEqual((await counted("telemetry")).rows, [[1]]);
+    assert.ok((await runQuery("DESCRIBE typed_topic", { store: other.store })).rows.length > 0);
+  } finally {
+    await other.close();
+  }
+});
