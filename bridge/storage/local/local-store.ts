@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { BridgeError } from "../../errors.ts";
 import { COMMITS } from "../lake-format.ts";
@@ -29,6 +29,9 @@ function isOfLink(error: unknown): boolean {
  * its bytes, and whatever resolved survives a power cut. What another process left unflushed is flushed before it is answered, so
  * nobody builds on an object that a power cut may still take away.
  */
+/** Commit entries of Delta tables but the first one. */
+const laterLogEntry = /^[^/]+\/_delta_log\/(?!0+\.)\d+\.json$/;
+
 class LocalStore implements ObjectStore {
   readonly url: string;
   readonly stagingFolder: string;
@@ -77,7 +80,7 @@ class LocalStore implements ObjectStore {
   }
 
   putIfAbsent(path: string, bytes: Uint8Array): Promise<"created" | "exists"> {
-    return this.#writeInto(path, async (file) => {
+    const create = async (file: string): Promise<"created" | "exists"> => {
       const temporary = await this.#writeTemporary(bytes);
       try {
         await this.#files.link(temporary, file);
@@ -90,7 +93,8 @@ class LocalStore implements ObjectStore {
       }
       await this.#flush(dirname(file));
       return "created";
-    });
+    };
+    return this.#writeInto(path, create, () => this.#refuseLostLog(path));
   }
 
   importFile(localFile: string, path: string): Promise<{ bytes: number }> {
@@ -187,15 +191,21 @@ class LocalStore implements ObjectStore {
   }
 
   /** Writes a file in its folder, which is made where it is missing. */
-  #writeInto<Result>(path: string, write: (file: string) => Promise<Result>): Promise<Result> {
+  #writeInto<Result>(
+    path: string,
+    write: (file: string) => Promise<Result>,
+    check: () => Promise<void> = async () => {},
+  ): Promise<Result> {
     return this.#guardWrite(async () => {
       const file = this.#locate(path);
       const folder = dirname(file);
+      await check();
       try {
         await this.#ensureFolder(folder);
         return await write(file);
       } catch (error) {
         if (errorCode(error) !== "ENOENT" || !(await this.#forgetTableFolder(path))) throw error;
+        await check();
         await this.#ensureFolder(folder);
         return await write(file);
       }
@@ -211,17 +221,22 @@ class LocalStore implements ObjectStore {
     if (below.length === 0 || truthFolders.has(top)) return false;
     const folder = dirname(this.#locate(path));
     if ((await absentAsNull(this.#files.stat(folder))) !== null) return false;
-    // Who writes this entry knows earlier ones: alone in a new folder it would be a log that nobody can read.
-    const isLogLost = below[0] === "_delta_log" && this.#durableFolders.has(folder);
-    // Not the others: a log that went with them has to be noticed when it is written.
-    for (let known = folder; known !== this.#root; known = dirname(known)) this.#durableFolders.delete(known);
-    if (isLogLost)
-      throw new BridgeError(
-        "LAKE_DAMAGED",
-        `${dirname(path)} in the lake was taken away while it was written: bring the folder back, or it is made again without its files`,
-        { retryable: false, details: { path } },
-      );
+    const table = join(this.#root, top);
+    for (const known of this.#durableFolders)
+      if (known === table || known.startsWith(`${table}${sep}`)) this.#durableFolders.delete(known);
     return true;
+  }
+
+  /** A later entry alone in a new folder would be a log that no reader can read: the folder was taken away with the earlier ones. */
+  async #refuseLostLog(path: string): Promise<void> {
+    if (!laterLogEntry.test(path)) return;
+    const folder = dirname(this.#locate(path));
+    if (this.#durableFolders.has(folder) || (await absentAsNull(this.#files.stat(folder))) !== null) return;
+    throw new BridgeError(
+      "LAKE_DAMAGED",
+      `${dirname(path)} in the lake was taken away while it was written`,
+      { retryable: false, details: { path: dirname(path) } },
+    );
   }
 
   /** After another host took the staging folder for one of a dead process. */

@@ -309,10 +309,11 @@ test("a table's folder that is taken away is made again, the commit log and the 
   await store.putIfAbsent("t/_delta_log/0.json", bytes);
   rmSync(join(folder, "t"), { recursive: true });
   await store.put("t/event_date=x/event_hour=1/a", bytes);
-  await assert.rejects(store.putIfAbsent("t/_delta_log/1.json", bytes), {
-    code: "LAKE_DAMAGED",
-    details: { path: "t/_delta_log/1.json" },
-  });
+  for (let attempt = 0; attempt < 2; attempt++)
+    await assert.rejects(store.putIfAbsent("t/_delta_log/1.json", bytes), {
+      code: "LAKE_DAMAGED",
+      details: { path: "t/_delta_log" },
+    });
   assert.equal(existsSync(join(folder, "t/_delta_log")), false);
   assert.equal(await store.putIfAbsent("t/_delta_log/0.json", bytes), "created");
 
