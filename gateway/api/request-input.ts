@@ -28,6 +28,8 @@ function installJsonParser(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
     const text = String(body);
+    // Many clients send the type with a request that has no body, such as DELETE.
+    if (text === "" && request.method !== "POST" && request.method !== "PUT") return done(null, undefined);
     const fault = jsonTextFault(text);
     if (fault !== null) done(requestInvalid(`The body is not JSON: ${fault}.`));
     else

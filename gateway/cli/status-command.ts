@@ -159,7 +159,11 @@ function booksText(status: GatewayStatus): string[] {
 /** Since the last commit: a committed fault is history. */
 function failureText({ lastFailure, lastCommit }: NonNullable<GatewayStatus["consumer"]>): string[] {
   if (!lastFailure || lastFailure.atMs < (lastCommit?.atMs ?? 0)) return [];
-  return [`  ! Nothing was filed since ${new Date(lastFailure.atMs).toISOString()}: ${lastFailure.message}`];
+  const at = (ms: number) => new Date(ms).toISOString();
+  const since = lastCommit
+    ? `Nothing was filed since ${at(lastCommit.atMs)}`
+    : "Nothing was filed since the start";
+  return [`  ! ${since}: ${lastFailure.message} (last tried at ${at(lastFailure.atMs)})`];
 }
 
 function retentionText({ partitions }: NonNullable<GatewayStatus["consumer"]>): string[] {

@@ -220,7 +220,7 @@ describe("administration of a running gateway", { concurrency: false }, () => {
     assert.deepEqual([existsSync("no-such-lake"), existsSync("no-such-folder")], [false, false]);
     const program = await runCli(["topcis"]);
     assert.equal(program.code, 2);
-    assert.match(program.stderr, /Did you mean topics/);
+    assert.match(program.stderr, /did you mean topics/);
     assert.match((await runCli(["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
   });
 
