@@ -31,7 +31,7 @@ test("while the lake is away, the alarm says in time that Kinesis is about to fo
     assert.equal(await metric(), "0");
     s3.fault = () => "lose";
     await gateway.until("the alarm is in the metrics", async () => (await metric()) === "1");
-    assert.match(await gateways.statusText(0), /messages wait for up to 1 min, more than half of the time/);
+    assert.match(await gateways.statusText(0), /messages wait for up to 1 min, more than half of the stream's retention/);
     await gateway.until("the alarm is in the log", async () =>
       gateway.output.includes("consumer.retention.endangered"),
     );
@@ -40,7 +40,7 @@ test("while the lake is away, the alarm says in time that Kinesis is about to fo
     const total = await fleet.finish();
     const { stored, lost, duplicated } = await gateways.audit(fleet.ledger);
     assert.deepEqual([stored, lost, duplicated], [total, 0, 0]);
-    assert.doesNotMatch(await gateways.statusText(0), /more than half of the time/);
+    assert.doesNotMatch(await gateways.statusText(0), /more than half of the stream's retention/);
   } finally {
     s3.fault = () => "pass";
     await gateways.destroy();
