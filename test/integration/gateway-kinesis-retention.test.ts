@@ -31,7 +31,10 @@ test("while the lake is away, the alarm says in time that Kinesis is about to fo
     assert.equal(await metric(), "0");
     s3.fault = () => "lose";
     await gateway.until("the alarm is in the metrics", async () => (await metric()) === "1");
-    assert.match(await gateways.statusText(0), /messages wait for up to 1 min, more than half of the stream's retention/);
+    assert.match(
+      await gateways.statusText(0),
+      /messages wait for up to 1 min, more than half of the stream's retention/,
+    );
     await gateway.until("the alarm is in the log", async () =>
       gateway.output.includes("consumer.retention.endangered"),
     );
