@@ -28,10 +28,10 @@ export async function decideOpen(
     isLiving(hits.expiresAtSeconds[at] as number, streamTimeMs),
   );
   for (const [at, index] of indexes.entries()) {
-    // Of one that is fine and that only the exact mode knows, the quarantine may hold a copy and the table none.
+    // Only the exact mode knows this id: the quarantine may hold a copy while no table does.
     const mayBeFiled = verdicts[index] === verdict.old && messages[at]?.fault === null;
     if (isQuarantined[at] && !mayBeFiled) verdicts[index] = verdict.duplicate;
-    // The window may have forgotten that the id came with this content, and know the other one since that came again.
+    // The window may have forgotten this content, and know the other one since that came again.
     else if (verdicts[index] === verdict.reused && (keyed.exactOf[index] as number) >= 0)
       verdicts[index] = verdict.oldReused;
   }

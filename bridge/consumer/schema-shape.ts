@@ -48,7 +48,7 @@ export function schemaShapeFault(schema: Schema): string | null {
   return valueFault(schema) ?? draftFault(schema) ?? unseenNameFault(schema) ?? inPlaceFault(schema);
 }
 
-/** A check that nobody makes is worse than one that is refused. */
+/** A keyword that the validator ignores would be a check that is never made, so the schema is refused. */
 function draftFault(schema: Schema): string | null {
   const name = schema["$schema"];
   if (typeof name === "string" && !draftNames.test(name))

@@ -31,7 +31,7 @@ export const consumerErrors = {
     remedy: "Look at `tidegate status`, then run the command again.",
   },
   CONSUMER_NOT_OWNER: {
-    meaning: "Another gateway reads that partition, or nobody does at the moment.",
+    meaning: "Another gateway reads that partition, or no gateway does at the moment.",
     retry: "depends",
     remedy:
       "Run the command on the gateway that the message names, or wait until `tidegate status` names one.",

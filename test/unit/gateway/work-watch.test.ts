@@ -58,3 +58,13 @@ test("a call that ends, well or not, and a step are signs of life; so is what ma
   mock.timers.tick(20_000);
   assert.deepEqual(told, []);
 });
+
+test("a call that has ended is not among those that are told", async (context) => {
+  const { told, port, target } = watched(context);
+  const ended = port.put();
+  target.calls[0]?.("");
+  await ended;
+  void port.put();
+  mock.timers.tick(3_100);
+  assert.deepEqual(told, [["store.put for 3 s"]]);
+});
