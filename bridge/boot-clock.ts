@@ -1,33 +1,37 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
-import { BOOT_ID_BYTES } from "./block/block-format.ts";
+import { bootIdBytes } from "./block/block-format.ts";
 
-/** Elapsed time on this machine, whatever becomes of its wall clock. */
+/** Elapsed time on this machine. Changes of the wall clock do not move it. */
 export interface BootClock {
-  /** 16 hex digits. Clocks of equal ids, of other processes too, show the same time. */
+  /** 16 hex digits. Clocks with the same id show the same time, in other processes too. */
   readonly bootId: string;
   /** ms since the machine booted, time asleep included. Never goes back. */
   elapsedMs(): number;
 }
 
-/** Where the clock comes from. */
+/** The system's clocks that a boot clock is made of. */
 export interface BootClockSources {
   /** ms since the epoch. */
   readonly wallMs: () => number;
-  /** ms since boot without the time asleep. */
+  /** ms since boot, without the time asleep. */
   readonly monotonicMs: () => number;
-  /** ms since boot with the time asleep; null = the system does not say. */
+  /** ms since boot, time asleep included; null = the system does not say. */
   readonly uptimeMs: () => number | null;
-  /** Names the boot, and the clocks that this process sees; null = the system does not say. */
+  /** Names the boot and the clocks that this process sees; null = the system does not say. */
   readonly bootName: () => string | null;
 }
 
-/** When wall clock and monotonic clock part by more, the machine may have slept, and the time asleep is read again. */
-const DRIFT_MS = 1000;
+/**
+ * If wall clock and monotonic clock differ by more, the machine may have slept: the time asleep is read
+ * again.
+ */
+const driftMs = 1000;
 
 /**
- * The monotonic clock plus the time that the machine slept. That is read again only if the wall clock has moved otherwise than the
- * monotonic one: after sleep the system sets it forward by as much.
+ * The monotonic clock plus the time that the machine slept. The time asleep is read again only if wall clock
+ * and monotonic clock moved differently: after sleep, the system sets the wall clock forward by the time
+ * asleep.
  */
 class SystemBootClock implements BootClock {
   readonly bootId: string;
@@ -42,14 +46,14 @@ class SystemBootClock implements BootClock {
     const uptimeMs = sources.uptimeMs() ?? monotonicMs;
     this.#asleepMs = asleepOf(monotonicMs, uptimeMs);
     this.#partedMs = sources.wallMs() - monotonicMs;
-    this.bootId = idOf(sources.bootName(), uptimeMs < monotonicMs - DRIFT_MS);
+    this.bootId = idOf(sources.bootName(), uptimeMs < monotonicMs - driftMs);
   }
 
   elapsedMs(): number {
     const { wallMs, monotonicMs, uptimeMs } = this.#sources;
     const nowMs = monotonicMs();
     const partedMs = wallMs() - nowMs;
-    if (Math.abs(partedMs - this.#partedMs) > DRIFT_MS) {
+    if (Math.abs(partedMs - this.#partedMs) > driftMs) {
       this.#partedMs = partedMs;
       this.#asleepMs = Math.max(this.#asleepMs, asleepOf(nowMs, uptimeMs() ?? nowMs));
     }
@@ -57,17 +61,20 @@ class SystemBootClock implements BootClock {
   }
 }
 
-/** Less than a second is the two clocks' rounding. A container may be shown an uptime of its own: then the time asleep is not known. */
+/**
+ * Less than a second is rounding of the two clocks. A container may see an uptime of its own: the time
+ * asleep is then unknown and counts as 0.
+ */
 function asleepOf(monotonicMs: number, uptimeMs: number): number {
   const asleepMs = uptimeMs - monotonicMs;
-  return asleepMs < DRIFT_MS ? 0 : asleepMs;
+  return asleepMs < driftMs ? 0 : asleepMs;
 }
 
-/** Without a name of the boot the clock is this process's own. */
+/** If the boot has no name, the id is random, so that no other process shares it. */
 function idOf(bootName: string | null, hasOwnUptime: boolean): string {
-  if (bootName === null) return randomBytes(BOOT_ID_BYTES).toString("hex");
+  if (bootName === null) return randomBytes(bootIdBytes).toString("hex");
   const digest = createHash("sha256").update(`${bootName} ${hasOwnUptime}`).digest("hex");
-  return digest.slice(0, BOOT_ID_BYTES * 2);
+  return digest.slice(0, bootIdBytes * 2);
 }
 
 const linux: BootClockSources = {
@@ -96,7 +103,7 @@ function readOrNull(read: () => string): string | null {
   }
 }
 
-/** This machine's. Where the system tells no boot id, it is of this process alone. */
+/** The boot clock of this machine. If the system tells no boot id, only this process uses the clock's id. */
 export function openBootClock(sources: BootClockSources = linux): BootClock {
   return new SystemBootClock(sources);
 }

@@ -6,7 +6,7 @@ import { redisErrors } from "./errors/redis-errors.ts";
 import { s3Errors } from "./errors/s3-errors.ts";
 import { streamErrors } from "./errors/stream-errors.ts";
 
-/** Every code that this folder raises. */
+/** All error codes of this folder. */
 export const bridgeErrors = {
   ...streamErrors,
   ...lakeErrors,

@@ -1,7 +1,10 @@
 import type { TObject } from "@sinclair/typebox";
 import { BridgeError } from "./errors.ts";
 
-/** What a URL names: the name of its kind, and what that kind has to know. Plain data, since it is sent to other processes. */
+/**
+ * A parsed URL: the name of its kind, and what that kind needs to know. Plain data, because other processes
+ * receive it.
+ */
 export interface KindTarget {
   readonly kind: string;
 }
@@ -11,7 +14,7 @@ export interface Login {
   readonly password: string | undefined;
 }
 
-/** How a kind that is on a server is told who asks. */
+/** How the user name and password of a server are read from a target and put into it. */
 export interface ServerLogin<Target extends KindTarget> {
   /** `HOST:PORT` */
   serverOf(target: Target): string;
@@ -19,24 +22,27 @@ export interface ServerLogin<Target extends KindTarget> {
   with(target: Target, login: Login): Target;
 }
 
-/** What settings know of a kind of stream, window or lake. It loads nothing of what works with such a thing. */
+/**
+ * What settings know of a kind of stream, window or lake. A descriptor loads none of the code that opens
+ * one.
+ */
 export interface KindDescriptor<Target extends KindTarget = KindTarget> {
   readonly name: string;
-  /** For people, within a sentence. */
+  /** Name in the middle of a sentence for people. */
   readonly label: string;
-  /** With their colons; the first one is the common one. */
+  /** URL schemes with their colons; the first is the usual one. */
   readonly schemes: readonly string[];
-  /** For people: `redis://HOST:PORT/DB`. */
+  /** The form of the URL for people, such as `redis://HOST:PORT/DB`. */
   readonly urlForm: string;
-  /** Settings that come with the kind, by their section. */
+  /** The settings of the kind, by their section. */
   readonly sections: Readonly<Record<string, TObject>>;
-  /** A text = the URL is wrong, and what to write instead. */
+  /** The parsed URL. A string says why the URL is wrong and what to write instead. */
   readUrl(url: string): Target | string;
-  /** Absent = it is on no server that asks for a password. */
+  /** Absent if the kind has no server that asks for a password. */
   readonly login?: ServerLogin<Target>;
 }
 
-/** What was read, or the words of the error that says what to write instead. */
+/** The result of `read`, or the text of its BridgeError, which says what to write instead. */
 export function readOrMend<Target>(read: () => Target): Target | string {
   try {
     return read();

@@ -39,7 +39,7 @@ export const connectionLimits = {
   slowChecksMax: count(
     2,
     64,
-    "Checks of passwords and wrong secrets at the same time, within authenticationsMax; each uses a core for about 40 ms",
+    "Checks of passwords and wrong secrets at the same time, within authenticationsMax; each takes about 40 ms of a core, on a thread of low priority",
   ),
   slowChecksWaitingMax: count(
     256,
@@ -67,6 +67,11 @@ export const packetLimits = {
     "Largest SUBSCRIBE and UNSUBSCRIBE, by their declared length",
   ),
   subscriptionsMax: count(1_000, 100_000, "Topic filters of one client; further ones get 0x80 in SUBACK"),
+  subscriptionsOfAllMax: count(
+    250_000,
+    100_000_000,
+    "Topic filters of all clients and kept sessions together, each about 2 KB of memory; further ones get 0x80 in SUBACK",
+  ),
   filterMaxBytes: bytes(1_024, 65_535, "Longest topic filter of a client; a longer one gets 0x80 in SUBACK"),
   filterLevelsMax: count(32, topicLevelsMax, "Levels of a topic filter; one with more gets 0x80 in SUBACK"),
   clientIdMaxBytes: bytes(256, 65_535, "Longest client id"),

@@ -3,7 +3,7 @@ import type { MessageFormat } from "./message-format.ts";
 import type { ConnectionOptions, TlsOptions } from "./mqtt-connection.ts";
 import { outboxMinBytes, type WhenFull } from "./outbox/outbox.ts";
 import type { BackoffLimits } from "./protocol/backoff.ts";
-import { SEQUENCE_SPAN } from "./protocol/message-id.ts";
+import { sequenceSpan } from "./protocol/message-id.ts";
 import type { SendLimits } from "./send-window.ts";
 
 export interface DeviceClientOptions {
@@ -41,7 +41,7 @@ export interface DeviceClientOptions {
   readonly inFlightMaxBytes?: number;
   /**
    * No message is sent whose sequence is this far or further above that of the oldest unacknowledged one.
-   * Default and maximum: SEQUENCE_SPAN (256), on which topics with exact deduplication rely.
+   * Default and maximum: sequenceSpan (256), on which topics with exact deduplication rely.
    */
   readonly maxAheadMessages?: number;
   /** Reconnects wait between 0 and min(maxMs, baseMs × 2^failures). Default 1,000 and 60,000. */
@@ -95,9 +95,9 @@ export function resolveSettings(options: DeviceClientOptions): DeviceSettings {
     send: {
       inFlightMax,
       inFlightMaxBytes: faults.whole("inFlightMaxBytes", options.inFlightMaxBytes ?? 1_048_576, [1, 2 ** 32]),
-      maxAheadMessages: faults.whole("maxAheadMessages", options.maxAheadMessages ?? SEQUENCE_SPAN, [
+      maxAheadMessages: faults.whole("maxAheadMessages", options.maxAheadMessages ?? sequenceSpan, [
         1,
-        SEQUENCE_SPAN,
+        sequenceSpan,
       ]),
       refusalsMax,
       refusalMaxMs: keepaliveSeconds === 0 ? refusalMaxMs : Math.min(refusalMaxMs, keepaliveSeconds * 250),

@@ -3,7 +3,7 @@ import type { ErrorEntry } from "../devices/protocol/error-entry.ts";
 import { registryErrors } from "./errors/registry-errors.ts";
 import { toolErrors } from "./errors/tool-errors.ts";
 
-/** Every code that this folder raises. */
+/** All codes that this folder raises. */
 export const gatewayErrors = {
   CONFIG_INVALID: {
     meaning: "The configuration, or one of its sources, is wrong.",
@@ -17,29 +17,31 @@ export const gatewayErrors = {
     remedy: "Correct the command as the message says. `--help` after the command shows its options.",
   },
   DATA_FOLDER_LOCKED: {
-    meaning: "Another gateway runs on this data folder, or a process of an earlier one does not end.",
+    meaning: "Another gateway runs on this data folder, or a process of an earlier gateway does not end.",
     retry: "depends",
     remedy: "Stop the process that the message names, or choose another folder with `--data`.",
   },
   FOLDER_COPIED: {
-    meaning: "The data folder is a copy. It would share with its original what one gateway alone may use.",
+    meaning:
+      "The data folder is a copy, and would share data with its original that only one gateway may use.",
     retry: "no",
     remedy:
-      "Use the original, or give the copy a stream and a lake of its own. If the original is gone for good, remove `processes.json` from the folder.",
+      "Use the original, or give the copy a stream and a lake of its own. If the original no longer exists, remove `processes.json` from the folder.",
   },
   LAKE_OF_ANOTHER: {
-    meaning: "The embedded stream of another data folder fills this lake.",
+    meaning: "This lake belongs to the embedded stream of another data folder.",
     retry: "no",
-    remedy: "Name that gateway's folder with `--data`, or another lake with `--lake`.",
+    remedy: "Name the folder of that gateway with `--data`, or another lake with `--lake`.",
   },
   DATA_FOLDER_UNUSABLE: {
     meaning: "The data folder can't be created, read or written, or other hosts may mount it.",
     retry: "no",
-    remedy: "Name a folder on a disk of this machine that this user may write, with `--data`.",
+    remedy:
+      "Name a folder on a disk of this machine with `--data`. This user must be able to write to the folder.",
   },
   DISK_FULL: {
     meaning:
-      "The disk of the data folder has no room for a change of topics or identities. Nothing was changed.",
+      "The disk of the data folder is too full for a change of topics or identities. The change was not made.",
     retry: "yes",
     remedy: "Free disk space, then run the command again.",
   },
@@ -55,52 +57,60 @@ export const gatewayErrors = {
   },
   CONSUMER_STUCK: {
     meaning:
-      "The consumer answered, but no call to lake or window ended for `supervision.stuckMs`. It ends, and the next process begins where it stood.",
+      "The consumer answered, but no call to lake or window ended for `supervision.stuckMs`. The process ends, and the next one resumes at the last commit.",
     retry: "yes",
     remedy:
-      "Look at the disk, server or network behind the calls that the message names. Nothing acknowledged is lost meanwhile.",
+      "Check the disk, server or network of the calls that the message names. Acknowledged messages stay in the stream meanwhile.",
+  },
+  UPKEEP_STUCK: {
+    meaning:
+      "The upkeep answered, but none of its calls to the lake ended for `supervision.stuckMs`. The process ends, and the next one repeats the work.",
+    retry: "yes",
+    remedy:
+      "Check the disk, server or network of the calls that the message names. Acknowledgements and filing go on meanwhile.",
   },
   CHILD_UNREACHABLE: {
-    meaning: "The broker or the consumer does not run, is not ready, or did not answer in time.",
+    meaning: "The broker or the consumer is not running, is not ready, or did not answer in time.",
     retry: "yes",
     remedy:
-      "Try again in a moment. If it lasts, `tidegate status` and the log say what the process waits for.",
+      "Retry in a moment. If this persists, `tidegate status` and the log say what the process waits for.",
   },
   ROLE_ELSEWHERE: {
     meaning: "This gateway does not run the process that the request is for (setting `roles`).",
     retry: "no",
-    remedy: "Ask a gateway that runs it.",
+    remedy: "Send the request to a gateway that runs the process.",
   },
   GATEWAY_NOT_RUNNING: {
-    meaning: "No gateway answers where the command looked for one.",
+    meaning: "No gateway answers at the address of the command.",
     retry: "depends",
-    remedy: "Start it with `tidegate up`, or name its folder with `--data` or its address with TIDEGATE_API.",
+    remedy:
+      "Start the gateway with `tidegate up`, or name its folder with `--data` or its address with TIDEGATE_API.",
   },
   GATEWAY_OTHER: {
     meaning: "The request is for the gateway of another data folder.",
     retry: "no",
-    remedy: "Send it to the gateway of that folder, or start that one with `tidegate up`.",
+    remedy: "Send the request to the gateway of that folder, or start that gateway with `tidegate up`.",
   },
   TOKEN_REFUSED: {
-    meaning: "The bearer token is missing, wrong or can't be read.",
+    meaning: "The bearer token is missing or wrong, or can't be read.",
     retry: "no",
     remedy:
       "Send the token in `api-token` of the data folder. For commands, set TIDEGATE_TOKEN or run as the gateway's user.",
   },
   API_ANSWER_INVALID: {
-    meaning: "What answered the command is not a Tidegate gateway.",
+    meaning: "The server that answered the command is not a Tidegate gateway.",
     retry: "no",
-    remedy: "Correct TIDEGATE_API, or look for a proxy in between.",
+    remedy: "Correct TIDEGATE_API, or check for a proxy between command and gateway.",
   },
   REQUEST_INVALID: {
     meaning: "The path, query or body of a request is wrong.",
     retry: "no",
-    remedy: "Correct what the message names. `/openapi.json` describes every request.",
+    remedy: "Correct the part that the message names. `/openapi.json` describes every request.",
   },
   REQUEST_TOO_LARGE: {
     meaning: "The body of the request is larger than `http.bodyMaxBytes`.",
     retry: "no",
-    remedy: "Send less, or raise `http.bodyMaxBytes`.",
+    remedy: "Send a smaller body, or raise `http.bodyMaxBytes`.",
   },
   ROUTE_UNKNOWN: {
     meaning: "The HTTP API has no such path.",
@@ -108,7 +118,7 @@ export const gatewayErrors = {
     remedy: "Correct method and path. `/openapi.json` lists them.",
   },
   INTERNAL_ERROR: {
-    meaning: "A fault of Tidegate.",
+    meaning: "Tidegate has a fault.",
     retry: "depends",
     remedy: "The log has the stack. Report it with the version.",
   },
@@ -118,9 +128,9 @@ export const gatewayErrors = {
     remedy: "Take the id from `tidegate quarantine list`.",
   },
   STREAM_IN_ORDER: {
-    meaning: "The stream fits the lake, so `stream new` would give up messages for nothing.",
+    meaning: "The stream fits the lake, so `stream new` would discard messages without need.",
     retry: "no",
-    remedy: "Start the gateway. If the stream really has to go, add `--force`.",
+    remedy: "Start the gateway. To replace the stream all the same, add `--force`.",
   },
   ...registryErrors,
   ...toolErrors,

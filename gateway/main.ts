@@ -1,18 +1,19 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { shownTitle } from "./settings/secrets.ts";
-import { type RoleName, roleNames } from "./supervisor/messages.ts";
+import { shownTitle } from "../devices/protocol/shown-url.ts";
+import { type RoleName, roleNames } from "./processes/messages.ts";
 
 const program = fileURLToPath(import.meta.url);
 const role = roleNames.find((name) => name === process.argv[2]);
-// A supervisor forks this same program with the name of a role and a channel to itself.
+// A supervisor forks this program with the name of a role as its argument, and with a channel to the
+// supervisor.
 if (role && process.send) await runRole(role);
 else await runCommand();
 
 async function runRole(name: RoleName): Promise<void> {
   const [{ runChild }, { startRole }] = await Promise.all([
-    import("./supervisor/run-child.ts"),
+    import("./processes/run-child.ts"),
     import("./roles/start-role.ts"),
   ]);
   runChild(name, startRole[name]);
@@ -34,7 +35,7 @@ async function runCommand(): Promise<void> {
   });
 }
 
-/** `package.json` is one folder up from the sources and two from what is compiled. */
+/** `package.json` is one folder above the sources, and two above the compiled files. */
 function packageVersion(): string {
   for (const path of ["../package.json", "../../package.json"]) {
     try {
@@ -47,7 +48,7 @@ function packageVersion(): string {
   return "unknown";
 }
 
-/** Whoever reads us may have seen enough (`| head`). */
+/** The reader of the output may close the pipe early (`| head`). */
 function ignoreClosedPipe(stream: NodeJS.WriteStream): void {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;

@@ -4,12 +4,12 @@ import type { ErrorEntry } from "../devices/protocol/error-entry.ts";
 /** Every code that this folder raises. */
 export const simulatorErrors = {
   USAGE: {
-    meaning: "The command or option does not exist in `simulate` or `audit`.",
+    meaning: "The command or option does not exist in `simulate`, `audit` or `prove`.",
     retry: "no",
     remedy: "Correct the command line as the message says. `--help` lists the options.",
   },
   UNEXPECTED: {
-    meaning: "An internal fault of `simulate` or `audit`.",
+    meaning: "An internal fault of `simulate`, `audit` or `prove`.",
     retry: "no",
     remedy: "Report the stack on stderr with the version.",
   },
@@ -87,9 +87,35 @@ export const simulatorErrors = {
     remedy: "Check endpoint and region in `--lake`, and the AWS credentials of the environment.",
   },
   AUDIT_FILE_UNREADABLE: {
-    meaning: "A table names a data file that is missing or damaged.",
+    meaning: "A table or a commit names a file that is missing or damaged.",
     retry: "yes",
     remedy: "Restore the file from a copy. If the audit fails again, the failure is a finding.",
+  },
+  PROVE_USAGE: {
+    meaning: "The options of the proof can't be run.",
+    retry: "no",
+    remedy: "Correct the options. The message names each one and a correct form.",
+  },
+  PROVE_NEEDS_CHECKOUT: {
+    meaning: "`prove`: the installed package does not hold the Kinesis and S3 servers that a proof starts.",
+    retry: "no",
+    remedy:
+      "Run the proof from a checkout of Tidegate, or name a running server with `--stream` or `--lake`.",
+  },
+  PROVE_SERVER_FAILED: {
+    meaning: "`prove`: a server that it needs is not installed or did not start.",
+    retry: "no",
+    remedy: "Install the program that the message names, or name a running server.",
+  },
+  PROVE_GATEWAY_FAILED: {
+    meaning: "`prove`: the gateway under test did not start or recover.",
+    retry: "no",
+    remedy: "Read the log that the message names. Report it with the seed.",
+  },
+  PROVE_AUDIT_FAILED: {
+    meaning: "`prove`: the audit gave no answer.",
+    retry: "no",
+    remedy: "Read `audit.log` in the proof's folder.",
   },
 } as const satisfies Record<string, ErrorEntry>;
 

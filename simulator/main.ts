@@ -1,6 +1,12 @@
 #!/usr/bin/env node
+import { dirname, extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { shownTitle } from "../devices/protocol/shown-url.ts";
 import { runCommandLine } from "./index.ts";
 
+const program = fileURLToPath(import.meta.url);
+const title = shownTitle(process.argv);
+if (title !== null) process.title = title;
 const stop = new AbortController();
 
 function onSignal(): void {
@@ -13,11 +19,12 @@ function onSignal(): void {
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });
-process.on("SIGINT", onSignal);
-process.on("SIGTERM", onSignal);
+// A proof ends all that it has started, then itself.
+if (process.argv[2] !== "prove") for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, onSignal);
 
 process.exitCode = await runCommandLine(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   stop: stop.signal,
+  gateway: join(dirname(program), "..", "gateway", `main${extname(program)}`),
 });

@@ -1,13 +1,13 @@
 import { crc32 } from "node:zlib";
 import {
   at,
-  BLOCK_MAGIC,
-  BLOCK_VERSION,
   type BlockMessage,
   type BlockSeal,
-  CHECKSUM_BYTES,
-  EMPTY_BLOCK_BYTES,
-  HEADER_BYTES,
+  blockHeaderBytes,
+  blockMagic,
+  blockVersion,
+  checksumBytes,
+  emptyBlockBytes,
 } from "./block-format.ts";
 
 interface Route {
@@ -20,22 +20,25 @@ interface Route {
   readonly suffix: string;
 }
 
-/** Varints of one message, the route's included: 7 of at most 5 bytes, and one flag byte. */
+/**
+ * Bytes of a message without its texts and payload: 7 varints of at most 5 bytes, its route's included, and
+ * one flag byte.
+ */
 const varintBytesMax = 36;
 /** UTF-8 takes at most three bytes per UTF-16 unit. */
 const utf8BytesPerUnitMax = 3;
 const firstBufferBytes = 8 * 1024;
-/** Longer texts go through the native encoder, which is then the cheaper one. */
+/** The native encoder is faster for longer texts. */
 const shortTextUnits = 32;
 
 /**
- * An open block: messages are copied into one growing buffer as they come, so that sealing costs a header and a checksum.
- * Holds at most `maxBytes`, checksum included.
+ * An open block. Each message is copied into one growing buffer, so that sealing costs only a header and a
+ * checksum. The block holds at most `maxBytes`, checksum included.
  */
 export class BlockBuilder {
   readonly #maxBytes: number;
   #buffer: Buffer;
-  #length = HEADER_BYTES;
+  #length = blockHeaderBytes;
   #messageCount = 0;
   readonly #devices = new Map<string, number>();
   readonly #routes = new Map<string, Route>();
@@ -44,7 +47,7 @@ export class BlockBuilder {
   constructor(options: { maxBytes: number }) {
     this.#maxBytes = options.maxBytes;
     this.#buffer = Buffer.allocUnsafeSlow(
-      Math.min(firstBufferBytes, Math.max(options.maxBytes, HEADER_BYTES)),
+      Math.min(firstBufferBytes, Math.max(options.maxBytes, blockHeaderBytes)),
     );
   }
 
@@ -54,12 +57,12 @@ export class BlockBuilder {
 
   /** Size of the block if it were sealed now. */
   get byteLength(): number {
-    return this.#length + CHECKSUM_BYTES;
+    return this.#length + checksumBytes;
   }
 
-  /** Copies the message in. False, with nothing changed, where it does not fit any more. */
+  /** Copies the message into the block. False if the message no longer fits; the block is then unchanged. */
   add(message: BlockMessage): boolean {
-    const room = this.#maxBytes - CHECKSUM_BYTES - this.#length;
+    const room = this.#maxBytes - checksumBytes - this.#length;
     const bytesMax = messageBytesMax(message);
     if (bytesMax > room && exactMessageBytesMax(message) > room) return false;
     this.#reserve(Math.min(bytesMax, room));
@@ -77,13 +80,13 @@ export class BlockBuilder {
     return true;
   }
 
-  /** Finishes the block. The bytes are the caller's and never change; the builder must not be used afterwards. */
+  /** Finishes the block. The caller owns the bytes; do not use the builder afterwards. */
   seal(seal: BlockSeal): Uint8Array {
-    this.#reserve(CHECKSUM_BYTES);
+    this.#reserve(checksumBytes);
     const buffer = this.#buffer;
     const end = this.#length;
-    buffer.writeUInt32LE(BLOCK_MAGIC, at.magic);
-    buffer.writeUInt8(BLOCK_VERSION, at.version);
+    buffer.writeUInt32LE(blockMagic, at.magic);
+    buffer.writeUInt8(blockVersion, at.version);
     buffer.writeUInt8(0, at.reserved);
     buffer.writeUInt16LE(seal.partition, at.partition);
     buffer.write(seal.streamId, at.streamId, "hex");
@@ -93,12 +96,12 @@ export class BlockBuilder {
     buffer.writeUIntLE(seal.acknowledgedMessages, at.acknowledgedMessages, 6);
     buffer.writeUIntLE(seal.time.wallMs, at.wallMs, 6);
     buffer.writeUInt32LE(this.#messageCount, at.messageCount);
-    buffer.writeUInt32LE(end + CHECKSUM_BYTES, at.blockBytes);
+    buffer.writeUInt32LE(end + checksumBytes, at.blockBytes);
     buffer.write(seal.time.bootId, at.bootId, "hex");
     buffer.writeUIntLE(seal.time.stampMs, at.stampMs, 6);
     buffer.writeUIntLE(seal.time.acknowledgedAtMs, at.acknowledgedAtMs, 6);
     buffer.writeUInt32LE(crc32(buffer.subarray(0, end)), end);
-    return buffer.subarray(0, end + CHECKSUM_BYTES);
+    return buffer.subarray(0, end + checksumBytes);
   }
 
   #route(message: BlockMessage): Route {
@@ -161,7 +164,10 @@ export class BlockBuilder {
     this.#length += bytes;
   }
 
-  /** A loop beats the call into native code for short texts. False, with nothing kept, where a character is not ASCII. */
+  /**
+   * Writes a short text in a loop, which is faster than a call of native code. False if a character is not
+   * ASCII; nothing is then written.
+   */
   #writeShortAscii(text: string): boolean {
     const buffer = this.#buffer;
     let position = this.#length;
@@ -176,7 +182,10 @@ export class BlockBuilder {
   }
 }
 
-/** Seals one block of these messages. Throws a RangeError where they do not fit into `maxBytes`. */
+/**
+ * Seals one block of these messages.
+ * @throws RangeError if they do not fit into `maxBytes`.
+ */
 export function encodeBlock(seal: BlockSeal, messages: Iterable<BlockMessage>, maxBytes: number): Uint8Array {
   const builder = new BlockBuilder({ maxBytes });
   for (const message of messages) {
@@ -186,19 +195,19 @@ export function encodeBlock(seal: BlockSeal, messages: Iterable<BlockMessage>, m
   return builder.seal(seal);
 }
 
-/** True where a message fits into an empty block of that cap, whatever its names. */
+/** True if the message fits into an empty block of `maxBytes`. */
 export function fitsEmptyBlock(message: BlockMessage, maxBytes: number): boolean {
-  const room = maxBytes - EMPTY_BLOCK_BYTES;
+  const room = maxBytes - emptyBlockBytes;
   return messageBytesMax(message) <= room || exactMessageBytesMax(message) <= room;
 }
 
-/** Upper bound of what a message adds to a block, without looking into its texts. */
+/** Upper bound of the bytes that a message adds to a block, without reading its texts. */
 function messageBytesMax(message: BlockMessage): number {
   const units = message.topicName.length + message.deviceId.length + message.topicId.length;
   return varintBytesMax + units * utf8BytesPerUnitMax + message.payload.length;
 }
 
-/** Closer upper bound, for messages near the cap: every text counted as if it were new. */
+/** Closer upper bound in bytes, for messages near the limit. Counts each text as new to the block. */
 function exactMessageBytesMax(message: BlockMessage): number {
   const texts =
     Buffer.byteLength(message.topicName) +

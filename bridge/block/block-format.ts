@@ -20,41 +20,50 @@
  * 84      messages
  * -4   4  CRC-32 of everything before it
  * ```
- * Magic, version byte and checksum keep their places in every later version, so that damage is told from a newer writer.
- * Version 1 (Tidegate 0.1.0) ends its header at 64: it carries no boot clock, and at 50 the wall clock of its first message.
+ * Magic, version byte and checksum keep their places in all later versions. A reader can so tell damage from
+ * a newer writer. In version 1 (Tidegate 0.1.0) the header ends at 64: it has no boot clock, and the wall
+ * clock of its first message at 50.
  *
- * A message is: varint (route << 2 | qos) · varint device · varint payload length · payload.
- * Routes and devices are numbered in the order of their first use; the first use of number n, where n of them are known, is
- * followed by the definition:
- * - route: varint topic version · text topic id · byte (1 = the device id stands between prefix and suffix) · text prefix · text suffix
+ * A message is: varint (route << 2 | qos) · varint device · varint payload length · payload. Routes and
+ * devices are numbered from 0 in the order of their first use. The definition follows the first use:
+ * - route: varint topic version · text topic id · byte (1 = the device id stands between prefix and suffix) ·
+ *   text prefix · text suffix
  * - device: text device id
  *
  * A text is a varint length and that many bytes of UTF-8. Varints are LEB128, at most 5 bytes (32 bits).
  */
-export const BLOCK_MAGIC = 0x42474454;
-export const BLOCK_VERSION = 2;
-export const HEADER_BYTES = 84;
-/** Of version 1, which is still read. */
-export const FIRST_VERSION = 1;
-export const FIRST_HEADER_BYTES = 64;
-export const CHECKSUM_BYTES = 4;
-/** An empty block: header and checksum. */
-export const EMPTY_BLOCK_BYTES = HEADER_BYTES + CHECKSUM_BYTES;
-/** Cap of one block: fits a Kinesis record of the smallest stream (1 MiB) with its partition key. */
-export const MAX_BLOCK_BYTES = 900 * 1024;
-/** A payload up to this size fits a block of MAX_BLOCK_BYTES with the longest topic name and device id MQTT allows (65,535 bytes each). */
-export const MAX_MESSAGE_PAYLOAD_BYTES = 768 * 1024;
+export const blockMagic = 0x42474454;
+export const blockVersion = 2;
+export const blockHeaderBytes = 84;
+/** Version 1 is still read. */
+export const firstVersion = 1;
+export const firstHeaderBytes = 64;
+export const checksumBytes = 4;
+/** Size of an empty block: header and checksum. */
+export const emptyBlockBytes = blockHeaderBytes + checksumBytes;
+/**
+ * Largest block. With its partition key, it fits a Kinesis record of 1 MiB, the default limit of a stream.
+ */
+export const maxBlockBytes = 900 * 1024;
+/**
+ * Largest payload. It fits into a block of maxBlockBytes with the longest topic name and device id that
+ * MQTT allows (65,535 bytes each).
+ */
+export const maxMessagePayloadBytes = 768 * 1024;
 
-export const STREAM_ID_BYTES = 16;
-export const PRODUCER_ID_BYTES = 8;
-export const BOOT_ID_BYTES = 8;
+export const streamIdBytes = 16;
+export const producerIdBytes = 8;
+export const bootIdBytes = 8;
 
-/** A block says when the one before it was acknowledged only if that took no longer: stream time relies on it. */
-export const PROMPT_ACKNOWLEDGEMENT_MS = 10_000;
-/** Times in a header have 6 bytes. */
-export const BLOCK_TIME_MAX_MS = 2 ** 48 - 1;
+/**
+ * A block tells when the block before it was acknowledged, but only if that took no longer than this. Stream
+ * time relies on this bound.
+ */
+export const promptAcknowledgementMs = 10_000;
+/** Largest time in a header, which has 6 bytes for it. */
+export const blockTimeMaxMs = 2 ** 48 - 1;
 
-/** Where the header's fields stand. */
+/** Offsets of the header's fields, in bytes. */
 export const at = {
   magic: 0,
   version: 4,
@@ -77,15 +86,21 @@ export const at = {
 export interface BlockSeal {
   /** 32 hex digits. */
   readonly streamId: string;
-  /** 16 hex digits, random at every start of a producer. */
+  /** 16 hex digits; random, new at each start of a producer. */
   readonly producerId: string;
-  /** The partition the block is meant for; it may land elsewhere. */
+  /**
+   * The partition that the block is meant for. On Kinesis, a block can arrive in another one after a
+   * reshard.
+   */
   readonly partition: number;
   /** 1, 2, … per (producer, partition). */
   readonly sequence: number;
   /** The highest sequence that the stream had acknowledged when this block was sealed; 0 = none yet. */
   readonly lastAcknowledgedSequence: number;
-  /** Messages of this producer and partition in acknowledged blocks, up to and including that sequence. */
+  /**
+   * Number of messages in the acknowledged blocks of this producer and partition, up to and including
+   * `lastAcknowledgedSequence`.
+   */
   readonly acknowledgedMessages: number;
   readonly time: BlockTime;
 }
@@ -94,11 +109,14 @@ export interface BlockSeal {
 export interface BlockTime {
   /** Wall clock at sealing, ms since the epoch: the ingest time of its messages. */
   readonly wallMs: number;
-  /** 16 hex digits: which boot of which machine the following are of. */
+  /** 16 hex digits: the boot of the machine whose boot clock the next two fields show. */
   readonly bootId: string;
-  /** Boot clock at sealing: it never goes back, whatever becomes of the wall clock. */
+  /** Boot clock at sealing. It never goes back. */
   readonly stampMs: number;
-  /** Boot clock when `lastAcknowledgedSequence` was acknowledged; 0 = none was, or it took longer than PROMPT_ACKNOWLEDGEMENT_MS. */
+  /**
+   * Boot clock when `lastAcknowledgedSequence` was acknowledged; 0 = no block was, or it took longer than
+   * promptAcknowledgementMs.
+   */
   readonly acknowledgedAtMs: number;
 }
 

@@ -2,23 +2,23 @@ import { crc32 } from "node:zlib";
 import { BridgeError } from "../errors.ts";
 import {
   at,
-  BLOCK_MAGIC,
-  BLOCK_VERSION,
   type BlockHeader,
   type BlockMessage,
   type BlockTime,
-  BOOT_ID_BYTES,
-  CHECKSUM_BYTES,
-  FIRST_HEADER_BYTES,
-  FIRST_VERSION,
-  HEADER_BYTES,
-  PRODUCER_ID_BYTES,
-  STREAM_ID_BYTES,
+  blockHeaderBytes,
+  blockMagic,
+  blockVersion,
+  bootIdBytes,
+  checksumBytes,
+  firstHeaderBytes,
+  firstVersion,
+  producerIdBytes,
+  streamIdBytes,
 } from "./block-format.ts";
 
 export interface DecodedBlock {
   readonly header: BlockHeader;
-  /** In the order they were accepted. Payloads are views into the block's bytes. */
+  /** In the order in which the producer accepted them. Payloads are views into the block's bytes. */
   readonly messages: readonly BlockMessage[];
 }
 
@@ -31,60 +31,64 @@ interface Route {
 }
 
 /**
- * Reads a block whole or not at all: what it answers has passed the checksum and every bound.
- * @throws BridgeError BLOCK_CORRUPT where the bytes are not what a producer sealed, BLOCK_VERSION where a newer producer sealed them.
+ * Decodes a whole block, and checks its checksum and every length in it.
+ * @throws BridgeError BLOCK_CORRUPT if the bytes are not a sealed block, BLOCK_VERSION if a newer producer
+ * sealed them.
  */
 export function decodeBlock(bytes: Uint8Array): DecodedBlock {
   const block = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const header = readHeader(block);
-  const reader = new MessageReader(block, headerBytes(header.version), block.length - CHECKSUM_BYTES);
+  const reader = new MessageReader(block, headerBytes(header.version), block.length - checksumBytes);
   const messages: BlockMessage[] = [];
   for (let index = 0; index < header.messageCount; index++) messages.push(reader.next());
   reader.expectEnd();
   return { header, messages };
 }
 
-/** The header alone, after the checksum of the whole block. Same errors as `decodeBlock`. */
+/** Decodes only the header, after checking the checksum of the whole block. Same errors as `decodeBlock`. */
 export function decodeBlockHeader(bytes: Uint8Array): BlockHeader {
   return readHeader(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
 }
 
 function readHeader(block: Buffer): BlockHeader {
-  if (block.length < FIRST_HEADER_BYTES + CHECKSUM_BYTES) throw corrupt(`${block.length} bytes are too few`);
-  if (block.readUInt32LE(at.magic) !== BLOCK_MAGIC) throw corrupt("it does not start like one");
-  const end = block.length - CHECKSUM_BYTES;
+  if (block.length < firstHeaderBytes + checksumBytes) throw corrupt(`${block.length} bytes are too few`);
+  if (block.readUInt32LE(at.magic) !== blockMagic) throw corrupt("it does not start like one");
+  const end = block.length - checksumBytes;
   if (crc32(block.subarray(0, end)) !== block.readUInt32LE(end)) throw corrupt("the checksum differs");
   const version = block.readUInt8(at.version);
-  if (version !== BLOCK_VERSION && version !== FIRST_VERSION) throw unknownVersion(version);
+  if (version !== blockVersion && version !== firstVersion) throw unknownVersion(version);
   if (block.readUInt32LE(at.blockBytes) !== block.length || end < headerBytes(version))
     throw corrupt("its length differs");
   return {
     version,
-    streamId: block.toString("hex", at.streamId, at.streamId + STREAM_ID_BYTES),
-    producerId: block.toString("hex", at.producerId, at.producerId + PRODUCER_ID_BYTES),
+    streamId: block.toString("hex", at.streamId, at.streamId + streamIdBytes),
+    producerId: block.toString("hex", at.producerId, at.producerId + producerIdBytes),
     partition: block.readUInt16LE(at.partition),
     sequence: block.readUIntLE(at.sequence, 6),
     lastAcknowledgedSequence: block.readUIntLE(at.lastAcknowledgedSequence, 6),
     acknowledgedMessages: block.readUIntLE(at.acknowledgedMessages, 6),
     messageCount: block.readUInt32LE(at.messageCount),
-    time: version === FIRST_VERSION ? null : readTime(block),
+    time: version === firstVersion ? null : readTime(block),
   };
 }
 
 function readTime(block: Buffer): BlockTime {
   return {
     wallMs: block.readUIntLE(at.wallMs, 6),
-    bootId: block.toString("hex", at.bootId, at.bootId + BOOT_ID_BYTES),
+    bootId: block.toString("hex", at.bootId, at.bootId + bootIdBytes),
     stampMs: block.readUIntLE(at.stampMs, 6),
     acknowledgedAtMs: block.readUIntLE(at.acknowledgedAtMs, 6),
   };
 }
 
 function headerBytes(version: number): number {
-  return version === FIRST_VERSION ? FIRST_HEADER_BYTES : HEADER_BYTES;
+  return version === firstVersion ? firstHeaderBytes : blockHeaderBytes;
 }
 
-/** Reads messages one by one. Never beyond `end`, and allocates only what the bytes before it can fill. */
+/**
+ * Reads messages one by one. Never reads beyond `end`, and allocates no more than the block's own bytes can
+ * fill.
+ */
 class MessageReader {
   readonly #block: Buffer;
   readonly #end: number;
@@ -140,7 +144,7 @@ class MessageReader {
     return this.#block.toString("utf8", start, this.#position);
   }
 
-  /** Moves over that many bytes; answers where they start. */
+  /** Skips that many bytes, and returns the offset of the first one. */
   #skip(bytes: number): number {
     const start = this.#position;
     if (bytes > this.#end - start) throw corrupt("a length reaches beyond its end");
@@ -167,7 +171,7 @@ function corrupt(why: string): BridgeError {
 function unknownVersion(version: number): BridgeError {
   return new BridgeError(
     "BLOCK_VERSION",
-    `the block has version ${version}, this Tidegate reads ${BLOCK_VERSION}: upgrade the consumer before the broker`,
+    `the block has version ${version}, this Tidegate reads ${blockVersion}: upgrade the consumer before the broker`,
     { retryable: false, details: { version } },
   );
 }

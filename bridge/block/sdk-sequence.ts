@@ -1,13 +1,13 @@
-import { EPOCH_BYTES, SDK_MESSAGE_ID_BYTES } from "../../devices/protocol/message-id.ts";
+import { epochBytes, sdkMessageIdBytes } from "../../devices/protocol/message-id.ts";
 
-/** Exact deduplication knows no larger ones: these are left to the time window. */
-export const EXACT_SEQUENCE_MAX = 2 ** 48 - 1;
+/** Exact deduplication remembers no larger sequences; the dedupe window decides on those. */
+export const exactSequenceMax = 2 ** 48 - 1;
 
-/** The sequence in an id of the SDK's form; null where it can't be one. */
+/** The sequence in a message id that has the SDK's form; null if the id has another form. */
 export function sequenceOfId(messageId: Uint8Array): number | null {
-  if (messageId.length !== SDK_MESSAGE_ID_BYTES) return null;
+  if (messageId.length !== sdkMessageIdBytes) return null;
   let sequence = 0;
-  for (let at = EPOCH_BYTES; at < SDK_MESSAGE_ID_BYTES; at++)
+  for (let at = epochBytes; at < sdkMessageIdBytes; at++)
     sequence = sequence * 256 + (messageId[at] as number);
-  return sequence <= EXACT_SEQUENCE_MAX ? sequence : null;
+  return sequence <= exactSequenceMax ? sequence : null;
 }

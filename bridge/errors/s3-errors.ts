@@ -1,6 +1,6 @@
 import type { ErrorEntry } from "../../devices/protocol/error-entry.ts";
 
-/** A lake in S3. What passes by itself is STORE_UNAVAILABLE or STORE_FULL. */
+/** Errors of a lake in S3. Errors that pass by themselves are STORE_UNAVAILABLE or STORE_FULL. */
 export const s3Errors = {
   S3_URL_INVALID: {
     meaning: "The URL names no lake in S3, or holds credentials.",
@@ -53,6 +53,6 @@ export const s3Errors = {
     meaning: "S3 refuses the call for another reason.",
     retry: "no",
     remedy:
-      "Follow the message. For servers that don't know checksums or encryption, set `s3.checksums` or `s3.encryption` to `none`.",
+      "The message says why. For servers without checksums or encryption, set `s3.checksums` or `s3.encryption` to `none`.",
   },
 } as const satisfies Record<string, ErrorEntry>;

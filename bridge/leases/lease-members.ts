@@ -12,7 +12,10 @@ end
 table.sort(names)
 return names`);
 
-/** Processes that share a stream's partitions now; one that was killed until its lease runs out. */
+/**
+ * Names of the processes that share a stream's partitions. A killed process is listed until its lease runs
+ * out.
+ */
 export async function leaseMembers(
   client: RedisClient,
   { prefix, streamId }: { readonly prefix: string; readonly streamId: string },

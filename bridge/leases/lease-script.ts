@@ -1,20 +1,30 @@
 import { redisScript } from "../redis/redis-script.ts";
 
 /**
- * The whole life of the lease table, one step of the server per call, by the server's clock alone.
- * KEYS[1]: a hash with a field `m:<process>` per member {i: incarnation, e: runs out at, l: leaseMs}, `p:<partition>` per lease
- * {o: owner, i: its incarnation, t: token, d: when it was first to be handed over}, and `token`, the highest one ever given.
- * ARGV: join | renew | leave, process, incarnation, leaseMs, the partitions there are to read (with commas), then `partition:token` of
- * each lease given back.
- * Answers JSON: {state, members, waiting, rows}; one row for each partition asked for: false or [owner, its incarnation, token, runs out
- * in ms, 1 = to be handed over].
+ * All changes of the lease table. Each call is one atomic step of the server, by the server's clock.
  *
- * Each member may have floor(partitions / members), the first ones by what they have, then by name, one more. It keeps its lowest
- * partitions; the rest, and what nobody has, goes to members that lack some. Nobody's lease is taken away before it was given back, ran
- * out, or was to be handed over for as long as a lease lasts.
- * Processes may disagree for a while on which partitions there are: leases of others that the caller did not ask for stay as they are,
- * its own are vacated.
- * A name that joins again is the same member restarted: it inherits. `allow-oom`: a full server is emptied by consumers only.
+ * KEYS[1] is a hash with these fields:
+ * - `m:<process>` for each member: {i: incarnation, e: when it runs out, l: leaseMs};
+ * - `p:<partition>` for each lease: {o: owner, i: its incarnation, t: token, d: since when it has to be
+ *   handed over};
+ * - `token`: the highest token ever given.
+ *
+ * ARGV: join | renew | leave, process, incarnation, leaseMs, the partitions to read (with commas), then
+ * `partition:token` of each lease given back.
+ *
+ * Returns JSON {state, members, waiting, rows} with a row for each of these partitions: false, or [owner, its
+ * incarnation, token, runs out in ms, 1 = to be handed over].
+ *
+ * Each member may have floor(partitions / members). The first members, ordered by number of leases and then
+ * by name, may have one more. A member keeps its lowest partitions. Other and free partitions go to members
+ * that have too few. A lease changes its owner only after it was given back, ran out, or had to be handed
+ * over for as long as a lease lasts.
+ *
+ * Processes may disagree for a while about which partitions exist. For partitions that the caller did not ask
+ * for, leases of other members stay, and its own are freed.
+ *
+ * A name that joins again is a restarted member and inherits its leases. `allow-oom` is needed because only
+ * consumers can empty a full server.
  */
 export const leaseScript = redisScript(`#!lua flags=allow-oom
 local key, op, name, incarnation = KEYS[1], ARGV[1], ARGV[2], ARGV[3]

@@ -24,29 +24,33 @@ export interface LeaseRow {
   readonly owner: string;
   readonly incarnation: string;
   readonly token: number;
-  /** When the server answered. */
+  /** Counted from the server's answer. */
   readonly expiresInMs: number;
   readonly isDue: boolean;
 }
 
-/** What the lease script answered. */
+/** The reply of the lease script. */
 export interface LeaseTable {
-  /** `replaced`: another process has joined under this one's name. */
+  /** `replaced`: another process joined under the name of this one. */
   readonly state: Static<typeof answer>["state"];
   readonly members: readonly string[];
-  /** Partitions meant for this process that others have yet to hand over. */
+  /** Number of partitions meant for this process that others still have to hand over. */
   readonly waiting: number;
-  /** By partition; those that nobody has are missing. */
+  /** By partition; free partitions are missing. */
   readonly rows: ReadonlyMap<number, LeaseRow>;
 }
 
-/** @param partitions What was asked for. */
+/** @param partitions The partitions of the call, in its order. @throws BridgeError REDIS_KEY_TYPE */
 export function parseLeaseTable(reply: unknown, partitions: readonly number[]): LeaseTable {
   const value: unknown = JSON.parse(String(reply));
   if (!Value.Check(answer, value))
-    throw new BridgeError("REDIS_KEY_TYPE", `the lease table holds what is none: ${String(reply)}`, {
-      retryable: false,
-    });
+    throw new BridgeError(
+      "REDIS_KEY_TYPE",
+      `the key of the lease table holds something else: ${String(reply)}`,
+      {
+        retryable: false,
+      },
+    );
   const rows = Array.isArray(value.rows) ? value.rows : [];
   return {
     state: value.state,

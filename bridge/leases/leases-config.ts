@@ -1,4 +1,4 @@
-import { type Static, Type } from "@sinclair/typebox";
+import { Type } from "@sinclair/typebox";
 
 export const leasesConfigSchema = Type.Object(
   {
@@ -8,10 +8,8 @@ export const leasesConfigSchema = Type.Object(
       maximum: 600_000,
       unit: "ms",
       description:
-        "Partitions of a consumer process that dies are taken over after this long; renewed five times as often",
+        "Length of a lease, renewed five times in this time. Other consumers take over a dead consumer's partitions after it",
     }),
   },
   { additionalProperties: false },
 );
-
-export type LeasesConfig = Readonly<Static<typeof leasesConfigSchema>>;

@@ -1,6 +1,6 @@
 import { Counter, type Registry } from "prom-client";
 
-/** What the leases report to Prometheus. */
+/** Counters of the leases, for Prometheus. */
 export class LeasesMetrics {
   readonly #changes: Counter<"change">;
   readonly #renewals: Counter<"outcome">;
@@ -12,7 +12,10 @@ export class LeasesMetrics {
       registers: [registry],
     });
     this.#changes = new Counter({
-      ...named("tidegate_leases_changes_total", "Partitions that this process got, gave back or lost."),
+      ...named(
+        "tidegate_leases_changes_total",
+        "Leases that this process got, released or lost: of partitions, or of the upkeep.",
+      ),
       labelNames: ["change"],
     });
     this.#renewals = new Counter({

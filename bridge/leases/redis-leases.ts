@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
-import type { HeldLease, LeasesStatus, PartitionLeases } from "../consumer/partition-leases.ts";
 import { BridgeError } from "../errors.ts";
 import { connectRedis, type RedisClient } from "../redis/redis-connection.ts";
 import { redisError } from "../redis/redis-error.ts";
@@ -10,30 +9,46 @@ import { runScript } from "../redis/redis-script.ts";
 import type { RedisTarget } from "../redis/redis-url.ts";
 import { leaseScript } from "./lease-script.ts";
 import { type LeaseTable, parseLeaseTable } from "./lease-table.ts";
-import { leasesKey } from "./leases-key.ts";
+import { leasesKey, upkeepKey } from "./leases-key.ts";
 import { LeasesMetrics } from "./leases-metrics.ts";
+import type { HeldLease, LeasesStatus, PartitionLeases } from "./partition-leases.ts";
+import type { UpkeepLease } from "./upkeep-lease.ts";
 
 const renewalsPerLease = 5;
-/** While others still have to hand over. */
+/** Renewals while others still have to hand over partitions. */
 const renewalsPerLeaseWaiting = 20;
-/** Share of a lease by which this process's own clock ends it before the server does. */
+/** This process ends a lease by its own clock earlier than the server, by this share of the lease. */
 const marginShare = 0.1;
 
-export interface RedisLeasesOptions {
+/** What processes need to share something by leases on a Redis. */
+export interface RedisLeaseOptions {
   readonly target: RedisTarget;
-  readonly streamId: string;
-  /** Those that there are to read at first. */
-  readonly partitions: readonly number[];
-  /** Unique among the processes that share the stream, the same after a restart: the new one then inherits at once. */
+  /**
+   * Unique among the processes that share it. A restarted process uses the same name, to inherit its leases
+   * at once.
+   */
   readonly processName: string;
   readonly leaseMs: number;
-  /** Longest wait for the server's answer; a fourth of a lease at most. */
+  /** Longest wait for the server's answer; at most a fourth of a lease is used. */
   readonly timeoutMs: number;
   readonly logger: Logger;
   readonly registry: Registry;
   readonly random: () => number;
   /** Monotonic, ms. */
   readonly monotonicMs: () => number;
+}
+
+export interface RedisLeasesOptions extends RedisLeaseOptions {
+  readonly streamId: string;
+  /** The first partitions to read, until `offer`. */
+  readonly partitions: readonly number[];
+}
+
+interface LeaseTableOptions extends RedisLeaseOptions {
+  readonly key: string;
+  /** For people. */
+  readonly of: string;
+  readonly partitions: readonly number[];
 }
 
 interface Held extends HeldLease {
@@ -43,13 +58,12 @@ interface Held extends HeldLease {
 type Operation = "join" | "renew" | "leave";
 
 class RedisLeases implements PartitionLeases {
-  readonly #options: RedisLeasesOptions;
+  readonly #options: LeaseTableOptions;
   readonly #client: RedisClient;
   readonly #metrics: LeasesMetrics;
   readonly #incarnation = randomUUID();
-  readonly #key: string;
   readonly #stop = new AbortController();
-  /** Tokens of leases that are given back, until the server says so. */
+  /** Tokens of leases that are given back, by partition, until the server confirms. */
   readonly #returned = new Map<number, number>();
   #offered: readonly number[];
   #held = new Map<number, Held>();
@@ -60,15 +74,14 @@ class RedisLeases implements PartitionLeases {
   #turn: Promise<void> = Promise.resolve();
   #renewing: Promise<void> = Promise.resolve();
 
-  constructor(client: RedisClient, options: RedisLeasesOptions) {
+  constructor(client: RedisClient, options: LeaseTableOptions) {
     this.#client = client;
     this.#options = options;
     this.#offered = [...options.partitions];
     this.#metrics = new LeasesMetrics(options.registry);
-    this.#key = leasesKey(options.target.prefix, options.streamId);
   }
 
-  /** The first call, which may fail. */
+  /** The first call. Rejects if it fails. */
   async join(): Promise<void> {
     await this.#call("join");
     this.#renewing = this.#renew();
@@ -136,11 +149,11 @@ class RedisLeases implements PartitionLeases {
   }
 
   async #callOrNote(operation: "renew" | "leave"): Promise<void> {
-    const { logger } = this.#options;
+    const { logger, of } = this.#options;
     try {
       await this.#call(operation);
     } catch (error) {
-      const failure = redisError(error, "renewing the leases of partitions");
+      const failure = redisError(error, `renewing the leases of ${of}`);
       this.#metrics.renewed("failed");
       if (this.#failure?.code !== failure.code)
         logger.warn({ event: "leases.renew.failed", code: failure.code, err: error }, failure.message);
@@ -148,7 +161,7 @@ class RedisLeases implements PartitionLeases {
     }
   }
 
-  /** One call at a time: answers are taken in the order in which the server gave them. */
+  /** One call at a time, so that replies are handled in the server's order. */
   #call(operation: Operation): Promise<void> {
     const called = this.#turn.then(() => this.#ask(operation));
     this.#turn = called.catch(() => {});
@@ -156,14 +169,14 @@ class RedisLeases implements PartitionLeases {
   }
 
   async #ask(operation: Operation): Promise<void> {
-    const { processName, leaseMs, monotonicMs } = this.#options;
+    const { key, processName, leaseMs, monotonicMs } = this.#options;
     const offered = this.#offered;
     const returned = [...this.#returned];
     const sentAtMs = monotonicMs();
     const reply = await runScript(
       this.#client,
       leaseScript,
-      [this.#key],
+      [key],
       [
         operation,
         processName,
@@ -193,12 +206,10 @@ class RedisLeases implements PartitionLeases {
     if (got.length + lost.length + due.length === 0) return;
     this.#metrics.changed("got", got.length);
     this.#metrics.changed("lost", lost.length);
+    const { logger, of } = this.#options;
     const fields = { held: [...this.#held.keys()], got: got.map(([partition]) => partition) };
     const more = { lost: lost.map(([partition]) => partition), due: due.map(([partition]) => partition) };
-    this.#options.logger.info(
-      { event: "leases.changed", ...fields, ...more },
-      "partitions are shared out anew",
-    );
+    logger.info({ event: "leases.changed", ...fields, ...more }, `this process's leases of ${of} changed`);
     this.#listener();
   }
 
@@ -217,7 +228,7 @@ class RedisLeases implements PartitionLeases {
     const { processName, logger } = this.#options;
     if (state === "replaced") {
       this.#metrics.renewed("replaced");
-      const text = `another process has joined as ${processName}: give each consumer a name of its own, or stop this one`;
+      const text = `another process joined as ${processName}: give each consumer a name of its own, or stop this one`;
       if (this.#failure?.code !== "LEASES_REPLACED")
         logger.error({ event: "leases.replaced", processName }, text);
       this.#failure = new BridgeError("LEASES_REPLACED", text, { retryable: true });
@@ -230,12 +241,38 @@ class RedisLeases implements PartitionLeases {
 }
 
 /**
- * Leases of a stream's partitions, kept in Redis and shared out evenly among the processes that renew theirs.
- * Rejects where the server can't be used: REDIS_UNAVAILABLE (retryable), REDIS_DENIED, REDIS_KEY_TYPE, REDIS_UNSUPPORTED, REDIS_FULL.
- * Once they are open, a server that does not answer is waited for; `held` then ends with the leases, and `status().failure` says why.
+ * Opens leases of a stream's partitions on Redis, divided evenly among the processes that renew theirs.
+ * Later, if the server does not answer, renewing is retried: `held` becomes empty when the leases run out,
+ * and `status().failure` tells why.
+ * @throws BridgeError REDIS_UNAVAILABLE (retryable), REDIS_DENIED, REDIS_KEY_TYPE, REDIS_UNSUPPORTED,
+ * REDIS_FULL.
  */
-export async function createRedisLeases(options: RedisLeasesOptions): Promise<PartitionLeases> {
-  const { target, logger, random, leaseMs } = options;
+export function createRedisLeases(options: RedisLeasesOptions): Promise<PartitionLeases> {
+  const key = leasesKey(options.target.prefix, options.streamId);
+  return openLeaseTable({ ...options, key, of: "partitions" });
+}
+
+/**
+ * Opens the lease of a lake's upkeep on Redis. It is a table of leases as those of partitions are, with the
+ * single number 0. Later failures and errors as for `createRedisLeases`.
+ */
+export async function createRedisUpkeepLease(
+  options: RedisLeaseOptions & { readonly lakeId: string },
+): Promise<UpkeepLease> {
+  const key = upkeepKey(options.target.prefix, options.lakeId);
+  const table = await openLeaseTable({ ...options, key, of: "the upkeep", partitions: [0] });
+  return {
+    isHeld: () => table.held().has(0),
+    status: () => {
+      const { processName, partitions, failure } = table.status();
+      return { processName, owner: partitions[0]?.owner ?? null, failure };
+    },
+    close: () => table.close({ isLeaving: true }),
+  };
+}
+
+async function openLeaseTable(options: LeaseTableOptions): Promise<PartitionLeases> {
+  const { target, logger, random, leaseMs, of } = options;
   const timeoutMs = Math.min(options.timeoutMs, leaseMs / 4);
   const client = await connectRedis(target, { name: "tidegate-leases", timeoutMs, logger, random });
   const leases = new RedisLeases(client, options);
@@ -243,7 +280,7 @@ export async function createRedisLeases(options: RedisLeasesOptions): Promise<Pa
     await leases.join();
   } catch (error) {
     client.disconnect();
-    throw redisError(error, `the leases at Redis ${target.host}:${target.port}`);
+    throw redisError(error, `the leases of ${of} at Redis ${target.host}:${target.port}`);
   }
   return leases;
 }

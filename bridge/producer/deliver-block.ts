@@ -3,25 +3,26 @@ import { CodedError } from "../../devices/protocol/coded-error.ts";
 import { BridgeError } from "../errors.ts";
 import type { ProducerClock } from "./producer-clock.ts";
 
-/** A block that has waited behind slow ones until its deadline still gets one attempt of this length. */
+/** A block whose deadline passed while it waited still gets one attempt of this length. */
 const firstAttemptMinMs = 1000;
 
 export interface Delivery {
   /** Appends the block; called again with the same bytes after a failure. */
   readonly append: () => Promise<unknown>;
-  /** By `clock.elapsedMs`. */
+  /** Deadline by `clock.elapsedMs`. */
   readonly deadlineAtMs: number;
-  /** Null = one attempt only. */
+  /** null = only one attempt. */
   readonly backOff: { readonly baseMs: number; readonly maxMs: number } | null;
   readonly clock: ProducerClock;
   readonly random: () => number;
-  /** Told of each failure after which another attempt follows. */
+  /** Called for each failure after which another attempt follows. */
   readonly onRetry: (failure: CodedError, attempt: number) => void;
 }
 
 /**
- * Appends a block until it is durable, its deadline has passed, or trying again can't mend it.
- * Answers null, or why the block was given up; it may still be in the stream, or get there.
+ * Appends a block, and retries until the block is durable, its deadline has passed, or an error is not
+ * retryable. Resolves with null, or with why the block was given up. A block that was given up may still be,
+ * or appear, in the stream.
  */
 export async function deliverBlock(delivery: Delivery): Promise<Error | null> {
   const { clock, deadlineAtMs, backOff } = delivery;
@@ -38,7 +39,10 @@ export async function deliverBlock(delivery: Delivery): Promise<Error | null> {
   }
 }
 
-/** Null once the append is confirmed, else why not. A stream that never answers counts as one that timed out. */
+/**
+ * Resolves with null once the append is confirmed, otherwise with the failure. A stream without an answer
+ * gives STREAM_TIMEOUT.
+ */
 async function within(
   limitMs: number,
   clock: ProducerClock,
@@ -74,7 +78,7 @@ async function pause(delayMs: number, clock: ProducerClock): Promise<void> {
 function givenUp(failure: CodedError, attempts: number): BridgeError {
   return new BridgeError(
     "PRODUCER_DEADLINE",
-    `the stream has not taken a block in ${attempts} attempts: ${failure.message}`,
+    `the stream did not store a block in ${attempts} attempts: ${failure.message}`,
     {
       retryable: true,
       cause: failure,

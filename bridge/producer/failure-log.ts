@@ -1,22 +1,25 @@
 import type { Logger } from "pino";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
 
-/** A reason for which blocks are given up is told this often, per partition. */
-const REPEATED_FAILURE_MS = 10_000;
+/** Shortest time between two log lines with the same code, per partition. */
+const repeatedFailureMs = 10_000;
 
 interface Told {
   atMs: number;
-  /** Given up since then, and not told. */
+  /** Messages that were given up since the last line and are not logged so far. */
   untoldMessages: number;
 }
 
-/** Says in the log what one partition's producer gave up: each reason at once, then all that came since, once in a while. */
+/**
+ * Logs the blocks that one partition's producer gave up: the first of each code at once, then a sum of
+ * further ones from time to time.
+ */
 export class FailureLog {
   readonly #logger: Logger;
   readonly #partition: number;
-  /** By code: as many as there are codes. */
+  /** By error code, so the number of codes bounds the size. */
   readonly #told = new Map<string, Told>();
-  /** Told of since the stream took a block. */
+  /** True if a failure was logged since the stream last stored a block. */
   #hasTold = false;
 
   constructor(logger: Logger, partition: number) {
@@ -35,9 +38,9 @@ export class FailureLog {
       return;
     }
     const fields = { ...this.#fields(code, messages + (told?.untoldMessages ?? 0)), sequence };
-    // A stack says nothing more of a failure that is known.
+    // The stack of a coded error tells nothing more.
     const cause = failure instanceof CodedError ? { reason: failure.message } : { err: failure };
-    // The first time it may pass at once, if the stream says that it may; devices send the messages again.
+    // The first retryable failure is only a warning: it may pass at once, and devices resend the messages.
     const mayPass = failure instanceof CodedError && failure.retryable;
     const level = told || !mayPass ? "error" : "warn";
     this.#hasTold = true;
@@ -45,7 +48,10 @@ export class FailureLog {
     this.#told.set(code, { atMs, untoldMessages: 0 });
   }
 
-  /** The stream takes blocks: tells what was given up and is not told yet, where it is not too soon. */
+  /**
+   * The stream stores blocks again: logs messages that were given up and not logged, unless the last line is
+   * too recent.
+   */
   recovered(atMs: number): void {
     if (this.#hasTold) {
       const fields = { event: "producer.block.recovered", partition: this.#partition };
@@ -69,7 +75,7 @@ export class FailureLog {
 }
 
 function isOld({ atMs }: Told, nowMs: number): boolean {
-  return nowMs - atMs >= REPEATED_FAILURE_MS;
+  return nowMs - atMs >= repeatedFailureMs;
 }
 
 export function codeOf(failure: Error): string {

@@ -1,7 +1,9 @@
-/** Once full, it has room again below this share, so that publishers are not stopped and started for every block. */
+/**
+ * A full budget has room again below this share, so that publishers do not stop and start with every block.
+ */
 const resumeShare = 0.75;
 
-/** Bytes of accepted messages that are not settled yet. */
+/** Counts the bytes of accepted messages that are not settled. */
 export class InFlightBudget {
   readonly #maxBytes: number;
   #bytes = 0;
@@ -20,7 +22,7 @@ export class InFlightBudget {
     return this.#isFull;
   }
 
-  /** Registers the one listener that is told when a full budget has room again. */
+  /** Registers the only listener, called when a full budget has room again. */
   onDrain(listener: () => void): void {
     this.#onDrain = listener;
   }

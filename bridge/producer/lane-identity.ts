@@ -1,22 +1,28 @@
 import { randomBytes } from "node:crypto";
 import {
-  BLOCK_TIME_MAX_MS,
   type BlockSeal,
-  PRODUCER_ID_BYTES,
-  PROMPT_ACKNOWLEDGEMENT_MS,
+  blockTimeMaxMs,
+  producerIdBytes,
+  promptAcknowledgementMs,
 } from "../block/block-format.ts";
 import type { ProducerClock } from "./producer-clock.ts";
 
-/** G8: consumers forget a producer 24 h after they last saw it, so an idle one becomes a new one long before. */
-const NEW_ID_AFTER_IDLE_MS = 3_600_000;
-/** One whose tail is not claimed yet waits longer for the stream, but not until it may be forgotten: its next claim would be a gap. */
-const NEW_ID_AFTER_SILENCE_MS = 12 * 3_600_000;
+/** G8: consumers forget a producer after 24 h unseen. An idle lane takes a new producer id long before. */
+const newIdAfterIdleMs = 3_600_000;
+/**
+ * A lane with an unclaimed tail keeps its id longer, but not until consumers may have forgotten it: its next
+ * claim would look like a gap.
+ */
+const newIdAfterSilenceMs = 12 * 3_600_000;
 
 export interface LaneIdentityOptions {
   readonly partition: number;
   readonly streamId: string;
   readonly clock: Omit<ProducerClock, "after">;
-  /** Told how many acknowledged messages no block will claim: where the stream lost them, nothing shows it. */
+  /**
+   * Called with the number of acknowledged messages that no block will claim. If the stream loses them, no
+   * one detects the loss.
+   */
   readonly onUnclaimed: (messages: number) => void;
   /** Default: the constants above. */
   readonly newIdAfter?: { readonly idleMs: number; readonly silenceMs: number };
@@ -24,7 +30,7 @@ export interface LaneIdentityOptions {
   readonly newId?: () => string;
 }
 
-/** Whom a lane's blocks say they are from, and what they claim (G8). */
+/** The producer id of a lane, and what its blocks claim (G8). */
 export class LaneIdentity {
   readonly #options: LaneIdentityOptions;
   readonly #newIdAfter: { readonly idleMs: number; readonly silenceMs: number };
@@ -33,20 +39,20 @@ export class LaneIdentity {
   #lastSequence = 0;
   #lastAcknowledgedSequence = 0;
   #acknowledgedMessages = 0;
-  /** Of those, what an acknowledged block has claimed. */
+  /** The part of `#acknowledgedMessages` that an acknowledged block has claimed. */
   #claimedMessages = 0;
   #sealed = { atMs: 0, claimsMessages: 0 };
   /** Boot clock and wall clock at the last acknowledgement, or the start. */
   #active: { elapsedMs: number; wallMs: number };
-  /** What the next header says of that acknowledgement; 0 = nothing. */
+  /** The boot clock of that acknowledgement for the next header; 0 = none. */
   #acknowledgedAtMs = 0;
   #isTailUnclaimed = false;
 
   constructor(options: LaneIdentityOptions) {
     this.#options = options;
     this.#newIdAfter = options.newIdAfter ?? {
-      idleMs: NEW_ID_AFTER_IDLE_MS,
-      silenceMs: NEW_ID_AFTER_SILENCE_MS,
+      idleMs: newIdAfterIdleMs,
+      silenceMs: newIdAfterSilenceMs,
     };
     this.#newId = options.newId ?? newProducerId;
     this.#producerId = this.#newId();
@@ -69,7 +75,7 @@ export class LaneIdentity {
     return this.#acknowledgedMessages;
   }
 
-  /** True while no block in the stream says yet that the last messages were acknowledged. */
+  /** True while no block in the stream claims the last acknowledged messages. */
   get isTailUnclaimed(): boolean {
     return this.#isTailUnclaimed;
   }
@@ -79,7 +85,7 @@ export class LaneIdentity {
     return this.#options.clock.elapsedMs() - this.#active.elapsedMs;
   }
 
-  /** Seals the next block. */
+  /** The seal of the next block. */
   seal(): BlockSeal {
     const { partition, streamId, clock } = this.#options;
     this.#renewIfLongSilent();
@@ -102,12 +108,12 @@ export class LaneIdentity {
     };
   }
 
-  /** The stream has confirmed the block that was sealed last. */
+  /** The stream confirmed the block that was sealed last. */
   acknowledged(messages: number): void {
     this.#active = this.#now();
     const { elapsedMs } = this.#active;
-    const isPrompt = elapsedMs - this.#sealed.atMs <= PROMPT_ACKNOWLEDGEMENT_MS;
-    // Rounded up: by then the block surely stood in the stream.
+    const isPrompt = elapsedMs - this.#sealed.atMs <= promptAcknowledgementMs;
+    // Rounded up, so that the block was surely in the stream by then.
     this.#acknowledgedAtMs = isPrompt ? blockTime(elapsedMs + 1) : 0;
     this.#lastAcknowledgedSequence = this.#lastSequence;
     this.#acknowledgedMessages += messages;
@@ -115,14 +121,14 @@ export class LaneIdentity {
     this.#isTailUnclaimed = messages > 0;
   }
 
-  /** The tail is claimed, or no later block will claim it. */
+  /** The tail was claimed, or no later block will claim it. */
   letTailGo(): void {
     this.#isTailUnclaimed = false;
   }
 
   /**
-   * By the wall clock too: it alone shows that a virtual machine stood still. Where it was only set forward, a new id costs nothing but
-   * the claim of the last second.
+   * Also compares the wall clock, because only it shows that a virtual machine stood still. If the wall
+   * clock was just set forward, a new id costs only the claim of the last second.
    */
   #renewIfLongSilent(): void {
     const silentMs = Math.max(this.idleMs, this.#options.clock.now() - this.#active.wallMs);
@@ -146,9 +152,9 @@ export class LaneIdentity {
 }
 
 function blockTime(timeMs: number): number {
-  return Math.min(Math.max(0, Math.trunc(timeMs)), BLOCK_TIME_MAX_MS);
+  return Math.min(Math.max(0, Math.trunc(timeMs)), blockTimeMaxMs);
 }
 
 function newProducerId(): string {
-  return randomBytes(PRODUCER_ID_BYTES).toString("hex");
+  return randomBytes(producerIdBytes).toString("hex");
 }

@@ -4,13 +4,13 @@ import { decodeBlock } from "../block/decode-block.ts";
 
 export type Settled = (error?: Error) => void;
 
-/** An accepted message, and whom to tell about it. */
+/** An accepted message with its callback. */
 export interface AcceptedMessage {
   readonly message: BlockMessage;
   readonly settled: Settled;
 }
 
-/** Stands where a block that is never sent needs one. */
+/** The seal of a block that is never sent. */
 const noSeal: BlockSeal = {
   streamId: "0".repeat(32),
   producerId: "0".repeat(16),
@@ -21,24 +21,27 @@ const noSeal: BlockSeal = {
   time: { wallMs: 0, bootId: "0".repeat(16), stampMs: 0, acknowledgedAtMs: 0 },
 };
 
-/** Memory that an accepted message takes besides its texts and payload: its callback and its share of the block. */
+/**
+ * Bytes of memory per accepted message besides its topic name and payload: its callback and its share of the
+ * block.
+ */
 const messageOverheadBytes = 96;
 
-/** What an accepted message counts for in the in-flight budget. */
+/** Bytes that an accepted message takes of the in-flight budget. */
 export function inFlightBytesOf(message: BlockMessage): number {
   return message.payload.length + message.topicName.length + messageOverheadBytes;
 }
 
-/** A block that still takes messages, with whom to tell about each. */
+/** A block that still takes messages, with the callback of each. */
 export class OpenBlock {
-  /** By the producer's boot clock. */
+  /** By the producer's boot clock, ms. */
   readonly openedAtMs: number;
   readonly #builder: BlockBuilder;
   readonly #settled: Settled[] = [];
   readonly #whenSettled: (() => void)[] = [];
   #inFlightBytes = 0;
   #sealed: Uint8Array | undefined;
-  /** True once it has waited for more messages long enough. */
+  /** True once the block has waited for more messages long enough. */
   isDue = false;
 
   constructor(options: { maxBytes: number; openedAtMs: number }) {
@@ -50,7 +53,7 @@ export class OpenBlock {
     return this.#builder.byteLength;
   }
 
-  /** Nothing may be added any more. The bytes never change. */
+  /** Finishes the block. Do not add messages afterwards; the bytes never change. */
   seal(seal: BlockSeal): Uint8Array {
     this.#sealed = this.#builder.seal(seal);
     return this.#sealed;
@@ -64,7 +67,7 @@ export class OpenBlock {
     return this.#inFlightBytes;
   }
 
-  /** False, with nothing changed, where the message does not fit any more. */
+  /** False if the message no longer fits; the block is then unchanged. */
   add(message: BlockMessage, settled: Settled): boolean {
     if (!this.#builder.add(message)) return false;
     this.#settled.push(settled);
@@ -76,7 +79,9 @@ export class OpenBlock {
     this.#whenSettled.push(listener);
   }
 
-  /** Gives its messages, in the order of acceptance, to another block: nobody is told of them here any more. */
+  /**
+   * Returns the messages, in the order of acceptance, for another lane. This block no longer settles them.
+   */
   handOver(): AcceptedMessage[] {
     const { messages } = decodeBlock(this.#sealed ?? this.seal(noSeal));
     const accepted = messages.map((message, index) => ({
@@ -88,7 +93,7 @@ export class OpenBlock {
     return accepted;
   }
 
-  /** Tells everyone, in the order of acceptance. A listener that throws keeps nobody else from being told; answers the first throw. */
+  /** Calls all callbacks in the order of acceptance, even if one throws. Returns the first exception. */
   settle(error?: Error): unknown {
     let thrown: unknown;
     for (const settled of this.#settled) {

@@ -1,10 +1,10 @@
 import { type BootClock, openBootClock } from "../boot-clock.ts";
 
-/** Time as the producer sees it; a parameter so that tests decide what time it is. */
+/** The producer's clocks and timers; a parameter, so that tests control time. */
 export interface ProducerClock extends BootClock {
-  /** Wall clock, ms since the epoch. What is compared is measured by `elapsedMs`. */
+  /** Wall clock, ms since the epoch. Durations come from `elapsedMs`. */
   now(): number;
-  /** Calls back once, not before `delayMs`. Answers how to call it off. */
+  /** Calls back once, not before `delayMs`. Returns a function that cancels the call. */
   after(delayMs: number, callback: () => void): () => void;
 }
 

@@ -1,5 +1,5 @@
 import { type Static, Type } from "@sinclair/typebox";
-import { MAX_BLOCK_BYTES } from "../block/block-format.ts";
+import { maxBlockBytes } from "../block/block-format.ts";
 
 export const producerConfigSchema = Type.Object(
   {
@@ -8,12 +8,12 @@ export const producerConfigSchema = Type.Object(
       minimum: 0,
       maximum: 1000,
       unit: "ms",
-      description: "How long an open block waits for more messages before it is appended",
+      description: "Time that an open block waits for more messages before it is appended",
     }),
     blockBytes: Type.Integer({
       default: 64 * 1024,
       minimum: 1024,
-      maximum: MAX_BLOCK_BYTES,
+      maximum: maxBlockBytes,
       unit: "bytes",
       description: "An open block of this size is appended without waiting",
     }),
@@ -22,21 +22,20 @@ export const producerConfigSchema = Type.Object(
       minimum: 1024 * 1024,
       unit: "bytes",
       description:
-        "Messages accepted but not durable yet; above it publishers wait and QoS 0 is dropped, above twice as much all is refused",
+        "Accepted messages that are not durable. Above this limit, publishers wait and QoS 0 is dropped; above twice the limit, all messages are refused",
     }),
     deadlineMs: Type.Integer({
       default: 30_000,
       minimum: 100,
       unit: "ms",
       description:
-        "How long messages are held while the stream fails; then their connections close without an acknowledgement",
+        "Time that messages are held while the stream fails. Then their connections close without an acknowledgement",
     }),
     retryBaseMs: Type.Integer({
       default: 50,
       minimum: 1,
       unit: "ms",
-      description:
-        "Longest wait before a block is appended again for the first time; doubles with each attempt",
+      description: "Longest wait before the first retry of a block; doubles with each attempt",
     }),
     retryMaxMs: Type.Integer({
       default: 2000,

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { CodedError } from "../../devices/protocol/coded-error.ts";
-import { type BlockMessage, MAX_BLOCK_BYTES } from "../block/block-format.ts";
+import { type BlockMessage, maxBlockBytes } from "../block/block-format.ts";
 import type { StreamLog } from "../streams/stream-log.ts";
 import { deliverBlock } from "./deliver-block.ts";
 import { codeOf, FailureLog } from "./failure-log.ts";
@@ -10,8 +10,8 @@ import type { ProducerClock } from "./producer-clock.ts";
 import type { ProducerConfig } from "./producer-config.ts";
 import type { ProducerMetrics } from "./producer-metrics.ts";
 
-/** G8: the tail of an idle producer is claimed this long after its last acknowledgement. */
-export const CLAIM_AFTER_IDLE_MS = 1000;
+/** G8: an idle lane claims its tail this long after its last acknowledgement. */
+export const claimAfterIdleMs = 1000;
 
 export interface LaneOptions {
   readonly partition: number;
@@ -21,15 +21,15 @@ export interface LaneOptions {
   readonly random: () => number;
   readonly metrics: ProducerMetrics;
   readonly logger: Logger;
-  /** Told once per block, after its messages were settled. */
+  /** Called once per block, after its messages were settled. */
   readonly release: (inFlightBytes: number) => void;
   /**
-   * The stream says that the partition takes no more: whether others have taken its place. Then the lane hands over all that it has not
-   * settled, in order.
+   * Asked if the stream says that the partition is closed: true if other partitions replaced it. The lane
+   * then hands over all unsettled messages, in order.
    */
   readonly isReplaced: () => boolean;
   readonly handOver: (messages: readonly AcceptedMessage[]) => void;
-  /** Told after that, once its last block is settled: nothing is left to do. */
+  /** Called after that, once the lane's last block is settled. */
   readonly whenRetired: () => void;
 }
 
@@ -40,23 +40,28 @@ export interface LaneStatus {
   readonly lastAcknowledgedSequence: number;
   readonly acknowledgedMessages: number;
   readonly waitingBlocks: number;
-  /** Since when the stream has not taken the block in flight, ms since the epoch, and for how long; null while it takes them. */
+  /**
+   * Since when (ms since the epoch) and for how long the stream has failed to store the block in flight;
+   * null while it stores blocks.
+   */
   readonly heldSinceMs: number | null;
   readonly heldForMs: number | null;
   readonly lastFailure: { readonly code: string; readonly message: string; readonly atMs: number } | null;
 }
 
 /**
- * The way of one partition's messages into the stream: blocks in order, one in flight at a time. A block that is given up takes the
- * ones behind it with it, so that no message overtakes an earlier one of its device (G5). Its sequence is never used again; should
- * it appear in the stream later, the consumer drops it as older than its successors.
+ * Brings the messages of one partition into the stream: blocks in order, one in flight at a time. If a block
+ * is given up, so are the blocks that wait, so that no message overtakes an earlier one of its device (G5).
+ * The sequence is never reused. If the block appears in the stream later, the consumer drops it as older than
+ * its successors.
  *
- * A lane whose partition takes no more retires: what is not settled goes to the lanes of those that took its place. Its last block lands
- * in one of them and tells the reader, who drops it as misrouted, what was acknowledged here (G8).
+ * The lane of a closed partition retires: its unsettled messages go to the lanes of the partitions that
+ * replaced it. Its last block lands in one of those. The reader drops that block as misrouted, but learns
+ * from it what was acknowledged here (G8).
  */
 export class ProducerLane {
   readonly #options: LaneOptions;
-  /** Blocks that wait, oldest first; the last one takes messages. */
+  /** Waiting blocks, oldest first; the last one takes messages. */
   #waiting: OpenBlock[] = [];
   #inFlight: OpenBlock | undefined;
   readonly #identity: LaneIdentity;
@@ -65,7 +70,6 @@ export class ProducerLane {
   #isRetiring = false;
   #held: { readonly sinceMs: number; readonly atMs: number } | null = null;
   #lastFailure: LaneStatus["lastFailure"] = null;
-  /** What the log last said of blocks given up, and what it was not told since. */
   readonly #failures: FailureLog;
 
   constructor(options: LaneOptions) {
@@ -76,26 +80,29 @@ export class ProducerLane {
     this.#identity = new LaneIdentity({ partition, clock, streamId: stream.streamId, onUnclaimed });
   }
 
-  /** The message must fit into an empty block. */
+  /** Adds a message, which must fit into an empty block. */
   accept(message: BlockMessage, settled: Settled): void {
     if (!this.#waiting.at(-1)?.add(message, settled)) this.#openBlock().add(message, settled);
     this.#sendIfReady();
   }
 
-  /** What waits now has waited long enough. */
+  /** All waiting messages have waited long enough. */
   linger(): void {
     for (const block of this.#waiting) block.isDue = true;
     this.#sendIfReady();
   }
 
-  /** Appends everything accepted so far without waiting for more; resolves once it is settled, either way. */
+  /**
+   * Appends all accepted messages without waiting for more. Resolves once they are settled, with or without
+   * an error.
+   */
   async flush(): Promise<void> {
     this.linger();
     const last = this.#waiting.at(-1) ?? this.#inFlight;
     if (last) await new Promise<void>((resolve) => last.whenSettled(resolve));
   }
 
-  /** Nothing may be accepted any more: flushes, and claims the tail at once. */
+  /** Flushes, and claims the tail at once. Do not accept messages afterwards. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.flush();
@@ -106,7 +113,7 @@ export class ProducerLane {
     this.#cancelClaim?.();
   }
 
-  /** The partition takes no more: hands over what is not settled as soon as no block is in flight. */
+  /** The partition is closed: hands over unsettled messages as soon as no block is in flight. */
   retire(): void {
     if (this.#isRetiring) return;
     this.#isRetiring = true;
@@ -129,7 +136,7 @@ export class ProducerLane {
   }
 
   #openBlock(): OpenBlock {
-    const block = new OpenBlock({ maxBytes: MAX_BLOCK_BYTES, openedAtMs: this.#options.clock.elapsedMs() });
+    const block = new OpenBlock({ maxBytes: maxBlockBytes, openedAtMs: this.#options.clock.elapsedMs() });
     this.#waiting.push(block);
     return block;
   }
@@ -154,7 +161,7 @@ export class ProducerLane {
     const failure = await deliverBlock({
       append: () => stream.append(partition, bytes),
       deadlineAtMs: block.openedAtMs + config.deadlineMs,
-      // An empty block only claims a tail: it must not keep messages waiting, and the next block claims as well.
+      // An empty block only claims a tail. It must not delay messages, and the next block repeats the claim.
       backOff:
         block.messageCount > 0 || this.#isRetiring
           ? { baseMs: config.retryBaseMs, maxMs: config.retryMaxMs }
@@ -168,7 +175,7 @@ export class ProducerLane {
     this.#inFlight = undefined;
     if (isReplaced) {
       this.#isRetiring = true;
-      // Wherever it landed, it claims what was acknowledged before it.
+      // In whatever partition the block landed, it claims the messages acknowledged before it.
       this.#identity.letTailGo();
       this.#handOver([block]);
       return;
@@ -209,9 +216,10 @@ export class ProducerLane {
   #giveUp(block: OpenBlock, sequence: number, failure: Error): void {
     const { metrics, clock } = this.#options;
     this.#noteFailure(failure);
-    // Nobody sends for this partition any more: its last claim is not tried for ever.
+    // A retiring lane has no later block, so its last claim is not retried for ever.
     if (this.#isRetiring && block.messageCount === 0) this.#identity.letTailGo();
-    // The messages behind it go too; an empty block has none to be overtaken.
+    // Later messages are given up too, so that none overtakes an earlier one. An empty block has no
+    // messages.
     const followers = block.messageCount > 0 ? this.#waiting.splice(0) : [];
     const blocks = [block, ...followers];
     const messages = blocks.reduce((sum, each) => sum + each.messageCount, 0);
@@ -228,7 +236,7 @@ export class ProducerLane {
     if (thrown !== undefined)
       logger.error(
         { event: "producer.settle.failed", partition, err: thrown },
-        "a settled message's owner threw",
+        "the callback of a settled message threw",
       );
     release(block.inFlightBytes);
   }
@@ -238,8 +246,8 @@ export class ProducerLane {
     metrics.retried(error.code);
     this.#noteFailure(error);
     const fields = { event: "producer.append.failed", partition, code: error.code, ...block, err: error };
-    if (!this.#held) logger.warn(fields, "the stream does not take a block: holding it");
-    else logger.debug(fields, "the stream still does not take the block");
+    if (!this.#held) logger.warn(fields, "the stream does not store a block: retrying");
+    else logger.debug(fields, "the stream still does not store the block");
     this.#held ??= { sinceMs: clock.now(), atMs: clock.elapsedMs() };
   }
 
@@ -256,12 +264,14 @@ export class ProducerLane {
     metrics.leftUnclaimed(messages);
     logger.warn(
       { event: "producer.tail.unclaimed", partition, messages },
-      "the stream took nothing for so long that consumers may have forgotten this producer: it goes on under a new id, and no block claims its last acknowledged messages",
+      "the stream stored no block for so long that consumers may have forgotten this producer: it continues under a new id, and no block claims its last acknowledged messages",
     );
   }
 
-  /** One timer at a time: under load it finds the lane busy once a second and starts again. */
-  #armClaim(delayMs = CLAIM_AFTER_IDLE_MS): void {
+  /**
+   * Only one timer runs at a time. Under load it fires once a second, finds the lane busy and starts again.
+   */
+  #armClaim(delayMs = claimAfterIdleMs): void {
     if (this.#cancelClaim || this.#isClosed || this.#isRetiring || !this.#identity.isTailUnclaimed) return;
     this.#cancelClaim = this.#options.clock.after(delayMs, () => {
       this.#cancelClaim = undefined;
@@ -273,7 +283,7 @@ export class ProducerLane {
     if (!this.#identity.isTailUnclaimed || this.#isClosed) return;
     const { idleMs } = this.#identity;
     if (this.#inFlight || this.#waiting.length > 0) this.#armClaim();
-    else if (idleMs < CLAIM_AFTER_IDLE_MS) this.#armClaim(CLAIM_AFTER_IDLE_MS - idleMs);
+    else if (idleMs < claimAfterIdleMs) this.#armClaim(claimAfterIdleMs - idleMs);
     else {
       this.#openBlock().isDue = true;
       this.#sendIfReady();

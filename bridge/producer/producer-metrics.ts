@@ -8,17 +8,17 @@ export interface ProducerTotals {
   readonly appendedBytes: number;
   readonly retries: number;
   readonly failedBlocks: number;
-  /** Settled with an error after they were accepted. */
+  /** Accepted messages that were settled with an error. */
   readonly failedMessages: number;
-  /** Taken to other partitions, since theirs took no more. */
+  /** Messages sent to other partitions, because theirs was closed. */
   readonly reroutedMessages: number;
-  /** Acknowledged messages that no block claims, since the lane had to take a new id. */
+  /** Acknowledged messages that no block claims, because the lane had to take a new id. */
   readonly unclaimedMessages: number;
   readonly droppedQos0: number;
   readonly refusedMessages: number;
 }
 
-/** What the producer reports, to Prometheus and to its status. Recorded per block, refusals excepted. */
+/** Counters of the producer, for Prometheus and its status. Recorded per block; refusals per message. */
 export class ProducerMetrics {
   readonly #blocks: Counter;
   readonly #messages: Counter;
@@ -46,49 +46,31 @@ export class ProducerMetrics {
   };
 
   constructor(registry: Registry) {
-    const named = (name: string, help: string) => ({
-      name,
-      help,
-      registers: [registry],
-    });
-    this.#blocks = new Counter(
-      named("tidegate_producer_appended_blocks_total", "Blocks that the stream confirmed."),
-    );
-    this.#messages = new Counter(
-      named("tidegate_producer_appended_messages_total", "Messages in confirmed blocks."),
-    );
-    this.#bytes = new Counter(named("tidegate_producer_appended_bytes_total", "Bytes of confirmed blocks."));
+    const named = (name: string, help: string) => ({ name, help, registers: [registry] });
+    const counter = (name: string, help: string) => new Counter(named(name, help));
+    this.#blocks = counter("tidegate_producer_appended_blocks_total", "Blocks that the stream confirmed.");
+    this.#messages = counter("tidegate_producer_appended_messages_total", "Messages in confirmed blocks.");
+    this.#bytes = counter("tidegate_producer_appended_bytes_total", "Bytes of confirmed blocks.");
     this.#retries = new Counter({
-      ...named(
-        "tidegate_producer_retries_total",
-        "Appends that failed and were or will be tried again, by error code.",
-      ),
+      ...named("tidegate_producer_retries_total", "Failed appends that are retried, by error code."),
       labelNames: ["code"],
     });
-    this.#failedBlocks = new Counter(named("tidegate_producer_failed_blocks_total", "Blocks given up."));
-    this.#failedMessages = new Counter(
-      named(
-        "tidegate_producer_failed_messages_total",
-        "Accepted messages given up without an acknowledgement.",
-      ),
+    this.#failedBlocks = counter("tidegate_producer_failed_blocks_total", "Blocks that were given up.");
+    this.#failedMessages = counter(
+      "tidegate_producer_failed_messages_total",
+      "Accepted messages that were given up without an acknowledgement.",
     );
-    this.#rerouted = new Counter(
-      named(
-        "tidegate_producer_rerouted_messages_total",
-        "Accepted messages taken to another partition: theirs took no more.",
-      ),
+    this.#rerouted = counter(
+      "tidegate_producer_rerouted_messages_total",
+      "Accepted messages sent to another partition, because theirs was closed.",
     );
-    this.#unclaimed = new Counter(
-      named(
-        "tidegate_producer_unclaimed_messages_total",
-        "Acknowledged messages that no block claims: a partition took nothing for half a day, and its producer a new id.",
-      ),
+    this.#unclaimed = counter(
+      "tidegate_producer_unclaimed_messages_total",
+      "Acknowledged messages that no block claims. A partition stored no block for half a day, so its producer took a new id.",
     );
-    this.#droppedQos0 = new Counter(
-      named(
-        "tidegate_producer_dropped_qos0_total",
-        "QoS 0 messages dropped because the in-flight budget was full.",
-      ),
+    this.#droppedQos0 = counter(
+      "tidegate_producer_dropped_qos0_total",
+      "QoS 0 messages dropped because the in-flight budget was full.",
     );
     this.#refused = new Counter({
       ...named(
@@ -98,12 +80,12 @@ export class ProducerMetrics {
       labelNames: ["reason"],
     });
     this.#inFlightBytes = new Gauge(
-      named("tidegate_producer_in_flight_bytes", "Messages accepted but not durable yet."),
+      named("tidegate_producer_in_flight_bytes", "Accepted messages that are not durable, in bytes."),
     );
     this.#appendSeconds = new Histogram({
       ...named(
         "tidegate_producer_append_seconds",
-        "From the first attempt to append a block to its confirmation.",
+        "Time from the first attempt to append a block to its confirmation.",
       ),
       buckets: [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30],
     });

@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import { fitsEmptyBlock } from "../block/block-builder.ts";
-import { type BlockMessage, MAX_BLOCK_BYTES } from "../block/block-format.ts";
+import { type BlockMessage, maxBlockBytes } from "../block/block-format.ts";
 import { BridgeError, type BridgeErrorCode } from "../errors.ts";
 import type { PartitionMap } from "../streams/partition-map.ts";
 import type { StreamLog } from "../streams/stream-log.ts";
@@ -12,7 +12,10 @@ import type { ProducerConfig } from "./producer-config.ts";
 import { type LaneStatus, ProducerLane } from "./producer-lane.ts";
 import { ProducerMetrics, type ProducerTotals, type RefusalReason } from "./producer-metrics.ts";
 
-/** Publishers that were told to stop may have this much more under way, as a multiple of the budget; beyond it all is refused. */
+/**
+ * Messages above this multiple of the budget are refused. Publishers that were told to stop may still have
+ * some under way.
+ */
 const hardLimitFactor = 2;
 
 export interface ProducerOptions {
@@ -32,19 +35,27 @@ export interface ProducerStatus {
 }
 
 /**
- * Packs accepted messages into blocks and appends them: the broker's sink. `accept` never throws and never blocks; it calls `settled`
- * exactly once, later than its own return, without an error only once the message is durable in the stream (G1). Messages of one
- * device settle in the order they were accepted (G5).
+ * Packs accepted messages into blocks and appends them: the broker's sink. `accept` never throws and never
+ * blocks. It calls `settled` exactly once, after it returned. A call without an error means that the message
+ * is durable in the stream (G1). Messages of one device settle in the order of acceptance (G5).
  */
 export interface Producer {
   accept(message: BlockMessage, settled: Settled): void;
-  /** True while the in-flight budget is used up: publishers should wait until `onDrain`. QoS 0 is dropped meanwhile. */
+  /**
+   * True while the in-flight budget is used up. Publishers should then wait for `onDrain`; QoS 0 is dropped.
+   */
   readonly isFull: boolean;
-  /** Registers the one listener that is told when a full producer has room again. */
+  /** Registers the only listener, called when a full producer has room again. */
   onDrain(listener: () => void): void;
-  /** Appends what was accepted so far without waiting for more; resolves once all of it is settled, either way. */
+  /**
+   * Appends all accepted messages without waiting for more. Resolves once all are settled, with or without
+   * an error.
+   */
   flush(): Promise<void>;
-  /** Refuses new messages, flushes, and lets the stream know what was acknowledged. Takes up to the deadline where the stream fails. */
+  /**
+   * Refuses new messages, flushes, and claims the last acknowledged messages in the stream. Takes up to
+   * `deadlineMs` if the stream fails.
+   */
   close(): Promise<void>;
   status(): ProducerStatus;
 }
@@ -53,7 +64,10 @@ export function createProducer(options: ProducerOptions): Producer {
   return new BlockProducer(options);
 }
 
-/** A lane that has not yet handed over what it holds, and the map by which it still takes messages, so that none overtakes them. */
+/**
+ * A lane that has not handed over its messages. By its old map it still takes new ones, so that none
+ * overtakes an earlier one.
+ */
 interface RetiringLane {
   readonly partition: number;
   readonly lane: ProducerLane;
@@ -66,10 +80,10 @@ class BlockProducer implements Producer {
   readonly #metrics: ProducerMetrics;
   readonly #clock: ProducerClock;
   readonly #hardLimitBytes: number;
-  /** By partition. */
+  /** Lanes of open partitions, by partition. */
   readonly #lanes = new Map<number, ProducerLane>();
   #retiring: RetiringLane[] = [];
-  /** Lanes that only have to claim what they had acknowledged. */
+  /** Lanes that only have to claim their last acknowledged messages. */
   readonly #retired = new Set<ProducerLane>();
   #map: PartitionMap;
   #cancelLinger: (() => void) | undefined;
@@ -181,7 +195,7 @@ class BlockProducer implements Producer {
     this.#armLinger();
   }
 
-  /** One timer for all partitions: their blocks close together and share a transaction. */
+  /** One timer for all partitions, so that their blocks close together and share a transaction. */
   #armLinger(): void {
     this.#cancelLinger ??= this.#clock.after(this.#options.config.lingerMs, () => this.#linger());
   }
@@ -205,8 +219,8 @@ class BlockProducer implements Producer {
     }
     if (this.#budget.bytes >= this.#hardLimitBytes)
       return this.#refuse("full", "PRODUCER_FULL", "too many messages wait for the stream");
-    if (fitsEmptyBlock(message, MAX_BLOCK_BYTES)) return null;
-    const text = `a payload of ${message.payload.length} bytes does not fit into a block of ${MAX_BLOCK_BYTES}`;
+    if (fitsEmptyBlock(message, maxBlockBytes)) return null;
+    const text = `a payload of ${message.payload.length} bytes does not fit into a block of ${maxBlockBytes}`;
     return this.#refuse("too-large", "MESSAGE_TOO_LARGE", text);
   }
 

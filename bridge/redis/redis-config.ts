@@ -4,7 +4,7 @@ const gib = 1024 ** 3;
 const share = (value: number, description: string) =>
   Type.Number({ default: value, minimum: 0.05, maximum: 1, unit: "share of maxmemory", description });
 
-/** What holds for every use of Redis, and for the stream in it. */
+/** Settings of all uses of Redis, and of the stream on Redis. */
 export const redisConfigSchema = Type.Object(
   {
     timeoutMs: Type.Integer({
@@ -12,12 +12,12 @@ export const redisConfigSchema = Type.Object(
       minimum: 100,
       unit: "ms",
       description:
-        "A call that Redis has not answered after this long has failed; its block is appended again",
+        "Longest wait for an answer of Redis. A call without an answer fails, and its block is appended again",
     }),
     durability: Type.Union([Type.Literal("strict"), Type.Literal("relaxed")], {
       default: "strict",
       description:
-        "strict: run only on a server that has written to disk what it confirms; relaxed: run on any, and lose acknowledged messages when it dies",
+        "strict: use only a server that writes data to disk before confirming; relaxed: use any server, and lose acknowledged messages if it dies",
     }),
     replicas: Type.Integer({
       default: 0,
@@ -29,16 +29,16 @@ export const redisConfigSchema = Type.Object(
       default: 4 * gib,
       minimum: 16 * 1024 ** 2,
       unit: "bytes",
-      description: "Takes the place of the server's maxmemory where that is 0 (unlimited)",
+      description: "Used instead of the server's maxmemory if that is 0 (unlimited)",
     }),
     memoryWarn: share(0.7, "Used memory above which the status warns"),
-    memoryHold: share(0.8, "Used memory above which nothing is acknowledged"),
+    memoryHold: share(0.8, "Used memory above which messages wait unacknowledged"),
     memoryRefuse: share(0.9, "Used memory above which brokers refuse connections"),
     checkMs: Type.Integer({
       default: 1000,
       minimum: 100,
       unit: "ms",
-      description: "How often the server's settings, role and memory are looked at",
+      description: "Time between checks of the server's settings, role and memory",
     }),
   },
   { additionalProperties: false },

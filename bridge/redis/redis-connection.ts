@@ -9,30 +9,34 @@ import { redisError } from "./redis-error.ts";
 import type { RedisTarget } from "./redis-url.ts";
 import { infoFields, replicaFault } from "./server-report.ts";
 
-/** A connection to one server or to a cluster; both take the same commands. */
+/** A connection to one server or to a cluster; both support the same commands. */
 export type RedisClient = Redis | Cluster;
 
 export interface RedisConnectionOptions {
-  /** Shown by `CLIENT LIST`. */
+  /** Name in `CLIENT LIST`. */
   readonly name: string;
-  /** A call that takes longer rejects, and the connection is made anew. */
+  /** A call that takes longer rejects, and the client reconnects. */
   readonly timeoutMs: number;
   readonly logger: Logger;
   readonly random: () => number;
 }
 
-/** Flags of scripts (`#!lua flags=allow-oom`), CONFIG GET of several settings and ACLs on it came with 7.0. */
+/**
+ * 7.0 brought script flags (`#!lua flags=allow-oom`), CONFIG GET of several settings, and ACLs on CONFIG
+ * GET.
+ */
 const serverVersionMin = "7.0";
 const slotsRefreshMs = 1_000;
-/** A cluster is given time for so many, the nodes of it being asked in random order. */
+/** Time-outs that a cluster gets for connecting, because its nodes are asked in random order. */
 const connectAttempts = 3;
 const reconnectDelay = { baseMs: 50, maxMs: 2_000 } as const;
 
 /**
- * Connects and waits until commands are taken, on a cluster by each node that is there; some time-outs long at most. Afterwards it
- * reconnects by itself for ever; meanwhile each call rejects at once: nothing queues, and nothing that was sent is sent again by itself.
- * Errors of the connection are logged, not thrown.
- * Throws REDIS_UNAVAILABLE (retryable), REDIS_DENIED, and REDIS_UNSUPPORTED where the server is too old or a replica.
+ * Connects and waits until the server, or each available node of a cluster, accepts commands; at most some
+ * time-outs long. Afterwards the client reconnects by itself for ever. Without a connection each call rejects
+ * at once: calls are never queued, and never sent twice. Errors of the connection are logged, not thrown.
+ * @throws BridgeError REDIS_UNAVAILABLE (retryable), REDIS_DENIED, or REDIS_UNSUPPORTED if the server is too
+ * old or a replica.
  */
 export async function connectRedis(
   target: RedisTarget,
@@ -63,7 +67,7 @@ export async function connectRedis(
   }
 }
 
-/** The library is loaded by the first connection only: most processes have none. */
+/** Loads the library at the first connection, because most processes have none. */
 async function clientOf(target: RedisTarget, options: RedisConnectionOptions): Promise<RedisClient> {
   const { Cluster, Redis } = await import("ioredis");
   if (!target.isCluster) return new Redis(serverOptions(target, options));
@@ -79,17 +83,17 @@ function isCluster(client: RedisClient): client is Cluster {
 
 const troubles = new WeakMap<RedisClient, Error>();
 
-/** Why there is no connection now, where that is known: calls only reject because there is none. */
+/** Why there is no connection; null if unknown. Failed calls do not tell the reason. */
 export function connectionTrouble(client: RedisClient): Error | null {
   return troubles.get(client) ?? null;
 }
 
-/** The servers that take writes. */
+/** The servers that accept writes. */
 export function mastersOf(client: RedisClient): readonly Redis[] {
   return isCluster(client) ? client.nodes("master") : [client];
 }
 
-/** Calls back whenever a connection to a server that takes writes is lost, and whenever one can be used (again). */
+/** Calls back whenever a connection to a server is lost (false), and whenever one is usable (true). */
 export function onConnectionChange(client: RedisClient, callback: (isReady: boolean) => void): void {
   const watch = (server: Redis): void => {
     server.on("close", () => callback(false));
@@ -121,10 +125,11 @@ function serverOptions(target: RedisTarget, options: RedisConnectionOptions) {
     socketTimeout: timeoutMs,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
-    // A call that was sent when the connection broke rejects at once; with `null` it would hang until its time-out.
+    // Calls under way reject at once if the connection breaks; with `null` they would wait for their
+    // time-out.
     maxRetriesPerRequest: 0,
     retryStrategy: (attempt: number) => 1 + fullJitterDelayMs(attempt, reconnectDelay, random),
-    // A former master that is a replica now: the name may lead to the new one.
+    // A former master may now be a replica. After a reconnect, its name may lead to the new master.
     reconnectOnError: (error: Error) => error.message.startsWith("READONLY"),
   };
 }
@@ -136,15 +141,15 @@ function clusterOptions(target: RedisTarget, options: RedisConnectionOptions) {
     lazyConnect: true,
     enableOfflineQueue: false,
     clusterRetryStrategy: redisOptions.retryStrategy,
-    // Else it would send a call again whose outcome is unknown.
+    // A retry would send a call again whose outcome is unknown.
     retryDelayOnFailover: 0,
     slotsRefreshTimeout: options.timeoutMs,
   };
 }
 
 /**
- * In place of `slotsRefreshInterval` of ioredis 6: where the client closes or connects anew while a refresh is under way, that sets its
- * timer again, for ever and once more each time.
+ * Replaces `slotsRefreshInterval` of ioredis 6. If the client closes or reconnects during a refresh, that
+ * option starts another timer each time, and never stops it.
  */
 function refreshSlots(client: Cluster): void {
   const timer = setInterval(() => {
@@ -162,8 +167,8 @@ function tlsOf({ host, caFile }: RedisTarget): { ca?: Buffer; servername?: strin
 }
 
 /**
- * `connect` of ioredis 6 never settles where the first node that it asks is away: the client connects anew then, and tells with an
- * event.
+ * `connect` of ioredis 6 never settles if the first node that it asks is unavailable. The client then
+ * reconnects and emits "ready".
  */
 async function connectCluster(client: Cluster, timeoutMs: number): Promise<void> {
   const ended = new AbortController();
@@ -181,23 +186,23 @@ async function connectCluster(client: Cluster, timeoutMs: number): Promise<void>
   }
 }
 
-/** A node that is away is left to the calls that need it. */
+/** Waits for one node. Does not reject if the node is unavailable; calls that need it do. */
 async function connectNode(node: Redis, timeoutMs: number): Promise<void> {
   if (node.status === "ready") return;
   const ready = once(node, "ready", { signal: AbortSignal.timeout(timeoutMs) });
-  // A cluster connects to a node when something is to be sent there, and rejects that, since nothing queues.
+  // A cluster connects to a node only for its first command, and without a queue that command rejects.
   if (node.status === "wait") node.connect().catch(() => {});
   await ready.catch(() => {});
 }
 
-/** The client library goes on with database 0 where the server has no such one. */
+/** Needed because the client library uses database 0 if the server does not have the given one. */
 async function checkDatabase(client: Redis, db: number, where: string): Promise<void> {
   if (db === 0) return;
   try {
     await client.select(db);
   } catch (error) {
     if (!(error instanceof Error && /DB index/i.test(error.message))) throw error;
-    const text = `${where} has no database ${db}: name one that it has in the URL (redis://HOST:PORT/DB), or raise \`databases\` in its configuration file`;
+    const text = `${where} has no database ${db}: name an existing one in the URL (redis://HOST:PORT/DB), or raise \`databases\` in the server's configuration file`;
     throw new BridgeError("REDIS_URL_INVALID", text, { retryable: false, cause: error });
   }
 }
@@ -208,7 +213,7 @@ async function checkServer(client: RedisClient, target: RedisTarget): Promise<vo
   const version = info.get("redis_version") ?? "unknown";
   const [major = 0] = version.split(".").map(Number);
   const old = `Redis at ${node} has version ${version}: Tidegate needs ${serverVersionMin} or newer`;
-  // A cluster names its masters itself.
+  // A cluster client finds the masters by itself.
   const fault = major < 7 ? old : target.isCluster ? null : replicaFault(info, node);
   if (fault !== null) throw new BridgeError("REDIS_UNSUPPORTED", fault, { retryable: false });
 }

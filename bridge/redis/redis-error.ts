@@ -1,15 +1,19 @@
 import { BridgeError } from "../errors.ts";
 
-/** Redis begins an error's text with its kind. */
+/** The first word of a Redis error is its kind. */
 const full = /^(OOM|MISCONF)\b/;
 const denied =
   /^(NOAUTH|WRONGPASS|NOPERM)\b|invalid password|without any password configured|^ERR The user executing the script/i;
 const passing = /^(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY|NOREPLICAS|UNBLOCKED)\b/;
 
 /**
- * What a failed call to Redis means. REDIS_FULL (retryable): no memory or disk left. REDIS_DENIED: password or rights.
- * REDIS_KEY_TYPE: somebody else's key stands where ours should. REDIS_UNSUPPORTED: it is no cluster, but was named as one. Anything else, from a lost connection to a time-out, is
- * REDIS_UNAVAILABLE (retryable): the outcome of the call is unknown.
+ * The error of a failed call to Redis:
+ * - REDIS_FULL (retryable): no memory or disk is left.
+ * - REDIS_DENIED: the password or the rights are wrong.
+ * - REDIS_KEY_TYPE: another application uses the key.
+ * - REDIS_UNSUPPORTED: the server is not a cluster, but the URL says so.
+ * - REDIS_UNAVAILABLE (retryable) for anything else, such as a lost connection or a time-out: the outcome of
+ *   the call is unknown.
  */
 export function redisError(cause: unknown, doing: string): BridgeError {
   if (cause instanceof BridgeError) return cause;
@@ -34,9 +38,9 @@ export function redisError(cause: unknown, doing: string): BridgeError {
   return of("REDIS_UNAVAILABLE", true);
 }
 
-/** What the client library says of a server that is away is of no use to whoever reads it. */
+/** Replaces texts of the client library that do not help an operator. */
 function textOf(cause: unknown): string {
-  // A cluster's own error only says that no node was of use.
+  // The cluster's own error only says that all nodes failed.
   if (cause instanceof Error && "lastNodeError" in cause && cause.lastNodeError)
     return textOf(cause.lastNodeError);
   const text = cause instanceof Error ? cause.message : String(cause);

@@ -7,7 +7,7 @@ export interface OnRedis {
   readonly redis: RedisTarget;
 }
 
-/** What streams and windows on a Redis have in common. */
+/** The common part of the descriptors of streams and windows on Redis. */
 export const redisKind = {
   name: "redis",
   label: "Redis",
@@ -31,7 +31,7 @@ function readUrl(url: string): OnRedis | string {
   try {
     return readOrMend((): OnRedis => ({ kind: "redis", redis: parseRedisUrl(url) }));
   } catch (error) {
-    // A percent sign that escapes nothing.
+    // A percent sign that is not part of an escape.
     if (error instanceof URIError) return "write % in user name and password as %25, or use passwordFile";
     throw error;
   }

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import type { RedisClient } from "./redis-connection.ts";
 
-/** A Lua script; the server runs it as one step. */
+/** A Lua script. The server runs a script atomically. */
 export interface RedisScript {
   readonly source: string;
-  /** What EVALSHA calls it by. */
+  /** The name of the script for EVALSHA. */
   readonly sha: string;
 }
 
@@ -15,9 +15,9 @@ export function redisScript(source: string): RedisScript {
 }
 
 /**
- * Runs a script; strings of the reply are Buffers. A server that does not know it (new, restarted) is given the source: it has not run
- * then. Rejects as the client does; see `redisError`.
- * @param keys On Redis Cluster all of one slot.
+ * Runs a script; strings of the reply are Buffers. Sends the source to a server that does not know the
+ * script, as after a restart. Rejects as the client does; see `redisError`.
+ * @param keys On Redis Cluster, all keys must be in one slot.
  */
 export async function runScript(
   client: RedisClient,
@@ -35,8 +35,9 @@ export async function runScript(
 }
 
 /**
- * As runScript, and then waits until `replicas` replicas have got everything that this connection wrote, or `waitMs` have passed.
- * @returns The script's reply, and how many replicas have got it.
+ * Like `runScript`. Then waits until `replicas` replicas have received all writes of this connection, or
+ * `waitMs` have passed.
+ * @returns The script's reply, and the number of replicas that have received the writes.
  */
 export async function runScriptReplicated(
   client: RedisClient,
@@ -50,7 +51,7 @@ export async function runScriptReplicated(
     ["evalsha", script.sha],
     ["eval", script.source],
   ] as const) {
-    // On Redis Cluster a pipeline goes to the node of its keys, and WAIT with it.
+    // On Redis Cluster, a pipeline goes to the node of its keys, together with WAIT.
     const pipeline = client
       .pipeline()
       .callBuffer(command, [name, ...rest])
@@ -65,7 +66,7 @@ export async function runScriptReplicated(
   throw new TypeError("the server does not know a script that it was given");
 }
 
-/** ioredis knows bytes only as Buffers. */
+/** ioredis accepts bytes only as Buffers. */
 function argumentOf(value: ScriptArgument): string | number | Buffer {
   if (typeof value !== "object" || Buffer.isBuffer(value)) return value;
   return Buffer.from(value.buffer, value.byteOffset, value.byteLength);

@@ -1,6 +1,6 @@
 import { BridgeError } from "../errors.ts";
 
-/** Where a Redis is and which of its keys are ours. */
+/** The address of a Redis, and the prefix of our keys. */
 export interface RedisTarget {
   readonly host: string;
   readonly port: number;
@@ -8,11 +8,11 @@ export interface RedisTarget {
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly tls: boolean;
-  /** PEM file of the authority that signed the server's certificate; undefined = those that Node trusts. */
+  /** PEM file of the certificate authority of the server; undefined = the authorities that Node trusts. */
   readonly caFile: string | undefined;
-  /** True: host and port are one node of a Redis Cluster, which names the others. */
+  /** True if host and port are one node of a Redis Cluster; the client finds the others. */
   readonly isCluster: boolean;
-  /** All our keys begin with it, and a colon. */
+  /** All our keys begin with the prefix and a colon. */
   readonly prefix: string;
 }
 
@@ -21,8 +21,9 @@ const defaultPrefix = "tidegate";
 const parameters = ["prefix", "cluster", "ca"];
 
 /**
- * Reads `redis[s]://[USER:PASSWORD@]HOST[:PORT][/DB][?prefix=TEXT][&cluster=true][&ca=FILE]`; `rediss:` is Redis over TLS.
- * Throws REDIS_URL_INVALID, whose text never holds the password.
+ * Parses `redis[s]://[USER:PASSWORD@]HOST[:PORT][/DB][?prefix=TEXT][&cluster=true][&ca=FILE]`; `rediss:` is
+ * Redis over TLS.
+ * @throws BridgeError REDIS_URL_INVALID. Its text never holds the password.
  */
 export function parseRedisUrl(text: string): RedisTarget {
   const url = URL.canParse(text) ? new URL(text) : null;
@@ -59,7 +60,7 @@ function databaseOf(url: URL): number {
   return Number(text);
 }
 
-/** No braces: Redis Cluster would take them for a hash tag. */
+/** Braces are not allowed: they would be a hash tag on Redis Cluster. */
 function prefixOf(url: URL): string {
   const prefix = url.searchParams.get("prefix") ?? defaultPrefix;
   if (!/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix))

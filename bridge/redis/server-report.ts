@@ -1,20 +1,23 @@
 import type { Redis } from "ioredis";
 import { redisError } from "./redis-error.ts";
 
-/** What one server says of itself. */
+/** State and settings of one server. */
 export interface ServerReport {
   /** `host:port` */
   readonly node: string;
   readonly version: string;
-  /** Another one after each start, and after each change of the history that it follows. */
+  /** Changes with each start of the server, and with each change of its replication history. */
   readonly incarnation: string;
   readonly usedBytes: number;
   /** 0 = no limit. */
   readonly maxMemoryBytes: number;
-  /** True while it writes its append-only file anew. */
+  /** True while the server rewrites its append-only file. */
   readonly isRewriting: boolean;
   readonly isAppendOnly: boolean;
-  /** Each a reason why it may lose what it confirms, what would be lost, and the mend. */
+  /**
+   * For people. Each names a reason why the server may lose confirmed data, what would be lost, and what to
+   * do.
+   */
   readonly faults: readonly string[];
 }
 
@@ -28,28 +31,28 @@ const rules: readonly Rule[] = [
   {
     setting: "appendonly",
     wanted: "yes",
-    loses: "everything since its last snapshot is lost when it stops",
+    loses: "if it stops, all data since its last snapshot is lost",
   },
   {
     setting: "appendfsync",
     wanted: "always",
-    loses: "the last seconds of what it confirmed are lost when it or its machine dies",
+    loses: "if it or its machine dies, the last seconds of confirmed data are lost",
   },
   {
     setting: "no-appendfsync-on-rewrite",
     wanted: "no",
-    loses: "what it confirms while it writes its file anew is lost when its machine dies",
+    loses: "if its machine dies during a rewrite of the file, data confirmed meanwhile is lost",
   },
   {
     setting: "maxmemory-policy",
     wanted: "noeviction",
-    loses: "blocks are thrown away when its memory is full",
+    loses: "if its memory is full, it deletes blocks",
   },
 ];
 
 /**
- * Asks a server for its settings, role and memory. Rights that this takes: `+info +config|get`.
- * @throws BridgeError REDIS_* where it does not answer.
+ * Reads a server's settings, role and memory. The user needs the rights `+info +config|get`.
+ * @throws BridgeError REDIS_* if the server does not answer.
  */
 export async function readServerReport(server: Redis): Promise<ServerReport> {
   const node = `${server.options.host}:${server.options.port}`;
@@ -65,7 +68,7 @@ export async function readServerReport(server: Redis): Promise<ServerReport> {
       node,
       version: info.get("redis_version") ?? "unknown",
       incarnation: `${info.get("run_id")}/${info.get("master_replid")}`,
-      // As the server compares with maxmemory.
+      // The server compares this difference with maxmemory.
       usedBytes: number("used_memory") - number("mem_not_counted_for_evict"),
       maxMemoryBytes: number("maxmemory"),
       isRewriting: number("aof_rewrite_in_progress") + number("aof_rewrite_scheduled") > 0,
@@ -77,10 +80,10 @@ export async function readServerReport(server: Redis): Promise<ServerReport> {
   }
 }
 
-/** The fault of a server that is a replica, from the section `replication` of what INFO replies; null where it takes writes. */
+/** Why a server does not accept writes, by the section `replication` of INFO; null if it does. */
 export function replicaFault(info: ReadonlyMap<string, string>, node: string): string | null {
   if (info.get("role") === "master") return null;
-  return `Redis at ${node} is a replica, which takes no writes: name its master in the URL; where that is gone for good, promote this one with REPLICAOF NO ONE`;
+  return `Redis at ${node} is a replica and accepts no writes: name its master in the URL. If the master is gone for good, promote this one with REPLICAOF NO ONE`;
 }
 
 function stateFaults(info: ReadonlyMap<string, string>, node: string): string[] {
@@ -102,13 +105,13 @@ async function readSettings(server: Redis, node: string): Promise<string[]> {
     if (!(error instanceof Error && /^(NOPERM|ERR unknown command)/.test(error.message))) throw error;
     const user = server.options.username ?? "default";
     return [
-      `Redis at ${node} does not show its settings (${error.message}), so nobody knows whether it keeps what it confirms: ACL SETUSER ${user} +config|get`,
+      `Redis at ${node} does not show its settings (${error.message}), so Tidegate can't tell whether it keeps confirmed data: ACL SETUSER ${user} +config|get`,
     ];
   }
   return rules.flatMap(({ setting, wanted, loses }) => {
     const value = settings.get(setting);
     if (value === wanted) return [];
-    return `Redis at ${node} has ${setting} ${value ?? "(unknown)"}: ${loses}. CONFIG SET ${setting} ${wanted}, and the same in its configuration file`;
+    return `Redis at ${node} has ${setting} ${value ?? "(unknown)"}: ${loses}. Send CONFIG SET ${setting} ${wanted}, and write the same into its configuration file`;
   });
 }
 
@@ -118,7 +121,7 @@ function pairs(texts: readonly string[]): ReadonlyMap<string, string> {
   return map;
 }
 
-/** By name, what INFO replies. */
+/** The fields of an INFO reply, by name. */
 export function infoFields(text: string): ReadonlyMap<string, string> {
   return new Map([...text.matchAll(/^(\w+):(.*?)\r?$/gm)].map((match) => [match[1] ?? "", match[2] ?? ""]));
 }

@@ -1,26 +1,31 @@
-import { type Position, START_POSITION } from "./stream-log.ts";
+import { type Position, startPosition } from "./stream-log.ts";
 
 const digits = 20;
 
-/** Position of the embedded stream: the entry's number in its partition, 1, 2, … without holes, as 20 decimal digits. */
+/**
+ * Position in an embedded stream: the number of the entry in its partition (1, 2, … without gaps) as 20
+ * decimal digits.
+ */
 export function positionOf(entryNumber: number): Position {
-  return entryNumber === 0 ? START_POSITION : String(entryNumber).padStart(digits, "0");
+  return entryNumber === 0 ? startPosition : String(entryNumber).padStart(digits, "0");
 }
 
-/** The entry's number, 0 for START_POSITION; null where the text is no position of the embedded stream. */
+/**
+ * The number of the entry, 0 for startPosition; null if the text is not a position of an embedded stream.
+ */
 export function entryNumberOf(position: Position): number | null {
-  if (position === START_POSITION) return 0;
+  if (position === startPosition) return 0;
   if (!isDecimalPosition(position)) return null;
   const entryNumber = Number(position);
   return Number.isSafeInteger(entryNumber) ? entryNumber : null;
 }
 
-/** True for positions that an embedded stream hands out; other streams' positions look otherwise. */
+/** True for positions of an embedded stream. Positions of other kinds have another form. */
 export function isDecimalPosition(position: Position): boolean {
   return position.length === digits && /^\d+$/.test(position);
 }
 
-/** Negative, zero or positive, as StreamLog.comparePositions. */
+/** Negative, zero or positive, like StreamLog.comparePositions. */
 export function compareDecimalPositions(left: Position, right: Position): number {
   if (left === right) return 0;
   return left < right ? -1 : 1;

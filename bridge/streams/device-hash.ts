@@ -1,12 +1,12 @@
 const offsetBasis = 0x811c9dc5;
 const prime = 0x01000193;
 
-/** Number of values that `deviceHash` may have: 0 to this − 1. */
-export const DEVICE_HASHES = 2 ** 32;
+/** Number of values of `deviceHash`: 0 to deviceHashes − 1. */
+export const deviceHashes = 2 ** 32;
 
 /**
- * What decides about a device's partition, the same in every process and for ever: FNV-1a (32 bits) over the id's UTF-16 units, mixed by
- * murmur3's finisher since FNV's low bits follow the last characters.
+ * The hash that decides a device's partition. It must never change. FNV-1a (32 bits) over the UTF-16 units
+ * of the id, then MurmurHash3's finalizer, because FNV's low bits depend mostly on the last characters.
  */
 export function deviceHash(deviceId: string): number {
   let hash = offsetBasis;

@@ -1,10 +1,11 @@
 import { BridgeError } from "../errors.ts";
-import { type LakeState, partitionKey } from "../storage/commit-log.ts";
-import { type FixedStreamLog, type Position, START_POSITION } from "./stream-log.ts";
+import type { CommittedMoves } from "./committed-moves.ts";
+import { partitionKey } from "./partition-key.ts";
+import { type FixedStreamLog, type Position, startPosition } from "./stream-log.ts";
 
 export interface KnownStream {
   readonly streamId: string;
-  /** True where an operator started it on purpose beside positions of other streams. */
+  /** True if an operator started the stream although the lake held positions of other streams. */
   readonly record: { readonly startedAnew: boolean };
 }
 
@@ -13,22 +14,23 @@ export interface CheckedStream
     Pick<FixedStreamLog, "partitionCount" | "partitionState" | "comparePositions"> {}
 
 export interface LakeCheck {
-  /** Where the stream stands, for people. */
+  /** The place of the stream, for people. */
   readonly place: string;
-  /** Whether a stream with such positions may have been this one before it was lost. */
+  /** True if this position may come from this stream before it was lost. */
   readonly isRival: (committed: Position) => boolean;
   readonly mend: string;
 }
 
 /**
- * Compares a stream with what the lake has committed of it; to be called before the first publish is accepted.
- * @param stream null where there is none.
- * @throws BridgeError STREAM_GAP where one of the two was lost, replaced or restored from an older copy: going on would lose
- * acknowledged messages silently, or file new ones at positions the lake holds for filed already.
+ * Compares a stream with the lake's commits. Call this before accepting the first publish.
+ * @param stream null if there is none.
+ * @throws BridgeError STREAM_GAP if stream or lake was lost, replaced or restored from an older copy. To
+ * continue would lose acknowledged messages silently, or give new messages positions that the lake takes for
+ * filed.
  */
 export async function checkAgainstLake(
   stream: CheckedStream | null,
-  lake: LakeState,
+  lake: CommittedMoves,
   check: LakeCheck,
 ): Promise<void> {
   checkStreamOfLake(stream, lake, check);
@@ -36,14 +38,14 @@ export async function checkAgainstLake(
     if (stream) await checkPartition(stream, partition, lake, check);
 }
 
-/** The part that any stream must pass: `checkAgainstLake` for those that don't say how far they go. */
-export function checkStreamOfLake(stream: KnownStream | null, lake: LakeState, check: LakeCheck): void {
+/** The part of `checkAgainstLake` for streams that do not tell their highest position. */
+export function checkStreamOfLake(stream: KnownStream | null, lake: CommittedMoves, check: LakeCheck): void {
   const known = rivalsOf(lake, check);
   const names = [...known].join(", ");
   if (known.size === 0 || stream?.record.startedAnew || (stream && known.has(stream.streamId))) return;
   if (!stream) throw gap(`${check.place} is gone, but the lake holds positions of stream ${names}`, check);
   throw gap(
-    `the lake holds positions of stream ${names}, but ${check.place} holds stream ${stream.streamId}, of which it knows nothing. If this is the lake of another gateway, name the right one with --lake`,
+    `the lake holds positions of stream ${names}, but ${check.place} holds stream ${stream.streamId}, which the lake does not know. If this is the lake of another gateway, name the right one with --lake`,
     check,
   );
 }
@@ -51,10 +53,10 @@ export function checkStreamOfLake(stream: KnownStream | null, lake: LakeState, c
 async function checkPartition(
   stream: CheckedStream,
   partition: number,
-  lake: LakeState,
+  lake: CommittedMoves,
   check: LakeCheck,
 ): Promise<void> {
-  const committed = lake.moves.get(partitionKey(stream.streamId, partition))?.to ?? START_POSITION;
+  const committed = lake.moves.get(partitionKey(stream.streamId, partition))?.to ?? startPosition;
   const { highest, trimmedUpTo } = await stream.partitionState(partition);
   if (stream.comparePositions(highest, committed) < 0)
     throw gap(
@@ -68,7 +70,7 @@ async function checkPartition(
     );
 }
 
-function rivalsOf(lake: LakeState, { isRival }: LakeCheck): ReadonlySet<string> {
+function rivalsOf(lake: CommittedMoves, { isRival }: LakeCheck): ReadonlySet<string> {
   const ids = new Set<string>();
   for (const [key, move] of lake.moves) if (isRival(move.to)) ids.add(key.slice(0, key.lastIndexOf("/")));
   return ids;

@@ -2,29 +2,32 @@ import { deviceHash } from "./device-hash.ts";
 
 export interface Partition {
   readonly partition: number;
-  /** Those whose place it took: they are read to their end before it. */
+  /** The partitions that this one replaced. They are read to their end first. */
   readonly parents: readonly number[];
-  /** False once it takes no more blocks, since others have taken its place. */
+  /** False once the partition is closed, because others replaced it. */
   readonly isOpen: boolean;
 }
 
-/** The partitions of a stream at one time. Those of a stream that is divided anew get numbers that were never used before. */
+/**
+ * The partitions of a stream at one time. After a reshard, new partitions get numbers that were never used
+ * before.
+ */
 export interface PartitionMap {
-  /** Those that take blocks, and those that may hold some, by number. */
+  /** Open partitions, and closed ones that may still hold blocks, ordered by number. */
   readonly all: readonly Partition[];
   /** The open partition that takes the device's messages. */
   partitionOfDevice(deviceId: string): number;
-  /** Whether the device's messages go to a partition, or went there while it was open. */
+  /** True if the device's messages go to the partition, or went there while it was open. */
   takes(partition: number, deviceId: string): boolean;
 }
 
-/** A partition that takes the devices whose hash lies in [firstHash, lastHash]. */
+/** A partition of the devices whose hash lies in [firstHash, lastHash]. */
 export interface RangePartition extends Partition {
   readonly firstHash: number;
   readonly lastHash: number;
 }
 
-/** @param all The open ones divide all hashes between them. */
+/** @param all The open partitions together cover all hashes, without overlap. */
 export function rangePartitions(all: readonly RangePartition[]): PartitionMap {
   const open = all.filter(({ isOpen }) => isOpen).toSorted((left, right) => left.firstHash - right.firstHash);
   const byNumber = new Map(all.map((each) => [each.partition, each]));

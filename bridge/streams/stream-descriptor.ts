@@ -1,27 +1,27 @@
 import type { KindDescriptor, KindTarget } from "../kind-descriptor.ts";
 
-/** What a stream's status says, in terms that all kinds share. */
+/** The status of a stream, in terms that all kinds share. */
 export interface StreamCondition {
-  /** Why nothing is appended; null = it is. */
+  /** Why appends are held; null = they are not. */
   readonly held: { readonly code: string; readonly message: string } | null;
-  /** True if `held` stands in the way of reading, too. */
+  /** True if `held` also prevents reading. */
   readonly holdsReading: boolean;
-  /** False while its server does not answer. */
+  /** False while the stream's server does not answer. */
   readonly isAnswering: boolean;
 }
 
-/** A stream that takes and gives everything. */
+/** The condition of a stream without problems. */
 export const soundStream: StreamCondition = { held: null, holdsReading: false, isAnswering: true };
 
 /**
- * A kind of stream, as far as this folder knows it.
- * @typeParam Status What such a stream says of itself, as one process sees it.
+ * The part of a kind of stream that the bridge knows.
+ * @typeParam Status The status of such a stream, as one process sees it.
  */
 export interface StreamDescriptor<Target extends KindTarget = KindTarget, Status = unknown>
   extends KindDescriptor<Target> {
-  /** Where it is, without passwords: two that are equal are one stream. null = in the gateway's data folder. */
+  /** The place without passwords: equal places are the same stream. null = in the gateway's data folder. */
   placeOf(target: Target): string | null;
   condition(status: Status): StreamCondition;
-  /** For people: a line, and one that begins with `  ! ` for each thing that somebody should look at. */
+  /** For people: one line, and a line that begins with `  ! ` for each warning. */
   summary(status: Status, url: string): string[];
 }

@@ -11,17 +11,18 @@ const draftSuffix = ".new";
 const markSchema = Type.Object({ streamId: Type.String(), highest: Type.Array(Type.String()) });
 
 /**
- * How far a stream was when it was last seen, by partition; kept in a file that does not lie with it. It finds a stream that was restored
- * from a copy which the lake alone can't tell from the newest one: all that is committed is in it, and what was acknowledged since is not.
+ * The highest positions at which this gateway last saw a stream, by partition, in a file outside of the
+ * stream. The mark detects a stream that was restored from an older copy. The lake can't detect that if the
+ * copy holds all committed blocks but lacks blocks acknowledged later.
  */
 export type StreamMark = Readonly<Static<typeof markSchema>>;
 
 type MarkedStream = Pick<FixedStreamLog, "streamId" | "comparePositions">;
 
 /**
- * The marks of all writers: each has a file of its own, `mark.json` being kept in `mark.ID.json`. A stream never goes back, so all of them
- * hold, and a writer that was paused and goes on after another one has taken over makes none of them weaker. What can't be read counts
- * as none: a mark is a check more, not a record.
+ * Reads the marks of all writers. For `mark.json`, each writer has a file `mark.ID.json`. A stream never
+ * goes back, so all marks are valid, also those of a writer that was paused while another took over.
+ * Unreadable marks are ignored: a mark is only an additional check.
  */
 export async function readStreamMarks(file: string): Promise<StreamMark[]> {
   const files = await markFiles(file).catch(() => []);
@@ -29,7 +30,7 @@ export async function readStreamMarks(file: string): Promise<StreamMark[]> {
   return marks.filter((mark) => mark !== null);
 }
 
-/** The highest positions that were marked of a stream; null where it never was. */
+/** The highest marked positions of a stream; null if it has no marks. */
 export function markOfStream(
   marks: readonly StreamMark[],
   { streamId, comparePositions }: MarkedStream,
@@ -44,7 +45,7 @@ export function markOfStream(
 }
 
 /**
- * For streams that have no check of their own.
+ * Compares a stream with its marks, for kinds without a check of their own.
  * @throws BridgeError STREAM_GAP
  */
 export async function checkStreamMarks(
@@ -57,20 +58,21 @@ export async function checkStreamMarks(
     if (stream.comparePositions(highest, marked) >= 0) continue;
     throw new BridgeError(
       "STREAM_GAP",
-      `partition ${partition} of the stream went up to ${marked} when this gateway last saw it, and ends at "${highest}" now: it was restored from an older copy. Restore the newest one, or give up what is missing and start a new stream id with \`tidegate stream new\``,
+      `partition ${partition} of the stream went up to ${marked} when this gateway last saw it, and ends at "${highest}" now: it was restored from an older copy. Restore the newest copy, or give up the missing blocks and start a new stream id with \`tidegate stream new\``,
       { retryable: false },
     );
   }
 }
 
 /**
- * Marks every `intervalMs` how far the stream is. A mark that can't be written is tried again; it only makes a later check coarser.
- * The first one replaces those that others have left: the stream was checked against them. The answer's `stop` writes the last one.
+ * Marks the stream's highest positions every `intervalMs`. A failed write is retried; a missing mark only
+ * makes a later check coarser. The first mark replaces those of earlier writers, because the stream was
+ * checked against them. `stop` writes the last mark.
  */
 export function keepStreamMark(options: {
   readonly file: string;
   readonly streamId: string;
-  /** By partition, what the stream holds for sure. */
+  /** The highest durable positions, by partition. */
   readonly highest: () => Promise<readonly Position[]>;
   readonly intervalMs: number;
   readonly logger: Logger;
@@ -99,11 +101,12 @@ export function keepStreamMark(options: {
         if (written === "") await removeFiles(await former);
         written = text;
       }
-      if (isFailing) logger.info({ event: "stream.mark.recovered" }, "how far the stream is is marked again");
+      if (isFailing)
+        logger.info({ event: "stream.mark.recovered" }, "the stream's positions are marked again");
       isFailing = false;
     } catch (error) {
       const fields = { event: "stream.mark.failed", err: error };
-      if (!isFailing) logger.warn(fields, "how far the stream is can't be marked; tried again each second");
+      if (!isFailing) logger.warn(fields, "the stream's positions can't be marked; retrying each second");
       isFailing = true;
     }
   }
@@ -118,7 +121,7 @@ async function readMark(file: string): Promise<StreamMark | null> {
   }
 }
 
-/** `id` null = that of version 0.1.0, where all writers had one file. */
+/** `id` null = the file of version 0.1.0, which all writers shared. */
 function markFileOf(file: string, id: string | null): string {
   const { dir, name, ext } = parse(file);
   return join(dir, id === null ? `${name}${ext}` : `${name}.${id}${ext}`);

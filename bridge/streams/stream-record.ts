@@ -1,15 +1,18 @@
 import type { UnreadRecords } from "./stream-replacement.ts";
 
-/** Who a stream is, as it says itself. */
+/** The identity of a stream, as stored in the stream itself. */
 export interface StreamRecord {
   readonly format: number;
   readonly streamId: string;
   readonly partitionCount: number;
   readonly createdAtMs: number;
-  /** True where an operator started it on purpose in place of another stream whose positions the lake may hold. */
+  /** True if an operator started the stream in place of another one whose positions the lake may hold. */
   readonly startedAnew: boolean;
-  /** The stream it replaced, where that was known. */
+  /** Id of the replaced stream; null if there was none, or if its id is unknown. */
   readonly replaces: string | null;
-  /** What that one held and nobody has filed; null where it replaced none, and where nobody knows. */
+  /**
+   * Records of the replaced stream that were not filed; null if it replaced none, or if the number is
+   * unknown.
+   */
   readonly unread: UnreadRecords | null;
 }

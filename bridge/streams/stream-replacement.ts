@@ -1,19 +1,23 @@
 import { decodeBlockHeader } from "../block/decode-block.ts";
 import { BridgeError } from "../errors.ts";
-import { type LakeState, type Move, partitionKey } from "../storage/commit-log.ts";
-import { type FixedStreamLog, START_POSITION } from "./stream-log.ts";
+import type { CommittedMove, CommittedMoves } from "./committed-moves.ts";
+import { partitionKey } from "./partition-key.ts";
+import { type FixedStreamLog, startPosition } from "./stream-log.ts";
 
-/** What a stream holds and the lake does not: blocks with messages, without copies of re-sent ones. */
+/**
+ * Records that a stream holds and the lake does not. Counts blocks with messages; copies of resent blocks
+ * count once.
+ */
 export interface UnreadRecords {
   readonly blocks: number;
   readonly messages: number;
 }
 
-/** What a stream that an operator started anew took the place of. */
+/** The stream that an operator replaced by a new one. */
 export interface StreamReplacement {
-  /** Null where no stream could be read there. */
+  /** null if no stream could be read there. */
   readonly replaces: string | null;
-  /** What is given up: acknowledged, and filed by nobody any more. Null = unknown. */
+  /** Acknowledged records that were given up and will never be filed; null = unknown. */
   readonly unread: UnreadRecords | null;
   readonly atMs: number;
 }
@@ -27,8 +31,14 @@ export type CountedStream = Pick<
 
 const readLimits = { maxBytes: 8 * 1024 * 1024, maxEntries: 1024 } as const;
 
-/** Null where it can't be told: some of what stands behind the lake's positions is lost or damaged. The stream must not grow meanwhile. */
-export async function countUnread(stream: CountedStream, lake: LakeState): Promise<UnreadRecords | null> {
+/**
+ * Counts the records that the lake lacks; null if blocks after the lake's positions are lost or damaged. The
+ * stream must not grow meanwhile.
+ */
+export async function countUnread(
+  stream: CountedStream,
+  lake: CommittedMoves,
+): Promise<UnreadRecords | null> {
   const total = { blocks: 0, messages: 0 };
   try {
     for (let partition = 0; partition < stream.partitionCount; partition++) {
@@ -48,12 +58,12 @@ export async function countUnread(stream: CountedStream, lake: LakeState): Promi
 async function countPartition(
   stream: CountedStream,
   partition: number,
-  move: Move | undefined,
+  move: CommittedMove | undefined,
 ): Promise<UnreadRecords | null> {
   const lastSequences = new Map(
     Object.entries(move?.producers ?? {}).map(([producer, { lastSequence }]) => [producer, lastSequence]),
   );
-  let after = move?.to ?? START_POSITION;
+  let after = move?.to ?? startPosition;
   let blocks = 0;
   let messages = 0;
   const { highest } = await stream.partitionState(partition);
@@ -73,7 +83,7 @@ async function countPartition(
   return { blocks, messages };
 }
 
-/** Null where the stream is the first of its place, or was created beside one of which nothing was left to file. */
+/** null if the stream is the first at its place, or if the stream before had no unfiled records. */
 export function replacementOf(record: {
   readonly startedAnew: boolean;
   readonly createdAtMs: number;

@@ -1,6 +1,6 @@
 export type DeviceRole = "device" | "edge";
 
-/** An authenticated identity. `edge` = a field gateway that speaks for many devices below `topicPrefix`. */
+/** An authenticated identity. `edge` = a field gateway that speaks for the devices below `topicPrefixes`. */
 export interface Identity {
   readonly name: string;
   readonly role: DeviceRole;

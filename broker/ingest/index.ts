@@ -1,4 +1,4 @@
-/** What a front end needs of the ingest core, and what the gateway needs to build it. */
+/** The parts of the ingest core that a front end needs, and those that the gateway needs to build it. */
 export type { Admission } from "./admission.ts";
 export type { DeviceRegistry, DeviceRole, Identity, SlowCheck } from "./device-registry.ts";
 export {

@@ -4,9 +4,11 @@ import { retainedMax } from "../client-limits.ts";
 import type { BrokerConfig } from "../config.ts";
 import type { IngestCore, IngestStatus, RefusalFields, Refuse } from "../ingest/index.ts";
 import { type AedesClient, checkAedesVersion, refusedClientOf } from "./aedes/aedes-client.ts";
-import { AedesHooks } from "./aedes/aedes-hooks.ts";
 import { createIngestAedes } from "./aedes/ingest-aedes.ts";
+import { filtersPerTurn, PacedWork } from "./aedes/paced-work.ts";
 import { type SessionBounds, SessionQueues } from "./aedes/session-queues.ts";
+import { SessionSubscriptions } from "./aedes/session-subscriptions.ts";
+import { AedesHooks } from "./aedes-hooks.ts";
 import { checkAnonymousListener } from "./anonymous-listener.ts";
 import { Connection } from "./connection.ts";
 import { Listener } from "./listener.ts";
@@ -85,18 +87,17 @@ export class Broker {
       paused: this.#paused,
     };
     const receivedIds = new ReceivedIdsOfSessions({ sessionsMax: config.maxConnections });
-    this.#hooks = new AedesHooks(context, {
-      ingest,
-      receivedIds,
-      hasRoomForSession: (clientId) => queues.hasRoom(clientId),
-    });
-    const queues = new SessionQueues(sessionBoundsOf(config), {
+    const queues = new SessionQueues(sessionBoundsOf(config), this.#metrics);
+    const removals = new PacedWork(filtersPerTurn);
+    const kept = new SessionSubscriptions(queues.persistence, {
       live,
-      metrics: this.#metrics,
       granted: () => this.#hooks.granted,
       isResumed: (clientId) => receivedIds.isResumed(clientId),
+      removals,
+      sessionsMax: config.maxConnections,
     });
-    this.#aedes = this.#createAedes(queues, live);
+    this.#hooks = new AedesHooks(context, { ingest, receivedIds, kept });
+    this.#aedes = this.#createAedes(queues, live, removals);
     this.#hooks.watch(this.#aedes);
     this.#sweep = new SessionSweep({ paused: this.#paused, now });
     ingest.onRoom(() => this.#sweep.resumeAll());
@@ -140,7 +141,7 @@ export class Broker {
     };
   }
 
-  #createAedes(queues: SessionQueues, live: LiveSubscribers): Aedes {
+  #createAedes(queues: SessionQueues, live: LiveSubscribers, removals: PacedWork): Aedes {
     const { connectTimeoutMs, clientIdMaxBytes, drainTimeoutMs } = this.#config;
     const aedes = createIngestAedes(
       {
@@ -155,6 +156,7 @@ export class Broker {
         ...this.#hooks.handlers(),
       },
       live,
+      removals,
     );
     checkAedesVersion(aedes);
     return aedes;
@@ -198,7 +200,6 @@ function sessionBoundsOf(config: BrokerConfig): SessionBounds {
   return {
     messagesMax: config.sessionQueueMax,
     bytesMax: config.sessionsQueueMaxBytes,
-    sessionsMax: config.maxConnections,
     retainedMax: retainedMax,
   };
 }

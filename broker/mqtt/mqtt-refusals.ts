@@ -54,7 +54,7 @@ export const mqttRefusals = {
   },
   "subscription-limit": {
     meaning:
-      "The client has too many filters, or one that is too long or too deep, or too many sessions are kept.",
+      "The client has too many filters, or one that is too long or too deep. Or all clients together have too many filters or kept sessions.",
     retryable: false,
     remedy: "Subscribe to less, or raise the setting that `bound` in the log names.",
   },

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DeviceError } from "../errors.ts";
-import { EPOCH_BYTES } from "../protocol/message-id.ts";
+import { epochBytes } from "../protocol/message-id.ts";
 import { writeFileDurably } from "./durable-file.ts";
 
 const fileName = "identity.json";
@@ -42,7 +42,7 @@ export class IdentityFile {
     options: { atLeast: number; randomBytes: (length: number) => Uint8Array },
   ): Promise<IdentityFile> {
     const stored = await readStored(folder);
-    const epoch = stored ? Buffer.from(stored.epoch, "hex") : options.randomBytes(EPOCH_BYTES);
+    const epoch = stored ? Buffer.from(stored.epoch, "hex") : options.randomBytes(epochBytes);
     const next = Math.max(stored?.nextSequence ?? 1, options.atLeast);
     const identity = new IdentityFile(folder, Uint8Array.from(epoch), next);
     await identity.reserve(next);
@@ -103,7 +103,7 @@ function parseStored(text: string): StoredIdentity | null {
         retryable: false,
       },
     );
-  const isEpoch = typeof epoch === "string" && new RegExp(`^[0-9a-f]{${EPOCH_BYTES * 2}}$`).test(epoch);
+  const isEpoch = typeof epoch === "string" && new RegExp(`^[0-9a-f]{${epochBytes * 2}}$`).test(epoch);
   if (!isEpoch || !Number.isSafeInteger(nextSequence)) return null;
   return { format, epoch, nextSequence: nextSequence as number };
 }

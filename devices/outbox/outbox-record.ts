@@ -2,9 +2,9 @@
 //   header: "TGOB" | version u8 | 3 × 0 | epoch 8 | settled up to u64 | CRC-32 of all bytes before
 //   record: body length u32 | CRC-32 of the body | body
 //   body:   1 | sequence u64 | topic length u16 | topic | payload      a message
-//           2 | sequence u64                                           all messages up to this one are settled
+//           2 | sequence u64                                           all messages up to it are settled
 import { crc32 } from "node:zlib";
-import { EPOCH_BYTES } from "../protocol/message-id.ts";
+import { epochBytes } from "../protocol/message-id.ts";
 
 export const segmentHeaderBytes = 28;
 export const settledRecordBytes = 17;
@@ -45,7 +45,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   magic.copy(bytes);
   bytes.writeUInt8(version, 4);
   bytes.set(header.epoch, 8);
-  bytes.writeBigUInt64BE(BigInt(header.settledUpTo), 8 + EPOCH_BYTES);
+  bytes.writeBigUInt64BE(BigInt(header.settledUpTo), 8 + epochBytes);
   bytes.writeUInt32BE(crc32(bytes.subarray(0, segmentHeaderBytes - 4)), segmentHeaderBytes - 4);
   return bytes;
 }
@@ -56,8 +56,8 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | "damaged" | 
     return "damaged";
   if (bytes.readUInt8(4) !== version) return "newer";
   return {
-    epoch: Uint8Array.from(bytes.subarray(8, 8 + EPOCH_BYTES)),
-    settledUpTo: Number(bytes.readBigUInt64BE(8 + EPOCH_BYTES)),
+    epoch: Uint8Array.from(bytes.subarray(8, 8 + epochBytes)),
+    settledUpTo: Number(bytes.readBigUInt64BE(8 + epochBytes)),
   };
 }
 

@@ -1,7 +1,7 @@
 // The codec of telemetry-envelope.proto, on protobufjs's wire reader and writer. Written by hand: no
 // reflection on the hot path.
 import protobuf, { type Reader as WireReader, type Writer as WireWriter } from "protobufjs/minimal.js";
-import { MESSAGE_ID_MAX_BYTES } from "./message-id.ts";
+import { messageIdMaxBytes } from "./message-id.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
 const { Reader, Writer } = protobuf;
@@ -133,9 +133,9 @@ function expectWireType(field: string, actual: number, expected: number): void {
 /** The error's details name the fault: `fault`, and `messageId` if the id can be read. */
 function checkFields(messageId: Uint8Array, eventTimeMs: number): void {
   if (messageId.length === 0) throw invalidEnvelope("message_id is missing", { fault: "id-missing" });
-  if (messageId.length > MESSAGE_ID_MAX_BYTES)
+  if (messageId.length > messageIdMaxBytes)
     throw invalidEnvelope(
-      `message_id has ${messageId.length} bytes, at most ${MESSAGE_ID_MAX_BYTES} are allowed`,
+      `message_id has ${messageId.length} bytes, at most ${messageIdMaxBytes} are allowed`,
       { fault: "id-too-long" },
     );
   if (!Number.isInteger(eventTimeMs) || Math.abs(eventTimeMs) > eventTimeMaxMs)

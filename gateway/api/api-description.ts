@@ -9,17 +9,16 @@ import { topicSchema } from "./schemas/topic-schemas.ts";
 
 const description = `Administration and monitoring of a Tidegate gateway. Devices publish over MQTT, not over this API.
 
-Every request but those for /livez, /readyz and /openapi.json needs the token in the file \`api-token\` of the data folder. Bodies are JSON;
-unknown fields are refused. Refusals have the schema Error: decide by \`code\` or \`retryable\`, never by \`message\`.`;
+All requests except those for /livez, /readyz and /openapi.json need the token in the file \`api-token\` of the data folder. Bodies are JSON; unknown fields are refused. Refusals have the schema Error: decide on \`code\` or \`retryable\`, never on \`message\`.`;
 
 const tags = [
-  { name: "operation", description: "Health, metrics, status, and how to go on after a loss in the stream" },
-  { name: "topics", description: "What devices may publish, and the tables that it is filed in" },
+  { name: "operation", description: "Health, metrics, status, and recovery after data loss in the stream" },
+  { name: "topics", description: "Topics on which devices publish, and their tables" },
   { name: "devices", description: "Identities that may connect" },
   { name: "quarantine", description: "Messages that could not be filed in their topic's table" },
 ];
 
-/** Schemas that the description has under a name of their own. */
+/** Schemas that have a name of their own in the description. */
 const namedSchemas = [
   apiErrorSchema,
   topicSchema,
@@ -30,10 +29,10 @@ const namedSchemas = [
   statusSchema,
 ];
 
-/** Words that are for our messages only. */
+/** Keywords for the gateway's own texts, which the description leaves out. */
 const ownKeywords = new Set(["expected", "secret", "unit"]);
 
-/** Collects the description of all routes that are added afterwards: OpenAPI 3.1, answered at /openapi.json. */
+/** Describes all routes that are added after this call: OpenAPI 3.1, served at /openapi.json. */
 export async function installDescription(app: FastifyInstance, version: string): Promise<void> {
   for (const schema of namedSchemas) app.addSchema(schema);
   await app.register(fastifySwagger, {
@@ -45,7 +44,7 @@ export async function installDescription(app: FastifyInstance, version: string):
         description,
         license: { name: "Apache-2.0", identifier: "Apache-2.0" },
       },
-      servers: [{ url: "/", description: "The gateway that answers this" }],
+      servers: [{ url: "/", description: "The gateway that serves this description" }],
       tags,
       components: {
         securitySchemes: {
@@ -73,7 +72,7 @@ function published<Tree>(tree: Tree): Tree {
   return withOneEnum(Object.fromEntries(kept.map(([name, value]) => [name, published(value)]))) as Tree;
 }
 
-/** `anyOf` parts of one value each are one `enum`. */
+/** Turns an `anyOf` of single values into one `enum`. */
 function withOneEnum(schema: Record<string, unknown>): Record<string, unknown> {
   const { anyOf, ...rest } = schema;
   if (

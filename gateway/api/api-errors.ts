@@ -6,17 +6,17 @@ import { GatewayError } from "../errors.ts";
 import { faultsOf } from "../input/input-error.ts";
 import { requestInvalid } from "./request-input.ts";
 
-/** What every refused request is answered with. */
+/** The answer to every refused request. */
 export const apiErrorSchema = Type.Object(
   {
-    code: Type.String({ description: "For programs: never changes its meaning" }),
+    code: Type.String({ description: "For programs: its meaning never changes" }),
     message: Type.String({ description: "For people: what is wrong and what to do" }),
     retryable: Type.Boolean({
-      description: "True if the same request may succeed later although nobody changes anything",
+      description: "True if the same request may succeed later without any other change",
     }),
     where: Type.Union([Type.String(), Type.Null()], {
       description:
-        "What the error is about: a field of the body such as allowedQos[1], ?limit of the query, {name} of the path, or a header; null = the request as a whole",
+        "The part with the error: a field of the body such as allowedQos[1], ?limit of the query, {name} of the path, or a header; null = the request as a whole",
     }),
     details: Type.Optional(
       Type.Record(Type.String(), Type.Unknown(), {
@@ -31,13 +31,13 @@ export type ApiError = Static<typeof apiErrorSchema>;
 
 export const statusOfCode: Readonly<Record<string, number>> = {
   TOKEN_REFUSED: 401,
-  // Misdirected Request [RFC 9110, 15.5.20].
+  // Misdirected Request [RFC 9110, 15.5.20]
   GATEWAY_OTHER: 421,
   REQUEST_INVALID: 400,
   REQUEST_TOO_LARGE: 413,
   ROUTE_UNKNOWN: 404,
   TOPIC_INVALID: 400,
-  /** The bridge's. */
+  /** A code of the bridge. */
   TOPIC_SCHEMA_INVALID: 400,
   TOPIC_UNKNOWN: 404,
   DEVICE_INVALID: 400,
@@ -47,7 +47,7 @@ export const statusOfCode: Readonly<Record<string, number>> = {
   INTERNAL_ERROR: 500,
 };
 
-/** What an error is about that has no list of faults. */
+/** The part with the error, for codes without a list of faults. */
 const whereOfCode: Readonly<Record<string, string>> = {
   TOKEN_REFUSED: "header authorization",
   GATEWAY_OTHER: "header tidegate-folder",
@@ -63,7 +63,7 @@ const whereOfCode: Readonly<Record<string, string>> = {
   STREAM_NO_GAP: "partition",
 };
 
-/** Other errors with a code are refusals that depend on the state of things: 409, or 503 where trying again may help. */
+/** Other codes depend on the state of the gateway: 409, or 503 if a retry may succeed. */
 function statusOf(error: CodedError): number {
   return statusOfCode[error.code] ?? (error.retryable ? 503 : 409);
 }
@@ -75,7 +75,7 @@ export function installErrorAnswers(app: FastifyInstance, logger: Logger): void 
   app.setNotFoundHandler((request) => {
     throw new GatewayError(
       "ROUTE_UNKNOWN",
-      `There is no ${request.method} ${request.url}: see /openapi.json.`,
+      `The API has no ${request.method} ${request.url}: see /openapi.json.`,
       { retryable: false },
     );
   });
@@ -93,17 +93,17 @@ function sendError(reply: FastifyReply, error: CodedError): FastifyReply {
   return reply.status(statusOf(error)).send(body);
 }
 
-/** Requests that no route sees: Fastify calls this instead of the error handler. */
+/** For requests that reach no route: Fastify calls this instead of the error handler. */
 export function answerUnroutable(_error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   void sendError(
     reply,
     requestInvalid(
-      `The path ${request.raw.url} can't be read: write each % that stands for itself as %25, and give parameters of at most 512 characters.`,
+      `The path ${request.raw.url} can't be read: write a literal % as %25, and use parameters of at most 512 characters.`,
     ),
   );
 }
 
-/** The framework's errors, in our words. */
+/** Errors of the framework, in the gateway's words. */
 function foreignError(
   error: FastifyError,
   { bodyLimit }: { readonly bodyLimit?: number | undefined },
@@ -116,11 +116,13 @@ function foreignError(
       { retryable: false },
     );
   if (error.code === "FST_ERR_CTP_INVALID_MEDIA_TYPE")
-    return requestInvalid("The body has to be JSON: send it with the header content-type: application/json.");
+    return requestInvalid(
+      "The body is not sent as JSON: send JSON with the header content-type: application/json.",
+    );
   if (error.statusCode !== undefined && error.statusCode < 500)
-    return requestInvalid("The body can't be read: its length is not what content-length says.");
-  logger.error({ event: "api.failed", err: error }, "an API request failed");
-  return new GatewayError("INTERNAL_ERROR", "The request failed: the gateway's log says why.", {
+    return requestInvalid("The body can't be read: its length differs from content-length.");
+  logger.error({ event: "api.failed", err: error }, "an API request has failed");
+  return new GatewayError("INTERNAL_ERROR", "The request failed: the log of the gateway says why.", {
     retryable: false,
   });
 }

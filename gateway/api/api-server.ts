@@ -2,14 +2,15 @@ import type { AddressInfo } from "node:net";
 import fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import type { Counter } from "prom-client";
+import type { FileIdentity } from "../data-folder/folder-identity.ts";
 import { GatewayError } from "../errors.ts";
-import type { FileIdentity } from "../supervisor/folder-identity.ts";
 import { installDescription } from "./api-description.ts";
 import { answerUnroutable, installErrorAnswers } from "./api-errors.ts";
 import type { ApiServices } from "./api-services.ts";
 import { isRightToken } from "./api-token.ts";
 import { askedFolderHeader, askedFolderText } from "./asked-folder.ts";
 import { addDeviceRoutes } from "./device-routes.ts";
+import { answerExpectations } from "./expect-continue.ts";
 import { addOperationRoutes } from "./operation-routes.ts";
 import { addQuarantineRoutes } from "./quarantine-routes.ts";
 import { installRequestInput } from "./request-input.ts";
@@ -18,7 +19,7 @@ import { answerUnreadable } from "./unreadable-request.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** True for routes that need no token. */
+    /** True for routes that do not need the token. */
     isOpen?: boolean;
   }
 }
@@ -26,7 +27,7 @@ declare module "fastify" {
 export interface ApiOptions {
   readonly services: ApiServices;
   readonly token: string;
-  /** The data folder; null where it has no identity. */
+  /** The data folder; null if it has no identity. */
   readonly folder: FileIdentity | null;
   readonly bodyMaxBytes: number;
   readonly version: string;
@@ -34,7 +35,9 @@ export interface ApiOptions {
   readonly requests: Counter<"method" | "route" | "status">;
 }
 
-/** The HTTP API, not listening yet. Everything but /livez, /readyz and /openapi.json asks for the bearer token. */
+/**
+ * The HTTP API, not listening yet. All routes except /livez, /readyz and /openapi.json need the bearer token.
+ */
 export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   const app = fastify({
     bodyLimit: options.bodyMaxBytes,
@@ -44,6 +47,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     clientErrorHandler: answerUnreadable,
   });
   const hasToken = ({ headers }: FastifyRequest) => isRightToken(options.token, headers.authorization);
+  answerExpectations(app.server, options.bodyMaxBytes);
   installRequestInput(app);
   installErrorAnswers(app, options.logger);
   app.addHook("onRequest", async (request) => {
@@ -73,7 +77,7 @@ function checkAskedFolder(asked: string | string[] | undefined, folder: FileIden
   if (asked === undefined || folder === null || asked === askedFolderText(folder)) return;
   throw new GatewayError(
     "GATEWAY_OTHER",
-    "The request is for the gateway of another data folder, perhaps of a copy of this gateway's folder.",
+    "The request is for the gateway of another data folder, possibly of a copy of this gateway's folder.",
     { retryable: false },
   );
 }
@@ -83,7 +87,8 @@ export async function listenApi(app: FastifyInstance, at: { host: string; port: 
   try {
     await app.listen({ host: at.host, port: at.port });
   } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code === "EADDRINUSE" ? "it is in use" : String(cause);
+    const reason =
+      (cause as NodeJS.ErrnoException).code === "EADDRINUSE" ? "the address is in use" : String(cause);
     throw new GatewayError(
       "HTTP_ADDRESS_UNUSABLE",
       `The HTTP API can't listen on ${at.host}:${at.port}: ${reason}. Choose another address with --http HOST:PORT.`,

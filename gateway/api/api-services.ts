@@ -1,21 +1,24 @@
 import type { Devices } from "../registry/devices.ts";
 import type { Topics } from "../registry/topics.ts";
-import type { GatewayStatus } from "../supervisor/gateway-status.ts";
-import type { AnswerOf } from "./schemas/named-schema.ts";
+import type { AnswerOf } from "../schema/named-schema.ts";
+import type { GatewayStatus } from "../status/gateway-status.ts";
 import type { acceptedGapSchema } from "./schemas/operation-schemas.ts";
 import type { quarantinePayloadSchema, quarantineRowSchema } from "./schemas/quarantine-schemas.ts";
 
 export interface Readiness {
   readonly isReady: boolean;
-  /** What is missing, for people. */
+  /** Why publishes are not acknowledged, for people. */
   readonly reasons: readonly string[];
-  /** What the consumer is at before it files again, with how far it is. Publishes are acknowledged meanwhile. */
+  /** Progress of the consumer's recovery. Publishes are acknowledged meanwhile. */
   readonly progress: readonly string[];
-  /** What does not go on although publishes are acknowledged; [] = everything does. */
+  /** Stuck work although publishes are acknowledged; [] = no work is stuck. */
   readonly degraded: readonly string[];
 }
 
-/** One row of `_quarantine`; `id` says where the message stood in the stream: `<stream id>.<partition>.<position>.<index>`. */
+/**
+ * One row of `_quarantine`; `id` is the place of the message in the stream: `<stream
+ * id>.<partition>.<position>.<index>`.
+ */
 export type QuarantineRow = AnswerOf<typeof quarantineRowSchema>;
 export type QuarantinePayload = AnswerOf<typeof quarantinePayloadSchema>;
 
@@ -28,20 +31,20 @@ export interface QuarantineFilter {
   readonly reason?: string | undefined;
 }
 
-/** What the HTTP API offers, as the supervisor provides it. */
+/** The services of the HTTP API, which the supervisor provides. */
 export interface ApiServices {
   readonly topics: Topics;
   readonly devices: Devices;
   readonly quarantine: {
     /** Newest first, without payloads. */
     list(filter: QuarantineFilter): Promise<QuarantineRow[]>;
-    /** null where there is none. */
+    /** null if there is no such message. */
     show(id: string): Promise<QuarantinePayload | null>;
   };
   readiness(): Promise<Readiness>;
   status(): Promise<GatewayStatus>;
   /** Prometheus text of all processes. */
   metrics(): Promise<string>;
-  /** Lets a partition go on behind a gap that was found in its stream; the messages lost there stay in the books as unaccounted. */
+  /** Resumes a partition after a gap in its stream; the lost messages stay in the books as unaccounted. */
   acceptGap(partition: number): Promise<AnswerOf<typeof acceptedGapSchema>>;
 }

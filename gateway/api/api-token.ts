@@ -11,7 +11,7 @@ export function apiTokenFile(dataFolder: string): string {
   return join(dataFolder, fileName);
 }
 
-/** The admin token of this data folder; made at the first start, readable by its owner only. */
+/** The token of this data folder; created at the first start, readable by its owner only. */
 export function ensureApiToken(dataFolder: string): string {
   const file = apiTokenFile(dataFolder);
   try {
@@ -31,7 +31,7 @@ export function ensureApiToken(dataFolder: string): string {
   if (token.length < tokenBytes)
     throw new GatewayError(
       "DATA_FOLDER_UNUSABLE",
-      `${file} holds no token: remove it, and the next start makes a new one.`,
+      `${file} holds no token: remove the file, and the next start creates a new one.`,
       {
         retryable: false,
       },

@@ -1,8 +1,9 @@
-import type { FileIdentity } from "../supervisor/folder-identity.ts";
+import type { FileIdentity } from "../data-folder/folder-identity.ts";
 
 /**
- * Names the data folder whose gateway a request is for. The token alone does not: a copy of a folder holds the same one, so without this
- * a command for a gateway on the copy could change the original, where only that one runs.
+ * Names the data folder whose gateway a request is for. The token is not enough, because a copy of a folder
+ * holds the same one. Without this header, a command for the copy could change the original if only the
+ * original runs.
  */
 export const askedFolderHeader = "tidegate-folder";
 

@@ -1,10 +1,10 @@
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
 import { type DeviceInput, deviceInputSchema } from "../registry/device-record.ts";
+import type { AnswerOf } from "../schema/named-schema.ts";
 import type { ApiServices } from "./api-services.ts";
 import { answers } from "./route-answers.ts";
 import { addedDeviceSchema, deviceListSchema, removedDeviceSchema } from "./schemas/device-schemas.ts";
-import type { AnswerOf } from "./schemas/named-schema.ts";
 
 const tags = ["devices"];
 const pageMax = 1_000;
@@ -20,16 +20,16 @@ function addListRoute(app: FastifyInstance, { devices }: ApiServices): void {
   const limit = Type.Integer({
     minimum: 1,
     maximum: pageMax,
-    description: `Most identities of the page; default: ${pageMax}`,
+    description: `Limit of identities per page; default: ${pageMax}`,
   });
-  const after = Type.String({ description: "`next` of the page before" });
+  const after = Type.String({ description: "`next` of the previous page" });
   app.get<{ Querystring: { limit?: number; after?: string } }>(
     "/v1/devices",
     {
       schema: {
         tags,
         operationId: "listDevices",
-        summary: "Identities in order of their names, a page at a time",
+        summary: "List identities in the order of their names, one page per request",
         querystring: Type.Object(
           { limit: Type.Optional(limit), after: Type.Optional(after) },
           { additionalProperties: false },
@@ -53,7 +53,7 @@ function addAddRoute(app: FastifyInstance, { devices }: ApiServices): void {
         tags,
         operationId: "addDevice",
         summary: "Add an identity",
-        description: "Without a password a key is made, which is in this answer only.",
+        description: "Without a password, Tidegate generates a key, which only this answer contains.",
         body: deviceInputSchema,
         response: answers(
           { 201: addedDeviceSchema },

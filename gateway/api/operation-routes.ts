@@ -1,14 +1,14 @@
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance, FastifyRequest } from "fastify";
+import { type AnswerOf, named } from "../schema/named-schema.ts";
 import type { ApiServices, Readiness } from "./api-services.ts";
 import { openText } from "./open-text.ts";
 import { answers, openAnswers } from "./route-answers.ts";
-import { type AnswerOf, named } from "./schemas/named-schema.ts";
 import { acceptedGapSchema, livenessSchema, readinessSchema } from "./schemas/operation-schemas.ts";
 import { statusSchema } from "./schemas/status-schema.ts";
 
 const tags = ["operation"];
-/** For routes that monitors ask without a token. */
+/** For routes that monitors request without a token. */
 const open = { config: { isOpen: true } };
 const security: [] = [];
 
@@ -26,8 +26,8 @@ export function addOperationRoutes(
       schema: {
         tags,
         operationId: "getStatus",
-        summary: "Processes, books and lag",
-        description: "What `tidegate status` shows. A process that does not answer within 2 s is null.",
+        summary: "Get processes, books and lag",
+        description: "The data of `tidegate status`. A process that does not answer within 2 s is null.",
         response: answers({ 200: named(statusSchema) }),
       },
     },
@@ -49,8 +49,8 @@ function addHealthRoutes(
         tags,
         security,
         operationId: "getLiveness",
-        summary: "Whether the supervisor runs",
-        description: "For liveness probes. It does not say whether publishes are acknowledged: see /readyz.",
+        summary: "Check that the supervisor runs",
+        description: "For liveness probes. /readyz reports whether publishes are acknowledged.",
         response: openAnswers({ 200: livenessSchema }),
       },
     },
@@ -64,9 +64,9 @@ function addHealthRoutes(
         tags,
         security,
         operationId: "getReadiness",
-        summary: "Whether publishes are acknowledged",
+        summary: "Check that publishes are acknowledged",
         description:
-          "200 while publishes are acknowledged, else 503 with the reasons. `state` is degraded, with reasons in `degraded`, if filing or the upkeep of the tables is stuck. Only those who send the token read whole texts, with paths.",
+          "200 while publishes are acknowledged, otherwise 503 with the reasons. `state` is degraded, with reasons in `degraded`, if filing or the maintenance of the tables is stuck. Only requests with the token get whole texts, with paths.",
         response: openAnswers({ 200: named(readinessSchema), 503: named(readinessSchema) }),
       },
     },
@@ -87,8 +87,8 @@ function addDescriptionRoute(app: FastifyInstance): void {
         tags,
         security,
         operationId: "getDescription",
-        summary: "This description",
-        description: "OpenAPI 3.1, to generate clients from.",
+        summary: "Get this description",
+        description: "OpenAPI 3.1, for generating clients.",
         response: openAnswers({
           200: Type.Record(Type.String(), Type.Unknown(), { description: "An OpenAPI 3.1 document" }),
         }),
@@ -109,8 +109,8 @@ function addMetricsRoute(app: FastifyInstance, services: ApiServices): void {
       schema: {
         tags,
         operationId: "getMetrics",
-        summary: "Prometheus metrics of all processes",
-        description: "A process that does not answer within 2 s is left out; `tidegate_child_up` says which.",
+        summary: "Get the Prometheus metrics of all processes",
+        description: "A process that does not answer within 2 s is left out; `tidegate_child_up` names it.",
         response: answers({ 200: metrics }),
       },
     },
@@ -126,9 +126,9 @@ function addAcceptGapRoute(app: FastifyInstance, services: ApiServices): void {
       schema: {
         tags,
         operationId: "acceptGap",
-        summary: "Let a partition go on after a gap in its stream",
+        summary: "Resume a partition after a gap in its stream",
         description:
-          "For a partition that stopped since the stream lost blocks. What is missing stays in the books as unaccounted. `tidegate status` shows which partitions are stopped, and why.",
+          "For a partition that stopped because the stream lost blocks. The missing messages stay in the books as unaccounted. `tidegate status` shows the stopped partitions and the reasons.",
         body: Type.Object(
           {
             partition: Type.Integer({

@@ -1,19 +1,19 @@
 import { execFile } from "node:child_process";
 import { GatewayError } from "../errors.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 import type { ApiServices, QuarantineFilter, QuarantinePayload, QuarantineRow } from "./api-services.ts";
 
 const timeoutMs = 30_000;
 const answerMaxBytes = 32 * 1024 * 1024;
-/** Each query is a process of its own with a database engine in it. */
+/** Each query is a separate process with a database engine. */
 const queriesMax = 2;
 
 const listColumns = "ingest_time, device_id, topic, reason, detail, topic_version, event_time, payload_crc";
 const identity = "concat(_stream, '.', _partition, '.', _position, '.', _index)";
 
 /**
- * Reads `_quarantine` with `tidegate query` in a child process, so that whatever the database engine does with a damaged file or a huge
- * table ends neither the supervisor nor the consumer.
+ * Reads `_quarantine` with `tidegate query` in a child process. So a crash of the database engine on a
+ * damaged file or a huge table ends neither the supervisor nor the consumer.
  */
 export function createQuarantineReader(parts: {
   readonly config: GatewayConfig;
@@ -22,7 +22,7 @@ export function createQuarantineReader(parts: {
   let running = 0;
   const query = async <Row>(sql: string): Promise<Row[]> => {
     if (running >= queriesMax)
-      throw new GatewayError("CHILD_UNREACHABLE", "Other queries run: try again in a moment.", {
+      throw new GatewayError("CHILD_UNREACHABLE", "Too many queries run: try again in a moment.", {
         retryable: true,
       });
     running++;

@@ -1,12 +1,12 @@
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
-import { quarantineReasons } from "../../bridge/index.ts";
+import { quarantineReasons } from "../../bridge/decoders/index.ts";
 import { GatewayError } from "../errors.ts";
 import { inputError } from "../input/input-error.ts";
 import { listText } from "../input/input-faults.ts";
+import type { AnswerOf } from "../schema/named-schema.ts";
 import type { ApiServices, QuarantineFilter } from "./api-services.ts";
 import { answers } from "./route-answers.ts";
-import type { AnswerOf } from "./schemas/named-schema.ts";
 import { quarantinedSchema, quarantineListSchema } from "./schemas/quarantine-schemas.ts";
 
 const tags = ["quarantine"];
@@ -23,10 +23,10 @@ interface QuarantineQuery {
 const querySchema = Type.Object(
   {
     limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: rowsMax, description: "Most rows of the answer; default: 50" }),
+      Type.Integer({ minimum: 1, maximum: rowsMax, description: "Limit of rows; default: 50" }),
     ),
     topic: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 256, description: "Name of a topic, also a deleted one" }),
+      Type.String({ minLength: 1, maxLength: 256, description: "Name of a topic, which may be deleted" }),
     ),
     mqttTopic: Type.Optional(
       Type.String({ minLength: 1, maxLength: 65_535, description: "MQTT topic name" }),
@@ -46,8 +46,8 @@ export function addQuarantineRoutes(app: FastifyInstance, { quarantine, topics }
       schema: {
         tags,
         operationId: "listQuarantine",
-        summary: "Messages that could not be filed in their table",
-        description: "Newest first, without payloads. A filter that can match nothing is refused.",
+        summary: "List messages that could not be filed in their table",
+        description: "Newest first, without payloads. A filter that cannot match any message is refused.",
         querystring: querySchema,
         response: answers(
           { 200: quarantineListSchema },
@@ -66,7 +66,7 @@ export function addQuarantineRoutes(app: FastifyInstance, { quarantine, topics }
       schema: {
         tags,
         operationId: "getQuarantined",
-        summary: "One such message with its payload",
+        summary: "Get one such message with its payload",
         params: Type.Object({
           id: Type.String({
             pattern: "^[A-Za-z0-9_-]{1,64}\\.\\d{1,5}\\.[A-Za-z0-9_-]{1,64}\\.\\d{1,9}$",
@@ -89,7 +89,7 @@ export function addQuarantineRoutes(app: FastifyInstance, { quarantine, topics }
   );
 }
 
-/** A filter that can match nothing, whatever is quarantined, is a mistake. */
+/** Refuses a filter that cannot match any quarantined message. */
 function filterOf(query: QuarantineQuery, topics: ApiServices["topics"]): QuarantineFilter {
   const { limit = 50, topic, mqttTopic, device, reason } = query;
   if (reason !== undefined && !quarantineReasons.some((known) => known === reason))
@@ -99,7 +99,7 @@ function filterOf(query: QuarantineQuery, topics: ApiServices["topics"]): Quaran
     throw wrongFilter(
       "?topic",
       topic,
-      "there is no such topic; `tidegate topics list --deleted` shows those that there are. For the name that a device published on, use --mqtt-topic (?mqttTopic)",
+      "there is no such topic; `tidegate topics list --deleted` shows all topics. To filter by the MQTT topic name of a message, use --mqtt-topic (?mqttTopic)",
     );
   return { limit, topicId: found?.topicId, mqttTopic, device, reason };
 }

@@ -4,11 +4,12 @@ import { GatewayError } from "../errors.ts";
 import { inputError } from "../input/input-error.ts";
 import { type InputFault, inputFaults } from "../input/input-faults.ts";
 import { jsonTextFault } from "../input/json-text.ts";
-import { valueFromText } from "../settings/settings-schema.ts";
+import { lostNumbers } from "../input/lost-numbers.ts";
+import { valueFromText } from "../schema/value-from-text.ts";
 
 /**
- * How requests are read. Bodies are taken as they are; queries and paths, which are texts, are read as the types that they should have.
- * Unknown members are refused.
+ * Reads requests. Bodies are checked as they are; texts of queries and paths are converted to the types of
+ * their schema first. Unknown members are refused.
  */
 export function installRequestInput(app: FastifyInstance): void {
   app.setValidatorCompiler<TSchema>(({ schema, httpPart }) => (given: unknown) => {
@@ -22,19 +23,21 @@ export function installRequestInput(app: FastifyInstance): void {
   installJsonParser(app);
 }
 
-/** Only JSON is taken, and what is none is refused with the place where it stops being JSON. */
+/** Accepts only JSON. The refusal of another text names the place at which it is not JSON. */
 function installJsonParser(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser("error", "error");
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
     const text = String(body);
-    // Many clients send the type with a request that has no body, such as DELETE.
+    // Many clients send the content type with a request without a body, such as DELETE.
     if (text === "" && request.method !== "POST" && request.method !== "PUT") return done(null, undefined);
     const fault = jsonTextFault(text);
-    if (fault !== null) done(requestInvalid(`The body is not JSON: ${fault}.`));
+    if (fault !== null) return done(requestInvalid(`The body is not JSON: ${fault}.`));
+    const lost = lostNumbers(text);
+    if (lost.length > 0) done(inputError("REQUEST_INVALID", "", lost));
     else
       void parse(request, text, (error, value) => {
-        if (error) done(requestInvalid("The body holds a member __proto__ or constructor: leave it out."));
+        if (error) done(requestInvalid("The body has a member __proto__ or constructor: leave it out."));
         else done(null, value);
       });
   });
@@ -44,7 +47,7 @@ export function requestInvalid(message: string): GatewayError {
   return new GatewayError("REQUEST_INVALID", message, { retryable: false });
 }
 
-/** An unknown member stays as it is, and is refused. */
+/** Leaves unknown members unchanged; they are refused later. */
 function fromTexts(schema: TObject, given: unknown): unknown {
   const entries = Object.entries(given as Record<string, unknown>).map(([name, text]) => {
     const property = schema.properties[name];

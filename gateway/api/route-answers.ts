@@ -1,31 +1,31 @@
 import { type TSchema, Type } from "@sinclair/typebox";
+import { named } from "../schema/named-schema.ts";
 import { apiErrorSchema, statusOfCode } from "./api-errors.ts";
-import { named } from "./schemas/named-schema.ts";
 
-/** Statuses of refusals, with what each means on every route. */
+/** Statuses of refusals, with their meaning on every route. */
 const meanings: Readonly<Record<number, string>> = {
   400: "The request is wrong",
   401: "The token is missing or wrong",
-  404: "There is no such thing",
-  409: "The state of things forbids it",
+  404: "The object does not exist",
+  409: "The current state does not allow the request",
   413: "The body is too large",
   421: "The request is for the gateway of another data folder",
-  500: "A fault of Tidegate",
-  503: "It can't be done now; the same request may succeed later",
+  500: "Tidegate has a fault",
+  503: "The request can't be done now; it may succeed later",
 };
 
-/** What a route that asks for the token may always refuse with. */
+/** Refusals of all routes that need the token. */
 const everywhere = ["TOKEN_REFUSED", "GATEWAY_OTHER", "INTERNAL_ERROR"] as const;
 
 export interface Refusals {
   /** Codes with a status of their own. */
   readonly codes?: readonly string[];
-  /** Codes that depend on the state of things. */
+  /** Codes that depend on the state of the gateway. */
   readonly conflicts?: readonly string[];
   readonly unavailable?: readonly string[];
 }
 
-/** The schemas of everything that a route with a token answers. */
+/** The schemas of all answers of a route that needs the token. */
 export function answers(
   good: Readonly<Record<number, TSchema>>,
   { codes = [], conflicts = [], unavailable = [] }: Refusals = {},
@@ -38,7 +38,7 @@ export function answers(
   return { ...good, ...Object.fromEntries([...byStatus].map(refusal)) };
 }
 
-/** Of a route that monitors ask without a token. */
+/** The schemas of all answers of a route that monitors request without a token. */
 export function openAnswers(good: Readonly<Record<number, TSchema>>): Record<number, TSchema> {
   return { ...good, ...Object.fromEntries([refusal([500, ["INTERNAL_ERROR"]])]) };
 }

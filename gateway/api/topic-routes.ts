@@ -1,10 +1,10 @@
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
 import { inputError } from "../input/input-error.ts";
-import { type TopicInput, topicInputSchema } from "../registry/topic-definition.ts";
+import { shownTopic, type TopicInput, topicInputSchema } from "../registry/topic-definition.ts";
+import type { AnswerOf } from "../schema/named-schema.ts";
 import type { ApiServices } from "./api-services.ts";
 import { answers } from "./route-answers.ts";
-import type { AnswerOf } from "./schemas/named-schema.ts";
 import {
   deletedTopicSchema,
   topicChangeSchema,
@@ -26,20 +26,20 @@ export function addTopicRoutes(app: FastifyInstance, services: ApiServices): voi
 }
 
 function addReadingRoutes(app: FastifyInstance, { topics }: ApiServices): void {
-  const deleted = Type.Boolean({ description: "True = also those that were deleted" });
+  const deleted = Type.Boolean({ description: "True = list deleted topics as well" });
   app.get<{ Querystring: { deleted?: boolean } }>(
     "/v1/topics",
     {
       schema: {
         tags,
         operationId: "listTopics",
-        summary: "Topics in force, and if asked for those that were deleted",
+        summary: "List topics in force, and deleted ones on request",
         querystring: Type.Object({ deleted: Type.Optional(deleted) }, { additionalProperties: false }),
         response: answers({ 200: topicListSchema }, { codes: ["REQUEST_INVALID"] }),
       },
     },
     async (request): Promise<AnswerOf<typeof topicListSchema>> => ({
-      topics: topics.list({ deleted: request.query.deleted ?? false }),
+      topics: topics.list({ deleted: request.query.deleted ?? false }).map(shownTopic),
     }),
   );
   app.get<{ Params: { name: string } }>(
@@ -48,13 +48,13 @@ function addReadingRoutes(app: FastifyInstance, { topics }: ApiServices): void {
       schema: {
         tags,
         operationId: "getTopic",
-        summary: "A topic with all its versions",
+        summary: "Get a topic with all its versions",
         params: nameParams,
         response: answers({ 200: topicVersionsSchema }, { codes: ["TOPIC_UNKNOWN", "REQUEST_INVALID"] }),
       },
     },
     async (request): Promise<AnswerOf<typeof topicVersionsSchema>> => {
-      const versions = topics.versions(request.params.name);
+      const versions = topics.versions(request.params.name).map(shownTopic);
       return { topic: versions.at(-1) as (typeof versions)[number], versions };
     },
   );
@@ -69,7 +69,7 @@ function addCreateRoute(app: FastifyInstance, { topics }: ApiServices): void {
         operationId: "createTopic",
         summary: "Create a topic",
         description:
-          "201 = created, 200 = a topic with this very definition exists. The name of a deleted topic goes on with its table, if the columns fit.",
+          "201 = created, 200 = a topic with this very definition exists. If the name is of a deleted topic and the columns fit, the topic continues with the same table.",
         body: topicInputSchema,
         response: answers(
           { 200: topicChangeSchema, 201: topicChangeSchema },
@@ -79,7 +79,7 @@ function addCreateRoute(app: FastifyInstance, { topics }: ApiServices): void {
     },
     async (request, reply) => {
       const { topic, created } = await topics.create(request.body);
-      const answer: AnswerOf<typeof topicChangeSchema> = { topic, created };
+      const answer: AnswerOf<typeof topicChangeSchema> = { topic: shownTopic(topic), created };
       return reply.status(created ? 201 : 200).send(answer);
     },
   );
@@ -92,8 +92,8 @@ function addUpdateRoute(app: FastifyInstance, { topics }: ApiServices): void {
       schema: {
         tags,
         operationId: "updateTopic",
-        summary: "Replace a topic's definition: its next version",
-        description: "What the body leaves out gets its default, not what it was before.",
+        summary: "Replace the definition of a topic by its next version",
+        description: "Fields that the body leaves out get their defaults, not their previous values.",
         params: nameParams,
         body: topicInputSchema,
         response: answers(
@@ -106,11 +106,11 @@ function addUpdateRoute(app: FastifyInstance, { topics }: ApiServices): void {
       const { name } = request.params;
       const value = request.body.name;
       if (value !== name) {
-        const mend = `the path says ${name}, and a topic's name can't be changed`;
+        const mend = `the path names ${name}, and the name of a topic can't be changed`;
         throw inputError("TOPIC_INVALID", "", [{ where: "name", kind: "wrong", value, mend }]);
       }
       const { topic, created } = await topics.update(request.body);
-      return { topic, created };
+      return { topic: shownTopic(topic), created };
     },
   );
 }
@@ -123,8 +123,8 @@ function addDeleteRoute(app: FastifyInstance, { topics }: ApiServices): void {
       schema: {
         tags,
         operationId: "deleteTopic",
-        summary: "Stop acceptance",
-        description: "Messages that are in the stream are still filed. The table stays.",
+        summary: "Delete a topic",
+        description: "Stops acceptance. Messages in the stream are still filed. The table stays.",
         params: nameParams,
         querystring: Type.Object({ purge: Type.Optional(purge) }, { additionalProperties: false }),
         response: answers(
@@ -138,7 +138,7 @@ function addDeleteRoute(app: FastifyInstance, { topics }: ApiServices): void {
       },
     },
     async (request): Promise<AnswerOf<typeof deletedTopicSchema>> => ({
-      topic: await topics.delete(request.params.name, { purge: request.query.purge ?? false }),
+      topic: shownTopic(await topics.delete(request.params.name, { purge: request.query.purge ?? false })),
     }),
   );
 }

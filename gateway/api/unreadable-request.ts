@@ -4,7 +4,7 @@ import type { ApiError } from "./api-errors.ts";
 const answers: Readonly<Record<string, { readonly status: string; readonly message: string }>> = {
   ERR_HTTP_REQUEST_TIMEOUT: {
     status: "408 Request Timeout",
-    message: "The request did not come in whole within a minute.",
+    message: "The request was not complete within a minute.",
   },
   HPE_HEADER_OVERFLOW: {
     status: "431 Request Header Fields Too Large",
@@ -13,7 +13,10 @@ const answers: Readonly<Record<string, { readonly status: string; readonly messa
 };
 const other = { status: "400 Bad Request", message: "This is not an HTTP/1.1 request." };
 
-/** Of what the HTTP parser can't read no route or hook learns: the connection is answered, and ended. */
+/**
+ * Answers a request that the HTTP parser cannot read, and closes the connection. No route or hook sees such a
+ * request.
+ */
 export function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy();

@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
+import { isSameProcess } from "../../devices/protocol/process-identity.ts";
 import { apiTokenFile } from "../api/api-token.ts";
 import { askedFolderHeader, askedFolderText } from "../api/asked-folder.ts";
+import { identifyFile } from "../data-folder/folder-identity.ts";
+import { readProcessRecord } from "../data-folder/process-record.ts";
 import { GatewayError } from "../errors.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
-import { identifyFile } from "../supervisor/folder-identity.ts";
-import { isSameProcess } from "../supervisor/process-identity.ts";
-import { readProcessRecord } from "../supervisor/process-record.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 import { type FlagNames, flagFaults } from "./api-faults.ts";
 
 const timeoutMs = 60_000;
@@ -23,6 +23,8 @@ export interface ApiRequest {
   readonly body?: unknown;
   /** The user's words for the fields of this request, for texts about them. */
   readonly names?: FlagNames;
+  /** Where fields came from that were read from a file: errors about such a field begin with this. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 /** Talks to the gateway that runs on a data folder (or the one that TIDEGATE_API and TIDEGATE_TOKEN name). */
@@ -69,7 +71,7 @@ export class ApiClient {
     const isOther = response.status === misdirected || (response.status === 401 && this.#hasFolderToken);
     if (isOther && this.#dataFolder !== null)
       throw this.#notRunning(`Another gateway answers on ${this.#url}`);
-    throw answeredError(response.status, body, { url: this.#url, names: request.names ?? {} });
+    throw answeredError(response.status, body, { url: this.#url, request });
   }
 
   #notRunning(found: string, cause?: unknown): GatewayError {
@@ -114,13 +116,15 @@ function readToken(dataFolder: string): string {
 function answeredError(
   status: number,
   body: unknown,
-  { url, names }: { url: string; names: FlagNames },
+  { url, request: { names = {}, files = {} } }: { url: string; request: ApiRequest },
 ): CodedError {
   if (typeof body === "object" && body !== null && "code" in body && "message" in body) {
     const details = "details" in body ? (body.details as Record<string, unknown>) : {};
     // A gateway that was not restarted since an upgrade does not send this field.
     const retryable = "retryable" in body ? body.retryable === true : status === 503;
-    const message = flagFaults(details, names) ?? String(body.message);
+    const file = "where" in body ? files[String(body.where)] : undefined;
+    const text = flagFaults(details, names) ?? String(body.message);
+    const message = file === undefined ? text : `${file}: ${text}`;
     return new ApiAnswerError(String(body.code), message, { retryable, details });
   }
   return new GatewayError("API_ANSWER_INVALID", `${url} answered ${status}, but not as a Tidegate gateway.`, {

@@ -1,4 +1,4 @@
-import type { GatewayStatus } from "../supervisor/gateway-status.ts";
+import type { GatewayStatus } from "../status/gateway-status.ts";
 
 /** The verdict on the books (G8): they balance only if every acknowledged message is in the tables. */
 export function booksVerdict({

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 
-/** For each command, by its name without `tidegate`. They end `--help` and stand in docs/reference/cli.md. */
+/** For each command, by its name without `tidegate`: the examples in `--help` and docs/reference/cli.md. */
 export const commandExamples: Readonly<Record<string, readonly string[]>> = {
   up: [
     "tidegate up",
@@ -40,13 +40,6 @@ export const commandExamples: Readonly<Record<string, readonly string[]>> = {
     "tidegate migrate --stream redis://127.0.0.1:6379/0",
     "tidegate migrate --from redis://127.0.0.1:6379/0 --stream kinesis://eu-central-1/fleet --window redis://127.0.0.1:6379/0",
     "tidegate migrate --lake-to s3://my-bucket/telemetry",
-  ],
-  prove: [
-    "tidegate prove --rounds 30 --seed 1",
-    "tidegate prove --stream redis: --window redis: --rounds 30",
-    "tidegate prove --stream kinesis: --lake s3: --rounds 30",
-    "tidegate prove --only clock,tables --rounds 6",
-    "tidegate prove --only clients --rounds 6",
   ],
   "config check": ["tidegate config check --config tidegate.toml"],
   "config print": ["tidegate config print --config tidegate.toml"],

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { stringify } from "smol-toml";
-import { configSettings } from "../config.ts";
+import { configSettings } from "../config/load-config.ts";
 import { shownSetting } from "../settings/secrets.ts";
 import { describeSetting } from "../settings/settings-schema.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";

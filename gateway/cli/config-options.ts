@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { type ConfigSources, type LoadedConfig, loadConfig } from "../config.ts";
+import { type ConfigSources, type LoadedConfig, loadConfig } from "../config/load-config.ts";
+import { lakeUrls, streamUrls, windowUrls } from "../config/service-urls.ts";
 import { GatewayError } from "../errors.ts";
-import { lakeUrls, streamUrls, windowUrls } from "../settings/service-urls.ts";
 import { streamKinds } from "../streams/stream-kinds.ts";
 import { defaultWindow } from "../windows/window-kinds.ts";
 

@@ -1,4 +1,4 @@
-import type { UnreadRecords } from "../../bridge/index.ts";
+import type { UnreadRecords } from "../../bridge/streams/index.ts";
 
 /** What was given up with a stream; null = unknown. */
 export function givenUpText(unread: UnreadRecords | null): string {

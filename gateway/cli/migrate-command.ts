@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import type { Logger } from "pino";
+import { shownUrl } from "../../devices/protocol/shown-url.ts";
+import { formsOf, lakeUrls } from "../config/service-urls.ts";
 import { GatewayError } from "../errors.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
-import type { MigrationSource } from "../migrate/migration-source.ts";
-import { shownUrl } from "../settings/secrets.ts";
-import { formsOf, lakeUrls } from "../settings/service-urls.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
+import type { MigrationSource } from "../streams/migration-source.ts";
 import { defaultStreamUrl, streamKind, streamKinds } from "../streams/stream-kinds.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import type { CommandOutput } from "./command-output.ts";
@@ -48,7 +48,7 @@ export function addMigrateCommand(program: Command, environment: CommandEnvironm
     const password = file === undefined ? undefined : readPasswordFile("--from-password-file", file);
     const from = sourceConfig(to, flags.from ?? defaultStreamUrl, password);
     const { migrate } = await import("../migrate/migrate.ts");
-    const { createProcessLogger } = await import("../process-logger.ts");
+    const { createProcessLogger } = await import("../processes/process-logger.ts");
     const logger = createProcessLogger("migrate", { ...to, log: { ...to.log, level: "warn" } });
     const bar = new ProgressBar("{bar} {text}");
     const source = await sourceOf(from, to, { logger, onWaiting: noteOnce(output) });

@@ -1,8 +1,8 @@
 import type { KindTarget } from "../../bridge/config.ts";
+import { shownUrl } from "../../devices/protocol/shown-url.ts";
+import { lakeUrlOf, readLakeUrl } from "../config/service-urls.ts";
 import { GatewayError } from "../errors.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
-import { shownUrl } from "../settings/secrets.ts";
-import { lakeUrlOf, readLakeUrl } from "../settings/service-urls.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 import type { CommandOutput } from "./command-output.ts";
 import { ProgressBar } from "./progress-bar.ts";
 
@@ -10,7 +10,7 @@ import { ProgressBar } from "./progress-bar.ts";
 export async function migrateLake(config: GatewayConfig, url: string, output: CommandOutput): Promise<void> {
   const to = targetOf(url);
   const { moveGatewayLake } = await import("../migrate/move-gateway-lake.ts");
-  const { createProcessLogger } = await import("../process-logger.ts");
+  const { createProcessLogger } = await import("../processes/process-logger.ts");
   const logger = createProcessLogger("migrate", { ...config, log: { ...config.log, level: "warn" } });
   const bar = new ProgressBar("{bar} {text}");
   const moved = await moveGatewayLake({

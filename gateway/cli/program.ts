@@ -4,7 +4,6 @@ import { addExamples } from "./command-examples.ts";
 import { addConfigCommand } from "./config-command.ts";
 import { addDevicesCommand } from "./devices-command.ts";
 import { addMigrateCommand } from "./migrate-command.ts";
-import { addProveCommand } from "./prove-command.ts";
 import { addQuarantineCommand } from "./quarantine-command.ts";
 import { addQueryCommand } from "./query-command.ts";
 import { addSimulatorCommands } from "./simulator-commands.ts";
@@ -24,7 +23,6 @@ const commands = [
   addStreamCommand,
   addMigrateCommand,
   addSimulatorCommands,
-  addProveCommand,
   addConfigCommand,
 ];
 

@@ -21,8 +21,8 @@ export function addQuarantineCommand(program: Command, environment: CommandEnvir
     quarantine.command("list").description("list quarantined messages, newest first"),
   )
     .option("--limit <rows>", "at most this number (default: 50)")
-    .option("--topic <name>", "of the topic with this name")
-    .option("--mqtt-topic <name>", "published on this MQTT topic name")
+    .option("--topic <name>", "only messages of the topic with this name")
+    .option("--mqtt-topic <name>", "only messages that were published on this MQTT topic name")
     .option("--device <id>", "of this device")
     .option("--reason <reason>", "with this reason");
   runAction<QuarantineFlags>(list, environment, async ({ output, flags }) => {

@@ -1,11 +1,11 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import type { Command } from "commander";
 import { BridgeError } from "../../bridge/config.ts";
-import type { ObjectStore, QueryProgress } from "../../bridge/index.ts";
+import type { ObjectStore, QueryProgress } from "../../bridge/lake/index.ts";
 import { GatewayError } from "../errors.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
 import { listText } from "../input/input-faults.ts";
 import { lakeKinds } from "../lakes/lake-kinds.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, addLakeOption, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
 import { ProgressBar } from "./progress-bar.ts";
@@ -34,7 +34,7 @@ export function addQueryCommand(program: Command, environment: CommandEnvironmen
     refuseMissingFolder(config);
     const bar = new ProgressBar("{bar} {value}/{total} files · {mib} MiB downloaded");
     const result = await withLakeStore(config, async (store) => {
-      const { loadParquet } = await import("../../bridge/index.ts");
+      const { loadParquet } = await import("../../bridge/lake/index.ts");
       const { runQuery } = await loadParquet();
       const onProgress: QueryProgress = ({ files, filesTotal, bytes }) =>
         bar.show(files, filesTotal, { mib: (bytes / 2 ** 20).toFixed(1) });
@@ -65,7 +65,7 @@ async function withLakeStore<Result>(
   config: GatewayConfig,
   use: (store: ObjectStore) => Promise<Result>,
 ): Promise<Result> {
-  const { openLakeStore } = await import("../roles/lake-store.ts");
+  const { openLakeStore } = await import("../lakes/open-lake-store.ts");
   if (config.folders.lake === null && isWritable(config.folders.data))
     return await use(await openLakeStore(config, { access: "read" }));
   return await withScratchFolder(async (folder) => {

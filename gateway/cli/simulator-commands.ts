@@ -11,6 +11,8 @@ export function addSimulatorCommands(program: Command, environment: CommandEnvir
   const commands = {
     simulate: "run a fleet of simulated devices and keep a ledger of acknowledged messages",
     audit: "compare a ledger with the lake",
+    prove:
+      "inject faults into a test gateway, its servers, clocks, topics and tables while a fleet publishes, then audit",
   };
   for (const [name, description] of Object.entries(commands)) {
     program
@@ -29,13 +31,10 @@ function runSimulator(environment: CommandEnvironment, args: readonly string[]):
   const extension = extname(environment.program);
   const simulator = join(dirname(environment.program), "..", "simulator", `main${extension}`);
   const child = spawn(process.execPath, [...process.execArgv, simulator, ...args], { stdio: "inherit" });
-  const forward = (signal: NodeJS.Signals): void => {
-    child.kill(signal);
-  };
-  // A terminal's Ctrl-C reaches the child by itself. The child ends after writing its report, and then this
+  // A terminal's Ctrl-C reaches the child by itself. The child ends after its last words, and then this
   // process ends.
   process.on("SIGINT", () => {});
-  process.on("SIGTERM", forward);
+  for (const signal of handedOn(args[0])) process.on(signal, () => child.kill(signal));
   return new Promise((resolve) => {
     child.once("error", (error) => {
       environment.streams.error(`The simulator can't be started: ${error.message}\n`);
@@ -43,4 +42,12 @@ function runSimulator(environment: CommandEnvironment, args: readonly string[]):
     });
     child.once("close", (code) => resolve(code ?? 1));
   });
+}
+
+/**
+ * A second SIGINT would end `simulate` at once; `prove` ends once, by whatever comes, and takes along all
+ * that it started.
+ */
+function handedOn(command: string | undefined): readonly NodeJS.Signals[] {
+  return command === "prove" ? ["SIGINT", "SIGTERM", "SIGHUP"] : ["SIGTERM"];
 }

@@ -1,13 +1,15 @@
 import type { Command } from "commander";
+import { type GatewayStatus, unfoundedAcknowledgements } from "../status/gateway-status.ts";
 import { ownStatus } from "../streams/stream-status.ts";
-import { type GatewayStatus, unfoundedAcknowledgements } from "../supervisor/gateway-status.ts";
 import { booksVerdict, droppedText } from "./books-verdict.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, type ConfigFlags } from "./config-options.ts";
 import { givenUpText } from "./given-up-text.ts";
+import { outsideTimesText } from "./outside-times-text.ts";
 import { tablesText } from "./tables-text.ts";
 import { textTable } from "./text-table.ts";
 import { withUnsaid } from "./unsaid-status.ts";
+import { upkeepText } from "./upkeep-text.ts";
 
 export function addStatusCommand(program: Command, environment: CommandEnvironment): void {
   const status = addDataOptions(
@@ -41,6 +43,7 @@ function statusText(status: GatewayStatus): string {
     ...brokerText(status),
     ...streamText(status),
     ...replacementText(status),
+    ...upkeepText(status),
     "",
     ...booksText(status),
   ];
@@ -150,6 +153,7 @@ function booksText(status: GatewayStatus): string[] {
     ...leasesText(consumer),
     ...halts,
     ...tablesText(consumer),
+    ...outsideTimesText(consumer),
     ...failureText(consumer),
     ...retentionText(consumer),
     ...windowText(consumer),

@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
+import { shownUrl } from "../../devices/protocol/shown-url.ts";
+import { DataFolderLock } from "../data-folder/data-folder-lock.ts";
+import { killLeftChildren } from "../data-folder/left-children.ts";
 import { GatewayError } from "../errors.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
-import { shownUrl } from "../settings/secrets.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 import type { NewStream } from "../streams/stream-backend.ts";
 import { streamBackend } from "../streams/stream-kinds.ts";
-import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
-import { killLeftChildren } from "../supervisor/left-children.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
 import { addBackendOptions, addDataOptions, type ConfigFlags, loadCommandConfig } from "./config-options.ts";
 import { givenUpText } from "./given-up-text.ts";
@@ -28,7 +28,7 @@ function addNew(stream: Command, environment: CommandEnvironment): void {
           "replace the stream by an empty one, and keep the old one aside; stop all its gateways first",
         ),
     ),
-  ).option("--force", "also if the stream fits the lake; its unfiled messages are given up");
+  ).option("--force", "replace the stream even if it fits the lake; its unfiled messages are discarded");
   runAction<Flags>(command, environment, async ({ output, flags }) => {
     const { config } = loadCommandConfig(flags, environment.variables);
     const result = await startNew(config, flags.force === true);

@@ -1,4 +1,4 @@
-import type { GatewayStatus } from "../supervisor/gateway-status.ts";
+import type { GatewayStatus } from "../status/gateway-status.ts";
 
 /** Tables that do not show all commits, each with the remedy, and tables whose logs grow. */
 export function tablesText({ tables }: NonNullable<GatewayStatus["consumer"]>): string[] {

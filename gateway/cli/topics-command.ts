@@ -1,9 +1,14 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
+import { eventTimeBoundsOf } from "../../bridge/topics/index.ts";
 import { GatewayError } from "../errors.ts";
+import { durationExamples, durationMsOf, durationText } from "../input/duration.ts";
 import { fileFault } from "../input/file-fault.ts";
+import { faultText } from "../input/input-faults.ts";
 import { jsonTextFault } from "../input/json-text.ts";
-import type { TopicInput, TopicRecord } from "../registry/topic-definition.ts";
+import { lostNumbers } from "../input/lost-numbers.ts";
+import type { ShownTopic, TopicInput } from "../registry/topic-definition.ts";
+import { exactFormatText, formatText, pathFormatText } from "../registry/topic-formats.ts";
 import type { FlagNames } from "./api-faults.ts";
 import { apiOf, type CommandEnvironment, runAction } from "./command-context.ts";
 import { addDataOptions, type ConfigFlags } from "./config-options.ts";
@@ -20,6 +25,8 @@ interface TopicFlags extends ConfigFlags {
   readonly qos?: string;
   readonly dedupe?: string;
   readonly dedupeWindow?: string;
+  readonly eventPast?: string;
+  readonly eventAhead?: string;
   readonly publishers?: string;
   readonly subscribers?: string;
   readonly rate?: string;
@@ -40,17 +47,22 @@ function addDefinitionOptions(command: Command): Command {
       "--filter <filter>",
       "MQTT filter with named levels, e.g. 'plant/{device}/engine'; if filters overlap (mqtt.plainFilters included), names belong to the most specific one",
     )
-    .option("--format <format>", "envelope, json or raw")
-    .option("--id-path <path>", "json: path of the message id (default: id)")
-    .option("--time-path <path>", "json: path of the event time (default: ts)")
+    .option("--format <format>", formatText)
+    .option("--id-path <path>", `${pathFormatText}: path of the message id (default: id)`)
+    .option("--time-path <path>", `${pathFormatText}: path of the event time (default: ts)`)
     .option("--schema <file>", "JSON Schema file; its scalar properties become typed columns")
     .option("--max-payload-bytes <bytes>", "largest payload (default: 131072)")
     .option("--qos <list>", "allowed QoS, e.g. 0,1 (default: 0,1,2)")
     .option("--dedupe-window <seconds>", "how long ids are remembered, in stream time (default: 3600)")
     .option(
       "--dedupe <mode>",
-      "window, or exact: ids of the SDK are never forgotten, for the format envelope (default: window)",
+      `window, or exact: ids of the SDK are never forgotten, for the format ${exactFormatText} (default: window)`,
     )
+    .option(
+      "--event-past <time>",
+      "how far before the ingest time an event time may be; rows beyond are flagged and filed by their ingest time (default: 7d)",
+    )
+    .option("--event-ahead <time>", "the same after the ingest time (default: 1h)")
     .option("--publishers <list>", "identities that may publish, names or prefixes ending in * (default: *)")
     .option("--subscribers <list>", "identities that may subscribe (default: *)")
     .option("--rate <msgs-per-s>", "maximum messages per second of one connection (default: none)");
@@ -58,7 +70,7 @@ function addDefinitionOptions(command: Command): Command {
 
 const examples = {
   filter: "an MQTT filter such as 'plant/{device}/engine'",
-  format: "envelope, json or raw",
+  format: formatText,
 };
 
 function addCreate(topics: Command, environment: CommandEnvironment): void {
@@ -72,6 +84,7 @@ function addCreate(topics: Command, environment: CommandEnvironment): void {
       path: "/v1/topics",
       body,
       names,
+      files: filesOfFlags(flags),
     });
     const what = answer.created ? "created" : "exists already with this definition";
     output.result(answer, `Topic ${answer.topic.name} ${what} (version ${answer.topic.version}).`);
@@ -90,7 +103,8 @@ function addUpdate(topics: Command, environment: CommandEnvironment): void {
     const path = `/v1/topics/${encodeURIComponent(args[0] ?? "")}`;
     const { topic } = await api.send<TopicAnswer>({ method: "GET", path });
     const body = { ...inputOfRecord(topic), ...inputOfFlags(flags) };
-    const answer = await api.send<TopicAnswer>({ method: "PUT", path, body, names });
+    const files = filesOfFlags(flags);
+    const answer = await api.send<TopicAnswer>({ method: "PUT", path, body, names, files });
     const what = answer.created ? "updated" : "has this definition already";
     output.result(answer, `Topic ${answer.topic.name} ${what} (version ${answer.topic.version}).`);
     return undefined;
@@ -98,9 +112,17 @@ function addUpdate(topics: Command, environment: CommandEnvironment): void {
 }
 
 interface TopicAnswer {
-  readonly topic: TopicRecord;
+  readonly topic: ShownTopic;
   readonly created: boolean;
 }
+
+/** A gateway that was not restarted since an upgrade judges by the defaults, and does not tell them. */
+function boundTexts(topic: Partial<ShownTopic>): string[] {
+  const { pastMs, aheadMs } = eventTimeBoundsOf(topic);
+  return [durationText(pastMs), durationText(aheadMs)];
+}
+
+const listHeader = ["name", "filter", "format", "version", "event past", "event ahead", "state"];
 
 function addList(topics: Command, environment: CommandEnvironment): void {
   const command = addDataOptions(topics.command("list").description("list topics")).option(
@@ -109,15 +131,16 @@ function addList(topics: Command, environment: CommandEnvironment): void {
   );
   runAction<TopicFlags & { deleted?: boolean }>(command, environment, async ({ output, flags }) => {
     const path = `/v1/topics?deleted=${flags.deleted === true}`;
-    const answer = await apiOf(flags, environment).send<{ topics: TopicRecord[] }>({ method: "GET", path });
+    const answer = await apiOf(flags, environment).send<{ topics: ShownTopic[] }>({ method: "GET", path });
     const rows = answer.topics.map((topic) => [
       topic.name,
       topic.filter,
       topic.format,
       topic.version,
+      ...boundTexts(topic),
       topic.deleted ? "deleted" : "live",
     ]);
-    output.result(answer, textTable(["name", "filter", "format", "version", "state"], rows));
+    output.result(answer, textTable(listHeader, rows));
     return undefined;
   });
 }
@@ -126,7 +149,7 @@ function addShow(topics: Command, environment: CommandEnvironment): void {
   const command = addDataOptions(topics.command("show <name>").description("show a topic"));
   runAction<TopicFlags>(command, environment, async ({ output, flags, args }) => {
     const path = `/v1/topics/${encodeURIComponent(args[0] ?? "")}`;
-    const answer = await apiOf(flags, environment).send<{ topic: TopicRecord }>({ method: "GET", path });
+    const answer = await apiOf(flags, environment).send<{ topic: ShownTopic }>({ method: "GET", path });
     output.result(answer, JSON.stringify(answer.topic, null, 2));
     return undefined;
   });
@@ -137,7 +160,10 @@ function addDelete(topics: Command, environment: CommandEnvironment): void {
     topics
       .command("delete <name>")
       .description("stop accepting messages; messages in the stream are still filed"),
-  ).option("--purge", "remove the table as well");
+  ).option(
+    "--purge",
+    "refused: a table can't be removed safely, because duplicates are recognised by its files",
+  );
   runAction<TopicFlags & { purge?: boolean }>(command, environment, async ({ output, flags, args }) => {
     const path = `/v1/topics/${encodeURIComponent(args[0] ?? "")}?purge=${flags.purge === true}`;
     const answer = await apiOf(flags, environment).send<TopicAnswer>({ method: "DELETE", path });
@@ -145,6 +171,8 @@ function addDelete(topics: Command, environment: CommandEnvironment): void {
     return undefined;
   });
 }
+
+const boundText = `give a time from 1m to 3650d, which is 10 years, such as ${durationExamples}`;
 
 /** The names of a definition's fields on the command line. */
 const names: FlagNames = {
@@ -158,12 +186,18 @@ const names: FlagNames = {
   allowedQos: "--qos",
   dedupeWindowMs: { flag: "--dedupe-window", mend: "give seconds from 1 to 604800, which is 7 days" },
   dedupe: "--dedupe",
+  eventPastMs: { flag: "--event-past", mend: boundText },
+  eventAheadMs: { flag: "--event-ahead", mend: boundText },
   publishers: "--publishers",
   subscribers: "--subscribers",
   messagesPerSecond: "--rate",
 };
 
 type Mutable<Type> = { -readonly [Key in keyof Type]?: Type[Key] };
+
+function filesOfFlags({ schema }: TopicFlags): Record<string, string> {
+  return schema === undefined ? {} : { schema: `--schema ${schema}` };
+}
 
 /** The values of the flags. The gateway checks their types, because it knows the limits. */
 function inputOfFlags(flags: TopicFlags): Mutable<TopicInput> {
@@ -184,15 +218,17 @@ function inputOfFlags(flags: TopicFlags): Mutable<TopicInput> {
   const seconds = numberOf(flags.dedupeWindow, "--dedupe-window");
   set("dedupeWindowMs", seconds === undefined ? undefined : seconds * 1_000);
   set("dedupe", flags.dedupe);
+  set("eventPastMs", durationOf(flags.eventPast, "--event-past"));
+  set("eventAheadMs", durationOf(flags.eventAhead, "--event-ahead"));
   set("publishers", listOf(flags.publishers));
   set("subscribers", listOf(flags.subscribers));
   set("messagesPerSecond", flags.rate === "none" ? null : numberOf(flags.rate, "--rate"));
   return input as Mutable<TopicInput>;
 }
 
-function inputOfRecord(record: TopicRecord): TopicInput {
+function inputOfRecord(record: ShownTopic): TopicInput {
   const { name, filter, format, schema, maxPayloadBytes, dedupeWindowMs, messagesPerSecond } = record;
-  const paths = format === "json" ? { idPath: record.idPath, timePath: record.timePath } : {};
+  const paths = record.idPath === "" ? {} : { idPath: record.idPath, timePath: record.timePath };
   return {
     name,
     filter,
@@ -203,6 +239,8 @@ function inputOfRecord(record: TopicRecord): TopicInput {
     allowedQos: [...record.allowedQos],
     dedupeWindowMs,
     ...(record.dedupe && { dedupe: record.dedupe }),
+    eventPastMs: record.eventPastMs,
+    eventAheadMs: record.eventAheadMs,
     publishers: [...record.publishers],
     subscribers: [...record.subscribers],
     messagesPerSecond,
@@ -218,6 +256,8 @@ function readSchema(file: string): unknown {
   }
   const fault = jsonTextFault(text);
   if (fault !== null) throw usage(`--schema ${file}: this is not JSON: ${fault}`);
+  const lost = lostNumbers(text).map((number) => faultText(number));
+  if (lost.length > 0) throw usage(`--schema ${file}: ${lost.join("; ")}`);
   return JSON.parse(text) as unknown;
 }
 
@@ -232,6 +272,14 @@ function numberOf(text: string | undefined, flag: string): number | undefined {
   if (text === undefined) return undefined;
   if (!/^\d+(\.\d+)?$/.test(text)) throw usage(`${flag} ${text}: give a number`);
   return Number(text);
+}
+
+function durationOf(text: string | undefined, flag: string): number | undefined {
+  if (text === undefined) return undefined;
+  const ms = durationMsOf(text);
+  if (ms === null)
+    throw usage(`${flag} ${text}: give a whole number with a unit, such as ${durationExamples}`);
+  return ms;
 }
 
 function usage(fault: string): GatewayError {

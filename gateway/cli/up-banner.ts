@@ -1,6 +1,6 @@
-import type { GatewayConfig } from "../gateway-config.ts";
+import { shownUrl } from "../../devices/protocol/shown-url.ts";
 import { shellWord } from "../settings/command-flags.ts";
-import { shownUrl } from "../settings/secrets.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 import { streamKind } from "../streams/stream-kinds.ts";
 import { windowKind } from "../windows/window-kinds.ts";
 

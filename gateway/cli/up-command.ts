@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { GatewayConfig } from "../gateway-config.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 import { streamBackend } from "../streams/stream-kinds.ts";
 import type { RunningGateway } from "../supervisor/run-gateway.ts";
 import { type CommandEnvironment, runAction } from "./command-context.ts";
@@ -17,8 +17,8 @@ export function addUpCommand(program: Command, environment: CommandEnvironment):
     const signals = catchSignals();
     const stopped = new AbortController();
     void signals.first.then(() => stopped.abort());
-    const { createProcessLogger } = await import("../process-logger.ts");
-    const { openGatewayLake } = await import("../roles/lake.ts");
+    const { createProcessLogger } = await import("../processes/process-logger.ts");
+    const { openGatewayLake } = await import("../lakes/gateway-lake.ts");
     const { runGateway } = await import("../supervisor/run-gateway.ts");
     const started = await runGateway({
       config,

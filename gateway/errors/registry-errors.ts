@@ -3,9 +3,9 @@ import type { ErrorEntry } from "../../devices/protocol/error-entry.ts";
 /** Topics, identities, and the registry that holds them. */
 export const registryErrors = {
   TOPIC_INVALID: {
-    meaning: "The topic's definition is wrong in itself.",
+    meaning: "The definition of the topic is not valid.",
     retry: "no",
-    remedy: "Correct what the message names.",
+    remedy: "Correct the fields that the message names.",
   },
   TOPIC_EXISTS: {
     meaning: "A topic in force has this name and another definition.",
@@ -35,9 +35,9 @@ export const registryErrors = {
     remedy: "Delete the topic without `--purge`. Its table stays readable.",
   },
   DEVICE_INVALID: {
-    meaning: "The identity's definition is wrong in itself.",
+    meaning: "The definition of the identity is not valid.",
     retry: "no",
-    remedy: "Correct what the message names.",
+    remedy: "Correct the fields that the message names.",
   },
   DEVICE_EXISTS: {
     meaning: "An identity has this name already.",
@@ -55,7 +55,7 @@ export const registryErrors = {
     remedy: "Use the version that wrote it, or a newer one.",
   },
   REGISTRY_BUSY: {
-    meaning: "Others change topics all the time. Nothing was changed.",
+    meaning: "Too many other changes of topics were made at the same time. The change was not made.",
     retry: "yes",
     remedy: "Run the command again in a moment.",
   },

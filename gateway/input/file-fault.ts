@@ -6,7 +6,7 @@ const reasons: Readonly<Record<string, string>> = {
   EPERM: "this user may not read it",
 };
 
-/** Why a file that somebody named can't be read. */
+/** Why a named file cannot be read. */
 export function fileFault(error: unknown): string {
   const { code = "", message = String(error) } = error as NodeJS.ErrnoException;
   return reasons[code] ?? message;

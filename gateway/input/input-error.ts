@@ -1,7 +1,7 @@
 import { GatewayError, type GatewayErrorCode } from "../errors.ts";
 import { faultText, type InputFault } from "./input-faults.ts";
 
-/** An error about what somebody gave: its message has every fault, and `details.faults` the same for programs. */
+/** An error about invalid input. Its message has every fault, and `details.faults` the same for programs. */
 export function inputError(
   code: GatewayErrorCode,
   lead: string,
@@ -12,7 +12,7 @@ export function inputError(
   return new GatewayError(code, `${lead}${texts}${end}`, { retryable: false, details: { faults } });
 }
 
-/** The faults of such an error, also of one that came over the wire; [] = it has none. */
+/** The faults of such an error, also of one that an API answer holds; [] = there are none. */
 export function faultsOf(details: Readonly<Record<string, unknown>>): InputFault[] {
   const { faults } = details;
   return Array.isArray(faults) ? faults.filter(isFault) : [];

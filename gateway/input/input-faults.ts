@@ -1,28 +1,31 @@
 import type { TSchema } from "@sinclair/typebox";
 import { type ValueError, ValueErrorType } from "@sinclair/typebox/errors";
 import { Value } from "@sinclair/typebox/value";
-import { choicesOf, expectedText } from "../settings/settings-schema.ts";
+import { choicesOf, expectedText } from "../schema/schema-words.ts";
 import { nearestName } from "./nearest-name.ts";
 
-/** One thing that is wrong with what somebody gave, in words of what was asked for. */
+/** One fault of an input, in the words of the user. */
 export interface InputFault {
-  /** A field's path such as `allowedQos[1]`, `?limit` of the query, `{name}` of the path; "" = the whole. */
+  /**
+   * A field's path such as `allowedQos[1]`, `?limit` of the query, `{name}` of the path; "" = the whole
+   * input.
+   */
   readonly where: string;
   readonly kind: "missing" | "unknown" | "wrong";
-  /** Of a wrong one, as given; a secret is "***". */
+  /** The wrong value as given; a secret is "***". */
   readonly value?: unknown;
-  /** What is right: "choose envelope, json or raw". */
+  /** How to correct the fault: "choose envelope, json or raw". */
   readonly mend: string;
 }
 
-/** Long values are cut in texts. */
+/** Longer values are shortened in texts. */
 const shownLength = 100;
 const faultsMax = 10;
 
 /**
- * Everything that is wrong with a value, at most one fault for each place. This is the only place where the schema library's findings become
- * texts: nobody who asks for something reads its words, or a regular expression.
- * @param options.areTexts True if every value was given as a text, so that "not a text" says nothing.
+ * All faults of a value, at most one for each place. Only this function turns the findings of the schema
+ * library into texts. So users never read the library's words, or a regular expression.
+ * @param options.areTexts True if every value was given as a text, so that "not a text" would be of no use.
  */
 export function inputFaults(
   schema: TSchema,
@@ -77,7 +80,7 @@ const typeNames: Readonly<Record<string, readonly string[]>> = {
   null: ["null"],
 };
 
-/** ", not a text", if nothing of its type is allowed. */
+/** ", not a text", if the schema allows no value of this type. */
 function wrongType(schema: TSchema, value: unknown): string {
   const parts = Array.isArray(schema["anyOf"]) ? (schema["anyOf"] as TSchema[]) : [schema];
   const allowed = parts.map((part) => part["type"] ?? typeof part["const"]);
@@ -104,7 +107,7 @@ function placeOf(pointer: string): string {
     }, "");
 }
 
-/** `format "jsn": choose envelope, json or raw`. @param name What the place is called where it was given. */
+/** `format "jsn": choose envelope, json or raw`. `name` is the user's name of the place. */
 export function faultText({ where, kind, value, mend }: InputFault, name = where || "the body"): string {
   if (kind === "missing") return `${name} is missing: ${mend}`;
   if (kind === "unknown") return `${name} is unknown: ${mend}`;

@@ -1,4 +1,4 @@
-/** Where a text stops being JSON, for people; null = it is JSON. */
+/** The place at which a text is not JSON, for people; null = it is JSON. */
 export function jsonTextFault(text: string): string | null {
   if (text.trim() === "") return "it is empty";
   const length = jsonLength(text);
@@ -8,7 +8,10 @@ export function jsonTextFault(text: string): string | null {
   return `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1} does not fit`;
 }
 
-/** How much of a text can be the beginning of JSON; null = all of it is JSON. The parser says where it failed for some faults only. */
+/**
+ * Length of the longest beginning of the text that fits JSON; null = the text is JSON. The parser reports the
+ * position of some faults only.
+ */
 function jsonLength(text: string): number | null {
   if (failure(text) === null) return null;
   let [fits, fails] = [0, text.length + 1];

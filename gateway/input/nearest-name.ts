@@ -1,4 +1,4 @@
-/** The known name that the fewest edits turn this one into, if they are few; null = none is near. */
+/** The known name with the smallest edit distance; null = no known name is near. */
 export function nearestName(name: string, known: readonly string[]): string | null {
   const ranked = known
     .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))

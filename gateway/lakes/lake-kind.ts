@@ -1,42 +1,36 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { KindDescriptor, KindTarget } from "../../bridge/config.ts";
-import type { ObjectStore } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
+import type { ObjectStore } from "../../bridge/lake/index.ts";
+import type { LakePlace } from "../data-folder/lake-place.ts";
 import type { Settings } from "../settings/base-schema.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 import type { ConfigFault } from "../settings/settings-sources.ts";
-import type { FileIdentity } from "../supervisor/folder-identity.ts";
 
 export interface LakeAccess {
-  /** `write`: whoever writes finds out at the start whether that works, where it costs requests to find out. */
+  /** `write`: the kind checks at the start that it can write, even if the check costs requests. */
   readonly access: "read" | "write";
   readonly logger?: Logger;
   readonly registry?: Registry;
-  /** Ends the opening of a lake that does not answer. */
+  /** Aborts the opening of a lake that does not answer. */
   readonly signal?: AbortSignal;
-  /** Instead of the data folder's, for files that come from a lake elsewhere. */
+  /** Folder for files of a remote lake, instead of the one in the data folder. */
   readonly filesFolder?: string;
-  /** For what is too large for memory. With it a lake in a folder is opened for reading only: nothing is written there. */
+  /**
+   * Folder for data that is too large for memory. If it is set, a lake in a folder is opened for reading
+   * only.
+   */
   readonly stagingFolder?: string;
 }
 
-export interface LakePlace {
-  /** null = it is on no disk of this machine, or not there yet. */
-  readonly folder: FileIdentity | null;
-  /** `bucket/prefix`; null = it is in a folder. */
-  readonly bucket: string | null;
-}
-
-/** A kind of place for a lake: what the gateway has to know of it. */
+/** A kind of place for a lake, as the gateway knows it. */
 export interface LakeKind<Target extends KindTarget = KindTarget> extends KindDescriptor<Target> {
-  /** The URL that names the lake from anywhere. */
+  /** The URL that names the lake independently of the working directory. */
   urlOf(target: Target): string;
-  /** null = it is on no disk of this machine. */
+  /** null = the lake is not on a disk of this machine. */
   folderOf(target: Target): string | null;
   placeOf(target: Target): LakePlace;
-  /** What is wrong with the kind's settings taken together. */
+  /** Faults of the kind's settings taken together. */
   faults?(settings: Settings): ConfigFault[];
-  /** See `StreamKind.proofServer`. */
-  readonly proofServer?: string;
   open(target: Target, config: GatewayConfig, access: LakeAccess): Promise<ObjectStore>;
 }

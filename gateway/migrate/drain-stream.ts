@@ -1,17 +1,19 @@
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
-import { type LakeState, partitionKey, START_POSITION } from "../../bridge/index.ts";
+import type { LakeState } from "../../bridge/lake/index.ts";
+import { partitionKey, startPosition } from "../../bridge/streams/index.ts";
 import { GatewayError } from "../errors.ts";
-import { loadLakeState } from "../roles/lake.ts";
+import { loadLakeState } from "../lakes/gateway-lake.ts";
 import { startConsumer } from "../roles/start-consumer.ts";
-import type { ConsumerProcessStatus } from "../supervisor/gateway-status.ts";
-import type { MigrationSource, StreamEnds } from "./migration-source.ts";
+import type { ConsumerProcessStatus } from "../status/gateway-status.ts";
+import type { MigrationSource, StreamEnds } from "../streams/migration-source.ts";
 
 const pollMs = 200;
 
 /**
- * Files everything that a stream holds, as its own consumer would. No gateway may run on it. Resolves with how many messages were filed,
- * and up to where; throws STREAM_NOT_DRAINED where some can't be, and whatever made the consumer end.
+ * Files all messages of a stream, as its own consumer would. No gateway may run on the stream. Resolves with
+ * the number of filed messages and the ends of the stream. Throws STREAM_NOT_DRAINED if some cannot be filed,
+ * and the error of the consumer if it ends.
  */
 export async function drainStream(
   source: MigrationSource,
@@ -50,7 +52,7 @@ function lagBytesOf(status: ConsumerProcessStatus): number {
   return status.partitions.reduce((sum, { lagBytes }) => sum + (lagBytes ?? 0), 0);
 }
 
-/** By all streams' books. */
+/** Sum over the books of all streams. */
 function readMessages(lake: LakeState): number {
   const books = [...lake.moves.values(), ...lake.past.values()];
   return books.reduce((sum, { counters }) => sum + counters.read, 0);
@@ -62,12 +64,13 @@ function checkDrained(
   lake: LakeState,
 ): void {
   for (const [partition, end] of highest.entries()) {
-    const committed = lake.moves.get(partitionKey(streamId, partition))?.to ?? START_POSITION;
-    // One that ends before what the lake has was restored from an older copy: what it lacks would be given up unseen.
+    const committed = lake.moves.get(partitionKey(streamId, partition))?.to ?? startPosition;
+    // A stream that ends before the committed position was restored from an older copy: its losses must not
+    // go unnoticed.
     if (comparePositions(end, committed) === 0) continue;
     throw new GatewayError(
       "STREAM_NOT_DRAINED",
-      `Partition ${partition} of ${name} could not be filed beyond ${committed || "its start"} (it goes to ${end}). Start the gateway on it with \`tidegate up\`, see in \`tidegate status\` why the partition stopped and what resumes it, then migrate again.`,
+      `Partition ${partition} of ${name} could not be filed beyond ${committed || "its start"} (it goes to ${end}). Start the gateway on it with \`tidegate up\`, find in \`tidegate status\` why the partition stopped and what resumes it, then migrate again.`,
       { retryable: false, details: { partition, committed, highest: end } },
     );
   }

@@ -1,37 +1,38 @@
 import type { Logger } from "pino";
+import { shownUrl } from "../../devices/protocol/shown-url.ts";
+import { DataFolderLock } from "../data-folder/data-folder-lock.ts";
+import { killLeftChildren } from "../data-folder/left-children.ts";
 import { GatewayError } from "../errors.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
+import { openGatewayLake } from "../lakes/gateway-lake.ts";
+import { type CopiedRegistry, copyRegistry } from "../registry/copy-registry.ts";
+import type { GatewayLake } from "../registry/gateway-stores.ts";
 import type { RegistryStore } from "../registry/registry-store.ts";
-import { openGatewayLake } from "../roles/lake.ts";
-import { shownUrl } from "../settings/secrets.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
+import type { MigrationSource } from "../streams/migration-source.ts";
 import { streamBackend } from "../streams/stream-kinds.ts";
-import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
-import type { GatewayLake } from "../supervisor/gateway-stores.ts";
-import { killLeftChildren } from "../supervisor/left-children.ts";
-import { type CopiedRegistry, copyRegistry } from "./copy-registry.ts";
 import { drainStream } from "./drain-stream.ts";
-import type { MigrationSource } from "./migration-source.ts";
 
 export interface MigrateOptions {
   readonly source: MigrationSource;
-  /** Data folder and lake of the source, with the stream to go on with. */
+  /** Data folder and lake of the source, with the new stream. */
   readonly to: GatewayConfig;
   readonly logger: Logger;
-  /** Bytes of the old stream that are not in the lake yet. */
+  /** Called with the bytes of the old stream that are not in the lake yet. */
   readonly onProgress: (lagBytes: number) => void;
 }
 
 export interface Migration extends CopiedRegistry {
-  /** Messages of the old stream that had not been filed. */
+  /** Messages of the old stream that the migration has filed. */
   readonly messages: number;
-  /** Folder of the old stream now; null where it stays in its server for a week, closed. */
+  /** New folder of the old stream; null if the closed stream stays on its server for a week. */
   readonly movedTo: string | null;
 }
 
 /**
- * Takes stopped gateways from one stream to another: what the old one holds is filed in the lake, topics and identities are copied, and
- * the new stream begins empty, so that nothing has to be read twice from two places. The windows of the new stream are seeded from the
- * lake, so that a resend of what the old stream took is a duplicate still. May be repeated after a failure.
+ * Moves stopped gateways from one stream to another. Files the messages of the old stream in the lake and
+ * copies topics and identities. The new stream begins empty, so no message is read from two places. The
+ * dedupe windows of the new stream are seeded from the lake, so a resend of a message in the old stream is
+ * still a duplicate. May be repeated after a failure.
  */
 export async function migrate(options: MigrateOptions): Promise<Migration> {
   const { source, to, logger } = options;
@@ -42,7 +43,7 @@ export async function migrate(options: MigrateOptions): Promise<Migration> {
     await killLeftChildren(data);
     await source.begin();
     const lake = await openGatewayLake(from, { logger });
-    // First of all: what the new place can't be used for shows now.
+    // Opened first, so that a fault of the new place shows before any change.
     return await withRegistry(to, lake, logger, async (target) => {
       await makeTarget(to);
       const { messages, ends } = await drainStream(source, options);
@@ -71,14 +72,14 @@ async function withRegistry<Result>(
   }
 }
 
-/** Creates the new stream where there is none; goes on with one that an earlier attempt created. */
+/** Creates the new stream if it is missing, or continues with the stream of an earlier attempt. */
 async function makeTarget(config: GatewayConfig): Promise<void> {
   const backend = await streamBackend(config);
   if (!(await backend.hasStream(config))) await backend.createBeside(config);
   if (await backend.fitsLake(config)) return;
   throw new GatewayError(
     "MIGRATE_CONFLICT",
-    `${shownUrl(config.stream.url)} holds a stream that has nothing to do with this lake: use a prefix of your own (?prefix=NAME), or give that stream up with \`tidegate stream new --stream ${shownUrl(config.stream.url)}\`, then migrate again.`,
+    `${shownUrl(config.stream.url)} holds a stream that this lake does not know: use a prefix of your own (?prefix=NAME), or replace that stream with \`tidegate stream new --stream ${shownUrl(config.stream.url)}\`, then migrate again.`,
     { retryable: false },
   );
 }

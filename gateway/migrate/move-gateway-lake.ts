@@ -1,11 +1,11 @@
 import type { Logger } from "pino";
 import type { KindTarget } from "../../bridge/config.ts";
-import { type MovedLake, type MoveProgress, moveLake } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
-import { openLakeStore } from "../roles/lake-store.ts";
-import { lakeUrlOf } from "../settings/service-urls.ts";
-import { DataFolderLock } from "../supervisor/data-folder-lock.ts";
-import { killLeftChildren } from "../supervisor/left-children.ts";
+import { type MovedLake, type MoveProgress, moveLake } from "../../bridge/lake/index.ts";
+import { lakeUrlOf } from "../config/service-urls.ts";
+import { DataFolderLock } from "../data-folder/data-folder-lock.ts";
+import { killLeftChildren } from "../data-folder/left-children.ts";
+import { openLakeStore } from "../lakes/open-lake-store.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 
 export interface MoveGatewayLakeOptions {
   readonly config: GatewayConfig;
@@ -15,8 +15,9 @@ export interface MoveGatewayLakeOptions {
 }
 
 /**
- * Moves the lake of stopped gateways to another folder or bucket; stream, topics and identities stay where they are. A gateway that runs
- * all the same on another machine commits nothing more to the old place, and says where the lake went.
+ * Moves the lake of stopped gateways to another folder or bucket. Stream, topics and identities stay. A
+ * gateway that still runs on another machine can no longer commit to the old place, and its error names the
+ * new one.
  */
 export async function moveGatewayLake({
   config,

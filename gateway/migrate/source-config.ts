@@ -1,21 +1,21 @@
 import type { KindTarget } from "../../bridge/config.ts";
+import { shownUrl } from "../../devices/protocol/shown-url.ts";
+import { readStreamUrl } from "../config/service-urls.ts";
 import { GatewayError } from "../errors.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
-import { shownUrl } from "../settings/secrets.ts";
-import { readStreamUrl } from "../settings/service-urls.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 import { streamKind, streamKinds } from "../streams/stream-kinds.ts";
 import { defaultWindow, windowKind } from "../windows/window-kinds.ts";
 
-/** What `--from` takes: `embedded: or redis://` */
+/** URLs that `--from` accepts: `embedded: or redis://` */
 export const sourceUrls = streamKinds
   .filter(({ loadSource }) => loadSource)
   .map(({ urlForm }) => /^[a-z0-9+.-]+:(\/\/)?/.exec(urlForm)?.[0])
   .join(" or ");
 
 /**
- * The configuration of gateways on the stream at `url`, which now go to that of `to`. Ids are looked up in the files, so no window of
- * theirs is needed. A server that `to` names as well has the same login, unless another one is said.
- * @param password Of the server at `url`, where that does not hold it.
+ * The configuration of gateways on the stream at `url`, which move to the stream of `to`. Ids are looked up
+ * in the files, so the old window is not needed. A server that `to` also names has the same login by default.
+ * @param password Password of the server at `url`, if the URL does not hold it.
  * @throws GatewayError USAGE_INVALID
  */
 export function sourceConfig(to: GatewayConfig, url: string, password?: string): GatewayConfig {
@@ -31,7 +31,7 @@ export function sourceConfig(to: GatewayConfig, url: string, password?: string):
       "--stream must name the stream to move to, which gateways can share: for example --stream redis://127.0.0.1:6379/0.",
     );
   if (!kind.loadSource)
-    throw usageError(`--from takes ${sourceUrls}: there is no way yet that leads from ${kind.label}.`);
+    throw usageError(`--from accepts ${sourceUrls}: ${kind.label} can't be migrated yet.`);
   if (kind === target && kind.placeOf(stream) === kind.placeOf(goesTo))
     throw usageError("--from and --stream name the same stream.");
   const backends = { stream, window: defaultWindow.target };
@@ -43,11 +43,11 @@ function withPassword(stream: KindTarget, password: string | undefined): KindTar
   const { login } = streamKind(stream);
   if (!login) {
     const owners = streamKinds.filter((kind) => kind.login).map(({ label }) => `a ${label}`);
-    throw usageError(`--from-password-file: only ${owners.join(" or ")} has one; --from names none.`);
+    throw usageError(`--from-password-file is for ${owners.join(" or ")}, which --from does not name.`);
   }
   const inUrl = login.of(stream);
   if (inUrl.password !== undefined)
-    throw usageError("--from and --from-password-file: say the password once.");
+    throw usageError("--from and --from-password-file: give the password once.");
   return login.with(stream, { ...inUrl, password });
 }
 

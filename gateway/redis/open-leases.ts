@@ -1,19 +1,40 @@
 import type { RedisConfig, RedisTarget } from "../../bridge/config.ts";
-import { createRedisLeases, type PartitionLeases, type StreamLog } from "../../bridge/index.ts";
-import { type GatewayConfig, withSections } from "../gateway-config.ts";
-import { gatewayName } from "../supervisor/gateway-name.ts";
-import type { RoleContext } from "../supervisor/run-child.ts";
+import {
+  createRedisLeases,
+  createRedisUpkeepLease,
+  type PartitionLeases,
+  type UpkeepLease,
+} from "../../bridge/leases/index.ts";
+import type { StreamLog } from "../../bridge/streams/index.ts";
+import { gatewayName } from "../data-folder/gateway-name.ts";
+import type { RoleContext } from "../processes/run-child.ts";
+import { type GatewayConfig, withSections } from "../settings/gateway-config.ts";
 
-/** By leases on a Redis the consumers of all gateways divide the partitions of a stream. */
+/** Leases on a Redis, by which the consumers of all gateways share the partitions of a stream. */
 export async function openLeases(
-  { config, logger, metrics: registry }: RoleContext,
+  context: RoleContext,
   target: RedisTarget,
   { streamId, partitions }: Pick<StreamLog, "streamId" | "partitions">,
 ): Promise<PartitionLeases> {
   return await createRedisLeases({
-    target,
+    ...leaseOptions(context, target),
     streamId,
     partitions: partitions.all.map(({ partition }) => partition),
+  });
+}
+
+/** The lease on a Redis by which one of the gateways of a lake does its upkeep. */
+export async function openUpkeepLease(
+  context: RoleContext,
+  target: RedisTarget,
+  lakeId: string,
+): Promise<UpkeepLease> {
+  return await createRedisUpkeepLease({ ...leaseOptions(context, target), lakeId });
+}
+
+function leaseOptions({ config, logger, metrics: registry }: RoleContext, target: RedisTarget) {
+  return {
+    target,
     processName: gatewayName(config.folders.data),
     leaseMs: config.leases.leaseMs,
     timeoutMs: withSections<{ redis: RedisConfig }>(config).redis.timeoutMs,
@@ -21,13 +42,16 @@ export async function openLeases(
     registry,
     random: Math.random,
     monotonicMs: () => performance.now(),
-  });
+  };
 }
 
-/** Of the time for shutting down, of which the consumer has half at least: handing over the partitions takes a moment, too. */
+/**
+ * Share of the shutdown time. The consumer has at least half of that time, and must also hand over its
+ * partitions.
+ */
 const drainShare = 0.4;
 
-/** How long a stopping consumer of a stream that others append to goes on reading. */
+/** How long a stopping consumer continues to read a stream to which other gateways append. */
 export function sharedDrainMaxMs({ shutdown }: GatewayConfig): number {
   return shutdown.timeoutMs * drainShare;
 }

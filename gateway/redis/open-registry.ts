@@ -1,13 +1,15 @@
 import type { RedisConfig, RedisTarget } from "../../bridge/config.ts";
-import { connectRedis } from "../../bridge/index.ts";
-import { withSections } from "../gateway-config.ts";
+import { connectRedis } from "../../bridge/redis/index.ts";
+import type { RoleContext } from "../processes/run-child.ts";
+import type { GatewayLake, RegistryOptions } from "../registry/gateway-stores.ts";
 import { RedisRegistry, type RedisRegistryOptions } from "../registry/redis/redis-registry.ts";
 import type { RegistryStore } from "../registry/registry-store.ts";
-import type { GatewayLake, RegistryOptions } from "../supervisor/gateway-stores.ts";
-import type { RoleContext } from "../supervisor/run-child.ts";
+import { withSections } from "../settings/gateway-config.ts";
 import { orMend } from "./or-mend.ts";
 
-/** The Redis on which gateways share topics and identities, and the section of the settings that names it. */
+/**
+ * The Redis on which gateways share topics and identities, and the settings section that names this Redis.
+ */
 export interface RegistryPlace {
   readonly section: "stream" | "window";
   readonly target: RedisTarget;

@@ -1,6 +1,6 @@
-import { BridgeError } from "../../bridge/index.ts";
+import { BridgeError } from "../../bridge/errors.ts";
 
-/** Says what to do about a login that was refused. */
+/** Adds to a refused login what to correct. */
 export async function orMend<Result>(
   section: "stream" | "window",
   open: () => Promise<Result>,

@@ -1,6 +1,6 @@
 import type { TopicInput } from "./topic-definition.ts";
 
-/** What a new gateway has, so that a first message can be published at once. */
+/** Topics of a new gateway, so that a first message can be published at once. */
 export const demoTopics: readonly TopicInput[] = [
   {
     name: "telemetry",

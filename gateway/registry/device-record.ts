@@ -6,7 +6,10 @@ import { inputError } from "../input/input-error.ts";
 import { inputFaults } from "../input/input-faults.ts";
 import { hashKey, hashPassword, newDeviceKey, type StoredSecret } from "./device-secret.ts";
 
-/** Client ids of an edge are `<identity>/<suffix>`, so names hold no slash; `*` ends prefixes in topics' publishers. */
+/**
+ * No slash, because client ids of an edge are `<identity>/<suffix>`. No `*`, because it ends prefixes in a
+ * topic's publishers.
+ */
 const namePattern = "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$";
 
 export const deviceInputSchema = Type.Object(
@@ -18,7 +21,7 @@ export const deviceInputSchema = Type.Object(
     }),
     role: Type.Optional(
       Type.Union([Type.Literal("device"), Type.Literal("edge")], {
-        description: "device = speaks for itself, edge = a field gateway that speaks for many devices",
+        description: "device = publishes for itself, edge = a field gateway that publishes for many devices",
       }),
     ),
     topicPrefixes: Type.Optional(
@@ -34,7 +37,7 @@ export const deviceInputSchema = Type.Object(
         maxLength: 256,
         secret: true,
         expected: "a password of 8 to 256 characters",
-        description: "A password that a human chose; without it a key of 256 random bits is made",
+        description: "A password chosen by a person; default: Tidegate generates a key of 256 random bits",
       }),
     ),
   },
@@ -45,7 +48,7 @@ export type DeviceInput = Static<typeof deviceInputSchema>;
 
 export interface DeviceRecord {
   readonly name: string;
-  /** Random: tells an identity from an earlier one with the same name. */
+  /** Random: distinguishes an identity from an earlier one with the same name. */
   readonly id: string;
   readonly role: DeviceRole;
   readonly topicPrefixes: readonly string[];
@@ -53,7 +56,10 @@ export interface DeviceRecord {
   readonly createdAtMs: number;
 }
 
-/** The record of a new identity, and its key where one was made: it can't be found out again later. Throws DEVICE_INVALID. */
+/**
+ * The record of a new identity, and its key if one was generated. The record does not hold the key. Throws
+ * DEVICE_INVALID.
+ */
 export async function newDeviceRecord(
   input: DeviceInput,
   nowMs: number,
@@ -75,7 +81,7 @@ export async function newDeviceRecord(
   return { record: { name: input.name, id, role, topicPrefixes, secret, createdAtMs: nowMs }, key };
 }
 
-const refused = "The identity can't be defined so: ";
+const refused = "The identity is not valid: ";
 
 function invalid(value: unknown, mend: string): GatewayError {
   return inputError("DEVICE_INVALID", refused, [{ where: "topicPrefixes", kind: "wrong", value, mend }]);

@@ -1,7 +1,8 @@
 import { createHash, randomBytes, scrypt, timingSafeEqual } from "node:crypto";
 import { promisify } from "node:util";
+import type { ScryptThreads } from "./scrypt-threads.ts";
 
-/** A key of 256 random bits needs no slow hash: nobody guesses it. */
+/** A key of 256 random bits cannot be guessed, so it needs no slow hash. */
 interface StoredKey {
   readonly kind: "key";
   readonly saltHex: string;
@@ -22,9 +23,9 @@ const saltBytes = 16;
 const scryptBytes = 32;
 /** About 40 ms and 16 MiB a check. */
 const scryptCost = 16_384;
-const scryptAsync = promisify<Buffer | Uint8Array, Buffer, number, { N: number }, Buffer>(scrypt);
+const scryptAsync = promisify<Buffer, Buffer, number, { N: number }, Buffer>(scrypt);
 
-/** 256 random bits as text, marked so that secret scanners and people recognise them. */
+/** 256 random bits as text, with a prefix that secret scanners and people recognise. */
 export function newDeviceKey(): string {
   return `tgk_${randomBytes(keyBytes).toString("base64url")}`;
 }
@@ -50,7 +51,7 @@ export async function hashPassword(password: string): Promise<StoredSecret> {
   };
 }
 
-/** A password that nobody knows. Checking against it takes as long as against any other. */
+/** A random password that is never disclosed. A check against it takes as long as against any other. */
 export function unknownPassword(): StoredPassword {
   const [saltHex, scryptHex] = [saltBytes, scryptBytes].map((bytes) => randomBytes(bytes).toString("hex"));
   return { kind: "password", saltHex: saltHex ?? "", scryptHex: scryptHex ?? "", cost: scryptCost };
@@ -62,9 +63,13 @@ export function isRightKey(stored: StoredKey, secret: Uint8Array): boolean {
   return timingSafeEqual(digest, Buffer.from(stored.sha256Hex, "hex"));
 }
 
-/** Slow on purpose: callers bound how many run at once. */
-export async function isRightPassword(stored: StoredPassword, secret: Uint8Array): Promise<boolean> {
+/** Slow on purpose: callers bound the number of checks that run at once. */
+export async function isRightPassword(
+  stored: StoredPassword,
+  secret: Uint8Array,
+  threads: ScryptThreads,
+): Promise<boolean> {
   const salt = Buffer.from(stored.saltHex, "hex");
-  const hash = await scryptAsync(secret, salt, scryptBytes, { N: stored.cost });
+  const hash = await threads.hash({ secret, salt, bytes: scryptBytes, cost: stored.cost });
   return timingSafeEqual(hash, Buffer.from(stored.scryptHex, "hex"));
 }

@@ -2,7 +2,7 @@ import { GatewayError } from "../errors.ts";
 import { type DeviceInput, type DeviceRecord, newDeviceRecord } from "./device-record.ts";
 import type { RegistryStore } from "./registry-store.ts";
 
-/** An identity as shown to admins: without its secret. */
+/** An identity without its secret, as shown to administrators. */
 export interface DeviceView {
   readonly name: string;
   readonly role: DeviceRecord["role"];
@@ -14,11 +14,11 @@ export interface DeviceView {
 export interface DevicesOptions {
   readonly store: RegistryStore;
   readonly now: () => number;
-  /** Told the name of an identity that is no longer valid; resolves once its connections are being closed. */
+  /** Called with the name of a removed identity; resolves once its connections are closing. */
   readonly revoked: (name: string) => Promise<void>;
 }
 
-/** What admins do with identities. Used by one process, the supervisor. */
+/** Administration of identities. Used by the supervisor only. */
 export class Devices {
   readonly #options: DevicesOptions;
 
@@ -30,19 +30,21 @@ export class Devices {
     return (await this.#options.store.devices(page.limit, page.after)).map(viewOf);
   }
 
-  /** `key` is shown this once, and null where the caller gave a password. Throws DEVICE_INVALID, DEVICE_EXISTS. */
+  /**
+   * `key` is returned only here; null if the caller gave a password. Throws DEVICE_INVALID, DEVICE_EXISTS.
+   */
   async add(input: DeviceInput): Promise<{ device: DeviceView; key: string | null }> {
     const { record, key } = await newDeviceRecord(input, this.#options.now());
     if (!(await this.#options.store.addDevice(record)))
       throw new GatewayError(
         "DEVICE_EXISTS",
-        `There is an identity ${input.name} already: remove it first to give it a new key.`,
+        `The identity ${input.name} exists already: remove it first to give it a new key.`,
         { retryable: false },
       );
     return { device: viewOf(record), key };
   }
 
-  /** Its connections are closed. Throws DEVICE_UNKNOWN. */
+  /** Removes an identity and closes its connections. Throws DEVICE_UNKNOWN. */
   async remove(name: string): Promise<void> {
     if (!(await this.#options.store.removeDevice(name)))
       throw new GatewayError("DEVICE_UNKNOWN", `There is no identity ${name}.`, { retryable: false });

@@ -5,7 +5,7 @@ import { reconcileTopics } from "./reconcile-topics.ts";
 import type { RegistryStore } from "./registry-store.ts";
 import type { TopicArchive } from "./topic-archive.ts";
 
-/** Brings back from the lake what a registry lacks that was replaced by an older copy, while gateways run. */
+/** Restores topics from the lake if the registry is replaced by an older copy while gateways run. */
 export function keepReconciled(
   store: RegistryStore,
   archive: TopicArchive,
@@ -24,10 +24,13 @@ export function keepReconciled(
       } catch (error) {
         if (!(error instanceof CodedError && error.retryable)) {
           const fields = { event: "registry.reconcile.failed", err: error };
-          logger.error(fields, "registry and lake may differ: restart the gateway");
+          logger.error(fields, "the topics of registry and lake may differ: restart the gateway");
           return;
         }
-        logger.warn({ event: "registry.reconcile.failed", err: error }, "tried again in a moment");
+        logger.warn(
+          { event: "registry.reconcile.failed", err: error },
+          "registry and lake could not be compared; retrying in a moment",
+        );
         await delay(retryMs, undefined, { ref: false });
       }
   };
@@ -35,4 +38,4 @@ export function keepReconciled(
 }
 
 const replaced =
-  "the registry is another one or an older copy: topics were brought back from the lake; identities that were removed since may be back, look at `tidegate devices list`";
+  "the registry was replaced by another one or an older copy: topics were restored from the lake; removed identities may be back, check `tidegate devices list`";

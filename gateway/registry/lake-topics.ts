@@ -1,8 +1,9 @@
-import { BridgeError, type ObjectStore, openTopicCatalog, writeTopicVersion } from "../../bridge/index.ts";
+import { BridgeError } from "../../bridge/errors.ts";
+import { type ObjectStore, openTopicCatalog, writeTopicVersion } from "../../bridge/lake/index.ts";
 import type { TopicArchive } from "./topic-archive.ts";
 import type { TopicRecord } from "./topic-definition.ts";
 
-/** The topics' archive in a lake. */
+/** The archive of topics in a lake. */
 export function createLakeTopics(store: ObjectStore): TopicArchive {
   return {
     write: async (record) => {
@@ -14,7 +15,7 @@ export function createLakeTopics(store: ObjectStore): TopicArchive {
         throw error;
       }
     },
-    // The bridge keeps members that it doesn't know, and we are the only writer.
+    // The bridge keeps members that it does not know, and this is the only writer.
     readAll: async () => (await openTopicCatalog(store)).definitions() as unknown as TopicRecord[],
   };
 }

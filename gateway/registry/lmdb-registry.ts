@@ -11,17 +11,20 @@ import {
 } from "./registry-store.ts";
 import type { TopicRecord } from "./topic-definition.ts";
 
-/** Reader slots: a few per process, and those that killed processes left behind until the next writer clears them. */
+/** Reader slots: a few per process, and those of killed processes until the next writer clears them. */
 const maxReaders = 126;
-/** What this version writes and reads. */
+/** The format that this version writes and reads. */
 const format = 1;
 const formatFact = "format";
-/** More than a change writes. lmdb-js must not be the one that finds the disk full: it damages its own heap while it words the error. */
+/**
+ * More than a change writes. lmdb-js must not meet a full disk: it damages its own heap while it composes the
+ * error.
+ */
 const spaceMinBytes = 1024 * 1024;
 
 /**
- * The registry in the data folder: one writer (the supervisor), any number of reading processes.
- * Whoever reads sees whole changes only; a change that resolved survives a power cut.
+ * The registry in the data folder: one writer (the supervisor), any number of reading processes. Readers see
+ * whole changes only; a change that resolved survives a power cut.
  */
 export class LmdbRegistry implements RegistryStore {
   readonly #folder: string;
@@ -40,7 +43,10 @@ export class LmdbRegistry implements RegistryStore {
     this.#facts = root.openDB({ name: "facts", encoding: "json" });
   }
 
-  /** Makes the registry where there is none. Throws REGISTRY_VERSION, DISK_FULL. Every change throws DISK_FULL as well. */
+  /**
+   * Creates the registry if it is missing. Throws REGISTRY_VERSION, DISK_FULL. Changes throw DISK_FULL as
+   * well.
+   */
   static async openForWriting(folder: string): Promise<LmdbRegistry> {
     makeFolderDurably(folder, { mode: 0o700 });
     checkSpace(folder);
@@ -48,7 +54,7 @@ export class LmdbRegistry implements RegistryStore {
     root.readerCheck();
     const store = new LmdbRegistry(folder, root);
     const found = await store.fact(formatFact);
-    // lmdb flushes what is in its file, not the file's name.
+    // lmdb flushes the content of its file, not its name.
     syncEntry(folder);
     if (found === undefined) await store.setFact(formatFact, format);
     else if (found !== format) {
@@ -67,7 +73,7 @@ export class LmdbRegistry implements RegistryStore {
     return new LmdbRegistry(folder, open({ path: folder, maxReaders, maxDbs: 8, readOnly: true }));
   }
 
-  /** Lets the next reads see what other processes have committed. */
+  /** The next reads see the commits of other processes. */
   async refresh(): Promise<void> {
     this.#root.resetReadTxn();
     for (const listener of this.#listeners) listener.topicsChanged?.();
@@ -85,7 +91,10 @@ export class LmdbRegistry implements RegistryStore {
     return this.#topics.getCount() + this.#reserved.size;
   }
 
-  /** In memory: whoever reserves is the one writer, and what it leaves behind is in the lake or nowhere. */
+  /**
+   * Reservations are in memory: there is one writer, and after its death a reserved version is in the lake or
+   * does not exist.
+   */
   async reserveTopics(records: readonly TopicRecord[], topicsVersion: number): Promise<boolean> {
     if (this.topicsVersion !== topicsVersion) return false;
     for (const record of records) this.#reserved.set(topicKey(record), record);
@@ -144,7 +153,7 @@ export class LmdbRegistry implements RegistryStore {
     await this.#root.flushed;
   }
 
-  /** Other processes say by message what they have changed. */
+  /** Changes by other processes are reported by messages, which call `refresh`. */
   listen(listener: RegistryListener): void {
     this.#listeners.push(listener);
   }
@@ -163,7 +172,7 @@ function checkSpace(folder: string): void {
   if (bavail * bsize >= spaceMinBytes) return;
   throw new GatewayError(
     "DISK_FULL",
-    `The disk of ${folder} is full: nothing was changed. Free some space and try again.`,
+    `The disk of ${folder} is full: the change was not made. Free some space and try again.`,
     { retryable: true },
   );
 }

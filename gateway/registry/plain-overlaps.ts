@@ -5,13 +5,17 @@ export interface PlainOverlap {
   readonly topic: string;
   readonly filter: string;
   readonly plainFilter: string;
-  /** Who has the names that both match (`broker/ingest/topic-rules.ts`). `topic`: neither is more specific, which no new topic may be. */
+  /**
+   * Owner of the names that both match (`broker/ingest/topic-rules.ts`). `topic`: neither filter is more
+   * specific, which is refused for new topics.
+   */
   readonly owner: "plain" | "topic";
 }
 
 /**
- * The plain filters that have names which a topic in force matches as well, or that match just the same names. A setting may be changed
- * after topics were created, and gateways that share topics may differ in it: so this is told at the start, not refused.
+ * The plain filters that take names from a topic in force, or that are as specific as the topic's filter. The
+ * setting may change after topics were created, and gateways that share topics may have different settings.
+ * So overlaps are logged at the start, not refused.
  */
 export function plainOverlaps(
   topics: readonly Pick<TopicDefinition, "name" | "filter">[],

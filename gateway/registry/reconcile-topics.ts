@@ -5,13 +5,14 @@ import type { TopicArchive } from "./topic-archive.ts";
 import type { TopicRecord } from "./topic-definition.ts";
 import { isAmbiguous } from "./topics.ts";
 
-/** Each attempt that loses has seen another gateway's change. */
+/** Each lost attempt means that another gateway has made a change. */
 const attemptsMax = 20;
 
 /**
- * Makes registry and lake know the same topic versions, at start. The registry takes over what only the lake has (it is new, or an older
- * copy, or its process died between the two writes); the lake is given what only the registry has (it is new, or an older copy).
- * Several gateways may do so at the same time. Throws REGISTRY_CONFLICT where they contradict each other, and changes nothing then.
+ * Gives registry and lake the same topic versions at the start. Versions that only one of them has are added
+ * to the other one. The registry may be new or an older copy, or its process died between the two writes; the
+ * lake may be new or an older copy. Several gateways may do this at the same time. Throws REGISTRY_CONFLICT
+ * before any change if registry and lake contradict each other.
  */
 export async function reconcileTopics(
   store: RegistryStore,
@@ -21,9 +22,13 @@ export async function reconcileTopics(
     const done = await tryReconcile(store, archive);
     if (done) return done;
   }
-  throw new GatewayError("REGISTRY_BUSY", "Other gateways change the topics all the time: start again.", {
-    retryable: true,
-  });
+  throw new GatewayError(
+    "REGISTRY_BUSY",
+    "Other gateways keep changing the topics: start the gateway again.",
+    {
+      retryable: true,
+    },
+  );
 }
 
 /** null: another gateway was faster. */
@@ -31,7 +36,7 @@ async function tryReconcile(
   store: RegistryStore,
   archive: TopicArchive,
 ): Promise<{ imported: number; exported: number } | null> {
-  // In this order: what another gateway has written into the lake by now stands in the registry before.
+  // The lake is read first: other gateways write a version into the registry before the lake.
   const inLake = new Map((await archive.readAll()).map((record) => [topicKey(record), record]));
   await store.refresh();
   const { topicsVersion } = store;
@@ -77,7 +82,7 @@ function checkUnion(records: readonly TopicRecord[]): void {
 function conflict(what: string): GatewayError {
   return new GatewayError(
     "REGISTRY_CONFLICT",
-    `The registry and the lake contradict each other: ${what}. This data folder and this lake do not belong together: start with the data folder that wrote the lake, or with an empty one, which takes the lake's topics over.`,
+    `The registry and the lake contradict each other: ${what}. This data folder and this lake do not belong together: start with the data folder that wrote the lake, or with an empty one, which takes over the topics of the lake.`,
     { retryable: false },
   );
 }

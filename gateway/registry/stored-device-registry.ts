@@ -3,22 +3,30 @@ import type { DeviceRegistry, Identity, SlowCheck } from "../../broker/index.ts"
 import type { DeviceRecord } from "./device-record.ts";
 import { isRightKey, isRightPassword, type StoredPassword, unknownPassword } from "./device-secret.ts";
 import type { RegistryStore } from "./registry-store.ts";
+import { ScryptThreads } from "./scrypt-threads.ts";
 
 const verifiedMax = 10_000;
 
-/** Lookups of identities in doubt at the same time. */
+/** Lookups at the same time in a recheck. */
 const doubtsMax = 64;
 
-/** The broker's view of the identities: looked up at each connect, so that a change counts at once. */
+/**
+ * The broker's view of the identities. Looks up the identity at each connect, so that a change applies at
+ * once.
+ */
 export class StoredDeviceRegistry implements DeviceRegistry {
   readonly #store: Pick<RegistryStore, "device">;
+  readonly #threads = new ScryptThreads();
   readonly #listeners: ((name: string) => void)[] = [];
-  /** Passwords that were right, keyed so that neither they nor their plain hash is kept; oldest first. */
+  /** Keyed hashes of correct passwords, oldest first. Neither passwords nor their plain hashes are kept. */
   readonly #verified = new Set<string>();
   readonly #verifiedKey = randomBytes(32);
-  /** What the secret of an unknown name, and a wrong key, are compared with: the answer takes as long as to a wrong password. */
+  /**
+   * Compared with wrong keys and with secrets of unknown names, so that the answer takes as long as for a
+   * wrong password.
+   */
   readonly #nobody = unknownPassword();
-  /** Which record an identity was made from, as long as a connection keeps it. */
+  /** Record ids of the identities that connections use. */
   readonly #records = new WeakMap<Identity, string>();
 
   constructor(store: Pick<RegistryStore, "device" | "listen">) {
@@ -27,8 +35,9 @@ export class StoredDeviceRegistry implements DeviceRegistry {
   }
 
   /**
-   * Right keys, and passwords that were right before, are known at once. Everything else takes a slow check, whether the name is a
-   * key's, a password's or nobody's. Rejects with a retryable error if the registry can't be asked.
+   * Correct keys, and passwords that were correct before, are verified at once. Everything else takes a slow
+   * check, whether the name has a key, has a password or does not exist. Rejects with a retryable error if
+   * the registry cannot be read.
    */
   async verify(name: string, secret: Uint8Array): Promise<Identity | SlowCheck> {
     const record = await this.#store.device(name);
@@ -43,8 +52,8 @@ export class StoredDeviceRegistry implements DeviceRegistry {
   }
 
   /**
-   * Looks identities that `verify` answered up again, and tells the listeners of those that were removed or made anew since.
-   * Rejects where the registry can't be reached.
+   * Looks up identities that `verify` has returned again. Calls the listeners for those that were removed or
+   * replaced since. Rejects if the registry cannot be reached.
    */
   async recheck(identities: readonly Identity[]): Promise<void> {
     const keyOf = (identity: Identity) => `${this.#records.get(identity)}/${identity.name}`;
@@ -62,7 +71,7 @@ export class StoredDeviceRegistry implements DeviceRegistry {
     this.#listeners.push(listener);
   }
 
-  /** Tells the listeners that an identity was removed or changed. */
+  /** Calls the listeners for an identity that was removed or changed. */
   revoked(name: string): void {
     for (const listener of this.#listeners) listener(name);
   }
@@ -74,7 +83,7 @@ export class StoredDeviceRegistry implements DeviceRegistry {
   }
 
   async #refuseSlowly(secret: Uint8Array): Promise<null> {
-    await isRightPassword(this.#nobody, secret);
+    await isRightPassword(this.#nobody, secret, this.#threads);
     return null;
   }
 
@@ -84,7 +93,7 @@ export class StoredDeviceRegistry implements DeviceRegistry {
     secret: Uint8Array;
     cacheKey: string;
   }): Promise<Identity | null> {
-    if (!(await isRightPassword(asked.stored, asked.secret))) return null;
+    if (!(await isRightPassword(asked.stored, asked.secret, this.#threads))) return null;
     this.#remember(asked.cacheKey);
     return this.#identityOf(asked.record);
   }

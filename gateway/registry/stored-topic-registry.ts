@@ -1,7 +1,7 @@
 import type { TopicRegistry, TopicRule } from "../../broker/index.ts";
 import { latestTopics, type RegistryStore } from "./registry-store.ts";
 
-/** The broker's view of the topics, kept in memory and made anew when the registry says that they changed. */
+/** The broker's view of the topics, kept in memory and rebuilt when the registry reports a change. */
 export class StoredTopicRegistry implements TopicRegistry {
   readonly #listeners: (() => void)[] = [];
   readonly #store: Pick<RegistryStore, "allTopics">;
@@ -31,7 +31,7 @@ export class StoredTopicRegistry implements TopicRegistry {
   }
 }
 
-/** A record says more than a rule needs; the broker reads the rule's part. */
+/** A record has more members than a rule; the broker reads only those of the rule. */
 function rulesOf(store: Pick<RegistryStore, "allTopics">): readonly TopicRule[] {
   return latestTopics(store).filter((record) => !record.deleted);
 }

@@ -1,18 +1,21 @@
 import { existsSync } from "node:fs";
 import type { Logger } from "pino";
-import type { GatewayConfig } from "../gateway-config.ts";
-import { copyRegistry } from "../migrate/copy-registry.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
+import { copyRegistry } from "./copy-registry.ts";
 import { LmdbRegistry } from "./lmdb-registry.ts";
 import { initialisedFact, type RegistryStore } from "./registry-store.ts";
 import type { TopicArchive } from "./topic-archive.ts";
 
-/** Fact of a data folder's registry: when another one took its place. It is not taken along twice, or what was removed since would be back. */
+/**
+ * Fact of a data folder's registry: the time at which another one replaced it. A second copy would restore
+ * identities that were removed since.
+ */
 const leftFact = "leftAt";
 const pageSize = 500;
 
 export interface TakeAlongOptions {
   readonly config: Pick<GatewayConfig, "folders">;
-  /** The shared one. */
+  /** The shared registry. */
   readonly registry: RegistryStore;
   readonly archive: TopicArchive;
   readonly logger: Logger;
@@ -20,25 +23,26 @@ export interface TakeAlongOptions {
 }
 
 /**
- * For a gateway that had its registry in the data folder and now shares one: a shared registry that nobody has used yet gets the topics
- * and identities of the data folder. One in use stays as it is, and the log says how many identities it lacks. The data folder's stays.
- * True where topics and identities were taken along. May be repeated after a failure.
+ * For a gateway that had its registry in the data folder and now shares one. An unused shared registry
+ * receives the topics and identities of the data folder. A shared registry in use is not changed, and the log
+ * says how many identities it lacks. The data folder keeps its registry. True if topics and identities were
+ * copied. May be repeated after a failure.
  */
 export async function takeRegistryAlong(options: TakeAlongOptions): Promise<boolean> {
   const { config, registry, archive, logger, now } = options;
   const { registry: folder, stream } = config.folders;
-  // Beside an embedded stream it is `tidegate migrate` that copies it, after the stream.
+  // If there is an embedded stream, `tidegate migrate` copies the registry, after the stream.
   if (!existsSync(folder) || existsSync(stream)) return false;
   const left = await LmdbRegistry.openForWriting(folder);
   try {
     if ((await left.fact(leftFact)) !== undefined) return false;
-    // Set last when a registry is made or copied.
+    // Set last when a registry is created or copied.
     const isInUse = (await registry.fact(initialisedFact)) !== undefined;
     if (isInUse) await tellOfLeftIdentities(left, registry, logger);
     else {
       const { devices } = await copyRegistry(left, registry, archive);
       const fields = { event: "registry.taken", devices };
-      logger.info(fields, "topics and identities of the data folder were taken along to the shared registry");
+      logger.info(fields, "topics and identities of the data folder were copied to the shared registry");
     }
     await left.setFact(leftFact, now());
     return !isInUse;
@@ -63,6 +67,6 @@ async function tellOfLeftIdentities(
   if (unknown > 0)
     logger.warn(
       { event: "registry.left", devices: unknown },
-      `the shared registry, which is in use, lacks ${unknown} of the data folder's identities: they were removed there, or never were in it. Add those that are missing with \`tidegate devices add\``,
+      `the shared registry is in use and lacks ${unknown} of the data folder's identities: they were removed there, or never added. Add missing ones with \`tidegate devices add\``,
     );
 }

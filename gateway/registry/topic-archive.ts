@@ -1,10 +1,13 @@
 import type { TopicRecord } from "./topic-definition.ts";
 
-/** PORT: the lake's copy of every topic version (`_topics/<id>/<version>.json`), from which a registry can be made again. */
+/**
+ * PORT: the lake's copy of every topic version (`_topics/<id>/<version>.json`), from which a registry can be
+ * restored.
+ */
 export interface TopicArchive {
   /**
-   * Durable when it resolves. `taken`: the lake holds another definition under this id and version, which stays.
-   * Writing the same one again is `written`.
+   * The version is durable when this resolves. `taken`: the lake keeps another definition with this id and
+   * version. A repeated write of the same version is `written`.
    */
   write(record: TopicRecord): Promise<"written" | "taken">;
   /** Every version of every topic, in no order. */

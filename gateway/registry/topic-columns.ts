@@ -1,18 +1,19 @@
-import { type TypedColumn, typedColumnsOf } from "../../bridge/index.ts";
+import { typedColumnsOf } from "../../bridge/schemas/index.ts";
+import type { TypedColumn } from "../../bridge/topics/index.ts";
 import { GatewayError } from "../errors.ts";
 
-/** One Parquet column each; far beyond what a device measures. */
+/** One Parquet column for each; far more than a device measures. */
 const columnsMax = 500;
 
 /**
- * The typed columns of a topic's JSON Schema, after checks that are the registry's: validation has to be synchronous and about objects.
- * Throws TOPIC_INVALID, or the bridge's TOPIC_SCHEMA_INVALID where it can't be compiled or filed.
+ * The typed columns of a topic's JSON Schema. Checks that the schema is synchronous and describes an object.
+ * Throws TOPIC_INVALID, or the bridge's TOPIC_SCHEMA_INVALID if the schema cannot be compiled or filed.
  */
 export function columnsOfSchema(schema: Readonly<Record<string, unknown>>): TypedColumn[] {
   if (schema["$async"] !== undefined) throw unusable("$async schemas are not allowed");
   if (schema["type"] !== "object")
     throw unusable(
-      'it must say "type": "object" at its top: each property of one scalar type becomes a column',
+      'it must have "type": "object" at the top level: each property of one scalar type becomes a column',
     );
   const columns = typedColumnsOf(schema);
   if (columns.length > columnsMax)
@@ -28,8 +29,8 @@ function unusable(fault: string): GatewayError {
 }
 
 /**
- * Why a table with the `earlier` columns can't go on with the `next` ones; [] where it can. Columns may be added; those that are there
- * stay with their type, since the files that hold them stay.
+ * Why a table with the `earlier` columns cannot have the `next` ones; [] if it can. Columns may be added.
+ * Existing columns keep their types, because their files stay.
  */
 export function columnConflicts(earlier: readonly TypedColumn[], next: readonly TypedColumn[]): string[] {
   const byName = new Map(next.map((column) => [column.name.toLowerCase(), column]));
@@ -37,7 +38,7 @@ export function columnConflicts(earlier: readonly TypedColumn[], next: readonly 
     const found = byName.get(column.name.toLowerCase());
     if (!found)
       return [
-        `column ${column.name} (${column.type}) is missing: keep its property, it need not be required`,
+        `column ${column.name} (${column.type}) is missing: keep its property, which need not be required`,
       ];
     if (found.name !== column.name) return [`column ${column.name} is now written ${found.name}`];
     if (found.type !== column.type)

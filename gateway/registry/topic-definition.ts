@@ -1,11 +1,15 @@
 import { type Static, Type } from "@sinclair/typebox";
-import { MAX_MESSAGE_PAYLOAD_BYTES, type TopicVersion } from "../../bridge/index.ts";
+import { maxMessagePayloadBytes } from "../../bridge/block/index.ts";
+import { decoderOf } from "../../bridge/config.ts";
+import { eventTimeBoundLimits, eventTimeBoundsOf, type TopicVersion } from "../../bridge/topics/index.ts";
 import { ProtocolError } from "../../devices/protocol/protocol-error.ts";
 import { parseTopicFilter } from "../../devices/protocol/topic-filter.ts";
 import type { GatewayError } from "../errors.ts";
 import { inputError } from "../input/input-error.ts";
 import { inputFaults } from "../input/input-faults.ts";
+import { oneOf } from "../schema/named-schema.ts";
 import { columnsOfSchema } from "./topic-columns.ts";
+import { exactFormatText, formatMeanings, formats, pathFormatText } from "./topic-formats.ts";
 
 const dayMs = 86_400_000;
 
@@ -25,10 +29,17 @@ const jsonPath = (what: string) =>
     pattern: "^[^.\\u0000]+(\\.[^.\\u0000]+){0,7}$",
     maxLength: 256,
     expected: "names of fields with dots between them, such as meta.id, at most 8",
-    description: `json: where the ${what} is`,
+    description: `${pathFormatText}: path of the ${what}`,
   });
 
-/** What an admin says about a topic; everything but name, filter and format has a default. */
+const eventTimeBound = (what: string, standard: string) =>
+  Type.Integer({
+    minimum: eventTimeBoundLimits.minMs,
+    maximum: eventTimeBoundLimits.maxMs,
+    description: `How far ${what} the ingest time an event time may be, ms; rows beyond are flagged and filed by their ingest time; default: ${standard}`,
+  });
+
+/** The definition of a topic by an administrator. Fields except name, filter and format have defaults. */
 export const topicInputSchema = Type.Object(
   {
     name: Type.String({
@@ -41,23 +52,20 @@ export const topicInputSchema = Type.Object(
       maxLength: 1_024,
       description: "MQTT filter; levels may be named: fleet/{device}/telemetry",
     }),
-    format: Type.Union([Type.Literal("envelope"), Type.Literal("json"), Type.Literal("raw")], {
-      description:
-        "envelope = Tidegate's protobuf, json = id and time at idPath and timePath, raw = no id, no dedupe",
-    }),
+    format: oneOf(formats, formatMeanings),
     idPath: Type.Optional(jsonPath("message id")),
     timePath: Type.Optional(jsonPath("event time")),
     schema: Type.Optional(
       Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()], {
         expected: "a JSON Schema as an object, or null",
         description:
-          "JSON Schema that payloads must satisfy; its flat scalar properties become typed columns",
+          "JSON Schema of the payloads; its scalar properties at the top level become typed columns",
       }),
     ),
     maxPayloadBytes: Type.Optional(
       Type.Integer({
         minimum: 1,
-        maximum: MAX_MESSAGE_PAYLOAD_BYTES,
+        maximum: maxMessagePayloadBytes,
         description: "Largest payload; default: 131072",
       }),
     ),
@@ -73,15 +81,16 @@ export const topicInputSchema = Type.Object(
       Type.Integer({
         minimum: 1_000,
         maximum: 7 * dayMs,
-        description: "How long ids are remembered, in stream time, ms; default: 3600000",
+        description: "Time for which ids are remembered, in stream time, ms; default: 3600000",
       }),
     ),
     dedupe: Type.Optional(
       Type.Union([Type.Literal("window"), Type.Literal("exact")], {
-        description:
-          "window = ids are remembered for dedupeWindowMs; exact, for the format envelope = ids of the SDK besides that for ever",
+        description: `window = ids are remembered for dedupeWindowMs; exact, for the format ${exactFormatText} only = ids of the SDK are remembered for ever`,
       }),
     ),
+    eventPastMs: Type.Optional(eventTimeBound("before", "604800000, which is 7 days")),
+    eventAheadMs: Type.Optional(eventTimeBound("after", "3600000, which is 1 hour")),
     publishers: Type.Optional(identityPatterns("publish")),
     subscribers: Type.Optional(identityPatterns("subscribe")),
     messagesPerSecond: Type.Optional(
@@ -95,7 +104,7 @@ export const topicInputSchema = Type.Object(
 
 export type TopicInput = Static<typeof topicInputSchema>;
 
-/** A checked definition: what a version of a topic says, without its identity. */
+/** A checked definition: a version of a topic without its identity. */
 export interface TopicDefinition extends Omit<TopicVersion, "topicId" | "version"> {
   readonly filter: string;
   readonly maxPayloadBytes: number;
@@ -105,12 +114,12 @@ export interface TopicDefinition extends Omit<TopicVersion, "topicId" | "version
   readonly messagesPerSecond: number | null;
 }
 
-/** One immutable version of a topic, as it stands in the registry and in the lake. */
+/** One immutable version of a topic, as the registry and the lake hold it. */
 export interface TopicRecord extends TopicDefinition {
   readonly topicId: string;
   readonly version: number;
   readonly createdAtMs: number;
-  /** True for the version that stopped acceptance; it repeats the definition before it. */
+  /** True for the version that stopped acceptance; it repeats the previous definition. */
   readonly deleted: boolean;
 }
 
@@ -125,46 +134,66 @@ export const topicDefaults = {
   messagesPerSecond: null,
 } as const;
 
-/** Throws TOPIC_INVALID or TOPIC_SCHEMA_INVALID, with what to write instead. */
+/** Throws TOPIC_INVALID or TOPIC_SCHEMA_INVALID, which say what to write instead. */
 export function defineTopic(input: TopicInput): TopicDefinition {
   const faults = inputFaults(topicInputSchema, input);
   if (faults.length > 0) throw inputError("TOPIC_INVALID", refused, faults);
   checkFilter(input.filter);
   checkFormat(input);
-  const isJson = input.format === "json";
+  const { usesPaths } = decoderOf(input);
   const schema = input.schema ?? null;
   return {
     name: input.name,
     filter: input.filter,
     format: input.format,
-    idPath: isJson ? (input.idPath ?? topicDefaults.idPath) : "",
-    timePath: isJson ? (input.timePath ?? topicDefaults.timePath) : "",
+    idPath: usesPaths ? (input.idPath ?? topicDefaults.idPath) : "",
+    timePath: usesPaths ? (input.timePath ?? topicDefaults.timePath) : "",
     schema,
     columns: schema === null ? [] : columnsOfSchema(schema),
     maxPayloadBytes: input.maxPayloadBytes ?? topicDefaults.maxPayloadBytes,
     allowedQos: [...(input.allowedQos ?? topicDefaults.allowedQos)].sort(),
     dedupeWindowMs: input.dedupeWindowMs ?? topicDefaults.dedupeWindowMs,
-    // Left out where it is the default: definitions stored before there was a choice stay equal to themselves.
+    // Left out if it is the default: definitions from before this field existed stay equal.
     ...(input.dedupe === "exact" && { dedupe: input.dedupe }),
+    ...ownBounds(input),
     publishers: input.publishers ?? topicDefaults.publishers,
     subscribers: input.subscribers ?? topicDefaults.subscribers,
     messagesPerSecond: input.messagesPerSecond ?? topicDefaults.messagesPerSecond,
   };
 }
 
-/** Some fields are for one format only. */
+/** The bounds that differ from the default. Others are left out, as in definitions from before these fields. */
+function ownBounds(input: TopicInput): Pick<TopicDefinition, "eventPastMs" | "eventAheadMs"> {
+  const [own, standard] = [eventTimeBoundsOf(input), eventTimeBoundsOf({})];
+  return {
+    ...(own.pastMs !== standard.pastMs && { eventPastMs: own.pastMs }),
+    ...(own.aheadMs !== standard.aheadMs && { eventAheadMs: own.aheadMs }),
+  };
+}
+
+/** A record with the bounds of event times that it leaves out, as administrators see it. */
+export type ShownTopic = TopicRecord & Required<Pick<TopicRecord, "eventPastMs" | "eventAheadMs">>;
+
+export function shownTopic(record: TopicRecord): ShownTopic {
+  const { pastMs, aheadMs } = eventTimeBoundsOf(record);
+  return { ...record, eventPastMs: pastMs, eventAheadMs: aheadMs };
+}
+
+/** Some fields apply to some formats only. */
 function checkFormat(input: TopicInput): void {
+  const { usesPaths, whyNotExact, whyNoSchema, hasEventTimes } = decoderOf(input);
   for (const where of ["idPath", "timePath"] as const)
-    if (input.format !== "json" && input[where] !== undefined)
-      throw invalid(where, input[where], "this is for the format json only");
-  if (input.dedupe === "exact" && input.format !== "envelope")
+    if (!usesPaths && input[where] !== undefined)
+      throw invalid(where, input[where], `this is for the format ${pathFormatText} only`);
+  if (input.dedupe === "exact" && whyNotExact !== null)
+    throw invalid("dedupe", input.dedupe, `this is for the format ${exactFormatText} only: ${whyNotExact}`);
+  if (!hasEventTimes && Object.keys(ownBounds(input)).length > 0)
     throw invalid(
-      "dedupe",
-      input.dedupe,
-      `this is for the format envelope only: ${input.format === "raw" ? "raw messages have no id" : "in json the SDK's ids can't be told from those of others"}`,
+      "format",
+      input.format,
+      "messages of this format have no event times: leave out their bounds, or set them to 7 days and 1 hour, the default",
     );
-  if (input.format === "raw" && input.schema)
-    throw invalid("schema", input.schema, "a raw topic has no schema: its payloads are not looked into");
+  if (input.schema && whyNoSchema !== null) throw invalid("schema", input.schema, whyNoSchema);
 }
 
 function checkFilter(filter: string): void {
@@ -175,10 +204,10 @@ function checkFilter(filter: string): void {
     throw error;
   }
   if (filter.startsWith("$"))
-    throw invalid("filter", filter, "filters that begin with $ are the broker's own");
+    throw invalid("filter", filter, "filters that begin with $ are reserved for the broker");
 }
 
-const refused = "The topic can't be defined so: ";
+const refused = "The topic is not valid: ";
 
 function invalid(where: keyof TopicInput, value: unknown, mend: string): GatewayError {
   return inputError("TOPIC_INVALID", refused, [{ where, kind: "wrong", value, mend }]);

@@ -12,20 +12,24 @@ export interface TopicsOptions {
   readonly store: RegistryStore;
   readonly archive: TopicArchive;
   readonly now: () => number;
-  /** Largest MQTT packet that the broker takes. */
+  /** Largest MQTT packet that the broker accepts. */
   readonly packetMaxBytes: number;
-  /** Of ordinary publish/subscribe beside the topics: they have one precedence with them (`broker/ingest/topic-rules.ts`). */
+  /**
+   * Filters of ordinary publish/subscribe. They share one precedence with topics
+   * (`broker/ingest/topic-rules.ts`).
+   */
   readonly plainFilters: readonly string[];
-  /** Resolves once the broker judges by the change, or can't be waited for any longer. */
+  /** Resolves once the broker judges messages by the change, or after a time-out. */
   readonly changed: () => Promise<void>;
 }
 
-/** Each attempt that loses has seen another admin's change; then it decides anew. */
+/** Each lost attempt means that another administrator made a change; the next attempt decides again. */
 const attemptsMax = 20;
 
 /**
- * What admins do with topics. Calls of one process (a gateway's supervisor) run one after another; between gateways that share a registry
- * the reservation decides. Each version stands in the lake before a broker sees it, so that none accepts what the lake can't explain.
+ * Administration of topics. Calls in one process (a gateway's supervisor) run one after another; between
+ * gateways that share a registry, the reservation decides. Each version is in the lake before a broker uses
+ * it. So no broker accepts a message whose topic version the lake lacks.
  */
 export class Topics {
   readonly #options: TopicsOptions;
@@ -35,7 +39,7 @@ export class Topics {
     this.#options = options;
   }
 
-  /** Live topics by name; with `deleted` also those whose acceptance has been stopped. */
+  /** Live topics by name; with `deleted`, deleted ones as well. */
   list(options: { deleted: boolean }): TopicRecord[] {
     return latestTopics(this.#options.store)
       .filter((record) => options.deleted || !record.deleted)
@@ -50,8 +54,9 @@ export class Topics {
   }
 
   /**
-   * Creates a topic, or goes on with the table of a deleted one of that name where its columns fit (TOPIC_INCOMPATIBLE else).
-   * A live topic with this very definition is left alone (`created` false); with another one it is TOPIC_EXISTS.
+   * Creates a topic. A deleted topic of that name continues with its table if the columns fit, otherwise
+   * throws TOPIC_INCOMPATIBLE. A live topic with this very definition is not changed (`created` is false);
+   * with another definition, throws TOPIC_EXISTS.
    */
   create(input: TopicInput): Promise<{ topic: TopicRecord; created: boolean }> {
     return this.#change(() => {
@@ -62,7 +67,7 @@ export class Topics {
         if (isDeepStrictEqual(definitionOf(live), definition)) return { topic: live, created: false };
         throw new GatewayError(
           "TOPIC_EXISTS",
-          `There is a topic ${definition.name} with another definition: change it with \`tidegate topics update\`, or delete it first.`,
+          `The topic ${definition.name} exists with another definition: change it with \`tidegate topics update\`, or delete it first.`,
           { retryable: false },
         );
       }
@@ -70,7 +75,10 @@ export class Topics {
     });
   }
 
-  /** The live topic's next version; the same definition again changes nothing. Throws TOPIC_UNKNOWN, TOPIC_INCOMPATIBLE. */
+  /**
+   * Stores the next version of a live topic, unless the definition is the same. Throws TOPIC_UNKNOWN,
+   * TOPIC_INCOMPATIBLE.
+   */
   update(input: TopicInput): Promise<{ topic: TopicRecord; created: boolean }> {
     return this.#change(() => {
       const definition = defineTopic(input);
@@ -83,8 +91,8 @@ export class Topics {
   }
 
   /**
-   * Stops acceptance. What is in the stream already is still filed: the definition and the table stay.
-   * Throws TOPIC_UNKNOWN, and TOPIC_PURGE_UNSAFE where `purge` is asked for.
+   * Stops acceptance. Messages in the stream are still filed: the definition and the table stay. Throws
+   * TOPIC_UNKNOWN, and TOPIC_PURGE_UNSAFE if `purge` is true.
    */
   async delete(name: string, options: { purge: boolean }): Promise<TopicRecord> {
     const { topic } = await this.#change(() => {
@@ -103,7 +111,7 @@ export class Topics {
     return topic;
   }
 
-  /** The version that would be stored. */
+  /** The version to store. */
   #next(definition: TopicDefinition, versions: readonly TopicRecord[]): TopicRecord {
     const conflicts = [
       ...new Set(versions.flatMap((old) => columnConflicts(old.columns, definition.columns))),
@@ -111,7 +119,7 @@ export class Topics {
     if (conflicts.length > 0)
       throw new GatewayError(
         "TOPIC_INCOMPATIBLE",
-        `The table of ${definition.name} can't go on with these columns: ${conflicts.join("; ")}.`,
+        `The table of ${definition.name} can't have these columns: ${conflicts.join("; ")}.`,
         { retryable: false, details: { conflicts } },
       );
     this.#refuseUnreachablePayload(definition);
@@ -130,7 +138,7 @@ export class Topics {
     const { packetMaxBytes } = this.#options;
     const largest = largestPayloadBytes(packetMaxBytes, filter);
     if (maxPayloadBytes <= largest) return;
-    const mend = `this does not fit the largest packet: use at most ${largest}, or raise mqtt.packetMaxBytes (${packetMaxBytes}) and restart`;
+    const mend = `this exceeds the largest packet: use at most ${largest}, or raise mqtt.packetMaxBytes (${packetMaxBytes}) and restart`;
     throw inputError("TOPIC_INVALID", "", [
       { where: "maxPayloadBytes", kind: "wrong", value: maxPayloadBytes, mend },
     ]);
@@ -145,7 +153,10 @@ export class Topics {
       throw ambiguous(definition.filter, `${plain} of the setting mqtt.plainFilters`, plain);
   }
 
-  /** @param decide Says by the topics as they are what shall be stored (`created`) or what is there already; asked again where another admin was faster. */
+  /**
+   * @param decide Returns the version to store (`created`) or the existing one, by the current topics. Called
+   * again if another administrator was faster.
+   */
   #change(
     decide: () => { topic: TopicRecord; created: boolean },
   ): Promise<{ topic: TopicRecord; created: boolean }> {
@@ -162,13 +173,16 @@ export class Topics {
       }
       throw new GatewayError(
         "REGISTRY_BUSY",
-        "Other admins change the topics all the time: try again in a moment.",
+        "Other administrators keep changing the topics: try again in a moment.",
         { retryable: true },
       );
     });
   }
 
-  /** Finishes what an admin that died, or is just at it, has reserved, so that the decision is made by what stays. */
+  /**
+   * Publishes reservations of other administrators, who may have died, so that the decision is based on final
+   * topics.
+   */
   async #settledVersion(): Promise<number> {
     const { store } = this.#options;
     await store.refresh();
@@ -207,7 +221,7 @@ export class Topics {
   }
 }
 
-/** False where the lake holds the record or can't tell. */
+/** False if the lake holds the record, or does not answer. */
 async function isAbsent(archive: TopicArchive, record: TopicRecord): Promise<boolean> {
   try {
     return !(await archive.readAll()).some((known) => topicKey(known) === topicKey(record));
@@ -216,12 +230,15 @@ async function isAbsent(archive: TopicArchive, record: TopicRecord): Promise<boo
   }
 }
 
-/** What a PUBLISH leaves to its payload: the rest is a fixed header (5), length (2) and text of the topic name, packet identifier (2). */
+/**
+ * What a PUBLISH leaves to its payload: the rest is a fixed header (5), length (2) and text of the topic
+ * name, packet identifier (2).
+ */
 export function largestPayloadBytes(packetMaxBytes: number, filter: string): number {
   return packetMaxBytes - 9 - Buffer.byteLength(filter);
 }
 
-/** True where some topic name matches both filters and neither is more specific. */
+/** True if some topic name matches both filters and neither is more specific. */
 export function isAmbiguous(left: string, right: string): boolean {
   const [a, b] = [parseTopicFilter(left), parseTopicFilter(right)];
   return filtersOverlap(a, b) && compareSpecificity(a, b) === 0;
@@ -248,7 +265,7 @@ function ambiguous(filter: string, other: string, rival: string): GatewayError {
 function unknownTopic(name: string): GatewayError {
   return new GatewayError(
     "TOPIC_UNKNOWN",
-    `There is no topic ${name}: \`tidegate topics list\` shows those that there are.`,
+    `There is no topic ${name}: \`tidegate topics list\` lists the topics.`,
     {
       retryable: false,
     },

@@ -6,7 +6,10 @@ import type { StoredDeviceRegistry } from "../registry/stored-device-registry.ts
 
 const retryMs = 1_000;
 
-/** Closes the connections of identities that are not there any more, whenever the registry can't tell which were removed. */
+/**
+ * If the registry does not know which identities were removed, looks up all of them and closes the
+ * connections of removed ones.
+ */
 export function recheckIdentities(parts: {
   readonly store: Pick<RegistryStore, "listen">;
   readonly devices: Pick<StoredDeviceRegistry, "recheck">;
@@ -22,12 +25,18 @@ export function recheckIdentities(parts: {
   });
 
   async function recheck(own: number): Promise<void> {
-    logger.warn({ event: "registry.replaced" }, "looking up the identities of all connections again");
+    logger.warn(
+      { event: "registry.replaced" },
+      "the registry was replaced: looking up the identities of all connections again",
+    );
     while (own === newest) {
       try {
         return await devices.recheck(ingest.identities());
       } catch (error) {
-        logger.warn({ event: "registry.recheck.failed", err: error }, "tried again in a second");
+        logger.warn(
+          { event: "registry.recheck.failed", err: error },
+          "the identities could not be looked up; retrying in a second",
+        );
         await delay(retryMs, undefined, { ref: false });
       }
     }

@@ -1,16 +1,18 @@
-import { createProducer } from "../../bridge/index.ts";
+import { createProducer } from "../../bridge/producer/index.ts";
 import { createBroker, createIngest } from "../../broker/index.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
-import { addRegistryMetrics } from "../metrics.ts";
+import type { RoleContext, RunningRole } from "../processes/run-child.ts";
+import { addRegistryMetrics } from "../registry/registry-metrics.ts";
 import { StoredDeviceRegistry } from "../registry/stored-device-registry.ts";
 import { StoredTopicRegistry } from "../registry/stored-topic-registry.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
+import type { BrokerProcessStatus } from "../status/gateway-status.ts";
 import { streamBackend } from "../streams/stream-kinds.ts";
 import { streamStatus } from "../streams/stream-status.ts";
-import type { BrokerProcessStatus } from "../supervisor/gateway-status.ts";
-import type { RoleContext, RunningRole } from "../supervisor/run-child.ts";
 import { recheckIdentities } from "./recheck-identities.ts";
 
-/** MQTT → stream. Accepts nothing before the stream was found to go on where the lake stands. */
+/**
+ * MQTT → stream. Accepts no connections before the stream is known to continue at the position of the lake.
+ */
 export async function startBroker(context: RoleContext): Promise<RunningRole> {
   const { config, logger, metrics: registry } = context;
   const backend = await streamBackend(config);

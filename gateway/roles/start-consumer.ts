@@ -1,24 +1,25 @@
 import { join } from "node:path";
+import { openBootClock } from "../../bridge/boot-clock.ts";
 import {
   type Consumer,
   type ConsumerStatus,
   createAttemptFile,
   createConsumer,
+} from "../../bridge/lake/consumer/index.ts";
+import {
   createSeedSource,
   createTablePublisher,
   loadParquet,
-  openBootClock,
-  openCommitLog,
   openTopicCatalog,
-} from "../../bridge/index.ts";
-import { GatewayError } from "../errors.ts";
-import { keepLakeTidy } from "../lake-housekeeping.ts";
+} from "../../bridge/lake/index.ts";
+import { openGatewayCommitLog } from "../lakes/open-commit-log.ts";
+import { openLakeStore } from "../lakes/open-lake-store.ts";
+import type { RoleContext, RunningRole } from "../processes/run-child.ts";
+import type { ConsumerProcessStatus } from "../status/gateway-status.ts";
 import { streamBackend } from "../streams/stream-kinds.ts";
 import { streamStatus } from "../streams/stream-status.ts";
-import type { ConsumerProcessStatus } from "../supervisor/gateway-status.ts";
-import type { RoleContext, RunningRole } from "../supervisor/run-child.ts";
 import { openWindow } from "../windows/open-window.ts";
-import { openLakeStore } from "./lake-store.ts";
+import { stuckError } from "./stuck-error.ts";
 import { WorkWatch } from "./work-watch.ts";
 
 /** Stream → lake. */
@@ -29,38 +30,19 @@ export async function startConsumer(context: RoleContext): Promise<RunningRole> 
   const watch = new WorkWatch({
     limitMs: config.supervision.stuckMs,
     mayTakeLong: () => mayTakeLong(consumer.status()),
-    stuck: (doing) => context.fail(stuck(config.supervision.stuckMs, doing)),
+    stuck: (doing) => context.fail(stuckError("consumer", config.supervision.stuckMs, doing)),
   });
-  const lakeStore = await openLakeStore(config, { access: "write", logger, registry });
-  const store = watch.port("store", lakeStore);
-  const { snapshotEntries, commitRetentionMs } = config.tables;
-  const commitLog = await openCommitLog(store, {
-    create: false,
-    entriesPerSnapshot: snapshotEntries,
-    retentionMs: commitRetentionMs,
-  });
-  const topics = await openTopicCatalog(store);
-  const window = watch.port("window", await openWindow(context, { lakeId: commitLog.lakeId, stream }));
   const bootClock = openBootClock();
-  const { createParquetBatchWriter } = await loadParquet();
+  const clock = { elapsedMs: () => bootClock.elapsedMs() };
+  const lake = await openLakeParts(context, { watch, clock });
+  const { commitLog } = lake;
+  const window = watch.port("window", await openWindow(context, { lakeId: commitLog.lakeId, stream }));
   const consumer = createConsumer({
     stream,
     leases,
     window,
-    commitLog,
-    publisher: createTablePublisher({
-      store,
-      commitLog,
-      topics,
-      logger,
-      registry,
-      elapsedMs: () => bootClock.elapsedMs(),
-      ...config.tables,
-    }),
+    ...lake,
     onStep: () => watch.step(),
-    batch: createParquetBatchWriter({ store, ...config.tables }),
-    seeds: createSeedSource({ store, commitLog, logger, registry }),
-    topics,
     trim: (partition, upTo) => end.trim(partition, upTo),
     isUnderPressure: () => end.isUnderPressure(),
     attempts: createAttemptFile(join(config.folders.data, "consumer-attempt.json")),
@@ -68,25 +50,21 @@ export async function startConsumer(context: RoleContext): Promise<RunningRole> 
     logger,
     registry,
     now: Date.now,
-    elapsedMs: () => bootClock.elapsedMs(),
+    ...clock,
     random: Math.random,
   });
   consumer.run().catch(context.fail);
   watch.begin();
-  const { vacuumIntervalMs: intervalMs, vacuumAgeMs: ageMs } = config.tables;
-  const housekeeping = keepLakeTidy({ store: lakeStore, commitLog, logger, registry, intervalMs, ageMs });
   return {
     listening: null,
     status: async (): Promise<ConsumerProcessStatus> => ({
       ...(await consumer.lookedUp()),
       ...streamStatus(config, end.status()),
-      housekeeping: housekeeping.failure(),
     }),
     acceptGap: (partition) => consumer.acceptGap(partition),
     stop: async () => {
       end.stopWatching();
       watch.end();
-      housekeeping.stop();
       await drain(consumer, end.drainMaxMs);
       await stream.close();
       await window.close();
@@ -94,22 +72,34 @@ export async function startConsumer(context: RoleContext): Promise<RunningRole> 
   };
 }
 
-/** Files are read in pieces of any size; and a wait between tries is as long as its setting. */
+/** The parts of the consumer that work on the lake. */
+async function openLakeParts(
+  { config, logger, metrics: registry }: RoleContext,
+  { watch, clock }: { readonly watch: WorkWatch; readonly clock: { elapsedMs(): number } },
+) {
+  const store = watch.port("store", await openLakeStore(config, { access: "write", logger, registry }));
+  const commitLog = await openGatewayCommitLog(store, config);
+  const topics = await openTopicCatalog(store);
+  const { createParquetBatchWriter } = await loadParquet();
+  const options = { store, commitLog, logger, registry };
+  return {
+    commitLog,
+    topics,
+    publisher: createTablePublisher({ ...options, topics, ...clock, ...config.tables }),
+    batch: createParquetBatchWriter({ store, ...config.tables }),
+    seeds: createSeedSource(options),
+  };
+}
+
+/** Seeding reads files of any size, and the pause between attempts is a setting. */
 function mayTakeLong({ state, recovery }: ConsumerStatus): boolean {
   return state === "backing-off" || recovery?.step === "seeding";
 }
 
-/** What it had open is read again by the next process, which learns that this one ended with it. */
-function stuck(limitMs: number, doing: readonly string[]): GatewayError {
-  const calls = doing.length > 0 ? doing.join(", ") : "no call";
-  return new GatewayError(
-    "CONSUMER_STUCK",
-    `The consumer took no step for ${Math.round(limitMs / 1000)} s and begins again. Not ended: ${calls}`,
-    { retryable: true },
-  );
-}
-
-/** Files what is in the stream; where that has no end, because others append to it, what it can in time. */
+/** The next process reads the open batch again, and knows that this process ended with it. */
+/**
+ * Files the messages in the stream. If other gateways append to the stream, files as many as the time allows.
+ */
 async function drain(consumer: Consumer, maxMs: number | null): Promise<void> {
   const timer = maxMs === null ? null : setTimeout(() => void consumer.stop({ drain: false }), maxMs);
   await consumer.stop({ drain: true });

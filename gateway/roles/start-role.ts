@@ -1,8 +1,9 @@
-import type { RoleName } from "../supervisor/messages.ts";
-import type { StartRole } from "../supervisor/run-child.ts";
+import type { RoleName } from "../processes/messages.ts";
+import type { StartRole } from "../processes/run-child.ts";
 
-/** The composition root: what each process is made of, and loads. */
+/** The composition root: the parts of each process. */
 export const startRole: Readonly<Record<RoleName, StartRole>> = {
   broker: async (context) => (await import("./start-broker.ts")).startBroker(context),
   consumer: async (context) => (await import("./start-consumer.ts")).startConsumer(context),
+  upkeep: async (context) => (await import("./start-upkeep.ts")).startUpkeep(context),
 };

@@ -1,12 +1,12 @@
 const ticksPerLimit = 30;
-/** Of calls that have not ended, so many are told. */
+/** Open calls that are reported. */
 const toldMax = 5;
 
 export interface WorkWatchOptions {
   readonly limitMs: number;
-  /** True while the work may take longer than the limit without any step that can be seen. */
+  /** True while the work may take longer than the limit without a visible step. */
   readonly mayTakeLong: () => boolean;
-  /** Called once, with the calls that have not ended, the oldest first. */
+  /** Called once with the open calls, oldest first. */
   readonly stuck: (doing: readonly string[]) => void;
 }
 
@@ -16,9 +16,9 @@ interface Call {
 }
 
 /**
- * Finds out that work which is a loop of awaited calls stands although its process answers: for the limit no call has ended, and no
- * step was taken. A call to a server that is away ends as well, with a time-out. Time is counted in ticks of its own, so that a process
- * that was paused is not taken for one that is stuck.
+ * Detects that a loop of awaited calls is stuck although its process answers: for the limit, no call has
+ * ended and no step was taken. A call to an unreachable server ends as well, by its time-out. Counts its own
+ * ticks, not time, so that a paused process does not count as stuck.
  */
 export class WorkWatch {
   readonly #options: WorkWatchOptions;
@@ -36,7 +36,7 @@ export class WorkWatch {
     this.#timer = setInterval(() => this.#look(), this.#options.limitMs / ticksPerLimit).unref();
   }
 
-  /** The work goes on. */
+  /** The work has made a step. */
   step(): void {
     this.#lastStepTick = this.#tick;
   }
@@ -46,7 +46,7 @@ export class WorkWatch {
     clearInterval(this.#timer);
   }
 
-  /** The same port; its calls are seen. */
+  /** Returns the port with its calls watched. */
   port<Port extends object>(name: string, port: Port): Port {
     const watched = new Map<PropertyKey, unknown>();
     return new Proxy(port, {
@@ -64,6 +64,7 @@ export class WorkWatch {
   }
 
   #seen(name: string, result: unknown): unknown {
+    if (isAsyncIterable(result)) return this.#walked(name, result);
     if (!(result instanceof Promise)) return result;
     const call = { name, sinceTick: this.#tick };
     this.#calls.add(call);
@@ -73,6 +74,20 @@ export class WorkWatch {
     };
     result.then(ended, ended);
     return result;
+  }
+
+  /** Each item is a step: a long listing is no single call. */
+  async *#walked(name: string, items: AsyncIterable<unknown>): AsyncGenerator<unknown> {
+    const iterator = items[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const { done, value } = (await this.#seen(name, iterator.next())) as IteratorResult<unknown>;
+        if (done) return;
+        yield value;
+      }
+    } finally {
+      await iterator.return?.();
+    }
   }
 
   #look(): void {
@@ -88,4 +103,8 @@ export class WorkWatch {
     const forMs = ((this.#tick - sinceTick) * this.#options.limitMs) / ticksPerLimit;
     return `${name} for ${Math.round(forMs / 1000)} s`;
   }
+}
+
+function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
 }

@@ -3,7 +3,7 @@ import { bridgeConfigSchemas } from "../../bridge/config.ts";
 import { brokerConfigSchema } from "../../broker/config.ts";
 import { gatewayConfigSchema } from "./gateway-schema.ts";
 
-/** Every setting but those that kinds of streams, windows and lakes bring along. */
+/** Every setting except those of the kinds of streams, windows and lakes. */
 export const baseSchema = Type.Object({
   ...gatewayConfigSchema.properties,
   ...bridgeConfigSchemas,

@@ -1,18 +1,20 @@
-import { shownUrl } from "./secrets.ts";
+import { shownUrl } from "../../devices/protocol/shown-url.ts";
 
-/** Where a gateway's settings that a command has to share were said, and what they are. */
+/** Settings of a gateway that a command must share, if flags or the environment set them. */
 export interface SharedSettings {
   readonly configFile: string | null;
   /** Absolute path. */
   readonly data: string;
-  /** null = not said, or said in the configuration file. */
+  /** null = not set, or set in the configuration file. */
   readonly streamUrl: string | null;
   readonly lakeUrl: string | null;
 }
 
-/** Flags with which a command means the same stream and lake, ready for a POSIX shell. Passwords are left out. */
+/**
+ * Flags that name the same stream and lake for a command, quoted for a POSIX shell. Passwords are left out.
+ */
 export function commandFlags({ configFile, data, streamUrl, lakeUrl }: SharedSettings): {
-  /** For commands that ask the running gateway. */
+  /** For commands that send a request to the running gateway. */
   readonly asking: string;
   /** For commands that do their work themselves. */
   readonly working: string;
@@ -24,7 +26,7 @@ export function commandFlags({ configFile, data, streamUrl, lakeUrl }: SharedSet
   return { asking, working: `${asking}${flag("stream", stream)}${flag("lake", lakeUrl)}` };
 }
 
-/** Other folders name commands without flags: they know neither data folder nor URLs. */
+/** Adds the flags to commands in a text. Other folders know neither the data folder nor the URLs. */
 export function completeCommands(text: string, flags: ReturnType<typeof commandFlags>): string {
   return text
     .replaceAll(
@@ -37,7 +39,7 @@ export function completeCommands(text: string, flags: ReturnType<typeof commandF
     );
 }
 
-/** For a POSIX shell. */
+/** Quotes a word for a POSIX shell. */
 export function shellWord(text: string): string {
   return /^[\w./:-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

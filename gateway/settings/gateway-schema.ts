@@ -45,7 +45,7 @@ export const gatewayConfigSchema = Type.Object({
     allowRemote: Type.Boolean({
       default: false,
       description:
-        "Lets the HTTP API listen beyond loopback; it speaks plain HTTP, so put TLS in front of it",
+        "Allows the HTTP API to listen on addresses other than loopback; the API speaks plain HTTP, so put a TLS proxy in front",
     }),
     bodyMaxBytes: Type.Integer({
       default: 1_048_576,
@@ -61,7 +61,14 @@ export const gatewayConfigSchema = Type.Object({
     uniqueItems: true,
     expected: 'a list of "broker" and "consumer"',
     description:
-      "What this gateway runs: broker = MQTT to stream, consumer = stream to lake; with a stream on Redis they may be on different machines",
+      "Processes of this gateway: broker = MQTT to stream, consumer = stream to lake; with a stream on Redis they may run on different machines",
+  }),
+  upkeep: Type.Object({
+    enabled: Type.Boolean({
+      default: true,
+      description:
+        "Runs the process upkeep on a gateway with the role consumer: vacuum of the lake. If gateways share a lake, one of those that run it works; at least one must run it",
+    }),
   }),
   stream: Type.Object({
     url: Type.String({
@@ -82,14 +89,14 @@ export const gatewayConfigSchema = Type.Object({
       maximum: 16 * gib,
       unit: "bytes",
       description:
-        "Memory for message ids; where it is too small the oldest are forgotten and `status` says so",
+        "Memory for message ids; if the ids do not fit, the oldest are forgotten and `status` says so",
     }),
   }),
   lake: Type.Object({
     url: Type.Optional(
       Type.String({
         description:
-          "Where tables and commit log are; default: the folder `lake` of the data folder. S3 takes ?endpoint=URL, &region=NAME and &pathStyle=true",
+          "Place of the tables and the commit log; default: the folder `lake` of the data folder. S3 accepts ?endpoint=URL, &region=NAME and &pathStyle=true",
       }),
     ),
   }),
@@ -97,7 +104,7 @@ export const gatewayConfigSchema = Type.Object({
     demo: Type.Boolean({
       default: true,
       description:
-        "Creates the topics `telemetry` and `telemetry_envelope` at the first start of an empty gateway",
+        "Creates the topics `telemetry` and `telemetry_envelope` when an empty gateway starts for the first time",
     }),
   }),
   log: Type.Object({
@@ -111,11 +118,11 @@ export const gatewayConfigSchema = Type.Object({
         Type.Literal("fatal"),
         Type.Literal("silent"),
       ],
-      { default: "info", description: "Least severe events that are logged to stderr" },
+      { default: "info", description: "Lowest level of the events that are logged to stderr" },
     ),
     format: Type.Union([Type.Literal("auto"), Type.Literal("json"), Type.Literal("text")], {
       default: "auto",
-      description: "json = one object a line, text = for people, auto = text on a terminal, else json",
+      description: "json = one object per line, text = for people, auto = text on a terminal, otherwise json",
     }),
   }),
   supervision: Type.Object({
@@ -124,8 +131,7 @@ export const gatewayConfigSchema = Type.Object({
       minimum: 1_000,
       maximum: 3_600_000,
       unit: "ms",
-      description:
-        "A process that runs and does nothing for so long is ended and started again; the log says where it was",
+      description: "A process that hangs for this time is killed and restarted; the log holds its stack",
     }),
     stuckMs: Type.Integer({
       default: 300_000,
@@ -133,7 +139,7 @@ export const gatewayConfigSchema = Type.Object({
       maximum: 86_400_000,
       unit: "ms",
       description:
-        "A consumer whose work takes no step for so long, though it answers, is ended and started again; more than any call to stream, window or lake may take",
+        "A consumer or an upkeep that answers but makes no progress for this time is restarted; must be longer than any call to stream, window or lake may take",
     }),
   }),
   readiness: Type.Object({
@@ -143,7 +149,7 @@ export const gatewayConfigSchema = Type.Object({
       maximum: 86_400_000,
       unit: "ms",
       description:
-        "What waits for so long without progress is stuck: `status`, `/readyz` and metrics say that the gateway is degraded",
+        "Work that waits for this time without progress is stuck: `status`, `/readyz` and the metrics then report the gateway as degraded",
     }),
   }),
   shutdown: Type.Object({
@@ -153,7 +159,7 @@ export const gatewayConfigSchema = Type.Object({
       maximum: 600_000,
       unit: "ms",
       description:
-        "How long a stopping gateway drains the stream into the lake before it gives up (nothing is lost)",
+        "Time in which a stopping gateway files the messages in the stream; messages that are left are filed after the next start",
     }),
   }),
 });

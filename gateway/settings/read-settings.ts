@@ -1,19 +1,20 @@
 import { OptionalKind, type TObject } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
-import { expectedText, type Setting, settingsOf } from "./settings-schema.ts";
+import { expectedText } from "../schema/schema-words.ts";
+import { type Setting, settingsOf } from "./settings-schema.ts";
 import type { ConfigFault, GivenValue, SourceReading } from "./settings-sources.ts";
 
 export interface SettingsReading {
-  /** Nested as in the schema, with defaults; complete only where there are no faults. */
+  /** Nested as in the schema, with defaults; complete only if there are no faults. */
   readonly tree: Record<string, unknown>;
-  /** By path; `default` where nobody said anything. */
+  /** By path; `default` if no source sets the value. */
   readonly origins: ReadonlyMap<string, string>;
   readonly faults: readonly ConfigFault[];
-  /** Who said a setting, with the line of a file; null = nobody did. */
+  /** The source that sets the value, with the line of a file; null = no source does. */
   readonly placeOf: (path: string) => string | null;
 }
 
-/** Merges sources, the earlier ones winning, over the schema's defaults, and checks every value by itself. */
+/** Merges the sources over the schema's defaults, and checks each value by itself. Earlier sources win. */
 export function readSettings(schema: TObject, sources: readonly SourceReading[]): SettingsReading {
   const tree: Record<string, unknown> = {};
   const origins = new Map<string, string>();
@@ -68,7 +69,7 @@ function setPath(tree: Record<string, unknown>, path: string, value: unknown): v
   node[last] = value;
 }
 
-/** Freezes a tree of plain values, all the way down. */
+/** Freezes a tree of plain values at every level. */
 export function deepFreeze<Tree>(tree: Tree): Tree {
   if (typeof tree === "object" && tree !== null && !Object.isFrozen(tree)) {
     Object.freeze(tree);

@@ -1,29 +1,30 @@
 import { parse, TomlError, type TomlTable } from "smol-toml";
 import { nearestName } from "../input/nearest-name.ts";
-import { type Setting, valueFromText } from "./settings-schema.ts";
+import { valueFromText } from "../schema/value-from-text.ts";
+import type { Setting } from "./settings-schema.ts";
 import { tomlLineOf } from "./toml-lines.ts";
 
-/** One thing that is wrong with the configuration. */
+/** One fault of the configuration. */
 export interface ConfigFault {
-  /** Dotted path of the setting, or where it stands. */
+  /** Dotted path of the setting, or its place. */
   readonly path: string;
-  /** As given; `undefined` where it is missing. */
+  /** The given value; `undefined` if it is missing. */
   readonly value: unknown;
-  /** What it is instead of a value that is shown: "is not TOML". */
+  /** Shown instead of a value: "is not TOML". */
   readonly state?: string;
   readonly expected: string;
-  /** What to do about it. */
+  /** How to correct the fault. */
   readonly mend: string;
-  /** Who said the value: a flag, a variable, a file with its line. */
+  /** The source of the value: a flag, a variable, or a file with its line. */
   readonly place?: string;
 }
 
-/** A value and where it was said. */
+/** A value and its source. */
 export interface GivenValue {
   readonly value: unknown;
   /** `--mqtt`, `TIDEGATE_HTTP_PORT`, `tidegate.toml`. */
   readonly origin: string;
-  /** The same, and of a file also the line; found only when somebody asks. */
+  /** The same, with the line of a file. Found on demand only. */
   readonly place: () => string;
 }
 
@@ -32,9 +33,9 @@ export interface SourceReading {
   readonly faults: readonly ConfigFault[];
 }
 
-/** Variables that share the prefix without being settings. */
+/** Variables with the same prefix that are not settings. */
 const otherVariables = new Set(["TIDEGATE_TOKEN", "TIDEGATE_API", "TIDEGATE_CONFIG"]);
-/** Kubernetes sets these in every pod beside a service named `tidegate`. */
+/** Kubernetes sets these variables in every pod of a namespace that has a service named `tidegate`. */
 const serviceLink = /^TIDEGATE_(SERVICE_|PORT($|_))/;
 
 export function readEnvironment(
@@ -54,7 +55,7 @@ export function readEnvironment(
   return { values, faults };
 }
 
-/** `flags`: setting paths with their text and the flag that said so. */
+/** `flags`: setting paths with their text and the name of the flag. */
 export function readFlags(
   settings: readonly Setting[],
   flags: Readonly<Record<string, { text: string; flag: string }>>,
@@ -111,9 +112,9 @@ export function readToml(settings: readonly Setting[], text: string, fileName: s
 }
 
 function tomlMend(error: unknown): string {
-  if (!(error instanceof TomlError)) return `mend the file: ${String(error)}`;
+  if (!(error instanceof TomlError)) return `correct the file: ${String(error)}`;
   const [reason = ""] = error.message.replace("Invalid TOML document: ", "").split("\n");
-  return `mend line ${error.line}, column ${error.column}: ${reason}`;
+  return `correct line ${error.line}, column ${error.column}: ${reason}`;
 }
 
 function placeIn(fileName: string, text: string, path: string): string {

@@ -1,11 +1,11 @@
 import { parse } from "smol-toml";
 
-/** Longer files are not searched: the time grows with the square of the lines. */
+/** Longer files are not searched, because the time grows with the square of the number of lines. */
 const linesMax = 1_000;
 
 /**
- * In which line of a TOML text a key stands, the first one counting as 1; null = nowhere. The parser says no places, but what it makes of the
- * first lines of a text shows where something was added.
+ * The line of a key in a TOML text, counted from 1; null = the key is missing. The parser reports no
+ * positions. So this parses the first lines, one more each time, until the key appears.
  */
 export function tomlLineOf(text: string, path: string): number | null {
   const lines = text.split("\n");

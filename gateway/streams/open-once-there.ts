@@ -1,12 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { BridgeError } from "../../bridge/index.ts";
+import { BridgeError } from "../../bridge/errors.ts";
 
 export interface OpeningPatience {
   readonly pollMs: number;
   readonly polls: number;
 }
 
-/** A broker creates the stream: a consumer that starts with it waits. Throws STREAM_MISSING in the end, and any other refusal at once. */
+/**
+ * Opens a stream that a broker may still have to create. Throws STREAM_MISSING after the last attempt, and
+ * any other error at once.
+ */
 export async function openOnceThere<Stream>(
   open: () => Promise<Stream>,
   { pollMs, polls }: OpeningPatience,

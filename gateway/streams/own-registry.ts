@@ -1,7 +1,7 @@
 import { LmdbRegistry } from "../registry/lmdb-registry.ts";
 import type { StreamBackend } from "./stream-backend.ts";
 
-/** Topics and identities in the data folder, for a stream that one gateway has for itself. */
+/** Topics and identities in the data folder, for a stream of a single gateway. */
 export const ownRegistry: Pick<StreamBackend, "openRegistry" | "openRegistryForReading"> = {
   openRegistry: async ({ config }) => ({
     store: await LmdbRegistry.openForWriting(config.folders.registry),

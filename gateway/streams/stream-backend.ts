@@ -1,13 +1,14 @@
-import type { PartitionLeases, StreamLog, StreamReplacement, UnreadRecords } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
+import type { PartitionLeases, UpkeepLease } from "../../bridge/leases/index.ts";
+import type { StreamLog, StreamReplacement, UnreadRecords } from "../../bridge/streams/index.ts";
+import type { CommittedPositions } from "../processes/messages.ts";
+import type { RoleContext } from "../processes/run-child.ts";
+import type { GatewayLake, OpenedRegistry, RegistryOptions } from "../registry/gateway-stores.ts";
 import type { RegistryStore } from "../registry/registry-store.ts";
-import type { GatewayLake, OpenedRegistry, RegistryOptions } from "../supervisor/gateway-stores.ts";
-import type { CommittedPositions } from "../supervisor/messages.ts";
-import type { RoleContext } from "../supervisor/run-child.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 
-/** What an end of a stream says of it. */
+/** The status of a stream, as one end reports it. */
 export interface StreamEndStatus {
-  /** As `StreamKind.status` describes it; null = this end has nothing to say. */
+  /** As `StreamKind.status` describes it; null = this end has no status. */
   readonly own: unknown;
   readonly replacement: StreamReplacement | null;
 }
@@ -16,11 +17,11 @@ export interface StreamEndStatus {
 export interface AppendEnd {
   readonly stream: StreamLog;
   status(): StreamEndStatus;
-  /** False while it is so full that nobody more should be let in. */
+  /** False while the stream is so full that no further client may connect. */
   hasRoomForMore(): boolean;
-  /** Once nothing is appended any more. */
+  /** Call this after the last append. */
   close(): Promise<void>;
-  /** Told up to where the lake holds the stream, where the appending process is the one that trims. */
+  /** Receives the committed positions, if the appending process trims the stream. */
   committed?(committed: CommittedPositions): void;
 }
 
@@ -30,40 +31,53 @@ export interface ReadEnd {
   readonly leases: PartitionLeases;
   status(): StreamEndStatus;
   trim(partition: number, upTo: string): Promise<void>;
-  /** True while the stream is short of room: batches are then cut at once. */
+  /** True while the stream is short of space: batches are then committed early. */
   isUnderPressure(): boolean;
-  /** How long a stopping consumer may go on reading; null = to the end, since the broker has stopped before. */
+  /**
+   * How long a stopping consumer may continue to read; null = to the end, because the broker has stopped
+   * before.
+   */
   readonly drainMaxMs: number | null;
-  /** Before the stream is closed. */
+  /** Call this before the stream is closed. */
   stopWatching(): void;
 }
 
 export interface NewStream {
   readonly streamId: string;
-  /** Folder of the old one; null where it has none, and where it stays on the same server for a week. */
+  /** Folder of the old stream; null if it has none. On a server, the old stream stays for a week. */
   readonly movedTo: string | null;
-  /** Id of the old one; null where none could be read. */
+  /** Id of the old stream; null if no stream could be read. */
   readonly replaces: string | null;
-  /** What the old one held and nobody files any more; null = unknown. */
+  /** Unfiled messages of the old stream that are discarded; null = unknown. */
   readonly unread: UnreadRecords | null;
 }
 
-/** What a kind of stream needs composed differently. */
+/** How to open and create a kind of stream, and its registry. */
 export interface StreamBackend {
-  /** Creates the stream where there is none and the lake knows none. Throws STREAM_GAP where stream and lake have another past. */
+  /**
+   * Creates the stream if it is missing and the lake knows none. Throws STREAM_GAP if stream and lake do not
+   * fit together.
+   */
   openForAppending(context: RoleContext): Promise<AppendEnd>;
   openForReading(context: RoleContext): Promise<ReadEnd>;
-  /** The registry that goes with the stream, for the one who administers it. */
+  /**
+   * The lease of the lake's upkeep; null = no other gateway shares the stream. Absent = none ever does.
+   */
+  openUpkeepLease?(context: RoleContext, lakeId: string): Promise<UpkeepLease | null>;
+  /** The registry that belongs to the stream, for the supervisor. */
   openRegistry(options: RegistryOptions, lake: GatewayLake): Promise<OpenedRegistry>;
-  /** The same for a child. */
+  /** The registry for a child. */
   openRegistryForReading(context: RoleContext): Promise<RegistryStore>;
-  /** Refuses a lake that belongs to somebody else, before anything of this gateway is written there. */
+  /** Refuses a lake that belongs to another gateway, before this gateway writes there. */
   refuseLake?(config: GatewayConfig, lake: Pick<GatewayLake, "state">): Promise<void>;
   hasStream(config: GatewayConfig): Promise<boolean>;
-  /** False where stream and lake don't fit, or there is no stream. */
+  /** False if stream and lake do not fit together, or there is no stream. */
   fitsLake(config: GatewayConfig): Promise<boolean>;
-  /** Creates an empty stream where there is none, for a lake that knows another of which everything gets filed. */
+  /**
+   * Creates an empty stream if it is missing, for a lake that knows another stream. All messages of that one
+   * are filed first.
+   */
   createBeside(config: GatewayConfig): Promise<void>;
-  /** Puts the stream aside and creates an empty one. */
+  /** Moves the stream aside and creates an empty one. */
   startNew(config: GatewayConfig): Promise<NewStream>;
 }

@@ -1,16 +1,19 @@
 import type { TSchema } from "@sinclair/typebox";
 import type { Logger } from "pino";
 import type { KindTarget, StreamDescriptor } from "../../bridge/config.ts";
-import type { AnswerOf } from "../api/schemas/named-schema.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
-import type { MigrationSource } from "../migrate/migration-source.ts";
+import type { AnswerOf } from "../schema/named-schema.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
+import type { MigrationSource } from "./migration-source.ts";
 import type { StreamBackend } from "./stream-backend.ts";
 
-/** The member of broker and consumer in the status that holds what the stream says of itself. It is null for other kinds of streams. */
+/**
+ * The member of broker and consumer in the status that holds the stream's own status. It is null for other
+ * kinds of streams.
+ */
 export interface StatusMember {
   readonly name: string;
   readonly schema: TSchema;
-  /** Whose word counts if both processes say something. */
+  /** The process whose status counts if both have one. */
   readonly toldBy: "broker" | "consumer";
 }
 
@@ -24,37 +27,37 @@ export interface KindFlag {
 }
 
 export interface SourceOptions {
-  /** Of a gateway on the stream to leave. */
+  /** Configuration of a gateway on the old stream. */
   readonly config: GatewayConfig;
-  /** URL of the stream to go on with, without secrets. */
+  /** URL of the new stream, without secrets. */
   readonly movedTo: string;
   readonly logger: Logger;
-  /** Told of gateways that are waited for. */
+  /** Called with the names of gateways that still run. */
   readonly onWaiting: (names: readonly string[]) => void;
 }
 
-/** A kind of stream: what the gateway has to know of it. What works with the stream is loaded when it is used. */
+/** A kind of stream, as the gateway knows it. The code that opens the stream is loaded on use. */
 export interface StreamKind<Target extends KindTarget = KindTarget, Status = unknown>
   extends StreamDescriptor<Target, Status> {
   /**
-   * Where topics, identities and leases are, which decides whether gateways can share the stream. `window` = on the window's server;
-   * if the window has none, in the data folder.
+   * Place of topics, identities and leases. It decides whether gateways can share the stream. `window` = on
+   * the window's server; if the window has no server, in the data folder.
    */
   readonly registryIn: "data folder" | "stream" | "window";
-  /** True if a window of the same name is kept on the stream's server, unless another one is named. */
+  /** True if the stream's server also holds the window by default, as the window's kind of the same name. */
   readonly holdsWindow: boolean;
   readonly status: StatusMember;
   readonly flags?: readonly KindFlag[];
-  /** Which server of its own `tidegate prove` starts for a URL that is nothing but the scheme: one of `prove/strikes.ts`. */
+  /** The server that `tidegate prove` starts for a URL that is only a scheme: one of `prove/strikes.ts`. */
   readonly proofServer?: string;
-  /** What somebody who starts a gateway should know. */
+  /** Notes for the person who starts a gateway. */
   notes?(config: GatewayConfig): readonly string[];
   loadBackend(): Promise<StreamBackend>;
-  /** Absent = there is no way yet that leads from such a stream to another one. */
+  /** Absent = messages of this kind of stream cannot be migrated yet. */
   loadSource?(): Promise<(options: SourceOptions) => MigrationSource>;
 }
 
-/** The compiler compares the schema with what the stream says of itself. */
+/** Makes the compiler compare the schema with the stream's status. */
 export function statusMember<Status>() {
   return <Schema extends TSchema>(
     member: StatusMember & { readonly schema: Schema } & (Status extends AnswerOf<Schema> ? unknown : never),

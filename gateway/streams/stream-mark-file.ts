@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { keepStreamMark, readStreamMarks, type StreamMark } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
-import type { RoleContext } from "../supervisor/run-child.ts";
+import { keepStreamMark, readStreamMarks, type StreamMark } from "../../bridge/streams/index.ts";
+import type { RoleContext } from "../processes/run-child.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 
 const intervalMs = 1_000;
 
@@ -9,7 +9,7 @@ function markFile({ folders }: GatewayConfig): string {
   return join(folders.data, "stream-mark.json");
 }
 
-/** How far the stream was when this gateway's brokers last saw it. */
+/** The highest positions of the stream that this gateway's brokers have seen. */
 export function loadMarks(config: GatewayConfig): Promise<readonly StreamMark[]> {
   return readStreamMarks(markFile(config));
 }

@@ -1,16 +1,19 @@
-import type { StreamReplacement } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
+import type { StreamReplacement } from "../../bridge/streams/index.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 import type { StreamEndStatus } from "./stream-backend.ts";
 import type { StreamKind } from "./stream-kind.ts";
 import { streamKind, streamKinds } from "./stream-kinds.ts";
 
-/** A stream as one process sees it. Beside this there is a member of each kind of stream: `ownStatus` knows which one holds something. */
+/**
+ * A stream as one process sees it. Each kind of stream adds a member; `ownStatus` finds the one that is not
+ * null.
+ */
 export interface StreamStatus {
-  /** Where `tidegate stream new` put it in place of another: for as long as this stream is used. */
+  /** Set if `tidegate stream new` has put this stream in the place of another one. */
   readonly replacement: StreamReplacement | null;
 }
 
-/** With a member of each kind, null but for the kind that is used. */
+/** Adds a member for each kind, which is null except for the used kind. */
 export function streamStatus(
   { backends }: Pick<GatewayConfig, "backends">,
   { own, replacement }: StreamEndStatus,
@@ -25,7 +28,7 @@ export interface OwnStatus {
   readonly status: unknown;
 }
 
-/** What the stream says of itself; null = nothing, or the process does not answer. */
+/** The stream's own status; null = it has none, or the process does not answer. */
 export function ownStatus(process: StreamStatus | null): OwnStatus | null {
   if (!process) return null;
   const members = process as unknown as Readonly<Record<string, unknown>>;

@@ -1,29 +1,29 @@
-import type { ConsumerProcessStatus } from "./gateway-status.ts";
+import type { ChildStatus } from "../status/child-status.ts";
+import type { ConsumerProcessStatus } from "../status/gateway-status.ts";
+import { recoveryText } from "../status/what-waits.ts";
 import { StuckWork } from "./stuck-work.ts";
-import type { ChildStatus } from "./supervised-child.ts";
-import { recoveryText } from "./what-waits.ts";
 
 export interface ConsumerWatchOptions {
-  /** null = this gateway runs none. */
+  /** null = this gateway runs no consumer. */
   readonly child: () => ChildStatus | null;
-  /** null = it does not answer. */
+  /** null = the consumer does not answer. */
   readonly ask: () => Promise<ConsumerProcessStatus | null>;
   readonly stuckAfterMs: number;
-  /** ms on a clock that never goes back. */
+  /** ms of a monotonic clock. */
   readonly elapsedMs: () => number;
 }
 
 const intervalMaxMs = 5_000;
-/** A process that works answers sooner. */
+/** A working process answers sooner. */
 const answerMs = 500;
 
-/** Asks the consumer now and then how it is, so that a monitor's question never has to wait for it. */
+/** Polls the status of the consumer, so that requests of monitors never wait for it. */
 export class ConsumerWatch {
   readonly #options: ConsumerWatchOptions;
   readonly #stuck: StuckWork;
   #last: ConsumerProcessStatus | null = null;
   #timer: NodeJS.Timeout | undefined;
-  /** null = nothing is asked. */
+  /** null = no request is open. */
   #askedAtMs: number | null = null;
 
   constructor(options: ConsumerWatchOptions) {
@@ -40,13 +40,13 @@ export class ConsumerWatch {
     clearInterval(this.#timer);
   }
 
-  /** What it is at if it files nothing yet; [] = it files, or does not answer. */
+  /** Progress of a recovery; [] = the consumer files, or does not answer. */
   progress(): string[] {
     const recovery = this.#last?.recovery;
     return recovery ? [recoveryText(recovery)] : [];
   }
 
-  /** What does not go on, although publishes are acknowledged. */
+  /** Stuck work, although publishes are acknowledged. */
   degraded(): string[] {
     const child = this.#options.child();
     const nowMs = this.#options.elapsedMs();
@@ -64,7 +64,7 @@ export class ConsumerWatch {
     this.saw(status);
   }
 
-  /** What anyone else who asked the consumer was told. */
+  /** Takes over a status that another caller has requested. */
   saw(status: ConsumerProcessStatus | null): void {
     const { child, elapsedMs } = this.#options;
     const state = child();

@@ -1,10 +1,8 @@
-import type { GatewayConfig } from "../gateway-config.ts";
-import type { LakePlace } from "../lakes/lake-kind.ts";
+import type { GatewayPlaces } from "../data-folder/process-record.ts";
 import { lakeKind } from "../lakes/lake-kinds.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 import { streamKind } from "../streams/stream-kinds.ts";
 import { windowKind } from "../windows/window-kinds.ts";
-import { isSameOverBoots } from "./folder-identity.ts";
-import type { GatewayPlaces } from "./process-record.ts";
 
 export function placesOf({
   backends: { stream, window },
@@ -15,9 +13,4 @@ export function placesOf({
     stream: streamKind(stream).placeOf(stream),
     window: windowKind(window).placeOf(window),
   };
-}
-
-export function isSameLake(left: LakePlace, right: LakePlace): boolean {
-  if (left.bucket !== null || right.bucket !== null) return left.bucket === right.bucket;
-  return left.folder !== null && right.folder !== null && isSameOverBoots(left.folder, right.folder);
 }

@@ -1,14 +1,14 @@
+import { shownUrl } from "../../devices/protocol/shown-url.ts";
 import type { ApiServices, Readiness } from "../api/api-services.ts";
 import { createQuarantineReader } from "../api/quarantine-reader.ts";
 import { GatewayError } from "../errors.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
-import { addDegradedMetric, type GatewayMetrics, mergedMetrics } from "../metrics.ts";
+import { type MetricsAsJson, type RoleName, roleNames } from "../processes/messages.ts";
+import { processesOf } from "../processes/processes-of.ts";
 import type { Devices } from "../registry/devices.ts";
+import type { GatewayLake } from "../registry/gateway-stores.ts";
 import type { Topics } from "../registry/topics.ts";
 import { completeCommands } from "../settings/command-flags.ts";
-import { shownUrl } from "../settings/secrets.ts";
-import { defaultWindow } from "../windows/window-kinds.ts";
-import { ConsumerWatch } from "./consumer-watch.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 import {
   type BrokerProcessStatus,
   booksOf,
@@ -16,11 +16,14 @@ import {
   type GatewayStatus,
   reasonsNotAcknowledging,
   reasonsNotFiling,
-} from "./gateway-status.ts";
-import type { GatewayLake } from "./gateway-stores.ts";
-import { type MetricsAsJson, type RoleName, roleNames } from "./messages.ts";
+  type UpkeepProcessStatus,
+} from "../status/gateway-status.ts";
+import { recoveryText, whatWaits } from "../status/what-waits.ts";
+import { defaultWindow } from "../windows/window-kinds.ts";
+import { ConsumerWatch } from "./consumer-watch.ts";
+import { addDegradedMetric, type GatewayMetrics, mergedMetrics } from "./gateway-metrics.ts";
 import type { Supervisor } from "./supervisor.ts";
-import { recoveryText, whatWaits } from "./what-waits.ts";
+import { UpkeepWatch } from "./upkeep-watch.ts";
 
 interface ServiceParts {
   readonly config: GatewayConfig;
@@ -34,30 +37,39 @@ interface ServiceParts {
   readonly metrics: GatewayMetrics;
 }
 
-/** A child that is stopped or busy must not hold up a monitor for long. */
+/** A stopped or busy child must not delay a monitor for long. */
 const answerTimeoutMs = 2_000;
 /** Accepting a gap waits for a commit. */
 const acceptGapTimeoutMs = 50_000;
 
-/** `stop` ends what goes on by itself. */
+/** `stop` ends the polling. */
 export function createServices(parts: ServiceParts): ApiServices & { stop(): void } {
   const { supervisor, topics, devices } = parts;
+  const { stuckAfterMs } = parts.config.readiness;
+  const elapsedMs = () => performance.now();
   const watch = new ConsumerWatch({
     child: () => supervisor.child("consumer")?.status ?? null,
     ask: () => consumerStatus(supervisor),
-    stuckAfterMs: parts.config.readiness.stuckAfterMs,
-    elapsedMs: () => performance.now(),
+    stuckAfterMs,
+    elapsedMs,
   });
-  const degraded = () => [...watch.degraded(), ...supervisor.silences()];
+  const upkeepWatch = new UpkeepWatch({
+    child: () => supervisor.child("upkeep")?.status ?? null,
+    ask: () => upkeepStatus(supervisor),
+    stuckAfterMs,
+    elapsedMs,
+  });
+  const degraded = () => [...watch.degraded(), ...upkeepWatch.degraded(), ...supervisor.silences()];
   addDegradedMetric(parts.metrics.registry, () => degraded().length);
   watch.start();
+  upkeepWatch.start();
   return {
     topics,
     devices,
     quarantine: createQuarantineReader(parts),
     readiness: async () => {
       const broker = await brokerStatus(supervisor);
-      // A broker's gateway is ready while publishes are acknowledged, whatever the consumer does.
+      // A gateway with a broker is ready while publishes are acknowledged, whatever the consumer does.
       const consumer = supervisor.child("broker") ? null : await consumerStatus(supervisor);
       const readiness = {
         ...readinessOf(supervisor, { broker, consumer }),
@@ -69,10 +81,14 @@ export function createServices(parts: ServiceParts): ApiServices & { stop(): voi
     status: async () => {
       const status = await gatewayStatus(parts);
       watch.saw(status.consumer);
+      upkeepWatch.saw(status.upkeep);
       return withCommands({ ...status, degraded: degraded() }, parts.config.flags);
     },
     metrics: () => collectMetrics(parts),
-    stop: () => watch.stop(),
+    stop: () => {
+      watch.stop();
+      upkeepWatch.stop();
+    },
     acceptGap: async (partition) => {
       const consumer = supervisor.child("consumer");
       if (!consumer) throw notHere("consumer");
@@ -83,8 +99,13 @@ export function createServices(parts: ServiceParts): ApiServices & { stop(): voi
 
 async function gatewayStatus(parts: ServiceParts): Promise<Omit<GatewayStatus, "degraded">> {
   const { config, supervisor, lake } = parts;
-  const [broker, consumer] = await Promise.all([brokerStatus(supervisor), consumerStatus(supervisor)]);
+  const [broker, consumer, upkeep] = await Promise.all([
+    brokerStatus(supervisor),
+    consumerStatus(supervisor),
+    upkeepStatus(supervisor),
+  ]);
   const processes = supervisor.statuses();
+  const roles = processesOf(config);
   return {
     version: parts.version,
     startedAt: new Date(parts.startedAtMs).toISOString(),
@@ -94,16 +115,17 @@ async function gatewayStatus(parts: ServiceParts): Promise<Omit<GatewayStatus, "
     lake: { url: lake.url, id: lake.lakeId },
     stream: shownUrl(config.stream.url),
     window: shownUrl(config.window.url ?? defaultWindow.url),
-    roles: config.roles,
+    roles,
     processes,
     broker,
     consumer,
+    upkeep,
     books: booksOf({ processes, broker, consumer }),
-    waiting: whatWaits({ roles: config.roles, broker, consumer }),
+    waiting: whatWaits({ roles, broker, consumer }),
   };
 }
 
-/** The same, with the commands in its texts completed. */
+/** Completes the commands in all texts of a tree. */
 function withCommands<Tree>(tree: Tree, flags: GatewayConfig["flags"]): Tree {
   if (typeof tree === "string") return completeCommands(tree, flags) as Tree;
   if (Array.isArray(tree)) return tree.map((item) => withCommands(item, flags)) as Tree;
@@ -117,7 +139,7 @@ interface ChildStatuses {
   readonly consumer: ConsumerProcessStatus | null;
 }
 
-/** Processes that run are not enough: publishes have to be acknowledged. */
+/** Running processes are not enough: publishes must be acknowledged. */
 function readinessOf(
   supervisor: Supervisor,
   { broker, consumer }: ChildStatuses,
@@ -137,6 +159,10 @@ async function consumerStatus(supervisor: Supervisor): Promise<ConsumerProcessSt
   return (await statusOf(supervisor, "consumer")) as ConsumerProcessStatus | null;
 }
 
+async function upkeepStatus(supervisor: Supervisor): Promise<UpkeepProcessStatus | null> {
+  return (await statusOf(supervisor, "upkeep")) as UpkeepProcessStatus | null;
+}
+
 async function statusOf(supervisor: Supervisor, role: RoleName): Promise<unknown> {
   const answer = supervisor.child(role)?.request("status", null, answerTimeoutMs);
   return (await answer?.catch(() => null)) ?? null;
@@ -145,12 +171,12 @@ async function statusOf(supervisor: Supervisor, role: RoleName): Promise<unknown
 function notHere(role: RoleName): GatewayError {
   return new GatewayError(
     "ROLE_ELSEWHERE",
-    `This gateway runs no ${role} (setting roles): ask one that does.`,
+    `This gateway runs no ${role} (setting roles): send the request to a gateway that does.`,
     { retryable: false },
   );
 }
 
-/** Processes that don't answer in time are left out; `tidegate_child_up` says which. */
+/** Processes that do not answer in time are left out; `tidegate_child_up` names them. */
 async function collectMetrics({ supervisor, metrics }: ServiceParts): Promise<string> {
   const byProcess = new Map<string, MetricsAsJson>([
     ["supervisor", await metrics.registry.getMetricsAsJSON()],

@@ -2,32 +2,32 @@ import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { CodedError } from "../../devices/protocol/coded-error.ts";
+import { identifyProcess } from "../../devices/protocol/process-identity.ts";
+import { shownUrl } from "../../devices/protocol/shown-url.ts";
 import { createApi, listenApi } from "../api/api-server.ts";
 import { ensureApiToken } from "../api/api-token.ts";
+import { isForOneGateway } from "../config/backends.ts";
+import { prepareDataFolder } from "../data-folder/data-folder.ts";
+import { DataFolderLock } from "../data-folder/data-folder-lock.ts";
+import { identifyFile } from "../data-folder/folder-identity.ts";
+import { killLeftChildren } from "../data-folder/left-children.ts";
+import { readForeignRecord, writeProcessRecord } from "../data-folder/process-record.ts";
 import { GatewayError } from "../errors.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
-import { createGatewayMetrics } from "../metrics.ts";
 import { demoTopics } from "../registry/demo-topics.ts";
 import { Devices } from "../registry/devices.ts";
+import type { GatewayLake } from "../registry/gateway-stores.ts";
 import { plainOverlaps } from "../registry/plain-overlaps.ts";
 import { reconcileTopics } from "../registry/reconcile-topics.ts";
 import { initialisedFact, type RegistryStore } from "../registry/registry-store.ts";
 import type { TopicArchive } from "../registry/topic-archive.ts";
 import { topicDefaults } from "../registry/topic-definition.ts";
 import { largestPayloadBytes, Topics } from "../registry/topics.ts";
-import { isForOneGateway } from "../settings/backends.ts";
-import { shownUrl } from "../settings/secrets.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 import type { StreamBackend } from "../streams/stream-backend.ts";
 import { streamKind } from "../streams/stream-kinds.ts";
-import { prepareDataFolder } from "./data-folder.ts";
-import { DataFolderLock } from "./data-folder-lock.ts";
-import { identifyFile } from "./folder-identity.ts";
+import { createGatewayMetrics } from "./gateway-metrics.ts";
 import { placesOf } from "./gateway-places.ts";
 import { createServices } from "./gateway-services.ts";
-import type { GatewayLake } from "./gateway-stores.ts";
-import { killLeftChildren } from "./left-children.ts";
-import { identifyProcess } from "./process-identity.ts";
-import { readForeignRecord, writeProcessRecord } from "./process-record.ts";
 import { refuseSharingCopy } from "./shared-copy.ts";
 import { Supervisor } from "./supervisor.ts";
 
@@ -37,21 +37,24 @@ export interface GatewayOptions {
   readonly version: string;
   /** The program that is forked with a role as its argument. */
   readonly program: string;
-  /** Makes the lake where there is none. */
+  /** Creates the lake if it is missing. */
   readonly openLake: (
     config: GatewayConfig,
     options: { readonly logger: Logger; readonly signal: AbortSignal },
   ) => Promise<GatewayLake>;
-  /** Of the stream that the configuration names. */
+  /** The backend of the configured stream. */
   readonly backend: Pick<StreamBackend, "openRegistry" | "refuseLake">;
-  /** Aborted where somebody wants the gateway to end before it has started. */
+  /** Aborted if the gateway must end before it has started. */
   readonly signal: AbortSignal;
   readonly random: () => number;
   readonly now: () => number;
 }
 
 export interface RunningGateway {
-  /** Resolves when everything is ready for the first time; rejects where a child says that it can't start. */
+  /**
+   * Resolves when broker and consumer have been ready for the first time; rejects if one reports that it
+   * cannot start.
+   */
   readonly ready: Promise<void>;
   readonly supervisor: Supervisor;
   readonly apiAddress: string;
@@ -60,7 +63,10 @@ export interface RunningGateway {
   stop(): Promise<boolean>;
 }
 
-/** Starts everything on a data folder. Throws where the folder, the lake or the HTTP address can't be used; nothing is left open then. */
+/**
+ * Starts a gateway on a data folder. If the folder, the lake or the HTTP address cannot be used, closes
+ * everything and throws.
+ */
 export async function runGateway(options: GatewayOptions): Promise<RunningGateway> {
   const closers: (() => Promise<unknown>)[] = [];
   const close = async (): Promise<void> => {
@@ -90,7 +96,7 @@ async function startAll(
   refuseLeftStream(config);
   const token = ensureApiToken(data);
   const openLake = () => options.openLake(config, options);
-  // What is wrong with a folder of this machine is told at once.
+  // Faults of a folder on this machine are reported at once.
   const lake = await (config.folders.lake === null ? awaited("lake", options, openLake) : openLake());
   await awaited("lake", options, async () => options.backend.refuseLake?.(config, lake));
   const { store, isNew } = await awaited("registry", options, () =>
@@ -134,12 +140,12 @@ async function startAll(
   return { ready: supervisor.start(apiAddress), supervisor, apiAddress, lakeUrl: lake.url, stop };
 }
 
-/** What a stream in the data folder still holds would be filed by nobody. */
+/** Otherwise the messages in the embedded stream of the data folder would never be filed. */
 function refuseLeftStream({ backends, folders, stream }: GatewayConfig): void {
   if (streamKind(backends.stream).placeOf(backends.stream) === null || !existsSync(folders.stream)) return;
   throw new GatewayError(
     "STREAM_NOT_MIGRATED",
-    `The data folder ${folders.data} holds an embedded stream, which may hold messages that are not in the lake. Take it along with \`tidegate migrate --data ${folders.data} --stream ${shownUrl(stream.url)}\`, or start a gateway of its own with another --data.`,
+    `The data folder ${folders.data} holds an embedded stream, which may hold messages that are not in the lake. Move it with \`tidegate migrate --data ${folders.data} --stream ${shownUrl(stream.url)}\`, or start a separate gateway with another --data.`,
     { retryable: false },
   );
 }
@@ -149,17 +155,17 @@ async function endLeftChildren({ config, logger }: GatewayOptions): Promise<void
   if (copied)
     logger.info(
       { event: "folder.copied", host: copied.host, supervisor: copied.supervisor.pid },
-      "this data folder is a copy, or came from another disk: the gateway that its processes.json names is left alone",
+      "this data folder is a copy, or was moved from another disk: the gateway in its processes.json is left running",
     );
   const { killed, spared } = await killLeftChildren(config.folders.data);
   for (const { role, pid } of killed)
-    logger.warn({ event: "child.left", role, pid }, "ended a process of an earlier gateway");
+    logger.warn({ event: "child.left", role, pid }, "killed a process of an earlier gateway");
   for (const { role, pid } of spared)
     logger.warn(
       { event: "child.spared", role, pid },
-      "left a process alone that has nothing of this folder open",
+      "left a recorded process running that has no file of this folder open",
     );
-  // Commands can then tell a gateway that is still waiting for its server from none.
+  // Commands can then distinguish a gateway that waits for its server from no gateway.
   const supervisor = identifyProcess(process.pid);
   const uses = placesOf(config);
   if (supervisor) writeProcessRecord(config.folders.data, { supervisor, children: [], api: null, uses });
@@ -167,7 +173,10 @@ async function endLeftChildren({ config, logger }: GatewayOptions): Promise<void
 
 const retryMs = 2_000;
 
-/** A server that is away, or is still loading its data, is waited for: whoever starts everything at once need not know the order. */
+/**
+ * Waits for a server that is unreachable or still loading its data, so that programs may be started in any
+ * order.
+ */
 async function awaited<Opened>(
   what: "lake" | "registry",
   { signal, logger }: GatewayOptions,
@@ -176,18 +185,18 @@ async function awaited<Opened>(
   for (let hasFailed = false; ; hasFailed = true) {
     try {
       const opened = await open();
-      if (hasFailed) logger.info({ event: `${what}.back` }, `the ${what} answers: the start goes on`);
+      if (hasFailed) logger.info({ event: `${what}.back` }, `the ${what} answers: the start continues`);
       return opened;
     } catch (error) {
       if (!(error instanceof CodedError && error.retryable) || fullDisk.has(error.code)) throw error;
       const { code, message } = error;
-      logger.warn({ event: `${what}.awaited`, code }, `not started yet, trying again: ${message}`);
+      logger.warn({ event: `${what}.awaited`, code }, `not started yet, retrying: ${message}`);
       await delay(retryMs, undefined, { signal });
     }
   }
 }
 
-/** Somebody at this machine has to make room: better told at once than waited for. */
+/** A person must free space on this machine, so these errors are reported at once. */
 const fullDisk: ReadonlySet<string> = new Set(["DISK_FULL", "STORE_FULL"]);
 
 async function reconcile(
@@ -200,16 +209,16 @@ async function reconcile(
   if (imported + exported > 0)
     logger.info(
       { event: "registry.reconciled", imported, exported },
-      "registry and lake know the same topics",
+      "registry and lake now hold the same topics",
     );
   if (isNew && imported > 0)
     logger.warn(
       { event: "registry.restored", topics: imported },
-      "This registry was empty, and its topics were taken over from the lake. Identities are not in the lake: those that there were are lost, add them again with `tidegate devices add`.",
+      "This registry was empty, and its topics were restored from the lake. The lake holds no identities: add lost ones again with `tidegate devices add`.",
     );
 }
 
-/** How long an admin's call waits until the broker judges by the change. */
+/** How long an administrator's call waits until the broker applies the change. */
 const noticeTimeoutMs = 2_000;
 const noticePollMs = 20;
 
@@ -225,21 +234,21 @@ function administration(parts: {
   const tell = async (kind: "topicsChanged" | "deviceRevoked", ask: string | null): Promise<void> => {
     const broker = supervisor.child("broker");
     if (!broker) return;
-    // One that is just starting may have read the registry before the change.
+    // A starting broker may have read the registry before the change.
     for (
       let waitedMs = 0;
       broker.status.state === "starting" && waitedMs < noticeTimeoutMs;
       waitedMs += noticePollMs
     )
       await delay(noticePollMs);
-    // One that is down reads the registry when it starts.
+    // A broker that does not run reads the registry when it starts.
     if (broker.status.state !== "ready") return;
     await broker
       .request(kind, ask as never, noticeTimeoutMs)
       .catch((error: unknown) =>
         logger.warn(
           { event: "registry.notice.failed", kind, err: error },
-          "the broker was not told of a change",
+          "the broker was not notified of a change",
         ),
       );
   };
@@ -254,14 +263,14 @@ function administration(parts: {
   };
 }
 
-/** Topics that are there already stay in force whatever `mqtt.plainFilters` says now. */
+/** Existing topics stay in force after a change of `mqtt.plainFilters`. */
 function tellOfPlainOverlaps({ config, logger }: GatewayOptions, topics: Topics): void {
   for (const overlap of plainOverlaps(topics.list({ deleted: false }), config.mqtt.plainFilters)) {
     const { topic, filter, plainFilter, owner } = overlap;
     const text =
       owner === "topic"
-        ? `mqtt.plainFilters names ${plainFilter}, which is no more specific than ${filter} of the topic ${topic}: the topic has the names that both match`
-        : `mqtt.plainFilters names ${plainFilter}, which has some of the names that ${filter} of the topic ${topic} matches: messages on them are filed nowhere`;
+        ? `mqtt.plainFilters names ${plainFilter}, which is not more specific than ${filter} of the topic ${topic}: names that both match belong to the topic`
+        : `mqtt.plainFilters names ${plainFilter}, which takes names from ${filter} of the topic ${topic}: messages on these names are not filed`;
     logger.warn({ event: "topics.plain-overlap", ...overlap }, text);
   }
 }

@@ -1,10 +1,10 @@
 const ticksPerSilence = 30;
-/** Loading the program on a machine under load takes longer than any silence of one that works. */
+/** Loading the program on a busy machine takes longer than any silence of a working process. */
 const firstFactor = 4;
 
 /**
- * Tells when another process was silent for too long. It counts its own ticks rather than time: if both processes stood still (the
- * machine slept, or this process was paused), one tick has passed.
+ * Reports that another process was silent for too long. Counts its own ticks, not time: if both processes
+ * were paused (the machine slept, or this process was stopped), one tick has passed.
  */
 export class SilenceWatch {
   readonly #silenceMs: number;
@@ -19,12 +19,12 @@ export class SilenceWatch {
     this.#silent = silent;
   }
 
-  /** For how long nothing was heard, ms. */
+  /** Time since the last message, ms. */
   get silentForMs(): number {
     return (this.#ticks * this.#silenceMs) / ticksPerSilence;
   }
 
-  /** Of a process that has just begun: nothing was heard of it yet. */
+  /** Starts the watch for a new process, which has not sent a message yet. */
   begin(): void {
     this.end();
     this.#wasHeard = false;

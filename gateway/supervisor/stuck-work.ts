@@ -1,23 +1,24 @@
-import type { ConsumerProcessStatus } from "./gateway-status.ts";
-import type { ChildStatus } from "./supervised-child.ts";
-import { recoveryText } from "./what-waits.ts";
+import type { ChildStatus } from "../status/child-status.ts";
+import type { ConsumerProcessStatus } from "../status/gateway-status.ts";
+import { recoveryText } from "../status/what-waits.ts";
+import { lastingTexts, SeenTroubles, type Trouble } from "./lasting-troubles.ts";
 
-/** What one look at the consumer has found. */
+/** The result of one look at the consumer. */
 export interface ConsumerLook {
   readonly child: ChildStatus;
-  /** null = it did not answer. */
+  /** null = the consumer did not answer. */
   readonly status: ConsumerProcessStatus | null;
 }
 
-/** What may have changed since the last look. */
+/** The state since the last look. */
 export interface SinceLook {
-  /** The consumer's process now. */
+  /** The current state of the consumer's process. */
   readonly child: ChildStatus;
-  /** It was asked again, and takes longer to answer than one that works. */
+  /** A new request takes longer than with a working consumer. */
   readonly isSilent: boolean;
 }
 
-/** What a table may lack, as far as this consumer says. */
+/** Tables that lag, as the consumer reports them. */
 interface TableTroubles {
   readonly tables?: {
     readonly parked: readonly { readonly table: string; readonly reason: string; readonly wayOut?: string }[];
@@ -25,20 +26,13 @@ interface TableTroubles {
   };
 }
 
-/** Something that does not go on, and since when. */
-interface Trouble {
-  readonly text: string;
-  readonly sinceMs: number;
-}
-
 /**
- * Finds out what does not go on although publishes are acknowledged: filing, a partition, the publishing of a table, its checkpoints,
- * the vacuum. A thing counts as stuck once it stood for `stuckAfterMs` without progress.
+ * Finds stuck work of the consumer although publishes are acknowledged: filing, a partition, the publishing
+ * of a table, its checkpoints. Work is stuck after `stuckAfterMs` without progress.
  */
 export class StuckWork {
   readonly #stuckAfterMs: number;
-  /** By what is wrong, without the numbers that change meanwhile. */
-  #troubles = new Map<string, Trouble>();
+  readonly #troubles = new SeenTroubles();
   #progress = "";
   #progressAtMs: number | null = null;
   #status: ConsumerProcessStatus | null = null;
@@ -50,19 +44,15 @@ export class StuckWork {
 
   look(seen: ConsumerLook, nowMs: number): void {
     this.#noteProgress(seen, nowMs);
-    const before = this.#troubles;
-    this.#troubles = new Map();
-    for (const [key, text] of troublesOf(seen))
-      this.#troubles.set(key, { text, sinceMs: before.get(key)?.sinceMs ?? nowMs });
+    this.#troubles.look(troublesOf(seen), nowMs);
     this.#status = seen.status;
     this.#filingSinceMs = filingWaits(seen.status) ? (this.#progressAtMs ?? nowMs) : null;
   }
 
-  /** Reasons, for people; [] = everything goes on. */
+  /** Reasons, for people; [] = no work is stuck. */
   reasons(nowMs: number, since: SinceLook): string[] {
-    return [...this.#troubles.values(), ...this.#filingTrouble(since)]
-      .filter(({ sinceMs }) => nowMs - sinceMs >= this.#stuckAfterMs)
-      .map(({ text, sinceMs }) => `${text} (for ${Math.round((nowMs - sinceMs) / 1_000)} s)`);
+    const troubles = [...this.#troubles.all, ...this.#filingTrouble(since)];
+    return lastingTexts(troubles, nowMs, this.#stuckAfterMs);
   }
 
   #filingTrouble({ child, isSilent }: SinceLook): Trouble[] {
@@ -78,13 +68,13 @@ export class StuckWork {
   }
 }
 
-/** Changes whenever something was filed, or a recovery came further. */
+/** Changes after each commit and each step of a recovery. */
 function progressOf({ lastCommit, partitions, recovery }: ConsumerProcessStatus): string {
   const positions = partitions.map(({ partition, committed }) => [partition, committed]);
   return JSON.stringify([lastCommit?.number, positions, recovery?.step, recovery?.seeding]);
 }
 
-/** True if something waits to be filed, or it is not known. */
+/** True if messages wait to be filed, or if this is not known. */
 function filingWaits(status: ConsumerProcessStatus | null): boolean {
   if (status === null || status.recovery) return true;
   return status.partitions.some(
@@ -93,20 +83,21 @@ function filingWaits(status: ConsumerProcessStatus | null): boolean {
   );
 }
 
-/** What stops filing as a whole; null = nothing waits. */
+/** Why filing is stuck as a whole; null = no message waits. */
 function filingText({ child, status }: ConsumerLook): string | null {
   if (!filingWaits(status)) return null;
   if (status === null) return `filing: the consumer is ${child.state}: ${silenceOf(child)}`;
   if (status.recovery) return `filing: ${recoveryText(status.recovery)}`;
   const { lastFailure, lastCommit } = status;
   const isNews = lastFailure && lastFailure.atMs >= (lastCommit?.atMs ?? 0);
-  return `filing: messages wait and nothing was filed${isNews ? `: ${lastFailure.code}: ${lastFailure.message}` : ""}`;
+  return `filing: messages wait and none was filed${isNews ? `: ${lastFailure.code}: ${lastFailure.message}` : ""}`;
 }
 
-function silenceOf({ refusal, state, lastExit }: ChildStatus): string {
+/** Why a process does not answer. */
+export function silenceOf({ refusal, state, lastExit }: ChildStatus): string {
   if (refusal) return `${refusal.code}: ${refusal.message}`;
-  if (state === "ready" || !lastExit) return "it does not answer";
-  return `it has ended with ${lastExit.signal ?? `code ${lastExit.code}`}`;
+  if (state === "ready" || !lastExit) return "the process does not answer";
+  return `the process ended with ${lastExit.signal ?? `code ${lastExit.code}`}`;
 }
 
 function* troublesOf({ status }: ConsumerLook): Generator<[key: string, text: string]> {
@@ -118,11 +109,9 @@ function* troublesOf({ status }: ConsumerLook): Generator<[key: string, text: st
     }
   const { parked = [], unkempt = [] } = (status as TableTroubles).tables ?? {};
   for (const { table, reason, wayOut } of parked) {
-    const text = `publishing: table ${table} does not show what is committed: ${reason}`;
+    const text = `publishing: table ${table} does not show all commits: ${reason}`;
     yield [`table ${table}`, wayOut === undefined ? text : `${text} Way out: ${wayOut}`];
   }
   for (const { table, reason } of unkempt)
-    yield [`log ${table}`, `the log of table ${table} is not summed up and grows: ${reason}`];
-  const { housekeeping } = status;
-  if (housekeeping) yield ["vacuum", `the lake is not tidied up: ${housekeeping.message}`];
+    yield [`log ${table}`, `the log of table ${table} has no new checkpoint and grows: ${reason}`];
 }

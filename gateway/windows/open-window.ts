@@ -1,10 +1,11 @@
-import type { DedupWindow, StreamLog } from "../../bridge/index.ts";
-import type { GatewayConfig } from "../gateway-config.ts";
+import type { DedupWindow } from "../../bridge/lake/window/index.ts";
+import type { StreamLog } from "../../bridge/streams/index.ts";
+import type { RoleContext } from "../processes/run-child.ts";
+import type { GatewayConfig } from "../settings/gateway-config.ts";
 import { streamKind } from "../streams/stream-kinds.ts";
-import type { RoleContext } from "../supervisor/run-child.ts";
 import { windowKind } from "./window-kinds.ts";
 
-/** The dedupe window that goes with a stream and a lake. */
+/** Opens the dedupe window of a stream and a lake. */
 export async function openWindow(
   context: RoleContext,
   { lakeId, stream }: { readonly lakeId: string; readonly stream: StreamLog },

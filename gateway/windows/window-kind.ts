@@ -1,6 +1,7 @@
 import type { KindDescriptor, KindTarget } from "../../bridge/config.ts";
-import type { DedupWindow, StreamLog } from "../../bridge/index.ts";
-import type { RoleContext } from "../supervisor/run-child.ts";
+import type { DedupWindow } from "../../bridge/lake/window/index.ts";
+import type { StreamLog } from "../../bridge/streams/index.ts";
+import type { RoleContext } from "../processes/run-child.ts";
 
 export interface WindowOptions<Target extends KindTarget = KindTarget> {
   readonly target: Target;
@@ -10,11 +11,12 @@ export interface WindowOptions<Target extends KindTarget = KindTarget> {
   readonly isSharedWithStream: boolean;
 }
 
-/** A kind of dedupe window: what the gateway has to know of it. */
+/** A kind of dedupe window, as the gateway knows it. */
 export interface WindowKind<Target extends KindTarget = KindTarget> extends KindDescriptor<Target> {
-  /** Where it is, without passwords: two that are equal are one window. null = in the memory of the gateway. */
+  /**
+   * Place of the window, without passwords: windows with equal places are the same. null = in the gateway's
+   * memory.
+   */
   placeOf(target: Target): string | null;
-  /** See `StreamKind.proofServer`. */
-  readonly proofServer?: string;
   open(context: RoleContext, options: WindowOptions<Target>): Promise<DedupWindow>;
 }

@@ -61,7 +61,7 @@ export async function audit(
   const books = openLedger(options.ledgerFolder).map((ledger) => new RunBook(ledger));
   const examples = new AuditExamples();
   const scan = new TableScan(options.lake, books, examples);
-  const logs = new LakeLogs(options.lake, scan, options.lookAgainMs);
+  const logs = new LakeLogs(scan, options.lookAgainMs);
   const beganAtMs = performance.now();
   try {
     for (;;) {
@@ -150,7 +150,7 @@ function addExamples(book: RunBook, examples: AuditExamples, order: PlaceOrder):
     if (turn !== "before") continue;
     examples.add(
       "disordered",
-      `${book.messageId(index)} of device ${book.deviceId(index)} stands before an earlier message`,
+      `${book.messageId(index)} of device ${book.deviceId(index)} is before an earlier message`,
     );
   }
   for (const index of book.wronglyQuarantined()) {

@@ -21,6 +21,8 @@ class Chain {
   readonly #ids = new Set<string>();
   readonly #moves = new Map<string, LastMove>();
   readonly #tables = new Map<string, number>();
+  /** By path of a landing file: the entry that names it. */
+  readonly #landings = new Map<string, number>();
   #fence = 0;
 
   take(entry: CommitEntry): string[] {
@@ -33,8 +35,15 @@ class Chain {
         faults.push(`table ${table.name} was touched before by ${last}, not ${table.previousCommit}`);
       this.#tables.set(key, entry.number);
     }
+    if (entry.landing) {
+      const { path } = entry.landing;
+      const first = this.#landings.get(path);
+      if (first !== undefined) faults.push(`${path} is the landing file of ${first} too`);
+      this.#landings.set(path, entry.number);
+    }
     if (counted) faults.push(...rowFaults(entry, counted));
-    if (entry.tables.size > 0 && entry.filesSince !== undefined && entry.filesSince < this.#fence)
+    const hasFiles = entry.tables.size > 0 || entry.landing !== null;
+    if (hasFiles && entry.filesSince !== undefined && entry.filesSince < this.#fence)
       faults.push(`its files were begun after ${entry.filesSince}, before the fence ${this.#fence}`);
     if (entry.isFence) this.#fence = entry.number;
     return faults;
@@ -69,12 +78,16 @@ class Chain {
   }
 }
 
+/** An entry's rows are in the files of tables and in its landing file. */
 function rowFaults(entry: CommitEntry, counted: { filed: number; quarantined: number }): string[] {
   let [filed, quarantined] = [0, 0];
   for (const [key, { files }] of entry.tables)
     for (const { rows } of files)
       if (key === quarantine) quarantined += rows;
       else filed += rows;
+  for (const { key, rows } of entry.landed)
+    if (key === quarantine) quarantined += rows;
+    else filed += rows;
   const faults: string[] = [];
   if (filed !== counted.filed) faults.push(`its files have ${filed} rows, its books say ${counted.filed}`);
   if (quarantined !== counted.quarantined)

@@ -1,4 +1,7 @@
 import { SimulatorError } from "../errors.ts";
+import { type CommittedLanding, parseLanding } from "./committed-landing.ts";
+import { mapOf, number, optionalNumber, record, string } from "./json-fields.ts";
+import { type LandedLane, lanes } from "./lanes.ts";
 
 /**
  * The content of one file of `_commits/`, as far as an audit needs it. A reader of its own: it shares no code
@@ -10,8 +13,18 @@ export interface CommitEntry {
   readonly committedAtMs: number;
   /** By `<stream>/<partition>`. */
   readonly moves: ReadonlyMap<string, Move>;
-  /** By topic id, or `_quarantine`. */
+  /** Up to format 4, by topic id, or `_quarantine`: the table's name and files. */
   readonly tables: ReadonlyMap<string, TableAdds>;
+  /** From format 5 on, by ordinal: files relative to their table's folder. */
+  readonly direct: ReadonlyMap<number, readonly CommittedFile[]>;
+  /** From format 5 on; null = no rows of the entry are in a landing file. */
+  readonly landing: CommittedLanding | null;
+  /** The rows of its landing file, once the ordinals of its tables are known. */
+  readonly landed: readonly LandedRows[];
+  /** By ordinal: tables that the entry names. */
+  readonly names: ReadonlyMap<number, NamedTable>;
+  /** By ordinal, and in it in the order of `lanes`: up to which commit the table shows everything, at least. */
+  readonly settled: ReadonlyMap<number, readonly number[]>;
   /** The log continues in another place. */
   readonly isMoved: boolean;
   /**
@@ -52,24 +65,39 @@ export interface TableAdds {
   readonly previousCommit: number | undefined;
 }
 
+export interface NamedTable {
+  /** Topic id. */
+  readonly key: string;
+  /** Folder. */
+  readonly name: string;
+}
+
+/** The rows of one table and lane in a landing file. */
+export interface LandedRows extends NamedTable {
+  readonly lane: LandedLane;
+  readonly rows: number;
+}
+
 export interface CommittedFile {
-  /** Relative to the lake's root. */
+  /** Relative to the lake's root, or to the table's folder. */
   readonly path: string;
   readonly rows: number;
   readonly bytes: number;
   readonly eventDate: string;
   readonly eventHour: number;
+  /** JSON, as for the log of its table; null if the entry has none. */
+  readonly statistics: string | null;
 }
 
 const counterNames = ["read", "filed", "duplicates", "quarantined", "resent", "misrouted"] as const;
 
 /**
  * Version 1: written by version 0.1.0. 2: closes a log that continues elsewhere. 3: may be upkeep. 4: names
- * the parents of partitions, and drops the moves of replaced partitions.
+ * the parents of partitions, and drops the moves of replaced partitions. 5: tables have ordinals.
  */
-const knownFormats: readonly unknown[] = [1, 2, 3, 4];
+const knownFormats: readonly unknown[] = [1, 2, 3, 4, 5];
 /** The purpose of an entry that no batch has written. */
-const knownUpkeep: readonly string[] = ["fence", "firstKept"];
+const knownUpkeep: readonly string[] = ["fence", "firstKept", "settled"];
 
 /** Parses an entry. Throws the fault, or AUDIT_LAKE_UNSUPPORTED if a newer version wrote the entry. */
 export function parseEntry(text: string): CommitEntry {
@@ -86,7 +114,35 @@ export function parseEntry(text: string): CommitEntry {
     committedAtMs: entry["movedTo"] === undefined ? number(entry["committedAtMs"], "committedAtMs") : 0,
     moves: parseMoves(entry["moves"] ?? {}),
     tables: mapOf(entry["tables"] ?? {}, "tables", parseTable),
+    direct: byOrdinal(entry["direct"] ?? {}, "direct", (adds) => parseFiles(adds, "")),
+    landing: entry["landing"] === undefined ? null : parseLanding(entry["landing"]),
+    landed: [],
+    names: byOrdinal(entry["names"] ?? {}, "names", parseName),
+    settled: byOrdinal(upkeep["settled"] ?? {}, "settled", parseBound),
   };
+}
+
+function byOrdinal<Value>(
+  value: unknown,
+  what: string,
+  parse: (value: unknown) => Value,
+): ReadonlyMap<number, Value> {
+  const found = Object.entries(record(value, what)).map(([ordinal, item]): [number, Value] => {
+    if (!/^\d+$/.test(ordinal)) throw new Error(`${what} has the ordinal ${ordinal}`);
+    return [Number(ordinal), parse(item)];
+  });
+  return new Map(found);
+}
+
+function parseName(value: unknown): NamedTable {
+  const named = record(value, "a name");
+  return { key: string(named["key"], "key"), name: string(named["name"], "name") };
+}
+
+function parseBound(value: unknown): readonly number[] {
+  if (!Array.isArray(value) || value.length !== lanes.length)
+    throw new Error(`a bound is not a list of ${lanes.length}`);
+  return value.map((commit) => number(commit, "a bound"));
 }
 
 function refuseNewer({ number: each, format, upkeep }: Readonly<Record<string, unknown>>): void {
@@ -137,45 +193,22 @@ export function streamOfKey(key: string): string {
 function parseTable(value: unknown): TableAdds {
   const table = record(value, "a table");
   const name = string(table["name"], "name");
-  const adds = table["adds"];
+  const files = parseFiles(table["adds"], `${name}/`);
+  return { name, files, previousCommit: optionalNumber(table["previousCommit"], "previousCommit") };
+}
+
+/** @param folder Prefix of the paths. */
+function parseFiles(adds: unknown, folder: string): CommittedFile[] {
   if (!Array.isArray(adds)) throw new Error("adds is not a list");
-  const files = adds.map((item): CommittedFile => {
+  return adds.map((item): CommittedFile => {
     const add = record(item, "an add");
     return {
-      path: `${name}/${string(add["path"], "path")}`,
+      path: `${folder}${string(add["path"], "path")}`,
       rows: number(add["rows"], "rows"),
       bytes: number(add["bytes"], "bytes"),
       eventDate: string(add["eventDate"], "eventDate"),
       eventHour: number(add["eventHour"], "eventHour"),
+      statistics: typeof add["stats"] === "string" ? add["stats"] : null,
     };
   });
-  return { name, files, previousCommit: optionalNumber(table["previousCommit"], "previousCommit") };
-}
-
-export function record(value: unknown, what: string): Readonly<Record<string, unknown>> {
-  if (typeof value === "object" && value !== null && !Array.isArray(value))
-    return value as Record<string, unknown>;
-  throw new Error(`${what} is not an object`);
-}
-
-export function mapOf<Value>(
-  value: unknown,
-  what: string,
-  parse: (value: unknown) => Value,
-): ReadonlyMap<string, Value> {
-  return new Map(Object.entries(record(value, what)).map(([key, item]) => [key, parse(item)]));
-}
-
-export function number(value: unknown, what: string): number {
-  if (typeof value === "number") return value;
-  throw new Error(`${what} is not a number`);
-}
-
-function optionalNumber(value: unknown, what: string): number | undefined {
-  return value === undefined ? undefined : number(value, what);
-}
-
-function string(value: unknown, what: string): string {
-  if (typeof value === "string") return value;
-  throw new Error(`${what} is not a text`);
 }

@@ -1,17 +1,12 @@
 import { SimulatorError } from "../errors.ts";
 import { chainFaults } from "./commit-chain.ts";
-import {
-  type CommitEntry,
-  type Move,
-  mapOf,
-  number,
-  parseEntry,
-  parseMoves,
-  record,
-  refuseNewerSnapshot,
-  streamOfKey,
-} from "./commit-entry.ts";
+import { type CommitEntry, parseEntry } from "./commit-entry.ts";
+import { record } from "./json-fields.ts";
 import { type LakeFiles, readWhole } from "./lake-files.ts";
+import { type LaneNumbers, landedLanes, numberOfLane } from "./lanes.ts";
+import { parseSnapshot, type Snapshot, snapshotFaults } from "./log-snapshot.ts";
+import { boundFaults, boundsOf } from "./settled-bounds.ts";
+import { TableOrdinals } from "./table-ordinals.ts";
 
 const folder = "_commits";
 const lakeFile = `${folder}/lake.json`;
@@ -20,8 +15,6 @@ const entryPattern = /^(\d{20})\.json$/;
  * This many consecutive entries from before the requested time end the reading: clocks of gateways may step.
  */
 const olderMax = 100;
-/** Of a partition that has ended. */
-const endPosition = "end";
 /** Listing and reading race with commits and pruning. */
 const attempts = 3;
 
@@ -33,8 +26,21 @@ export interface CommitLogState {
   readonly entries: readonly CommitEntry[];
   /** True if those entries are the whole log. */
   readonly isWhole: boolean;
+  /** By table name, and in it by lane: the table shows every commit up to this one, according to the log. */
+  readonly bounds: ReadonlyMap<string, LaneNumbers>;
+  /** True if a commit has a landing file, as far as the log still says. */
+  readonly hasLanding: boolean;
   readonly faults: readonly string[];
 }
+
+const nothing: CommitLogState = {
+  lakeId: null,
+  entries: [],
+  isWhole: false,
+  bounds: new Map(),
+  hasLanding: false,
+  faults: [],
+};
 
 /** The commit log of a lake, read without the writer's code. */
 export class CommitLog {
@@ -50,7 +56,7 @@ export class CommitLog {
 
   async read(): Promise<CommitLogState> {
     const bytes = await readWhole(this.#lake, lakeFile);
-    if (bytes === null) return { lakeId: null, entries: [], isWhole: false, faults: [] };
+    if (bytes === null) return nothing;
     const { lakeId } = record(JSON.parse(bytes.toString("utf8")), lakeFile);
     for (let attempt = 1; ; attempt++) {
       const state = await this.#readOnce(String(lakeId));
@@ -66,17 +72,32 @@ export class CommitLog {
     const firstKept = snapshot?.firstKept ?? 1;
     const newest = Math.max(0, snapshot?.number ?? 0, numbers.at(-1) ?? 0);
     faults.push(...holes(numbers, firstKept, newest));
-    const entries = await this.#since(firstKept, newest, faults);
-    faults.push(...chainFaults(entries));
+    const read = await this.#since({ firstKept, newest, summed: snapshot?.number ?? 0 }, faults);
+    const isWhole = read[0]?.number === 1;
+    const ordinals = new TableOrdinals(isWhole ? new Map() : (snapshot?.ordinals ?? new Map()));
+    const entries = read.map((entry) => ordinals.take(entry, faults));
+    faults.push(...chainFaults(entries), ...boundFaults(entries));
     if (snapshot) faults.push(...snapshotFaults(snapshot, entries));
-    return { lakeId, entries, isWhole: entries[0]?.number === 1, faults };
+    const bounds = boundsOf(snapshot, entries, ordinals);
+    const hasLanding =
+      entries.some(({ landing }) => landing !== null) ||
+      [...(snapshot?.lastCommits.values() ?? [])].some((last) =>
+        landedLanes.some((lane) => numberOfLane(last, lane) > 0),
+      );
+    return { lakeId, entries, isWhole, bounds, hasLanding, faults };
   }
 
-  /** From the newest entry back to entries before the requested time, or to a gap. */
-  async #since(firstKept: number, newest: number, faults: string[]): Promise<CommitEntry[]> {
+  /**
+   * From the newest entry back to entries before the requested time, or to a gap. Entries after the snapshot
+   * are read whatever their time, because they name tables.
+   */
+  async #since(
+    { firstKept, newest, summed }: { firstKept: number; newest: number; summed: number },
+    faults: string[],
+  ): Promise<CommitEntry[]> {
     const entries: CommitEntry[] = [];
     let older = 0;
-    for (let each = newest; each >= firstKept && older < olderMax; each--) {
+    for (let each = newest; each >= firstKept && (older < olderMax || each > summed); each--) {
       const entry = await this.#entry(each, faults);
       if (!entry) break;
       entries.push(entry);
@@ -118,82 +139,6 @@ export class CommitLog {
       return null;
     }
   }
-}
-
-interface Snapshot {
-  readonly number: number;
-  readonly firstKept: number;
-  /** Number of the last fence; undefined = the snapshot does not say. */
-  readonly fence: number | undefined;
-  /** By partition: its last move. */
-  readonly moves: ReadonlyMap<string, Move>;
-  /**
-   * By stream: runs of ended partitions whose moves are given up, because all their successors have begun.
-   */
-  readonly past: ReadonlyMap<string, readonly (readonly [first: number, last: number])[]>;
-  /** By topic id: the last commit that touched its table. */
-  readonly lastCommits: ReadonlyMap<string, number>;
-}
-
-function parseSnapshot(text: string): Snapshot {
-  const snapshot = record(JSON.parse(text), "it");
-  refuseNewerSnapshot(snapshot);
-  return {
-    number: number(snapshot["number"], "number"),
-    firstKept: number(snapshot["firstKept"], "firstKept"),
-    fence: snapshot["fence"] === undefined ? undefined : number(snapshot["fence"], "fence"),
-    moves: parseMoves(snapshot["moves"]),
-    past: mapOf(snapshot["past"] ?? {}, "past", parseRuns),
-    lastCommits: mapOf(snapshot["tables"], "tables", (table) =>
-      number(record(table, "a table")["lastCommit"], "lastCommit"),
-    ),
-  };
-}
-
-function parseRuns(past: unknown): (readonly [number, number])[] {
-  const runs = record(past, "a past")["ranges"];
-  if (!Array.isArray(runs)) throw new Error("ranges is not a list");
-  return runs.map(([first, last]) => [number(first, "a first partition"), number(last, "a last partition")]);
-}
-
-/** The end of a partition according to the snapshot; undefined = the snapshot does not know the partition. */
-function endIn({ moves, past }: Snapshot, key: string): string | undefined {
-  const move = moves.get(key);
-  if (move) return move.to;
-  const partition = Number(key.slice(key.lastIndexOf("/") + 1));
-  const isPast = past.get(streamOfKey(key))?.some(([first, last]) => first <= partition && partition <= last);
-  return isPast ? endPosition : undefined;
-}
-
-/** A snapshot holds the sum of the entries up to its number. */
-function snapshotFaults(snapshot: Snapshot, entries: readonly CommitEntry[]): string[] {
-  const ends = new Map<string, string>();
-  const lastCommits = new Map<string, number>();
-  let [fence, firstKept] = [0, 0];
-  for (const entry of entries) {
-    const { number: each, moves, tables } = entry;
-    if (each > snapshot.number) break;
-    if (entry.isFence) fence = each;
-    firstKept = Math.max(firstKept, entry.firstKept);
-    for (const [partition, { to }] of moves) ends.set(partition, to);
-    for (const topic of tables.keys()) lastCommits.set(topic, each);
-  }
-  const faults: string[] = [];
-  const said = (what: string) => `snapshot ${snapshot.number} says ${what}, its entries do not`;
-  for (const [partition, to] of ends)
-    if (endIn(snapshot, partition) !== to)
-      faults.push(said(`that ${partition} ended at ${endIn(snapshot, partition)}`));
-  for (const [partition, { to, parents }] of snapshot.moves)
-    for (const parent of to === "" ? parents : [])
-      if (!snapshot.moves.has(parent) && endIn(snapshot, parent) !== undefined)
-        faults.push(`snapshot ${snapshot.number} gives up ${parent}, and ${partition} continues it`);
-  for (const [topic, commit] of lastCommits)
-    if (snapshot.lastCommits.get(topic) !== commit)
-      faults.push(said(`that ${snapshot.lastCommits.get(topic)} touched ${topic} last`));
-  if (fence > 0 && snapshot.fence !== undefined && snapshot.fence !== fence)
-    faults.push(said(`that ${snapshot.fence} is the last fence`));
-  if (snapshot.firstKept < firstKept) faults.push(said(`that ${snapshot.firstKept} is the first entry`));
-  return faults;
 }
 
 /** The missing numbers from the first to the last. */

@@ -1,4 +1,6 @@
 import { SimulatorError } from "../errors.ts";
+import { laneOf } from "./lane-transactions.ts";
+import type { Lane } from "./lanes.ts";
 import { parseSchema, type TableSchema } from "./table-schema.ts";
 
 /** A data file that a table's log names. */
@@ -8,17 +10,22 @@ export interface DataFile {
   readonly modifiedAtMs: number;
   /** Largest ingest_time of its rows, ms; null if the log does not say. */
   readonly maxIngestMs: number | null;
+  /** undefined = the log does not say. */
+  readonly rows: number | undefined;
   /** Bytes. */
   readonly size: number;
   readonly partitionValues: Readonly<Record<string, string | null>>;
   /** JSON; null if the log has none. */
   readonly statistics: string | null;
-  /**
-   * The gateway's commit in the entry that adds the file; 0 = another writer, null = a checkpoint does not
-   * say.
-   */
-  readonly addedBy: number | null;
+  /** By whom the file was added; null = a checkpoint does not say. */
+  readonly addedBy: AddedBy | null;
 }
+
+/**
+ * By lane: the commit up to which the entry that adds a file shows everything. Empty = the entry is of
+ * another writer, or of the gateway's own work on files.
+ */
+export type AddedBy = ReadonlyMap<Lane, number>;
 
 /** One log entry or checkpoint, as far as an audit needs it. */
 export interface DeltaActions {
@@ -27,6 +34,8 @@ export interface DeltaActions {
   readonly removes: readonly string[];
   /** undefined = the entry does not mention it, null = it cannot be read. */
   readonly schema: TableSchema | null | undefined;
+  /** By application id: the version of its last transaction. */
+  readonly transactions: ReadonlyMap<string, number>;
 }
 
 /**
@@ -49,20 +58,24 @@ interface RawAction {
   readonly txn?: { appId?: unknown; version?: unknown } | null;
 }
 
-/** The gateway's application id in transactions of a table, followed by the lake's id. */
-const appIdPrefix = "tidegate/";
-
 /**
  * Reads actions of one table's log. For `addedBy`, see there. Throws AUDIT_LOG_BROKEN and
  * AUDIT_TABLE_UNSUPPORTED.
  */
-export function readActions(table: string, actions: Iterable<unknown>, addedBy: number | null): DeltaActions {
+export function readActions(
+  table: string,
+  actions: Iterable<unknown>,
+  addedBy: AddedBy | null,
+): DeltaActions {
   const adds: DataFile[] = [];
   const removes: string[] = [];
+  const transactions = new Map<string, number>();
   let schema: TableSchema | null | undefined;
   for (const action of actions as Iterable<RawAction>) {
     if (action.add) adds.push(dataFile(table, action.add, addedBy));
     if (action.remove) removes.push(filePath(table, action.remove.path));
+    // In checkpoints the number is a bigint.
+    if (action.txn) transactions.set(String(action.txn.appId), Number(action.txn.version));
     if (action.metaData) schema = parseSchema(action.metaData.schemaString, action.metaData.partitionColumns);
     if (action.protocol && Number(action.protocol.minReaderVersion) > readerVersionMax)
       throw new SimulatorError(
@@ -71,7 +84,7 @@ export function readActions(table: string, actions: Iterable<unknown>, addedBy: 
         { retryable: false },
       );
   }
-  return { adds, removes, schema };
+  return { adds, removes, schema, transactions };
 }
 
 /** The actions of a JSON log entry: one object a line. */
@@ -84,14 +97,17 @@ export function parseEntry(table: string, name: string, text: string): DeltaActi
       throw brokenLog(table, `entry ${name} is not JSON`, cause);
     }
   });
-  return readActions(table, actions, commitOf(actions));
+  return readActions(table, actions, commitsOf(actions));
 }
 
-/** The commit up to which the entry shows everything; 0 if another writer made the entry. */
-function commitOf(actions: readonly unknown[]): number {
-  for (const { txn } of actions as readonly RawAction[])
-    if (typeof txn?.appId === "string" && txn.appId.startsWith(appIdPrefix)) return Number(txn.version);
-  return 0;
+function commitsOf(actions: readonly unknown[]): AddedBy {
+  const commits = new Map<Lane, number>();
+  for (const { txn } of actions as readonly RawAction[]) {
+    const lane = typeof txn?.appId === "string" ? laneOf(txn.appId) : undefined;
+    // The first transaction of a lane counts.
+    if (lane && !commits.has(lane)) commits.set(lane, Number(txn?.version));
+  }
+  return commits;
 }
 
 export function brokenLog(table: string, fault: string, cause?: unknown): SimulatorError {
@@ -101,11 +117,13 @@ export function brokenLog(table: string, fault: string, cause?: unknown): Simula
   });
 }
 
-function dataFile(table: string, add: NonNullable<RawAction["add"]>, addedBy: number | null): DataFile {
+function dataFile(table: string, add: NonNullable<RawAction["add"]>, addedBy: AddedBy | null): DataFile {
+  const statistics = statisticsOf(add.stats);
   return {
     path: filePath(table, add.path),
     modifiedAtMs: Number(add.modificationTime),
-    maxIngestMs: maxIngestMs(add.stats),
+    maxIngestMs: maxIngestMs(statistics),
+    rows: typeof statistics.numRecords === "number" ? statistics.numRecords : undefined,
     // In checkpoints the number is a bigint.
     size: Number(add.size),
     partitionValues: add.partitionValues ?? {},
@@ -131,13 +149,22 @@ function filePath(table: string, uri: unknown): string {
   }
 }
 
-function maxIngestMs(stats: unknown): number | null {
-  if (typeof stats !== "string") return null;
+interface Statistics {
+  readonly numRecords?: unknown;
+  readonly maxValues?: { readonly ingest_time?: unknown } | null;
+}
+
+function statisticsOf(stats: unknown): Statistics {
+  if (typeof stats !== "string") return {};
   try {
-    const { maxValues } = JSON.parse(stats) as { maxValues?: { ingest_time?: unknown } };
-    const ms = typeof maxValues?.ingest_time === "string" ? Date.parse(maxValues.ingest_time) : Number.NaN;
-    return Number.isNaN(ms) ? null : ms;
+    return (JSON.parse(stats) as Statistics | null) ?? {};
   } catch {
-    return null;
+    return {};
   }
+}
+
+function maxIngestMs({ maxValues }: Statistics): number | null {
+  const ingestTime = maxValues?.ingest_time;
+  const ms = typeof ingestTime === "string" ? Date.parse(ingestTime) : Number.NaN;
+  return Number.isNaN(ms) ? null : ms;
 }

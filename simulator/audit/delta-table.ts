@@ -1,6 +1,7 @@
 // A reader of Delta logs of its own (PROTOCOL.md of delta-io/delta): it shares no code with the writer.
 import { brokenLog, type DataFile, type DeltaActions, parseEntry, readActions } from "./delta-actions.ts";
 import { type LakeFiles, readWhole } from "./lake-files.ts";
+import { laneOf, type Settling } from "./lane-transactions.ts";
 import { readObjects } from "./parquet-file.ts";
 import type { TableSchema } from "./table-schema.ts";
 
@@ -37,6 +38,8 @@ export class DeltaTable {
   #schema: TableSchema | null = null;
   #files = new Map<string, DataFile>();
   #removed = new Set<string>();
+  #transactions = new Map<string, number>();
+  #settlings: Settling[] = [];
 
   constructor(lake: LakeFiles, name: string) {
     this.#lake = lake;
@@ -61,6 +64,16 @@ export class DeltaTable {
   /** Files that left the table, according to its log. */
   get removed(): ReadonlySet<string> {
     return this.#removed;
+  }
+
+  /** By application id: the version of its last transaction. */
+  get transactions(): ReadonlyMap<string, number> {
+    return this.#transactions;
+  }
+
+  /** The entries that were read, and that settled landed rows. */
+  get settlings(): readonly Settling[] {
+    return this.#settlings;
   }
 
   /**
@@ -96,17 +109,19 @@ export class DeltaTable {
     if (!checkpoint || checkpoint.version <= this.#version) return;
     const files = new Map<string, DataFile>();
     const removed = new Set<string>();
+    const transactions = new Map<string, number>();
     for (const name of checkpoint.files) {
       const file = await this.#lake.open(this.#path(name));
       if (!file) throw brokenLog(this.name, `checkpoint ${name} was removed during the audit`);
       try {
         const actions = readActions(
           this.name,
-          await readObjects(file, ["add", "remove", "metaData", "protocol"]),
+          await readObjects(file, ["add", "remove", "metaData", "protocol", "txn"]),
           null,
         );
         for (const add of actions.adds) files.set(add.path, add);
         for (const path of actions.removes) removed.add(path);
+        for (const [appId, version] of actions.transactions) transactions.set(appId, version);
         if (actions.schema !== undefined) this.#schema = actions.schema;
       } finally {
         await file.close();
@@ -114,11 +129,16 @@ export class DeltaTable {
     }
     this.#files = files;
     this.#removed = removed;
+    this.#transactions = transactions;
     this.#version = checkpoint.version;
     this.#isFromCheckpoint = true;
   }
 
-  #apply({ adds, removes, schema }: DeltaActions): void {
+  #apply(actions: DeltaActions): void {
+    const { adds, removes, schema, transactions } = actions;
+    const settling = this.#settlingOf(actions);
+    if (settling) this.#settlings.push(settling);
+    for (const [appId, version] of transactions) this.#transactions.set(appId, version);
     if (schema !== undefined) this.#schema = schema;
     for (const path of removes) {
       this.#files.delete(path);
@@ -128,6 +148,15 @@ export class DeltaTable {
       this.#files.set(add.path, add);
       this.#removed.delete(add.path);
     }
+  }
+
+  #settlingOf({ adds, transactions }: DeltaActions): Settling | null {
+    const own = [...transactions].filter(([appId]) => laneOf(appId) !== undefined);
+    if (own.every(([appId]) => laneOf(appId) === "direct")) return null;
+    const span = ([appId, to]: readonly [string, number]) =>
+      [appId, { from: this.#transactions.get(appId), to }] as const;
+    const files = adds.map(({ path, rows }) => ({ path, rows }));
+    return { version: this.#version + 1, lanes: new Map(own.map(span)), files };
   }
 
   async #list(): Promise<LogFiles> {

@@ -10,11 +10,11 @@ export interface FileStatistics {
 
 /**
  * null if there are none. Whole numbers of 16 digits and more become text, because a double does not hold
- * them.
+ * them; the digits after a decimal point are no whole number.
  */
 export function parseStatistics(text: string | null): FileStatistics | null {
   if (text === null) return null;
-  const exact = text.replaceAll(/"(?:[^"\\]|\\.)*"|-?\d{16,}(?=[\s,}])/g, (token) =>
+  const exact = text.replaceAll(/"(?:[^"\\]|\\.)*"|(?<![\d.])-?\d{16,}(?=[\s,}])/g, (token) =>
     token.startsWith('"') ? token : `"${token}"`,
   );
   const said = JSON.parse(exact) as Record<string, unknown>;

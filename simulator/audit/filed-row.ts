@@ -3,6 +3,8 @@ import type { RowPlace } from "./row-places.ts";
 
 /** One row of a table or of `_quarantine`. */
 export interface FiledRow {
+  /** The folder of its table, or of the table into which it will be settled. */
+  readonly table: string;
   readonly isQuarantined: boolean;
   /** Quarantined for its content, not for an id that was used before. */
   readonly isFaulty: boolean;

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { SimulatorError } from "../errors.ts";
 import { type CommitEntry, streamOfKey } from "./commit-entry.ts";
-import { CommitLog } from "./commit-log.ts";
-import type { LakeFiles } from "./lake-files.ts";
 import type { StreamSpan } from "./row-places.ts";
+import { unshownBounds } from "./settled-bounds.ts";
+import { settlingFaults } from "./settling-faults.ts";
 import { shownFaults } from "./shown-files.ts";
 import type { TableScan } from "./table-scan.ts";
 
@@ -24,12 +24,10 @@ export interface LogFindings {
 
 /** Compares the commit log with the tables. */
 export class LakeLogs {
-  readonly #log: CommitLog;
   readonly #scan: TableScan;
   readonly #pauseMs: number;
 
-  constructor(lake: LakeFiles, scan: TableScan, pauseMs: number) {
-    this.#log = new CommitLog(lake, scan.sinceMs);
+  constructor(scan: TableScan, pauseMs: number) {
     this.#scan = scan;
     this.#pauseMs = pauseMs;
   }
@@ -47,19 +45,18 @@ export class LakeLogs {
   }
 
   async #look(): Promise<LogFindings> {
-    try {
-      const log = await this.#log.read();
-      await this.#scan.poll();
-      const faults = [
-        ...log.faults,
-        ...shownFaults(log, this.#scan, Date.now()),
-        ...this.#scan.schemaFaults(),
-      ];
-      return { faults, streams: streamsOf(log.entries), unread: [] };
-    } catch (error) {
-      if (!(error instanceof SimulatorError) || !error.retryable) throw error;
-      return { faults: [], streams: [], unread: [error] };
-    }
+    await this.#scan.poll();
+    const { cut } = this.#scan;
+    if (!cut || cut instanceof SimulatorError) return { faults: [], streams: [], unread: cut ? [cut] : [] };
+    const { before, tables, after } = cut;
+    const faults = [
+      ...before.faults,
+      ...shownFaults(before, this.#scan, Date.now()),
+      ...unshownBounds(before, tables),
+      ...settlingFaults(after, tables),
+      ...this.#scan.schemaFaults(),
+    ];
+    return { faults, streams: streamsOf(before.entries), unread: [] };
   }
 }
 

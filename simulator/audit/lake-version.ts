@@ -3,7 +3,7 @@ import { type LakeFiles, readWhole } from "./lake-files.ts";
 
 const lakeFile = "_commits/lake.json";
 /** Lake formats whose tables this audit knows how to read. 2 is a log that continues in another place. */
-const knownFormats: readonly unknown[] = [1, 3, 4];
+const knownFormats: readonly unknown[] = [1, 3, 4, 5];
 
 /** Throws AUDIT_LAKE_UNSUPPORTED. A lake without the file is judged only by its tables. */
 export async function checkLakeVersion(lake: LakeFiles): Promise<void> {

@@ -12,12 +12,17 @@ export function openLake(url: string): LakeFiles {
       "an S3 lake must be s3://BUCKET/PREFIX, with ?endpoint=URL and &region=NAME if needed, and without credentials, which come from the environment",
     );
   }
-  const folder = /^file:(?:\/\/(?=\/))?(.+)$/.exec(url)?.[1];
+  const folder = folderOfUrl(url);
   if (folder === undefined)
     throw wrongLake(`${url}: it must be file:DIR or s3://BUCKET/PREFIX, for example --lake file:data/lake`);
   const lake = LocalLake.open(folder);
   if (typeof lake === "string") throw wrongLake(`${url}: ${lake}`);
   return lake;
+}
+
+/** undefined if the URL names no folder. */
+export function folderOfUrl(url: string): string | undefined {
+  return /^file:(?:\/\/(?=\/))?(.+)$/.exec(url)?.[1];
 }
 
 function wrongLake(fault: string): SimulatorError {

@@ -9,7 +9,7 @@ const blocksMax = 4_000_000;
  */
 export type RowPlace = number;
 
-/** The columns of a row that say where and when it stood. */
+/** The columns of a row with its place and time. */
 export interface PlaceColumns {
   readonly stream: unknown;
   readonly partition: unknown;

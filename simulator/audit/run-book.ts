@@ -195,7 +195,7 @@ export class RunBook {
       if (row.isFaulty) this.#faulty.add(index);
       if (isMended) this.#mended++;
       this.#places[index] = row.place;
-      if (!row.isQuarantined) this.#reuse.stored(index, tableOf(row));
+      if (!row.isQuarantined) this.#reuse.stored(index, row.table);
     } else if (row.messageId === null && this.#mayBeAnonymous(index)) {
       this.#anonymousCopies++;
       // Their order is not known.
@@ -261,8 +261,4 @@ export class RunBook {
     }
     return planned;
   }
-}
-
-function tableOf({ file }: FiledRow): string {
-  return file.slice(0, file.indexOf("/"));
 }

@@ -120,7 +120,7 @@ export class S3Lake implements LakeFiles {
   }
 
   async #ask<Answer>(ask: (client: S3Client) => Promise<Answer>): Promise<Answer> {
-    this.#client ??= createClient(this.#place);
+    this.#client ??= s3Client(this.#place);
     try {
       return await ask(await this.#client);
     } catch (cause) {
@@ -134,7 +134,7 @@ export class S3Lake implements LakeFiles {
   }
 }
 
-async function createClient({ endpoint, region, pathStyle }: S3Place): Promise<S3Client> {
+export async function s3Client({ endpoint, region, pathStyle }: S3Place): Promise<S3Client> {
   // The locked version runs on the Node that it is tested with.
   process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
   const { S3Client } = await import("@aws-sdk/client-s3");

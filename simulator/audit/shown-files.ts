@@ -2,6 +2,10 @@ import { type CommitEntry, type CommittedFile, streamOfKey } from "./commit-entr
 import type { CommitLogState } from "./commit-log.ts";
 import type { DataFile } from "./delta-actions.ts";
 import type { DeltaTable } from "./delta-table.ts";
+import { laneOf } from "./lane-transactions.ts";
+import { numberOfLane } from "./lanes.ts";
+import { highest } from "./settled-bounds.ts";
+import { shownBy } from "./settling-faults.ts";
 
 /** How long checkpoints keep the removal of a file. */
 const removalsKeptMs = 7 * 86_400_000;
@@ -37,14 +41,14 @@ export function shownFaults(log: CommitLogState, shown: ShownTables, nowMs: numb
         const first = named.get(file.path);
         if (first) faults.push(`${file.path} is named by the commits ${first.number} and ${entry.number}`);
         named.set(file.path, entry);
-        const fault = fileFault(entry, file, { table: tables.get(name), nowMs });
+        const fault = fileFault(entry, file, { log, name, table: tables.get(name), nowMs });
         if (fault) faults.push(`commit ${entry.number}, ${file.path}: ${fault}`);
       }
   const streams = streamsOf(log);
   const isOwn = ({ path }: DataFile) => ownFile.test(path) && streams.has(shown.streamOf(path) ?? "");
   for (const table of tables.values())
     for (const file of table.files.values())
-      if (!named.has(file.path) && isUnnamed(file, log, isOwn))
+      if (!named.has(file.path) && !isSettled(file, table) && isUnnamed(file, log, isOwn))
         faults.push(`${file.path} is in its table, and no commit names it`);
   return faults;
 }
@@ -52,21 +56,41 @@ export function shownFaults(log: CommitLogState, shown: ShownTables, nowMs: numb
 function fileFault(
   entry: CommitEntry,
   file: CommittedFile,
-  { table, nowMs }: { table: DeltaTable | undefined; nowMs: number },
+  {
+    log,
+    name,
+    table,
+    nowMs,
+  }: { log: CommitLogState; name: string; table: DeltaTable | undefined; nowMs: number },
 ): string | null {
   const shown = table?.files.get(file.path);
   if (!shown) {
+    if (log.hasLanding && entry.number > directUpTo(log, name, table)) return null;
     const isForgotten = table?.isFromCheckpoint && entry.committedAtMs < nowMs - removalsKeptMs;
     return isForgotten || table?.removed.has(file.path) ? null : "its table does not show it";
   }
   const { partitionValues, size, addedBy } = shown;
-  if (addedBy !== null && addedBy > 0 && addedBy < entry.number)
-    return `its table shows it with commit ${addedBy}`;
+  const upTo = addedBy?.get("direct") ?? 0;
+  if (upTo > 0 && upTo < entry.number) return `its table shows it with commit ${upTo}`;
   if (size !== file.bytes) return `the commit says ${file.bytes} bytes, the table ${size}`;
   const isSame =
     partitionValues["event_date"] === file.eventDate &&
     partitionValues["event_hour"] === String(file.eventHour);
   return isSame ? null : `the commit files it under ${file.eventDate}, ${file.eventHour}, the table does not`;
+}
+
+/** In a lake with landing files, a table's files wait until an entry of the table's log settles them. */
+function directUpTo({ lakeId, bounds }: CommitLogState, name: string, table: DeltaTable | undefined): number {
+  return numberOfLane(highest(shownBy(table, String(lakeId)), bounds.get(name)), "direct");
+}
+
+/**
+ * True if landed rows may be in the file, which no commit names then. A checkpoint does not say who added a
+ * file.
+ */
+function isSettled({ addedBy }: DataFile, { transactions }: DeltaTable): boolean {
+  const added = addedBy ? [...addedBy.keys()] : [...transactions.keys()].map(laneOf);
+  return added.some((lane) => lane !== undefined && lane !== "direct");
 }
 
 /** True if a commit that was read must name the file. */
@@ -75,7 +99,7 @@ function isUnnamed(
   { entries, isWhole }: CommitLogState,
   isOwn: (file: DataFile) => boolean,
 ): boolean {
-  const { addedBy } = file;
+  const addedBy = file.addedBy && (file.addedBy.get("direct") ?? 0);
   const [first, last] = [entries[0]?.number ?? 0, entries.at(-1)?.number ?? 0];
   // A checkpoint does not say who added a file.
   if (addedBy === null) return isWhole && isOwn(file);

@@ -1,51 +1,57 @@
 import { SimulatorError } from "../errors.ts";
 import type { AuditExamples } from "./audit-examples.ts";
-import type { DataFile } from "./delta-actions.ts";
+import { CommitLog, type CommitLogState } from "./commit-log.ts";
 import { DeltaTable, tableNames } from "./delta-table.ts";
-import { FileCheck } from "./file-check.ts";
+import { type FileSource, landingSource, liveSource, unsettledSource } from "./file-source.ts";
 import type { LakeFiles } from "./lake-files.ts";
+import { type Cut, unsettledRows } from "./live-rows.ts";
 import { type RowGroup, readRowGroups } from "./parquet-file.ts";
-import { RowCursor } from "./row-cursor.ts";
-import { RowPlaces } from "./row-places.ts";
+import { RowJudge } from "./row-judge.ts";
+import type { RowPlaces } from "./row-places.ts";
 import type { RunBook } from "./run-book.ts";
+import { tableOfPath } from "./table-file.ts";
 import { schemaFaults } from "./table-schema.ts";
-import { TopicColumns } from "./topic-columns.ts";
+import { TopicDefinitions } from "./topic-definitions.ts";
 
-const quarantineTable = "_quarantine";
 /**
  * The largest difference between the clocks of fleet and stream. Beyond it, files of the run could be taken
  * for older ones.
  */
 const clockSkewMaxMs = 3_600_000;
 
-/** Reads the rows of all tables, each file once, and passes them to the books. */
+/** Reads all rows that count as filed, each file once, and passes them to the books. */
 export class TableScan {
   /** The parts that could not be read at the last poll. */
   faults: SimulatorError[] = [];
   filesRead = 0;
-  /** Files about which their table's log is wrong. */
+  /** Files about which their table's log, their commit, or the file itself is wrong. */
   misstated = 0;
-  readonly places = new RowPlaces();
-  readonly #topics: TopicColumns;
+  readonly #topics: TopicDefinitions;
   readonly #lake: LakeFiles;
+  readonly #log: CommitLog;
   readonly #books: readonly RunBook[];
   readonly #examples: AuditExamples;
+  readonly #judge: RowJudge;
   readonly #tables = new Map<string, DeltaTable>();
-  /** By path: the one stream of its rows. */
   /** By table: type by name of the columns that its files have. */
   readonly #columns = new Map<string, Map<string, string>>();
+  /** By key of a source: the one stream of its rows. */
   readonly #read = new Map<string, string | null>();
+  #cut: Cut | SimulatorError | undefined;
   /**
-   * True if rows of a file were judged, and the file was later removed from its table or found to be damaged.
+   * True if rows of a file were judged that count no more: the file was removed from its table or found to be
+   * damaged, or a table shows them now.
    */
   #mustStartAgain = false;
   #lastChangeAtMs = 0;
 
   constructor(lake: LakeFiles, books: readonly RunBook[], examples: AuditExamples) {
     this.#lake = lake;
-    this.#topics = new TopicColumns(lake);
+    this.#topics = new TopicDefinitions(lake);
     this.#books = books;
     this.#examples = examples;
+    this.#judge = new RowJudge(books, examples);
+    this.#log = new CommitLog(lake, this.sinceMs);
   }
 
   /** Files that were complete by this time hold no rows of the runs, in ms since the epoch. */
@@ -53,9 +59,18 @@ export class TableScan {
     return Math.min(...this.#books.map(({ ledger }) => ledger.header.startedAtMs)) - clockSkewMaxMs;
   }
 
+  get places(): RowPlaces {
+    return this.#judge.places;
+  }
+
   /** By name, as of the last poll. */
   get tables(): ReadonlyMap<string, DeltaTable> {
     return this.#tables;
+  }
+
+  /** The last look at the lake; an error if the commit log could not be read, undefined before the first. */
+  get cut(): Cut | SimulatorError | undefined {
+    return this.#cut;
   }
 
   /** The stream of all rows of a file; null = the file has several or none, or was not read. */
@@ -63,40 +78,72 @@ export class TableScan {
     return this.#read.get(path) ?? null;
   }
 
-  /** When the newest file of the tables was made. */
+  /** When the newest file was made. */
   get lastChangeAtMs(): number {
     return this.#lastChangeAtMs;
   }
 
   /**
-   * Reads new files. The ledgers are read after the logs of the tables, so that the ledger knows every row.
+   * Looks at the lake, and reads new files. Afterwards, the books have the rows that were filed at this look,
+   * and no others. The ledgers are read after the logs, so that the ledger knows every row. Throws
+   * AUDIT_LAKE_UNSUPPORTED.
    */
   async poll(): Promise<void> {
     this.faults = [];
-    const files = await this.#liveFiles();
+    const sources = await this.#look();
     for (const book of this.#books) book.ledger.refresh();
-    for (const path of this.#read.keys()) if (!files.has(path)) this.#mustStartAgain = true;
+    for (const key of this.#read.keys()) if (!sources.has(key)) this.#mustStartAgain = true;
     if (this.#mustStartAgain) this.#startAgain();
-    if (files.size > this.#read.size) await this.#topics.refresh();
-    for (const file of files.values()) {
-      if (this.#read.has(file.path)) continue;
+    if (sources.size > this.#read.size) await this.#topics.refresh();
+    for (const source of sources.values()) {
+      if (this.#read.has(source.key)) continue;
       this.#lastChangeAtMs = Math.max(
         this.#lastChangeAtMs,
-        Math.min(Date.now(), file.modifiedAtMs || Date.now()),
+        Math.min(Date.now(), source.modifiedAtMs || Date.now()),
       );
-      if (await this.#mayHoldRows(file)) await this.#scan(file);
-      else this.#read.set(file.path, null);
+      if (await this.#mayHoldRows(source)) await this.#scan(source);
+      else this.#read.set(source.key, null);
     }
   }
 
-  async #liveFiles(): Promise<Map<string, DataFile>> {
+  /** The files whose rows count, by key. See `Cut` for the order of reading. */
+  async #look(): Promise<ReadonlyMap<string, FileSource>> {
+    const before = await this.#readLog();
+    const sources = await this.#liveFiles();
+    const after = await this.#readLog();
+    const unread = [before, after].find((state) => state instanceof SimulatorError);
+    this.#cut = unread ?? {
+      before: before as CommitLogState,
+      tables: this.#tables,
+      after: after as CommitLogState,
+    };
+    if (this.#cut instanceof SimulatorError) return sources;
+    const { landings, files } = unsettledRows(this.#cut);
+    const unsettled = [
+      ...files.map((file) => unsettledSource(file, sources.has(file.file.path))),
+      ...landings.map(landingSource),
+    ];
+    for (const source of unsettled) sources.set(source.key, source);
+    return sources;
+  }
+
+  async #readLog(): Promise<CommitLogState | SimulatorError> {
+    try {
+      return await this.#log.read();
+    } catch (error) {
+      if (!(error instanceof SimulatorError) || !error.retryable) throw error;
+      return error;
+    }
+  }
+
+  async #liveFiles(): Promise<Map<string, FileSource>> {
     const names = await this.#noting(() => tableNames(this.#lake));
     for (const name of names ?? [])
       if (!this.#tables.has(name)) this.#tables.set(name, new DeltaTable(this.#lake, name));
-    const files = new Map<string, DataFile>();
+    const files = new Map<string, FileSource>();
     for (const table of this.#tables.values()) {
       await this.#noting(() => table.refresh());
-      for (const [path, file] of table.files) files.set(path, file);
+      for (const [path, file] of table.files) files.set(path, liveSource(file));
     }
     return files;
   }
@@ -118,52 +165,50 @@ export class TableScan {
     this.#columns.clear();
     this.filesRead = 0;
     this.misstated = 0;
-    this.places.clear();
-    this.#examples.clear();
-    for (const book of this.#books) book.reset();
+    this.#judge.reset();
   }
 
   /**
    * False for files that were complete before the first run began, by their log and by the clock of the
    * store. The log alone could hide rows. Event times do not count, because devices may report wrong ones.
    */
-  async #mayHoldRows({ path, maxIngestMs }: DataFile): Promise<boolean> {
+  async #mayHoldRows({ path, maxIngestMs }: FileSource): Promise<boolean> {
     const { sinceMs } = this;
     if (maxIngestMs === null || maxIngestMs >= sinceMs) return true;
     const modifiedAtMs = await this.#lake.modifiedAtMs(path);
     return modifiedAtMs === null || modifiedAtMs >= sinceMs;
   }
 
-  async #scan(file: DataFile): Promise<void> {
+  async #scan(source: FileSource): Promise<void> {
     try {
-      const source = await this.#lake.open(file.path);
-      if (!source) throw new Error("it is not there");
-      const check = new FileCheck(file);
+      const file = await this.#lake.open(source.path);
+      if (!file) throw new Error("it is not there");
       try {
-        for await (const group of readRowGroups(source)) {
+        const rows = source.rows(this.#topics);
+        for await (const group of readRowGroups(file)) {
           this.#mustStartAgain = true;
-          this.#note(file, group);
-          check.takeGroup(group);
-          this.#judgeRows(file, group, check);
+          if (source.isInTable) this.#note(source.path, group);
+          rows.takeGroup(group, this.#judge);
         }
         this.#mustStartAgain = false;
-        this.#state(file, check.fault(source.bytes));
+        this.#state(source.path, rows.fault(file.bytes));
+        this.#read.set(source.key, rows.stream);
       } finally {
-        await source.close();
+        await file.close();
       }
-      this.#read.set(file.path, check.stream);
       this.filesRead++;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      const text = `the data file ${file.path}, which its table names, can't be read: ${reason}`;
+      const text = `${source.name} can't be read: ${reason}`;
       this.faults.push(new SimulatorError("AUDIT_FILE_UNREADABLE", text, { retryable: true, cause: error }));
     }
   }
 
-  #note({ path }: DataFile, { types }: RowGroup): void {
-    const columns = this.#columns.get(tableOf(path)) ?? new Map<string, string>();
+  #note(path: string, { types }: RowGroup): void {
+    const table = tableOfPath(path);
+    const columns = this.#columns.get(table) ?? new Map<string, string>();
     for (const [name, type] of Object.entries(types)) columns.set(name, type);
-    this.#columns.set(tableOf(path), columns);
+    this.#columns.set(table, columns);
   }
 
   /** Contradictions between the schemas of tables and the columns of files that were read. */
@@ -173,49 +218,9 @@ export class TableScan {
     );
   }
 
-  #state(file: DataFile, fault: string | null): void {
+  #state(path: string, fault: string | null): void {
     if (fault === null) return;
     this.misstated++;
-    this.#examples.add("misstated", `${file.path}: ${fault}`);
+    this.#examples.add("misstated", `${path}: ${fault}`);
   }
-
-  #judgeRows({ path }: DataFile, group: RowGroup, check: FileCheck): void {
-    const table = tableOf(path);
-    const row = new RowCursor(group, {
-      file: path,
-      isQuarantine: table === quarantineTable,
-      check,
-      places: this.places,
-      inEachVersion: this.#topics.inEachVersion(table),
-    });
-    for (let at = 0; at < group.rows; at++) {
-      row.moveTo(at);
-      const { messageId } = row;
-      const source = messageId ?? row.payload;
-      const book = source && this.#bookOf(source, messageId !== null);
-      if (source && book)
-        book.judge(row, source, messageId ? 0 : indexOf(source, book.idPrefix), this.#examples);
-    }
-  }
-
-  /** The run whose id prefix is in the row's id, or in its payload. */
-  #bookOf(source: Uint8Array, isId: boolean): RunBook | undefined {
-    for (const book of this.#books)
-      if (isId ? startsWith(source, book.idPrefix) : indexOf(source, book.idPrefix) >= 0) return book;
-    return undefined;
-  }
-}
-
-function tableOf(path: string): string {
-  return path.slice(0, path.indexOf("/"));
-}
-
-function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
-  if (bytes.length < prefix.length) return false;
-  for (let at = 0; at < prefix.length; at++) if (bytes[at] !== prefix[at]) return false;
-  return true;
-}
-
-function indexOf(bytes: Uint8Array, text: Uint8Array): number {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).indexOf(text);
 }

@@ -1,4 +1,4 @@
-/** They stand in `--help` and in docs/reference/cli.md. */
+/** Examples for `--help` and docs/reference/cli.md. */
 export const commandExamples = {
   simulate: [
     "tidegate simulate --ledger ledger",
@@ -10,6 +10,13 @@ export const commandExamples = {
   audit: [
     "tidegate audit --ledger ledger --lake file:data/lake",
     "tidegate audit --ledger ledger --lake file:data/lake --wait 600 --json",
+  ],
+  prove: [
+    "tidegate prove --rounds 30 --seed 1",
+    "tidegate prove --stream redis: --window redis: --rounds 30",
+    "tidegate prove --stream kinesis: --lake s3: --rounds 30",
+    "tidegate prove --only clock,tables --rounds 6",
+    "tidegate prove --only clients --rounds 6",
   ],
 } as const;
 

@@ -1,10 +1,11 @@
 import type { TObject } from "@sinclair/typebox";
 import { Command, CommanderError } from "commander";
+import { CodedError } from "../../devices/protocol/coded-error.ts";
 import { audit } from "../audit/audit.ts";
+import { auditText } from "../audit/audit-text.ts";
 import { openLake } from "../audit/open-lake.ts";
 import { type AuditConfig, auditSchema, type SimulateConfig, simulateSchema } from "../config.ts";
 import { SimulatorError } from "../errors.ts";
-import { auditText } from "../report/audit-text.ts";
 import { createProgress } from "../report/progress.ts";
 import { reportText } from "../report/report.ts";
 import { faultChoices } from "../scenario/faults.ts";
@@ -13,18 +14,9 @@ import { choicesText } from "../scenario/shares.ts";
 import { simulate } from "../simulate.ts";
 import { commandExamples, examplesText } from "./command-examples.ts";
 import { addOptions, readOptions } from "./option-schema.ts";
+import { proveCommand, usageText } from "./prove-command.ts";
 import { simulateOptions } from "./simulate-command.ts";
-
-export const exitCode = { ok: 0, failed: 1, usage: 2 } as const;
-export type ExitCode = (typeof exitCode)[keyof typeof exitCode];
-
-/** The process that runs a command, as far as commands use it. */
-export interface Terminal {
-  readonly stdout: { write(text: string): unknown };
-  readonly stderr: NodeJS.WriteStream;
-  /** Aborts when the command is asked to stop. */
-  readonly stop: AbortSignal;
-}
+import { type ExitCode, exitCode, type Terminal } from "./terminal.ts";
 
 export const usageCodes: readonly string[] = [
   "USAGE",
@@ -32,6 +24,10 @@ export const usageCodes: readonly string[] = [
   "AUDIT_USAGE",
   "LEDGER_EXISTS",
   "LEDGER_MISSING",
+  "PROVE_USAGE",
+  "PROVE_NEEDS_CHECKOUT",
+  // What the gateway says of the URLs of a proof.
+  "CONFIG_INVALID",
 ];
 
 const simulateExamples = `
@@ -69,11 +65,15 @@ const lookAgainMs = 500;
 /** @param ended Receives the exit code when a command has ended. */
 export function createProgram(terminal: Terminal, ended: (code: ExitCode) => void): Command {
   const program = new Command("tidegate")
-    .description("Runs a fleet of simulated devices, and audits the filed messages.")
+    .description(
+      "Runs a fleet of simulated devices, audits the filed messages, and proves a gateway under faults.",
+    )
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
       writeErr: (text) => terminal.stderr.write(text),
+      // `failed` prints the error.
+      outputError: () => {},
     });
   command(
     program,
@@ -93,6 +93,7 @@ export function createProgram(terminal: Terminal, ended: (code: ExitCode) => voi
   ).action(async (given: Record<string, unknown>) => {
     ended(await runAudit(checked<AuditConfig>(auditSchema, given, "AUDIT_USAGE"), terminal));
   });
+  program.addCommand(proveCommand(terminal, ended).copyInheritedSettings(program));
   return program;
 }
 
@@ -106,7 +107,7 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
     await program.parseAsync(argv, { from: "user" });
     return code;
   } catch (error) {
-    return failed(error, argv.includes("--json"), terminal);
+    return failed(error, argv, terminal);
   }
 }
 
@@ -156,18 +157,26 @@ async function runAudit(config: AuditConfig, terminal: Terminal): Promise<ExitCo
   return result.isProven ? exitCode.ok : exitCode.failed;
 }
 
-function failed(error: unknown, isJson: boolean, terminal: Terminal): ExitCode {
+function failed(error: unknown, argv: readonly string[], terminal: Terminal): ExitCode {
   if (error instanceof CommanderError && error.exitCode === 0) return exitCode.ok;
-  const message = error instanceof Error ? error.message : String(error);
   const code = errorCode(error);
-  // Commander has printed its own errors already.
-  if (!(error instanceof CommanderError)) terminal.stderr.write(`${message}\n`);
+  const isProve = argv[0] === "prove";
+  const said = error instanceof Error ? error.message : String(error);
+  const message = isProve && error instanceof CommanderError ? usageText(said) : said;
+  if (said !== helpShown) terminal.stderr.write(`${message}\n`);
   if (code === "UNEXPECTED" && error instanceof Error) terminal.stderr.write(`${error.stack}\n`);
-  if (isJson) terminal.stdout.write(`${JSON.stringify({ error: code, message })}\n`);
+  if (argv.includes("--json")) {
+    const details =
+      error instanceof CodedError && Object.keys(error.details).length > 0 ? error.details : undefined;
+    terminal.stdout.write(`${JSON.stringify({ error: { code, message, details } })}\n`);
+  }
   return usageCodes.includes(code) ? exitCode.usage : exitCode.failed;
 }
 
+/** What commander says after it has shown the help. */
+const helpShown = "(outputHelp)";
+
 function errorCode(error: unknown): string {
   if (error instanceof CommanderError) return "USAGE";
-  return error instanceof SimulatorError ? error.code : "UNEXPECTED";
+  return error instanceof CodedError ? error.code : "UNEXPECTED";
 }

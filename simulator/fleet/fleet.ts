@@ -131,10 +131,9 @@ export class Fleet implements ConnectionOwner {
 
   /** Applies the faults of that time to connections. */
   disrupt(elapsedMs: number): void {
-    for (const { kind, connection } of this.#disruptions.due(elapsedMs)) {
-      const victim = this.#connections[connection];
-      if (victim?.isOpen) this.#disrupt(kind, victim);
-    }
+    const isOpen = (number: number) => this.#connections[number]?.isOpen === true;
+    for (const { kind, connection } of this.#disruptions.due(elapsedMs, isOpen))
+      this.#disrupt(kind, this.#connections[connection] as Connection);
   }
 
   #disrupt(kind: Disruption, connection: Connection): void {

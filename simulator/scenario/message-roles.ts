@@ -6,7 +6,7 @@ import { chance, hash32 } from "./seeded-hash.ts";
 
 /**
  * How a message leaves its device. `plain` = on the device's connection; `reused` = the same, with the id of
- * an earlier message. The others have a connection of their own; see `mixShares`.
+ * an earlier message. The others have a connection of their own; see `mixChoices`.
  */
 export type MessageRole = "plain" | "reused" | "big" | "sleepy" | "will";
 

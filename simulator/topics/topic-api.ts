@@ -20,7 +20,7 @@ export interface TopicDefinition {
 const callTimeoutMs = 15_000;
 const retryMs = 500;
 
-/** What an admin's program does with topics, through the API. */
+/** The calls of an administrator's program for topics, through the API. */
 export class TopicApi {
   readonly #address: TopicApiAddress;
   readonly #patienceMs: number;

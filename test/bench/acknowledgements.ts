@@ -1,6 +1,7 @@
 /**
- * Durable acknowledgements against stock Aedes, which acknowledges before it stores anything: same load, same run, in turn.
- * The gateway's consumer is paused meanwhile, so that the broker and the load generator have the two cores to themselves.
+ * Compares durable acknowledgements with stock Aedes, which acknowledges before it stores anything. Both get
+ * the same load in the same run, in turn. The gateway's consumer is paused, so that the broker and the load
+ * generator have the two cores to themselves.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -52,7 +53,7 @@ async function measure(start: () => Promise<Server>, options: (typeof cases)[num
     const before = cpuSeconds(server.pid);
     const result: LoadResult = await runLoad({ port: server.port, ...options, ...load });
     const cpu = cpuSeconds(server.pid) - before;
-    // The warm-up's messages cost CPU too; connecting is in it as well.
+    // The server's CPU includes the messages of the warm-up, and connecting.
     const messages = result.acknowledged * (1 + load.warmUpMs / load.durationMs);
     return { ...result, serverCpuMicrosPerMessage: Number(((cpu * 1e6) / messages).toFixed(2)) };
   } finally {

@@ -1,6 +1,7 @@
 /**
- * The broker's own cost: stock Aedes, which acknowledges before it stores anything, against our broker with a sink for which everything
- * is durable at once. Same load, same run, in turn; the rest of the gateway is not there.
+ * Measures the broker's own cost: stock Aedes, which acknowledges before it stores anything, against our
+ * broker with a sink that makes everything durable at once. Both get the same load in the same run, in turn.
+ * The rest of the gateway does not run.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";

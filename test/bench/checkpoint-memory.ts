@@ -1,10 +1,11 @@
-// Time and memory of a checkpoint of a table with many files, whose statistics have to be completed: FILES (default 1,000,000) and COLUMNS.
+// Measures time and memory of a checkpoint of a table with many files whose statistics must be completed.
+// Environment: FILES (default 1,000,000) and COLUMNS.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
-import { writeCheckpointFile } from "../../bridge/storage/parquet/checkpoint-writer.ts";
+import { writeCheckpointFile } from "../../bridge/lake/delta/checkpoints/checkpoint-writer.ts";
+import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
 import { checkpointColumnsOf, writeManyFiles } from "../support/many-files.ts";
 
 const previous = "t/_delta_log/00000000000000000001.checkpoint.parquet";
@@ -13,7 +14,7 @@ const files = Number(process.env["FILES"] ?? 1_000_000);
 const columns = Number(process.env["COLUMNS"] ?? 13);
 const prepared = process.env["CHECKPOINT_FOLDER"];
 
-/** In a process of its own, so that its memory does not count. */
+/** Runs in a process of its own, so that its memory does not count. */
 async function prepare(folder: string): Promise<void> {
   await writeManyFiles(await openLocalStore(folder), previous, { files, columns });
 }

@@ -1,6 +1,7 @@
 /**
- * CPU per message in the consumer: decoding and deduplicating alone, then all the way into committed Parquet files, for json and envelope
- * payloads of 100 bytes; then a restart that seeds the window from those files. MESSAGES=n sets how many (default 1 million).
+ * Measures CPU per message in the consumer: first decoding and deduplicating alone, then everything up to
+ * committed Parquet files. Messages are json and envelope, with payloads of 100 bytes. Then measures a
+ * restart that seeds the window from those files. MESSAGES=n sets the number of messages (default 1 million).
  * Prints one JSON object; µs are CPU time of this process, all threads, kernel included.
  */
 import { mkdtempSync, rmSync } from "node:fs";
@@ -10,18 +11,18 @@ import { Value } from "@sinclair/typebox/value";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { encodeBlock } from "../../bridge/block/block-builder.ts";
-import { type BlockMessage, MAX_BLOCK_BYTES } from "../../bridge/block/block-format.ts";
-import { createConsumer } from "../../bridge/consumer/consumer.ts";
-import { consumerConfigSchema } from "../../bridge/consumer/consumer-config.ts";
-import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
-import type { BatchWriter } from "../../bridge/storage/batch-writer.ts";
-import { createTablePublisher } from "../../bridge/storage/delta/table-publisher.ts";
-import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import { createSeedSource } from "../../bridge/storage/lake-seed-source.ts";
-import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
-import { createParquetBatchWriter } from "../../bridge/storage/parquet/batch-writer.ts";
-import { openTopicCatalog, writeTopicVersion } from "../../bridge/storage/topic-versions.ts";
-import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
+import { type BlockMessage, maxBlockBytes } from "../../bridge/block/block-format.ts";
+import type { BatchWriter } from "../../bridge/lake/batch-writer.ts";
+import { openCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import { createConsumer } from "../../bridge/lake/consumer/consumer.ts";
+import { consumerConfigSchema } from "../../bridge/lake/consumer/consumer-config.ts";
+import { createTablePublisher } from "../../bridge/lake/delta/table-publisher.ts";
+import { createParquetBatchWriter } from "../../bridge/lake/parquet/batch-writer.ts";
+import { createSeedSource } from "../../bridge/lake/seeding/lake-seed-source.ts";
+import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
+import { openTopicCatalog, writeTopicVersion } from "../../bridge/lake/topic-versions.ts";
+import { createMemoryWindow } from "../../bridge/lake/window/memory/memory-window.ts";
+import type { TopicVersion } from "../../bridge/topics/topic-catalog.ts";
 import { encodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
 import { blockTime } from "../support/block-time.ts";
 import { MemoryStream } from "../support/memory-stream.ts";
@@ -91,11 +92,11 @@ function fill(stream: MemoryStream, format: Format): void {
       time: blockTime(filledAtMs + block, { acknowledgedAtMs: blockTime(filledAtMs + block).stampMs }),
     };
     sequences[partition] = sequence;
-    stream.store(partition, encodeBlock(seal, batch, MAX_BLOCK_BYTES));
+    stream.store(partition, encodeBlock(seal, batch, maxBlockBytes));
   }
 }
 
-/** Counts rows and forgets them: what is left is the consumer's own work. */
+/** Counts rows and drops them, so that only the consumer's own work is measured. */
 function countingWriter(): BatchWriter {
   let rows = 0;
   const count = () => {

@@ -1,11 +1,13 @@
 /**
- * Device → committed file: 10,000 devices at a sustained rate, then the audit. CPU is that of each kind of process as the system counts
- * it, over the whole run and (steady) over the second half of it; memory is sampled each second and its slope taken over the second half
- * of the run, when the dedupe window has reached its span.
- * Environment: RATE (messages per second, default 20000), DURATION (seconds, default 60), STREAM (embedded, redis or kinesis, default
- * embedded), LAKE (file or s3, default file), GATEWAYS (1 or more on redis, default 1), OUTAGE and LAKE_OUTAGE (seconds for which the
- * server of the stream, or of the lake, is dead, from 40 s after the start; default 0). Kinesis is kinesalite in memory, S3 is radosgw;
- * for that see test/support/debian-packages.mjs.
+ * Measures the way from the device to the committed file: 10,000 devices at a sustained rate, then the audit.
+ * CPU is that of each kind of process as the system counts it, over the whole run and (steady) over the
+ * second half of the run. Memory is sampled each second. Its slope is taken over the second half of the run,
+ * when the dedupe window has reached its span.
+ * Environment: RATE (messages per second, default 20000), DURATION (seconds, default 60), STREAM (embedded,
+ * redis or kinesis, default embedded), LAKE (file or s3, default file), GATEWAYS (1 or more on redis, default
+ * 1), OUTAGE and LAKE_OUTAGE (seconds for which the server of the stream, or of the lake, is dead, from 40 s
+ * after the start; default 0). Kinesis is kinesalite in memory, S3 is radosgw; for that see
+ * test/support/debian-packages.mjs.
  */
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,7 +24,7 @@ const gateways = Number(process.env["GATEWAYS"] ?? 1);
 const outageS = Number(process.env["OUTAGE"] ?? 0);
 const lakeOutageS = Number(process.env["LAKE_OUTAGE"] ?? 0);
 const outageAfterS = 40;
-/** What an outage has held up comes when it is over. */
+/** Messages that an outage delays arrive after the outage. */
 const patienceS = 120 + outageS + lakeOutageS;
 const dedupeWindowS = Math.max(1, Math.floor(durationS / 4));
 
@@ -99,7 +101,7 @@ function slope(values: readonly { atS: number; value: number }[]): number {
   return Math.round(covariance / variance);
 }
 
-/** The smallest value of each minute: what is left when garbage was collected. */
+/** The smallest value of each minute: memory in use right after garbage collection. */
 function byMinute(values: readonly { atS: number; value: number }[]): number[] {
   const minutes: number[] = [];
   for (const { atS, value } of values) {
@@ -117,7 +119,10 @@ function byPart<Value>(value: (part: Part) => Value): Partial<Record<Part, Value
 
 const acked = fleetReport["acked"] ?? 0;
 const secondHalf = samples.slice(Math.floor(samples.length / 2));
-/** In the second half of the time in which messages came, when what a process does once in its life is over. */
+/**
+ * CPU in the second half of the time in which messages came. By then, work that a process does only once is
+ * over.
+ */
 function steadyCpu(): Partial<Record<Part, number>> {
   const [middle, end] = [0.5, 1].map((share) => samples.findLast(({ atS }) => atS <= share * durationS)) as [
     (typeof samples)[number],
@@ -155,7 +160,7 @@ const result = {
   residentMiBMax: byPart((part) =>
     Math.round(Math.max(...samples.map(({ resident }) => resident[part] ?? 0)) / 2 ** 20),
   ),
-  /** One row a minute: does it rise for ever, or settle? */
+  /** One row a minute, to show whether memory keeps growing or settles. */
   residentMiBByMinute: byPart((part) =>
     byMinute(samples.map(({ atS, resident }) => ({ atS, value: resident[part] ?? 0 }))),
   ),

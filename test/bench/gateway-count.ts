@@ -1,10 +1,12 @@
 /**
- * What a message costs with two gateways against one: both systems stand side by side, each on Redis servers of its own, and have the
- * same fleet in turns, so that a machine that is faster in one minute than in the next favours neither. CPU is that of brokers,
- * consumers and servers while messages come at the rate, from 10 s after the start of a turn on. Batches are as old as on any shared
- * stream, 60 s, so that a turn should hold two of them.
- * Environment: RATE (messages per second, default 20000), RATE_OF_ONE (what one gateway has: the same by default; with half of it the two
- * are what a fleet that has doubled needs), TURNS (of each system, default 2), TURN (seconds, default 130).
+ * Measures the cost of a message with two gateways against one. Both systems run side by side, each on Redis
+ * servers of its own, and serve the same fleet in turns, so that changes in the machine's speed favour
+ * neither. CPU is that of brokers, consumers and servers while messages come at the rate, from 10 s after the
+ * start of a turn. Batches are as old as on any shared stream, 60 s, so a turn should be long enough for two
+ * of them.
+ * Environment: RATE (messages per second, default 20000), RATE_OF_ONE (the rate of the single gateway, by
+ * default the same; half of RATE compares fleets that differ by a factor of two), TURNS (of each system,
+ * default 2), TURN (seconds, default 130).
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -85,7 +87,7 @@ const [one, two] = [
 for (const system of [one, two]) await system.gateways[0]?.api("POST", "/v1/topics", topic);
 const taken = { one: [] as Turn[], two: [] as Turn[] };
 for (let turn = 0; turn < turns; turn++) {
-  // First comes now the one, now the other.
+  // The two systems take turns in going first.
   const order = turn % 2 === 0 ? (["one", "two"] as const) : (["two", "one"] as const);
   for (const which of order)
     taken[which].push(await (which === "one" ? takeTurn(one, rateOfOne) : takeTurn(two, rate)));

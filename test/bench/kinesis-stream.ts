@@ -1,18 +1,19 @@
 /**
- * The stream in Kinesis, on kinesalite: what appending costs this process, and what the textbook fleet asks of its shards.
- * Prints one JSON object; µs are CPU time of this process, all threads, kernel included. Time is kinesalite's more than ours.
+ * Measures the stream on kinesalite: this process's cost of appending, and the requests of a typical fleet to
+ * its shards. Prints one JSON object; µs are CPU time of this process, all threads, kernel included. The
+ * elapsed time is mostly that of kinesalite.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Value } from "@sinclair/typebox/value";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { encodeBlock } from "../../bridge/block/block-builder.ts";
-import { MAX_BLOCK_BYTES } from "../../bridge/block/block-format.ts";
+import { maxBlockBytes } from "../../bridge/block/block-format.ts";
 import { decodeBlock } from "../../bridge/block/decode-block.ts";
 import { createProducer } from "../../bridge/producer/producer.ts";
 import { producerConfigSchema } from "../../bridge/producer/producer-config.ts";
 import type { KinesisStream } from "../../bridge/streams/kinesis/kinesis-stream.ts";
-import { START_POSITION } from "../../bridge/streams/stream-log.ts";
+import { startPosition } from "../../bridge/streams/stream-log.ts";
 import { KinesisUnderTest } from "../support/kinesis-stream.ts";
 import {
   benchPaced,
@@ -29,10 +30,12 @@ import {
 const shardCount = 6;
 const callsPerRound = 100;
 
-/** Appends blocks that are packed already, one in flight per shard. The last round is warm. */
+/**
+ * Appends prepared blocks, one in flight per shard. Measures the last round, when everything is warmed up.
+ */
 async function benchAppendAlone(stream: KinesisStream): Promise<number> {
   const batch = Array.from({ length: messagesPerBlock }, (_, index) => messageAt(index));
-  const block = encodeBlock(seal, batch, MAX_BLOCK_BYTES);
+  const block = encodeBlock(seal, batch, maxBlockBytes);
   const shards = [...Array(shardCount).keys()];
   let cpuUs = 0;
   for (let round = 0; round < 3; round++) {
@@ -45,11 +48,11 @@ async function benchAppendAlone(stream: KinesisStream): Promise<number> {
   return rounded(cpuUs);
 }
 
-/** Everything of one shard. */
+/** Reads and decodes all records of one shard. */
 async function benchRead(stream: KinesisStream): Promise<number> {
   let messages = 0;
   const cost = await measure(1, async () => {
-    for (let after = START_POSITION; ; ) {
+    for (let after = startPosition; ; ) {
       const entries = await stream.read(0, after, { maxBytes: 1024 * 1024, maxEntries: 256 });
       for (const { block, position } of entries) {
         messages += decodeBlock(block).messages.length;
@@ -63,7 +66,7 @@ async function benchRead(stream: KinesisStream): Promise<number> {
   return rounded(cost.cpuUs / messages);
 }
 
-/** What the producer and the bench itself take of that: a stream that costs nothing. */
+/** The producer's and the bench's own share of that cost: a stream that costs nothing. */
 async function benchProducerAlone(stream: KinesisStream): Promise<number> {
   const { streamId, partitions } = stream;
   const append = async () => await sleep(50, "1");
@@ -116,7 +119,7 @@ const fleetTarget = { ...streams[1].target, endpoint: kinesis.server.url };
 const alone = await streams[0].open(direct);
 const appendAloneUs = await benchAppendAlone(alone);
 const readDecodeUs = await benchRead(alone);
-// It reads ahead for a while.
+// This reader would read ahead for a while.
 await alone.close();
 // With the quotas of real shards.
 const fleet = await streams[1].open({

@@ -1,17 +1,18 @@
 /**
- * CPU and bytes per row on the lake's side of the path: staging a batch, writing it as Parquet, reading its ids back for a window.
- * The rows are the simulator's default messages (json, 100 bytes, 10,000 devices). Prints one JSON object; µs are CPU time of this
- * process, all threads, kernel included.
+ * Measures CPU and bytes per row on the lake's side: staging a batch, writing the batch as Parquet, reading
+ * its ids back for a window. The rows are the simulator's default messages (json, 100 bytes, 10,000 devices).
+ * Prints one JSON object; µs are CPU time of this process, all threads, kernel included.
  */
 import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import { createSeedSource, openCommitLog, openLocalStore } from "../../bridge/index.ts";
-import { noCounters, partitionKey } from "../../bridge/storage/commit-log.ts";
-import { createParquetBatchWriter } from "../../bridge/storage/parquet/batch-writer.ts";
-import type { Row } from "../../bridge/storage/row.ts";
+import { noCounters } from "../../bridge/lake/commit-log/commit-log.ts";
+import { createSeedSource, openCommitLog, openLocalStore } from "../../bridge/lake/index.ts";
+import { createParquetBatchWriter } from "../../bridge/lake/parquet/batch-writer.ts";
+import { partitionKey } from "../../bridge/streams/partition-key.ts";
+import type { Row } from "../../bridge/tail/row.ts";
 import { JsonDocument } from "../../simulator/scenario/json-document.ts";
 import { MessageNames } from "../../simulator/scenario/message-names.ts";
 import { newRunId } from "../../simulator/simulate.ts";
@@ -22,7 +23,7 @@ const payloadBytes = 100;
 const rate = 16_700;
 const partitions = 4;
 const blockRows = 300;
-/** 5 s and 48 s of the rate: a batch of the embedded stream, and one cut by its size. */
+/** 5 s and 48 s of the rate: a batch of the embedded stream, and a batch that reached its size limit. */
 const batchRows = [83_500, 800_000];
 const rounds = 3;
 const topic = makeTopic();

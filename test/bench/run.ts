@@ -1,6 +1,7 @@
 /**
- * Runs the benches one after another, each in a process of its own, and prints one JSON object with all results as the last line.
- * Usage: npm run bench [-- NAME ...]; a NAME is a file of this folder without its ending.
+ * Runs the benches one after another, each in a process of its own, and prints one JSON object with all
+ * results as the last line. Usage: npm run bench [-- NAME ...]; a NAME is a file of this folder without its
+ * ending.
  */
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";

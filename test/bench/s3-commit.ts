@@ -1,18 +1,18 @@
 /**
- * What a commit costs with the lake in S3: rows to files, files to the bucket, the entry, the tables' entries; by number of tables, on
- * radosgw on this machine, and on a server in memory whose answers take as long as those of a distant bucket. Prints JSON with
- * milliseconds and requests per commit. Needs the Debian packages of radosgw; see test/support/debian-packages.mjs.
- * Usage: npm run bench -- s3-commit
+ * Measures a commit with the lake in S3, by number of tables: rows to files, files to the bucket, the entry,
+ * the tables' entries. Runs on radosgw on this machine, and on a server in memory whose answers take as long
+ * as those of a distant bucket. Prints JSON with milliseconds and requests per commit. Needs the Debian
+ * packages of radosgw; see test/support/debian-packages.mjs. Usage: npm run bench -- s3-commit
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Registry } from "prom-client";
-import type { ObjectStore } from "../../bridge/storage/object-store.ts";
-import { openS3Store } from "../../bridge/storage/s3/open-s3-store.ts";
-import { parseS3Url } from "../../bridge/storage/s3/s3-url.ts";
-import { RadosgwCluster } from "../../gateway/prove/servers/radosgw-cluster.ts";
-import { createBucket, localS3Client } from "../../gateway/prove/servers/s3-admin.ts";
+import type { ObjectStore } from "../../bridge/lake/stores/object-store.ts";
+import { openS3Store } from "../../bridge/lake/stores/s3/open-s3-store.ts";
+import { parseS3Url } from "../../bridge/lake/stores/s3/s3-url.ts";
+import { RadosgwCluster } from "../../simulator/prove/servers/radosgw-cluster.ts";
+import { createBucket, localS3Client } from "../../simulator/prove/servers/s3-admin.ts";
 import { S3TestServer } from "../support/s3-server.ts";
 import { s3Config } from "../support/s3-store.ts";
 import { addRows, makeRow, makeTopic, openTestLake } from "../support/test-lake.ts";
@@ -48,7 +48,7 @@ async function measure({ name, open }: Lake, tables: number) {
   const times = { write: [] as number[], commit: [] as number[], publish: [] as number[] };
   let before = new Map<string, number>();
   for (let commit = -1; commit < commits; commit++) {
-    // The first commit makes the tables.
+    // The first commit creates the tables.
     if (commit === 0) before = await requestsOf(registry);
     const rows = topics.flatMap((topic) =>
       Array.from({ length: rowsPerTable }, (_, index) => ({

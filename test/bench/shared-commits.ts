@@ -1,14 +1,15 @@
 /**
- * What it costs that several consumer processes commit to one lake: each owns a part of the partitions of one embedded stream and
- * commits four times a second. Prints JSON by number of processes; `taken` are attempts that met another one's number.
- * Usage: npm run bench -- shared-commits. With arguments it is one of the processes.
+ * Measures the cost if several consumer processes commit to one lake. Each owns a part of the partitions of
+ * one embedded stream and commits four times a second. Prints JSON by number of processes; `taken` counts
+ * attempts that found their number taken by another process. Usage: npm run bench -- shared-commits. With
+ * arguments, this program is one of the processes.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { LakeCommitLog, openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
+import { LakeCommitLog, openCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
 import { openEmbeddedStream } from "../../bridge/streams/embedded/embedded-stream.ts";
 import { EmbeddedPipeline } from "../support/embedded-pipeline.ts";
 import { numbered, openConsumer } from "../support/lake-pipeline.ts";

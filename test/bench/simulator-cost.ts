@@ -1,4 +1,7 @@
-/** What the load generator itself costs, against a server that only acknowledges: CPU µs per message, of all its threads. */
+/**
+ * Measures the load generator's own cost against a server that only acknowledges: CPU µs per message, of all
+ * its threads.
+ */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -12,7 +15,7 @@ const root = join(import.meta.dirname, "..", "..");
 const folder = mkdtempSync(join(tmpdir(), "tidegate-bench-"));
 
 const loads = {
-  /** More than it can publish: whole windows in one write. */
+  /** A higher rate than the generator can publish: whole windows in one write. */
   saturated: { devices: 10_000, connections: 500, rate: 250_000, duration: 4, window: 20 },
   /** A million devices, one message a minute: one message per packet. */
   millionDevices: { devices: 1_000_000, connections: 1000, rate: 16_700, duration: 8, window: 20 },
@@ -60,7 +63,7 @@ function simulate(
   return { achievedRate, acked, cpuUsPerMessage, ackMs };
 }
 
-/** Making the bytes alone, without sockets. */
+/** The cost of making the bytes, without sockets. */
 function documentUs(): number {
   const scenario: Scenario = {
     runId: newRunId(),

@@ -1,6 +1,6 @@
 /**
- * CPU per message on the stream's side of the path: packing, appending durably through the producer, reading, decoding.
- * Prints one JSON object; µs are CPU time of this process, all threads, kernel included.
+ * Measures CPU per message on the stream's side: packing, appending durably through the producer, reading,
+ * decoding. Prints one JSON object; µs are CPU time of this process, all threads, kernel included.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { Value } from "@sinclair/typebox/value";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { encodeBlock } from "../../bridge/block/block-builder.ts";
-import { MAX_BLOCK_BYTES } from "../../bridge/block/block-format.ts";
+import { maxBlockBytes } from "../../bridge/block/block-format.ts";
 import { decodeBlock } from "../../bridge/block/decode-block.ts";
 import { createProducer } from "../../bridge/producer/producer.ts";
 import { producerConfigSchema } from "../../bridge/producer/producer-config.ts";
@@ -18,7 +18,7 @@ import { openEmbeddedStream } from "../../bridge/streams/embedded/embedded-strea
 import { createEmbeddedStream } from "../../bridge/streams/embedded/stream-folder.ts";
 import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
 import { openRedisStream } from "../../bridge/streams/redis/redis-stream.ts";
-import { START_POSITION, type StreamLog } from "../../bridge/streams/stream-log.ts";
+import { type StreamLog, startPosition } from "../../bridge/streams/stream-log.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import {
   benchPaced,
@@ -39,12 +39,12 @@ async function benchCodec(): Promise<Record<string, number>> {
   const perBlock = messagesPerBlock;
   const blocks = 2000;
   const batch = Array.from({ length: perBlock }, (_, index) => messageAt(index));
-  let encoded = encodeBlock(seal, batch, MAX_BLOCK_BYTES);
+  let encoded = encodeBlock(seal, batch, maxBlockBytes);
   const rounds = (work: () => void) => () => {
     for (let block = 0; block < blocks; block++) work();
   };
   const encode = rounds(() => {
-    encoded = encodeBlock(seal, batch, MAX_BLOCK_BYTES);
+    encoded = encodeBlock(seal, batch, maxBlockBytes);
   });
   const decode = rounds(() => void decodeBlock(encoded));
   encode();
@@ -73,16 +73,16 @@ async function readEverything(stream: StreamLog): Promise<number> {
 
 async function trimEverything(stream: StreamLog): Promise<void> {
   for (const { partition } of stream.partitions.all)
-    await stream.trim(partition, (await stream.partitionState(partition)).highest ?? START_POSITION);
+    await stream.trim(partition, (await stream.partitionState(partition)).highest ?? startPosition);
 }
 
-/** Appends blocks that are packed already, one in flight per partition: what the stream alone costs. */
+/** Appends prepared blocks, one in flight per partition: the cost of the stream alone. */
 async function benchAppendAlone(stream: StreamLog): Promise<number> {
   const batch = Array.from({ length: messagesPerBlock }, (_, index) => messageAt(index));
-  const block = encodeBlock(seal, batch, MAX_BLOCK_BYTES);
+  const block = encodeBlock(seal, batch, maxBlockBytes);
   const blocks = 2000;
   let cpuUs = 0;
-  // The last round is warm.
+  // The last round is measured, when everything is warmed up.
   for (let round = 0; round < 3; round++) {
     const cost = await measure(blocks * messagesPerBlock, async () => {
       for (let index = 0; index < blocks; index += partitionCount)
@@ -98,7 +98,7 @@ async function benchAppendAlone(stream: StreamLog): Promise<number> {
 
 interface BenchStream {
   readonly stream: StreamLog;
-  /** CPU that a server took so far, in µs; 0 where there is none. */
+  /** CPU that a server took so far, in µs; 0 if there is no server. */
   readonly serverCpuUs: () => Promise<number>;
   readonly remove: () => Promise<void>;
 }

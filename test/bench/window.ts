@@ -1,23 +1,25 @@
 /**
- * The dedupe windows: bytes per id, CPU per id for adding and looking up, and the longest single call, while one fills to 1 and to 10
- * million ids and then while stream time moves on, so that as many are forgotten as are added. Then a burst's ids expire without
- * further ones. Then as many devices in exact mode, of which each sends one message and then another one. Prints one JSON object; µs are CPU time, of this process and of redis-server's, pauses are how long redis-server served
- * nobody else.
- * WINDOW=memory|redis runs one alone, MODE=exact the exact mode alone, IDS=1000000 one size alone, APPENDONLY=yes a server that keeps a file.
+ * Measures the dedupe windows: bytes per id, CPU per id for adding and looking up, and the longest single
+ * call. A window fills to 1 and to 10 million ids; then stream time advances, so that as many ids expire as
+ * are added. Then a burst's ids expire without further ones. Then as many devices in exact mode each send one
+ * message and then another one. Prints one JSON object; µs are CPU time of this process and of redis-server.
+ * Pauses are times in which redis-server served nobody else.
+ * WINDOW=memory|redis measures one window only, MODE=exact the exact mode only, IDS=1000000 one size only,
+ * APPENDONLY=yes a server with an append-only file.
  */
 import { randomFillSync } from "node:crypto";
 import { Redis } from "ioredis";
-import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
 import {
-  DEDUP_KEY_BYTES,
   type DedupWindow,
-  EXACT_EPOCH_BYTES,
+  dedupKeyBytes,
   type ExactIds,
+  exactEpochBytes,
   type WindowEntries,
-} from "../../bridge/window/dedup-window.ts";
-import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
-import { openRedisWindow } from "../../bridge/window/redis/redis-window.ts";
-import { windowColumns } from "../../bridge/window/window-columns.ts";
+} from "../../bridge/lake/window/dedup-window.ts";
+import { createMemoryWindow } from "../../bridge/lake/window/memory/memory-window.ts";
+import { openRedisWindow } from "../../bridge/lake/window/redis/redis-window.ts";
+import { windowColumns } from "../../bridge/lake/window/window-columns.ts";
+import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { silentLogger } from "../support/test-lake.ts";
 
@@ -28,12 +30,12 @@ const baseSeconds = 1_700_000_000;
 
 const noEntries: WindowEntries = { length: 0, ...windowColumns(0) };
 
-/** A window and, where it is one of its own, its server. */
+/** A window and, if the window has one, its server. */
 interface Subject {
   readonly window: DedupWindow;
   /** CPU time of the server so far. */
   serverCpuUs(): Promise<number>;
-  /** Memory of the server beyond what it had empty. */
+  /** Memory of the server beyond that of the empty server. */
   serverBytes(): Promise<number>;
   /** The longest command of the server since the last call. */
   longestPauseMs(): Promise<number>;
@@ -80,7 +82,7 @@ function rounded(value: number): number {
 function entriesAt(second: number): WindowEntries {
   return {
     length: applyIds,
-    keys: randomFillSync(new Uint8Array(applyIds * DEDUP_KEY_BYTES)),
+    keys: randomFillSync(new Uint8Array(applyIds * dedupKeyBytes)),
     contentHashes: new Uint32Array(applyIds),
     expiresAtSeconds: new Uint32Array(applyIds).fill(second + windowSeconds),
     filedAtSeconds: new Uint32Array(applyIds).fill(second),
@@ -112,7 +114,7 @@ class Filling {
   }
 
   async lookup(meter: Meter): Promise<void> {
-    const keys = randomFillSync(new Uint8Array(lookupIds * DEDUP_KEY_BYTES));
+    const keys = randomFillSync(new Uint8Array(lookupIds * dedupKeyBytes));
     await meter.measure(lookupIds, () => this.#window.lookup(0, this.#applied, keys));
   }
 
@@ -175,19 +177,22 @@ async function bench(open: () => Promise<Subject>, ids: number): Promise<object>
   return result;
 }
 
-/** The devices from `first` on, each in its epoch; keys are made from their numbers, as evenly spread as hashes are. */
+/**
+ * The devices from `first` on, each in its own epoch. Keys are made from their numbers, as evenly spread as
+ * hashes are.
+ */
 function exactIdsAt(first: number, sequence: number): ExactIds {
-  const deviceKeys = Buffer.alloc(applyIds * DEDUP_KEY_BYTES);
+  const deviceKeys = Buffer.alloc(applyIds * dedupKeyBytes);
   for (let index = 0; index < applyIds; index++) {
     const number = first + index;
-    deviceKeys.writeUInt32LE(Math.imul(number, 0x9e37_79b1) >>> 0, index * DEDUP_KEY_BYTES);
-    deviceKeys.writeUInt32LE(Math.imul(number, 0x85eb_ca6b) >>> 0, index * DEDUP_KEY_BYTES + 4);
-    deviceKeys.writeUInt32LE(number, index * DEDUP_KEY_BYTES + 8);
+    deviceKeys.writeUInt32LE(Math.imul(number, 0x9e37_79b1) >>> 0, index * dedupKeyBytes);
+    deviceKeys.writeUInt32LE(Math.imul(number, 0x85eb_ca6b) >>> 0, index * dedupKeyBytes + 4);
+    deviceKeys.writeUInt32LE(number, index * dedupKeyBytes + 8);
   }
   return {
     length: applyIds,
     deviceKeys,
-    epochs: new Uint8Array(applyIds * EXACT_EPOCH_BYTES).fill(7),
+    epochs: new Uint8Array(applyIds * exactEpochBytes).fill(7),
     sequences: new Float64Array(applyIds).fill(sequence),
     seenAtSeconds: new Uint32Array(applyIds).fill(baseSeconds + sequence),
   };

@@ -12,8 +12,8 @@ import {
   resumeReading,
 } from "../../broker/mqtt/aedes/aedes-client.ts";
 
-/** The acknowledgement path reaches into Aedes; this fails where another version moved what it holds on to. */
-test("Aedes has the internals that the acknowledgement path is built on", async () => {
+/** The acknowledgement path uses internals of Aedes; this test fails if another version changed them. */
+test("Aedes has the internals that the acknowledgement path uses", async () => {
   const aedes = await Aedes.createBroker();
   checkAedesVersion(aedes);
   const [, serverSide] = duplexPair();
@@ -34,7 +34,7 @@ test("Aedes has the internals that the acknowledgement path is built on", async 
   await new Promise<void>((resolve) => aedes.close(resolve));
 });
 
-test("the parser tells of a packet with the place where its fields ended, and reads a missing field from what is behind", async () => {
+test("the parser reports a packet with the end of its fields, and reads a missing field from the bytes after it", async () => {
   const aedes = await Aedes.createBroker();
   const [clientSide, serverSide] = duplexPair();
   const client = aedes.handle(serverSide as never) as unknown as AedesClient;
@@ -43,7 +43,8 @@ test("the parser tells of a packet with the place where its fields ended, and re
     take: (packet, parsedBytes) => seen.push([packet.cmd, packet.length, parsedBytes]),
     broken: (fault) => seen.push(fault.message),
   });
-  // PUBLISH of "t" without packet identifier, PINGREQ, PUBACK with a byte too many, a packet type that does not exist.
+  // PUBLISH of "t" without packet identifier, PINGREQ, PUBACK with a byte too many, a packet type that does
+  // not exist.
   clientSide.write(Buffer.from([0x32, 3, 0, 1, 0x74, 0xc0, 0, 0x40, 3, 0, 1, 9, 0]));
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(seen.slice(0, 3), [
@@ -55,7 +56,7 @@ test("the parser tells of a packet with the place where its fields ended, and re
   await new Promise<void>((resolve) => aedes.close(resolve));
 });
 
-test("what comes behind a packet can be held back, and goes on whole, while Aedes believes that it reads", async () => {
+test("bytes after a packet can be held back and passed on whole, while Aedes believes that it reads", async () => {
   const aedes = await Aedes.createBroker();
   const [clientSide, serverSide] = duplexPair();
   const client = aedes.handle(serverSide as never) as unknown as AedesClient;
@@ -79,13 +80,13 @@ test("what comes behind a packet can be held back, and goes on whole, while Aede
   resumeReading(client);
   assert.equal(seen.length, 4);
   client.close();
-  // Aedes has stopped to listen by now.
+  // Aedes has stopped listening by now.
   client._parser.parse(Buffer.from(ping));
   assert.equal(seen.length, 5);
   await new Promise<void>((resolve) => aedes.close(resolve));
 });
 
-test("Aedes drops a message that a later one overtakes as a duplicate, which is why they are published in turn", async () => {
+test("Aedes drops a message as a duplicate if a later one overtakes it: messages must be published in turn", async () => {
   const aedes = await Aedes.createBroker();
   const [, serverSide] = duplexPair();
   const client = aedes.handle(serverSide as never) as unknown as AedesClient & {
@@ -107,7 +108,7 @@ test("Aedes drops a message that a later one overtakes as a duplicate, which is 
   await new Promise<void>((resolve) => aedes.close(resolve));
 });
 
-test("another version is refused with AEDES_UNSUPPORTED", () => {
+test("another version of Aedes is refused with AEDES_UNSUPPORTED", () => {
   assert.throws(
     () => checkAedesVersion({ version: "2.0.0" }),
     (error) =>

@@ -1,123 +1,28 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { QUARANTINE } from "../../bridge/storage/commit-log.ts";
-import type { CommittedChunk, CommittedRows } from "../../bridge/storage/follow/committed-rows.ts";
-import type { FollowPosition } from "../../bridge/storage/follow/follow-position.ts";
-import { type CommittedRowsOptions, createCommittedRows } from "../../bridge/storage/follow/followed-rows.ts";
-import { createCommittedEntries } from "../../bridge/storage/follow/log-entries.ts";
-import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import { encodeJson, entryPath } from "../../bridge/storage/lake-format.ts";
-import type { ObjectStore } from "../../bridge/storage/object-store.ts";
-import type { Row } from "../../bridge/storage/row.ts";
-import { replaceFiles } from "../support/replace-files.ts";
+import { openCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import { encodeJson, entryPath } from "../../bridge/lake/commit-log/lake-format.ts";
+import { createCommittedEntries } from "../../bridge/lake/commit-log/log-entries.ts";
+import { createCommittedRows } from "../../bridge/lake/follow/followed-rows.ts";
 import {
-  column,
-  forgetCommits,
-  makeRow,
-  makeTopic,
-  openTestLake,
-  type TestLake,
-  type TestRow,
-} from "../support/test-lake.ts";
+  beginning,
+  chunksOf,
+  filed,
+  followerPromises,
+  type OpenStore,
+  placesOf,
+  seen,
+  someRows,
+  telemetry,
+} from "../support/followed-rows.ts";
+import { replaceFiles } from "../support/replace-files.ts";
+import { forgetCommits } from "../support/test-lake.ts";
 
-const telemetry = makeTopic({
-  columns: [
-    column("level", "long"),
-    column("ratio", "double"),
-    column("note", "string"),
-    column("seen", "timestamp"),
-    column("on", "boolean"),
-  ],
-});
-const alarms = makeTopic({ topicId: "topic-2", name: "alarms" });
-const facts = { reason: "schema", detail: "no level", topicId: "topic-1", topicVersion: 1 };
-const values = [
-  [9_007_199_254_740_993n, 0.1, "🚀".repeat(33), 1_700_000_000_000_123, true],
-  [-5, null, "", -1, false],
-  [null, null, null, null, null],
-];
-
-export const beginning: FollowPosition = { commit: 1, row: 0 };
-
-export async function chunksOf(
-  rows: CommittedRows,
-  from: FollowPosition = beginning,
-): Promise<CommittedChunk[]> {
-  const chunks: CommittedChunk[] = [];
-  for await (const chunk of rows.read(from)) chunks.push(chunk);
-  return chunks;
-}
-
-export async function placesOf(rows: CommittedRows, from?: FollowPosition): Promise<string[]> {
-  const chunks = await chunksOf(rows, from);
-  return chunks.flatMap(({ commit, rows: each }) =>
-    each.map(
-      ({ partition, position, index, table }) =>
-        `${commit}: ${table.name} ${partition}/${Number(position)}/${index}`,
-    ),
-  );
-}
-
-/** A row of this commit, where `TestLake.commit` moves its partition to. */
-function rowOf(commit: number, index: number, fields: Partial<Row> = {}): Row {
-  const position = String(commit).padStart(20, "0");
-  return makeRow(index, { position, index, partition: index % 2, ...fields });
-}
-
-/** Fifteen rows of three tables, their messages one after another in two partitions. */
-function someRows(commit: number): TestRow[] {
-  return Array.from({ length: 15 }, (_, index): TestRow => {
-    // Event times run backwards, so that files hold the rows in another order than the stream.
-    const row = rowOf(commit, index, {
-      eventTimeMs: makeRow(100 - index).eventTimeMs,
-      eventTimeMicros: index,
-    });
-    if (index % 5 === 3) return { topic: alarms, row: { ...row, messageId: null, eventTimeOutside: true } };
-    if (index % 5 === 4) return { row, facts };
-    return { topic: telemetry, row, values: values[index % 3] ?? [] };
-  });
-}
-
-function filed(rows: readonly TestRow[]) {
-  return rows
-    .map(({ row, values: typed = [], topic, facts: quarantine = null }) => {
-      const place = quarantine ? QUARANTINE : (topic ?? telemetry).topicId;
-      return { ...row, key: place, values: [...typed], quarantine };
-    })
-    .sort((left, right) => left.partition - right.partition || left.index - right.index)
-    .map((row) => ({ ...row, payload: hex(row.payload), messageId: row.messageId && hex(row.messageId) }));
-}
-
-function seen(chunks: readonly CommittedChunk[]) {
-  return chunks.flatMap(({ rows }) =>
-    rows.map(({ table, ...row }) => ({
-      ...row,
-      key: table.key,
-      payload: hex(row.payload),
-      messageId: row.messageId && hex(row.messageId),
-    })),
-  );
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString("hex");
-}
-
-type OpenStore = (folder: string) => Promise<ObjectStore>;
-type Open = (options?: Partial<CommittedRowsOptions>) => CommittedRows;
-
-/** What every follower of the commit log is promised, over any store. @param openStore Opens the store of a folder as another process does. */
+/**
+ * The promises to followers of the commit log, on any store.
+ * @param openStore Opens the store of a folder as another process does.
+ */
 export function commitFollowerContract(name: string, openStore: OpenStore): void {
-  const promise = (what: string, work: (lake: TestLake, open: Open) => Promise<void>) =>
-    test(`follower ${name}: ${what}`, async () => {
-      const lake = await openTestLake([telemetry, alarms], openStore);
-      const { store, commitLog } = lake;
-      try {
-        await work(lake, (options = {}) => createCommittedRows({ store, commitLog, ...options }));
-      } finally {
-        await lake.close();
-      }
-    });
+  const promise = followerPromises(name, openStore);
 
   promise(
     "rows of all tables come once, as they were filed, in the order of the stream",
@@ -131,7 +36,7 @@ export function commitFollowerContract(name: string, openStore: OpenStore): void
     },
   );
 
-  promise("from each position that was kept on, the rest comes", async (lake, open) => {
+  promise("a follower continues from each position that it has stored", async (lake, open) => {
     for (const commit of [1, 2]) await lake.commit(someRows(commit));
     const rows = open({ limits: { rowsMax: 4, bytesMax: 2 ** 20 } });
     const all = await placesOf(rows);
@@ -148,7 +53,7 @@ export function commitFollowerContract(name: string, openStore: OpenStore): void
   });
 
   promise(
-    "chunks are bounded by bytes, and a follower that breaks off leaves nothing open",
+    "chunks are bounded by bytes, and a follower that stops leaves no file open",
     async (lake, open) => {
       await lake.commit(someRows(1));
       const rows = open({ limits: { rowsMax: 1000, bytesMax: 1 } });
@@ -161,7 +66,7 @@ export function commitFollowerContract(name: string, openStore: OpenStore): void
     },
   );
 
-  promise("a commit without rows moves the position on", async (lake, open) => {
+  promise("a commit without rows advances the position", async (lake, open) => {
     await lake.append({}, 1);
     await lake.commit(someRows(2));
     const chunks = await chunksOf(open());
@@ -174,12 +79,12 @@ export function commitFollowerContract(name: string, openStore: OpenStore): void
     );
   });
 
-  promise("a table that shows nothing holds no follower up", async (lake, open) => {
+  promise("a follower gets the rows of a table that is not published yet", async (lake, open) => {
     await lake.commit(someRows(1), { publish: false });
     assert.equal((await placesOf(open())).length, 15);
   });
 
-  promise("a commit of this process is told at once", async (lake, open) => {
+  promise("a follower learns of a commit of this process at once", async (lake, open) => {
     const end = new AbortController();
     const follower = open({ pollMs: 3_600_000 }).follow(beginning, end.signal)[Symbol.asyncIterator]();
     const first = follower.next();
@@ -190,7 +95,7 @@ export function commitFollowerContract(name: string, openStore: OpenStore): void
     assert.equal((await second).done, true);
   });
 
-  promise("commits of other processes are asked for, and have their place", async (lake, open) => {
+  promise("a follower polls for commits of other processes, and gets them in order", async (lake, open) => {
     const another = await openCommitLog(lake.store, { create: false });
     const end = new AbortController();
     const theirs = createCommittedRows({ store: lake.store, commitLog: another, pollMs: 5 });
@@ -217,14 +122,14 @@ export function commitFollowerContract(name: string, openStore: OpenStore): void
     assert.equal((await chunksOf(open())).length, 6);
   });
 
-  promise("entries of all formats that this version reads are followed", async (lake, open) => {
+  promise("entries of all formats that this version reads can be followed", async (lake, open) => {
     await lake.commit(someRows(1));
     const { tables, moves } = (await lake.commitLog.entry(1)) ?? assert.fail();
     for (const [number, format] of [
       [2, 1],
       [3, 3],
     ] as const) {
-      // As 0.1.0 wrote it: no links, and of files no stream time.
+      // As 0.1.0 wrote it: without links, and without the stream time of files.
       const old = Object.entries(tables).map(([key, { name, version, adds }]) => [
         key,
         { name, version, adds: adds.map(({ minStreamMs: _, maxStreamMs: __, ...add }) => add) },
@@ -242,24 +147,27 @@ export function commitFollowerContract(name: string, openStore: OpenStore): void
     );
   });
 
-  promise("a follower that is too far behind is told where the log begins", async (lake, open) => {
-    await lake.commit(someRows(1));
-    await lake.commit(someRows(2));
-    const rows = open();
-    const kept = (await chunksOf(rows))[0]?.next ?? assert.fail();
-    await forgetCommits(lake);
-    const earliest = await rows.earliest();
-    assert.ok(earliest.commit > 2);
-    for (const from of [beginning, kept])
-      await assert.rejects(chunksOf(rows, from), {
-        code: "FOLLOWER_TOO_FAR_BEHIND",
-        retryable: false,
-        details: { commit: from.commit, earliest: earliest.commit },
-      });
-    assert.deepEqual(await placesOf(rows, earliest), []);
-  });
+  promise(
+    "a follower that is too far behind gets an error with the log's first entry",
+    async (lake, open) => {
+      await lake.commit(someRows(1));
+      await lake.commit(someRows(2));
+      const rows = open();
+      const kept = (await chunksOf(rows))[0]?.next ?? assert.fail();
+      await forgetCommits(lake);
+      const earliest = await rows.earliest();
+      assert.ok(earliest.commit > 2);
+      for (const from of [beginning, kept])
+        await assert.rejects(chunksOf(rows, from), {
+          code: "FOLLOWER_TOO_FAR_BEHIND",
+          retryable: false,
+          details: { commit: from.commit, earliest: earliest.commit },
+        });
+      assert.deepEqual(await placesOf(rows, earliest), []);
+    },
+  );
 
-  promise("an entry that a late writer put where the log was pruned is none", async (lake) => {
+  promise("an entry of a late writer in the pruned part of the log does not count", async (lake) => {
     await lake.commit(someRows(1));
     await lake.commit(someRows(2));
     const { store, commitLog } = lake;
@@ -286,7 +194,7 @@ export function commitFollowerContract(name: string, openStore: OpenStore): void
     });
   });
 
-  promise("rows of files that another writer replaced and deleted keep their places", async (lake, open) => {
+  promise("rows keep their places if another writer replaced and deleted their files", async (lake, open) => {
     for (const commit of [1, 2, 3]) await lake.commit(someRows(commit), { publish: commit < 3 });
     const limits = { rowsMax: 4, bytesMax: 2 ** 20 };
     const before = await chunksOf(open({ limits }));
@@ -296,7 +204,7 @@ export function commitFollowerContract(name: string, openStore: OpenStore): void
     assert.deepEqual(seen(await chunksOf(rows, { commit: 2, row: 5 })), seen(before).slice(20));
   });
 
-  promise("rows that another writer deleted are told, not left out", async (lake, open) => {
+  promise("rows that another writer deleted are reported, not left out silently", async (lake, open) => {
     for (const commit of [1, 2]) await lake.commit(someRows(commit));
     await replaceFiles(lake, telemetry, "_index <> 1");
     const store = await openStore(lake.folder);

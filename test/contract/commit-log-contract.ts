@@ -5,15 +5,16 @@ import {
   type LakeState,
   type Move,
   noCounters,
-  partitionKey,
-  QUARANTINE,
-} from "../../bridge/storage/commit-log.ts";
+  quarantineKey,
+} from "../../bridge/lake/commit-log/commit-log.ts";
 import {
   type CommitLogOptions,
   type LakeCommitLog,
   openCommitLog,
-} from "../../bridge/storage/lake-commit-log.ts";
-import type { ObjectStore } from "../../bridge/storage/object-store.ts";
+} from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import { type LaneCommits, noCommits } from "../../bridge/lake/commit-log/lane-commits.ts";
+import type { ObjectStore } from "../../bridge/lake/stores/object-store.ts";
+import { partitionKey } from "../../bridge/streams/partition-key.ts";
 
 export type OpenCommitLog = (options?: Partial<CommitLogOptions>) => Promise<LakeCommitLog>;
 
@@ -56,6 +57,11 @@ export const anAdd = {
   stats: '{"numRecords":2}',
 };
 
+/** Commits of a table that has direct files only. */
+export function direct(commit: number): LaneCommits {
+  return { ...noCommits, direct: commit };
+}
+
 export function plain(state: LakeState): unknown {
   return {
     number: state.number,
@@ -88,11 +94,11 @@ export async function withCommitLog(
   }
 }
 
-/** What the commit log promises over any store. */
+/** The promises of the commit log, on any store. */
 export function commitLogContract(name: string, openStore: () => Promise<CommitLogUnderTest>): void {
   const withLog = (work: Parameters<typeof withCommitLog>[1]) => withCommitLog(openStore, work);
 
-  test(`${name}: a new lake is empty, keeps its id, and is LAKE_MISSING before it is made`, async () => {
+  test(`${name}: a new lake is empty and keeps its id; before its creation it is LAKE_MISSING`, async () => {
     const { store, close } = await openStore();
     await assert.rejects(openCommitLog(store, { create: false }), { code: "LAKE_MISSING" });
     const [first, racer] = await Promise.all([
@@ -105,7 +111,7 @@ export function commitLogContract(name: string, openStore: () => Promise<CommitL
     await close();
   });
 
-  test(`${name}: the state is the sum of the entries, for their writer and for others`, () =>
+  test(`${name}: the state is the sum of the entries, for their writer and for other processes`, () =>
     withLog(async (log, open) => {
       const key = partitionKey("s", 0);
       const other = partitionKey("s", 1);
@@ -120,7 +126,7 @@ export function commitLogContract(name: string, openStore: () => Promise<CommitL
           moves: { [key]: makeMove("5", "9") },
           tables: {
             t1: { name: "telemetry", version: 1, adds: [anAdd] },
-            [QUARANTINE]: { name: QUARANTINE, version: 0, adds: [anAdd] },
+            [quarantineKey]: { name: quarantineKey, version: 0, adds: [anAdd] },
           },
         }),
       );
@@ -131,8 +137,14 @@ export function commitLogContract(name: string, openStore: () => Promise<CommitL
           [other]: { ...makeMove("", "3"), commit: 1, previousCommit: 0 },
         },
         tables: {
-          t1: { name: "telemetry", version: 2, lastCommit: 2 },
-          [QUARANTINE]: { name: QUARANTINE, version: 0, lastCommit: 2 },
+          t1: { ordinal: 1, name: "telemetry", version: 2, last: direct(2), settled: direct(0) },
+          [quarantineKey]: {
+            ordinal: 0,
+            name: quarantineKey,
+            version: 0,
+            last: direct(2),
+            settled: direct(0),
+          },
         },
       };
       assert.deepEqual(plain(await log.load()), expected);
@@ -141,12 +153,11 @@ export function commitLogContract(name: string, openStore: () => Promise<CommitL
       await log.append(makeEntry(3));
       assert.equal((await reader.load()).number, 3);
       assert.deepEqual((await reader.entry(1))?.tables["t1"]?.adds, [anAdd]);
-      assert.equal((await reader.entry(1))?.tables["t1"]?.previousCommit, 0);
-      assert.equal((await reader.entry(2))?.tables["t1"]?.previousCommit, 1);
+      assert.deepEqual(Object.keys((await reader.entry(2))?.tables ?? {}).toSorted(), [quarantineKey, "t1"]);
       assert.equal(await reader.entry(4), null);
     }));
 
-  test(`${name}: of ten writers on one number exactly one commits, and everybody reads its entry`, () =>
+  test(`${name}: of ten writers of one number exactly one commits, and all read its entry`, () =>
     withLog(async (_log, open) => {
       const logs = await Promise.all(Array.from({ length: 10 }, () => open()));
       await Promise.all(logs.map((log) => log.load()));
@@ -175,13 +186,13 @@ export function commitLogContract(name: string, openStore: () => Promise<CommitL
       assert.equal((await log.load()).number, 2);
     }));
 
-  test(`${name}: an old number is taken`, () =>
+  test(`${name}: an append under an old number is refused as taken`, () =>
     withLog(async (log) => {
       await fill(log, 3);
       assert.deepEqual(await log.append(makeEntry(2)), { outcome: "taken" });
     }));
 
-  test(`${name}: a commit lists nothing and asks for little`, () =>
+  test(`${name}: a commit lists nothing and makes few requests`, () =>
     withLog(async (log, open, store) => {
       const calls: string[] = [];
       const counted =
@@ -202,12 +213,14 @@ export function commitLogContract(name: string, openStore: () => Promise<CommitL
       assert.deepEqual(await writer.append(makeEntry(41)), { outcome: "committed" });
       await writer.load();
       assert.deepEqual(await writer.append(makeEntry(42)), { outcome: "committed" });
-      assert.deepEqual(await writer.maintain({ publishedUpTo: 42, retainMs: 0 }), { pruned: 0 });
+      assert.deepEqual(await writer.maintain({ publishedUpTo: 42, settled: new Map(), retainMs: 0 }), {
+        pruned: 0,
+      });
       assert.deepEqual(calls, ["put", "get", "get", "put", "get"]);
       assert.equal((await (await open()).load()).number, 42);
     }));
 
-  test(`${name}: a hole, a damaged file and a newer format are refused by the file's name`, () =>
+  test(`${name}: a gap, a damaged file and a newer format are refused with the name of the file`, () =>
     withLog(async (log, open, store) => {
       await fill(log, 4);
       const path = "_commits/00000000000000000003.json";
@@ -230,7 +243,7 @@ export function commitLogContract(name: string, openStore: () => Promise<CommitL
         await store.put(path, Buffer.from(damage));
         await fails("LAKE_DAMAGED");
       }
-      await store.put(path, Buffer.from('{"format":5,"anything":true}'));
+      await store.put(path, Buffer.from('{"format":6,"anything":true}'));
       await fails("LAKE_VERSION");
       await store.put(path, bytes);
       assert.equal((await (await open()).load()).number, 4);

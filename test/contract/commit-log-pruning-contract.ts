@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { partitionKey } from "../../bridge/storage/commit-log.ts";
-import type { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import { LakeCommitLog as CommitLogOver } from "../../bridge/storage/lake-commit-log.ts";
-import type { ObjectStore } from "../../bridge/storage/object-store.ts";
-import type { Maintenance } from "../../bridge/storage/prune-commits.ts";
+import type { LakeCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import { LakeCommitLog as CommitLogOver } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import type { Maintenance } from "../../bridge/lake/commit-log/prune-commits.ts";
+import type { ObjectStore } from "../../bridge/lake/stores/object-store.ts";
+import { partitionKey } from "../../bridge/streams/partition-key.ts";
 import {
   type CommitLogUnderTest,
   fill,
@@ -14,7 +14,7 @@ import {
   withCommitLog,
 } from "./commit-log-contract.ts";
 
-/** A tenth of the default: what it says about a log is the same, and an entry in S3 takes its time. */
+/** A tenth of the default, because entries in S3 take time; the log behaves in the same way. */
 const entriesPerSnapshot = 10;
 /** Every entry is older than this. */
 const retainNothing = -1;
@@ -23,11 +23,11 @@ function entryPath(number: number): string {
   return `_commits/${String(number).padStart(20, "0")}.json`;
 }
 
-/** Maintains until nothing more is deleted. Resolves with how many entries were. */
-async function prune(log: LakeCommitLog, maintenance: Maintenance): Promise<number> {
+/** Runs maintenance until no more entries are deleted. Resolves with the number of deleted entries. */
+async function prune(log: LakeCommitLog, maintenance: Omit<Maintenance, "settled">): Promise<number> {
   let total = 0;
   for (;;) {
-    const { pruned } = await log.maintain(maintenance);
+    const { pruned } = await log.maintain({ settled: new Map(), ...maintenance });
     total += pruned;
     if (pruned === 0) return total;
   }
@@ -39,7 +39,7 @@ async function paths(store: ObjectStore, prefix: string): Promise<string[]> {
   return found;
 }
 
-/** The store with some of its calls replaced. */
+/** The store, with some of its calls replaced. */
 function withCalls(store: ObjectStore, calls: Partial<ObjectStore>): ObjectStore {
   const properties = Object.entries(calls).map(([name, value]) => [name, { value }]);
   const bound = ["get", "put", "putIfAbsent", "list", "delete", "now"].map((name) => {
@@ -49,12 +49,12 @@ function withCalls(store: ObjectStore, calls: Partial<ObjectStore>): ObjectStore
   return Object.create(store, Object.fromEntries([...bound, ...properties])) as ObjectStore;
 }
 
-/** That the log can be pruned while others read it, write it and prune it too, whatever their clocks say. */
+/** Pruning while other processes read, write and prune the log, with clocks that differ. */
 export function commitLogPruningContract(name: string, openStore: () => Promise<CommitLogUnderTest>): void {
   const withLog = (work: Parameters<typeof withCommitLog>[1]) =>
     withCommitLog(openStore, work, { entriesPerSnapshot });
 
-  test(`${name}: after each ten entries a snapshot carries the state, and old published entries go`, () =>
+  test(`${name}: after every ten entries a snapshot holds the state, and old published entries are deleted`, () =>
     withLog(async (log, open, store) => {
       const key = partitionKey("s", 0);
       await log.append(makeEntry(1, { moves: { [key]: makeMove("", "5") } }));
@@ -78,7 +78,7 @@ export function commitLogPruningContract(name: string, openStore: () => Promise<
       assert.equal((await paths(store, "_commits/snapshots/")).length, 2);
     }));
 
-  test(`${name}: a writer that slept while the log was pruned beneath it commits nothing, whatever its clock says`, () =>
+  test(`${name}: a writer that slept while the log was pruned commits nothing, whatever time its clock shows`, () =>
     withLog(async (log, open) => {
       await fill(log, 5);
       const sleeper = await open();
@@ -91,12 +91,12 @@ export function commitLogPruningContract(name: string, openStore: () => Promise<
       assert.equal(
         await sleeper.entry(6),
         null,
-        "its own entry is no part of the log: no reader takes it for committed",
+        "the late entry is not part of the log: no reader takes the entry for committed",
       );
       assert.equal((await (await open()).load()).number, 36);
     }));
 
-  test(`${name}: a reader that slept does not take a late writer's entry for one of the log`, () =>
+  test(`${name}: a reader that slept does not take a late writer's entry for an entry of the log`, () =>
     withLog(async (log, open) => {
       await fill(log, 5);
       const [writer, reader] = [await open(), await open()];
@@ -108,7 +108,7 @@ export function commitLogPruningContract(name: string, openStore: () => Promise<
       assert.deepEqual(await reader.append(makeEntry(7)), { outcome: "taken" });
     }));
 
-  test(`${name}: the first entry of a lake, written late, is none`, () =>
+  test(`${name}: the first entry of a lake, written late, does not count`, () =>
     withLog(async (log, open) => {
       const sleeper = await open();
       await sleeper.load();
@@ -118,7 +118,7 @@ export function commitLogPruningContract(name: string, openStore: () => Promise<
       assert.equal((await sleeper.load()).number, 31);
     }));
 
-  test(`${name}: a reader that sleeps within the clock's bounds finds out that it was left behind`, () =>
+  test(`${name}: a reader that sleeps within the clock's bounds detects that the log was pruned past it`, () =>
     withLog(async (log, open) => {
       let nowMs = Date.now();
       await fill(log, 5);
@@ -133,14 +133,14 @@ export function commitLogPruningContract(name: string, openStore: () => Promise<
       assert.equal((await other.reload()).number, 36);
     }));
 
-  test(`${name}: a process whose clock is a year ahead gives up no young entry`, () =>
+  test(`${name}: a process whose clock is a year ahead deletes no young entry`, () =>
     withLog(async (log, open) => {
       const ahead = await open({ now: () => Date.now() + 365 * 86_400_000 });
       await fill(log, 25, 1);
       assert.equal(await prune(ahead, { publishedUpTo: 25, retainMs: 7 * 86_400_000 }), 0);
     }));
 
-  test(`${name}: whoever prunes at the same time, nothing goes that the newest snapshot keeps`, () =>
+  test(`${name}: if several processes prune at the same time, everything that the newest snapshot keeps stays`, () =>
     withLog(async (log, open, store) => {
       await fill(log, 30);
       const careful = await open();
@@ -166,7 +166,7 @@ export function commitLogPruningContract(name: string, openStore: () => Promise<
         assert.notEqual(await store.get(entryPath(kept)), null, `entry ${kept}`);
     }));
 
-  test(`${name}: entries go lowest first, and what a killed process left goes with the next snapshot`, () =>
+  test(`${name}: entries are deleted lowest first, and entries that a killed process left are deleted after the next snapshot`, () =>
     withLog(async (log, open, store) => {
       await fill(log, 25);
       const deleted: string[] = [];
@@ -188,7 +188,7 @@ export function commitLogPruningContract(name: string, openStore: () => Promise<
       assert.deepEqual((await paths(store, "_commits/0"))[0], entryPath(26));
     }));
 
-  test(`${name}: a process that begins to read while the log is pruned starts over from the newer snapshot`, () =>
+  test(`${name}: a process that begins to read while the log is pruned starts again from the newer snapshot`, () =>
     withLog(async (log, open, store) => {
       await fill(log, 25);
       await prune(log, { publishedUpTo: 10, retainMs: retainNothing });

@@ -4,12 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { BridgeError } from "../../bridge/errors.ts";
-import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
+import { openCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
 import { MemoryObjectStore, type StoreFault } from "../support/memory-object-store.ts";
 import { S3TestServer } from "../support/s3-server.ts";
 import { openTestStore, patientS3Config } from "../support/s3-store.ts";
 import { type CommitLogUnderTest, commitLogContract, fill, makeEntry } from "./commit-log-contract.ts";
+import { commitLogLandingContract } from "./commit-log-landing-contract.ts";
+import { commitLogOrdinalsContract } from "./commit-log-ordinals-contract.ts";
 import { commitLogPruningContract } from "./commit-log-pruning-contract.ts";
 
 const server = await S3TestServer.start();
@@ -39,10 +41,12 @@ const stores: Readonly<Record<string, () => Promise<CommitLogUnderTest>>> = {
 
 for (const [place, openStore] of Object.entries(stores)) {
   commitLogContract(`commit log ${place}`, openStore);
+  commitLogOrdinalsContract(`commit log ${place}`, openStore);
+  commitLogLandingContract(`commit log ${place}`, openStore);
   commitLogPruningContract(`commit log ${place}`, openStore);
 }
 
-/** A log whose next `putIfAbsent` calls meet these faults. */
+/** A log whose next `putIfAbsent` calls fail in these ways. */
 async function faultyLog(faults: StoreFault[]) {
   const shared = new MemoryObjectStore();
   const store = new MemoryObjectStore({
@@ -54,20 +58,20 @@ async function faultyLog(faults: StoreFault[]) {
   return { log, shared };
 }
 
-test("an answer that was lost after the entry landed is resolved as committed", async () => {
+test("a lost answer is resolved as committed if the entry was stored", async () => {
   const { log, shared } = await faultyLog(["after"]);
   assert.deepEqual(await log.append(makeEntry(1)), { outcome: "committed" });
   assert.equal((await (await openCommitLog(shared, { create: false })).load()).number, 1);
 });
 
-test("an answer that was lost while somebody else's entry landed is resolved as taken", async () => {
+test("a lost answer is resolved as taken if another writer's entry was stored meanwhile", async () => {
   const { log, shared } = await faultyLog(["before"]);
   await log.load();
   await fill(await openCommitLog(shared, { create: false }), 1);
   assert.deepEqual(await log.append(makeEntry(1)), { outcome: "taken" });
 });
 
-test("a store that fails four times and then works commits once", async () => {
+test("a store that fails four times and then works stores one commit", async () => {
   const { log, shared } = await faultyLog(["before", "before", "before", "after"]);
   const entry = makeEntry(1);
   assert.deepEqual(await log.append(entry), { outcome: "committed" });
@@ -75,13 +79,13 @@ test("a store that fails four times and then works commits once", async () => {
   assert.equal((await reader.entry(1))?.commitId, entry.commitId);
 });
 
-test("a store that stays away rejects with its own error, and load shows what became of the entry", async () => {
+test("a store that stays unreachable rejects with its own error, and a later load shows what became of the entry", async () => {
   const { log } = await faultyLog(["before", "before", "before", "before", "after"]);
   await assert.rejects(log.append(makeEntry(1)), { code: "STORE_UNAVAILABLE", retryable: true });
   assert.equal((await log.load()).number, 1);
 });
 
-test("no room and a failed flush are not tried again", async () => {
+test("a full disk and a failed flush are not retried", async () => {
   for (const code of ["STORE_FULL", "STORE_FLUSH_FAILED"] as const) {
     const { log } = await faultyLog([
       new BridgeError(code, "injected", { retryable: code === "STORE_FULL" }),

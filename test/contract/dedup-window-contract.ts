@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
-import { DEDUP_KEY_BYTES, type DedupWindow, type WindowEntries } from "../../bridge/window/dedup-window.ts";
+import {
+  type DedupWindow,
+  dedupKeyBytes,
+  type WindowEntries,
+} from "../../bridge/lake/window/dedup-window.ts";
 
 const baseSeconds = 1_700_000_000;
 const baseMs = baseSeconds * 1000;
@@ -12,9 +16,9 @@ export function windowKey(id: string | number): Buffer {
 }
 
 export function windowKeys(...ids: (string | number)[]): Buffer {
-  const keys = Buffer.alloc(ids.length * DEDUP_KEY_BYTES);
+  const keys = Buffer.alloc(ids.length * dedupKeyBytes);
   for (const [index, id] of ids.entries())
-    keys.write(hash("sha256", String(id), "binary"), index * DEDUP_KEY_BYTES, DEDUP_KEY_BYTES, "latin1");
+    keys.write(hash("sha256", String(id), "binary"), index * dedupKeyBytes, dedupKeyBytes, "latin1");
   return keys;
 }
 
@@ -33,7 +37,7 @@ export function windowEntries(
   };
 }
 
-/** What every DedupWindow must do. `open` gives an empty window of its own; it is closed afterwards. */
+/** The contract of DedupWindow. `open` returns a new empty window; the test closes it. */
 export function dedupWindowContract(name: string, open: () => Promise<DedupWindow>): void {
   describe(`DedupWindow contract: ${name}`, () => {
     let window: DedupWindow;
@@ -65,7 +69,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       return [...hits.expiresAtSeconds].map((expiry) => expiry > 0);
     };
 
-    test("a partition that was never applied has no position and answers no look-up", async () => {
+    test("a partition without an apply has no position and answers no lookup", async () => {
       const partition = nextPartition++;
       assert.equal(await appliedOf(partition), null);
       assert.equal(await window.lookup(partition, "", windowKeys("a")), null);
@@ -81,7 +85,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
         await window.seed(partition, "t1", 0, windowEntries(["a", "b"], { contentHash: 11 })),
         true,
       );
-      assert.equal(await window.lookup(partition, "p9", windowKeys("a")), null, "no answer while seeding");
+      assert.equal(await window.lookup(partition, "p9", windowKeys("a")), null, "no answer during seeding");
       assert.equal(
         await window.endSeed(partition, "t1", { chunks: 1, applied: "p9", streamTimeMs: baseMs }),
         true,
@@ -105,7 +109,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       assert.deepEqual(await known(partition, "p1", "a", "b", "c"), [true, true, false]);
     });
 
-    test("apply from another position changes nothing", async () => {
+    test("an apply from another position changes nothing", async () => {
       const partition = await started();
       assert.equal(await window.apply(partition, step("p1", "p2"), windowEntries(["a"])), false);
       assert.equal(await window.apply(partition, step("", "p2"), windowEntries(["a"])), false);
@@ -113,20 +117,20 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       assert.deepEqual(await known(partition, "p0", "a"), [false]);
     });
 
-    test("the same apply twice is refused the second time and does no harm", async () => {
+    test("an apply that is repeated is refused and does no harm", async () => {
       const partition = await started();
       assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(["a"])), true);
       assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(["a", "b"])), false);
       assert.deepEqual(await known(partition, "p1", "a", "b"), [true, false]);
     });
 
-    test("apply without ids moves the position", async () => {
+    test("an apply without ids moves the position", async () => {
       const partition = await started();
       assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries([])), true);
       assert.equal(await appliedOf(partition), "p1");
     });
 
-    test("a look-up is answered only at the applied position, also without keys", async () => {
+    test("a lookup is answered only at the applied position, even without keys", async () => {
       const partition = await started();
       assert.equal(await window.lookup(partition, "p1", windowKeys("a")), null);
       assert.equal(await window.lookup(partition, "", windowKeys("a")), null);
@@ -142,7 +146,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       assert.equal(hits?.expiresAtSeconds[0], baseSeconds + hourSeconds);
     });
 
-    test("a new seeding forgets everything and refuses the old token", async () => {
+    test("a new seeding forgets everything, and the old token is refused", async () => {
       const partition = await started();
       await window.apply(partition, step("p0", "p1"), windowEntries(["a"]));
       await window.beginSeed(partition, "old");
@@ -169,17 +173,21 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       assert.equal(await window.apply(partition, step("", "p1"), windowEntries(["a"])), false);
     });
 
-    test("a chunk out of turn is refused, and so is an end that lacks one", async () => {
+    test("a chunk out of turn is refused, and so is an end if a chunk is missing", async () => {
       const partition = nextPartition++;
       await window.beginSeed(partition, "t4");
       const end = { chunks: 2, applied: "p1", streamTimeMs: baseMs };
       assert.equal(
         await window.seed(partition, "t4", 1, windowEntries(["b"])),
         false,
-        "the first is missing",
+        "the first chunk is missing",
       );
       assert.equal(await window.seed(partition, "t4", 0, windowEntries(["a"])), true);
-      assert.equal(await window.seed(partition, "t4", 0, windowEntries(["a"])), false, "it is in already");
+      assert.equal(
+        await window.seed(partition, "t4", 0, windowEntries(["a"])),
+        false,
+        "the chunk is in the window already",
+      );
       assert.equal(await window.endSeed(partition, "t4", end), false);
       assert.equal(await appliedOf(partition), null);
       assert.equal(await window.seed(partition, "t4", 1, windowEntries(["b"])), true);
@@ -187,7 +195,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       assert.deepEqual(await known(partition, "p1", "a", "b"), [true, true]);
     });
 
-    test("a finished seeding's token is worth nothing any more", async () => {
+    test("the token of a finished seeding is no longer valid", async () => {
       const partition = nextPartition++;
       await window.beginSeed(partition, "t3");
       await window.endSeed(partition, "t3", { chunks: 0, applied: "p1", streamTimeMs: baseMs });
@@ -221,7 +229,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       assert.deepEqual(await known(partition, "p3", "a", "b"), [true, true]);
     });
 
-    test("an id that comes again has the later expiry, in whatever order", async () => {
+    test("an id that is added again keeps the later expiry, in whatever order", async () => {
       const partition = await started();
       const early = { contentHash: 1, expiresAtSeconds: baseSeconds + 100 };
       const late = { contentHash: 2, expiresAtSeconds: baseSeconds + 200 };
@@ -233,7 +241,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       assert.deepEqual([...(hits?.contentHashes ?? [])], [2, 2]);
     });
 
-    test("expired ids are freed in the end, and no living one with them", async () => {
+    test("expired ids are freed eventually, and only those", async () => {
       const partition = await started();
       const count = 5000;
       const mortal = Array.from({ length: count }, (_, index) => `${partition}-mortal-${index}`);
@@ -254,7 +262,7 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       assert.deepEqual(await known(partition, "q121", "b"), [true]);
     });
 
-    test("thousands of ids in one apply, and its status", async () => {
+    test("one apply takes thousands of ids, and the status counts them", async () => {
       const partition = await started();
       const ids = Array.from({ length: 20_000 }, (_, index) => `${partition}-${index}`);
       const before = await window.status();
@@ -263,11 +271,11 @@ export function dedupWindowContract(name: string, open: () => Promise<DedupWindo
       assert.ok(hits?.expiresAtSeconds.every((expiry) => expiry === baseSeconds + hourSeconds));
       const status = await window.status();
       assert.equal(status.ids - before.ids, ids.length);
-      assert.ok(status.bytes >= ids.length * DEDUP_KEY_BYTES);
+      assert.ok(status.bytes >= ids.length * dedupKeyBytes);
       assert.equal(status.isShort, false);
     });
 
-    test("of two that apply from one position, one wins", async () => {
+    test("of two applies from one position, one wins", async () => {
       const partition = await started();
       const outcomes = await Promise.all([
         window.apply(partition, step("p0", "p1"), windowEntries(["left"])),

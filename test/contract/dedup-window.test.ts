@@ -1,7 +1,7 @@
 import { after } from "node:test";
+import { createMemoryWindow } from "../../bridge/lake/window/memory/memory-window.ts";
+import { openRedisWindow } from "../../bridge/lake/window/redis/redis-window.ts";
 import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
-import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
-import { openRedisWindow } from "../../bridge/window/redis/redis-window.ts";
 import { RedisCluster } from "../support/redis-cluster.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { silentLogger } from "../support/test-lake.ts";

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import fc from "fast-check";
-import { EXACT_SEQUENCE_MAX } from "../../bridge/block/sdk-sequence.ts";
+import { exactSequenceMax } from "../../bridge/block/sdk-sequence.ts";
 import {
   type DedupWindow,
-  EXACT_EPOCH_BYTES,
-  EXACT_EPOCHS_MAX,
-  EXACT_SPAN,
   type ExactIds,
+  exactEpochBytes,
+  exactEpochsMax,
+  exactSpan,
   type WindowEntries,
-} from "../../bridge/window/dedup-window.ts";
+} from "../../bridge/lake/window/dedup-window.ts";
 import { type ExactId, ExactModel } from "../support/exact-model.ts";
 import { windowEntries, windowKey } from "./dedup-window-contract.ts";
 
@@ -22,7 +22,7 @@ function exactIds(ids: readonly SomeExactId[]): ExactIds {
   return {
     length: ids.length,
     deviceKeys: Buffer.concat(ids.map(({ device }) => windowKey(`device ${device}`))),
-    epochs: Buffer.concat(ids.map(({ epoch }) => windowKey(`epoch ${epoch}`).subarray(0, EXACT_EPOCH_BYTES))),
+    epochs: Buffer.concat(ids.map(({ epoch }) => windowKey(`epoch ${epoch}`).subarray(0, exactEpochBytes))),
     sequences: Float64Array.from(ids, ({ sequence }) => sequence),
     seenAtSeconds: Uint32Array.from(ids, ({ seenAtSeconds }) => seenAtSeconds ?? baseSeconds),
   };
@@ -33,7 +33,7 @@ function exactEntries(ids: readonly SomeExactId[]): WindowEntries {
   return { ...windowEntries([]), exact: exactIds(ids) };
 }
 
-/** What every DedupWindow must do with exact ids. `open` gives an empty window of its own; it is closed afterwards. */
+/** The contract of DedupWindow for exact ids. `open` returns a new empty window; the test closes it. */
 export function exactIdsContract(name: string, open: () => Promise<DedupWindow>): void {
   describe(`exact ids of a DedupWindow: ${name}`, () => {
     let window: DedupWindow;
@@ -67,7 +67,7 @@ export function exactIdsContract(name: string, open: () => Promise<DedupWindow>)
         sequences.map((sequence) => ({ device, epoch, sequence }));
     const pump = of("pump", "e1");
 
-    test("a sequence is known by its bit, or because it fell behind; above the highest none is", async () => {
+    test("a sequence is known if its bit is set or if it is below the span; no sequence above the highest is known", async () => {
       const partition = await started();
       assert.deepEqual(await known(partition, 0, pump(0, 5)), [false, false]);
       await apply(partition, 0, pump(1000, 1003, 1001));
@@ -78,7 +78,7 @@ export function exactIdsContract(name: string, open: () => Promise<DedupWindow>)
         true,
         false,
       ]);
-      const behind = 1003 - EXACT_SPAN;
+      const behind = 1003 - exactSpan;
       assert.deepEqual(await known(partition, 1, pump(0, behind - 1, behind, behind + 1)), [
         true,
         true,
@@ -87,7 +87,7 @@ export function exactIdsContract(name: string, open: () => Promise<DedupWindow>)
       ]);
     });
 
-    test("other devices and other epochs are others", async () => {
+    test("the same sequence of another device or another epoch is another id", async () => {
       const partition = await started();
       await apply(partition, 0, pump(7));
       const asked = [...pump(7), ...of("fan", "e1")(7), ...of("pump", "e2")(7)];
@@ -99,23 +99,23 @@ export function exactIdsContract(name: string, open: () => Promise<DedupWindow>)
       await apply(partition, 0, pump(0));
       assert.deepEqual(await known(partition, 1, pump(0, 1)), [true, false]);
       await apply(partition, 1, pump(70_000));
-      assert.deepEqual(await known(partition, 2, pump(0, 70_000 - EXACT_SPAN + 1, 70_000)), [
+      assert.deepEqual(await known(partition, 2, pump(0, 70_000 - exactSpan + 1, 70_000)), [
         true,
         false,
         true,
       ]);
-      await apply(partition, 2, pump(EXACT_SEQUENCE_MAX));
-      assert.deepEqual(await known(partition, 3, pump(70_000, EXACT_SEQUENCE_MAX - 1, EXACT_SEQUENCE_MAX)), [
+      await apply(partition, 2, pump(exactSequenceMax));
+      assert.deepEqual(await known(partition, 3, pump(70_000, exactSequenceMax - 1, exactSequenceMax)), [
         true,
         false,
         true,
       ]);
     });
 
-    test("no sequence is cut short: those around each power of two, up to the largest one, are themselves", async () => {
+    test("no sequence is truncated: sequences around each power of two, up to the largest, stay distinct", async () => {
       const partition = await started();
       const powers = [16, 24, 31, 32, 33, 40, 47].map((bits) => 2 ** bits);
-      const edges = [...powers, EXACT_SEQUENCE_MAX - 1];
+      const edges = [...powers, exactSequenceMax - 1];
       const at = (...by: number[]) =>
         edges.flatMap((edge) => of(`d${edge}`, "e")(...by.map((one) => edge + one)));
       await apply(
@@ -126,7 +126,7 @@ export function exactIdsContract(name: string, open: () => Promise<DedupWindow>)
       const ofLowBytesAlike = powers.flatMap((power) => of(`d${power}`, "e")(power + 5));
       assert.ok(
         !(await known(partition, 1, ofLowBytesAlike)).some(Boolean),
-        "a new one of the same low bytes",
+        "a new sequence with the same low bytes",
       );
       await apply(partition, 1, at(-2));
       const asked = at(-3, -2, -1, 0, 1);
@@ -136,10 +136,10 @@ export function exactIdsContract(name: string, open: () => Promise<DedupWindow>)
       assert.deepEqual(await known(partition, 3, asked), answers([false, true, false, true, false]));
       await apply(partition, 3, at(1));
       assert.deepEqual(await known(partition, 4, asked), answers([false, true, false, true, true]));
-      assert.deepEqual(await known(partition, 4, at(1 - EXACT_SPAN, 2 - EXACT_SPAN)), answers([true, false]));
+      assert.deepEqual(await known(partition, 4, at(1 - exactSpan, 2 - exactSpan)), answers([true, false]));
     });
 
-    test("they outlast any stream time, unlike the ids beside them", async () => {
+    test("exact ids outlast any stream time, unlike the other ids in the window", async () => {
       const partition = await started();
       const entries = windowEntries(["a"], { expiresAtSeconds: baseSeconds + 10 });
       const step = { from: "p0", to: "p1", streamTimeMs: baseSeconds * 1000 };
@@ -148,7 +148,7 @@ export function exactIdsContract(name: string, open: () => Promise<DedupWindow>)
       assert.deepEqual(await known(partition, 40, pump(5, 6)), [true, false]);
     });
 
-    test("of a device the epochs seen last are kept, in whatever order they come", async () => {
+    test("the epochs of a device that were seen last are kept, in whatever order they arrived", async () => {
       const partition = await started();
       const seen = (number: number, seenAtSeconds: number) => ({
         device: "pump",
@@ -156,7 +156,7 @@ export function exactIdsContract(name: string, open: () => Promise<DedupWindow>)
         sequence: 3,
         seenAtSeconds,
       });
-      const count = EXACT_EPOCHS_MAX + 1;
+      const count = exactEpochsMax + 1;
       const numbers = Array.from({ length: count }, (_, number) => number);
       const asked = numbers.map((number) => seen(number, 0));
       const allBut = (gone: number) => numbers.map((number) => number !== gone);
@@ -167,12 +167,12 @@ export function exactIdsContract(name: string, open: () => Promise<DedupWindow>)
       );
       assert.deepEqual(await known(partition, 1, asked), allBut(0));
       await apply(partition, 1, [seen(0, 11)]);
-      assert.deepEqual(await known(partition, 2, asked), allBut(0), "it is older than all");
+      assert.deepEqual(await known(partition, 2, asked), allBut(0), "epoch 0 is older than all others");
       await apply(partition, 2, [seen(0, 10 * count + 10)]);
       assert.deepEqual(await known(partition, 3, asked), allBut(1));
     });
 
-    test("they are applied, seeded and looked up under the conditions of all ids", async () => {
+    test("exact ids are applied, seeded and looked up under the conditions of all ids", async () => {
       const partition = await started();
       await apply(partition, 0, pump(1));
       assert.equal(await apply(partition, 0, pump(2)), false);
@@ -186,7 +186,7 @@ export function exactIdsContract(name: string, open: () => Promise<DedupWindow>)
       assert.deepEqual(await known(partition, 5, pump(1, 8, 9)), [false, false, true]);
     });
 
-    test("thousands of devices in one apply, and the status", async () => {
+    test("one apply takes thousands of devices, and the status counts them", async () => {
       const partition = await started();
       const before = await window.status();
       const ids = Array.from({ length: 6000 }, (_, index) => ({
@@ -204,18 +204,18 @@ export function exactIdsContract(name: string, open: () => Promise<DedupWindow>)
       assert.equal(status.isShort, false);
     });
 
-    test("answers as the model does, whatever comes in whatever order", async () => {
+    test("the window answers like the model, for any ids in any order", async () => {
       const sequence = fc.oneof(fc.nat(40), fc.nat(600), fc.nat(70_000));
-      // Which of two epochs goes that were seen last in the same second is not said: here none are.
+      // If two epochs were last seen in the same second, either may be forgotten; here no two are.
       const id = fc
         .record({
           device: fc.constantFrom("a", "b"),
-          epoch: fc.nat(EXACT_EPOCHS_MAX + 1),
+          epoch: fc.nat(exactEpochsMax + 1),
           sequence,
           turn: fc.nat(2),
         })
         .map(({ device, epoch, sequence, turn }) => {
-          const seenAtSeconds = baseSeconds + (EXACT_EPOCHS_MAX + 2) * turn + epoch;
+          const seenAtSeconds = baseSeconds + (exactEpochsMax + 2) * turn + epoch;
           return { device, epoch: `e${epoch}`, sequence, seenAtSeconds };
         });
       await fc.assert(
@@ -229,7 +229,7 @@ export function exactIdsContract(name: string, open: () => Promise<DedupWindow>)
             for (const one of ids) model.add(one);
             assert.equal(await apply(partition, turn, ids), true);
             const near = ids.flatMap((one) =>
-              [-EXACT_SPAN, -1, 0, 1, EXACT_SPAN].map((by) => ({
+              [-exactSpan, -1, 0, 1, exactSpan].map((by) => ({
                 ...one,
                 sequence: Math.max(0, one.sequence + by),
               })),

@@ -12,18 +12,18 @@ export interface Hello {
 
 /** A client that a contract test drives. */
 export interface ContractClient {
-  /** Whether it was let in; null until it is known. */
+  /** True if the client was admitted; null = not known so far. */
   readonly isWelcome: boolean | null;
   readonly isClosed: boolean;
-  /** The numbers of its messages that were acknowledged as durable, in the order of the acknowledgements. */
+  /** The numbers of its messages acknowledged as durable, in the order of the acknowledgements. */
   readonly acknowledged: readonly number[];
   /** Its messages have the numbers 1, 2, 3 and so on. */
   publish(topic: string, payload: string): void;
-  /** Hangs up without a word. */
+  /** Ends the connection without a packet. */
   hangUp(): void;
 }
 
-/** A front end that listens. */
+/** A running front end. */
 export interface ContractFrontEnd {
   connect(hello: Hello): Promise<ContractClient>;
   stop(): Promise<void>;
@@ -36,8 +36,8 @@ const topic = "fleet/dev1/telemetry";
 const dev1: Hello = { clientId: "dev1", name: "dev1", secret: "dev1" };
 
 /**
- * What every front end does, whatever its protocol: each refusal is the core's, counted once, and nothing of
- * it reaches the sink.
+ * The contract of front ends, for any protocol: the core decides each refusal, which is counted once and does
+ * not reach the sink.
  */
 export function frontEndContract(kind: string, start: Start): void {
   async function running(options: TestIngestOptions = {}) {
@@ -64,7 +64,7 @@ export function frontEndContract(kind: string, start: Start): void {
   }
 
   describe(`${kind} front end`, () => {
-    test("a client is who its secret says, and its messages are filed as that device's", async () => {
+    test("the secret decides the identity of a client, and its messages are filed under that device", async () => {
       await using core = await running({ rules: [topicRule({ filter: "site/+/alarm" })] });
       core.sink.isInstant = true;
       const client = await core.connected();
@@ -75,10 +75,10 @@ export function frontEndContract(kind: string, start: Start): void {
       assert.deepEqual([deviceId, topicId, topicName, text], ["dev1", "topic-1", "site/x/alarm", "on"]);
       assert.deepEqual(core.ingest.identities(), [identity("dev1")]);
       client.hangUp();
-      await until("its session has ended", () => core.ingest.identities().length === 0);
+      await until("the client's session has ended", () => core.ingest.identities().length === 0);
     });
 
-    test("who has a wrong secret, or another's client id, is not let in", async () => {
+    test("a client with a wrong secret, or with the client id of another device, is not admitted", async () => {
       await using core = await running();
       const wrong = await core.connected({ clientId: "dev1", name: "dev1", secret: "guess" });
       assert.notEqual(wrong.isWelcome, true);
@@ -88,7 +88,7 @@ export function frontEndContract(kind: string, start: Start): void {
       assert.deepEqual(core.ingest.identities(), []);
     });
 
-    test("nobody is let in while the stream has no room for more", async () => {
+    test("no client is admitted while the stream is full", async () => {
       const admission = { isOpen: false };
       await using core = await running({ admission });
       assert.notEqual((await core.connected()).isWelcome, true);
@@ -116,11 +116,11 @@ export function frontEndContract(kind: string, start: Start): void {
         await using core = await running({ rules });
         const client = await core.connected();
         client.publish(name, payload);
-        await until("it is refused", () => core.refused()[code] === 1);
+        await until("the message is refused", () => core.refused()[code] === 1);
         assert.deepEqual([core.sink.accepted, client.acknowledged], [[], []]);
       });
 
-    test("messages beyond a topic's rate are refused, and those before are acknowledged", async () => {
+    test("messages beyond a topic's rate are refused, and earlier ones are acknowledged", async () => {
       await using core = await running({ rules: [topicRule({ messagesPerSecond: 2 })] });
       const client = await core.connected();
       for (let count = 0; count < 2; count++) client.publish(topic, "x");
@@ -133,7 +133,7 @@ export function frontEndContract(kind: string, start: Start): void {
       await until("one is refused", () => (core.refused()["rate-exceeded"] ?? 0) >= 1);
     });
 
-    test("a message is acknowledged once it is durable, not before, and in the order of publishing", async () => {
+    test("a message is acknowledged once it is durable, not earlier, and in the order of publishing", async () => {
       await using core = await running();
       const client = await core.connected();
       for (let count = 0; count < 3; count++) client.publish(topic, "x");
@@ -151,34 +151,34 @@ export function frontEndContract(kind: string, start: Start): void {
       assert.equal(core.ingest.status().inFlightMessages, 0);
     });
 
-    test("a message that the sink can't make durable is not acknowledged, and is counted", async () => {
+    test("a message that the sink can't make durable is counted and not acknowledged", async () => {
       await using core = await running();
       const client = await core.connected();
       client.publish(topic, "x");
       await core.reached(1);
       core.sink.settleAll(new Error("the stream is gone"));
-      await until("it is refused", () => core.refused()["not-durable"] === 1);
+      await until("the message is refused", () => core.refused()["not-durable"] === 1);
       assert.deepEqual(client.acknowledged, []);
     });
 
-    test("a message that is not durable in time is refused once, also if it becomes durable later", async () => {
+    test("a message that is not durable in time is refused once, even if it becomes durable later", async () => {
       await using core = await running({ config: { holdMaxMs: 50 } });
       const client = await core.connected();
       client.publish(topic, "x");
       await core.reached(1);
-      await until("it is refused", () => core.refused()["not-durable"] === 1);
+      await until("the message is refused", () => core.refused()["not-durable"] === 1);
       core.sink.settleAll();
       await until("nothing is in flight", () => core.ingest.status().inFlightMessages === 0);
       assert.deepEqual([core.refused()["not-durable"], client.acknowledged], [1, []]);
     });
 
-    test("what is in flight when a client hangs up goes its way, and nobody is told", async () => {
+    test("messages in flight when a client hangs up are still stored, without an answer", async () => {
       await using core = await running();
       const client = await core.connected();
       client.publish(topic, "x");
       await core.reached(1);
       client.hangUp();
-      await until("its session has ended", () => core.ingest.identities().length === 0);
+      await until("the client's session has ended", () => core.ingest.identities().length === 0);
       assert.equal(core.ingest.status().inFlightMessages, 1);
       core.sink.settleAll();
       const { inFlightMessages, acknowledged, refused } = core.ingest.status();
@@ -188,21 +188,21 @@ export function frontEndContract(kind: string, start: Start): void {
       );
     });
 
-    test("the connection of an identity that was removed ends, and its secret is worth nothing while it is checked", async () => {
+    test("the connection of a removed identity ends, and its secret is no longer valid, even during its check", async () => {
       await using core = await running();
       const client = await core.connected();
       core.devices.revoke("dev1");
-      await until("it is cut", () => client.isClosed);
+      await until("the connection is cut", () => client.isClosed);
       assert.deepEqual(core.ingest.identities(), []);
       core.devices.delayMs = 50;
       const late = core.connected();
-      await until("it is being checked", () => core.devices.checks === 2);
+      await until("the secret is being checked", () => core.devices.checks === 2);
       core.devices.revoke("dev1");
       assert.notEqual((await late).isWelcome, true);
       assert.deepEqual(core.refused(), { "authentication-busy": 1 });
     });
 
-    test("a front end that stops acknowledges what becomes durable meanwhile", async () => {
+    test("a front end that stops acknowledges messages that become durable meanwhile", async () => {
       await using core = await running({ config: { stopTimeoutMs: 60_000 } });
       const client = await core.connected();
       client.publish(topic, "x");
@@ -210,8 +210,8 @@ export function frontEndContract(kind: string, start: Start): void {
       const stopped = core.frontEnd.stop();
       core.sink.settleAll();
       await stopped;
-      await until("it is acknowledged", () => client.acknowledged.length === 1);
-      await until("its connection has ended", () => client.isClosed);
+      await until("the message is acknowledged", () => client.acknowledged.length === 1);
+      await until("the client's connection has ended", () => client.isClosed);
     });
   });
 }

@@ -64,7 +64,7 @@ async function lines(options: TestIngestOptions = {}) {
   };
 }
 
-test("a refusal says its code, and whether the same message may be taken later", async () => {
+test("a refusal has its code, and says whether the same message may be accepted later", async () => {
   await using core = await lines({ rules: [topicRule({ messagesPerSecond: 1 })] });
   const client = await core.connect(anonymous);
   client.say(`publish 1 ${topic} x`, `publish 2 ${topic} x`, "publish 3 cmd/dev1 x", "publish 4 nowhere x");
@@ -76,7 +76,7 @@ test("a refusal says its code, and whether the same message may be taken later",
   ]);
 });
 
-test("messages beyond what may be in flight are refused until others have settled", async () => {
+test("messages above the in-flight limit are refused until others have settled", async () => {
   await using core = await lines({ config: { inFlightMax: 2 } });
   const client = await core.connect(anonymous);
   client.say(`publish 1 ${topic} x`, `publish 2 ${topic} x`, `publish 3 ${topic} x`);
@@ -85,11 +85,11 @@ test("messages beyond what may be in flight are refused until others have settle
   core.sink.settleAll();
   await until("two are acknowledged", () => client.acknowledged.length === 2);
   client.say(`publish 4 ${topic} x`);
-  await until("the next is taken", () => core.sink.accepted.length === 1);
+  await until("the next message reaches the sink", () => core.sink.accepted.length === 1);
   assert.deepEqual(core.ingest.status().refused, { "in-flight-limit": 1 });
 });
 
-test("so are payload bytes, and everything while the sink is full", async () => {
+test("messages are refused above the limit of payload bytes in flight, and while the sink is full", async () => {
   await using core = await lines({ config: { inFlightMaxBytes: 128 } });
   const client = await core.connect(anonymous);
   client.say(`publish 1 ${topic} ${"x".repeat(128)}`, `publish 2 ${topic} x`);
@@ -98,11 +98,11 @@ test("so are payload bytes, and everything while the sink is full", async () => 
   await until("one is acknowledged", () => client.acknowledged.length === 1);
   core.sink.isFull = true;
   client.say(`publish 3 ${topic} x`);
-  await until("it is refused", () => client.answers.includes("no 3 no-room later"));
+  await until("the message is refused", () => client.answers.includes("no 3 no-room later"));
   assert.deepEqual(core.ingest.status().refused, { "in-flight-limit": 1, "no-room": 1 });
 });
 
-test("one message that fails costs only itself where the protocol can say so", async () => {
+test("a failed message affects no other message, if the protocol can say so", async () => {
   await using core = await lines();
   const client = await core.connect(anonymous);
   client.say(`publish 1 ${topic} x`, `publish 2 ${topic} x`, `publish 3 ${topic} x`);
@@ -115,7 +115,7 @@ test("one message that fails costs only itself where the protocol can say so", a
   assert.deepEqual(client.answers.slice(1).toSorted(), ["no 2 not-durable later", "ok 1", "ok 3"]);
 });
 
-test("a message that is held for too long is refused, and those behind it that are durable wait no longer", async () => {
+test("a message that is held for too long is refused, and later durable messages wait no longer", async () => {
   await using core = await lines({ config: { holdMaxMs: 50 } });
   const client = await core.connect(anonymous);
   client.say(`publish 1 ${topic} x`, `publish 2 ${topic} x`);
@@ -125,14 +125,14 @@ test("a message that is held for too long is refused, and those behind it that a
   assert.deepEqual(client.answers.slice(1).toSorted(), ["no 1 not-durable later", "ok 2"]);
 });
 
-test("a front end's own refusals are counted with the core's, and are there from the start", async () => {
+test("a front end's own refusals are counted with those of the core, and exist from the start", async () => {
   await using core = await lines();
   assert.match(await core.registry.metrics(), /tidegate_broker_refused_total\{reason="line-too-long"\} 0/);
   const [long, strange, early] = [await core.connect(), await core.connect(), await core.connect()];
   long.say("x".repeat(5_000));
   strange.say("GET / HTTP/1.1");
   early.say(`publish 1 ${topic} x`);
-  for (const client of [long, strange, early]) await until("it is cut", () => client.isClosed);
+  for (const client of [long, strange, early]) await until("the connection is cut", () => client.isClosed);
   assert.deepEqual(core.ingest.status().refused, { "line-too-long": 1, "line-malformed": 2 });
 });
 
@@ -142,23 +142,23 @@ test("a client that does not read its answers is cut", async () => {
   client.socket.pause();
   const many = Array.from({ length: 2_000 }, () => "publish 1 nowhere x");
   const saidMore = setInterval(() => client.say(...many), 5);
-  await until("it is cut", () => core.ingest.status().refused["slow-reader"] === 1);
+  await until("the connection is cut", () => core.ingest.status().refused["slow-reader"] === 1);
   clearInterval(saidMore);
   client.hangUp();
 });
 
-test("two front ends on one core: an MQTT subscriber sees what was published in lines, once it is durable", async () => {
+test("two front ends on one core: an MQTT subscriber gets messages of the line front end once they are durable", async () => {
   await using core = await lines();
   const mqtt = await startMqtt(core);
   const subscriber = await RawMqtt.connected(mqtt.port, { clientId: "dashboard" });
   subscriber.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "fleet/#", qos: 1 }] });
-  await until("it is subscribed", () => subscriber.of("suback").length === 1);
+  await until("the client is subscribed", () => subscriber.of("suback").length === 1);
   const client = await core.connect(anonymous);
   client.say(`publish 1 ${topic} 21.5`);
-  await until("it reaches the sink", () => core.sink.accepted.length === 1);
+  await until("the message reaches the sink", () => core.sink.accepted.length === 1);
   assert.equal(subscriber.of("publish").length, 0);
   core.sink.settleAll();
-  await until("it is shown", () => subscriber.of("publish").length === 1);
+  await until("the subscriber has the message", () => subscriber.of("publish").length === 1);
   assert.equal(String((subscriber.of("publish")[0] as { payload?: Buffer }).payload), "21.5");
   subscriber.end();
   await mqtt.stop();

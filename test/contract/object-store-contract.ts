@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { ObjectStore, StoredObject } from "../../bridge/storage/object-store.ts";
+import type { ObjectStore, StoredObject } from "../../bridge/lake/stores/object-store.ts";
 
 export interface StoreUnderTest {
   readonly store: ObjectStore;
-  /** A second opening of the same lake, as another process would have it. */
+  /** The same lake, opened again, as another process opens it. */
   readonly reopen: () => Promise<ObjectStore>;
   readonly close: () => Promise<void>;
 }
@@ -26,7 +26,7 @@ async function collect(objects: AsyncIterable<StoredObject>): Promise<string[]> 
   return paths;
 }
 
-/** What every ObjectStore promises. */
+/** The contract of ObjectStore. */
 export function objectStoreContract(name: string, open: () => Promise<StoreUnderTest>): void {
   async function withStore(work: (subject: StoreUnderTest) => Promise<void>): Promise<void> {
     const subject = await open();
@@ -37,7 +37,7 @@ export function objectStoreContract(name: string, open: () => Promise<StoreUnder
     }
   }
 
-  test(`${name}: an object is absent, then put, then replaced, then deleted`, () =>
+  test(`${name}: an object is absent, then stored, then replaced, then deleted`, () =>
     withStore(async ({ store, reopen }) => {
       assert.equal(await read(store, "a/b.json"), null);
       await store.put("a/b.json", text("one"));
@@ -50,7 +50,7 @@ export function objectStoreContract(name: string, open: () => Promise<StoreUnder
       assert.equal(await read(store, "a/b.json"), null);
     }));
 
-  test(`${name}: of ten racers on one name exactly one creates it, and its bytes stay`, () =>
+  test(`${name}: of ten racers for one name exactly one creates the object, and its bytes stay`, () =>
     withStore(async ({ store, reopen }) => {
       const stores = [store, await reopen()];
       const outcomes = await Promise.all(
@@ -64,7 +64,7 @@ export function objectStoreContract(name: string, open: () => Promise<StoreUnder
       assert.equal(await read(store, "_commits/1.json"), `racer ${outcomes.indexOf("created")}`);
     }));
 
-  test(`${name}: a staged file is imported whole and is gone from the staging folder`, () =>
+  test(`${name}: a staged file is imported whole and leaves the staging folder`, () =>
     withStore(async ({ store, reopen }) => {
       const staged = join(store.stagingFolder, "rows.parquet");
       const bytes = Uint8Array.from({ length: 70_000 }, (_, index) => index * 7);
@@ -101,7 +101,7 @@ export function objectStoreContract(name: string, open: () => Promise<StoreUnder
       }
     }));
 
-  test(`${name}: an empty object and 300 kB come back as they went in`, () =>
+  test(`${name}: an empty object and 300 kB are read as they were stored`, () =>
     withStore(async ({ store }) => {
       const large = Uint8Array.from({ length: 300_000 }, (_, index) => (index * index) >> 3);
       await store.put("empty", new Uint8Array());

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
+import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
 import { objectStoreContract } from "./object-store-contract.ts";
 
 objectStoreContract("local store", async () => {

@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { PartitionLeases } from "../../bridge/consumer/partition-leases.ts";
+import type { PartitionLeases } from "../../bridge/leases/partition-leases.ts";
 import { until } from "../support/until.ts";
 
 export const contractPartitions: readonly number[] = [0, 1, 2, 3, 4];
 
-/** What each implementation promises to a process that is alone. `open` gives a stream of its own each time. */
+/** The contract of PartitionLeases for a single process. `open` returns leases of a new stream. */
 export function partitionLeasesContract(name: string, open: () => Promise<PartitionLeases>): void {
   const all = contractPartitions;
   const heldBy = (leases: PartitionLeases) =>
     [...leases.held()].filter(([, { isDue }]) => !isDue).map(([partition]) => partition);
 
   describe(`PartitionLeases: ${name}`, () => {
-    test("a process that is alone holds every partition, and the table says so", async () => {
+    test("a process that is alone holds every partition, and the lease table shows that", async () => {
       const leases = await open();
       await until("all are held", () => heldBy(leases).length === contractPartitions.length);
       const { processName, processes, partitions, failure } = leases.status();
@@ -22,12 +22,12 @@ export function partitionLeasesContract(name: string, open: () => Promise<Partit
         all.map((partition) => [partition, processName, false]),
       );
       for (const { partition, token } of partitions)
-        assert.equal(token, leases.held().get(partition)?.token, "the token that it holds");
+        assert.equal(token, leases.held().get(partition)?.token, "the token of the lease");
       assert.equal(failure, null);
       await leases.close({ isLeaving: true });
     });
 
-    test("what is given back without need comes back", async () => {
+    test("a lease that is released without need is acquired again", async () => {
       const leases = await open();
       leases.onChange(() => {});
       await leases.release(all);
@@ -36,7 +36,7 @@ export function partitionLeasesContract(name: string, open: () => Promise<Partit
       await leases.close({ isLeaving: true });
     });
 
-    test("only what is offered is given, and what is offered no more is given up", async () => {
+    test("only offered partitions are leased, and partitions that are no longer offered are released", async () => {
       const leases = await open();
       leases.onChange(() => {});
       leases.offer([1, 3, 70]);
@@ -44,7 +44,7 @@ export function partitionLeasesContract(name: string, open: () => Promise<Partit
         heldBy(leases).every((partition) => [1, 3, 70].includes(partition)),
         "at once",
       );
-      await until("all that is offered", () => heldBy(leases).length === 3);
+      await until("all offered partitions are held", () => heldBy(leases).length === 3);
       assert.deepEqual(
         leases.status().partitions.map(({ partition }) => partition),
         [1, 3, 70],
@@ -56,7 +56,7 @@ export function partitionLeasesContract(name: string, open: () => Promise<Partit
       await leases.close({ isLeaving: true });
     });
 
-    test("after close nothing is held, and closing again or releasing is no fault", async () => {
+    test("after close no lease is held, and a second close or a release does not fail", async () => {
       const leases = await open();
       await leases.close({ isLeaving: true });
       assert.deepEqual(heldBy(leases), []);

@@ -1,5 +1,5 @@
 import { after, before } from "node:test";
-import { ownEverything } from "../../bridge/consumer/partition-leases.ts";
+import { ownEverything } from "../../bridge/leases/partition-leases.ts";
 import { openTestLeases } from "../support/lease-processes.ts";
 import { RedisCluster } from "../support/redis-cluster.ts";
 import { RedisServer } from "../support/redis-server.ts";

@@ -4,10 +4,10 @@ import { newDeviceRecord } from "../../gateway/registry/device-record.ts";
 import { latestTopics, type RegistryStore } from "../../gateway/registry/registry-store.ts";
 import { defineTopic, type TopicRecord } from "../../gateway/registry/topic-definition.ts";
 
-/** An empty registry, and how others see it. */
+/** An empty registry, and its view in other processes. */
 export interface RegistryUnderTest {
   readonly store: RegistryStore;
-  /** As another process sees it. */
+  /** The view in another process. */
   openReader(): Promise<RegistryStore>;
   /** Closes the store and opens it again. */
   reopen(): Promise<RegistryStore>;
@@ -20,10 +20,10 @@ export function topicRecord(name: string, version = 1): TopicRecord {
 
 const names = (store: RegistryStore) => store.allTopics().map(({ name, version }) => `${name} ${version}`);
 
-/** What every registry does, whatever keeps it. */
+/** The contract of registries, for any store. */
 export function registryContract(kind: string, open: () => Promise<RegistryUnderTest>): void {
   describe(`${kind} registry`, () => {
-    test("a topic is seen once it is published, not when it is reserved, and is there after opening again", async () => {
+    test("a topic is visible once it is published, not when it is reserved, and still after the store is opened again", async () => {
       const { store, openReader, reopen } = await open();
       const first = topicRecord("first");
       assert.equal(await store.reserveTopics([first], store.topicsVersion), true);
@@ -40,19 +40,19 @@ export function registryContract(kind: string, open: () => Promise<RegistryUnder
       assert.deepEqual((await reopen()).allTopics(), [first]);
     });
 
-    test("whoever decided by an older state reserves nothing", async () => {
+    test("a reservation based on an older state fails", async () => {
       const { store } = await open();
       const before = store.topicsVersion;
       assert.equal(await store.reserveTopics([topicRecord("winner")], before), true);
       assert.equal(await store.reserveTopics([topicRecord("loser")], before), false);
       await store.publishTopics([topicRecord("winner"), topicRecord("loser")]);
       await store.refresh();
-      assert.deepEqual(names(store), ["winner 1"], "what is not reserved is not published");
+      assert.deepEqual(names(store), ["winner 1"], "a topic that is not reserved is not published");
       assert.equal(await store.reserveTopics([topicRecord("loser")], before), false);
       assert.equal(await store.reserveTopics([topicRecord("loser")], store.topicsVersion), true);
     });
 
-    test("what is taken back is free again; publishing twice is publishing once", async () => {
+    test("a cancelled reservation is free again; publishing twice has the effect of publishing once", async () => {
       const { store } = await open();
       await store.reserveTopics([topicRecord("gone")], store.topicsVersion);
       await store.releaseTopics([topicRecord("gone")]);
@@ -69,7 +69,7 @@ export function registryContract(kind: string, open: () => Promise<RegistryUnder
       );
     });
 
-    test("an identity is there from its adding to its removal, for every process, and its name is taken as long", async () => {
+    test("an identity exists from its addition to its removal, for every process, and so does its name", async () => {
       const { store, openReader } = await open();
       const reader = await openReader();
       const { record } = await newDeviceRecord({ name: "d1" }, 1_000);
@@ -84,7 +84,7 @@ export function registryContract(kind: string, open: () => Promise<RegistryUnder
       assert.equal(await store.addDevice(rival), true);
     });
 
-    test("identities are listed a page at a time, in order of their names", async () => {
+    test("identities are listed in pages, in the order of their names", async () => {
       const { store } = await open();
       for (const name of ["b3", "a", "b1", "B2", "b2"])
         await store.addDevice((await newDeviceRecord({ name }, 1)).record);
@@ -97,7 +97,7 @@ export function registryContract(kind: string, open: () => Promise<RegistryUnder
       assert.deepEqual(await page(9), ["B2", "a", "b2", "b3"]);
     });
 
-    test("facts stay", async () => {
+    test("a stored fact is still there after the store is opened again", async () => {
       const { store, reopen } = await open();
       assert.equal(await store.fact("started"), undefined);
       await store.setFact("started", { atMs: 1 });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { pino } from "pino";
-import { connectRedis, parseRedisUrl } from "../../bridge/index.ts";
+import { connectRedis, parseRedisUrl } from "../../bridge/redis/index.ts";
 import { newDeviceRecord } from "../../gateway/registry/device-record.ts";
 import { keepReconciled } from "../../gateway/registry/keep-reconciled.ts";
 import { LmdbRegistry } from "../../gateway/registry/lmdb-registry.ts";
@@ -106,7 +106,7 @@ async function addDevice(store: RegistryStore, name: string): Promise<void> {
 }
 
 describe("a registry that gateways share", () => {
-  test("a topic and a removal made through one are known to the others soon, and told", async () => {
+  test("the other gateways soon learn of a new topic and a removal, and report them", async () => {
     const prefix = newPrefix();
     const [ours, theirs] = [await openShared(prefix), await openShared(prefix)];
     const heard: string[] = [];
@@ -123,11 +123,11 @@ describe("a registry that gateways share", () => {
     await until("the topic is known", () => theirs.allTopics().length === 1);
     await addDevice(ours, "d1");
     await ours.removeDevice("d1");
-    await until("the removal is told", () => heard.includes("revoked d1"));
+    await until("the removal is reported", () => heard.includes("revoked d1"));
     assert.deepEqual(heard, ["topics", "revoked d1"]);
   });
 
-  test("of admins who create rivals on several gateways at once exactly one wins, in registry and lake", async () => {
+  test("if administrators create rival topics on several gateways at once, exactly one wins, in registry and lake", async () => {
     const prefix = newPrefix();
     const archive = new MemoryTopicArchive();
     const admins: Topics[] = [];
@@ -150,11 +150,11 @@ describe("a registry that gateways share", () => {
     assert.deepEqual(same.map(({ created }) => created).sort(), [false, false, true]);
     const store = await openReader(prefix);
     assert.equal(store.allTopics().length, 21);
-    assert.equal(archive.records.size, 21, "a loser leaves nothing in the lake");
+    assert.equal(archive.records.size, 21, "the loser leaves nothing in the lake");
     assert.deepEqual(await reconcileTopics(store, archive), { imported: 0, exported: 0 });
   });
 
-  test("a version whose admin died before the lake had it is finished by the next change or start", async () => {
+  test("a version whose administrator died before writing it to the lake is published by the next change or start", async () => {
     for (const next of ["change", "start"]) {
       const prefix = newPrefix();
       const archive = new MemoryTopicArchive();
@@ -172,7 +172,7 @@ describe("a registry that gateways share", () => {
     }
   });
 
-  test("gateways that start together on a lake with topics import them once", async () => {
+  test("if gateways start together on a lake with topics, the topics are imported once", async () => {
     const prefix = newPrefix();
     const archive = new MemoryTopicArchive();
     for (const name of ["a", "b", "c"]) await archive.write(topicRecord(name));
@@ -203,7 +203,7 @@ describe("a registry that gateways share", () => {
     await assert.rejects(openReader(newPrefix()), { code: "REGISTRY_LOST" });
   });
 
-  test("somebody else's key at our name is named", async () => {
+  test("a foreign key in place of the registry is reported", async () => {
     const prefix = newPrefix();
     const client = server.client();
     await client.set(`${prefix}:{registry}:facts`, "theirs");
@@ -211,7 +211,7 @@ describe("a registry that gateways share", () => {
     await assert.rejects(openShared(prefix), { code: "REDIS_KEY_TYPE" });
   });
 
-  test("a registry that is replaced by an older copy gets back from the lake what it lacks, while gateways run", async () => {
+  test("if an older copy replaces a registry, missing topics come back from the lake while gateways run", async () => {
     const prefix = newPrefix();
     const archive = new MemoryTopicArchive();
     const store = await openShared(prefix);
@@ -219,7 +219,7 @@ describe("a registry that gateways share", () => {
     const topics = administration(store, archive);
     await topics.create({ name: "old", filter: "old/{d}", format: "raw" });
     const { topic } = await topics.create({ name: "new", filter: "new/{d}", format: "raw" });
-    // A loss is told by numbers that go back behind what is known.
+    // Lower numbers than the known ones reveal a loss.
     await until("both are known", () => store.allTopics().length === 2);
     const client = server.client();
     await client
@@ -236,7 +236,7 @@ describe("a registry that gateways share", () => {
     assert.equal((await openReader(prefix)).allTopics().length, 2);
   });
 
-  test("a log that was cut, and a registry that was replaced, put every identity in doubt", async () => {
+  test("a cut log, and a replaced registry, put every identity in doubt", async () => {
     const prefix = newPrefix();
     const ours = await openShared(prefix);
     const theirs = await openReader(prefix);
@@ -246,14 +246,14 @@ describe("a registry that gateways share", () => {
     const client = server.client();
     const changes = `${prefix}:{registry}:changes`;
     await client.multi().hincrby(`${prefix}:{registry}:facts`, "changes", 2).del(changes).exec();
-    await until("the cut is noticed", () => doubts === 1);
+    await until("the cut is detected", () => doubts === 1);
     await client.del(`${prefix}:{registry}:facts`);
     await openShared(prefix);
-    await until("the replacement is noticed", () => doubts === 2);
+    await until("the replacement is detected", () => doubts === 2);
     client.disconnect();
   });
 
-  test("a log with a hole or without its front, and another registry with the same numbers, put every identity in doubt", async () => {
+  test("a log with a gap or without its beginning, and another registry with the same numbers, put every identity in doubt", async () => {
     const client = server.client();
     const revoked = (number: number) => [`${number}-0`, "revoked", `d${number}`] as const;
     const doubtful = {
@@ -281,9 +281,9 @@ describe("a registry that gateways share", () => {
         });
         await addDevice(ours, "d1");
         await ours.removeDevice("d1");
-        await until("the removal is told", () => heard.length === 1);
+        await until("the removal is reported", () => heard.length === 1);
         await change(`${prefix}:{registry}:facts`, `${prefix}:{registry}:changes`, 1).exec();
-        await until(`the ${what} is noticed`, () => heard.length === 2);
+        await until(`the ${what} is detected`, () => heard.length === 2);
         assert.deepEqual(heard, ["d1", "doubt"]);
       }
     } finally {
@@ -292,8 +292,8 @@ describe("a registry that gateways share", () => {
   });
 });
 
-describe("a registry whose Redis is away", () => {
-  test("topics stay as known, identities can't be looked up, and what was missed is told afterwards", async () => {
+describe("a registry whose Redis is unreachable", () => {
+  test("the known topics stay, identities can't be looked up, and missed changes are reported afterwards", async () => {
     const own = await RedisServer.start();
     try {
       const [ours, theirs] = [await openShared("p", own), await openReader("p", own)];
@@ -307,14 +307,14 @@ describe("a registry whose Redis is away", () => {
       await addDevice(ours, "d1");
       await until("the topic is known", () => theirs.allTopics().length === 1);
       await own.kill();
-      await until("the trouble shows", () => theirs.status().trouble?.code === "REDIS_UNAVAILABLE");
+      await until("the outage is in the status", () => theirs.status().trouble?.code === "REDIS_UNAVAILABLE");
       assert.equal(theirs.allTopics().length, 1);
       await assert.rejects(theirs.device("d1"), { code: "REDIS_UNAVAILABLE", retryable: true });
       await own.start();
       const admin = await openShared("p", own);
       assert.equal((await admin.device("d1"))?.name, "d1");
       await admin.removeDevice("d1");
-      await until("the removal is told", () => revoked.length > 0);
+      await until("the removal is reported", () => revoked.length > 0);
       assert.deepEqual(revoked, ["d1"]);
       assert.equal(theirs.status().trouble, null);
     } finally {
@@ -322,7 +322,7 @@ describe("a registry whose Redis is away", () => {
     }
   });
 
-  test("an emptied Redis is REGISTRY_LOST: topics stay as known, nobody with a key is let in or told to be wrong", async () => {
+  test("an emptied Redis is REGISTRY_LOST: the known topics stay, and a client with a key is neither admitted nor refused as wrong", async () => {
     const own = await RedisServer.start();
     try {
       const store = await openShared("p", own);
@@ -335,7 +335,7 @@ describe("a registry whose Redis is away", () => {
       const client = own.client();
       await client.flushall();
       client.disconnect();
-      await until("the loss shows", () => store.status().trouble?.code === "REGISTRY_LOST");
+      await until("the loss is in the status", () => store.status().trouble?.code === "REGISTRY_LOST");
       assert.equal(store.allTopics().length, 1);
       await assert.rejects(store.device("d1"), { code: "REGISTRY_LOST", retryable: true });
       await assert.rejects(addDevice(store, "d2"), { code: "REGISTRY_LOST" });

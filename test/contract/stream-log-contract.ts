@@ -4,26 +4,26 @@ import fc from "fast-check";
 import { BridgeError, type BridgeErrorCode } from "../../bridge/errors.ts";
 import {
   type Position,
-  START_POSITION,
   type StreamEntry,
   type StreamLog,
+  startPosition,
 } from "../../bridge/streams/stream-log.ts";
 import { longestWaitMs } from "../support/until.ts";
 
-/** One stream under test. Handles opened from it share what it holds. */
+/** One stream under test. Its handles share the entries. */
 export interface StreamUnderTest {
   /** A handle that appends, trims and reads. */
   open(): Promise<StreamLog>;
-  /** A handle that reads, as the consumer has it. */
+  /** A handle that reads, like that of a consumer. */
   openReader(): Promise<StreamLog>;
-  /** Removes one entry behind the stream's back; absent where nobody can. */
+  /** Removes an entry without using the stream; absent if that is not possible. */
   loseEntry?(partition: number, position: Position): Promise<void>;
   readonly clock: StreamClock;
   /** Closes every handle and removes everything. */
   destroy(): Promise<void>;
 }
 
-/** The clock that gives append times, ms since the epoch: one that a test sets, or one of a server that it can only ask. */
+/** The clock of append times, ms since the epoch: a clock that the test sets, or that of a server. */
 export type StreamClock = { set(nowMs: number): void } | { ask(): Promise<number> };
 
 export type StreamFactory = (options: { partitionCount: number }) => Promise<StreamUnderTest>;
@@ -45,7 +45,7 @@ function contents(entries: readonly StreamEntry[]): number[][] {
 
 const fewAtOnce = { maxBytes: 64, maxEntries: 3 };
 
-/** `count` entries, which must be all that there are. Those of a stream that reads ahead may take a moment. */
+/** Reads `count` entries, which must be all. A stream that reads ahead may take a moment. */
 async function readAll(
   stream: StreamLog,
   partition: number,
@@ -67,8 +67,8 @@ async function readAll(
 }
 
 /**
- * What every StreamLog must do. Each test gets a stream of its own.
- * `isKeptByTime`: entries go when their time has come; nobody can trim or take one, and the stream does not say how far it goes.
+ * The contract of StreamLog. Each test gets a stream of its own. `isKeptByTime`: entries expire, no process
+ * can trim or remove one, and the stream does not report its highest position.
  */
 export function streamLogContract(
   name: string,
@@ -96,40 +96,40 @@ export function streamLogContract(
 type On = (title: string, body: (stream: StreamUnderTest) => Promise<void>, partitionCount?: number) => void;
 
 function orderTests(on: On, isKeptByTime: boolean): void {
-  on("an empty partition reads as nothing", async (under) => {
+  on("a read of an empty partition returns no entries", async (under) => {
     const stream = await under.open();
-    assert.deepEqual(await stream.read(0, START_POSITION, everything), []);
+    assert.deepEqual(await stream.read(0, startPosition, everything), []);
     const { highest, trimmedUpTo, retainedBytes } = await stream.partitionState(1);
-    assert.equal(trimmedUpTo, START_POSITION);
-    assert.deepEqual([highest, retainedBytes], isKeptByTime ? [null, null] : [START_POSITION, 0]);
+    assert.equal(trimmedUpTo, startPosition);
+    assert.deepEqual([highest, retainedBytes], isKeptByTime ? [null, null] : [startPosition, 0]);
   });
 
-  on("entries come back in order, whole, each partition for itself", async (under) => {
+  on("entries are read in order and whole, each partition separately", async (under) => {
     const stream = await under.open();
     const first = await stream.append(0, block(1));
     const other = await stream.append(1, block(9, 9));
     const second = await stream.append(0, block(2, 2));
-    const entries = await stream.read(0, START_POSITION, everything);
+    const entries = await stream.read(0, startPosition, everything);
     assert.deepEqual(contents(entries), [[1], [2, 2]]);
     assert.deepEqual(
       entries.map((entry) => entry.position),
       [first, second],
     );
     assert.deepEqual(contents(await stream.read(0, first, everything)), [[2, 2]]);
-    assert.deepEqual(contents(await stream.read(1, START_POSITION, everything)), [[9, 9]]);
+    assert.deepEqual(contents(await stream.read(1, startPosition, everything)), [[9, 9]]);
     assert.deepEqual(await stream.read(1, other, everything), []);
-    assert.ok(stream.comparePositions(START_POSITION, first) < 0);
+    assert.ok(stream.comparePositions(startPosition, first) < 0);
     assert.ok(stream.comparePositions(first, second) < 0);
     assert.equal(stream.comparePositions(second, second), 0);
     assert.ok(stream.comparePositions(second, first) > 0);
   });
 
-  on("appends begun together all land, in the order of the calls", async (under) => {
+  on("appends that begin together are all stored, in the order of the calls", async (under) => {
     const stream = await under.open();
     const appends = Array.from({ length: 40 }, (_, index) => stream.append(index % 2, block(index)));
     const positions = await Promise.all(appends);
     for (const partition of [0, 1]) {
-      const entries = await readAll(stream, partition, START_POSITION, 20);
+      const entries = await readAll(stream, partition, startPosition, 20);
       assert.deepEqual(
         contents(entries).map(([value]) => value),
         Array.from({ length: 20 }, (_, index) => 2 * index + partition),
@@ -141,22 +141,22 @@ function orderTests(on: On, isKeptByTime: boolean): void {
     }
   });
 
-  on("a read keeps to its limits but always answers one entry", async (under) => {
+  on("a read keeps its limits, but returns at least one entry", async (under) => {
     const stream = await under.open();
     for (let index = 0; index < 5; index++) await stream.append(0, new Uint8Array(100).fill(index));
     const lengthOf = async (maxBytes: number, maxEntries: number): Promise<number> =>
-      (await stream.read(0, START_POSITION, { maxBytes, maxEntries })).length;
+      (await stream.read(0, startPosition, { maxBytes, maxEntries })).length;
     assert.equal(await lengthOf(250, 10), 2);
     assert.equal(await lengthOf(300, 10), 3);
     assert.equal(await lengthOf(1, 10), 1);
     assert.equal(await lengthOf(10_000, 4), 4);
   });
 
-  on("blocks of every size come back as they were", async (under) => {
+  on("blocks of every size are read as they were appended", async (under) => {
     const stream = await under.open();
     const sizes = [0, 1, 1900, 2000, 4000, 4096, 65_536, 921_600];
     for (const size of sizes) await stream.append(1, new Uint8Array(size).fill(size % 251));
-    const entries = await readAll(stream, 1, START_POSITION, sizes.length);
+    const entries = await readAll(stream, 1, startPosition, sizes.length);
     assert.deepEqual(
       entries.map((entry) => entry.block.length),
       sizes,
@@ -164,7 +164,7 @@ function orderTests(on: On, isKeptByTime: boolean): void {
     for (const { block: bytes } of entries) assert.ok(bytes.every((byte) => byte === bytes.length % 251));
   });
 
-  on("append times are what the stream's clock shows, and right again after a step", async (under) => {
+  on("append times follow the stream's clock, and are right after a step of the clock", async (under) => {
     const stream = await under.open();
     const { clock } = under;
     if ("ask" in clock) return await timesOfServer(stream, clock);
@@ -172,7 +172,7 @@ function orderTests(on: On, isKeptByTime: boolean): void {
       clock.set(clockStartMs + ms);
       await stream.append(0, block(1));
     }
-    const entries = await stream.read(0, START_POSITION, everything);
+    const entries = await stream.read(0, startPosition, everything);
     assert.deepEqual(
       entries.map((entry) => entry.appendTimeMs - clockStartMs),
       [5000, 3000, 3000, 9000],
@@ -181,7 +181,7 @@ function orderTests(on: On, isKeptByTime: boolean): void {
     const again = await under.open();
     clock.set(clockStartMs);
     await again.append(0, block(2));
-    assert.equal((await readAll(again, 0, START_POSITION, 5)).at(-1)?.appendTimeMs, clockStartMs);
+    assert.equal((await readAll(again, 0, startPosition, 5)).at(-1)?.appendTimeMs, clockStartMs);
   });
 }
 
@@ -191,7 +191,7 @@ async function timesOfServer(stream: StreamLog, clock: { ask(): Promise<number> 
     await stream.append(0, block(1));
     times.push(await clock.ask());
   }
-  const entries = await stream.read(0, START_POSITION, everything);
+  const entries = await stream.read(0, startPosition, everything);
   for (const [index, { appendTimeMs }] of entries.entries())
     assert.ok((times[index] ?? 0) <= appendTimeMs && appendTimeMs <= (times[index + 1] ?? 0));
   assert.equal(entries.length, 4);
@@ -219,13 +219,13 @@ function trimTests(on: On): void {
     assert.ok(stream.comparePositions(last, next) < 0);
   });
 
-  on("reading below what was trimmed is STREAM_GAP and says where it goes on", async (under) => {
+  on("reading below a trimmed position is STREAM_GAP with the position to continue", async (under) => {
     const stream = await under.open();
     const first = await stream.append(0, block(1));
     const second = await stream.append(0, block(2));
     await stream.append(0, block(3));
     await stream.trim(0, second);
-    for (const after of [START_POSITION, first]) {
+    for (const after of [startPosition, first]) {
       await assert.rejects(stream.read(0, after, everything), (error) => {
         assert.ok(isCode("STREAM_GAP")(error));
         assert.equal((error as BridgeError).details["resumeAfter"], second);
@@ -248,7 +248,7 @@ function trimTests(on: On): void {
 }
 
 function lossTests(on: On): void {
-  on("an entry that is gone is STREAM_GAP, never skipped", async (under) => {
+  on("a missing entry is STREAM_GAP, and is never skipped", async (under) => {
     const stream = await under.open();
     const positions: Position[] = [];
     for (let index = 0; index < 5; index++) positions.push(await stream.append(0, block(index)));
@@ -256,10 +256,10 @@ function lossTests(on: On): void {
     await under.loseEntry?.(0, third);
     const reader = await under.openReader();
     const resumed: Position[] = [];
-    assert.deepEqual(contents(await reader.read(0, START_POSITION, everything)), [[0], [1]]);
+    assert.deepEqual(contents(await reader.read(0, startPosition, everything)), [[0], [1]]);
     await assert.rejects(reader.read(0, second, everything), (error) => {
       assert.ok(isCode("STREAM_GAP")(error));
-      // Behind what is gone and before what is there; the position of what is gone may be unknown.
+      // Between the lost entries and the remaining ones. The positions of lost entries may be unknown.
       const resumeAfter = String((error as BridgeError).details["resumeAfter"]);
       resumed.push(resumeAfter);
       assert.ok(reader.comparePositions(resumeAfter, second) > 0);
@@ -301,14 +301,14 @@ function lifeTests(on: On, isKeptByTime: boolean): void {
       ],
     );
     const first = await stream.append(0, block(1));
-    assert.deepEqual(contents(await reader.read(0, START_POSITION, everything)), [[1]]);
+    assert.deepEqual(contents(await reader.read(0, startPosition, everything)), [[1]]);
     const second = await stream.append(0, block(2));
     await stream.trim(0, first);
     assert.deepEqual(contents(await readAll(reader, 0, first, 1)), [[2]]);
     assert.equal((await reader.partitionState(0)).highest, isKeptByTime ? null : second);
   });
 
-  on("what was appended outlives the handle", async (under) => {
+  on("appended entries outlive their handle", async (under) => {
     const stream = await under.open();
     const first = await stream.append(0, block(1));
     await stream.append(0, block(2));
@@ -317,20 +317,20 @@ function lifeTests(on: On, isKeptByTime: boolean): void {
     await stream.close();
     const again = await under.open();
     assert.equal(again.streamId, streamId);
-    assert.equal((await again.partitionState(0)).trimmedUpTo, isKeptByTime ? START_POSITION : first);
+    assert.equal((await again.partitionState(0)).trimmedUpTo, isKeptByTime ? startPosition : first);
     const third = await again.append(0, block(3));
     assert.deepEqual(contents(await readAll(again, 0, first, 2)), [[2], [3]]);
     assert.equal((await again.partitionState(0)).highest, isKeptByTime ? null : third);
   });
 
-  on("a waiting reader wakes for an append, also one from before it waited", async (under) => {
+  on("a waiting reader wakes for an append, even for one from before the wait", async (under) => {
     const stream = await under.open();
     const reader = await under.openReader();
-    await reader.read(0, START_POSITION, everything);
-    await reader.read(1, START_POSITION, everything);
+    await reader.read(0, startPosition, everything);
+    await reader.read(1, startPosition, everything);
     await stream.append(1, block(1));
     await reader.waitForAppend(60_000);
-    const last = (await reader.read(1, START_POSITION, everything)).at(-1)?.position ?? "";
+    const last = (await reader.read(1, startPosition, everything)).at(-1)?.position ?? "";
     const woken = reader.waitForAppend(60_000);
     await stream.append(0, block(2));
     await woken;
@@ -338,7 +338,7 @@ function lifeTests(on: On, isKeptByTime: boolean): void {
     await reader.waitForAppend(1);
   });
 
-  on("a closed handle answers STREAM_CLOSED", async (under) => {
+  on("a closed handle rejects with STREAM_CLOSED", async (under) => {
     const stream = await under.open();
     const reader = await under.openReader();
     const position = await stream.append(0, block(1));
@@ -346,7 +346,7 @@ function lifeTests(on: On, isKeptByTime: boolean): void {
       await handle.close();
       await handle.close();
       await assert.rejects(handle.append(0, block(1)), isCode("STREAM_CLOSED"));
-      await assert.rejects(handle.read(0, START_POSITION, everything), isCode("STREAM_CLOSED"));
+      await assert.rejects(handle.read(0, startPosition, everything), isCode("STREAM_CLOSED"));
       await assert.rejects(handle.trim(0, position), isCode("STREAM_CLOSED"));
       await assert.rejects(handle.partitionState(0), isCode("STREAM_CLOSED"));
       await assert.rejects(handle.waitForAppend(1), isCode("STREAM_CLOSED"));
@@ -356,12 +356,12 @@ function lifeTests(on: On, isKeptByTime: boolean): void {
   on("an unknown partition is refused", async (under) => {
     const stream = await under.open();
     await assert.rejects(stream.append(2, block(1)), RangeError);
-    // It may be one that the stream has forgotten.
+    // The stream may no longer know this partition.
     const refusal = isKeptByTime ? isCode("STREAM_GAP") : RangeError;
-    await assert.rejects(stream.read(2, START_POSITION, everything), refusal);
+    await assert.rejects(stream.read(2, startPosition, everything), refusal);
   });
 
-  on("any interleaving reads what was appended and not trimmed", async (under) => {
+  on("any interleaving reads the entries that were appended and not trimmed", async (under) => {
     let stream = await under.open();
     const model = [
       { appended: [] as Position[], trimmed: 0 },
@@ -380,12 +380,12 @@ function lifeTests(on: On, isKeptByTime: boolean): void {
         held.appended.push(...(await Promise.all(blocks.map((each) => stream.append(partition, each)))));
       } else if (kind === "trim") {
         held.trimmed = Math.min(held.trimmed + amount, held.appended.length);
-        await stream.trim(partition, held.appended[held.trimmed - 1] ?? START_POSITION);
+        await stream.trim(partition, held.appended[held.trimmed - 1] ?? startPosition);
       } else {
         await stream.close();
         stream = await under.open();
       }
-      const after = held.appended[held.trimmed - 1] ?? START_POSITION;
+      const after = held.appended[held.trimmed - 1] ?? startPosition;
       const expected = held.appended.slice(held.trimmed);
       const entries = await readAll(stream, partition, after, expected.length);
       assert.deepEqual(

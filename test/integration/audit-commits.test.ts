@@ -5,60 +5,25 @@ import type { LakeFiles } from "../../simulator/audit/lake-files.ts";
 import { openLake } from "../../simulator/audit/open-lake.ts";
 import { addOf, moveOf, tableOf, type WrittenSnapshot } from "../support/audited-commits.ts";
 import type { LakeRow } from "../support/audited-lake.ts";
-import { type AuditedRun, auditedRun, faultsOfPlace, flaws } from "../support/audited-run.ts";
+import { assertFault, assertProven, type Committed, committedRun } from "../support/committed-run.ts";
 import type { LoggedFile } from "../support/logged-file.ts";
 
-/** A whole lake of three commits: two files in one table, and between them one in another. */
-async function committedRun(): Promise<AuditedRun & { readonly files: readonly LoggedFile[] }> {
-  const run = await auditedRun();
-  run.lake.keepCommitLog();
-  const files = [
-    await run.lake.add("telemetry", run.rows.slice(0, 200)),
-    await run.lake.add("other", run.rows.slice(200, 300)),
-    await run.lake.add("telemetry", run.rows.slice(300)),
-  ];
-  return { ...run, files };
-}
-
-type Committed = Awaited<ReturnType<typeof committedRun>>;
-
-async function assertFault(corrupt: (run: Committed) => unknown, fault: RegExp): Promise<void> {
-  const run = await committedRun();
-  await corrupt(run);
-  const result = await run.audit();
-  assert.ok(result.logFaults > 0);
-  assert.equal(result.isProven, false);
-  assert.ok(
-    result.examples.some((text) => fault.test(text)),
-    result.examples.join("\n"),
-  );
-  assert.deepEqual([...flaws(result), ...faultsOfPlace(result)], [0, 0, 0, 0, 0, 0, 0]);
-}
-
-async function assertProven(change: (run: Committed) => unknown): Promise<void> {
-  const run = await committedRun();
-  await change(run);
-  const result = await run.audit();
-  assert.deepEqual(result.examples, []);
-  assert.deepEqual([result.logFaults, result.isProven], [0, true]);
-}
-
-/** A fence, and a commit of files that were begun after the commit `since`. */
+/** A fence, and a commit of files that another process began after the commit `since`. */
 function fenced(since: number) {
   return async ({ lake, rows }: Committed): Promise<void> => {
     lake.commits.appendUpkeep({ fence: true });
     await lake.add("other", [{ ...(rows[0] as LakeRow), messageId: Buffer.from("stranger") }]);
     lake.commits.change(5, (entry) => (entry.filesSince = since));
-    // An entry of upkeep moves nothing.
+    // An entry of upkeep moves no partition.
     lake.commits.change(5, (entry) => {
       Object.assign(moveOf(entry), { from: "3", previousCommit: 3 });
     });
   };
 }
 
-describe("a commit log that is whole, and tables that show it", () => {
+describe("a complete commit log, and tables that show its files", () => {
   const cases: readonly (readonly [string, (run: Committed) => unknown])[] = [
-    ["as it was written", () => {}],
+    ["unchanged", () => {}],
     ["with a snapshot", ({ lake }) => lake.commits.snapshot()],
     [
       "pruned below a snapshot",
@@ -72,7 +37,7 @@ describe("a commit log that is whole, and tables that show it", () => {
     ],
     ["with a fence", fenced(4)],
     [
-      "with a fence, entries that are given up, and a snapshot of them",
+      "with a fence, entries that are given up, and a snapshot that records them",
       async (run) => {
         await fenced(4)(run);
         run.lake.commits.appendUpkeep({ firstKept: 3 });
@@ -81,9 +46,9 @@ describe("a commit log that is whole, and tables that show it", () => {
         run.lake.commits.remove(1);
       },
     ],
-    ["with a partition that ended, and is past", ({ lake }) => pastPartition(lake.commits, "1")],
-    ["closed, as the lake has moved", ({ lake }) => lake.commits.write(4, movedEntry)],
-    ["with a checkpoint in place of a table's entries", ({ lake }) => lake.checkpoint("telemetry", whole)],
+    ["with a partition that ended and is past", ({ lake }) => pastPartition(lake.commits, "1")],
+    ["closed, because the lake has moved", ({ lake }) => lake.commits.write(4, movedEntry)],
+    ["with a checkpoint instead of a table's entries", ({ lake }) => lake.checkpoint("telemetry", whole)],
     [
       "with a file of another writer",
       async ({ lake }) => {
@@ -105,7 +70,7 @@ describe("a commit log that is whole, and tables that show it", () => {
   for (const [name, change] of cases) test(name, () => assertProven(change));
 });
 
-/** The one partition ends, and another that was recorded took its place up to `begunAt`. */
+/** The one partition ends, and another recorded partition replaced it up to `begunAt`. */
 function pastPartition(commits: Committed["lake"]["commits"], begunAt: string, endedAt = "end"): void {
   commits.change(3, (entry) => {
     const move = moveOf(entry);
@@ -126,7 +91,7 @@ function pastPartition(commits: Committed["lake"]["commits"], begunAt: string, e
 const whole = { parts: 1, removeEntries: true };
 const movedEntry = { format: 2, number: 4, commitId: "moved", movedTo: "s3://elsewhere" };
 
-describe("a commit log that is not whole", () => {
+describe("a faulty commit log", () => {
   const cases: readonly (readonly [string, (run: Committed) => unknown, RegExp])[] = [
     ["a hole", ({ lake }) => lake.commits.remove(2), /commit 2 is missing, though later ones exist/],
     ["an entry cut short", ({ lake }) => lake.commits.write(2, '{"format":1,"num'), /commit 2 can't be read/],
@@ -136,7 +101,7 @@ describe("a commit log that is not whole", () => {
       /commit 2/,
     ],
     [
-      "an entry under another's name",
+      "an entry under the name of another",
       ({ lake }) => lake.commits.change(2, (entry) => (entry.number = 5)),
       /says number 5/,
     ],
@@ -146,12 +111,12 @@ describe("a commit log that is not whole", () => {
       /commit 3: an earlier one has its id commit-1 too/,
     ],
     [
-      "a partition that goes on elsewhere",
+      "a partition that continues at another position",
       ({ lake }) => lake.commits.change(3, (entry) => (moveOf(entry).from = "1")),
       /commit 3: stream\/0 continues at 1, and ended at 2/,
     ],
     [
-      "a move of another entry",
+      "a move that belongs to another entry",
       ({ lake }) => lake.commits.change(3, (entry) => (moveOf(entry).commit = 2)),
       /commit 3: it says that the move of stream\/0 is in 2/,
     ],
@@ -176,7 +141,7 @@ describe("a commit log that is not whole", () => {
       /commit 3: the books of stream\/0 do not balance/,
     ],
     [
-      "rows that the books do not have",
+      "rows that are not in the books",
       ({ lake }) => lake.commits.change(2, (entry) => (addOf(entry, "other").rows = 99)),
       /commit 2: its files have 99 rows, its books say 100/,
     ],
@@ -184,7 +149,7 @@ describe("a commit log that is not whole", () => {
   for (const [name, corrupt, fault] of cases) test(name, () => assertFault(corrupt, fault));
 });
 
-describe("a snapshot that is not what its entries add up to", () => {
+describe("a snapshot that differs from the sum of its entries", () => {
   const cases: readonly (readonly [string, (snapshot: WrittenSnapshot) => unknown, RegExp])[] = [
     [
       "a partition's end",
@@ -198,7 +163,7 @@ describe("a snapshot that is not what its entries add up to", () => {
       /1 touched other last/,
     ],
     [
-      "a partition that it gives up before it ended",
+      "a partition that is given up before its end",
       (snapshot) => Object.assign(snapshot, { moves: {}, past: { stream: { ranges: [[0, 4]] } } }),
       /snapshot 3 says that stream\/0 ended at end/,
     ],
@@ -209,13 +174,13 @@ describe("a snapshot that is not what its entries add up to", () => {
     test(name, () => assertFault(({ lake }) => lake.commits.snapshot(change), fault));
 });
 
-test("a snapshot that gives up a partition which another has yet to go on from", () =>
+test("a snapshot that gives up a partition which another partition still has to continue", () =>
   assertFault(
     ({ lake }) => pastPartition(lake.commits, ""),
     /snapshot 3 gives up stream\/0, and stream\/1 continues it/,
   ));
 
-test("a snapshot that knows another fence, or other entries as given up, than its entries say", async () => {
+test("a snapshot that names another fence, or other given-up entries, than its entries", async () => {
   for (const [wrong, fault] of [
     [{ fence: 3 }, /that 3 is the last fence/],
     [{ firstKept: 1 }, /that 1 is the first entry/],
@@ -238,7 +203,7 @@ describe("tables that do not show exactly the files of the log", () => {
     assert.equal(result.lost, 100);
     assert.ok(result.examples.some((text) => /commit 2, other\/.*: its table does not show it/.test(text)));
   });
-  test("a file that a commit names and a table never had, beside all rows", () =>
+  test("a file that a commit names and its table never had, although all rows are there", () =>
     assertFault(
       ({ lake }) =>
         lake.commits.change(3, (entry) => {
@@ -248,7 +213,7 @@ describe("tables that do not show exactly the files of the log", () => {
         }),
       /commit 3, telemetry\/.*00000000.*: its table does not show it/,
     ));
-  test("a file in the table that no commit names, by an entry and by a checkpoint", async () => {
+  test("a file in the table that no commit names, from an entry and from a checkpoint", async () => {
     const unname = ({ lake }: Committed) =>
       lake.commits.change(1, (entry) => {
         tableOf(entry, "telemetry").adds = [];
@@ -261,7 +226,7 @@ describe("tables that do not show exactly the files of the log", () => {
     };
     await assertFault(checkpointed, /telemetry\/.* is in its table, and no commit names it/);
   });
-  test("the same, though the log is pruned", () =>
+  test("the same faults are found if the log is pruned", () =>
     assertFault(async ({ lake, rows }) => {
       for (let each = 4; each < 14; each++) lake.commits.appendUpkeep({ firstKept: 3 });
       await lake.add("other", [{ ...(rows[0] as LakeRow), messageId: Buffer.from("stranger") }]);
@@ -283,7 +248,7 @@ describe("tables that do not show exactly the files of the log", () => {
         }),
       /is named by the commits 1 and 3/,
     ));
-  test("another size, date or hour than the commit says", async () => {
+  test("a size, date or hour that differs from the commit's", async () => {
     for (const [name, value] of [
       ["bytes", 1],
       ["eventDate", "1999-01-01"],
@@ -298,7 +263,10 @@ describe("tables that do not show exactly the files of the log", () => {
 });
 
 describe("a lake that is being written to", () => {
-  /** Each look at the commit log finds a commit more, which its table shows only later: `shows` it at the next look, or never. */
+  /**
+   * Each read of the commit log finds one more commit, which its table shows only later: `shows` decides
+   * whether the next read finds the commit in the table, or no read ever does.
+   */
   async function written(
     shows: (look: number) => boolean,
   ): Promise<Committed & { readonly lakeFiles: LakeFiles }> {
@@ -322,20 +290,20 @@ describe("a lake that is being written to", () => {
     return { ...run, lakeFiles };
   }
 
-  test("has a newest commit at each look that its table does not show yet", async () => {
+  test("is proven although each read finds a newest commit that its table does not show yet", async () => {
     const { audit, lakeFiles } = await written(() => true);
     const result = await audit({ lake: lakeFiles });
     assert.deepEqual([result.examples, result.logFaults, result.isProven], [[], 0, true]);
   });
 
-  test("has a commit that its table never shows among those that it shows later", async () => {
+  test("has a fault if its table never shows one commit, but shows later ones", async () => {
     const { audit, lakeFiles } = await written((look) => look > 1);
     const result = await audit({ lake: lakeFiles });
     assert.deepEqual([result.logFaults, result.isProven], [1, false]);
     assert.match(result.examples[0] ?? "", /commit 4, other\/.*: its table does not show it/);
   });
 
-  test("has a hole, whatever follows it", async () => {
+  test("has a fault if an entry is missing, whatever follows", async () => {
     const { audit, lake, lakeFiles } = await written(() => true);
     lake.commits.remove(2);
     const result = await audit({ lake: lakeFiles });
@@ -348,8 +316,8 @@ describe("a commit log of a newer version is AUDIT_LAKE_UNSUPPORTED", () => {
   const cases: readonly (readonly [string, (run: Committed) => unknown, RegExp])[] = [
     [
       "a format of entries",
-      ({ lake }) => lake.commits.change(3, (entry) => Object.assign(entry, { format: 5 })),
-      /commit 3 has format 5/,
+      ({ lake }) => lake.commits.change(3, (entry) => Object.assign(entry, { format: 6 })),
+      /commit 3 has format 6/,
     ],
     [
       "a kind of upkeep",
@@ -358,8 +326,8 @@ describe("a commit log of a newer version is AUDIT_LAKE_UNSUPPORTED", () => {
     ],
     [
       "a format of snapshots",
-      ({ lake }) => lake.commits.snapshot((snapshot) => Object.assign(snapshot, { format: 5 })),
-      /snapshot 3 has format 5/,
+      ({ lake }) => lake.commits.snapshot((snapshot) => Object.assign(snapshot, { format: 6 })),
+      /snapshot 3 has format 6/,
     ],
   ];
   for (const [name, change, message] of cases)

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { auditedRun, flaws, startedAtMs } from "../support/audited-run.ts";
 
-test("a hidden table entry is found: the last one by its rows, one in the middle by the hole", async () => {
+test("a hidden table entry is found: the last entry by its rows, an earlier one by the gap", async () => {
   for (const hidden of [1, 2]) {
     const { lake, rows, audit } = await auditedRun();
     for (const at of [0, 1, 2]) await lake.add("telemetry", rows.slice(at * 200, at * 200 + 200));
@@ -46,14 +46,14 @@ test("a removed or damaged data file is found", async () => {
   assert.equal((await damaged.audit()).faults[0]?.code, "AUDIT_FILE_UNREADABLE");
 });
 
-test("files that no log names do not count", async () => {
+test("data files that no log names do not count", async () => {
   const { lake, rows, audit } = await auditedRun();
   await lake.add("telemetry", rows);
   await lake.write("telemetry", rows);
   assert.equal((await audit()).isProven, true);
 });
 
-test("checkpoints in one and in several parts stand for the entries before them", async () => {
+test("checkpoints in one and in several parts replace the entries before them", async () => {
   for (const parts of [1, 2]) {
     const { lake, rows, audit } = await auditedRun();
     await lake.add("telemetry", rows.slice(0, 100));
@@ -69,7 +69,7 @@ test("checkpoints in one and in several parts stand for the entries before them"
   }
 });
 
-test("a table that a newer reader is needed for is refused, not misread", async () => {
+test("a table that needs a newer reader is refused, not misread", async () => {
   const { lake, rows, audit } = await auditedRun();
   await lake.add("telemetry", rows);
   const entry = lake.entryPath("telemetry", 0);
@@ -80,7 +80,7 @@ test("a table that a newer reader is needed for is refused, not misread", async 
   );
 });
 
-test("it waits for entries that are still to come, and reads files once though tables are compacted meanwhile", async () => {
+test("the audit waits for entries that are still to come, and reads each file once even if tables are compacted meanwhile", async () => {
   const { lake, rows, audit } = await auditedRun();
   const first = await lake.add("telemetry", rows.slice(0, 250));
   const whole = await lake.write("telemetry", rows.slice(0, 250));
@@ -96,7 +96,7 @@ test("it waits for entries that are still to come, and reads files once though t
   assert.ok(result.waitedS < 20);
 });
 
-test("it does not end before a late second copy could have appeared", async () => {
+test("the audit does not end before a late duplicate could have appeared", async () => {
   const { lake, rows, audit } = await auditedRun();
   await lake.add("telemetry", rows);
   const again = await lake.write("telemetry", rows.slice(0, 1));
@@ -114,7 +114,7 @@ test("files from before the run are not read", async () => {
   }));
   const file = await lake.add("telemetry", old);
   await lake.add("telemetry", rows);
-  // The log alone could hide rows.
+  // Trusting the log alone could hide rows.
   const misled = await audit();
   assert.deepEqual([misled.files, misled.isProven], [2, true]);
   const before = new Date(startedAtMs - 2 * 3_600_000);
@@ -138,7 +138,7 @@ test("a lake of a newer version is AUDIT_LAKE_UNSUPPORTED, whatever its tables l
     mkdirSync(join(lake.folder, "_commits"), { recursive: true });
     writeFileSync(join(lake.folder, "_commits", "lake.json"), text);
   };
-  say('{"format":4,"lakeId":"x"}');
+  say('{"format":5,"lakeId":"x"}');
   assert.equal((await audit()).isProven, true);
   for (const text of ['{"format":2}', "{}", "null", "not JSON"]) {
     say(text);

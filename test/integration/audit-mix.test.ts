@@ -6,8 +6,8 @@ import { auditedRun, flaws } from "../support/audited-run.ts";
 const reusing = { devices: 10, connections: 5, rate: 1000, durationS: 0.5, faults: { reused: 0.1 } } as const;
 
 /**
- * Rows of a run in which some messages have the ids of others: `first` of each id, and the others as a
- * gateway quarantines them.
+ * Rows of a run in which some messages reuse ids of others: `first` of each id, and the others as a gateway
+ * quarantines them.
  */
 async function runWithReuse() {
   const run = await auditedRun({ scenario: reusing });
@@ -18,7 +18,7 @@ async function runWithReuse() {
   return { ...run, first, later };
 }
 
-test("messages under ids of others belong in quarantine, each once", async () => {
+test("messages that reuse ids of others belong in quarantine, each once", async () => {
   const { lake, first, later, audit } = await runWithReuse();
   await lake.add("telemetry", first);
   await lake.add("_quarantine", later);
@@ -30,7 +30,7 @@ test("messages under ids of others belong in quarantine, each once", async () =>
   );
 });
 
-test("a message under an id of another one that is dropped is lost, filed beside it duplicated, and quarantined twice duplicated", async () => {
+test("a message that reuses another's id is lost if it is dropped, and duplicated if it is filed or quarantined twice", async () => {
   const dropped = await runWithReuse();
   await dropped.lake.add("telemetry", dropped.first);
   await dropped.lake.add("_quarantine", dropped.later.slice(1));
@@ -49,7 +49,7 @@ test("a message under an id of another one that is dropped is lost, filed beside
   assert.deepEqual(flaws(await twice.audit()), [0, 1, 0, 0]);
 });
 
-test("an id counts within a topic: another topic, which took the name over, may file it again with other content", async () => {
+test("an id counts within a topic: another topic with the same topic name may file the id again with other content", async () => {
   const { lake, first, later, audit } = await runWithReuse();
   await lake.add("telemetry", first);
   await lake.add(
@@ -60,7 +60,7 @@ test("an id counts within a topic: another topic, which took the name over, may 
   assert.equal((await audit()).isProven, true);
 });
 
-test("the first message of an id in quarantine, and no other one in a table, is wrong", async () => {
+test("the first message of an id is wrong in quarantine, and every other one is wrong in a table", async () => {
   const { lake, plan, rows, audit } = await auditedRun({ scenario: reusing });
   const later = rows.findIndex((_, index) => plan.roles.idIndex(index) !== index);
   const sharing = [...plan.roles.sharingId(plan.roles.idIndex(later))].filter((index) => index < plan.total);
@@ -77,7 +77,7 @@ test("the first message of an id in quarantine, and no other one in a table, is 
   assert.match(result.examples.join(), /it belongs in its table/);
 });
 
-test("a message that its topic refused may stand in quarantine and, once the topic was mended, in its table; each once", async () => {
+test("a refused message may be in quarantine and, after its topic was corrected, in its table, once in each", async () => {
   const run = async (rows: (all: LakeRow[]) => { filed: LakeRow[]; quarantined: LakeRow[] }) => {
     const { lake, rows: all, audit } = await auditedRun({ again: (index) => index < 5 });
     const { filed, quarantined } = rows(all);
@@ -107,7 +107,7 @@ test("a message that its topic refused may stand in quarantine and, once the top
   assert.deepEqual(left, { mended: 0, duplicated: 0, quarantined: 5, isProven: false });
 });
 
-test("typed, enveloped, raw and big messages are compared as they were sent; what was left with a gateway is looked for", async () => {
+test("typed, enveloped, raw and big messages are compared as they were sent, and messages left with a gateway must be filed", async () => {
   const mix = { typed: 0.3, envelope: 0.2, raw: 0.2, big: 0.02, qos2: 0.5 };
   const whole = await auditedRun({ scenario: { mix } });
   await whole.lake.add("any", whole.rows);
@@ -117,7 +117,7 @@ test("typed, enveloped, raw and big messages are compared as they were sent; wha
   const typed = rows.findIndex((_, index) => plan.shape(index).kind === "typed");
   const raw = rows.findIndex((_, index) => plan.shape(index).kind === "raw");
   rows[typed] = { ...(rows[typed] as LakeRow), eventTimeMs: (rows[typed]?.eventTimeMs ?? 0) + 1 };
-  // Nobody can tell the resend of a raw message from a new one.
+  // The resend of a raw message can't be distinguished from a new message.
   await lake.add("any", [...rows, rows[raw] as LakeRow]);
   const result = await audit();
   assert.deepEqual([...flaws(result), result.anonymousCopies], [0, 0, 0, 1, 1]);

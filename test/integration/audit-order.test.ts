@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import type { LakeRow } from "../support/audited-lake.ts";
 import { type AuditedRun, auditedRun, faultsOfPlace, flaws } from "../support/audited-run.ts";
 
-describe("a device's rows stand in the order of its acknowledged publishes", () => {
+describe("a device's rows are in the order of its acknowledged publishes", () => {
   /** 100 devices take turns: messages 7, 107, 207 … are of one device. */
   async function audited(place: (index: number) => Partial<LakeRow>, options = {}) {
     const run = await auditedRun(options);
@@ -14,30 +14,30 @@ describe("a device's rows stand in the order of its acknowledged publishes", () 
     return run.audit();
   }
 
-  test("two that changed places", async () => {
+  test("two rows that changed places are found", async () => {
     const result = await audited((index) => ({ place: index === 107 ? 207 : index === 207 ? 107 : index }));
     assert.deepEqual([...flaws(result), ...faultsOfPlace(result)], [0, 0, 0, 0, 0, 0, 1]);
     assert.equal(result.isProven, false);
-    assert.match(result.examples[0] ?? "", /disordered: .* stands before an earlier message/);
+    assert.match(result.examples[0] ?? "", /disordered: .* is before an earlier message/);
   });
 
-  test("two at the same place, and one that stands before all others", async () => {
+  test("two rows at the same place, and a row before all others, are found", async () => {
     assert.equal((await audited((index) => ({ place: index === 107 ? 7 : index }))).disordered, 1);
     assert.equal((await audited((index) => ({ place: index === 407 ? 7 : index + 100 }))).disordered, 1);
   });
 
-  test("places of one device say nothing of another's", async () => {
+  test("the places of one device do not limit those of another", async () => {
     const result = await audited((index) => ({ place: Math.floor(index / 100) * 100 + 99 - (index % 100) }));
     assert.equal(result.isProven, true);
   });
 
-  test("a message that was not acknowledged may stand anywhere", async () => {
+  test("a message that was not acknowledged may be anywhere", async () => {
     const swapped = (index: number) => ({ place: index === 107 ? 207 : index === 207 ? 107 : index });
     const result = await audited(swapped, { acked: (index: number) => index !== 107 });
     assert.deepEqual([result.disordered, result.isProven], [0, true]);
   });
 
-  test("later partitions have higher numbers, as numbers go", async () => {
+  test("partition numbers are compared as numbers: later partitions have higher ones", async () => {
     const rising = await audited((index) => ({ partition: index < 300 ? "9" : "10" }));
     assert.deepEqual([rising.disordered, rising.isProven], [0, true]);
     const falling = await audited((index) => ({ partition: index < 300 ? "10" : "9" }));
@@ -62,7 +62,7 @@ describe("a device's rows stand in the order of its acknowledged publishes", () 
   });
 });
 
-describe("stream time, by which ids are forgotten", () => {
+describe("stream time, which decides when ids expire", () => {
   const beganAtMs = Date.UTC(2026, 10, 22, 10);
   const minuteMs = 60_000;
 
@@ -80,20 +80,20 @@ describe("stream time, by which ids are forgotten", () => {
   }
   const block = (index: number) => Math.floor(index / 50);
 
-  test("rises with the blocks of a partition, or stands still", async () => {
+  test("may rise with the blocks of a partition, or stay the same", async () => {
     assert.equal(await mistimed((index) => beganAtMs + Math.floor(block(index) / 2) * 1000), 0);
   });
 
-  test("goes back", async () => {
+  test("must not go back", async () => {
     const at = (index: number) => beganAtMs + block(index) * 1000;
     assert.equal(await mistimed((index) => at(index) - (block(index) === 4 ? 1001 : 0)), 1);
   });
 
-  test("differs within a block", async () => {
+  test("must not differ within a block", async () => {
     assert.equal(await mistimed((index) => beganAtMs + block(index) * 1000 + (index === 60 ? 1 : 0)), 1);
   });
 
-  test("steps by more than has passed since the run began, and an hour", async () => {
+  test("must not rise by more than the time since the start of the run, and an hour", async () => {
     const passedMs = Date.now() - beganAtMs;
     const step = (byMs: number) => mistimed((index) => beganAtMs + (block(index) > 5 ? byMs : 0));
     assert.equal(await step(passedMs + 59 * minuteMs), 0);
@@ -133,14 +133,14 @@ describe("rows of several streams", () => {
     return run;
   }
 
-  test("stand in the order in which the commit log met them", async () => {
+  test("must be in the order in which the commit log met the streams", async () => {
     const later = await (await migrated("b", "a")).audit();
     assert.deepEqual([later.logFaults, later.disordered, later.isProven], [0, 0, true]);
     const earlier = await (await migrated("a", "b")).audit();
     assert.deepEqual([earlier.logFaults, earlier.disordered, earlier.unordered], [0, 200, 0]);
   });
 
-  test("that were read side by side are not compared, and counted", async () => {
+  test("are counted and not compared if the streams were read side by side", async () => {
     for (const streams of [
       ["b", "a"],
       ["a", "b"],
@@ -160,7 +160,7 @@ describe("rows of several streams", () => {
     }
   });
 
-  test("that the commit log does not name any more are not compared, and counted", async () => {
+  test("are counted and not compared if the commit log no longer names the streams", async () => {
     const run = await migrated("b", "a");
     run.lake.commits.remove(1);
     run.lake.commits.snapshot((snapshot) => {

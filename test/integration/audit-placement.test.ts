@@ -14,7 +14,7 @@ interface Statistics {
   nullCount: Record<string, number>;
 }
 
-/** A whole lake of one file, of which the log says what `lie` makes of the truth. */
+/** A complete lake of one file; `lie` changes the log's description of the file. */
 async function misleading(lie: (file: LoggedFile) => LoggedFile) {
   const run = await auditedRun();
   run.lake.commit("telemetry", { adds: [lie(await run.lake.write("telemetry", run.rows))] });
@@ -29,13 +29,13 @@ function withStatistics(change: (statistics: Statistics) => void): (file: Logged
   };
 }
 
-test("a lake whose logs say the truth of its files is proven", async () => {
+test("a lake whose logs describe its files correctly is proven", async () => {
   const result = await misleading((file) => file);
   assert.deepEqual([...flaws(result), ...faultsOfPlace(result)], [0, 0, 0, 0, 0, 0, 0]);
   assert.equal(result.isProven, true);
 });
 
-describe("rows that a query skips are misplaced", () => {
+describe("rows that a query would skip are misplaced", () => {
   const in1999 = withStatistics(({ minValues, maxValues }) => {
     for (const column of ["event_time", "ingest_time"]) {
       minValues[column] = "1999-01-01T00:00:00.000Z";
@@ -67,7 +67,7 @@ describe("rows that a query skips are misplaced", () => {
       assert.ok(result.examples.some((text) => text.startsWith("misplaced: ")));
     });
 
-  test("rows of two hours in one file", async () => {
+  test("rows of two hours in one file are misplaced", async () => {
     const { lake, rows, audit } = await auditedRun({ scenario: { faults: { late: 0.1 } } });
     const file = await lake.write("telemetry", rows);
     lake.commit("telemetry", { adds: [file] });
@@ -78,7 +78,7 @@ describe("rows that a query skips are misplaced", () => {
     assert.deepEqual([...flaws(result), result.misstated], [0, 0, 0, 0, 0]);
   });
 
-  test("a row of a dead clock belongs in the hour of its ingest, and one that is flagged wrongly is altered", async () => {
+  test("a row of a device with a wrong clock belongs in the hour of its ingest, and a row with a wrong flag is altered", async () => {
     const run = await auditedRun({ scenario: { faults: { clock: 0.1 } } });
     await run.lake.add("telemetry", run.rows);
     assert.equal((await run.audit()).isProven, true);
@@ -89,17 +89,21 @@ describe("rows that a query skips are misplaced", () => {
   });
 });
 
-describe("a file of which the log says what is not so is misstated", () => {
+describe("a file that its log describes wrongly is misstated", () => {
   const cases: readonly (readonly [string, (file: LoggedFile) => LoggedFile, RegExp])[] = [
     ["its size", (file) => ({ ...file, bytes: file.bytes - 1 }), /bytes/],
     ["its rows", withStatistics((all) => (all.numRecords = 499)), /499 rows, it has 500/],
     ["a null count", withStatistics(({ nullCount }) => (nullCount["message_id"] = 1)), /message_id.*1 nulls/],
-    ["nulls of a column that it lacks", withStatistics(({ nullCount }) => (nullCount["other"] = 0)), /other/],
+    [
+      "nulls of a column that the file lacks",
+      withStatistics(({ nullCount }) => (nullCount["other"] = 0)),
+      /other/,
+    ],
     ["a lower bound", withStatistics(({ minValues }) => (minValues["_index"] = 1)), /_index.*below/],
     ["an upper bound", withStatistics(({ maxValues }) => (maxValues["_index"] = 48)), /_index.*above/],
     ["a bound of another type", withStatistics(({ maxValues }) => (maxValues["_index"] = "x")), /_index/],
     [
-      "the last ingest time, cut to the second",
+      "the last ingest time, truncated to the second",
       withStatistics(({ maxValues }) => (maxValues["ingest_time"] = "2026-11-22T10:00:00.999Z")),
       /ingest_time.*above/,
     ],
@@ -112,12 +116,12 @@ describe("a file of which the log says what is not so is misstated", () => {
       assert.match(result.examples[0] ?? "", example);
     });
 
-  test("nothing said is nothing wrong", async () => {
+  test("missing statistics are no fault", async () => {
     const result = await misleading((file) => ({ ...file, stats: '{"numRecords":500}' }));
     assert.equal(result.isProven, true);
   });
 
-  test("old ingest times in the log hide no second copies", async () => {
+  test("old ingest times in the log hide no duplicates", async () => {
     const { lake, rows, audit } = await auditedRun();
     await lake.add("telemetry", rows);
     const again = await lake.write("telemetry", rows.slice(0, 3));
@@ -128,7 +132,7 @@ describe("a file of which the log says what is not so is misstated", () => {
   });
 });
 
-describe("a table of which the log says what is not so of its columns is a log fault", () => {
+describe("a table whose columns its log describes wrongly is a log fault", () => {
   const without = (...names: string[]) => ({
     schemaString: AuditedLake.schemaWith(Object.fromEntries(names.map((name) => [name, undefined]))),
   });
@@ -154,11 +158,11 @@ describe("a table of which the log says what is not so of its columns is a log f
     });
 });
 
-describe("every column is read", () => {
+describe("the audit reads every column", () => {
   const changes: readonly (readonly [string, Partial<LakeRow>])[] = [
     ["payload_crc", { payloadCrc: 1 }],
     ["event_time_outside", { isOutside: true }],
-    ["where in the stream it stood", { partition: null }],
+    ["no place in the stream", { partition: null }],
   ];
   for (const [name, change] of changes)
     test(name, async () => {
@@ -178,14 +182,50 @@ describe("every column is read", () => {
     });
   }
 
-  function define({ lake }: AuditedRun, version: number, columns: readonly string[]): void {
+  function define(
+    { lake }: AuditedRun,
+    version: number,
+    columns: readonly string[],
+    bounds: { readonly eventPastMs?: number; readonly eventAheadMs?: number } = {},
+  ): void {
     const folder = join(lake.folder, "_topics", "t1");
     mkdirSync(folder, { recursive: true });
-    const content = { name: "telemetry", version, columns: columns.map((name) => ({ name })) };
+    const content = { name: "telemetry", version, columns: columns.map((name) => ({ name })), ...bounds };
     writeFileSync(join(folder, `${version}.json`), JSON.stringify(content));
   }
 
-  test("a typed column holds what the payload says", async () => {
+  describe("event_time_outside follows from the bounds of the topic's versions", () => {
+    const minuteMs = 60_000;
+    const late = { scenario: { faults: { late: 0.2 } } };
+    const isLate = ({ eventTimeMs, ingestTimeMs }: LakeRow) => eventTimeMs < ingestTimeMs - minuteMs;
+
+    async function audited(versions: readonly object[], flagOf: (row: LakeRow) => boolean) {
+      const run = await auditedRun(late);
+      for (const [at, bounds] of versions.entries()) define(run, at + 1, [], bounds);
+      const rows = run.rows.map((row) => ({ ...row, isOutside: flagOf(row) }));
+      await run.lake.add("telemetry", rows);
+      return { flaws: flaws(await run.audit()), late: rows.filter(isLate).length };
+    }
+
+    test("of one version: all rows beyond its bounds are flagged, and no others", async () => {
+      const narrow = [{ eventPastMs: minuteMs }];
+      assert.deepEqual((await audited(narrow, isLate)).flaws, [0, 0, 0, 0]);
+      const wrong = await audited(narrow, () => false);
+      assert.ok(wrong.late > 10);
+      assert.deepEqual(wrong.flaws, [0, 0, 0, wrong.late]);
+      assert.deepEqual((await audited([], isLate)).flaws, [0, 0, 0, wrong.late], "by the default");
+    });
+
+    test("of two versions: a row between their bounds may have either flag, others not", async () => {
+      const both = [{ eventPastMs: minuteMs }, {}];
+      let turn = 0;
+      assert.deepEqual((await audited(both, (row) => isLate(row) && ++turn % 2 === 0)).flaws, [0, 0, 0, 0]);
+      const wrong = await audited(both, (row) => !isLate(row));
+      assert.deepEqual(wrong.flaws, [0, 0, 0, 500 - wrong.late]);
+    });
+  });
+
+  test("a typed column holds the value of the payload", async () => {
     const run = await auditedRun();
     define(run, 1, ["temperature"]);
     await run.lake.add("telemetry", typed(run));
@@ -202,7 +242,7 @@ describe("every column is read", () => {
     }
   });
 
-  test("a column that each version of the topic has is in each file", async () => {
+  test("a column of all versions of the topic is in each file", async () => {
     const run = await auditedRun();
     define(run, 1, ["temperature"]);
     await run.lake.add("telemetry", typed(run).slice(0, 400));
@@ -210,7 +250,7 @@ describe("every column is read", () => {
     assert.deepEqual(flaws(await run.audit()), [0, 0, 0, 100]);
   });
 
-  test("a column that came with a later version may be null", async () => {
+  test("a column that a later version added may be null", async () => {
     const run = await auditedRun();
     define(run, 1, []);
     define(run, 2, ["temperature"]);
@@ -221,7 +261,7 @@ describe("every column is read", () => {
     assert.equal((await run.audit()).isProven, true);
   });
 
-  describe("values of each type are those that the fleet planned", () => {
+  describe("values of each type are compared with the fleet's plan", () => {
     const scenario = { mix: { typed: 0.99 } };
 
     function planned({ plan, rows }: AuditedRun): LakeRow[] {
@@ -242,7 +282,7 @@ describe("every column is read", () => {
       };
     }
 
-    test("as they are", async () => {
+    test("planned values are proven", async () => {
       const run = await auditedRun({ scenario });
       define(run, 1, typedNames);
       await run.lake.add("telemetry", planned(run));
@@ -258,7 +298,7 @@ describe("every column is read", () => {
       label: "'another'",
     };
     for (const [name, sql] of Object.entries(wrong))
-      test(`another ${name}`, async () => {
+      test(`another ${name} is found`, async () => {
         const run = await auditedRun({ scenario });
         define(run, 1, typedNames);
         const rows = planned(run);

@@ -18,7 +18,7 @@ function put(key: string, bytes: Buffer): void {
   server.store.objects.set(key, { bytes, tag: "tag", modified: new Date() });
 }
 
-/** A copy of the run's lake in the bucket, and its audit. */
+/** A copy of the run's lake in the bucket, and the audit of that copy. */
 function inBucket({ lake, ledger }: AuditedRun) {
   const prefix = `audited-${lakes++}`;
   for (const file of readdirSync(lake.folder, { recursive: true, encoding: "utf8" })) {
@@ -35,7 +35,7 @@ function inBucket({ lake, ledger }: AuditedRun) {
   return { prefix, audit: () => audit(options, quiet, new AbortController().signal) };
 }
 
-test("a lake in S3 is audited as one on a disk, from its checkpoint on, and nothing is written", async () => {
+test("a lake in S3 is audited like one on a disk, from its checkpoint on, and nothing is written", async () => {
   const run = await auditedRun();
   run.lake.keepCommitLog();
   await run.lake.add("telemetry", run.rows.slice(0, 200));
@@ -51,7 +51,7 @@ test("a lake in S3 is audited as one on a disk, from its checkpoint on, and noth
   );
 });
 
-test("what is missing or doubled in S3 is found", async () => {
+test("missing and duplicated rows in S3 are found", async () => {
   const run = await auditedRun();
   await run.lake.add("telemetry", run.rows.slice(0, 300));
   await run.lake.add("telemetry", run.rows.slice(290, 310));
@@ -67,7 +67,7 @@ test("what is missing or doubled in S3 is found", async () => {
   assert.equal(fault?.code, "AUDIT_FILE_UNREADABLE");
 });
 
-test("a commit that is missing in S3 is found, and so is a commit log that can't be listed", async () => {
+test("a missing commit in S3 is found, and so is a commit log that can't be listed", async () => {
   const run = await auditedRun();
   run.lake.keepCommitLog();
   await run.lake.add("telemetry", run.rows.slice(0, 300));
@@ -84,7 +84,7 @@ test("a commit that is missing in S3 is found, and so is a commit log that can't
   assert.match(result.examples[0] ?? "", /commit 1 is missing/);
 });
 
-test("a bucket that can't be read proves nothing, and says why", async () => {
+test("an unreadable bucket proves nothing, and the audit says why", async () => {
   const run = await auditedRun();
   await run.lake.add("telemetry", run.rows);
   const { audit: auditBucket } = inBucket(run);
@@ -118,7 +118,7 @@ test("large objects are read in parts", async () => {
   assert.deepEqual((await lake.list("")).sort(), ["empty", "file.parquet"]);
 });
 
-test("URLs that name no lake are refused, those with credentials without repeating them", () => {
+test("URLs that name no lake are refused; the error does not repeat credentials", () => {
   for (const url of ["s3:", "s3://id:topsecret@bucket/x", "gs://bucket"])
     assert.throws(
       () => openLake(url),

@@ -21,7 +21,7 @@ test("envelope messages are compared by their inner payload", async () => {
   assert.equal((await audit()).isProven, true);
 });
 
-test("a missing row is lost, and named", async () => {
+test("a missing row is lost, and its id is reported", async () => {
   const { lake, rows, audit } = await auditedRun();
   await lake.add(
     "telemetry",
@@ -36,14 +36,14 @@ test("a missing row is lost, and named", async () => {
   );
 });
 
-test("an acknowledgement in the ledger without a row is lost, whatever other rows there are", async () => {
+test("an acknowledged message without a row is lost, whatever other rows there are", async () => {
   const { lake, rows, audit } = await auditedRun({ sent: (index) => index < 100 });
   await lake.add("telemetry", rows.slice(0, 99));
   const result = await audit();
   assert.deepEqual([result.acked, result.stored, result.lost], [100, 99, 1]);
 });
 
-test("a row twice is duplicated: in one file, in two files, in two tables, in a table and in quarantine", async () => {
+test("a second row is a duplicate: in one file, in two files, in two tables, in a table and in quarantine", async () => {
   const row = (rows: LakeRow[]) => [rows[3] as LakeRow];
   const cases: ((lake: AuditedLake, rows: LakeRow[]) => Promise<unknown>)[] = [
     (lake, rows) => lake.add("telemetry", [...rows, ...row(rows)]),
@@ -86,7 +86,7 @@ test("a row whose payload, topic, device or event time differs is altered", asyn
   }
 });
 
-test("a row that nobody sent is a phantom: never sent, beyond the run, of no device, an id with more behind it", async () => {
+test("a row that nobody sent is a phantom: never sent, beyond the run, of no device, or with more text after the id", async () => {
   const { lake, rows, plan, audit } = await auditedRun({ sent: (index) => index !== 60 });
   const id = (text: string) => Buffer.from(text.padEnd(plan.names.idBytes, "0"));
   const first = rows[0] as LakeRow;
@@ -125,7 +125,7 @@ test("several runs in one ledger are audited together", async () => {
   assert.deepEqual([result.runs.length, result.acked, result.stored, result.lost], [2, 1000, 999, 1]);
 });
 
-test("planned poison belongs in quarantine, and nothing else does", async () => {
+test("only planned poison belongs in quarantine", async () => {
   const scenario = { faults: { poison: 0.1 } };
   const isPoison = (row: LakeRow) => row.reason !== undefined;
   const whole = await auditedRun({ scenario });
@@ -137,7 +137,7 @@ test("planned poison belongs in quarantine, and nothing else does", async () => 
   );
   const poison = whole.rows.filter(isPoison);
   const anonymous = poison.find((row) => row.messageId === null) as LakeRow;
-  // A resend of poison without a readable id cannot be told from a new message.
+  // A resend of poison without a readable id can't be distinguished from a new message.
   await whole.lake.add("_quarantine", [...poison, anonymous]);
   const proven = await whole.audit();
   assert.deepEqual(
@@ -174,7 +174,7 @@ test("planned poison belongs in quarantine, and nothing else does", async () => 
   assert.equal(result.isProven, false);
 });
 
-test("event times far away are expected where the run's faults plan them", async () => {
+test("event times far away are expected if the run's faults plan them", async () => {
   const { lake, rows, audit } = await auditedRun({ scenario: { faults: { late: 0.2, clock: 0.2 } } });
   assert.ok(
     rows.some((row) => row.eventTimeMs < Date.UTC(1970, 0, 2)) &&
@@ -184,21 +184,21 @@ test("event times far away are expected where the run's faults plan them", async
   assert.equal((await audit()).isProven, true);
 });
 
-test("a message that was filed but never acknowledged is allowed, one that is neither is too", async () => {
+test("unacknowledged messages may be filed, and may be missing", async () => {
   const { lake, rows, audit } = await auditedRun({ acked: (index) => index >= 10 });
   await lake.add("telemetry", rows.slice(5));
   const result = await audit();
   assert.deepEqual([result.isProven, result.unackedStored, result.lost], [true, 5, 0]);
 });
 
-test("the ledger of a killed simulator allows what may have been sent", async () => {
+test("the ledger of a killed simulator allows the messages that may have been sent", async () => {
   const { lake, plan, rows, audit } = await auditedRun({ sent: (index) => index < 300, isComplete: false });
   await lake.add("telemetry", [...rows, rowOf(plan, 450)]);
   const result = await audit();
   assert.deepEqual([...flaws(result), result.unackedStored], [0, 0, 0, 0, 1]);
 });
 
-test("nothing acknowledged proves nothing", async () => {
+test("without acknowledged messages, nothing is proven", async () => {
   const { audit } = await auditedRun({ acked: () => false });
   const result = await audit();
   assert.deepEqual([...flaws(result), result.isProven], [0, 0, 0, 0, false]);

@@ -14,7 +14,7 @@ const now = Date.now();
 const badContents = badContentsAt(now);
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 const today = new Date(now).toISOString().slice(0, 10);
-/** What closes the connection without an acknowledgement, and is counted under this name. */
+/** Messages that close the connection without an acknowledgement, and the name of their counter. */
 const refusals: readonly { readonly reason: string; readonly send: (client: RawMqtt) => void }[] = [
   { reason: "unknown-topic", send: (client) => client.publish("fleet/x/unknown", "{}") },
   {
@@ -52,14 +52,14 @@ describe("bad input in a running gateway", { concurrency: false }, () => {
     await gateway.destroy();
   });
 
-  /** Another device's message, before or after something bad. */
+  /** A message of another device, before or after bad input. */
   async function publishGood(): Promise<void> {
     const id = `good${good.length}`;
     await publishDemo(bystander, [{ device: "bystander", id }]);
     good.push(id);
   }
 
-  test("G7: content that can't be filed is acknowledged and in quarantine with its reason, whole", async () => {
+  test("G7: content that can't be filed is acknowledged and stored whole in the quarantine, with its reason", async () => {
     const client = await connectClient(gateway.mqttUrl);
     for (const [index, { payload, format = "telemetry" }] of badContents.entries()) {
       await client.publishAsync(`fleet/bad${index}/${format}`, Buffer.from(payload), { qos: 1 });
@@ -87,7 +87,7 @@ describe("bad input in a running gateway", { concurrency: false }, () => {
     ]);
   });
 
-  test("a bad message that is sent again is one row of the quarantine", async () => {
+  test("a bad message and its resend are one row in the quarantine", async () => {
     const before = (await statusOf(gateway)).books;
     const client = await connectClient(gateway.mqttUrl);
     for (let copy = 0; copy < 2; copy++)
@@ -99,7 +99,7 @@ describe("bad input in a running gateway", { concurrency: false }, () => {
     assert.equal(books?.duplicates, (before?.duplicates ?? 0) + 1);
   });
 
-  test("event times of 1970 and 2100 are filed today, with a flag, and make no folders of their own", async () => {
+  test("event times of 1970 and 2100 are filed under today's date, with a flag, and make no folders of their own", async () => {
     const client = await connectClient(gateway.mqttUrl, { clientId: "clock" });
     const times = ["1970-01-01T00:00:00Z", "2100-01-01T00:00:00Z", new Date(now).toISOString()];
     for (const ts of times)
@@ -126,7 +126,7 @@ describe("bad input in a running gateway", { concurrency: false }, () => {
   });
 
   for (const { reason, send } of refusals)
-    test(`${reason}: that connection is closed unacknowledged, and counted`, async () => {
+    test(`${reason}: the connection is closed without an acknowledgement, and the refusal is counted`, async () => {
       const before = (await statusOf(gateway)).broker?.refused[reason] ?? 0;
       const client = await RawMqtt.connected(gateway.mqttPort, { clientId: `refused-${reason}` });
       send(client);
@@ -136,7 +136,7 @@ describe("bad input in a running gateway", { concurrency: false }, () => {
       assert.equal((await statusOf(gateway)).broker?.refused[reason], before + 1);
     });
 
-  test("200 MB are refused before CONNECT as well, and MQTT 5 gets an answer that it understands", async () => {
+  test("200 MB are refused before CONNECT as well, and an MQTT 5 client gets an answer of its own protocol", async () => {
     const stranger = await RawMqtt.open(gateway.mqttPort);
     stranger.write(Buffer.from([0x10, 0x80, 0x84, 0xaf, 0x5f, 0, 4, 0x4d]));
     await stranger.closed();
@@ -151,7 +151,7 @@ describe("bad input in a running gateway", { concurrency: false }, () => {
     assert.deepEqual([refused?.["packet-too-large"], refused?.["protocol-version"]], [2, 1]);
   });
 
-  test("a retain flag on telemetry is cleared: the message is filed, no later subscriber gets it", async () => {
+  test("a retain flag on telemetry is cleared: the message is filed, and later subscribers do not get it", async () => {
     const client = await connectClient(gateway.mqttUrl);
     const payload = JSON.stringify({ id: "retained", ts: now });
     await client.publishAsync("fleet/keeper/telemetry", payload, { qos: 1, retain: true });
@@ -168,7 +168,7 @@ describe("bad input in a running gateway", { concurrency: false }, () => {
     assert.deepEqual(filed, ["live", "retained"]);
   });
 
-  test("a QoS 2 message under the identifier of one that was never released is filed, and the books tell which was repeated", async () => {
+  test("a new QoS 2 message under an identifier that was never released is filed, and only a repeated message is counted as repeated", async () => {
     const before = (await statusOf(gateway)).broker;
     const options = { clientId: "rebooted", clean: false };
     const topic = "fleet/rebooted/telemetry";
@@ -196,7 +196,7 @@ describe("bad input in a running gateway", { concurrency: false }, () => {
     );
   });
 
-  test("devices that send CONNECT, PUBLISH and DISCONNECT in one write and close are all filed", async () => {
+  test("messages of devices that send CONNECT, PUBLISH and DISCONNECT in one write and close are all filed", async () => {
     const ids = Array.from({ length: 20 }, (_, index) => `sleepy${String(index).padStart(2, "0")}`);
     for (const [index, id] of ids.entries()) {
       const connect = { cmd: "connect", protocolId: "MQTT", protocolVersion: 4, clean: true, keepalive: 60 };
@@ -221,7 +221,7 @@ describe("bad input in a running gateway", { concurrency: false }, () => {
     );
   });
 
-  test("all the while the other device's messages were filed, each once, and nothing restarted", async () => {
+  test("during all this, messages of the other device were filed, each once, and no process restarted", async () => {
     await publishGood();
     await untilFiledAndTrimmed(gateway);
     assert.equal(bystander.connected, true);
@@ -230,7 +230,7 @@ describe("bad input in a running gateway", { concurrency: false }, () => {
     const { processes, books, isReady } = await statusOf(gateway);
     assert.deepEqual(
       processes.map(({ restarts }) => restarts),
-      [0, 0],
+      [0, 0, 0],
     );
     assert.deepEqual([books?.isBalanced, isReady], [true, true]);
   });

@@ -11,7 +11,7 @@ import { connectClient } from "../support/mqtt-publisher.ts";
 import { assertPlain } from "../support/plain-words.ts";
 import { mountSmallDisk } from "../support/small-disk.ts";
 
-describe("asking a running gateway for what can't be", { concurrency: false }, () => {
+describe("invalid requests to a running gateway", { concurrency: false }, () => {
   let gateway: GatewayProcess;
   before(async () => {
     gateway = await GatewayProcess.start({ environment: { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "200" } });
@@ -21,7 +21,7 @@ describe("asking a running gateway for what can't be", { concurrency: false }, (
   const create = (filter: string, ...more: string[]) =>
     gateway.cli("topics", "create", "engine", "--filter", filter, "--format", "json", ...more);
 
-  test("filters: a # that is not last, half a wildcard, a name twice, another topic's", async () => {
+  test("invalid filters: a # that is not last, half a wildcard, a repeated name, another topic's filter", async () => {
     const wrong: [string, number, string, RegExp][] = [
       ["plant/#/engine", 2, "TOPIC_INVALID", /plant\/#\/engine.*# must be the last level/],
       ["plant/#engine", 2, "TOPIC_INVALID", /# must be a whole level/],
@@ -43,10 +43,15 @@ describe("asking a running gateway for what can't be", { concurrency: false }, (
     }
   });
 
-  test("schemas: no file, no JSON, one that does not compile, columns that can't be", async () => {
+  test("invalid schemas: no file, no JSON, a schema that does not compile, invalid columns", async () => {
     const wrong: [string, RegExp][] = [
       ["{", /--schema .*schema\.json: /],
+      ["{}", /"type": "object"/],
       ['{"type":"objekt"}', /"type": "object"/],
+      [
+        '{"type":"object","properties":{"n":{"type":"integer","maximum":9007199254740993}}}',
+        /properties\.n\.maximum "9007199254740993": .*too many digits.*give 9007199254740992/,
+      ],
       ['{"type":"object","properties":{"rpm":{"type":"numbr"}}}', /rpm.*type|type.*rpm/s],
       ['{"type":"object","properties":{"rpm":{"$ref":"#/nowhere"}}}', /nowhere/],
       ['{"type":"object","properties":{"Payload":{"type":"string"}}}', /Payload/],
@@ -60,6 +65,7 @@ describe("asking a running gateway for what can't be", { concurrency: false }, (
       const result = await create("plant/{device}/engine", "--schema", file);
       assert.equal(result.code, 2, `${schema}: ${result.stderr}`);
       assert.match(result.stderr, says, schema);
+      assert(result.stderr.includes(`--schema ${file}: `), result.stderr);
     }
     const { topics } = (await gateway.cli("topics", "list")).json as { topics: { name: string }[] };
     assert.deepEqual(
@@ -68,7 +74,7 @@ describe("asking a running gateway for what can't be", { concurrency: false }, (
     );
   });
 
-  test("what the gateway refuses is said in words of the command line, and names the flag", async () => {
+  test("refusals of the gateway are reported in the words of the command line, with the flag", async () => {
     const topic = ["topics", "create", "engine", "--filter", "plant/{device}/engine", "--format"];
     const name = "give a name of at most 63 small letters, digits and _, that begins with a letter";
     const table: [line: string[], says: string][] = [
@@ -85,6 +91,14 @@ describe("asking a running gateway for what can't be", { concurrency: false }, (
         "--max-payload-bytes 1.5: give a whole number from 1 to 786432",
       ],
       [[...topic, "json", "--rate", "0"], "--rate 0: give a number above 0, at most 1000000 or null"],
+      [
+        [...topic, "json", "--event-past", "30s"],
+        "--event-past: give a time from 1m to 3650d, which is 10 years, such as 90s, 30m, 12h or 7d",
+      ],
+      [
+        [...topic, "json", "--event-ahead", "3651d"],
+        "--event-ahead: give a time from 1m to 3650d, which is 10 years, such as 90s, 30m, 12h or 7d",
+      ],
       [[...topic, "json", "--dedupe", "exat"], "--dedupe exat: choose window or exact"],
       [
         [...topic, "json", "--id-path", "a..b"],
@@ -117,7 +131,7 @@ describe("asking a running gateway for what can't be", { concurrency: false }, (
     }
   });
 
-  test("a topic that is deleted with unread records: all of them are filed, after a restart too", async () => {
+  test("records of a deleted topic that are still unread are all filed, even after a restart", async () => {
     assert.equal(
       (await gateway.cli("topics", "create", "short", "--filter", "short/{device}", "--format", "json")).code,
       0,
@@ -146,12 +160,12 @@ describe("asking a running gateway for what can't be", { concurrency: false }, (
   });
 });
 
-test("`simulate --rate abc` and `audit` without a lake end with 2, say what to write, and leave nothing behind", async (t) => {
+test("`simulate --rate abc` and `audit` without a lake exit with 2 and the correct usage, and leave nothing behind", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "tidegate-test-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const ledger = join(folder, "ledger");
   const rate = await runCli(["simulate", "--rate", "abc", "--ledger", ledger, "--json"]);
-  assert.deepEqual([rate.code, (rate.json as { error: string }).error], [2, "SIMULATE_USAGE"]);
+  assert.deepEqual([rate.code, errorOf(rate).code], [2, "SIMULATE_USAGE"]);
   assert.match(rate.stderr, /^--rate abc: give a number above 0 to \d+, for example --rate 16700$/m);
   const lake = await runCli(["audit", "--ledger", ledger, "--lake", `file:${folder}/lake`]);
   assert.equal(lake.code, 2);
@@ -159,10 +173,10 @@ test("`simulate --rate abc` and `audit` without a lake end with 2, say what to w
   assert.equal(existsSync(ledger), false);
 });
 
-describe("a data folder that can't be used is named before anything starts", () => {
+describe("an unusable data folder is reported before any process starts", () => {
   const up = (folder: string) => runCli(["up", "--data", folder, ...freePorts, "--json"]);
 
-  test("a file where the folder, or a part of it, should be", async (t) => {
+  test("a file in place of the folder, or of a part of its path", async (t) => {
     const folder = mkdtempSync(join(tmpdir(), "tidegate-test-"));
     t.after(() => rmSync(folder, { recursive: true, force: true }));
     writeFileSync(join(folder, "file"), "");
@@ -191,6 +205,9 @@ describe("a data folder that can't be used is named before anything starts", () 
     assert.equal(spawnSync("mount", ["-o", "remount,ro", disk.path]).status, 0);
     const refused = await up(join(disk.path, "data"));
     assert.deepEqual([refused.code, errorOf(refused).code], [1, "DATA_FOLDER_UNUSABLE"]);
-    assert.match(refused.stderr, /read-only file system.*Choose one that this user may write, with --data/);
+    assert.match(
+      refused.stderr,
+      /read-only file system.*Choose a folder that this user may write to with --data/,
+    );
   });
 });

@@ -7,7 +7,7 @@ import { startBroker, topicRule } from "../support/test-broker.ts";
 const topic = "fleet/raw/telemetry";
 const turn = (delayMs = 30) => new Promise((resolve) => setTimeout(resolve, delayMs));
 
-test("G1: no PUBACK before the message is durable, then in the order of arrival and in one write", async () => {
+test("G1: no PUBACK before the message is durable; then PUBACKs in the order of arrival and in one write", async () => {
   await using server = await startBroker();
   const client = await RawMqtt.connected(server.port);
   client.send(...[1, 2, 3, 4].map((messageId) => publishPacket(topic, `m${messageId}`, { messageId })));
@@ -18,7 +18,7 @@ test("G1: no PUBACK before the message is durable, then in the order of arrival 
   third?.settle();
   second?.settle();
   await turn();
-  assert.deepEqual(client.acknowledgedIds(), [], "the first one is not durable yet");
+  assert.deepEqual(client.acknowledgedIds(), [], "the first message is not durable yet");
   first?.settle();
   await client.until(() => client.acknowledgedIds().length === 3);
   fourth?.settle();
@@ -27,7 +27,7 @@ test("G1: no PUBACK before the message is durable, then in the order of arrival 
   client.end();
 });
 
-test("G1: what can't be made durable closes the connection without an acknowledgement", async () => {
+test("G1: a message that can't be made durable closes the connection without an acknowledgement", async () => {
   await using server = await startBroker();
   const client = await RawMqtt.connected(server.port);
   client.publish(topic, "lost for now");
@@ -38,7 +38,7 @@ test("G1: what can't be made durable closes the connection without an acknowledg
   assert.equal(server.broker.status().refused["not-durable"], 1);
 });
 
-test("mqtt.js sends the message again after such a close, and gets its acknowledgement then", async () => {
+test("after such a close, mqtt.js sends the message again and gets its acknowledgement", async () => {
   await using server = await startBroker();
   const client = await mqtt.connectAsync(server.url, { reconnectPeriod: 20, clientId: "js" });
   const published = client.publishAsync("fleet/js/telemetry", "again", { qos: 1 });
@@ -54,7 +54,7 @@ test("mqtt.js sends the message again after such a close, and gets its acknowled
   await client.endAsync();
 });
 
-test("QoS 2: held until durable, not taken twice, PUBCOMP after PUBREL; a copy in the same segment is one message", async () => {
+test("QoS 2: a message is held until durable and not accepted twice, PUBREL gets PUBCOMP, and a copy in the same segment is no second message", async () => {
   await using server = await startBroker();
   const client = await RawMqtt.connected(server.port);
   const packet = publishPacket(topic, "two", { qos: 2, messageId: 9 });
@@ -75,7 +75,7 @@ test("QoS 2: held until durable, not taken twice, PUBCOMP after PUBREL; a copy i
   client.end();
 });
 
-test("QoS 2: one that failed is taken again when it comes again, also on a new connection of its session", async () => {
+test("QoS 2: a failed message is accepted when the client sends it again, even on a new connection of its session", async () => {
   await using server = await startBroker();
   const packet = publishPacket(topic, "two", { qos: 2, messageId: 5 });
   const first = await RawMqtt.connected(server.port, { clean: false });
@@ -92,11 +92,11 @@ test("QoS 2: one that failed is taken again when it comes again, also on a new c
   const third = await RawMqtt.connected(server.port, { clean: false });
   third.send({ ...packet, dup: true } as typeof packet);
   await third.until(() => third.of("pubrec").length === 1);
-  assert.equal(server.sink.accepted.length, 0, "it was stored before: PUBREC only");
+  assert.equal(server.sink.accepted.length, 0, "the message was stored before: the client gets only PUBREC");
   third.end();
 });
 
-test("QoS 2: a message that the old connection of a session left held is taken again on the new one, and answered there", async () => {
+test("QoS 2: a message that the old connection of a session left held is accepted again and answered on the new connection", async () => {
   await using server = await startBroker();
   const packet = publishPacket(topic, "two", { qos: 2, messageId: 5 });
   const old = await RawMqtt.connected(server.port, { clean: false });
@@ -111,7 +111,7 @@ test("QoS 2: a message that the old connection of a session left held is taken a
   fresh.end();
 });
 
-test("QoS 2: PUBREL before PUBREC, and messages without PUBREL beyond a bound, close the connection", async () => {
+test("QoS 2: PUBREL before PUBREC, and too many messages without PUBREL, close the connection", async () => {
   await using server = await startBroker({ config: { inFlightMax: 65_535 } });
   const hasty = await RawMqtt.connected(server.port, { clientId: "hasty" });
   hasty.send(publishPacket(topic, "x", { qos: 2, messageId: 1 }), { cmd: "pubrel", messageId: 1 } as never);
@@ -128,7 +128,7 @@ test("QoS 2: PUBREL before PUBREC, and messages without PUBREL beyond a bound, c
   assert.deepEqual(server.broker.status().refused, { malformed: 1, unreleased: 1 });
 });
 
-test("a flood is held within its bounds, and all of it is acknowledged in order in the end", async () => {
+test("a flood is held within its bounds, and all messages are eventually acknowledged in order", async () => {
   await using server = await startBroker({ config: { inFlightMax: 100 } });
   const client = await RawMqtt.connected(server.port);
   const total = 20_000;
@@ -139,7 +139,7 @@ test("a flood is held within its bounds, and all of it is acknowledged in order 
   );
   await client.until(() => server.sink.accepted.length >= 100);
   await turn(100);
-  // The window, and what stood in the read chunk that passed it.
+  // The window, and the rest of the read chunk that exceeded the window.
   assert(server.sink.accepted.length < 100 + 1_500, `${server.sink.accepted.length} held`);
   assert.equal(server.broker.status().pausedConnections, 1);
   while (client.acknowledgedIds().length < total) {
@@ -167,7 +167,7 @@ test("PINGREQ is answered while messages are held, and the keep alive does not e
   client.end();
 });
 
-test("publishing is a sign of life: a client that does so needs no PINGREQ", async () => {
+test("a client that publishes needs no PINGREQ to keep its connection", async () => {
   await using server = await startBroker();
   server.sink.isInstant = true;
   const client = await RawMqtt.connected(server.port, { keepalive: 1 });
@@ -180,7 +180,7 @@ test("publishing is a sign of life: a client that does so needs no PINGREQ", asy
   await client.closed();
 });
 
-test("a connection that is not read, so that its PINGREQ can't be answered, is given up after half its keep alive", async () => {
+test("a paused connection, whose PINGREQ can't be answered, is closed after half its keep alive", async () => {
   await using server = await startBroker({ config: { inFlightMax: 1 } });
   const client = await RawMqtt.connected(server.port, { keepalive: 1 });
   client.publish(topic, "held");
@@ -200,7 +200,7 @@ test("a message that is not durable after the longest hold closes its connection
   assert.equal(server.broker.status().refused["not-durable"], 1);
 });
 
-test("no step of the wall clock lets a hold last longer", async (context) => {
+test("a step of the wall clock does not make a hold longer", async (context) => {
   const { now } = Date;
   let offMs = 0;
   context.mock.method(Date, "now", () => now() + offMs);
@@ -213,7 +213,7 @@ test("no step of the wall clock lets a hold last longer", async (context) => {
   assert.equal(server.broker.status().refused["not-durable"], 1);
 });
 
-test("a full sink stops reading, and drained it goes on", async () => {
+test("a full sink pauses reading, and a drained sink resumes it", async () => {
   await using server = await startBroker();
   const client = await RawMqtt.connected(server.port);
   server.sink.isFull = true;
@@ -230,7 +230,7 @@ test("a full sink stops reading, and drained it goes on", async () => {
   client.end();
 });
 
-test("packets that Aedes handles while a connection is not read do not stall it afterwards", async () => {
+test("packets that Aedes handles while a connection is paused do not stall the connection afterwards", async () => {
   await using server = await startBroker({ config: { inFlightMax: 1 } });
   const client = await RawMqtt.connected(server.port);
   const pings = Array.from({ length: 50 }, () => ({ cmd: "pingreq" }) as never);
@@ -244,7 +244,7 @@ test("packets that Aedes handles while a connection is not read do not stall it 
   client.end();
 });
 
-test("late completion after the connection has gone harms nobody; a takeover leaves the new connection alone", async () => {
+test("a message that becomes durable after its connection ended does no harm; a takeover does not affect the new connection", async () => {
   await using server = await startBroker();
   const old = await RawMqtt.connected(server.port, { clientId: "same" });
   old.publish(topic, "held by the old connection");
@@ -260,7 +260,7 @@ test("late completion after the connection has gone harms nobody; a takeover lea
   fresh.end();
 });
 
-test("packets behind CONNECT in one segment wait for CONNACK and are held like others", async () => {
+test("packets after CONNECT in the same segment wait for CONNACK and are held like others", async () => {
   await using server = await startBroker();
   const client = await RawMqtt.open(server.port);
   client.connect();
@@ -288,7 +288,7 @@ test("a will on a telemetry topic is filed like a message; retain flags are clea
   assert.match(metrics, /tidegate_broker_wills_total 1/);
 });
 
-test("a will that can't be made durable is counted, for nobody sends it again", async () => {
+test("a will that can't be made durable is counted, because no client sends it again", async () => {
   await using server = await startBroker();
   const will = { topic: "fleet/dying/telemetry", payload: Buffer.from("farewell"), qos: 1, retain: false };
   const client = await RawMqtt.connected(server.port, { clientId: "dying", will });
@@ -298,7 +298,7 @@ test("a will that can't be made durable is counted, for nobody sends it again", 
   assert.deepEqual(server.broker.status().refused, { "not-durable": 1 });
 });
 
-test("stop waits for what is held, acknowledges it, and closes", async () => {
+test("stop waits for held messages, acknowledges them, and closes", async () => {
   const server = await startBroker({ config: { stopTimeoutMs: 5_000 } });
   const client = await RawMqtt.connected(server.port);
   client.publish(topic, "held");
@@ -311,7 +311,7 @@ test("stop waits for what is held, acknowledges it, and closes", async () => {
   assert.deepEqual(client.acknowledgedIds(), [1]);
 });
 
-test("subscribers get telemetry after it is durable, at QoS 1 at most; nobody's subscription costs others nothing", async () => {
+test("subscribers get telemetry after it is durable, at most with QoS 1; without subscribers nothing is delivered", async () => {
   await using server = await startBroker({ rules: [topicRule()] });
   const subscriber = await mqtt.connectAsync(server.url, { clientId: "dashboard" });
   const received: string[] = [];

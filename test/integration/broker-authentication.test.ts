@@ -13,9 +13,9 @@ import { until } from "../support/until.ts";
 
 const identity = { name: "by-key", role: "device", topicPrefixes: [] } as const;
 
-/** Slow hashes end when the test lets them. */
+/** Slow hashes end when the test allows it. */
 class HeldRegistry implements DeviceRegistry {
-  /** Names whose slow check was begun. */
+  /** Names whose slow check has begun. */
   readonly checked: string[] = [];
   readonly #ends: (() => void)[] = [];
 
@@ -66,28 +66,28 @@ async function heldBroker(context: TestContext, config: Partial<BrokerConfig>) {
   return { registry, server, slowChecks };
 }
 
-test("a right key gets in while every place for slow checks is taken", async (context) => {
+test("a client with the right key is admitted while all places for slow checks are taken", async (context) => {
   const { registry, server } = await heldBroker(context, { authenticationTimeoutMs: 60_000 });
   const guesses = await Promise.all(Array.from({ length: 200 }, () => guess(server.port)));
-  await until("the guesses beyond the bound of their address are told to come back", () => {
+  await until("the guesses beyond the bound of their address are refused as busy", () => {
     return (server.broker.status().refused["authentication-busy"] ?? 0) === 200 - 32;
   });
   const device = await RawMqtt.connected(server.port, withKey);
   assert.equal(codeOf(device), 0);
-  assert.deepEqual(registry.checked, ["by-password", "by-password"], "two run, thirty wait");
+  assert.deepEqual(registry.checked, ["by-password", "by-password"], "two checks run, thirty wait");
   for (const client of [device, ...guesses]) client.end();
 });
 
-test("who hangs up while its password waits is not checked, and counted", async (context) => {
+test("a client that hangs up while its password waits is counted and not checked", async (context) => {
   const { registry, server, slowChecks } = await heldBroker(context, {
     authenticationTimeoutMs: 60_000,
     slowChecksMax: 1,
   });
   const first = await guess(server.port);
-  await until("the first guess is checked", () => registry.checked.length === 1);
+  await until("the first guess is being checked", () => registry.checked.length === 1);
   const gone = await Promise.all(Array.from({ length: 20 }, () => guess(server.port, { name: "gone" })));
   await until("they wait", async () => (await slowChecks("waiting")) === 20);
-  // One of them had sent more than CONNECT.
+  // One of these clients had sent more than CONNECT.
   gone[0]?.publish("fleet/gone/telemetry", "x");
   for (const client of gone) client.socket.end();
   const other = await guess(server.port, { name: "other", secret: "right", address: "127.0.0.2" });
@@ -106,7 +106,7 @@ test("who hangs up while its password waits is not checked, and counted", async 
   for (const client of [first, other, late]) client.end();
 });
 
-test("200 wrong passwords whose clients hang up cost a key nothing and the broker a few hashes", async (context) => {
+test("200 wrong passwords whose clients hang up do not delay a key, and cost the broker only a few hashes", async (context) => {
   const folder = mkdtempSync(join(tmpdir(), "tidegate-authentication-"));
   const store = await LmdbRegistry.openForWriting(folder);
   const devices = new Devices({ store, now: () => 0, revoked: async () => {} });

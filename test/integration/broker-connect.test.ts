@@ -16,7 +16,7 @@ test("a connection without a complete CONNECT is closed in time, and counted", a
   assert.equal(server.broker.status().refused["connect-timeout"], 2);
 });
 
-test("connections that arrive faster than allowed are closed, and those that are there go on", async () => {
+test("connections that arrive faster than allowed are closed, and existing connections continue", async () => {
   await using server = await startBroker({ config: { acceptPerSecond: 3 } });
   server.sink.isInstant = true;
   const welcome = await RawMqtt.connected(server.port);
@@ -29,7 +29,7 @@ test("connections that arrive faster than allowed are closed, and those that are
   for (const client of [welcome, ...storm]) client.end();
 });
 
-test("checks of secrets are bounded in number and in waiting; the rest are told to come back", async () => {
+test("checks of secrets are bounded in number and in waiting; further clients are refused as busy", async () => {
   await using server = await startBroker({
     config: { authenticationsMax: 2, authenticationsWaitingMax: 1 },
     identities: [{ name: "gw", role: "edge", topicPrefixes: [] }],
@@ -48,7 +48,7 @@ test("checks of secrets are bounded in number and in waiting; the rest are told 
   for (const client of clients) client.end();
 });
 
-test("what comes behind CONNECT while a secret is checked waits, all but a bounded part of it unread, and keeps its order", async () => {
+test("packets after CONNECT wait in order while a secret is checked, and only a bounded part of them is read", async () => {
   await using server = await startBroker({
     identities: [{ name: "raw", role: "device", topicPrefixes: [] }],
     rules: [topicRule({ maxPayloadBytes: 65_536 })],
@@ -59,7 +59,7 @@ test("what comes behind CONNECT while a secret is checked waits, all but a bound
   const filling = "x".repeat(65_000);
   const client = await RawMqtt.open(server.port);
   client.connect({ clientId: "raw", username: "raw", password: Buffer.from("raw") });
-  // What the systems at both ends keep for the connection takes some of it.
+  // The operating system buffers some of the data at both ends of the connection.
   let sent = 0;
   for (let index = 0; index < count; index++) {
     const packet = publishPacket(topic, `${index} ${filling}`, { messageId: index + 1 });
@@ -94,7 +94,7 @@ test("when the stream fails, connections are closed at a bounded pace, none with
   server.sink.settleAll(new Error("not durable"));
   const closed = () => clients.filter(({ isClosed }) => isClosed).length;
   await first?.until(() => closed() > 0);
-  assert(closed() < clients.length, "all at once");
+  assert(closed() < clients.length, "the connections were closed all at once");
   await first?.until(() => closed() === clients.length);
   assert.deepEqual(
     clients.flatMap((client) => client.acknowledgedIds()),
@@ -103,7 +103,7 @@ test("when the stream fails, connections are closed at a bounded pace, none with
   assert.equal(server.broker.status().refused["not-durable"], clients.length);
 });
 
-test("while the sink has no room for more, CONNECT is answered 3 and counted; who is connected goes on", async () => {
+test("while the sink is full, CONNECT is answered with code 3 and counted; connected clients continue", async () => {
   const admission = { isOpen: true };
   await using server = await startBroker({ admission });
   const codes = (client: RawMqtt) =>

@@ -3,9 +3,10 @@ import { test } from "node:test";
 import mqttPacket, { type Packet } from "mqtt-packet";
 import { publishPacket, RawMqtt } from "../support/raw-mqtt.ts";
 import { startBroker, type TestBroker, topicRule } from "../support/test-broker.ts";
+import { until } from "../support/until.ts";
 
-// What a client sent before its connection ended is taken, also when nobody is left to acknowledge it to: a device that sleeps most of the
-// time sends all that it has in one write and is gone.
+// Messages that a client sent before its connection ended are accepted, even if no client is left to get the
+// acknowledgement: a device that sleeps most of the time sends all that it has in one write and disconnects.
 
 const topic = "fleet/raw/telemetry";
 const device = { name: "raw", role: "device", topicPrefixes: [] } as const;
@@ -45,16 +46,11 @@ async function burst(server: TestBroker, packets: readonly Packet[], ending: End
 
 const texts = ({ sink }: TestBroker): string[] => sink.accepted.map(({ text }) => text);
 
-/** Lets the broker read what was sent: which way a message takes may depend on it, never whether it is taken. */
+/**
+ * Lets the broker read the sent bytes. The path of a message may depend on this time, but never whether the
+ * message is accepted.
+ */
 const turn = () => new Promise((resolve) => setTimeout(resolve, 20));
-
-async function until(condition: () => boolean): Promise<void> {
-  const endMs = Date.now() + 5_000;
-  while (!condition()) {
-    assert(Date.now() < endMs, `not within 5 s: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
 
 for (const delayMs of [0, 30])
   for (const ending of ["close", "half-close", "reset"] as const)
@@ -66,13 +62,13 @@ for (const delayMs of [0, 30])
         const connect = connectPacket(delayMs > 0 ? { password: "raw" } : {});
         for (let round = 0; round < rounds; round++) {
           await burst(server, [connect, publishPacket(topic, `m${round}`, { qos }), disconnect], ending);
-          await until(() => texts(server).length === round + 1);
+          await until("the message is accepted", () => texts(server).length === round + 1);
         }
         assert.deepEqual(
           texts(server),
           Array.from({ length: rounds }, (_, round) => `m${round}`),
         );
-        await until(() => server.broker.status().connections === 0);
+        await until("the connection is gone", () => server.broker.status().connections === 0);
         assert.deepEqual([server.broker.status().refused, server.broker.status().untaken], [{}, 0]);
       });
 
@@ -97,45 +93,45 @@ async function eachEnding(
     const secret = delayMs > 0 ? { password: "raw" } : {};
     for (const ending of endings) {
       await check({ server, ending, connect: (options) => connectPacket({ ...secret, ...options }) });
-      await until(() => server.broker.status().connections === 0);
+      await until("the connection is gone", () => server.broker.status().connections === 0);
       server.sink.accepted.length = 0;
     }
   }
 }
 
-test("a payload of 100 KB, larger than what is read at once, in the same write", () =>
+test("a payload of 100 KB, larger than one read, in the same write is accepted", () =>
   eachEnding(async ({ server, connect, ending }) => {
     const payload = "x".repeat(100_000);
     await burst(server, [connect(), publishPacket(topic, payload), disconnect], ending);
-    await until(() => server.sink.accepted.length === 1);
+    await until("the message is accepted", () => server.sink.accepted.length === 1);
     assert.equal(texts(server)[0]?.length, payload.length);
   }));
 
-test("500 messages in the same write are all taken, in order", () =>
+test("500 messages in the same write are all accepted, in order", () =>
   eachEnding(async ({ server, connect, ending }) => {
     const messages = Array.from({ length: 500 }, (_, index) =>
       publishPacket(topic, `m${index}`, { qos: index % 2 === 0 ? 0 : 1, messageId: index + 1 }),
     );
     await burst(server, [connect(), ...messages, disconnect], ending);
-    await until(() => server.sink.accepted.length === messages.length);
+    await until("the message is accepted", () => server.sink.accepted.length === messages.length);
     assert.deepEqual(
       texts(server),
       messages.map((_, index) => `m${index}`),
     );
   }));
 
-test("DISCONNECT discards the will, an end without it publishes the will after the messages", () =>
+test("DISCONNECT discards the will; an end without DISCONNECT publishes the will after the messages", () =>
   eachEnding(async ({ server, connect, ending }) => {
     const will = { topic, payload: Buffer.from("will"), qos: 1, retain: false };
     await burst(server, [connect({ will }), publishPacket(topic, "m1"), disconnect], ending);
-    await until(() => server.sink.accepted.length === 1);
-    await until(() => server.broker.status().connections === 0);
+    await until("the message is accepted", () => server.sink.accepted.length === 1);
+    await until("the connection is gone", () => server.broker.status().connections === 0);
     await burst(server, [connect({ will }), publishPacket(topic, "m2")], ending);
-    await until(() => server.sink.accepted.length === 3);
+    await until("the message is accepted", () => server.sink.accepted.length === 3);
     assert.deepEqual(texts(server), ["m1", "m2", "will"]);
   }));
 
-test("messages that come apart from CONNECT, while the secret is checked, are taken as well", async () => {
+test("messages sent apart from CONNECT, while the secret is checked, are accepted as well", async () => {
   await using server = await startBroker({ identities: [device] });
   server.sink.isInstant = true;
   server.devices.delayMs = 100;
@@ -148,13 +144,13 @@ test("messages that come apart from CONNECT, while the secret is checked, are ta
     );
     if (ending === "reset") client.socket.write(bytes, () => client.socket.resetAndDestroy());
     else client.socket.end(bytes, () => ending === "close" && client.socket.destroy());
-    await until(() => server.sink.accepted.length === 1);
-    await until(() => server.broker.status().connections === 0);
+    await until("the message is accepted", () => server.sink.accepted.length === 1);
+    await until("the connection is gone", () => server.broker.status().connections === 0);
     server.sink.accepted.length = 0;
   }
 });
 
-test("a connection that is reset while the secret is checked is taken from all the same, its will included", async () => {
+test("messages of a connection that is reset while the secret is checked are accepted, and so is its will", async () => {
   await using server = await startBroker({ identities: [device] });
   server.sink.isInstant = true;
   server.devices.delayMs = 100;
@@ -174,15 +170,15 @@ test("a connection that is reset while the secret is checked is taken from all t
       await turn();
       if (ending === "reset") client.socket.resetAndDestroy();
       else client.socket.end(() => ending === "close" && client.socket.destroy());
-      await until(() => server.sink.accepted.length === expected.length);
+      await until("the message is accepted", () => server.sink.accepted.length === expected.length);
       assert.deepEqual(texts(server), expected);
-      await until(() => server.broker.status().connections === 0);
+      await until("the connection is gone", () => server.broker.status().connections === 0);
       server.sink.accepted.length = 0;
     }
   assert.deepEqual([server.broker.status().refused, server.broker.status().untaken], [{}, 0]);
 });
 
-test("a plain message of a connection that was reset before CONNACK is counted, its plain will published", async () => {
+test("a connection is reset before CONNACK: its plain message is counted as not accepted, and its plain will is published", async () => {
   await using server = await startBroker({ config: { plainPublishers: ["raw"] } });
   const subscriber = await RawMqtt.connected(server.port, { clientId: "subscriber" });
   subscriber.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "cmd/#", qos: 1 }] } as never);
@@ -194,26 +190,32 @@ test("a plain message of a connection that was reset before CONNACK is counted, 
   client.send(connectPacket({ password: "raw", will }), publishPacket("cmd/x", "m1"));
   await turn();
   client.socket.resetAndDestroy();
-  await until(() => server.broker.status().untaken === 1);
+  await until(
+    "the broker counts the messages that it did not accept",
+    () => server.broker.status().untaken === 1,
+  );
   await subscriber.until(() => subscriber.of("publish").length === 1);
   assert.equal((subscriber.of("publish")[0] as unknown as { topic: string }).topic, "cmd/gone");
   subscriber.end();
 });
 
-test("with a wrong secret nothing is taken: the refusal is counted, and each message behind it", async () => {
+test("with a wrong secret nothing is accepted: the refusal and each later message are counted", async () => {
   await using server = await startBroker({ identities: [device] });
   server.devices.delayMs = 20;
   const messages = [0, 1, 2].map((qos) => publishPacket(topic, "x", { qos: qos as 0 | 1 | 2 }));
   for (const [index, ending] of endings.entries()) {
     await burst(server, [connectPacket({ password: "wrong" }), ...messages, disconnect], ending);
-    await until(() => server.broker.status().untaken === 3 * (index + 1));
+    await until(
+      "the broker counts the messages that it did not accept",
+      () => server.broker.status().untaken === 3 * (index + 1),
+    );
     assert.deepEqual(server.broker.status().refused, { credentials: index + 1 });
   }
   assert.equal(server.sink.accepted.length, 0);
   assert.match(await server.registry.metrics(), /tidegate_broker_untaken_total 9/);
 });
 
-test("what a removed identity sent is not taken, also where its secret was right, and counted", async () => {
+test("messages of a removed identity are counted and not accepted, even if the secret was right", async () => {
   await using server = await startBroker({ identities: [device] });
   server.devices.delayMs = 50;
   const client = await RawMqtt.open(server.port);
@@ -221,11 +223,14 @@ test("what a removed identity sent is not taken, also where its secret was right
   await turn();
   server.devices.revoke("raw");
   await client.closed();
-  await until(() => server.broker.status().untaken === 1);
+  await until(
+    "the broker counts the messages that it did not accept",
+    () => server.broker.status().untaken === 1,
+  );
   assert.deepEqual([texts(server), server.broker.status().refused], [[], { "authentication-busy": 1 }]);
 });
 
-test("what stands behind DISCONNECT, or behind a packet that is refused, is not taken, and counted", async () => {
+test("messages after DISCONNECT, or after a refused packet, are counted and not accepted", async () => {
   await using server = await startBroker();
   server.sink.isInstant = true;
   const behind = [publishPacket(topic, "x", { qos: 0 }), publishPacket(topic, "y", { qos: 1, messageId: 9 })];
@@ -235,11 +240,14 @@ test("what stands behind DISCONNECT, or behind a packet that is refused, is not 
   const rude = await RawMqtt.connected(server.port);
   rude.send(publishPacket(topic, "m2"), publishPacket("unknown/x", "x"), ...behind);
   await rude.closed();
-  await until(() => server.broker.status().untaken === 4);
+  await until(
+    "the broker counts the messages that it did not accept",
+    () => server.broker.status().untaken === 4,
+  );
   assert.deepEqual([texts(server), server.broker.status().refused], [["m1", "m2"], { "unknown-topic": 1 }]);
 });
 
-test("a connected client's last messages are taken, whatever end comes right behind them", async () => {
+test("the last messages of a connected client are accepted, however the connection ends after them", async () => {
   await using server = await startBroker();
   server.sink.isInstant = true;
   const subscriptions = [{ topic: "f", qos: 0 }];
@@ -251,35 +259,38 @@ test("a connected client's last messages are taken, whatever end comes right beh
     const bytes = Buffer.concat(packets.map((each) => mqttPacket.generate(each)));
     if (ending === "reset") client.socket.write(bytes, () => client.socket.resetAndDestroy());
     else client.socket.end(bytes, () => ending === "close" && client.socket.destroy());
-    await until(() => server.sink.accepted.length === messages.length);
+    await until("the message is accepted", () => server.sink.accepted.length === messages.length);
     server.sink.accepted.length = 0;
   }
   assert.equal(server.broker.status().untaken, 0);
 });
 
-test("what was read from a connection that is not read on is taken when its peer resets it", async () => {
+test("messages that were read before a connection was paused are accepted when the peer resets the connection", async () => {
   await using server = await startBroker({ config: { inFlightMax: 1 } });
   const client = await RawMqtt.connected(server.port);
   client.publish(topic, "m1");
-  await until(() => server.broker.status().pausedConnections === 1);
+  await until("a connection is paused", () => server.broker.status().pausedConnections === 1);
   client.publish(topic, "m2", { qos: 0 });
   client.publish(topic, "m3", { messageId: 3 });
   await turn();
   client.socket.resetAndDestroy();
-  await until(() => server.sink.accepted.length === 3);
+  await until("the message is accepted", () => server.sink.accepted.length === 3);
   assert.deepEqual([texts(server), server.broker.status().untaken], [["m1", "m2", "m3"], 0]);
   server.sink.settleAll();
 });
 
-test("what a broker that stops has read and not taken is counted", async () => {
+test("messages that a stopping broker has read and not accepted are counted", async () => {
   await using server = await startBroker({ config: { inFlightMax: 1, stopTimeoutMs: 50 } });
   const client = await RawMqtt.connected(server.port);
   client.publish(topic, "m1");
-  await until(() => server.broker.status().pausedConnections === 1);
+  await until("a connection is paused", () => server.broker.status().pausedConnections === 1);
   client.publish(topic, "m2", { qos: 0 });
   await turn();
   await server.broker.stop();
-  await until(() => server.broker.status().untaken === 1);
+  await until(
+    "the broker counts the messages that it did not accept",
+    () => server.broker.status().untaken === 1,
+  );
   assert.deepEqual(texts(server), ["m1"]);
 });
 
@@ -296,7 +307,7 @@ test("the will of a client with many subscriptions is published when its peer re
     client.send({ cmd: "subscribe", messageId: 1, subscriptions } as never);
     await client.until(() => client.of("suback").length === 1);
     client.socket.resetAndDestroy();
-    await until(() => server.sink.accepted.length === 1);
+    await until("the message is accepted", () => server.sink.accepted.length === 1);
     server.sink.accepted.length = 0;
   }
 });

@@ -3,7 +3,8 @@ import { after, before, test } from "node:test";
 import { publishPacket, RawMqtt } from "../support/raw-mqtt.ts";
 import { startBroker, type TestBroker } from "../support/test-broker.ts";
 
-// Each sequence breaks a MUST of MQTT 3.1.1 whose answer is to close the connection [MQTT-4.8.0-1]. Stock Aedes closes some of them only.
+// Each sequence breaks a MUST of MQTT 3.1.1 that requires the server to close the connection [MQTT-4.8.0-1].
+// Stock Aedes closes only some of them.
 
 const bytes = (...values: (number | Uint8Array | string)[]): Buffer =>
   Buffer.concat(
@@ -77,7 +78,7 @@ const firstPackets: [string, Buffer][] = [
   ["CONNECT with a password and no user name", connect({ flags: 0x42, rest: text("secret") })],
   ["CONNECT with a user name flag and no user name", connect({ flags: 0x82 })],
   ["CONNECT without client id and without clean session", connect({ flags: 0, clientId: "" })],
-  ["CONNECT with bytes behind its fields", connect({ rest: bytes("junk") })],
+  ["CONNECT with bytes after its fields", connect({ rest: bytes("junk") })],
   ["CONNECT without a body", packet(0x10)],
   ["CONNECT cut short", packet(0x10, text("MQTT"), 4)],
   ["a length of five bytes", bytes(0x10, 0xff, 0xff, 0xff, 0xff, 0x01)],
@@ -101,7 +102,7 @@ const laterPackets: [string, Buffer][] = [
   ["PUBLISH with packet id 0", publish("fleet/a/telemetry", 0)],
   ["PUBLISH with half a packet id", packet(0x32, text("fleet/a/telemetry"), 0)],
   [
-    "PUBLISH without packet id, with a packet behind it",
+    "PUBLISH without packet id, followed by a packet",
     bytes(packet(0x32, text("fleet/a/telemetry")), packet(0xc0)),
   ],
   ["PUBLISH without a body", packet(0x30)],
@@ -132,7 +133,7 @@ const laterPackets: [string, Buffer][] = [
   ...[0x40, 0x50, 0x62, 0x70].flatMap((first): [string, Buffer][] => [
     [`acknowledgement ${first.toString(16)} of packet id 0`, packet(first, 0, 0)],
     [`acknowledgement ${first.toString(16)} without packet id`, packet(first)],
-    [`acknowledgement ${first.toString(16)} with bytes behind its packet id`, packet(first, 0, 1, 0)],
+    [`acknowledgement ${first.toString(16)} with bytes after its packet id`, packet(first, 0, 1, 0)],
   ]),
   ["PINGREQ with flags", packet(0xc1)],
   ["PINGREQ with a body", packet(0xc0, 1)],
@@ -142,7 +143,7 @@ const laterPackets: [string, Buffer][] = [
 
 let server: TestBroker;
 before(async () => {
-  // Nothing but the packet closes a connection while it is waited for.
+  // During these waits only the packet can close a connection.
   server = await startBroker({ config: { connectTimeoutMs: 600_000 } });
   server.sink.isInstant = true;
 });
@@ -172,13 +173,13 @@ test("malformed first packets close the connection", async () => {
   assert.deepEqual(await leftOpen(firstPackets, () => RawMqtt.open(server.port)), []);
 });
 
-test("malformed packets of a connected client close the connection, and nothing of them is filed", async () => {
+test("malformed packets of a connected client close the connection, and nothing in them is filed", async () => {
   const open = (clientId: string) => RawMqtt.connected(server.port, { clientId });
   assert.deepEqual(await leftOpen(laterPackets, open), []);
   assert.equal(server.sink.accepted.length, 0);
 });
 
-test("each of them is counted, and others go on", async () => {
+test("each malformed packet is counted, and other clients continue", async () => {
   const { refused } = server.broker.status();
   const counted = Object.values(refused).reduce((sum, count) => sum + count, 0);
   assert.equal(counted, firstPackets.length + laterPackets.length, JSON.stringify(refused));

@@ -6,8 +6,8 @@ import mqttPacket, { type Packet } from "mqtt-packet";
 import { publishPacket, RawMqtt } from "../support/raw-mqtt.ts";
 import { startBroker, type TestBroker, topicRule } from "../support/test-broker.ts";
 
-// The limit for CONNECT holds for CONNECT, and for nothing else; that for later packets for all others. Both hold by the length that the
-// packet declares (its remaining length [MQTT-2.2.3]), however many reads it takes to arrive.
+// One limit holds for CONNECT only, the other for all later packets. Both compare the length that the packet
+// declares (its remaining length [MQTT-2.2.3]), however many reads the packet takes to arrive.
 
 const topic = "fleet/raw/telemetry";
 const limits = { connectPacketMaxBytes: 300, packetMaxBytes: 3_000 };
@@ -21,7 +21,7 @@ after(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-/** A packet of `remaining` bytes behind its fixed header. */
+/** A packet of `remaining` bytes after its fixed header. */
 function sized(packetOf: (filling: string) => Packet, remaining: number): Buffer {
   const declared = (bytes: Buffer) => bytes.length - 1 - (bytes.length > 129 ? 2 : 1);
   const empty = declared(mqttPacket.generate(packetOf("")));
@@ -42,10 +42,13 @@ const connectOf = (filling: string): Packet =>
   }) as Packet;
 const publishOf = (filling: string): Packet => publishPacket(topic, filling);
 
-/** Where the bytes are cut into writes: nowhere, behind the length, in the length, in the middle, before the last byte. */
+/**
+ * Where the bytes are cut into writes: nowhere, after the length, in the length, in the middle, before the
+ * last byte.
+ */
 const cuts = {
   whole: [],
-  "behind the length": [3],
+  "after the length": [3],
   "in the length": [2],
   halves: [150],
   "all but a byte": [-1],
@@ -57,14 +60,14 @@ async function send(client: RawMqtt, bytes: Buffer, at: readonly number[]): Prom
     const end = cut < 0 ? bytes.length + cut : cut;
     client.write(bytes.subarray(start, end));
     start = end;
-    // Another read, as far as that is in our hands.
+    // Makes another read likely; the test can't force one.
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   client.write(bytes.subarray(start));
 }
 
 for (const [name, at] of Object.entries(cuts)) {
-  test(`CONNECT of the largest size is accepted, a byte more is refused: ${name}`, async () => {
+  test(`CONNECT of the largest size is accepted, one byte more is refused: ${name}`, async () => {
     const refused = server.broker.status().refused["packet-too-large"] ?? 0;
     const fitting = await RawMqtt.open(server.port);
     await send(fitting, sized(connectOf, limits.connectPacketMaxBytes), at);
@@ -77,7 +80,7 @@ for (const [name, at] of Object.entries(cuts)) {
     assert.equal(server.broker.status().refused["packet-too-large"], refused + 1);
   });
 
-  test(`PUBLISH of the largest size is accepted, a byte more is refused: ${name}`, async () => {
+  test(`PUBLISH of the largest size is accepted, one byte more is refused: ${name}`, async () => {
     const refused = server.broker.status().refused["packet-too-large"] ?? 0;
     server.sink.accepted.length = 0;
     const client = await RawMqtt.connected(server.port);
@@ -90,7 +93,7 @@ for (const [name, at] of Object.entries(cuts)) {
   });
 }
 
-test("what comes behind CONNECT in the same write is held against the limit for later packets", async () => {
+test("packets after CONNECT in the same write are compared with the limit for later packets", async () => {
   const refused = server.broker.status().refused["packet-too-large"] ?? 0;
   server.sink.accepted.length = 0;
   const connect = mqttPacket.generate(connectOf(""));
@@ -104,7 +107,10 @@ test("what comes behind CONNECT in the same write is held against the limit for 
   assert.equal(server.broker.status().refused["packet-too-large"], refused + 1);
 });
 
-/** Opens 60 connections on a thread of its own, so that the broker goes on between its CONNACK and what answers it. */
+/**
+ * Opens 60 connections on a thread of its own, so that the broker runs between its CONNACK and the client's
+ * answer.
+ */
 const largePublisher = `
 const { connect } = require("node:net");
 const { parentPort, workerData: { port, connects, publishes } } = require("node:worker_threads");
@@ -125,7 +131,7 @@ connects.forEach((bytes, index) => {
   });
 });`;
 
-test("a large PUBLISH right behind CONNACK is acknowledged, every time", async () => {
+test("a large PUBLISH right after CONNACK is acknowledged, every time", async () => {
   await using roomy = await startBroker({ rules: [topicRule({ maxPayloadBytes: 200_000 })] });
   roomy.sink.isInstant = true;
   const indexes = Array.from({ length: 60 }, (_, index) => index);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { RawMqtt } from "../support/raw-mqtt.ts";
 import { startBroker, type TestBroker, topicRule } from "../support/test-broker.ts";
 
-// Topics and plain filters have one precedence: the most specific filter has the name.
+// Topics and plain filters share one precedence: the most specific filter decides about a topic name.
 
 async function startPlainBroker(plainFilters: readonly string[], filter?: string): Promise<TestBroker> {
   const server = await startBroker({
@@ -44,7 +44,7 @@ for (const plainFilter of ["#", "fleet/#", "+/+/+"])
     assert.deepEqual(server.broker.status().refused, { "unknown-topic": 1 });
   });
 
-test("a topic # opens no command to its publishers, and takes none from those who may send them", async () => {
+test("a topic # gives its publishers no command topics, and takes none from the clients that may publish them", async () => {
   await using server = await startPlainBroker(["cmd/#"], "#");
   const device = await login(server, "dev1");
   const heard = await heardBy(device, "cmd/dev1/#");

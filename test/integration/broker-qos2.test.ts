@@ -42,7 +42,7 @@ async function startInstantBroker(): Promise<TestBroker> {
 }
 
 for (const dup of [false, true])
-  test(`a new message under an identifier that a session left behind is stored, DUP ${Number(dup)}`, async () => {
+  test(`a new message under an identifier of an earlier connection of the session is stored, DUP ${Number(dup)}`, async () => {
     await using server = await startInstantBroker();
     const first = await session(server);
     await publish(first, { payload: "m1" });
@@ -66,7 +66,7 @@ test("the same payload under another topic name is another message", async () =>
   client.end();
 });
 
-test("the same message again is answered from the receipt, DUP or not, and counted as such", async () => {
+test("the same message again, DUP or not, is answered from the receipt and counted as repeated", async () => {
   await using server = await startInstantBroker();
   const client = await session(server);
   await publish(client, { payload: "m1" });
@@ -79,7 +79,7 @@ test("the same message again is answered from the receipt, DUP or not, and count
   client.end();
 });
 
-test("a message under the identifier of one that is not durable yet is stored as well", async () => {
+test("a message under the identifier of another one that is not durable yet is stored as well", async () => {
   await using server = await startBroker();
   const client = await session(server);
   client.publish(topic, "m1", { qos: 2, messageId: 1 });
@@ -92,7 +92,7 @@ test("a message under the identifier of one that is not durable yet is stored as
   client.end();
 });
 
-test("a message that is sent again after another one took its identifier is stored again", async () => {
+test("a message that is sent again after another one used its identifier is stored again", async () => {
   await using server = await startInstantBroker();
   const client = await session(server);
   await publish(client, { payload: "m1" });
@@ -102,13 +102,13 @@ test("a message that is sent again after another one took its identifier is stor
   client.end();
 });
 
-test("two gateways: a receipt that one of them kept does not swallow the message that the other one was sent first", async () => {
+test("two gateways: a receipt on one of them does not suppress a message that was first sent to the other", async () => {
   await using left = await startInstantBroker();
   await using right = await startBroker();
   const atLeft = await session(left);
   await publish(atLeft, { payload: "m1" });
   atLeft.end();
-  // m1 ends at the other gateway, which knows nothing of it and stores it again.
+  // m1 ends at the other gateway, which has no receipt and stores the message again.
   right.sink.isInstant = true;
   const atRight = await session(right);
   await publish(atRight, { payload: "m1", dup: true });
@@ -125,7 +125,7 @@ test("two gateways: a receipt that one of them kept does not swallow the message
   back.end();
 });
 
-test("session present tells whether QoS 2 state is kept; where it says no, there is none", async () => {
+test("session present says whether QoS 2 state is kept; if it says no, there is none", async () => {
   await using server = await startInstantBroker();
   const first = await session(server);
   assert.equal(isSessionPresent(first), false);
@@ -147,7 +147,7 @@ test("session present tells whether QoS 2 state is kept; where it says no, there
   assert.deepEqual(server.broker.status().refused, {});
 });
 
-test("a session with a subscription is announced as before, and goes on receiving", async () => {
+test("a session with a subscription is reported as present, and continues to receive", async () => {
   await using server = await startInstantBroker();
   const first = await session(server);
   first.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "fleet/#", qos: 1 }] } as never);
@@ -160,14 +160,14 @@ test("a session with a subscription is announced as before, and goes on receivin
   second.end();
 });
 
-test("PUBREL of an identifier that nobody knows is answered with PUBCOMP", async () => {
+test("PUBREL of an unknown identifier is answered with PUBCOMP", async () => {
   await using server = await startInstantBroker();
   const client = await session(server);
   await release(client, 77);
   client.end();
 });
 
-test("plain publish/subscribe: a new message under an identifier that a session left behind is delivered", async () => {
+test("plain publish/subscribe: a new message under an identifier of an earlier connection of the session is delivered", async () => {
   await using server = await startInstantBroker();
   const subscriber = await RawMqtt.connected(server.port, { clientId: "subscriber" });
   subscriber.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "cmd/#", qos: 1 }] } as never);
@@ -181,7 +181,7 @@ test("plain publish/subscribe: a new message under an identifier that a session 
   await publish(second, { payload: "m1", topic: "cmd/a", dup: true });
   await publish(second, { payload: "m2", topic: "cmd/a" });
   await release(second);
-  // A telemetry message and a plain one may follow each other under one identifier, either way.
+  // A telemetry message and a plain message may follow each other under one identifier, in either order.
   await publish(second, { payload: "m3" });
   await publish(second, { payload: "m4", topic: "cmd/a" });
   await publish(second, { payload: "m5" });

@@ -42,7 +42,7 @@ test("a QoS that the topic does not allow is refused", async () => {
   assert.deepEqual(await refusedPublish({ rule: { allowedQos: [0, 2] } }), { "qos-not-allowed": 1 });
 });
 
-test("packet id 0 and QoS 0 with DUP are malformed", async () => {
+test("packet id 0, and QoS 0 with DUP, are malformed", async () => {
   const publish = Buffer.from([0x32, 0x05, 0x00, 0x01, 0x61, 0x00, 0x00]);
   await using server = await startBroker({ rules: [topicRule({ filter: "a" })] });
   const client = await RawMqtt.connected(server.port);
@@ -80,7 +80,7 @@ test("more messages than the topic's rate close the connection", async () => {
   assert.equal(server.broker.status().refused["rate-exceeded"], 1);
 });
 
-test("a device may publish as itself only, an edge for the devices below its prefixes", async () => {
+test("a device may publish only as itself, an edge for the devices below its prefixes", async () => {
   await using server = await startBroker({
     config: { anonymous: false },
     identities: [
@@ -152,7 +152,7 @@ test("a removed identity's connections are closed", async () => {
   await client.closed();
 });
 
-test("an identity that is removed while it is being checked does not get in", async () => {
+test("an identity that is removed during its check is not admitted", async () => {
   await using server = await startBroker({
     identities: [{ name: "dev1", role: "device", topicPrefixes: [] }],
   });
@@ -165,7 +165,7 @@ test("an identity that is removed while it is being checked does not get in", as
   assert.equal((client.of("connack")[0] as { returnCode?: number }).returnCode, 3);
 });
 
-test("client ids: none without a clean session, too long, control characters, prototype names", async () => {
+test("client ids that are missing, too long or with control characters are refused; names of prototypes are accepted", async () => {
   await using server = await startBroker();
   server.sink.isInstant = true;
   const nameless = await RawMqtt.open(server.port);
@@ -185,7 +185,7 @@ test("client ids: none without a clean session, too long, control characters, pr
   }
 });
 
-test("an MQTT 5 CONNECT gets MQTT 5's own answer: unsupported protocol version", async () => {
+test("an MQTT 5 CONNECT gets the answer of MQTT 5: unsupported protocol version", async () => {
   await using server = await startBroker();
   const client = await RawMqtt.open(server.port);
   const chunks: Buffer[] = [];
@@ -208,7 +208,7 @@ test("a packet of 200 MB is refused at its first bytes, before CONNECT and after
   assert.equal(server.broker.status().refused["packet-too-large"], 2);
 });
 
-test("anonymous clients are for loopback only", async () => {
+test("anonymous clients are allowed on loopback only", async () => {
   await assert.rejects(startBroker({ config: { host: "0.0.0.0" } }), (error) => {
     assert(error instanceof BrokerError);
     return error.code === "ANONYMOUS_NOT_LOOPBACK" && /mqtt\.anonymous = false/.test(error.message);
@@ -223,7 +223,7 @@ test("an address in use is MQTT_ADDRESS_UNUSABLE", async () => {
   });
 });
 
-test("more connections than allowed are closed at once", async () => {
+test("connections beyond the allowed number are closed at once", async () => {
   await using server = await startBroker({ config: { maxConnections: 1 } });
   const first = await RawMqtt.connected(server.port);
   const second = await RawMqtt.open(server.port);
@@ -232,7 +232,7 @@ test("more connections than allowed are closed at once", async () => {
   first.end();
 });
 
-test("subscriptions: $SYS and foreign ones get 0x80, malformed filters close", async () => {
+test("subscriptions: $SYS and foreign ones get 0x80, and malformed filters close the connection", async () => {
   await using server = await startBroker({
     rules: [topicRule({ subscribers: ["dashboard*"] })],
     identities: [
@@ -263,7 +263,7 @@ test("subscriptions: $SYS and foreign ones get 0x80, malformed filters close", a
   assert.equal(server.broker.status().refused["subscription"], 4);
 });
 
-test("a refusal is logged with address, limit and actual size, for each reason of a client", async () => {
+test("a refusal is logged with address, limit and actual size, once for each reason of a client", async () => {
   await using server = await startBroker({
     config: { packetMaxBytes: 2_048, clientIdMaxBytes: 200, subscriptionsMax: 1, maxConnections: 2 },
     rules: [topicRule({ allowedQos: [1] })],

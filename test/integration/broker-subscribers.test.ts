@@ -41,7 +41,7 @@ function delivered(client: RawMqtt): Delivered[] {
 const acknowledge = (client: RawMqtt) =>
   client.send(...delivered(client).map(({ messageId }) => ({ cmd: "puback", messageId }) as never));
 
-test("messages of all QoS arrive, each once and in order, although only some wait for a store on their way", async () => {
+test("messages of all QoS arrive once and in order, although only some of them wait for a store", async () => {
   await using server = await startBroker();
   server.sink.isInstant = true;
   const subscriber = await subscribed(server, "dashboard", { qos: 2 });
@@ -62,7 +62,7 @@ test("messages of all QoS arrive, each once and in order, although only some wai
   for (const each of [subscriber, client]) each.end();
 });
 
-test("what could not be made durable is not delivered", async () => {
+test("a message that could not be made durable is not delivered", async () => {
   await using server = await startBroker();
   const subscriber = await subscribed(server, "dashboard");
   const client = await RawMqtt.connected(server.port);
@@ -80,7 +80,7 @@ test("what could not be made durable is not delivered", async () => {
   for (const each of [subscriber, client]) each.end();
 });
 
-test("a persistent session gets what came while it was away; what is sent again says so", async () => {
+test("a persistent session gets the messages of its absence, and messages that are sent again have DUP", async () => {
   await using server = await startBroker();
   server.sink.isInstant = true;
   const client = await RawMqtt.connected(server.port);
@@ -111,7 +111,7 @@ test("a persistent session gets what came while it was away; what is sent again 
   for (const each of [third, client]) each.end();
 });
 
-test("a session whose queue is full stays connected; what had no room is counted", async () => {
+test("a session with a full queue stays connected, and messages without room in the queue are counted", async () => {
   await using server = await startBroker({ config: { sessionQueueMax: 10 } });
   server.sink.isInstant = true;
   const subscriber = await subscribed(server, "dashboard", { clean: false });
@@ -130,7 +130,7 @@ test("a session whose queue is full stays connected; what had no room is counted
   for (const each of [subscriber, client]) each.end();
 });
 
-test("a filter that was refused beside one that was granted queues nothing for its session", async () => {
+test("a refused filter next to a granted one queues nothing for its session", async () => {
   await using server = await startBroker({
     config: { plainPublishers: ["operator"] },
     identities: ["dev1", "operator"].map((name) => ({ name, role: "device", topicPrefixes: [] })),
@@ -157,7 +157,7 @@ test("a filter that was refused beside one that was granted queues nothing for i
   for (const each of [operator, back]) each.end();
 });
 
-test("persistent sessions beyond the bound, and filters beyond a client's, get 0x80", async () => {
+test("persistent sessions above their limit, and filters above a client's limit, get 0x80", async () => {
   await using server = await startBroker({ config: { maxConnections: 2 } });
   const granted = async (clientId: string, filters: readonly string[], clean = false) => {
     const client = await RawMqtt.connected(server.port, { clientId, clean });
@@ -178,7 +178,7 @@ test("persistent sessions beyond the bound, and filters beyond a client's, get 0
   assert.equal(server.broker.status().refused["subscription-limit"], 2);
 });
 
-test("a subscriber that does not read is cut alone, while others go on receiving", async () => {
+test("only the subscriber that does not read is disconnected, and others continue to receive", async () => {
   await using server = await startBroker({
     config: { subscriberMaxBytes: 65_536, drainTimeoutMs: 60_000 },
     rules: [topicRule({ maxPayloadBytes: 65_536 })],
@@ -205,7 +205,7 @@ test("a subscriber that does not read is cut alone, while others go on receiving
   for (const client of [slow, quick, publisher]) client.end();
 });
 
-test("a subscriber that reads nothing for too long is cut and counted", async () => {
+test("a subscriber that reads nothing for too long is disconnected and counted", async () => {
   await using server = await startBroker({
     config: { drainTimeoutMs: 100 },
     rules: [topicRule({ maxPayloadBytes: 65_536 })],
@@ -216,7 +216,7 @@ test("a subscriber that reads nothing for too long is cut and counted", async ()
   const publisher = await RawMqtt.connected(server.port);
   const payload = "x".repeat(60_000);
   for (let messageId = 1; server.broker.status().refused["slow-subscriber"] === undefined; messageId++) {
-    assert(messageId < 2_000, "it was not cut");
+    assert(messageId < 2_000, "the subscriber was not disconnected");
     publisher.publish(topic, payload, { messageId });
     await publisher.until(() => publisher.acknowledgedIds().length === messageId);
   }

@@ -5,7 +5,7 @@ import { numbered, openConsumer } from "../support/lake-pipeline.ts";
 
 const idsSql = "SELECT decode(message_id), count(*)::INT FROM telemetry GROUP BY 1 ORDER BY 1";
 
-/** The ids 0 … count − 1 as the query answers them, each once. */
+/** The ids 0 … count − 1 as the query returns them, each once. */
 function once(count: number): [string, number][] {
   return Array.from({ length: count }, (_, number): [string, number] => [`m${number}`, 1]).toSorted(
     ([left], [right]) => (left < right ? -1 : 1),
@@ -19,7 +19,7 @@ describe("consumer on the embedded stream, DuckDB and a local lake", () => {
   });
   after(() => pipeline.close());
 
-  test("files what was appended once, over restarts and resends, and quarantines what it must", async () => {
+  test("appended messages are filed once, over restarts and resends, and bad ones are quarantined", async () => {
     const partitionOf = (number: number) => number % pipelinePartitions;
     for (let block = 0; block < 20; block++) {
       for (const partition of [0, 1]) {
@@ -51,10 +51,14 @@ describe("consumer on the embedded stream, DuckDB and a local lake", () => {
       assert.equal(state, "running");
     }
     for (const partition of [0, 1])
-      assert.equal((await pipeline.stream.partitionState(partition)).retainedBytes, 0, "all is trimmed");
+      assert.equal(
+        (await pipeline.stream.partitionState(partition)).retainedBytes,
+        0,
+        "all blocks are trimmed",
+      );
   });
 
-  test("a device's rows tell the order in which they came", async () => {
+  test("a device's rows show the order in which its messages came", async () => {
     const disordered = await pipeline.query(
       "SELECT count(*)::INT FROM (SELECT message_id, lag(substr(decode(message_id), 2)::INT) OVER " +
         "(PARTITION BY device_id ORDER BY _partition, _position, _index) AS before, substr(decode(message_id), 2)::INT AS number " +
@@ -63,7 +67,7 @@ describe("consumer on the embedded stream, DuckDB and a local lake", () => {
     assert.deepEqual(disordered, [[0]]);
   });
 
-  test("two consumers on one lake do each other no harm", async () => {
+  test("two consumers on one lake file each message once and stop no partition", async () => {
     const consumers = await Promise.all([
       openConsumer(pipeline.folder, pipeline.stream),
       openConsumer(pipeline.folder, pipeline.stream),
@@ -83,14 +87,14 @@ describe("consumer on the embedded stream, DuckDB and a local lake", () => {
     await pipeline.drain();
     assert.deepEqual(await pipeline.query(idsSql), once(1000));
     const superseded = consumers.reduce((sum, consumer) => sum + consumer.status().replayedBatches, 0);
-    assert.ok(superseded > 0, "they were in each other's way");
+    assert.ok(superseded > 0, "the consumers collided");
     assert.deepEqual(
       consumers.flatMap((consumer) => consumer.status().partitions.filter(({ halt }) => halt)),
       [],
     );
   });
 
-  test("a block that vanishes stops its partition, and an operator's acceptance is in the books", async () => {
+  test("a lost block stops its partition, and an operator's acceptance is in the books", async () => {
     const messages = (start: number) => [numbered(0, start), numbered(0, start + 1), numbered(0, start + 2)];
     await pipeline.append(0, messages(1000));
     const lost = await pipeline.append(0, messages(2000));

@@ -12,7 +12,7 @@ const program = programArguments("test/support/consumer-child.ts");
 const kills = 5;
 const blockMessages = 50;
 
-/** Runs the consumer in a process of its own; kills it a little after it committed once. */
+/** Runs the consumer in a process of its own, and kills the process shortly after its first commit. */
 async function runAndKill(pipeline: EmbeddedPipeline, afterCommitMs: number): Promise<number> {
   const child = spawn(process.execPath, [...program, pipeline.folder], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -32,7 +32,9 @@ async function runAndKill(pipeline: EmbeddedPipeline, afterCommitMs: number): Pr
   return commits;
 }
 
-test("a consumer killed at any moment files every message once", { timeout: 180_000 }, async (context) => {
+test("a consumer that is killed at any moment files every message once", {
+  timeout: 180_000,
+}, async (context) => {
   const pipeline = await EmbeddedPipeline.open();
   let next = 0;
   let isPublishing = true;
@@ -40,7 +42,8 @@ test("a consumer killed at any moment files every message once", { timeout: 180_
     while (isPublishing) {
       const partition = (next / blockMessages) % pipelinePartitions;
       const numbers = Array.from({ length: blockMessages }, (_, index) => next + index);
-      // Each block repeats part of an earlier one of its partition, as devices do after a lost acknowledgement.
+      // Each block repeats part of an earlier one of its partition, as devices do after a lost
+      // acknowledgement.
       const again = numbers.slice(0, 10).map((number) => number - blockMessages * pipelinePartitions);
       const sent = [...numbers, ...again.filter((number) => number >= 0)];
       await pipeline.append(

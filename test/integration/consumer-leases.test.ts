@@ -6,9 +6,9 @@ import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
+import { openCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
 import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
-import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
 import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
 import { openRedisStream } from "../../bridge/streams/redis/redis-stream.ts";
 import { EmbeddedPipeline } from "../support/embedded-pipeline.ts";
@@ -28,7 +28,7 @@ before(async () => {
 });
 after(() => server.destroy());
 
-/** A consumer process, and what it says. */
+/** A consumer process, and its output. */
 class ConsumerProcess {
   reads: readonly number[] = [];
   commits = 0;
@@ -65,7 +65,10 @@ class ConsumerProcess {
   }
 }
 
-/** Publishes to all partitions in turn until told to stop; resolves with the number of messages. */
+/**
+ * Publishes to all partitions in turn until the returned function is called, which resolves with the number
+ * of messages.
+ */
 function publishing(pipeline: LakePipeline, partitions: number): () => Promise<number> {
   let isOver = false;
   let next = 0;
@@ -121,7 +124,7 @@ const backends: { name: string; open: () => Promise<LakePipeline>; more: string[
   { name: "stream and window in Redis", open: openRedisPipeline, more: ["stream"] },
 ];
 for (const backend of backends)
-  test(`three processes share a stream (${backend.name}): kill -9, a pause, a departure and a return file every message once`, {
+  test(`three processes share a stream (${backend.name}): a kill -9, a pause, a departure and a return, and every message is filed once`, {
     timeout: 120_000,
   }, async (context) => {
     const pipeline = await backend.open();
@@ -140,23 +143,23 @@ for (const backend of backends)
     try {
       const [a, b, c] = ["a", "b", "c"].map(start) as [ConsumerProcess, ConsumerProcess, ConsumerProcess];
       processes.push(a, b, c);
-      await timed("three started and shared the partitions", sharedBy([a, b, c]));
+      await timed("three processes started and share the partitions", sharedBy([a, b, c]));
       await until("each of them commits", () => [a, b, c].every(({ commits }) => commits > 0));
 
       await a.end("SIGKILL");
-      await timed("kill -9 of one: taken over by two", sharedBy([b, c]));
+      await timed("kill -9 of one process: two share its partitions", sharedBy([b, c]));
 
       const again = start("a");
       processes.push(again);
-      await timed("it came back and got its part", sharedBy([again, b, c]));
+      await timed("the killed process came back and got its part", sharedBy([again, b, c]));
 
       b.signal("SIGSTOP");
-      await timed("a pause of one: taken over by two", sharedBy([again, c]));
+      await timed("a pause of one process: two share its partitions", sharedBy([again, c]));
       b.signal("SIGCONT");
-      await timed("it woke up and got its part", sharedBy([again, b, c]));
+      await timed("the paused process continued and got its part", sharedBy([again, b, c]));
 
       const leaving = c.end("SIGTERM");
-      await timed("one left after draining: taken over by two", sharedBy([again, b]));
+      await timed("one process left after draining: two share its partitions", sharedBy([again, b]));
       await leaving;
 
       await again.end("SIGKILL");
@@ -174,7 +177,7 @@ for (const backend of backends)
     }
   });
 
-test("two processes that believe that they own everything file every message once, and the books balance", {
+test("two processes that both take all partitions for their own file every message once, and the books balance", {
   timeout: 60_000,
 }, async (context) => {
   const pipeline = await EmbeddedPipeline.open(2);
@@ -186,7 +189,7 @@ test("two processes that believe that they own everything file every message onc
     const messages = await stopPublishing();
     for (const each of both) await each.end("SIGTERM");
     await assertExactlyOnce(pipeline, messages);
-    assert.ok(sum("replayed") > 0, "they were in each other's way");
+    assert.ok(sum("replayed") > 0, "the processes collided");
     context.diagnostic(
       `${messages} messages, ${sum("commits")} commits, ${sum("replayed")} batches given up`,
     );

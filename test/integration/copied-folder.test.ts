@@ -4,6 +4,7 @@ import { mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { roleNames } from "../../gateway/processes/messages.ts";
 import { publishAll, statusOf, untilFiledAndTrimmed } from "../support/gateway-books.ts";
 import {
   type CliResult,
@@ -22,8 +23,9 @@ function newRoot(t: TestContext): string {
   return root;
 }
 
-function childrenOf(gateway: GatewayProcess): number[] {
-  const pids = (["broker", "consumer"] as const).map((role) => gateway.childPid(role));
+async function childrenOf(gateway: GatewayProcess): Promise<number[]> {
+  await gateway.waitUntilAllRun();
+  const pids = roleNames.map((role) => gateway.childPid(role));
   assert.ok(pids.every((pid) => pid !== null));
   return pids;
 }
@@ -32,13 +34,13 @@ async function untilFiled(gateway: GatewayProcess, messages: number): Promise<vo
   await gateway.until("all is filed", async () => ((await statusOf(gateway)).books?.filed ?? 0) >= messages);
 }
 
-test("a gateway on a copy of a running gateway's folder leaves that one alone, and both acknowledge and file", async (t) => {
+test("a gateway on a copy of a running gateway's folder does not disturb the original; both acknowledge and file", async (t) => {
   const root = newRoot(t);
   const original = await GatewayProcess.start({ dataFolder: join(root, "data"), environment });
   t.after(() => original.destroy());
   await publishAll(original, [{ device: "d1", id: "before" }]);
   await untilFiledAndTrimmed(original);
-  const before = childrenOf(original);
+  const before = await childrenOf(original);
 
   execFileSync("cp", ["-a", original.dataFolder, join(root, "copy")]);
   const create = ["topics", "create", "drill", "--filter", "drill/{device}", "--format", "raw"];
@@ -52,38 +54,38 @@ test("a gateway on a copy of a running gateway's folder leaves that one alone, a
   const copy = await GatewayProcess.start({ dataFolder: join(root, "copy"), environment });
   t.after(() => copy.destroy());
 
-  assert.deepEqual(before.map(isAlive), [true, true]);
+  assert.deepEqual(before.map(isAlive), [true, true, true]);
   await publishAll(original, [{ device: "d1", id: "original" }]);
   await publishAll(copy, [{ device: "d1", id: "copy" }]);
   for (const gateway of [original, copy]) await untilFiled(gateway, 2);
-  assert.deepEqual(childrenOf(original), before);
+  assert.deepEqual(await childrenOf(original), before);
   const ids = async (gateway: GatewayProcess) =>
     (await gateway.query("SELECT decode(message_id) AS id FROM telemetry ORDER BY id")).map(({ id }) => id);
   assert.deepEqual(await ids(original), ["before", "original"]);
   assert.deepEqual(await ids(copy), ["before", "copy"]);
 
-  const orphans = childrenOf(copy);
+  const orphans = await childrenOf(copy);
   for (const pid of orphans) process.kill(pid, "SIGSTOP");
   copy.signal("SIGKILL");
   await copy.exited();
   await copy.start();
-  assert.deepEqual(orphans.map(isAlive), [false, false], "what the copy has left is its own");
-  assert.deepEqual(before.map(isAlive), [true, true]);
+  assert.deepEqual(orphans.map(isAlive), [false, false, false], "the orphans are processes of the copy");
+  assert.deepEqual(before.map(isAlive), [true, true, true]);
   assert.equal(await copy.stop(), 0);
 });
 
-test("a copy may not share the original's lake; a folder that was renamed, or is reached from another PID namespace, has one gateway", async (t) => {
+test("a copy may not share the original's lake; a renamed folder, or one reached from another PID namespace, still has only one gateway", async (t) => {
   const root = newRoot(t);
   const flags = ["--lake", `file:${join(root, "lake")}`];
   const gateway = await GatewayProcess.start({ dataFolder: join(root, "data"), environment, flags });
   t.after(() => gateway.destroy());
-  const before = childrenOf(gateway);
+  const before = await childrenOf(gateway);
   execFileSync("cp", ["-a", gateway.dataFolder, join(root, "copy")]);
   const shared = await runCli(["up", "--data", join(root, "copy"), ...flags, ...freePorts, "--json"]);
   assert.equal(
     errorOf(shared).code,
     "FOLDER_COPIED",
-    "the lake would take the copy's stream for the original's",
+    "the lake would confuse the copy's stream with the original's",
   );
 
   const renamed = join(root, "renamed");
@@ -99,7 +101,7 @@ test("a copy may not share the original's lake; a folder that was renamed, or is
     isLocked(await runCli(up, {}, ["unshare", "--pid", "--fork", "--mount-proc"]));
   else t.diagnostic("PID namespaces are not permitted here");
   renameSync(renamed, gateway.dataFolder);
-  assert.deepEqual(before.map(isAlive), [true, true]);
+  assert.deepEqual(before.map(isAlive), [true, true, true]);
   await publishAll(gateway, [{ device: "d1", id: "a" }]);
   await untilFiled(gateway, 1);
 });

@@ -3,7 +3,7 @@ import { readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { DuckDBInstance } from "@duckdb/node-api";
-import { runQuery } from "../../bridge/storage/parquet/run-query.ts";
+import { runQuery } from "../../bridge/lake/query/run-query.ts";
 import { changeWithDeltaRs, deltaRsMissing, readWithDeltaRs } from "../support/delta-rs.ts";
 import {
   column,
@@ -55,7 +55,10 @@ function logFiles(table: string): string[] {
   return readdirSync(join(table, "_delta_log")).sort();
 }
 
-/** Live files and rows by plain SQL over the log's JSON: a reader of forty lines that shares nothing with ours. */
+/**
+ * Live files and rows by plain SQL over the log's JSON: a reader of forty lines that shares no code with
+ * ours.
+ */
 async function readWithSql(table: string): Promise<{ files: number; rows: number; statistics: number }> {
   const instance = await DuckDBInstance.create(":memory:");
   const connection = await instance.connect();
@@ -77,7 +80,7 @@ async function readWithSql(table: string): Promise<{ files: number; rows: number
   return { files: Number(files), rows: Number(counted.getRows()[0]?.[0]), statistics: Number(statistics) };
 }
 
-test("a table is read alike by delta-rs, by SQL over its log, and by our query", { skip }, () =>
+test("delta-rs, SQL over the log, and our query read the same table", { skip }, () =>
   withLake(async (lake, table) => {
     const later = { ...makeRow(500), eventTimeMs: startMs + hourMs };
     await lake.commit(rowsFrom(0, 300));
@@ -118,7 +121,7 @@ test("a table is read alike by delta-rs, by SQL over its log, and by our query",
   }),
 );
 
-test("typed columns added later: older rows are null, in every reader", { skip }, () =>
+test("rows from before an added typed column have null in it, in every reader", { skip }, () =>
   withLake(async (lake, table) => {
     await lake.commit(rowsFrom(0, 10));
     await lake.commit(rowsFrom(10, 5, { topic: second, values: [2n ** 60n, "ü", startMs * 1000, true] }));
@@ -139,7 +142,7 @@ test("typed columns added later: older rows are null, in every reader", { skip }
   }),
 );
 
-/** Commits and publishes copies of the file written last until the table has this many entries. */
+/** Commits and publishes copies of the newest file until the table's log has this many entries. */
 async function growTo(lake: TestLake, entries: number, publisher = lake.publisher): Promise<void> {
   for (;;) {
     const { number } = await lake.commitLog.load();
@@ -154,7 +157,7 @@ function entriesLeft(table: string): number[] {
 }
 
 test(
-  "after 100 entries a checkpoint replaces them: early entries may be gone, for delta-rs, our query and the publisher",
+  "after 100 entries a checkpoint replaces them: delta-rs, our query and the publisher work without the early entries",
   {
     skip,
   },
@@ -189,7 +192,7 @@ test(
 );
 
 test(
-  "entries older than the retention go after a checkpoint, and the table is read as before",
+  "entries older than the retention are deleted after a checkpoint, and readers see the same table",
   { skip },
   () =>
     withLake(async (lake, table) => {
@@ -207,7 +210,7 @@ test(
 );
 
 test(
-  "with shorter periods checkpoints come sooner and entries go sooner, and a publisher that slept longer reads again",
+  "shorter periods make checkpoints and deletion of entries come sooner, and a publisher that slept longer reads again",
   { skip },
   () =>
     withLake(async (lake, table) => {
@@ -231,7 +234,7 @@ test(
 );
 
 test(
-  "delta-rs appends, adds a column, checkpoints, compacts and deletes, and we go on beside it",
+  "delta-rs appends, adds a column, checkpoints, compacts and deletes, and we continue next to it",
   { skip },
   () =>
     withLake(async (lake, table) => {

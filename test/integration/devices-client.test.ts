@@ -19,7 +19,7 @@ import { fileHandlePrototype, withFolder } from "../support/devices/power-cut.ts
 
 const brokers = brokerPerTest();
 
-test("messages arrive in order, each with the id of its receipt, and are acknowledged", () =>
+test("messages arrive in order, each under the id of its receipt, and are acknowledged", () =>
   withFolder((folder) =>
     withClient(brokers.current, { folder }, async (client) => {
       const eventTime = new Date("2026-11-22T10:00:00.123Z");
@@ -55,7 +55,7 @@ test("format json adds id and time to the object", () =>
     }),
   ));
 
-test("what was published offline is sent when the broker is there, also by the next client", () =>
+test("messages that were published offline are sent once the broker is reachable, even by the next client", () =>
   withFolder(async (folder) => {
     await brokers.current.stop();
     await withClient(brokers.current, { folder }, async (client) => {
@@ -75,7 +75,7 @@ test("what was published offline is sent when the broker is there, also by the n
     });
   }));
 
-test("connections that are cut again and again cost resends, never messages or order", () =>
+test("connections that are cut repeatedly cost resends, but neither messages nor order", () =>
   withFolder((folder) =>
     withClient(brokers.current, { folder, ackTimeoutMs: 100 }, async (client) => {
       let seen = 0;
@@ -94,7 +94,7 @@ test("connections that are cut again and again cost resends, never messages or o
     }),
   ));
 
-test("a broker that is killed and comes back gets everything", () =>
+test("a broker that is killed and restarted gets all messages", () =>
   withFolder((folder) =>
     withClient(brokers.current, { folder }, async (client) => {
       const acknowledged: Promise<void>[] = [];
@@ -135,7 +135,7 @@ test("a missing PUBACK ends the connection after ackTimeoutMs, and the message i
     }),
   ));
 
-test("no more is in flight than inFlightMax allows", () =>
+test("at most inFlightMax messages are in flight", () =>
   withFolder((folder) =>
     withClient(brokers.current, { folder, inFlightMax: 7 }, async (client) => {
       brokers.current.judge = () => "hold";
@@ -151,7 +151,7 @@ test("no more is in flight than inFlightMax allows", () =>
     }),
   ));
 
-test("commands reach their handlers on every connection, with the named levels; a throwing handler is told: HANDLER_FAILED", () =>
+test("commands reach their handlers on every connection, with the named levels; an error in a handler is reported: HANDLER_FAILED", () =>
   withFolder((folder) =>
     withClient(brokers.current, { folder }, async (client) => {
       const commands: Command[] = [];
@@ -196,7 +196,7 @@ test("a refused subscription rejects: SUBSCRIBE_REFUSED", () =>
     }),
   ));
 
-test("close drains first, and says what is left", () =>
+test("close drains first, and reports the messages that are left", () =>
   withFolder((folder) =>
     withClient(brokers.current, { folder }, async (client) => {
       void publishAll(client, numbered(300));
@@ -205,7 +205,7 @@ test("close drains first, and says what is left", () =>
     }),
   ));
 
-test("drop-oldest: what is given up is told, what is kept arrives: MESSAGE_DROPPED", () =>
+test("drop-oldest: dropped messages are reported, and kept ones arrive: MESSAGE_DROPPED", () =>
   withFolder((folder) =>
     withClient(
       brokers.current,
@@ -233,7 +233,7 @@ test("drop-oldest: what is given up is told, what is kept arrives: MESSAGE_DROPP
     ),
   ));
 
-test("a disk that fails ends publishing, loudly; what was safe is still sent: OUTBOX_FAILED", () =>
+test("a disk that fails ends publishing with an error, and stored messages are still sent: OUTBOX_FAILED", () =>
   withFolder((folder) =>
     withClient(brokers.current, { folder }, async (client) => {
       brokers.current.judge = () => "hold";
@@ -257,7 +257,7 @@ test("a disk that fails ends publishing, loudly; what was safe is still sent: OU
     }),
   ));
 
-test("a folder that can't hold an outbox is refused, and left unlocked: OUTBOX_OPEN_FAILED", () =>
+test("a folder that can't hold an outbox is refused and left unlocked: OUTBOX_OPEN_FAILED", () =>
   withFolder(async (folder) => {
     writeFileSync(join(folder, "rejected"), "in the way");
     const open = () => DeviceClient.open({ url: brokers.current.url, clientId: "d1", outbox: { folder } });

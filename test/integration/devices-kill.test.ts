@@ -18,7 +18,10 @@ function startPublisher(url: string, folder: string, name: string): ChildProcess
   });
 }
 
-/** Lets the process publish until it has told of `count` messages, then kills it. Adds what it told, to the last line. */
+/**
+ * Lets the process publish until it has reported `count` messages, then kills it. Adds all reported messages,
+ * up to the last complete line.
+ */
 async function publishUntilKilled(
   child: ChildProcess,
   count: number,
@@ -30,7 +33,7 @@ async function publishUntilKilled(
     const [id = "", text = "", end] = line.split(" ");
     // The kill may cut the last line.
     if (end !== ".") continue;
-    assert.ok(!resolved.has(id), "an id was given out twice");
+    assert.ok(!resolved.has(id), "an id was assigned twice");
     resolved.set(id, text);
     told += 1;
     if (told === count) child.kill("SIGKILL");
@@ -39,14 +42,14 @@ async function publishUntilKilled(
   assert.equal(child.signalCode, "SIGKILL");
 }
 
-test("kill -9 of a publishing process: everything whose publish resolved arrives, and no id is used for two messages", () =>
+test("kill -9 of a publishing process: every message whose publish resolved arrives, and no id is used for two messages", () =>
   withFolder(async (folder) => {
     const broker = await new TestBroker().start();
     try {
       const resolved = new Map<string, string>();
       const outbox = join(folder, "outbox");
       for (const [round, count] of [150, 1, 400].entries()) {
-        // In the second round the broker keeps messages and never says so.
+        // In the second round the broker receives messages and never acknowledges them.
         broker.judge = () => (round === 1 ? "hold" : "accept");
         await publishUntilKilled(startPublisher(broker.url, outbox, `r${round}`), count, resolved);
       }
@@ -79,7 +82,7 @@ test("kill -9 of a publishing process: everything whose publish resolved arrives
     }
   }));
 
-test("a process is refused the outbox of a living one, and gets it when that one is killed", () =>
+test("the outbox of a living process is refused to another, which gets it once the first one is killed", () =>
   withFolder(async (folder) => {
     const broker = await new TestBroker().start();
     try {

@@ -23,7 +23,7 @@ async function collect<T>(values: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-test("a message on which the connection is closed 5 times in a row goes to the rejected store: MESSAGE_REJECTED", () =>
+test("a message whose connection is closed 5 times in a row moves to the rejected store: MESSAGE_REJECTED", () =>
   withFolder(async (folder) => {
     let closes = 0;
     brokers.current.judge = ({ payload }) => {
@@ -43,7 +43,7 @@ test("a message on which the connection is closed 5 times in a row goes to the r
       assert.deepEqual(told, [poison.id]);
       assert.deepEqual(distinct(texts(brokers.current.kept)), numbered(33));
       assert.equal(client.status.rejected, 1);
-      await assert.rejects(poison.acknowledged, isError("MESSAGE_REJECTED"), "also when asked again");
+      await assert.rejects(poison.acknowledged, isError("MESSAGE_REJECTED"), "the promise still rejects");
     });
     await withClient(brokers.current, { folder }, async (client) => {
       const [rejected] = await collect(client.rejectedMessages());
@@ -55,12 +55,12 @@ test("a message on which the connection is closed 5 times in a row goes to the r
     });
   }));
 
-test("a message is not blamed for the one behind it, though its own acknowledgement was still missing", () =>
+test("a message is not blamed for the next one, even if its own acknowledgement was still missing", () =>
   withFolder((folder) =>
     withClient(brokers.current, { folder }, async (client) => {
       brokers.current.judge = (publish) => {
         if (texts([publish])[0] === "poison") return "close";
-        // What goes out together with the poison never gets its acknowledgement.
+        // Messages that are in flight together with the poison never get their acknowledgement.
         return client.status.inFlight > 1 ? "hold" : "accept";
       };
       const good = await client.publish(topic, "m1");
@@ -71,13 +71,13 @@ test("a message is not blamed for the one behind it, though its own acknowledgem
     }),
   ));
 
-test("a gateway that is down, or holds and closes, makes no message rejected", () =>
+test("a gateway that is down, or that holds messages and closes the connection, gets no message rejected", () =>
   withFolder((folder) =>
     withClient(brokers.current, { folder, keepaliveSeconds: 1 }, async (client) => {
       let rounds = 0;
       brokers.current.judge = () => {
         rounds += 1;
-        // Later than a quarter of the keep alive: no refusal.
+        // A close later than a quarter of the keep alive is not taken for a refusal.
         if (rounds <= 6) setTimeout(() => brokers.current.cutConnections(), 300);
         return rounds <= 6 ? "lose" : "accept";
       };
@@ -88,7 +88,7 @@ test("a gateway that is down, or holds and closes, makes no message rejected", (
     }),
   ));
 
-test("wrong credentials are told and tried again: CONNECT_REFUSED", () =>
+test("wrong credentials are reported and tried again: CONNECT_REFUSED", () =>
   withFolder(async (folder) => {
     await brokers.current.stop();
     await brokers.current.start({ credentials: { username: "d1", password: "right" } });
@@ -109,7 +109,7 @@ test("wrong credentials are told and tried again: CONNECT_REFUSED", () =>
     );
   }));
 
-test("a rejected store that can't be written to keeps the message in the outbox: OUTBOX_WRITE_FAILED", () =>
+test("if the rejected store can't be written, the message stays in the outbox: OUTBOX_WRITE_FAILED", () =>
   withFolder((folder) =>
     withClient(brokers.current, { folder }, async (client) => {
       const rejectedFolder = join(folder, "outbox", "rejected");

@@ -27,7 +27,10 @@ async function withClient(
   }
 }
 
-/** Makes the outbox of a device that was offline, and a copy of it for each further time that it shall be sent. */
+/**
+ * Fills the outbox of a device that was offline. The returned function makes a copy of that outbox for each
+ * further time that it is sent.
+ */
 async function fillOutbox(name: string, topics: readonly string[]): Promise<(times: number) => string> {
   const folder = join(root, `${name}-outbox`);
   await withClient(`mqtt://127.0.0.1:${await freePort()}`, folder, async (client) => {
@@ -41,10 +44,10 @@ async function fillOutbox(name: string, topics: readonly string[]): Promise<(tim
   };
 }
 
-/** The whole outbox, acknowledged. */
+/** Sends the whole outbox; resolves once everything is acknowledged. */
 function sendAll(gateway: GatewayProcess, folder: string, total: number): Promise<void> {
   return withClient(gateway.mqttUrl, folder, async (client) => {
-    await gateway.until("all is acknowledged", () => client.status.acknowledged >= total);
+    await gateway.until("all messages are acknowledged", () => client.status.acknowledged >= total);
   });
 }
 
@@ -70,7 +73,7 @@ function resendsLongAfter(
     });
     after(() => system.close());
 
-    test("are duplicates in exact mode, also after a restart, and second rows in window mode", async () => {
+    test("resends are duplicates in exact mode, even after a restart, and second rows in window mode", async () => {
       const { gateway, lake } = system;
       for (const dedupe of ["exact", "window"]) {
         const flags = ["--filter", `${dedupe}/{device}`, "--format", "envelope", "--dedupe-window", "1"];
@@ -95,7 +98,7 @@ function resendsLongAfter(
       assert.match(stdout, /Dedupe window: \d+ ids and 1 epoch of devices \(--dedupe exact\) in \d+ bytes/);
     });
 
-    test("readings of an outbox restored from a backup are quarantined, and three outboxes of one device get on", async () => {
+    test("new messages of an outbox restored from a backup are quarantined, and three outboxes of one device work side by side", async () => {
       const { gateway, lake } = system;
       for (const topic of ["restored", "shared"]) {
         const flags = ["--filter", `${topic}/{device}`, "--format", "envelope", "--dedupe-window", "1"];
@@ -110,7 +113,10 @@ function resendsLongAfter(
         withClient(gateway.mqttUrl, folder, async (client) => {
           const topic = "restored/pump-7";
           for (let number = 0; number < readings; number++) await client.publish(topic, { turn, number });
-          await gateway.until("all is acknowledged", () => client.status.acknowledged >= count + readings);
+          await gateway.until(
+            "all messages are acknowledged",
+            () => client.status.acknowledged >= count + readings,
+          );
         });
       await publish(copyOf(1), 40, "first");
       for (const copyOfShared of shared) await sendAll(gateway, copyOfShared(1), count);
@@ -124,7 +130,7 @@ function resendsLongAfter(
       for (const copyOfShared of shared) await sendAll(gateway, copyOfShared(2), count);
       const quarantined = `_quarantine WHERE reason = 'id-reused'`;
       await gateway.until(
-        "they are quarantined",
+        "the reused ids are quarantined",
         async () => (await rowsOf(gateway, quarantined, lake)) === 40,
       );
       const resends = 4 * count;

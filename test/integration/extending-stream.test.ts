@@ -1,51 +1,24 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { BackgroundCommand } from "../support/background-command.ts";
-import { copyWith, sourcesOf } from "../support/documented-kind.ts";
+import { assertAdditions, documentedCopy } from "../support/documented-kind.ts";
 import { freePort } from "../support/free-port.ts";
 import { connectClient, publishDemo } from "../support/mqtt-publisher.ts";
-import { runProgram } from "../support/run-program.ts";
 
 const page = join("docs", "extending", "stream.md");
 const registry = "gateway/streams/stream-kinds.ts";
 
-/** What the page tells to add, in a copy of the sources that is built like the product. */
-describe("a kind of stream that is added as docs/extending/stream.md tells", { concurrency: false }, () => {
-  const sources = sourcesOf(page);
-  let folder: string;
-  before(() => {
-    folder = mkdtempSync(join(tmpdir(), "tidegate-extending-"));
-    copyWith(folder, sources);
-  });
-  after(() => rmSync(folder, { recursive: true, force: true }));
+/** The additions of the page, in a copy of the sources that is built like the product. */
+describe("a kind of stream that is added as docs/extending/stream.md shows", { concurrency: false }, () => {
+  const { sources, folder, run } = documentedCopy(page);
 
-  /** Runs Node.js in the copy. */
-  async function run(...args: string[]): Promise<string> {
-    // What runs this test is not what the copy is to be run with; Node.js runs no tests within tests.
-    const own = ["NODE_TEST_CONTEXT", "TEST_BUNDLES"].flatMap((name) => ["-u", name]);
-    const command = [...own, process.execPath, ...args];
-    const { code, stdout, stderr } = await runProgram("env", command, { cwd: folder, environment: {} });
-    assert.equal(code, 0, `${args.join(" ")}\n${stdout}${stderr}`);
-    return stdout;
-  }
-
-  test("it is a folder, its tests and one line of the registry, and the page lists them all", () => {
-    const added = [...sources.files.keys(), ...sources.changes.keys()];
-    assert.deepEqual(added.toSorted(), [...sources.listed].toSorted());
-    assert.deepEqual([...sources.changes.keys()], [registry]);
-    for (const path of sources.files.keys())
-      assert.match(path, /^((bridge|gateway)\/streams\/spool\/|test\/contract\/spool-)/);
-    const lines = (sources.changes.get(registry) ?? "").split("\n").filter((line) => line.startsWith("+"));
-    assert.deepEqual(
-      lines.map((line) => line.startsWith("+import ")),
-      [true, false],
-    );
+  test("the addition is a folder, its tests and one line of the registry, and the page lists them all", () => {
+    assertAdditions(sources, registry, /^((bridge|gateway)\/streams\/spool\/|test\/contract\/spool-)/);
   });
 
-  test("it is built, keeps to the rules of the sources, and fulfils the contract", async () => {
+  test("the addition builds, follows the rules of the sources, and fulfils the contract", async () => {
     await run(join("test", "support", "build.mjs"));
     const tests = [
       "test/tidy.test.ts",
@@ -53,10 +26,10 @@ describe("a kind of stream that is added as docs/extending/stream.md tells", { c
       "test/contract/spool-stream-log.test.ts",
     ];
     const told = await run("--import", "tsx", "--test", "--test-reporter", "tap", ...tests);
-    assert.match(told, /spool: an empty partition reads as nothing/);
+    assert.match(told, /spool: a read of an empty partition returns no entries/);
   });
 
-  test("a gateway runs on it: what is published is filed, in the status and after a restart, too", async (context) => {
+  test("a gateway runs on the stream: messages are filed and in the status, even after a restart", async (context) => {
     const [mqttPort, httpPort] = [await freePort(), await freePort()];
     const program = join("dist", "gateway", "main.js");
     const place = ["--data", "data"];
@@ -65,7 +38,7 @@ describe("a kind of stream that is added as docs/extending/stream.md tells", { c
     const start = async (): Promise<BackgroundCommand> => {
       const gateway = new BackgroundCommand(command, folder, { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "200" });
       context.after(() => gateway.destroy());
-      await gateway.until("it is ready", async () => (await fetch(`${url}/readyz`)).ok);
+      await gateway.until("the gateway is ready", async () => (await fetch(`${url}/readyz`)).ok);
       return gateway;
     };
     const publish = async (...ids: string[]): Promise<void> => {
@@ -81,7 +54,7 @@ describe("a kind of stream that is added as docs/extending/stream.md tells", { c
 
     const first = await start();
     await publish("a", "b", "a");
-    await first.until("it is filed", async () => /^2$/m.test(await filed()));
+    await first.until("the message is filed", async () => /^2$/m.test(await filed()));
     assert.ok(existsSync(join(folder, "blocks", "stream.json")));
     assert.match(await run(program, "status", ...place), /Stream: spool:blocks, in the folder \/.*blocks\n/);
     const { broker } = await answerOf(`${url}/v1/status`, join(folder, "data", "api-token"));
@@ -97,7 +70,7 @@ describe("a kind of stream that is added as docs/extending/stream.md tells", { c
 
     const second = await start();
     await publish("b", "c");
-    await second.until("it is filed", async () => /^3$/m.test(await filed()));
+    await second.until("the messages are filed", async () => /^3$/m.test(await filed()));
     assert.equal(await second.stop(), 0);
   });
 });

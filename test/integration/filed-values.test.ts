@@ -5,10 +5,10 @@ import { after, before, describe, test } from "node:test";
 import fc from "fast-check";
 import { parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
-import type { TypedColumn } from "../../bridge/consumer/topic-catalog.ts";
-import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
-import { readTableSnapshots } from "../../bridge/storage/table-snapshots.ts";
-import { writeTopicVersion } from "../../bridge/storage/topic-versions.ts";
+import { readTableSnapshots } from "../../bridge/lake/query/table-snapshots.ts";
+import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
+import { writeTopicVersion } from "../../bridge/lake/topic-versions.ts";
+import type { TypedColumn } from "../../bridge/topics/topic-catalog.ts";
 import { deltaRsMissing, readWithDeltaRs } from "../support/delta-rs.ts";
 import { EmbeddedPipeline } from "../support/embedded-pipeline.ts";
 import { topicVersion } from "../support/topic-version.ts";
@@ -33,7 +33,10 @@ const columns: readonly TypedColumn[] = [
   { name: "flag", type: "boolean" },
 ];
 
-/** JSON text, and the value that must be filed of it: longs and times as bigints (µs). undefined = nothing can be. */
+/**
+ * JSON text, and the value that must be filed for it: longs and times as bigints (µs). undefined = no value
+ * can be filed.
+ */
 interface Sent {
   readonly text: string;
   readonly filed: bigint | number | string | boolean | undefined;
@@ -92,11 +95,11 @@ type Message = Record<keyof typeof schema.properties, Sent>;
 const names = Object.keys(schema.properties) as (keyof Message)[];
 const eventTimeMs = Date.now();
 
-/** What of a message a table shows, by its id. */
+/** The values of a message that a table shows, by the message's id. */
 type Shown = ReadonlyMap<string, readonly unknown[]>;
 
-describe(`what is filed is read back equal, or is quarantined with its path (seed ${seed})`, () => {
-  // A bad value in each message would leave little to file.
+describe(`filed values are read back equal, and other values are quarantined with their path (seed ${seed})`, () => {
+  // With a bad value in each message, few messages would be filed.
   const mostlyGood = (sent: Message, index: number) =>
     index % 4 === 0 || names.every((name) => sent[name].filed !== undefined);
   const messages = fc
@@ -122,11 +125,11 @@ describe(`what is filed is read back equal, or is quarantined with its path (see
   });
   after(() => pipeline.close());
 
-  test("most messages are filed, some are not", () => {
+  test("most messages are filed, and some are not", () => {
     assert.ok(good.size > 100 && expected.size - good.size > 20, `${good.size} of ${expected.size}`);
   });
 
-  test("in hyparquet", async () => {
+  test("hyparquet reads the filed values", async () => {
     const store = await openLocalStore(join(pipeline.folder, "lake"));
     const table = (await readTableSnapshots(store)).find(({ name }) => name === "telemetry");
     const shown = new Map<string, readonly unknown[]>();
@@ -143,7 +146,7 @@ describe(`what is filed is read back equal, or is quarantined with its path (see
     assertShown(shown);
   });
 
-  test("in delta-rs with pyarrow", { skip: deltaRsMissing() }, () => {
+  test("delta-rs with pyarrow reads the filed values", { skip: deltaRsMissing() }, () => {
     const { sample } = readWithDeltaRs(join(pipeline.folder, "lake", "telemetry"), { rows: messagesTotal });
     const shown = sample.map((row): [string, readonly unknown[]] => [
       Buffer.from(String(row["message_id"]), "hex").toString(),
@@ -152,7 +155,7 @@ describe(`what is filed is read back equal, or is quarantined with its path (see
     assertShown(new Map(shown));
   });
 
-  test("in _quarantine, with the path of a value that could not be filed", async () => {
+  test("_quarantine has the path of each value that could not be filed", async () => {
     const rows = await pipeline.query("SELECT decode(message_id), reason, detail FROM _quarantine");
     const bad = [...expected].filter(([id]) => !good.has(id));
     assert.equal(rows.length, bad.length);
@@ -182,7 +185,7 @@ function micros(iso: string): bigint {
   return BigInt(Date.parse(`${seconds}Z`)) * 1000n + BigInt(fraction);
 }
 
-describe("small inputs that failed before", () => {
+describe("small inputs that once failed", () => {
   let pipeline: EmbeddedPipeline;
   const now = Date.now();
   const cases: readonly (readonly [name: string, payload: string])[] = [
@@ -213,7 +216,7 @@ describe("small inputs that failed before", () => {
   });
   after(() => pipeline.close());
 
-  test("a day that does not exist, a number beyond doubles, one beyond 2^53, a byte order mark", async () => {
+  test("a nonexistent day, a number beyond doubles, a number beyond 2^53 and a byte order mark are handled", async () => {
     assert.deepEqual(await pipeline.query("SELECT decode(message_id), n FROM telemetry ORDER BY 1"), [
       ["b1", null],
       ["i2", "1640992921119120400"],

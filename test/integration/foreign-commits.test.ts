@@ -1,13 +1,14 @@
-// What another writer does to one table, by delta-rs, and what brings the table back: the commands that `status` names are run as they are.
+// Changes of another writer to one table, made by delta-rs, and the recovery of that table. The commands in
+// `status` are run as they are.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { MetaDataAction } from "../../bridge/storage/delta/delta-actions.ts";
-import { createSeedSource } from "../../bridge/storage/lake-seed-source.ts";
-import { runQuery } from "../../bridge/storage/parquet/run-query.ts";
-import type { TablePublisher } from "../../bridge/storage/seed-source.ts";
+import type { MetaDataAction } from "../../bridge/lake/delta/delta-actions.ts";
+import { runQuery } from "../../bridge/lake/query/run-query.ts";
+import { createSeedSource } from "../../bridge/lake/seeding/lake-seed-source.ts";
+import type { TablePublisher } from "../../bridge/lake/table-publishing.ts";
 import { changeWithDeltaRs, type DeltaRsChange, deltaRsMissing } from "../support/delta-rs.ts";
 import {
   column,
@@ -22,7 +23,7 @@ const skip = deltaRsMissing();
 const topic = makeTopic({ columns: [column("n", "long")] });
 const other = makeTopic({ topicId: "topic-2", name: "other" });
 
-/** A lake with two tables of three rows each, and a publisher whose waits are over as soon as it is asked. */
+/** A lake with two tables of three rows each, and a publisher whose waits end as soon as they begin. */
 class TwoTables {
   readonly lake: TestLake;
   readonly publisher: TablePublisher;
@@ -70,7 +71,9 @@ class TwoTables {
     assert.deepEqual(counted, [[rows]]);
   }
 
-  /** The table is parked alone; the command of its way out is run, and then it shows everything. */
+  /**
+   * Only this table is parked. The test runs the command that recovers the table, which then shows all rows.
+   */
   async isBroughtBack(reason: RegExp): Promise<void> {
     await this.commit();
     await this.shows(6, "other");
@@ -85,7 +88,7 @@ class TwoTables {
     await this.shows(9, "other");
   }
 
-  /** Appends an entry with the newest metadata, changed. */
+  /** Appends an entry with a changed copy of the newest metadata. */
   changeMetaData(change: (metaData: MetaDataAction) => MetaDataAction): void {
     const log = join(this.folder(), "_delta_log");
     const entries = readdirSync(log).filter((name) => /^\d{20}\.json$/.test(name));
@@ -110,7 +113,7 @@ function python(script: string): string {
   return execFileSync("python3", ["-c", script], { encoding: "utf8" }).trim();
 }
 
-/** By SQL: its reader for pyarrow refuses tables with deletion vectors. */
+/** Uses SQL, because the reader for pyarrow refuses tables with deletion vectors. */
 function countWithDeltaRs(folder: string): number {
   const table = `DeltaTable(${JSON.stringify(folder)})`;
   const query = `QueryBuilder().register("t", ${table}).execute("SELECT count(*) AS n FROM t")`;
@@ -119,7 +122,7 @@ function countWithDeltaRs(folder: string): number {
 }
 
 test(
-  "a CHECK constraint parks its table alone; dropped by the command that is named, it resumes",
+  "a CHECK constraint parks its table alone; the named command drops the constraint, and the table resumes",
   { skip },
   () =>
     TwoTables.with(async (tables) => {
@@ -128,14 +131,17 @@ test(
     }),
 );
 
-test("so does a widened column, and the table goes back to the version before it", { skip }, () =>
-  TwoTables.with(async (tables) => {
-    tables.changeField("_index", { type: "long" });
-    await tables.isBroughtBack(/column _index is "long", not integer/);
-  }),
+test(
+  "a widened column parks its table alone, and the named command restores the version before",
+  { skip },
+  () =>
+    TwoTables.with(async (tables) => {
+      tables.changeField("_index", { type: "long" });
+      await tables.isBroughtBack(/column _index is "long", not integer/);
+    }),
 );
 
-test("so does a column that may not be null any more, if we have nulls for it", { skip }, () =>
+test("a column that became non-nullable parks its table alone if we have nulls for it", { skip }, () =>
   TwoTables.with(async (tables) => {
     tables.changeField("message_id", { nullable: false });
     await tables.isBroughtBack(/column message_id may not be null/);
@@ -143,26 +149,29 @@ test("so does a column that may not be null any more, if we have nulls for it", 
 );
 
 for (const change of ["enable-change-data", "enable-deletion-vectors"] satisfies DeltaRsChange[])
-  test(`with ${change} blind appends go on, and our checkpoint says so to others`, { skip }, () =>
-    TwoTables.with(async (tables) => {
-      changeWithDeltaRs(tables.folder(), change);
-      for (let commit = 0; commit < 4; commit++) await tables.commit();
-      assert.deepEqual(tables.publisher.troubles(), { parked: [], unkempt: [] });
-      const log = join(tables.folder(), "_delta_log");
-      const checkpoint = readdirSync(log).find((name) => name.endsWith(".checkpoint.parquet"));
-      for (const name of readdirSync(log))
-        if (name.endsWith(".json") && name < (checkpoint ?? "")) writeFileSync(join(log, name), "gone");
-      await tables.shows(15);
-      changeWithDeltaRs(tables.folder(), "compact");
-      await tables.commit();
-      await tables.shows(18);
-      if (change !== "enable-change-data") return;
-      const script = `from deltalake import DeltaTable; t = DeltaTable(${JSON.stringify(tables.folder())}); print(t.load_cdf(starting_version=t.version()).read_all().num_rows)`;
-      assert.equal(python(script), "3");
-    }),
+  test(
+    `with ${change}, blind appends continue, and our checkpoint keeps the setting for other readers`,
+    { skip },
+    () =>
+      TwoTables.with(async (tables) => {
+        changeWithDeltaRs(tables.folder(), change);
+        for (let commit = 0; commit < 4; commit++) await tables.commit();
+        assert.deepEqual(tables.publisher.troubles(), { parked: [], unkempt: [] });
+        const log = join(tables.folder(), "_delta_log");
+        const checkpoint = readdirSync(log).find((name) => name.endsWith(".checkpoint.parquet"));
+        for (const name of readdirSync(log))
+          if (name.endsWith(".json") && name < (checkpoint ?? "")) writeFileSync(join(log, name), "gone");
+        await tables.shows(15);
+        changeWithDeltaRs(tables.folder(), "compact");
+        await tables.commit();
+        await tables.shows(18);
+        if (change !== "enable-change-data") return;
+        const script = `from deltalake import DeltaTable; t = DeltaTable(${JSON.stringify(tables.folder())}); print(t.load_cdf(starting_version=t.version()).read_all().num_rows)`;
+        assert.equal(python(script), "3");
+      }),
   );
 
-test("after a compaction and a vacuum windows are seeded from what the table shows", { skip }, () =>
+test("after a compaction and a vacuum, windows are seeded from the rows that the table shows", { skip }, () =>
   TwoTables.with(async (tables) => {
     await tables.commit();
     changeWithDeltaRs(tables.folder(), "compact");

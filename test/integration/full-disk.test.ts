@@ -9,7 +9,7 @@ import { mountSmallDisk } from "../support/small-disk.ts";
 
 const diskBytes = 48 * 1024 * 1024;
 const messages = 2000;
-/** So that a connection is given up, and a failed commit tried again, within the time of a test. */
+/** Short times, so that a connection is closed, and a failed commit retried, within the time of a test. */
 const environment = {
   TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "200",
   TIDEGATE_CONSUMER_RETRY_MAX_MS: "500",
@@ -31,7 +31,10 @@ function fillDisk(file: string): void {
   }
 }
 
-/** Resolves with the number of acknowledgements once neither the stream nor the lake has taken anything for a while. */
+/**
+ * Resolves with the number of acknowledgements once neither the stream nor the lake has accepted anything for
+ * a while.
+ */
 async function untilAllIsHeld(gateway: GatewayProcess): Promise<number> {
   let acknowledged = -1;
   let sinceMs = 0;
@@ -47,7 +50,7 @@ async function untilAllIsHeld(gateway: GatewayProcess): Promise<number> {
   return acknowledged;
 }
 
-test("a full disk: acknowledgements stop, the status says why, nothing acknowledged is lost, and space mends it", async (context) => {
+test("on a full disk acknowledgements stop, the status says why, no acknowledged message is lost, and free space ends the stop", async (context) => {
   const disk = mountSmallDisk(diskBytes);
   if ("reason" in disk) {
     context.diagnostic(disk.reason);
@@ -59,6 +62,7 @@ test("a full disk: acknowledgements stop, the status says why, nothing acknowled
   context.after(() => rmSync(elsewhere, { recursive: true, force: true }));
   const gateway = await GatewayProcess.start({ dataFolder: join(disk.path, "data"), environment });
   context.after(() => gateway.destroy());
+  await gateway.waitUntilAllRun();
   const ledger = join(elsewhere, "ledger");
   const fleet = [
     "--devices",
@@ -88,11 +92,11 @@ test("a full disk: acknowledgements stop, the status says why, nothing acknowled
     /! Nothing was filed since .*No space left on device|! Nothing was filed since .*ENOSPC/,
   );
   await gateway.until(
-    "connections are given up",
+    "connections are closed",
     async () => ((await statusOf(gateway)).broker?.refused["not-durable"] ?? 0) > 0,
   );
-  assert.equal(await acknowledged(), whenHeld, "nothing is acknowledged that can't be stored");
-  // lmdb-js damages its own heap while it words this.
+  assert.equal(await acknowledged(), whenHeld, "a message that can't be stored is not acknowledged");
+  // lmdb-js damages its own heap while it formats this message.
   assert.doesNotMatch(
     gateway.output,
     /Attempting to write page|Write error: No space/,
@@ -128,7 +132,7 @@ test("a full disk: acknowledgements stop, the status says why, nothing acknowled
   const { processes, books } = await statusOf(gateway);
   assert.deepEqual(
     processes.map(({ restarts }) => restarts),
-    [0, 0],
+    [0, 0, 0],
   );
   assert.equal(books?.isBalanced, true);
   assert.doesNotMatch(

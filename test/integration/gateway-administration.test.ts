@@ -23,7 +23,7 @@ describe("administration of a running gateway", { concurrency: false }, () => {
       environment: {
         ...fastBatches,
         TIDEGATE_MQTT_ANONYMOUS: "false",
-        // Everybody may publish below plant/ without a topic, and a deleted topic's names are not part of that.
+        // Any client may publish below plant/ without a topic, but not on the names of a deleted topic.
         TIDEGATE_MQTT_PLAIN_FILTERS: "cmd/#,plant/#",
         TIDEGATE_MQTT_PLAIN_PUBLISHERS: "*",
       },
@@ -31,7 +31,7 @@ describe("administration of a running gateway", { concurrency: false }, () => {
   });
   after(() => gateway.destroy());
 
-  test("a device connects with its key, publishes as itself only, and is cut off when it is removed", async () => {
+  test("a device connects with its key, publishes only as itself, and is disconnected when it is removed", async () => {
     const added = await gateway.cli("devices", "add", "press-7");
     assert.equal(added.code, 0);
     const { key } = added.json as { key: string };
@@ -54,8 +54,9 @@ describe("administration of a running gateway", { concurrency: false }, () => {
     assert.equal(errorOf(await gateway.cli("devices", "remove", "press-7")).code, "DEVICE_UNKNOWN");
   });
 
-  test("the metrics of all processes are those of the reference", async () => {
-    const titles = ["Gateway", "Broker", "Producer", "Embedded stream", "Consumer", "Tables"];
+  test("the metrics of all processes match the reference", async () => {
+    const titles = ["Gateway", "Broker", "Producer", "Embedded stream", "Consumer", "Tables", "Upkeep"];
+    await gateway.until("the upkeep runs", async () => /process="upkeep"/.test(await gateway.metrics()));
     assertExports(await gateway.metrics(), titles);
   });
 
@@ -90,7 +91,7 @@ describe("administration of a running gateway", { concurrency: false }, () => {
     assert.ok(!listed.stdout.includes("horse"));
   });
 
-  test("a topic accepts as soon as it is created, and nothing once it is deleted; what was accepted is filed", async () => {
+  test("a topic accepts messages once it is created and until it is deleted; accepted messages are filed", async () => {
     const schema = join(gateway.dataFolder, "engine.json");
     writeFileSync(
       schema,
@@ -132,7 +133,7 @@ describe("administration of a running gateway", { concurrency: false }, () => {
       const result = await gateway.cli("quarantine", "list", ...filters);
       return (result.json as { rows: { id: string; topic: string }[] }).rows;
     };
-    await gateway.until("the other one is in quarantine", async () => (await listed()).length > 0);
+    await gateway.until("the other message is in quarantine", async () => (await listed()).length > 0);
     const rows = await listed();
     assert.deepEqual(
       rows.map(({ topic }) => topic),
@@ -147,7 +148,7 @@ describe("administration of a running gateway", { concurrency: false }, () => {
     assert.match(row.detail, /rpm/);
   });
 
-  test("what a schema refused is filed, once, when it is sent again after the schema was mended", async () => {
+  test("a message that a schema refused is filed once if it is sent again after the schema is corrected", async () => {
     const schemaFile = (name: string, schema: object) => {
       const file = join(gateway.dataFolder, name);
       writeFileSync(
@@ -167,20 +168,20 @@ describe("administration of a running gateway", { concurrency: false }, () => {
       const { json } = await gateway.cli("quarantine", "list", "--mqtt-topic", "motor/m2");
       return (json as { rows: unknown[] }).rows.length;
     };
-    await gateway.until("it is in quarantine", async () => (await quarantined()) > 0);
+    await gateway.until("the message is in quarantine", async () => (await quarantined()) > 0);
     const right = schemaFile("right.json", {});
     assert.equal((await gateway.cli("topics", "update", "motors", "--schema", right)).code, 0);
     await publish();
     await publish();
     const filed = () => gateway.query("SELECT device_id, v FROM motors");
-    await gateway.until("it is filed", async () => (await filed()).length > 0);
+    await gateway.until("the message is filed", async () => (await filed()).length > 0);
     await client.publishAsync("motor/m2", '{"id":"2","ts":0,"v":6}', { qos: 1 });
-    await gateway.until("the next one is filed", async () => (await filed()).length > 1);
+    await gateway.until("the next message is filed", async () => (await filed()).length > 1);
     assert.deepEqual([(await filed()).map(({ v }) => v).toSorted(), await quarantined()], [[5, 6], 1]);
     await client.endAsync();
   });
 
-  test("exit codes and errors: 2 for what was asked wrongly, 1 for what went wrong", async () => {
+  test("exit codes: 2 for wrong usage, 1 for failures", async () => {
     const wrong: [string[], number, string][] = [
       [["topics", "create", "x", "--filter", "a/#/b", "--format", "raw"], 2, "TOPIC_INVALID"],
       [["topics", "create", "x", "--format", "raw"], 2, "USAGE_INVALID"],
@@ -224,16 +225,16 @@ describe("administration of a running gateway", { concurrency: false }, () => {
     assert.match((await runCli(["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
   });
 
-  test("metrics of all processes come in one page, labelled", async () => {
+  test("the metrics of all processes are on one page, with labels", async () => {
     const text = await gateway.metrics();
-    for (const process of ["supervisor", "broker", "consumer"])
+    for (const process of ["supervisor", "broker", "consumer", "upkeep"])
       assert.match(text, new RegExp(`process="${process}"`));
     assert.match(text, /tidegate_child_up\{child="broker",process="supervisor"\} 1/);
     assert.match(text, /tidegate_stream_disk_free_bytes\{process="broker"\} [1-9]/);
     assert.match(text, /# TYPE tidegate_producer_appended_messages_total counter/);
   });
 
-  test("status for people shows processes, books and a verdict", async () => {
+  test("the text form of status shows processes, books and a verdict", async () => {
     const { stdout, code } = await runCli(["status", "--data", gateway.dataFolder]);
     assert.equal(code, 0);
     assert.match(stdout, /broker\s+ready/);
@@ -244,7 +245,7 @@ describe("administration of a running gateway", { concurrency: false }, () => {
 });
 
 describe("a data folder over time", { concurrency: false }, () => {
-  test("topics, keys and rows survive a restart; the lake alone brings its topics back", async (t) => {
+  test("topics, keys and rows survive a restart; the lake alone is enough to restore its topics", async (t) => {
     const gateway = await GatewayProcess.start({ environment: fastBatches });
     t.after(() => gateway.destroy());
     await gateway.cli("topics", "delete", "telemetry_envelope");
@@ -274,7 +275,7 @@ describe("a data folder over time", { concurrency: false }, () => {
     assert.equal((await gateway.query("SELECT * FROM telemetry")).length, 2);
   });
 
-  test("a stream that is gone is named; only `stream new` goes on, and only with the gateway stopped", async (t) => {
+  test("a lost stream is reported; only `stream new` continues, and only while the gateway is stopped", async (t) => {
     const gateway = await GatewayProcess.start({ environment: fastBatches, waitUntilReady: true });
     t.after(() => gateway.destroy());
     const client = await connectClient(gateway.mqttUrl);
@@ -312,7 +313,7 @@ describe("a data folder over time", { concurrency: false }, () => {
   });
 
   for (const part of ["lake", "stream"])
-    test(`an older copy of the ${part} alone is not served as if nothing was missing`, async (t) => {
+    test(`an older copy of the ${part} alone is refused`, async (t) => {
       const gateway = await GatewayProcess.start({ environment: fastBatches });
       t.after(() => gateway.destroy());
       const folder = join(gateway.dataFolder, part);
@@ -329,7 +330,7 @@ describe("a data folder over time", { concurrency: false }, () => {
       rmSync(folder, { recursive: true });
       renameSync(copy, folder);
       const started = gateway.start().catch(() => {});
-      await gateway.until("it is refused", async () => {
+      await gateway.until("the copy is refused", async () => {
         const { reasons } = (await gateway.api("GET", "/v1/status")).body as { reasons: string[] };
         return reasons.some((reason) => reason.includes("STREAM_GAP"));
       });
@@ -337,7 +338,7 @@ describe("a data folder over time", { concurrency: false }, () => {
       await started;
     });
 
-  test("what a newer version wrote is refused before anything is touched", async (t) => {
+  test("data of a newer version is refused before any change", async (t) => {
     const folder = mkdtempSync(join(tmpdir(), "tidegate-test-"));
     t.after(() => rmSync(folder, { recursive: true, force: true }));
     const gateway = await GatewayProcess.start({ dataFolder: folder });
@@ -349,7 +350,7 @@ describe("a data folder over time", { concurrency: false }, () => {
     assert.deepEqual([refused.code, errorOf(refused).code], [1, "LAKE_VERSION"]);
   });
 
-  test("configuration faults of all sources are reported at once, with exit code 2", async () => {
+  test("configuration errors of all sources are reported at once, with exit code 2", async () => {
     const environment = { TIDEGATE_HTTP_PORT: "eighty", TIDEGATE_HTTP_PROT: "1" };
     for (const command of [["up"], ["config", "check"]]) {
       const refused = await runCli([...command, "--stream", "kafka://eu-west-1/s", "--json"], environment);

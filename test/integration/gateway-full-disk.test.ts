@@ -10,7 +10,7 @@ import { streamMembers } from "../support/stream-members.ts";
 
 const diskBytes = 64 * 1024 * 1024;
 
-/** Writes into a file until nothing fits any more, not even a page. */
+/** Writes into a file until not even one more page fits. */
 function fillDisk(file: string): void {
   for (const chunkBytes of [1024 * 1024, 4096]) {
     try {
@@ -21,7 +21,7 @@ function fillDisk(file: string): void {
   }
 }
 
-test("a full disk stops acknowledgements, ends nothing, loses nothing, and is over when there is space", async (t) => {
+test("a full disk stops acknowledgements until there is space, but no process ends and no message is lost", async (t) => {
   const disk = mountSmallDisk(diskBytes);
   if ("reason" in disk) return t.skip(disk.reason);
   const gateway = await GatewayProcess.start({
@@ -37,7 +37,7 @@ test("a full disk stops acknowledgements, ends nothing, loses nothing, and is ov
 
   const ballast = join(disk.path, "ballast");
   fillDisk(ballast);
-  await gateway.until("the stream's budget has seen it", async () => {
+  await gateway.until("the stream's budget counts the full disk", async () => {
     const { space } = streamMembers((await statusOf(gateway)).broker);
     return space ? space.diskFreeBytes <= space.diskReserveBytes : false;
   });
@@ -49,13 +49,13 @@ test("a full disk stops acknowledgements, ends nothing, loses nothing, and is ov
   const broker = gateway.childPid("broker");
   assert.ok(broker !== null);
   process.kill(broker, "SIGKILL");
-  await gateway.until("the supervisor has tried again", async () => {
+  await gateway.until("the supervisor has retried", async () => {
     const { processes } = (await gateway.api("GET", "/v1/status")).body as {
       processes: { restarts: number }[];
     };
     return (processes[0]?.restarts ?? 0) >= 2;
   });
-  // The registry's file may have room in itself; what counts is that the answer is true.
+  // The registry's file may have room in itself; the answer must be true either way.
   const added = await gateway.api("POST", "/v1/devices", { name: "late" });
 
   rmSync(ballast);

@@ -17,7 +17,7 @@ const streamOf = (name: string) => [
   "--create",
 ];
 
-test("a gateway that is given a new lake files there what the stream still holds; the old lake goes on later", async () => {
+test("a gateway with a new lake files the messages of the stream there; the old lake continues later", async () => {
   const first = await SharedGateways.start(1, streamOf("followed"));
   const { dataFolder } = first.at(0);
   try {
@@ -48,7 +48,7 @@ test("a gateway that is given a new lake files there what the stream still holds
   }
 });
 
-test("a stream that was written for another lake, whose topics this one does not know, is told in words", async () => {
+test("a stream that was written for another lake with unknown topics is reported in plain words", async () => {
   const first = await SharedGateways.start(1, streamOf("foreign"));
   const second = await SharedGateways.start(0, []);
   try {
@@ -56,14 +56,14 @@ test("a stream that was written for another lake, whose topics this one does not
     await first.stop();
     const flags = [...streamOf("foreign"), "--lake", second.lake];
     second.all.push(await GatewayProcess.start({ flags, environment }));
-    await second.at(0).until("it says why nothing is filed", async () => {
+    await second.at(0).until("the status says why nothing is filed", async () => {
       const text = await second.statusText(0);
       return /TOPIC_UNKNOWN.*written for another lake.*stream of its own/.test(text);
     });
     await second.stop();
     await first.startAgain();
     const [status] = await first.statuses();
-    assert.equal(status?.books?.isBalanced, true, "the lake that the stream belongs to is as it was");
+    assert.equal(status?.books?.isBalanced, true, "the lake of this stream is unchanged");
   } finally {
     await second.destroy();
     await first.destroy();

@@ -3,13 +3,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { type HttpFault, htmlAnswer } from "../../gateway/prove/servers/http-fault.ts";
+import { type HttpFault, htmlAnswer } from "../../simulator/prove/fault-proxies/http-fault.ts";
 import {
   accessDenied,
   autoDistribution,
   kinesisClockSkew,
   otherRegion,
-} from "../../gateway/prove/servers/kinesis-faults.ts";
+} from "../../simulator/prove/fault-proxies/kinesis-faults.ts";
 import { GatewayProcess } from "../support/gateway-process.ts";
 import { KinesisUnderTest } from "../support/kinesis-stream.ts";
 import { SharedGateways } from "../support/shared-gateways.ts";
@@ -27,7 +27,7 @@ const flagsOf = (name: string) => [
   "--create",
 ];
 
-test("a gateway that Kinesis refuses ends, and says which right, credential or setting is missing", async () => {
+test("a gateway that Kinesis refuses ends, and names the missing right, credential or setting", async () => {
   const home = mkdtempSync(join(tmpdir(), "tidegate-home-"));
   const nobody = { HOME: home, AWS_ACCESS_KEY_ID: "", AWS_SECRET_ACCESS_KEY: "" };
   const denied = accessDenied("ListShards");
@@ -56,7 +56,7 @@ test("a gateway that Kinesis refuses ends, and says which right, credential or s
   rmSync(home, { recursive: true });
 });
 
-test("what answers in Kinesis' place, a clock that is wrong and a right that is taken away are told, and end by themselves", async () => {
+test("another server in place of Kinesis, a wrong clock and a removed right are reported, and the gateway recovers by itself", async () => {
   const { proxy } = kinesis;
   proxy.inject(kinesisClockSkew(3_600_000), { times: 1 });
   const gateways = await SharedGateways.start(1, flagsOf("interrupted"), { environment });
@@ -65,17 +65,17 @@ test("what answers in Kinesis' place, a clock that is wrong and a right that is 
     const fleet = gateways.fleet({ rate: 100 });
     await gateways.untilAcknowledged(50);
     for (const [fault, reason] of [
-      [htmlAnswer(200), /something else answers at http/],
+      [htmlAnswer(200), /another service, .*answers at http/],
       [accessDenied("PutRecords"), /Allow kinesis:PutRecords/],
     ] as const) {
       const injected = proxy.inject(fault, { on: ["PutRecords"] });
-      await gateway.until("it says why nothing is acknowledged", async () => {
+      await gateway.until("the status says why nothing is acknowledged", async () => {
         const answer = await fetch(`${gateway.httpUrl}/readyz`);
         return answer.status === 503 && reason.test(await answer.text());
       });
       injected.remove();
       await gateway.until(
-        "it is ready",
+        "the gateway is ready",
         async () => (await fetch(`${gateway.httpUrl}/readyz`)).status === 200,
       );
     }

@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { retention } from "../../gateway/prove/servers/kinesis-faults.ts";
+import { retention } from "../../simulator/prove/fault-proxies/kinesis-faults.ts";
 import { KinesisUnderTest } from "../support/kinesis-stream.ts";
 import { S3TestServer } from "../support/s3-server.ts";
 import { SharedGateways } from "../support/shared-gateways.ts";
 
-/** Kinesis keeps records for a day at least; the alarm of one that keeps them for 20 s can be waited for. */
+/**
+ * Kinesis keeps records for at least a day. The test pretends that records are kept for 20 s, so that the
+ * alarm comes soon.
+ */
 const retentionHours = 20 / 3600;
 
-test("while the lake is away, the alarm says in time that Kinesis is about to forget what was acknowledged", async () => {
+test("while the lake is unreachable, an alarm warns in time that acknowledged records of Kinesis will expire", async () => {
   const kinesis = await KinesisUnderTest.start("kinesalite");
   const s3 = await S3TestServer.start();
   Object.assign(process.env, s3.environment);

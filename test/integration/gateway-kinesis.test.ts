@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { DeleteStreamCommand } from "@aws-sdk/client-kinesis";
-import { timeOutAfterSuccess } from "../../gateway/prove/servers/http-fault.ts";
-import { KinesisAdmin, localKinesisClient } from "../../gateway/prove/servers/kinesis-admin.ts";
-import { expiredIterator, throttled } from "../../gateway/prove/servers/kinesis-faults.ts";
-import { byChance, failEntries } from "../../gateway/prove/servers/put-records-faults.ts";
+import { timeOutAfterSuccess } from "../../simulator/prove/fault-proxies/http-fault.ts";
+import { expiredIterator, throttled } from "../../simulator/prove/fault-proxies/kinesis-faults.ts";
+import { byChance, failEntries } from "../../simulator/prove/fault-proxies/put-records-faults.ts";
+import { KinesisAdmin, localKinesisClient } from "../../simulator/prove/servers/kinesis-admin.ts";
 import { endsInTime, errorOf, freePorts, GatewayProcess, runCli } from "../support/gateway-process.ts";
 import { KinesisUnderTest } from "../support/kinesis-stream.ts";
 import { RedisServer } from "../support/redis-server.ts";
@@ -22,7 +22,7 @@ after(() => kinesis.destroy());
 const environment = { TIDEGATE_KINESIS_TIMEOUT_MS: "1000", TIDEGATE_KINESIS_SHARD_REFRESH_MS: "1000" };
 let streams = 0;
 
-/** A stream that nobody has created yet. */
+/** A stream that does not exist yet. */
 function newStream(): { url: string; admin: KinesisAdmin } {
   const name = `gateway-${streams++}`;
   const url = `kinesis://us-east-1/${name}?endpoint=${kinesis.proxy.url}`;
@@ -41,7 +41,7 @@ async function assertExact(gateways: SharedGateways, fleet: RunningFleet, expect
   await assertStored(gateways, fleet.ledger, expected);
 }
 
-test("a gateway of its own: created, divided, under faults, its processes killed; nothing is lost or double", async () => {
+test("a single gateway: stream created, shards split, faults, processes killed; no message is lost or duplicated", async () => {
   const { url, admin } = newStream();
   const gateways = await SharedGateways.start(1, ["--stream", url, "--create"], {
     environment: { ...environment, ...endsInTime },
@@ -81,7 +81,7 @@ test("a gateway of its own: created, divided, under faults, its processes killed
   }
 });
 
-test("two gateways with the window on a Redis share registry, shards and lake", async () => {
+test("two gateways with the window on one Redis share registry, shards and lake", async () => {
   const { url, admin } = newStream();
   const redis = await RedisServer.start();
   await admin.create(3);
@@ -101,7 +101,7 @@ test("two gateways with the window on a Redis share registry, shards and lake", 
     assert.ok(read.every((partitions) => partitions.length > 0));
     const topic = { name: "engine", filter: "plant/{device}/engine", format: "json" };
     assert.equal((await gateways.at(0).api("POST", "/v1/topics", topic)).status, 201);
-    await gateways.at(1).until("the other one knows the topic, too", async () => {
+    await gateways.at(1).until("the other gateway knows the topic, too", async () => {
       return (await gateways.at(1).api("GET", "/v1/topics/engine")).status === 200;
     });
     assert.deepEqual(await gateways.stop(), [0, 0]);
@@ -112,7 +112,7 @@ test("two gateways with the window on a Redis share registry, shards and lake", 
   }
 });
 
-test("a stream that is missing is refused with what creates it", async () => {
+test("a missing stream is refused, with the command that creates it", async () => {
   const { url, admin } = newStream();
   const gateway = await GatewayProcess.start({
     flags: ["--stream", url],
@@ -130,7 +130,7 @@ test("a stream that is missing is refused with what creates it", async () => {
   assert.deepEqual([wrong.code, errorOf(wrong).code], [2, "CONFIG_INVALID"]);
 });
 
-test("a stream that was deleted, or deleted and created again, stops the gateway, which names the command that goes on", async () => {
+test("a stream that was deleted, or deleted and created again, stops the gateway, which names the command to continue", async () => {
   const { url, admin } = newStream();
   const gateways = await SharedGateways.start(1, ["--stream", url, "--create"], { environment });
   const StreamName = new URL(url).pathname.slice(1);
@@ -142,7 +142,11 @@ test("a stream that was deleted, or deleted and created again, stops the gateway
     await gateways.stop();
     const started = gateways.startAgain().catch(() => {});
     const creates = await gateways.mendCommand();
-    assert.match(creates, /tidegate stream new .*--create/, "gone is not missing where the lake knows it");
+    assert.match(
+      creates,
+      /tidegate stream new .*--create/,
+      "a stream that the lake knows is lost, not missing",
+    );
     await gateways.follow(creates);
     await started;
     await assertExact(gateways, gateways.fleet({ rate: 200, durationS: 2 }), 400);
@@ -151,7 +155,7 @@ test("a stream that was deleted, or deleted and created again, stops the gateway
     await delay(1200);
     await admin.create(2);
     const continues = await gateways.mendCommand();
-    assert.doesNotMatch(continues, /--create/, "it is there");
+    assert.doesNotMatch(continues, /--create/, "the stream exists");
     await gateways.follow(continues);
     await assertExact(gateways, gateways.fleet({ rate: 200, durationS: 1 }), 200);
     assert.match(await gateways.statusText(0), /Given up at .* unknown|Given up at .*nobody knows/i);
@@ -161,7 +165,7 @@ test("a stream that was deleted, or deleted and created again, stops the gateway
   }
 });
 
-test("an embedded stream is taken along to Kinesis", async () => {
+test("an embedded stream is migrated to Kinesis", async () => {
   const { url, admin } = newStream();
   const gateways = await SharedGateways.start(1, [], { environment });
   try {

@@ -42,20 +42,25 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     return gateway;
   }
 
-  test("a Redis that is killed under load loses nothing: publishers wait, /readyz says why, and it goes on by itself", async () => {
+  test("a Redis that is killed under load loses no message: publishers wait, /readyz says why, and all resumes by itself", async () => {
     const server = await newServer();
     const gateway = await newGateway({ flags: ["--stream", server.url], environment: fastBatches });
+    await gateway.waitUntilAllRun();
     const { body } = await gateway.api("POST", "/v1/devices", { name: "press-7" });
     const login = { username: "press-7", password: String(body["key"]), clientId: "press-7" };
     await publishAll(gateway, idsOf("before", 100));
     await server.kill();
     const client = await connectClient(gateway.mqttUrl, { keepalive: 0 });
     const during = publishDemo(client, idsOf("during", 100));
-    await gateway.until("it says that Redis is away", async () => {
+    await gateway.until("the status says that Redis is unreachable", async () => {
       const answer = await fetch(`${gateway.httpUrl}/readyz`);
       return answer.status === 503 && /Redis|REDIS/.test(await answer.text());
     });
-    await assert.rejects(connectClient(gateway.mqttUrl, login), /Server unavailable/, "it may come back");
+    await assert.rejects(
+      connectClient(gateway.mqttUrl, login),
+      /Server unavailable/,
+      "the refusal is temporary",
+    );
     await server.start();
     await during;
     await client.endAsync();
@@ -67,18 +72,18 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     assert.equal(books?.isBalanced, true);
     assert.deepEqual(
       processes.map(({ restarts }) => restarts),
-      [0, 0],
-      "no process had to die for it",
+      [0, 0, 0],
+      "no process ended",
     );
   });
 
-  test("a Redis that is down at the start is waited for, in words; a signal ends the waiting", async () => {
+  test("a start waits for a Redis that is down, and reports that; a signal ends the wait", async () => {
     const server = await newServer();
     await server.kill();
     const options = { flags: ["--stream", server.url], environment: fastBatches, waitUntilReady: false };
     const gateway = await newGateway(options);
-    await gateway.until("it says what it waits for", () =>
-      /"event":"registry.awaited".*trying again.*ECONNREFUSED/.test(gateway.output),
+    await gateway.until("the output says what the start waits for", () =>
+      /"event":"registry.awaited".*retrying.*ECONNREFUSED/.test(gateway.output),
     );
     const asked = await runCli(["status", "--data", gateway.dataFolder, "--json"]);
     assert.equal(asked.code, 1);
@@ -91,7 +96,7 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     await gateway.waitUntilReady();
   });
 
-  test("a wrong password ends with 1 and says where it is set; it is in no output", async () => {
+  test("a wrong password ends the start with exit code 1 and the place of the setting; no output has the password", async () => {
     const server = await newServer({ requirepass: secret });
     const file = join(root, "wrong-password");
     writeFileSync(file, "wrong-pa55word\n");
@@ -108,7 +113,7 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     assert.equal((refused.stdout + refused.stderr).includes("wrong-pa55word"), false);
   });
 
-  test("a password given in the URL is not in the titles of the gateway's processes", async () => {
+  test("a password in the URL is not in the titles of the gateway's processes", async () => {
     const server = await newServer({ requirepass: secret });
     const url = server.url.replace("//", `//:${secret}@`);
     const gateway = await newGateway({ flags: ["--stream", url], environment: fastBatches });
@@ -121,7 +126,7 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     assert.equal(await gateway.stop(), 0);
   });
 
-  test("a server that may lose what it confirms is refused; with relaxed durability it runs, and banner and status say so", async () => {
+  test("a server that may lose confirmed messages is refused; with relaxed durability the gateway runs, and banner and status warn", async () => {
     const server = await newServer({ appendfsync: "everysec" });
     const flags = ["--stream", server.url, "--data", newFolder("data"), ...freePorts];
     const refused = await runCli(["up", ...flags, "--json"], {});
@@ -137,20 +142,26 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     assert.match(text.stdout, /appendfsync/);
   });
 
-  test("a Redis at its memory limit: nothing is acknowledged, nobody more is let in, status says so; room mends it", async () => {
+  test("a Redis at its memory limit: no message is acknowledged, no new client is admitted, status says so; free memory ends this", async () => {
     const server = await newServer();
     const gateway = await newGateway({ flags: ["--stream", server.url], environment: fastBatches });
     const early = await connectClient(gateway.mqttUrl);
     const client = server.client();
     const used = streamMembers((await statusOf(gateway)).broker).redis?.usedBytes ?? 0;
     await client.config("SET", "maxmemory", Math.floor(used / 0.98));
-    await gateway.until("it is closed", async () => (await statusOf(gateway)).broker?.isOpen === false);
+    await gateway.until(
+      "the connection is closed",
+      async () => (await statusOf(gateway)).broker?.isOpen === false,
+    );
     const held = publishDemo(early, idsOf("d1", 10));
     await assert.rejects(connectClient(gateway.mqttUrl), /Server unavailable/);
     const { broker, reasons } = await statusOf(gateway);
     assert.deepEqual([broker?.acknowledged, streamMembers(broker).redis?.pressure], [0, "refuse"]);
     assert.equal(broker?.refused["no-room"], 1);
-    assert.match(reasons.join(), /nothing is acknowledged: REDIS_FULL|nothing is acknowledged: STREAM_FULL/);
+    assert.match(
+      reasons.join(),
+      /no message is acknowledged: REDIS_FULL|no message is acknowledged: STREAM_FULL/,
+    );
     const text = await runCli(["status", "--data", gateway.dataFolder]);
     assert.match(text.stdout, /pressure refuse/);
     assert.match(text.stdout, /no further client may connect/);
@@ -159,10 +170,10 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     await held;
     await early.endAsync();
     await publishAll(gateway, idsOf("d2", 10));
-    await gateway.until("all is filed", async () => (await storedIds(gateway)).length === 20);
+    await gateway.until("all messages are filed", async () => (await storedIds(gateway)).length === 20);
   });
 
-  test("broker and consumer run in gateways of their own", async () => {
+  test("broker and consumer run in separate gateways", async () => {
     const server = await newServer();
     const lake = `file:${newFolder("lake")}`;
     const flags = ["--stream", server.url, "--lake", lake, "--roles"];
@@ -180,18 +191,18 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     assert.equal(await filing.stop(), 0);
   });
 
-  test("an emptied Redis is not served; `stream new` goes on, topics come back from the lake, and lost keys are named", async () => {
+  test("an emptied Redis is refused; `stream new` continues, topics come back from the lake, and lost keys are reported", async () => {
     const server = await newServer();
     const gateway = await newGateway({ flags: ["--stream", server.url], environment: fastBatches });
     const topic = { name: "engine", filter: "plant/{device}/engine", format: "json" };
     assert.equal((await gateway.api("POST", "/v1/topics", topic)).status, 201);
     assert.equal((await gateway.api("POST", "/v1/devices", { name: "press-7" })).status, 201);
     await publishAll(gateway, idsOf("d1", 20));
-    await gateway.until("it is filed", async () => (await statusOf(gateway)).books?.filed === 20);
+    await gateway.until("the message is filed", async () => (await statusOf(gateway)).books?.filed === 20);
     const client = server.client();
     await client.flushall();
     client.disconnect();
-    await gateway.until("it says what is lost", async () => {
+    await gateway.until("the status says what is lost", async () => {
       const { reasons } = await statusOf(gateway);
       return /STREAM_GAP/.test(reasons.join()) && /REGISTRY_LOST/.test(reasons.join());
     });
@@ -199,10 +210,10 @@ describe("one gateway and its Redis", { concurrency: false }, () => {
     const renewed = await gateway.cli("stream", "new", "--stream", server.url);
     assert.equal(renewed.code, 0, renewed.stderr);
     await gateway.start();
-    assert.match(gateway.output, /"event":"registry.restored".*Identities are not in the lake/);
+    assert.match(gateway.output, /"event":"registry.restored".*The lake holds no identities/);
     const { body } = await gateway.api("GET", "/v1/topics/engine");
     assert.ok(body["topic"]);
     await publishAll(gateway, idsOf("d2", 20));
-    await gateway.until("it is filed", async () => (await storedIds(gateway)).length === 40);
+    await gateway.until("the message is filed", async () => (await storedIds(gateway)).length === 40);
   });
 });

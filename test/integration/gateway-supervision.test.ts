@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { type RoleName, roleNames } from "../../gateway/processes/messages.ts";
 import { freePort } from "../support/free-port.ts";
 import {
   endsInTime,
@@ -35,7 +36,7 @@ async function statusOf(gateway: GatewayProcess): Promise<StatusBody> {
   return (await gateway.api("GET", "/v1/status")).body as unknown as StatusBody;
 }
 
-function pidOf(gateway: GatewayProcess, role: "broker" | "consumer"): number {
+function pidOf(gateway: GatewayProcess, role: RoleName): number {
   const pid = gateway.childPid(role);
   assert.ok(pid !== null, `${role} runs`);
   return pid;
@@ -50,7 +51,7 @@ async function storedIds(gateway: GatewayProcess): Promise<string[]> {
 const fastBatches = { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "200" };
 
 describe("supervision", { concurrency: false }, () => {
-  test("killed children are started again, alone, and nothing that was acknowledged is lost or doubled", async (t) => {
+  test("killed children are restarted, others are not, and no acknowledged message is lost or duplicated", async (t) => {
     const gateway = await GatewayProcess.start({ environment: fastBatches });
     t.after(() => gateway.destroy());
     const first = { broker: pidOf(gateway, "broker"), consumer: pidOf(gateway, "consumer") };
@@ -66,7 +67,7 @@ describe("supervision", { concurrency: false }, () => {
       "the consumer is back",
       () => (gateway.childPid("consumer") ?? first.consumer) !== first.consumer,
     );
-    assert.equal(pidOf(gateway, "broker"), first.broker, "the broker went on");
+    assert.equal(pidOf(gateway, "broker"), first.broker, "the broker continued");
 
     process.kill(first.broker, "SIGKILL");
     await gateway.until(
@@ -81,20 +82,23 @@ describe("supervision", { concurrency: false }, () => {
       { device: "d1", id: "c" },
     ]);
     await again.endAsync();
-    assert.equal(pidOf(gateway, "consumer"), consumer, "the consumer went on");
+    assert.equal(pidOf(gateway, "consumer"), consumer, "the consumer continued");
 
-    await gateway.until("all is filed", async () => ((await statusOf(gateway)).books?.read ?? 0) >= 4);
+    await gateway.until(
+      "all messages are filed",
+      async () => ((await statusOf(gateway)).books?.read ?? 0) >= 4,
+    );
     const status = await statusOf(gateway);
     assert.equal(status.books?.isBalanced, true);
     assert.equal(status.books?.duplicates, 1);
     assert.deepEqual(
       status.processes.map(({ restarts }) => restarts),
-      [1, 1],
+      [1, 1, 0],
     );
     assert.deepEqual(await storedIds(gateway), ["a", "b", "c"]);
   });
 
-  test("a consumer that runs and does nothing is told, ended and started again, and publishes are acknowledged meanwhile", async (t) => {
+  test("a hanging consumer is reported, killed and restarted, while publishes are acknowledged", async (t) => {
     const environment = { ...fastBatches, TIDEGATE_SUPERVISION_SILENCE_MS: "8000" };
     const gateway = await GatewayProcess.start({ environment });
     t.after(() => gateway.destroy());
@@ -103,20 +107,27 @@ describe("supervision", { concurrency: false }, () => {
     const client = await connectClient(gateway.mqttUrl);
     await publishDemo(client, [{ device: "d1", id: "a" }]);
     await client.endAsync();
-    await gateway.until("it is told while publishes are acknowledged", async () => {
+    await gateway.until("the hang is reported while publishes are acknowledged", async () => {
       const { status, body } = await gateway.api("GET", "/readyz");
-      return status === 200 && /consumer has done nothing for \d s/.test(String(body["degraded"]));
+      return status === 200 && /consumer has hung for \d s/.test(String(body["degraded"]));
     });
-    await gateway.until("another one runs", () => (gateway.childPid("consumer") ?? consumer) !== consumer);
+    await gateway.until(
+      "another consumer runs",
+      () => (gateway.childPid("consumer") ?? consumer) !== consumer,
+    );
     await gateway.waitUntilReady();
-    await gateway.until("all is filed", async () => ((await statusOf(gateway)).books?.filed ?? 0) === 1);
-    assert.equal(pidOf(gateway, "broker"), broker, "the broker went on");
+    await gateway.until(
+      "all messages are filed",
+      async () => ((await statusOf(gateway)).books?.filed ?? 0) === 1,
+    );
+    assert.equal(pidOf(gateway, "broker"), broker, "the broker continued");
     const { processes } = await statusOf(gateway);
     assert.deepEqual(
       processes.map(({ role, hangs, restarts }) => [role, hangs, restarts]),
       [
         ["broker", 0, 0],
         ["consumer", 1, 1],
+        ["upkeep", 0, 0],
       ],
     );
 
@@ -127,16 +138,17 @@ describe("supervision", { concurrency: false }, () => {
     assert.match(gateway.output, /"event":"child\.silent","role":"consumer"/);
   });
 
-  test("children end when the supervisor is killed; the next one goes on where it stood", async (t) => {
+  test("children end when the supervisor is killed; the next supervisor continues at the last commit", async (t) => {
     const gateway = await GatewayProcess.start({ environment: fastBatches });
     t.after(() => gateway.destroy());
     const token = gateway.token;
     const client = await connectClient(gateway.mqttUrl);
     await publishDemo(client, [{ device: "d1", id: "a" }]);
-    const children = [pidOf(gateway, "broker"), pidOf(gateway, "consumer")];
+    await gateway.waitUntilAllRun();
+    const children = roleNames.map((role) => pidOf(gateway, role));
     gateway.signal("SIGKILL");
     await gateway.exited();
-    await until("both have ended", () => !children.some(isAlive));
+    await until("all have ended", () => !children.some(isAlive));
 
     await gateway.start();
     assert.equal(gateway.token, token);
@@ -153,28 +165,29 @@ describe("supervision", { concurrency: false }, () => {
     assert.deepEqual(await storedIds(gateway), ["a", "b"]);
   });
 
-  test("a child that a signal has stopped does not survive the change of supervisors", async (t) => {
+  test("a child that is stopped by a signal does not survive the start of a new supervisor", async (t) => {
     const gateway = await GatewayProcess.start();
     t.after(() => gateway.destroy());
-    const orphans = [pidOf(gateway, "broker"), pidOf(gateway, "consumer")];
+    await gateway.waitUntilAllRun();
+    const orphans = roleNames.map((role) => pidOf(gateway, role));
     for (const pid of orphans) process.kill(pid, "SIGSTOP");
     gateway.signal("SIGKILL");
     await gateway.exited();
     await delay(200);
     assert.deepEqual(
       orphans.map(isAlive),
-      [true, true],
-      "stopped processes can't notice that they are alone",
+      [true, true, true],
+      "stopped processes can't detect that their supervisor has ended",
     );
     await gateway.start();
-    assert.deepEqual(orphans.map(isAlive), [false, false]);
+    assert.deepEqual(orphans.map(isAlive), [false, false, false]);
     assert.match(gateway.output, /child\.left/);
     const client = await connectClient(gateway.mqttUrl);
     await publishDemo(client, [{ device: "d1", id: "a" }]);
     await client.endAsync();
   });
 
-  test("one data folder has one gateway, also while a signal has stopped it", async (t) => {
+  test("a data folder has only one gateway, even while a signal has stopped that gateway", async (t) => {
     const gateway = await GatewayProcess.start();
     t.after(() => gateway.destroy());
     const up = ["up", "--data", gateway.dataFolder, ...freePorts, "--json"];
@@ -187,11 +200,11 @@ describe("supervision", { concurrency: false }, () => {
     const third = await runCli(up);
     gateway.signal("SIGCONT");
     assert.equal(third.code, 1);
-    assert.match(third.stderr, new RegExp(`process ${gateway.pid}\\b.*doesn't answer`));
+    assert.match(third.stderr, new RegExp(`process ${gateway.pid}\\b.*does not answer`));
     await gateway.waitUntilReady();
   });
 
-  test("an address in use is named, and nothing is left running", async (t) => {
+  test("an address in use is reported, and no process is left running", async (t) => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     t.after(() => taken.close());
@@ -213,7 +226,7 @@ describe("supervision", { concurrency: false }, () => {
     }
   });
 
-  test("TERM: everything that was acknowledged is filed, then all end with 0", async (t) => {
+  test("TERM: all acknowledged messages are filed, then all processes exit with 0", async (t) => {
     const gateway = await GatewayProcess.start({
       environment: { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "3600000" },
     });
@@ -224,13 +237,14 @@ describe("supervision", { concurrency: false }, () => {
       id: `m${index}`,
     }));
     await publishDemo(client, messages);
-    const children = [pidOf(gateway, "broker"), pidOf(gateway, "consumer")];
+    await gateway.waitUntilAllRun();
+    const children = roleNames.map((role) => pidOf(gateway, role));
     assert.equal(await gateway.stop(), 0);
-    assert.deepEqual(children.map(isAlive), [false, false]);
+    assert.deepEqual(children.map(isAlive), [false, false, false]);
     assert.equal((await storedIds(gateway)).length, 500);
   });
 
-  test("a second TERM ends everything at once", async (t) => {
+  test("a second TERM ends all processes at once", async (t) => {
     const gateway = await GatewayProcess.start();
     t.after(() => gateway.destroy());
     const consumer = pidOf(gateway, "consumer");
@@ -242,7 +256,7 @@ describe("supervision", { concurrency: false }, () => {
     await until("the consumer has ended", () => !isAlive(consumer));
   });
 
-  test("a drain that takes too long is given up with 1, and finished by the next start", async (t) => {
+  test("a drain that takes too long exits with 1, and the next start finishes it", async (t) => {
     const environment = {
       TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "3600000",
       TIDEGATE_SHUTDOWN_TIMEOUT_MS: "500",

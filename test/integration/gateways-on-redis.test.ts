@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import type { GatewayStatus } from "../../gateway/supervisor/gateway-status.ts";
+import type { GatewayStatus } from "../../gateway/status/gateway-status.ts";
 import { publishAll, statusOf } from "../support/gateway-books.ts";
 import { errorOf, freePorts, GatewayProcess, runCli } from "../support/gateway-process.ts";
 import { closed, connectClient, publishDemo } from "../support/mqtt-publisher.ts";
@@ -54,7 +54,7 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
     return (result.json as { rows: Record<string, unknown>[] }).rows;
   };
 
-  test("a topic created through one takes messages through the other at once, and rows of both are filed once", async () => {
+  test("a topic created on one gateway accepts messages on the other at once, and rows of both are filed once", async () => {
     const topic = { name: "engine", filter: "plant/{device}/engine", format: "json" };
     assert.equal((await a.api("POST", "/v1/topics", topic)).status, 201);
     const send = async (id: string): Promise<void> => {
@@ -89,7 +89,7 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
     assert.deepEqual(rows, [{ n: 400, ids: 400 }]);
   });
 
-  test("what one gateway's admin moves to another topic while it is sent again through both is filed once", async () => {
+  test("if an administrator moves topic names to another topic while both gateways receive resends, each message is filed once", async () => {
     const topic = { name: "hall", filter: "hall/{device}/#", format: "json" };
     assert.equal((await a.api("POST", "/v1/topics", topic)).status, 201);
     const ts = Date.now();
@@ -105,7 +105,7 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
       lost.catch(() => {});
       await client.endAsync();
     };
-    /** All again and a new one through each gateway, until the new ones are filed by that topic. */
+    /** Sends all messages again and a new one to each gateway, until the new ones are filed in that table. */
     const sendUntilFiledIn = async (table: string): Promise<void> => {
       await a.until(`messages are filed in ${table}`, async () => {
         const news = [a, b].map(() => `new${fresh++}`);
@@ -132,7 +132,7 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
     for (const name of ["hall", "hall_t"]) await a.api("DELETE", `/v1/topics/${name}`);
   });
 
-  test("two admins who create rivals at once: one wins, on both gateways the same", async () => {
+  test("if two administrators create rival topics at once, one wins, the same on both gateways", async () => {
     const rivals = [a, b].map((gateway, index) =>
       gateway.api("POST", "/v1/topics", {
         name: `rival${index}`,
@@ -145,13 +145,13 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
     assert.ok(answers.some(({ body }) => body["code"] === "TOPIC_AMBIGUOUS"));
     const namesOn = async (gateway: GatewayProcess) =>
       ((await gateway.api("GET", "/v1/topics")).body["topics"] as { name: string }[]).map(({ name }) => name);
-    await a.until("both know the winner", async () => {
+    await a.until("both gateways know the winner", async () => {
       const [left, right] = [await namesOn(a), await namesOn(b)];
       return left.length === 4 && JSON.stringify(left) === JSON.stringify(right);
     });
   });
 
-  test("a device added through one connects to the other, and is cut there when it is removed", async () => {
+  test("a device added on one gateway connects to the other, and is disconnected there when it is removed", async () => {
     const { body } = await a.api("POST", "/v1/devices", { name: "press-7" });
     const login = { username: "press-7", password: String(body["key"]), clientId: "press-7" };
     const client = await connectClient(b.mqttUrl, login);
@@ -162,7 +162,7 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
     await assert.rejects(connectClient(b.mqttUrl, login), /Bad username or password|Not authorized/);
   });
 
-  test("the partitions are shared, and status shows who has which, the durability and the memory", async () => {
+  test("both gateways share the partitions, and status shows owners, durability and memory", async () => {
     let status: GatewayStatus | undefined;
     await a.until("both own partitions", async () => {
       status = await statusOf(a);
@@ -176,7 +176,7 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
     assert.match(text.stdout, /pressure none/);
   });
 
-  test("a gateway with another lake is refused and told which", async () => {
+  test("a gateway with another lake is refused, with the URL of the shared lake", async () => {
     const flags = ["--stream", server.url, "--data", newFolder("data"), ...freePorts];
     const refused = await runCli(["up", ...flags, "--json"], { TIDEGATE_STREAM_PASSWORD: secret });
     assert.equal(refused.code, 1);
@@ -184,12 +184,13 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
     assert.match(errorOf(refused).message, /--lake/);
   });
 
-  test("the metrics of all processes are those of the reference", async () => {
+  test("the metrics of all processes match the reference", async () => {
     const titles = ["Gateway", "Broker", "Producer", "Stream on Redis", "Consumer", "Leases", "Tables"];
-    assertExports(await a.metrics(), titles);
+    await a.until("the upkeep runs", async () => /process="upkeep"/.test(await a.metrics()));
+    assertExports(await a.metrics(), [...titles, "Upkeep"]);
   });
 
-  test("the password is in no output, no record, no status and no metrics", async () => {
+  test("the password is in no output, log record, status or metric", async () => {
     const record = readFileSync(join(a.dataFolder, "processes.json"), "utf8");
     const status = JSON.stringify(await statusOf(a));
     const metrics = await a.metrics();
@@ -200,7 +201,7 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
     }
   });
 
-  test("a fleet on both, and a Redis that is killed amid it: the audit finds every acknowledged message once", async () => {
+  test("a fleet on both gateways while their Redis is killed: the audit finds every acknowledged message once", async () => {
     const ledger = newFolder("ledger");
     const fleet = ["--devices", "200", "--connections", "20", "--rate", "500", "--duration", "6"];
     const both = `${a.mqttUrl},${b.mqttUrl}`;
@@ -226,7 +227,7 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
     for (const gateway of [a, b]) assert.equal((await statusOf(gateway)).books?.isBalanced, true);
   });
 
-  test("the consumer of a gateway that ends leaves its partitions to the other, also while that one's clients publish", async () => {
+  test("the consumer of a gateway that ends leaves its partitions to the other gateway, even while clients publish there", async () => {
     let isPublishing = true;
     const publishing = (async () => {
       for (let batch = 0; isPublishing; batch++) await publishAll(a, idsOf(`live${batch}`, 20));
@@ -234,7 +235,7 @@ describe("two gateways on one Redis and one lake", { concurrency: false }, () =>
     const code = await b.stop();
     isPublishing = false;
     await publishing;
-    assert.equal(code, 0, "draining a stream that others append to has an end");
+    assert.equal(code, 0, "draining ends even if others append to the stream");
     await publishAll(a, idsOf("d3", 100));
     await a.until("everything is filed", async () => {
       const rows = await query("SELECT decode(message_id) AS id FROM telemetry WHERE device_id = 'd3'");

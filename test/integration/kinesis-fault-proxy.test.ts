@@ -10,7 +10,6 @@ import {
   ListShardsCommand,
   PutRecordsCommand,
 } from "@aws-sdk/client-kinesis";
-import { seededRandom } from "../../gateway/prove/seeded-random.ts";
 import {
   HeldCalls,
   htmlAnswer,
@@ -21,10 +20,8 @@ import {
   slowAnswer,
   timeOutAfterSuccess,
   timeOutBefore,
-} from "../../gateway/prove/servers/http-fault.ts";
-import { startKinesalite } from "../../gateway/prove/servers/kinesalite.ts";
-import { KinesisAdmin, localKinesisClient } from "../../gateway/prove/servers/kinesis-admin.ts";
-import { KinesisFaultProxy } from "../../gateway/prove/servers/kinesis-fault-proxy.ts";
+} from "../../simulator/prove/fault-proxies/http-fault.ts";
+import { KinesisFaultProxy } from "../../simulator/prove/fault-proxies/kinesis-fault-proxy.ts";
 import {
   accessDenied,
   autoDistribution,
@@ -37,8 +34,7 @@ import {
   retention,
   streamStatus,
   throttled,
-} from "../../gateway/prove/servers/kinesis-faults.ts";
-import { startKinesisLocal } from "../../gateway/prove/servers/kinesis-local.ts";
+} from "../../simulator/prove/fault-proxies/kinesis-faults.ts";
 import {
   atIndexes,
   byChance,
@@ -46,7 +42,11 @@ import {
   misreportEntries,
   misrouteEntries,
   withHashKeys,
-} from "../../gateway/prove/servers/put-records-faults.ts";
+} from "../../simulator/prove/fault-proxies/put-records-faults.ts";
+import { seededRandom } from "../../simulator/prove/seeded-random.ts";
+import { startKinesalite } from "../../simulator/prove/servers/kinesalite.ts";
+import { KinesisAdmin, localKinesisClient } from "../../simulator/prove/servers/kinesis-admin.ts";
+import { startKinesisLocal } from "../../simulator/prove/servers/kinesis-local.ts";
 import { until } from "../support/until.ts";
 
 const upperHalf = 2n ** 127n;
@@ -67,7 +67,7 @@ afterEach(() => proxy.heal());
 
 let puts = 0;
 
-/** Puts entries into the lower half of the hash keys; their texts have not been used before. */
+/** Appends entries to the lower half of the hash keys, with texts that were not used before. */
 async function put(entries: number, signal?: AbortSignal) {
   const texts = Array.from({ length: entries }, () => `entry-${++puts}`);
   const Records = texts.map((text) => ({ Data: Buffer.from(text), PartitionKey: "p", ExplicitHashKey: "7" }));
@@ -77,7 +77,7 @@ async function put(entries: number, signal?: AbortSignal) {
   return { texts, sent };
 }
 
-/** What the server holds of these texts, read past the proxy; by shard where wanted. */
+/** The entries with these texts that the server has, read past the proxy; of certain shards if given. */
 async function stored(texts: readonly string[], shards?: readonly number[]): Promise<string[]> {
   const found: string[] = [];
   for (const shard of shards ?? [0, 1]) {
@@ -105,7 +105,7 @@ test("without faults every call passes", async () => {
   assert.deepEqual(proxy.counters, {});
 });
 
-test("failed entries are not stored, the others are, each in its place of the answer", async () => {
+test("failed entries are not stored, the others are, and the answer has each at its place", async () => {
   const fault = proxy.inject(failEntries(atIndexes(0, 2), "ProvisionedThroughputExceededException"), {
     times: 1,
   });
@@ -123,7 +123,7 @@ test("failed entries are not stored, the others are, each in its place of the an
   assert.equal((await next.sent).FailedRecordCount, 0);
 });
 
-test("a call of which all entries fail never reaches the server", async () => {
+test("a call whose entries all fail never reaches the server", async () => {
   proxy.inject(failEntries(byChance(1), "InternalFailure"));
   const { texts, sent } = await put(2);
   assert.deepEqual(
@@ -133,7 +133,7 @@ test("a call of which all entries fail never reaches the server", async () => {
   assert.deepEqual(await stored(texts), []);
 });
 
-test("misreported entries are stored all the same", async () => {
+test("misreported entries are stored nevertheless", async () => {
   proxy.inject(misreportEntries(atIndexes(1), "InternalFailure"));
   const { texts, sent } = await put(2);
   const answer = await sent;
@@ -142,7 +142,7 @@ test("misreported entries are stored all the same", async () => {
   assert.deepEqual(await stored(texts), texts);
 });
 
-test("misrouted entries land in another shard, which the answer names", async () => {
+test("misrouted entries are stored in another shard, which the answer names", async () => {
   proxy.inject(
     misrouteEntries(withHashKeys(0n, upperHalf - 1n), () => upperHalf),
     { times: 1 },
@@ -156,7 +156,7 @@ test("misrouted entries land in another shard, which the answer names", async ()
   assert.deepEqual(await stored(texts, [0]), []);
 });
 
-test("a call that Kinesis refuses as a whole is asked once, and no entry counts as struck", async () => {
+test("a call that Kinesis refuses as a whole is sent once, and no entry counts as struck", async () => {
   const fault = proxy.inject(failEntries(atIndexes(0), "InternalFailure"));
   const Records = [1, 2].map(() => ({ Data: Buffer.from("x"), PartitionKey: "p" }));
   const sent = client.send(new PutRecordsCommand({ StreamName: "missing", Records }));
@@ -164,7 +164,7 @@ test("a call that Kinesis refuses as a whole is asked once, and no entry counts 
   assert.equal(fault.struck, 0);
 });
 
-test("errors of whole calls have Kinesis' names; nothing is stored before them", async () => {
+test("errors of whole calls have the names of Kinesis, and nothing is stored before them", async () => {
   const cases = [
     [throttled(), "ProvisionedThroughputExceededException"],
     [limitExceeded(), "LimitExceededException"],
@@ -189,7 +189,7 @@ test("only the named operation is denied", async () => {
   assert.equal((await (await put(1)).sent).FailedRecordCount, 0);
 });
 
-test("after a 5xx, a reset or a time-out that came too late the entries are stored", async () => {
+test("if a 5xx, a reset or a time-out comes after the call, the entries are stored", async () => {
   proxy.inject(internalFailureAfter(), { times: 1 });
   const failed = await put(1);
   assert.equal(await errorOf(failed.sent), "InternalFailureException");
@@ -209,7 +209,7 @@ test("after a 5xx, a reset or a time-out that came too late the entries are stor
   assert.deepEqual(await stored(silent.texts), silent.texts);
 });
 
-test("after a reset or a time-out that came before the server nothing is stored", async () => {
+test("if a reset or a time-out comes before the server, nothing is stored", async () => {
   proxy.inject(resetBefore(), { times: 1 });
   const reset = await put(1);
   assert.notEqual(await errorOf(reset.sent), "no error");
@@ -222,7 +222,7 @@ test("after a reset or a time-out that came before the server nothing is stored"
   assert.deepEqual(await stored([...reset.texts, ...silent.texts]), []);
 });
 
-test("late and held calls reach the server when their clients have given up", async () => {
+test("late and held calls reach the server after their clients have given up", async () => {
   const held = new HeldCalls();
   proxy.inject(held, { times: 1 });
   const first = await put(1);
@@ -264,7 +264,7 @@ test("an iterator expires on GetRecords alone", async () => {
   assert.ok((await client.send(new GetRecordsCommand({ ShardIterator }))).Records);
 });
 
-test("the description shows another distribution, status or retention", async () => {
+test("the description of a stream can show another distribution, status or retention", async () => {
   const describe = async () =>
     (await client.send(new DescribeStreamSummaryCommand({ StreamName: "s" }))).StreamDescriptionSummary;
   const { RecordDistributionStrategy } = (await describe()) ?? {};
@@ -280,7 +280,7 @@ test("the description shows another distribution, status or retention", async ()
   assert.equal((await describe())?.RetentionPeriodHours, 48);
 });
 
-test("a clock that is off is refused until the client corrects its own", async () => {
+test("a client with a wrong clock is refused until it corrects its clock", async () => {
   proxy.inject(kinesisClockSkew(3_600_000));
   const skewed = localKinesisClient(proxy.url, { maxAttempts: 1 });
   const describe = () => skewed.send(new DescribeStreamSummaryCommand({ StreamName: "s" }));
@@ -289,14 +289,14 @@ test("a clock that is off is refused until the client corrects its own", async (
   skewed.destroy();
 });
 
-test("an HTML answer is no answer of Kinesis", async () => {
+test("an HTML answer is not taken for an answer of Kinesis", async () => {
   proxy.inject(htmlAnswer(), { times: 1 });
   const { texts, sent } = await put(1);
   assert.equal(await errorOf(sent), "SyntaxError");
   assert.deepEqual(await stored(texts), []);
 });
 
-test("down refuses connections, silence answers nothing, and both pass", async () => {
+test("`down` refuses connections, `silence` answers nothing, and both end", async () => {
   const code = () =>
     fetch(proxy.url).then(
       ({ status }) => status,
@@ -314,7 +314,7 @@ test("down refuses connections, silence answers nothing, and both pass", async (
   assert.equal(typeof (await code()), "number");
 });
 
-test("a fault waits as long as it is told to, and is spent", async () => {
+test("a fault starts after the given number of calls, and ends after its number of strikes", async () => {
   const fault = proxy.inject(throttled(), { on: ["ListShards"], after: 2, times: 3 });
   let pattern = "";
   for (let call = 0; call < 8; call++) {
@@ -326,7 +326,7 @@ test("a fault waits as long as it is told to, and is spent", async () => {
   assert.equal(fault.struck, 3);
 });
 
-test("what is removed strikes no more, and the one injected first goes first", async () => {
+test("a removed fault strikes no more, and of two faults the older one strikes first", async () => {
   const first = proxy.inject(throttled(), { on: ["ListShards"] });
   proxy.inject(limitExceeded(), { on: ["ListShards"] });
   const list = () => errorOf(client.send(new ListShardsCommand({ StreamName: "s" })));
@@ -337,7 +337,7 @@ test("what is removed strikes no more, and the one injected first goes first", a
   assert.equal(await list(), "no error");
 });
 
-test("kinesis-local takes calls whose entries were changed on the way", async () => {
+test("kinesis-local accepts calls whose entries the proxy changed", async () => {
   const other = await startKinesisLocal({ folder: join(folder, "kinesis-local"), isPersistent: false });
   const between = await KinesisFaultProxy.listen({ targetPort: other.port });
   const through = localKinesisClient(between.url, { maxAttempts: 1 });

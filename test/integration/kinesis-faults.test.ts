@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { BridgeError } from "../../bridge/errors.ts";
-import { END_POSITION } from "../../bridge/streams/stream-log.ts";
+import { endPosition } from "../../bridge/streams/stream-log.ts";
 import {
   type HttpFault,
   resetAfter,
@@ -10,7 +10,7 @@ import {
   slow,
   timeOutAfterSuccess,
   timeOutBefore,
-} from "../../gateway/prove/servers/http-fault.ts";
+} from "../../simulator/prove/fault-proxies/http-fault.ts";
 import {
   expiredIterator,
   internalFailureAfter,
@@ -18,13 +18,13 @@ import {
   jsonAnswer,
   jsonOf,
   throttled,
-} from "../../gateway/prove/servers/kinesis-faults.ts";
+} from "../../simulator/prove/fault-proxies/kinesis-faults.ts";
 import {
   byChance,
   failEntries,
   misreportEntries,
   misrouteEntries,
-} from "../../gateway/prove/servers/put-records-faults.ts";
+} from "../../simulator/prove/fault-proxies/put-records-faults.ts";
 import { KinesisPipeline, type Verdict } from "../support/kinesis-pipeline.ts";
 import { KinesisUnderTest } from "../support/kinesis-stream.ts";
 
@@ -56,13 +56,16 @@ function assertSound(verdict: Verdict): void {
   assert.ok(verdict.acked > 0);
 }
 
-/** Publishes under a fault of some calls, then without; each message is acknowledged in the end, and filed once. */
+/**
+ * Publishes under a fault of some calls, then without faults. Each message must be acknowledged in the end,
+ * and filed once.
+ */
 function survives(title: string, fault: HttpFault, on: string, chance: number): void {
-  test(`nothing is lost, doubled or out of order: ${title}`, async () => {
+  test(`nothing is lost, duplicated or out of order: ${title}`, async () => {
     await onPipeline(async (pipeline) => {
       const injected = kinesis.proxy.inject(fault, { on: [on], chance });
       await pipeline.consume();
-      // On a busy machine there are few calls in that time.
+      // A busy machine makes few calls in that time.
       for (let turn = 0; turn < 10 && (turn === 0 || injected.struck === 0); turn++)
         await pipeline.publish(800);
       kinesis.proxy.heal();
@@ -84,13 +87,13 @@ survives(
   0.7,
 );
 survives(
-  "entries are stored but said to have failed",
+  "entries are stored, but reported as failed",
   misreportEntries(chance, "InternalFailure"),
   "PutRecords",
   0.7,
 );
 survives(
-  "entries land in other shards",
+  "entries are stored in other shards",
   misrouteEntries(
     byChance(0.1),
     ({ ExplicitHashKey }) => (BigInt(ExplicitHashKey ?? 0) + 2n ** 127n) % 2n ** 128n,
@@ -99,19 +102,19 @@ survives(
   0.5,
 );
 survives("calls are throttled", throttled(), "PutRecords", 0.4);
-survives("calls are done, and not answered in time", timeOutAfterSuccess(), "PutRecords", 0.1);
-survives("calls are not done, and not answered", timeOutBefore(), "PutRecords", 0.1);
-survives("calls are done, and the connection is reset", resetAfter(), "PutRecords", 0.3);
-survives("connections are reset before", resetBefore(), "PutRecords", 0.3);
-survives("5xx after the call was done", internalFailureAfter(), "PutRecords", 0.3);
+survives("calls take effect, and are not answered in time", timeOutAfterSuccess(), "PutRecords", 0.1);
+survives("calls take no effect, and are not answered", timeOutBefore(), "PutRecords", 0.1);
+survives("calls take effect, and the connection is reset", resetAfter(), "PutRecords", 0.3);
+survives("connections are reset before the call", resetBefore(), "PutRecords", 0.3);
+survives("5xx after the call took effect", internalFailureAfter(), "PutRecords", 0.3);
 survives("5xx before", internalFailureBefore(503), "PutRecords", 0.3);
-survives("calls that come late", slow(250), "PutRecords", 0.3);
+survives("calls arrive late", slow(250), "PutRecords", 0.3);
 survives("iterators expire", expiredIterator(), "GetRecords", 0.3);
-survives("reading is throttled", throttled(), "GetRecords", 0.3);
+survives("reads are throttled", throttled(), "GetRecords", 0.3);
 survives("reading fails", internalFailureBefore(), "GetRecords", 0.3);
-survives("reading is reset", resetAfter(), "GetRecords", 0.3);
+survives("reads are reset", resetAfter(), "GetRecords", 0.3);
 
-/** The call is done, and its answer lacks the first record's entry. */
+/** The call takes effect, and its answer lacks the entry of the first record. */
 const shortAnswer: HttpFault = {
   name: "shortAnswer",
   strike: async (call) => {
@@ -121,7 +124,7 @@ const shortAnswer: HttpFault = {
   },
 };
 
-test("an answer with fewer entries than records is no success", async () => {
+test("an answer with fewer entries than records is not taken for a success", async () => {
   await onPipeline(async (pipeline) => {
     const injected = kinesis.proxy.inject(shortAnswer, { on: ["PutRecords"], times: 5 });
     await pipeline.consume();
@@ -132,7 +135,7 @@ test("an answer with fewer entries than records is no success", async () => {
   });
 });
 
-test("while Kinesis is away nothing is acknowledged, and all of it is once it is back", async () => {
+test("while Kinesis is unreachable nothing is acknowledged; once Kinesis is back, everything is", async () => {
   await onPipeline(async (pipeline) => {
     await pipeline.consume();
     await pipeline.publish(200);
@@ -149,19 +152,19 @@ test("while Kinesis is away nothing is acknowledged, and all of it is once it is
   });
 });
 
-test("a shard that Kinesis has forgotten is a gap, also for a process that has never known it", async () => {
+test("a shard that Kinesis has deleted is a gap, even for a process that never knew the shard", async () => {
   const stream = await (await kinesis.stream(1)).open({ mode: "read" });
   const isForgotten = (error: unknown) =>
     error instanceof BridgeError &&
     error.code === "STREAM_GAP" &&
-    error.details["resumeAfter"] === END_POSITION;
+    error.details["resumeAfter"] === endPosition;
   await assert.rejects(stream.read(7, "49", { maxBytes: 1, maxEntries: 1 }), isForgotten);
   await assert.rejects(stream.partitionState(7), isForgotten);
-  assert.deepEqual(await stream.read(7, END_POSITION, { maxBytes: 1, maxEntries: 1 }), []);
+  assert.deepEqual(await stream.read(7, endPosition, { maxBytes: 1, maxEntries: 1 }), []);
   await stream.close();
 });
 
-test("the checkers see it where failed entries are taken for stored ones", async () => {
+test("the checkers detect a client that takes failed entries for stored ones", async () => {
   await onPipeline(
     async (pipeline) => {
       const injected = kinesis.proxy.inject(failEntries(byChance(0.3), "InternalFailure"), {
@@ -174,8 +177,8 @@ test("the checkers see it where failed entries are taken for stored ones", async
       assert.ok(injected.struck > 0);
       const verdict = await pipeline.judge();
       assert.ok(verdict.lost > 0, "acknowledged messages are in no table");
-      assert.ok(verdict.halts.includes("STREAM_GAP"), "reading stops where they are missing");
-      assert.ok(verdict.unaccounted > 0, "and says how many");
+      assert.ok(verdict.halts.includes("STREAM_GAP"), "reading stops at the missing messages");
+      assert.ok(verdict.unaccounted > 0, "the gap says how many messages are missing");
     },
     { ignoresFailures: true },
   );

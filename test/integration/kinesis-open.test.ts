@@ -8,8 +8,7 @@ import { DeleteStreamCommand } from "@aws-sdk/client-kinesis";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import type { BridgeError } from "../../bridge/errors.ts";
-import { partitionKey } from "../../bridge/storage/commit-log.ts";
-import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
+import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
 import { createKinesisStream } from "../../bridge/streams/kinesis/create-stream.ts";
 import { openKinesisStream } from "../../bridge/streams/kinesis/kinesis-stream.ts";
 import { kinesisTargetOf } from "../../bridge/streams/kinesis/kinesis-url.ts";
@@ -17,9 +16,14 @@ import {
   continueInKinesisStream,
   readKinesisStreamRecord,
 } from "../../bridge/streams/kinesis/stream-record.ts";
+import { partitionKey } from "../../bridge/streams/partition-key.ts";
 import type { PartitionMap } from "../../bridge/streams/partition-map.ts";
-import { END_POSITION, START_POSITION } from "../../bridge/streams/stream-log.ts";
-import { type HttpFault, htmlAnswer, timeOutAfterSuccess } from "../../gateway/prove/servers/http-fault.ts";
+import { endPosition, startPosition } from "../../bridge/streams/stream-log.ts";
+import {
+  type HttpFault,
+  htmlAnswer,
+  timeOutAfterSuccess,
+} from "../../simulator/prove/fault-proxies/http-fault.ts";
 import {
   accessDenied,
   autoDistribution,
@@ -30,7 +34,7 @@ import {
   resourceNotFound,
   retention,
   streamStatus,
-} from "../../gateway/prove/servers/kinesis-faults.ts";
+} from "../../simulator/prove/fault-proxies/kinesis-faults.ts";
 import { KinesisUnderTest, type StreamInKinesis } from "../support/kinesis-stream.ts";
 import { lakeWith } from "../support/lake-state.ts";
 import { until } from "../support/until.ts";
@@ -61,7 +65,7 @@ function edited(name: string, edit: (body: Record<string, unknown>) => void): Ht
   };
 }
 
-test("an open that can't be is refused with what mends it, and with the call that was denied", async () => {
+test("a failed open reports the fix and the denied call", async () => {
   const { proxy } = kinesis;
   const cases: [HttpFault, string, string, RegExp][] = [
     [
@@ -74,7 +78,7 @@ test("an open that can't be is refused with what mends it, and with the call tha
     [resourceNotFound(), "DescribeStreamSummary", "STREAM_MISSING", /Create the stream .* \(--create/],
     [autoDistribution(), "DescribeStreamSummary", "KINESIS_UNSUPPORTED", /AUTO.*USER_PARTITION_KEY/],
     [streamStatus("DELETING"), "DescribeStreamSummary", "STREAM_MISSING", /being deleted/],
-    [htmlAnswer(200), "DescribeStreamSummary", "KINESIS_UNAVAILABLE", /something else answers at http/],
+    [htmlAnswer(200), "DescribeStreamSummary", "KINESIS_UNAVAILABLE", /another service, .*answers at http/],
     [htmlAnswer(503), "ListShards", "KINESIS_UNAVAILABLE", /kinesis:ListShards/],
     [
       edited("noShards", (body) => Object.assign(body, { Shards: [] })),
@@ -90,12 +94,12 @@ test("an open that can't be is refused with what mends it, and with the call tha
   }
 });
 
-test("what passes while a stream is opened is waited for: throttling, silence, creation, a clock that is wrong", async () => {
+test("opening a stream waits during throttling, silence, creation and a wrong clock", async () => {
   const { proxy } = kinesis;
   proxy.inject(limitExceeded(), { on: ["DescribeStreamSummary", "ListShards"], times: 3 });
   proxy.inject(timeOutAfterSuccess(), { on: ["ListShards"], times: 1 });
   proxy.inject(streamStatus("CREATING"), { on: ["DescribeStreamSummary"], times: 3 });
-  // Once: answers that come from the server itself have the right time.
+  // Only once: answers of the server itself have the right time.
   proxy.inject(kinesisClockSkew(3_600_000), { times: 1 });
   const opened = await stream.open({ timeoutMs: 200, random: () => 0 });
   assert.match(opened.streamId, /^[0-9a-f]{32}$/);
@@ -104,7 +108,7 @@ test("what passes while a stream is opened is waited for: throttling, silence, c
   assert.ok(throttled >= 3 && silent === 1 && clockSkew > 0);
 });
 
-test("without credentials nothing is asked of anybody", async () => {
+test("without credentials no request is sent", async () => {
   const names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "HOME"] as const;
   const kept = names.map((name) => process.env[name]);
   const home = mkdtempSync(join(tmpdir(), "tidegate-home-"));
@@ -119,7 +123,7 @@ test("without credentials nothing is asked of anybody", async () => {
   }
 });
 
-test("a stream is created once, on demand too, and may be asked for again", async () => {
+test("a stream is created once, on-demand streams too, and a second creation finds it", async () => {
   const target = kinesisTargetOf(`kinesis://us-east-1/created?endpoint=${kinesis.proxy.url}`);
   const first = await createKinesisStream({ target, shardCount: 3 });
   assert.equal(first.isNew, true);
@@ -136,7 +140,7 @@ test("a stream is created once, on demand too, and may be asked for again", asyn
   });
 });
 
-test("while it runs, what a block is refused for is said, and no time-out is exceeded", async () => {
+test("a running stream reports why a block is refused, and no call exceeds its time-out", async () => {
   const opened = await stream.open({ timeoutMs: 200, random: () => 0 });
   const { proxy } = kinesis;
   const cases: [HttpFault, string, boolean][] = [
@@ -154,7 +158,7 @@ test("while it runs, what a block is refused for is said, and no time-out is exc
   await opened.append(1, Uint8Array.of(2));
 });
 
-test("a retention that is short is warned of, and how far reading is behind is told", async () => {
+test("a short retention is warned of, and the lag of reading is reported", async () => {
   const { proxy } = kinesis;
   const lines: { event?: string; level: number }[] = [];
   const logger = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) });
@@ -168,7 +172,7 @@ test("a retention that is short is warned of, and how far reading is behind is t
     edited("behind", (body) => Object.assign(body, { MillisBehindLatest: behindMs })),
     { on: ["GetRecords"] },
   );
-  await opened.read(1, START_POSITION, everything);
+  await opened.read(1, startPosition, everything);
   assert.match(await registry.metrics(), /tidegate_stream_kinesis_behind_seconds 468\d\d/);
   assert.ok(opened.status().behindMs >= behindMs);
   proxy.inject(retention(1000), { on: ["DescribeStreamSummary"] });
@@ -176,12 +180,12 @@ test("a retention that is short is warned of, and how far reading is behind is t
   assert.equal(opened.retentionMs, 1000 * 3_600_000);
 });
 
-test("records that a shard still holds are behind: 0 is said only where all were read, and Kinesis has said so", async () => {
+test("records that a shard still holds are lag: 0 is reported only if all were read and Kinesis confirmed that", async () => {
   const own = await kinesis.stream(1);
   const opened = await own.open();
   for (const value of [1, 2, 3]) await opened.append(0, Uint8Array.of(value));
   assert.equal((await opened.partitionState(0)).behindMs, undefined);
-  const [first] = await opened.read(0, START_POSITION, { maxBytes: 1, maxEntries: 1 });
+  const [first] = await opened.read(0, startPosition, { maxBytes: 1, maxEntries: 1 });
   assert.ok(Number((await opened.partitionState(0)).behindMs) > 0);
   await opened.read(0, first?.position ?? "", everything);
   const { behindMs, behindAgoMs = -1 } = await opened.partitionState(0);
@@ -190,7 +194,7 @@ test("records that a shard still holds are behind: 0 is said only where all were
   await own.close();
 });
 
-test("an answer without a next iterator is the end of a shard only where the stream says so", async () => {
+test("an answer without a next iterator is the end of a shard only if the stream says so", async () => {
   const own = await kinesis.stream(1);
   const opened = await own.open();
   await opened.append(0, Uint8Array.of(1));
@@ -200,9 +204,9 @@ test("an answer without a next iterator is the end of a shard only where the str
     }),
     { on: ["GetRecords"], times: 2 },
   );
-  const entries = await opened.read(0, START_POSITION, everything);
+  const entries = await opened.read(0, startPosition, everything);
   await opened.append(0, Uint8Array.of(2));
-  let last = entries.at(-1)?.position ?? START_POSITION;
+  let last = entries.at(-1)?.position ?? startPosition;
   const read = entries.map(({ block }) => block[0]);
   for (let wait = 0; wait < 50 && read.length < 2; wait++) {
     await opened.waitForAppend(200, [0]);
@@ -216,7 +220,7 @@ test("an answer without a next iterator is the end of a shard only where the str
   await own.close();
 });
 
-test("a process that has not heard of a division hears of it when it asks", async () => {
+test("a process learns of a split when it asks for the partitions", async () => {
   const own = await kinesis.stream(1);
   const opened = await own.open();
   await own.admin.split();
@@ -233,7 +237,7 @@ test("a process that has not heard of a division hears of it when it asks", asyn
   await assert.rejects(opened.refreshPartitions(), { code: "STREAM_CLOSED" });
 });
 
-test("a shard that the stream has forgotten is a gap that ends where the shard does", async () => {
+test("a shard that the stream has deleted is a gap that ends where the shard ends", async () => {
   const own = await kinesis.stream(1);
   const opened = await own.open();
   const first = await opened.append(0, Uint8Array.of(1));
@@ -252,10 +256,10 @@ test("a shard that the stream has forgotten is a gap that ends where the shard d
   );
   kinesis.proxy.inject(resourceNotFound(), { on: ["GetShardIterator"] });
   await assert.rejects(opened.read(0, first, everything), (error: BridgeError) => {
-    assert.deepEqual([error.code, error.details["resumeAfter"]], ["STREAM_GAP", END_POSITION]);
+    assert.deepEqual([error.code, error.details["resumeAfter"]], ["STREAM_GAP", endPosition]);
     return true;
   });
-  assert.deepEqual(await opened.read(0, END_POSITION, everything), []);
+  assert.deepEqual(await opened.read(0, endPosition, everything), []);
   assert.deepEqual(
     opened.partitions.all.map(({ partition }) => partition),
     [1, 2],
@@ -263,7 +267,7 @@ test("a shard that the stream has forgotten is a gap that ends where the shard d
   await own.close();
 });
 
-test("a stream that is deleted, or deleted and created again, is a loss: nothing is acknowledged by another one", async () => {
+test("a stream that is deleted, or deleted and created again, is a loss: no other stream acknowledges anything", async () => {
   const own = await kinesis.stream(1);
   const losses: string[] = [];
   const opened = await own.open({ shardRefreshMs: 100, onLost: ({ message }) => losses.push(message) });
@@ -271,25 +275,25 @@ test("a stream that is deleted, or deleted and created again, is a loss: nothing
   await opened.append(0, Uint8Array.of(1));
   const { streamName: StreamName } = own.target;
   await own.admin.client.send(new DeleteStreamCommand({ StreamName }));
-  await until("the loss is told", () => losses.length > 0);
+  await until("the loss is reported", () => losses.length > 0);
   await assert.rejects(opened.append(0, Uint8Array.of(2)), { code: "STREAM_GAP" });
-  await assert.rejects(opened.read(0, START_POSITION, everything), { code: "STREAM_GAP" });
+  await assert.rejects(opened.read(0, startPosition, everything), { code: "STREAM_GAP" });
   assert.match(losses.join(), /deleted.*tidegate stream new/);
   assert.equal(opened.status().held?.code, "STREAM_GAP");
-  // The time of creation, which tells streams of one name apart, has seconds only.
+  // Creation times, which distinguish streams of the same name, have a resolution of a second.
   await delay(1100);
   await createKinesisStream({ target: own.target, shardCount: 1 });
   await delay(300);
   await assert.rejects(opened.append(0, Uint8Array.of(3)), {
     code: "STREAM_GAP",
-    message: /another one of its name/,
+    message: /another stream of its name/,
   });
   const again = await own.open();
   assert.notEqual(again.streamId, before);
   await own.close();
 });
 
-test("an operator may let a lake continue in a stream; why stands in the lake", async () => {
+test("an operator may let a lake continue in another stream, and the lake records the reason", async () => {
   const folder = mkdtempSync(join(tmpdir(), "tidegate-lake-"));
   const store = await openLocalStore(folder);
   const own = await kinesis.stream(1);
@@ -313,13 +317,13 @@ test("an operator may let a lake continue in a stream; why stands in the lake", 
   rmSync(folder, { recursive: true });
 });
 
-test("a shard that nobody reads is not asked for records for ever, and a full buffer is not read on", async () => {
+test("a shard without a reader is not polled for ever, and a full buffer is not filled further", async () => {
   const own = await kinesis.stream(1);
   let monotonicMs = 0;
   const opened = await own.open({ monotonicMs: () => monotonicMs, readBufferBytes: 1024 * 1024 });
   const block = new Uint8Array(600 * 1024);
   for (let index = 0; index < 2; index++) await opened.append(0, block);
-  const [first] = await opened.read(0, START_POSITION, { maxBytes: 1, maxEntries: 1 });
+  const [first] = await opened.read(0, startPosition, { maxBytes: 1, maxEntries: 1 });
   const counted = kinesis.proxy.inject(
     { name: "counted", strike: async (call) => await call.forward() },
     { on: ["GetRecords"] },
@@ -328,10 +332,10 @@ test("a shard that nobody reads is not asked for records for ever, and a full bu
   await delay(200);
   const whileFull = counted.struck;
   await opened.read(0, first?.position ?? "", { maxBytes: 1, maxEntries: 1 });
-  assert.ok(whileFull <= 1, "the buffer holds more than it may");
+  assert.ok(whileFull <= 1, "the buffer holds more than its limit");
   await until("there is room again", () => counted.struck > whileFull);
   monotonicMs += 60_000;
-  await until("it is not asked any more", async () => {
+  await until("the shard is not polled any more", async () => {
     const before = counted.struck;
     await delay(200);
     return counted.struck === before;

@@ -38,7 +38,7 @@ async function withGateway<Result>(
   }
 }
 
-test("a gateway that had its own registry takes it along to an empty shared one, once; one in use stays as it is", async () => {
+test("a gateway copies its own registry to an empty shared one, once; a registry in use is not changed", async () => {
   const redis = await RedisServer.start();
   const stream = `kinesis://us-east-1/registry?endpoint=${kinesis.server.url}`;
   const alone = ["--stream", stream, "--create", "--lake", `file:${join(root, "lake")}`];
@@ -60,7 +60,7 @@ test("a gateway that had its own registry takes it along to an empty shared one,
       });
     });
     await withGateway(first, shared, async (gateway) => {
-      assert.deepEqual(await deviceNames(gateway), ["pump-2"], "what was removed since does not come back");
+      assert.deepEqual(await deviceNames(gateway), ["pump-2"], "removed devices do not come back");
       assert.doesNotMatch(gateway.output, /registry\.(taken|left)/);
     });
     await withGateway(second, alone, async (gateway) => {
@@ -71,7 +71,7 @@ test("a gateway that had its own registry takes it along to an empty shared one,
     });
     await withGateway(second, shared, async (gateway) => {
       assert.deepEqual(await deviceNames(gateway), ["pump-2"]);
-      assert.match(gateway.output, /which is in use, lacks 1 of the data folder's identities/);
+      assert.match(gateway.output, /is in use and lacks 1 of the data folder's identities/);
     });
   } finally {
     await redis.destroy();

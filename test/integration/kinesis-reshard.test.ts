@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { resetAfter, timeOutAfterSuccess } from "../../gateway/prove/servers/http-fault.ts";
-import type { KinesisAdmin } from "../../gateway/prove/servers/kinesis-admin.ts";
-import { expiredIterator } from "../../gateway/prove/servers/kinesis-faults.ts";
-import { byChance, failEntries } from "../../gateway/prove/servers/put-records-faults.ts";
+import { resetAfter, timeOutAfterSuccess } from "../../simulator/prove/fault-proxies/http-fault.ts";
+import { expiredIterator } from "../../simulator/prove/fault-proxies/kinesis-faults.ts";
+import { byChance, failEntries } from "../../simulator/prove/fault-proxies/put-records-faults.ts";
+import type { KinesisAdmin } from "../../simulator/prove/servers/kinesis-admin.ts";
 import { KinesisPipeline } from "../support/kinesis-pipeline.ts";
 import { KinesisUnderTest, type LocalKinesis } from "../support/kinesis-stream.ts";
 
-/** Until a test has met what it is about, which is a matter of moments. */
+/** Bound for steps until the test has met the events that it tests, which usually takes moments. */
 const moreDivisionsMax = 40;
 
 type Step = (admin: KinesisAdmin, pipeline: KinesisPipeline) => Promise<void>;
@@ -18,11 +18,14 @@ const to =
   (count: number): Step =>
   (admin) =>
     admin.updateShardCount(count);
-/** Its window is seeded from the files, children's by the devices that are theirs now. */
+/**
+ * The new consumer seeds its window from the files: those of child shards by the devices that belong to them
+ * now.
+ */
 const restartConsumer: Step = (_, pipeline) => pipeline.consume();
 
 for (const kind of ["kinesalite", "kinesis-local"] satisfies LocalKinesis[])
-  describe(`a stream that is divided anew, on ${kind}`, () => {
+  describe(`a stream whose shards are split and merged, on ${kind}`, () => {
     let kinesis: KinesisUnderTest;
     before(async () => {
       kinesis = await KinesisUnderTest.start(kind);
@@ -39,7 +42,7 @@ for (const kind of ["kinesalite", "kinesis-local"] satisfies LocalKinesis[])
           if (hasFaults) injectFaults(kinesis);
           const take = (step: Step) => Promise.all([pipeline.publish(300), step(stream.admin, pipeline)]);
           for (const step of steps) await take(step);
-          // Producers learn of most divisions by blocks that land elsewhere.
+          // Producers learn of most splits and merges when blocks are stored in other shards.
           const hasMet = async () => {
             const { misrouted, resent } = await pipeline.counted();
             return misrouted > 0 && (!hasFaults || resent > 0);
@@ -67,7 +70,7 @@ for (const kind of ["kinesalite", "kinesis-local"] satisfies LocalKinesis[])
     survives("a split", [split]);
     survives("a merge", [merge]);
     survives("more shards, then fewer, by UpdateShardCount", [to(4), to(2)]);
-    survives("many divisions while the consumer restarts", [
+    survives("many splits and merges while the consumer restarts", [
       split,
       restartConsumer,
       merge,
@@ -76,7 +79,7 @@ for (const kind of ["kinesalite", "kinesis-local"] satisfies LocalKinesis[])
       split,
       merge,
     ]);
-    survives("many divisions while calls fail", [split, merge, split, restartConsumer, merge], {
+    survives("many splits and merges while calls fail", [split, merge, split, restartConsumer, merge], {
       hasFaults: true,
     });
   });

@@ -10,10 +10,10 @@ import {
   ListShardsCommand,
   PutRecordCommand,
 } from "@aws-sdk/client-kinesis";
-import { startKinesalite } from "../../gateway/prove/servers/kinesalite.ts";
-import { KinesisAdmin, localKinesisClient } from "../../gateway/prove/servers/kinesis-admin.ts";
-import { startKinesisLocal } from "../../gateway/prove/servers/kinesis-local.ts";
-import type { ServerProcess } from "../../gateway/prove/servers/server-process.ts";
+import { startKinesalite } from "../../simulator/prove/servers/kinesalite.ts";
+import { KinesisAdmin, localKinesisClient } from "../../simulator/prove/servers/kinesis-admin.ts";
+import { startKinesisLocal } from "../../simulator/prove/servers/kinesis-local.ts";
+import type { ServerProcess } from "../../simulator/prove/servers/server-process.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "tidegate-kinesis-servers-"));
 const servers: ServerProcess[] = [];
@@ -79,7 +79,7 @@ for (const { name, start } of starters) {
   });
 }
 
-test("kinesalite keeps every acknowledged record when it is killed", async () => {
+test("kinesalite that is killed keeps every acknowledged record", async () => {
   const server = await startKinesalite({ folder: join(folder, "kinesalite") });
   const admin = adminOf(server);
   await admin.create(2);
@@ -94,7 +94,7 @@ test("kinesalite keeps every acknowledged record when it is killed", async () =>
   assert.deepEqual(await readAll(admin.client), ["a", "a"]);
 });
 
-test("kinesis-local keeps its records when it is stopped", async () => {
+test("kinesis-local that is stopped keeps its records", async () => {
   const server = await startKinesisLocal({ folder: join(folder, "kinesis-local") });
   const admin = adminOf(server);
   await admin.create(2);

@@ -8,7 +8,7 @@ import { errorOf, freePorts, GatewayProcess, runCli, runCommand } from "../suppo
 
 const environment = { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "200" };
 
-describe("a lake that a gateway on another data folder fills", { concurrency: false }, () => {
+describe("a lake that belongs to a gateway on another data folder", { concurrency: false }, () => {
   let root: string;
   let original: GatewayProcess;
   const lakeOf = ({ dataFolder }: GatewayProcess) => `file:${join(dataFolder, "lake")}`;
@@ -16,14 +16,17 @@ describe("a lake that a gateway on another data folder fills", { concurrency: fa
     root = mkdtempSync(join(tmpdir(), "tidegate-lake-of-another-"));
     original = await GatewayProcess.start({ dataFolder: join(root, "a"), environment });
     await publishAll(original, [{ device: "d1", id: "1" }]);
-    await original.until("it is filed", async () => ((await statusOf(original)).books?.filed ?? 0) === 1);
+    await original.until(
+      "the message is filed",
+      async () => ((await statusOf(original)).books?.filed ?? 0) === 1,
+    );
   });
   after(async () => {
     await original.destroy();
     rmSync(root, { recursive: true, force: true });
   });
 
-  test("a second gateway is told whose lake it is, and changes nothing there", async () => {
+  test("a second gateway reports the owner of the lake, and changes nothing there", async () => {
     const definitions = () => readdirSync(join(original.dataFolder, "lake", "_topics")).toSorted();
     const known = definitions();
     const other = ["--data", join(root, "b"), "--lake", lakeOf(original)];
@@ -41,7 +44,7 @@ describe("a lake that a gateway on another data folder fills", { concurrency: fa
     assert.equal(isReady, true);
   });
 
-  test("`query` on it writes nothing there", async () => {
+  test("`query` on this lake writes nothing there", async () => {
     const lake = join(original.dataFolder, "lake");
     assert.equal(await original.stop(), 0);
     const tree = () =>
@@ -55,7 +58,7 @@ describe("a lake that a gateway on another data folder fills", { concurrency: fa
     assert.deepEqual(tree(), earlier);
   });
 
-  test("once that data folder is lost, the way out that was named begins a new stream beside what is filed", async () => {
+  test("if that data folder is lost, the command in the error starts a new stream for the lake", async () => {
     const dataFolder = join(root, "c");
     const flags = ["--lake", lakeOf(original)];
     const refused = await runCli(["up", "--data", dataFolder, ...flags, ...freePorts, "--json"]);
@@ -70,8 +73,11 @@ describe("a lake that a gateway on another data folder fills", { concurrency: fa
         { device: "d1", id: "1" },
         { device: "d1", id: "2" },
       ]);
-      await successor.until("it is filed", async () => ((await statusOf(successor)).books?.read ?? 0) === 2);
-      assert.deepEqual(await storedIds(original), ["1", "2"], "in the lake that it has taken over");
+      await successor.until(
+        "the message is filed",
+        async () => ((await statusOf(successor)).books?.read ?? 0) === 2,
+      );
+      assert.deepEqual(await storedIds(original), ["1", "2"], "messages of the lake that was taken over");
     } finally {
       await successor.destroy();
     }

@@ -15,7 +15,7 @@ after(async () => {
 Object.assign(process.env, server.environment);
 const environment = { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "300" };
 
-test("a lake moves from disk to S3 and back: the same lake goes on, resends stay duplicates, the audit is clean", async () => {
+test("a lake moves from disk to S3 and back: its id stays the same, resends stay duplicates, the audit is clean", async () => {
   const dataFolder = join(root, "data");
   const ledger = join(root, "ledger");
   const lake = server.url("moved");
@@ -42,7 +42,7 @@ test("a lake moves from disk to S3 and back: the same lake goes on, resends stay
   await simulate(before);
   const inUse = await before.cli("migrate", "--lake-to", lake);
   assert.equal(errorOf(inUse).code, "DATA_FOLDER_LOCKED", inUse.stderr);
-  // Some of it waits in the stream, which stays.
+  // Some of the messages wait in the stream, which does not move.
   await before.destroy();
   const moved = await before.cli("migrate", "--lake-to", lake);
   assert.equal(moved.code, 0, moved.stderr);
@@ -57,7 +57,7 @@ test("a lake moves from disk to S3 and back: the same lake goes on, resends stay
   ]) {
     const refused = await runCli([...command, ...old]);
     assert.equal(refused.code, 1);
-    assert.match(refused.stderr, /go on with --lake s3:/);
+    assert.match(refused.stderr, /start the gateway with --lake s3:/);
   }
   await goOn(lake, 1_900);
   const back = `file:${join(root, "back")}`;
@@ -66,7 +66,7 @@ test("a lake moves from disk to S3 and back: the same lake goes on, resends stay
   await goOn(back, 2_850);
 });
 
-test("where to is checked before anything is touched", async () => {
+test("the target is checked before any change", async () => {
   const usage = [
     ["--lake-to", "nowhere"],
     ["--lake-to", "file:x", "--from", "redis://127.0.0.1:1"],

@@ -95,17 +95,17 @@ async function goesOnInKinesis(from: string, folder: string): Promise<void> {
   }
 }
 
-test("gateways on Redis go on in Kinesis: nothing is lost, resends stay duplicates, and the old stream is closed", async () => {
+test("gateways on Redis move to Kinesis: no message is lost, resends stay duplicates, and the old stream is closed", async () => {
   await goesOnInKinesis(redis.url, root);
 });
 
-test("so do gateways on a Redis Cluster", async (t) => {
+test("gateways on a Redis Cluster move to Kinesis in the same way", async (t) => {
   const cluster = await RedisCluster.start();
   t.after(() => cluster.destroy());
   await goesOnInKinesis(cluster.url, mkdtempSync(join(root, "cluster-")));
 });
 
-test("a stream that ends before what the lake has is not taken for one that is filed: STREAM_NOT_DRAINED", async () => {
+test("a stream that ends before the lake's position is not taken for filed: STREAM_NOT_DRAINED", async () => {
   const dataFolder = join(root, "older-copy");
   const flags = ["--lake", `file:${join(root, "older-lake")}`, "--stream", `${redis.url}?prefix=older`];
   const gateway = await GatewayProcess.start({ dataFolder, flags, environment: fastBatches });
@@ -114,7 +114,7 @@ test("a stream that ends before what the lake has is not taken for one that is f
     const { json } = await runCli(["query", count, ...flags.slice(0, 2), "--json"]);
     return (json as { rows: Record<string, number>[] } | null)?.rows[0]?.["n"] === 20;
   };
-  await gateway.until("they are filed", filed);
+  await gateway.until("the messages are filed", filed);
   await gateway.stop();
   const { streamId } = (await surveyRedisStream({
     target: parseRedisUrl(`${redis.url}?prefix=older`),
@@ -141,10 +141,12 @@ test("a stream that ends before what the lake has is not taken for one that is f
   assert.deepEqual([refused.code, errorOf(refused).code], [1, "STREAM_NOT_DRAINED"], refused.stderr);
 });
 
-describe("closing a stream that was moved", () => {
+describe("closing a stream that has moved", () => {
   const movedTo = "kinesis://eu-central-1/fleet";
 
-  /** Of logs and states, partition by partition: -1 = for ever, -2 = there is none. */
+  /**
+   * Seconds until logs and states expire, partition by partition: -1 = never, -2 = the key does not exist.
+   */
   async function secondsLeft(
     { prefix }: RedisTarget,
     streamId: string,
@@ -161,11 +163,11 @@ describe("closing a stream that was moved", () => {
     }
   }
 
-  test("holds off whoever has it open, tells who opens it, and may be repeated", async () => {
+  test("stops processes that have the stream open, names the new place to processes that open it, and may be repeated", async () => {
     const { target, stream } = await newTestStream(redis.url, { partitions: 2 });
     await stream.append(0, block(1));
     const site = { target, timeoutMs: 2_000, logger: silentLogger };
-    const survey = (await surveyRedisStream(site)) ?? assert.fail("it is there");
+    const survey = (await surveyRedisStream(site)) ?? assert.fail("the stream is there");
     assert.deepEqual([survey.movedTo, survey.members], [null, []]);
     await closeMovedRedisStream(site, survey, movedTo);
     await closeMovedRedisStream(site, survey, movedTo);
@@ -180,10 +182,10 @@ describe("closing a stream that was moved", () => {
     await stream.close();
   });
 
-  test("is refused where something was appended since, and leaves everything as it was", async () => {
+  test("is refused without a change if messages were appended since", async () => {
     const { target, stream } = await newTestStream(redis.url, { partitions: 3 });
     const site = { target, timeoutMs: 2_000, logger: silentLogger };
-    const survey = (await surveyRedisStream(site)) ?? assert.fail("it is there");
+    const survey = (await surveyRedisStream(site)) ?? assert.fail("the stream is there");
     await stream.append(1, block(1));
     await assert.rejects(closeMovedRedisStream(site, survey, movedTo), { code: "STREAM_IN_USE" });
     for (const partition of [0, 1, 2]) await stream.append(partition, block(2));
@@ -193,22 +195,25 @@ describe("closing a stream that was moved", () => {
     await stream.close();
   });
 
-  test("where there is none there is nothing to survey", async () => {
+  test("a survey of a missing stream is null", async () => {
     const target = parseRedisUrl(`${redis.url}?prefix=nothing`);
     assert.equal(await surveyRedisStream({ target, timeoutMs: 2_000, logger: silentLogger }), null);
   });
 });
 
-test("what to leave and where to go is checked before anything is touched", async () => {
+test("source and target are checked before any change", async () => {
   const passwordFile = ["--from-password-file", import.meta.filename];
   const missingFile = ["--from-password-file", join(root, "no-such-file")];
   const cases: readonly (readonly [string[], RegExp])[] = [
     [["--from", redis.url, "--stream", redis.url], /the same stream/],
-    [["--from", "kinesis://eu-central-1/a", "--stream", redis.url], /no way yet that leads from Kinesis/],
+    [["--from", "kinesis://eu-central-1/a", "--stream", redis.url], /Kinesis can't be migrated yet/],
     [["--from", "http://nowhere", "--stream", redis.url], /--from http:\/\/nowhere: give embedded:/],
     [["--from", redis.url], /--stream must name/],
-    [["--stream", redis.url, "--from-password-file", import.meta.filename], /only a Redis has one/],
-    [["--from", "redis://:a@127.0.0.1:1", "--stream", redis.url, ...passwordFile], /say the password once/],
+    [
+      ["--stream", redis.url, "--from-password-file", import.meta.filename],
+      /is for a Redis, which --from does not name/,
+    ],
+    [["--from", "redis://:a@127.0.0.1:1", "--stream", redis.url, ...passwordFile], /give the password once/],
     [
       ["--from", "redis://127.0.0.1:1", "--stream", redis.url, ...missingFile],
       /--from-password-file \S+: there is no such file/,
@@ -232,7 +237,7 @@ test("what to leave and where to go is checked before anything is touched", asyn
   assert.deepEqual([nothing.code, errorOf(nothing).code], [1, "MIGRATE_NOTHING"]);
 });
 
-test("the password of the Redis to leave may come from a file", async () => {
+test("the password of the old Redis may come from a file", async () => {
   const admin = redis.client();
   await admin.call("ACL", ["SETUSER", "mover", "on", ">from-a-file", "~*", "&*", "+@all"]);
   admin.disconnect();

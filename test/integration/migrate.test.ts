@@ -6,7 +6,7 @@ import { after, describe, test } from "node:test";
 import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
 import { openEmbeddedStream } from "../../bridge/streams/embedded/embedded-stream.ts";
 import { createRedisStream } from "../../bridge/streams/redis/create-stream.ts";
-import { copyRegistry } from "../../gateway/migrate/copy-registry.ts";
+import { copyRegistry } from "../../gateway/registry/copy-registry.ts";
 import { newDeviceRecord } from "../../gateway/registry/device-record.ts";
 import { LmdbRegistry } from "../../gateway/registry/lmdb-registry.ts";
 import { publishAll } from "../support/gateway-books.ts";
@@ -48,8 +48,8 @@ function simulate(gateway: GatewayProcess, ledger: string): Promise<CliResult> {
   return runCli(["simulate", ...fleet, "--faults", "duplicate,poison", ...where]);
 }
 
-describe("from the embedded stream to Redis", () => {
-  test("what was taken and not filed, topics and identities go along; resends stay duplicates; the audit is clean", async () => {
+describe("migration from the embedded stream to Redis", () => {
+  test("unfiled messages, topics and identities are migrated; resends stay duplicates; the audit is clean", async () => {
     const server = await RedisServer.start();
     const dataFolder = join(root, "whole");
     const ledger = join(root, "ledger");
@@ -94,7 +94,7 @@ describe("from the embedded stream to Redis", () => {
     await server.destroy();
   });
 
-  test("a stream that can't be filed whole stays where it is: STREAM_NOT_DRAINED", async () => {
+  test("a stream that can't be filed completely stays in use: STREAM_NOT_DRAINED", async () => {
     const server = await RedisServer.start();
     const gateway = await killedWithUnread("damaged");
     const folder = join(gateway.dataFolder, "stream");
@@ -108,7 +108,7 @@ describe("from the embedded stream to Redis", () => {
     await server.destroy();
   });
 
-  test("a stream of another lake where ours should begin is not gone on with: MIGRATE_CONFLICT, and another prefix is", async () => {
+  test("a stream of another lake at the target is refused (MIGRATE_CONFLICT), and another prefix works", async () => {
     const server = await RedisServer.start();
     const gateway = await GatewayProcess.start({
       dataFolder: join(root, "conflict"),
@@ -116,7 +116,7 @@ describe("from the embedded stream to Redis", () => {
     });
     await publishAll(gateway, idsOf("d1", 3));
     const count = "SELECT count(*) AS n FROM telemetry";
-    await gateway.until("they are filed", async () => (await gateway.query(count))[0]?.["n"] === 3);
+    await gateway.until("the messages are filed", async () => (await gateway.query(count))[0]?.["n"] === 3);
     await gateway.destroy();
     const target = parseRedisUrl(server.url);
     await createRedisStream({ target, partitionCount: 4, timeoutMs: 5_000, logger: silentLogger });
@@ -129,7 +129,7 @@ describe("from the embedded stream to Redis", () => {
     await server.destroy();
   });
 
-  test("a Redis that is away, or another lake's, is told before anything is moved", async () => {
+  test("an unreachable Redis, and a Redis of another lake, are reported before any change", async () => {
     const server = await RedisServer.start();
     const gateway = await killedWithUnread("refused");
     const other = await GatewayProcess.start({
@@ -157,7 +157,7 @@ test("an identity that differs is not overwritten: MIGRATE_CONFLICT", async () =
   const { record } = await newDeviceRecord({ name: "pump-7", role: "device" }, 1);
   await from.addDevice(record);
   assert.equal((await copyRegistry(from, to, archive)).devices, 1);
-  assert.equal((await copyRegistry(from, to, archive)).devices, 0, "again changes nothing");
+  assert.equal((await copyRegistry(from, to, archive)).devices, 0, "a second attempt changes nothing");
   await to.removeDevice("pump-7");
   await to.addDevice((await newDeviceRecord({ name: "pump-7", role: "device" }, 2)).record);
   await assert.rejects(copyRegistry(from, to, archive), { code: "MIGRATE_CONFLICT" });

@@ -16,7 +16,9 @@ function newRoot(t: TestContext): string {
   return root;
 }
 
-/** The calls of a process that makes what the kind says in a folder; null where it can't be traced. */
+/**
+ * The system calls of a process that creates data of this kind in a folder; null if tracing is not possible.
+ */
 async function callsOf(kind: string, folder: string, root: string): Promise<TracedCall[] | null> {
   const trace = join(root, "trace");
   const [strace, ...rest] = traced(trace, nameCalls) ?? [];
@@ -29,7 +31,7 @@ async function callsOf(kind: string, folder: string, root: string): Promise<Trac
 }
 
 for (const kind of kinds)
-  test(`${kind}: what is said to be durable lies in folders that are, however many of them are new`, async (t) => {
+  test(`${kind}: data that is reported as durable is in durable folders, however many of these are new`, async (t) => {
     const root = newRoot(t);
     const calls = await callsOf(kind, join(root, "new", "levels", "folder"), root);
     if (!calls) return t.skip("strace is not permitted here");
@@ -37,7 +39,7 @@ for (const kind of kinds)
     assert.deepEqual(unflushed, []);
   });
 
-test("a folder that is there is flushed all the same: its maker may have died before", async (t) => {
+test("an existing folder is flushed as well, because the process that created it may have died before flushing", async (t) => {
   const root = newRoot(t);
   const folder = join(root, "levels", "folder");
   mkdirSync(folder, { recursive: true });
@@ -46,7 +48,7 @@ test("a folder that is there is flushed all the same: its maker may have died be
   assert.ok(calls.some((call) => flushes(call, dirname(folder))));
 });
 
-test("the check finds what nobody has flushed", async (t) => {
+test("the check of these tests finds unflushed entries", async (t) => {
   const root = newRoot(t);
   const calls = await callsOf("nothing flushed", join(root, "new", "folder"), root);
   if (!calls) return t.skip("strace is not permitted here");

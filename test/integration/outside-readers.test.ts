@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import type { ColumnValue } from "../../bridge/storage/row.ts";
+import type { ColumnValue } from "../../bridge/topics/column-value.ts";
 import { changeWithDeltaRs, deltaRsMissing } from "../support/delta-rs.ts";
 import {
   type FilteredTable,
@@ -77,7 +77,7 @@ function secondRows(fromHour: number): TestRow[] {
   });
 }
 
-/** One test for each reader, of a table that is filtered once by all of them. */
+/** One test for each reader, of a table that all readers filter once. */
 function testReaders(table: () => string): void {
   let filtered: Promise<FilteredTable> | undefined;
   for (const reader of outsideReaders)
@@ -89,7 +89,7 @@ function testReaders(table: () => string): void {
     });
 }
 
-describe("each filter on each column finds what a look at all rows finds", () => {
+describe("each filter on each column finds the same rows as a scan of all rows", () => {
   let lake: TestLake;
   before(async () => {
     lake = await openTestLake([first, second]);
@@ -98,17 +98,17 @@ describe("each filter on each column finds what a look at all rows finds", () =>
     const facts = { reason: "schema-violated", detail: "d".repeat(400), topicId: "topic-1", topicVersion: 1 };
     const quarantined = firstRows().map(({ row }): TestRow => ({ row, facts }));
     await lake.commit([...secondRows(2), ...quarantined]);
-    // Later files of a topic's older version lack the columns of the newer one.
+    // Later files of an older topic version lack the columns of the newer one.
     await lake.commit(firstRows().map(({ row, ...more }) => ({ ...more, row: { ...row, messageId: null } })));
   });
   after(() => lake.close());
   const tableFolder = () => join(lake.folder, "telemetry");
 
-  describe("in a table with columns of every type, some of nulls alone, some added later", () => {
+  describe("in a table with columns of every type, some with only nulls, some added later", () => {
     testReaders(tableFolder);
   });
 
-  test("columns added later were completed by a checkpoint of the same publishing", () => {
+  test("a checkpoint of the same publishing completed the columns that were added later", () => {
     const files = readdirSync(join(tableFolder(), "_delta_log"));
     assert.deepEqual(
       files.filter((file) => file.includes("checkpoint")),
@@ -161,13 +161,13 @@ describe("statistics of version 0.1.0", () => {
   after(() => lake.close());
 
   const reader = "delta-rs filters";
-  test("delta-rs finds nothing by the columns without bounds", { skip: missing[reader] }, async () => {
+  test("delta-rs finds no rows by the columns without bounds", { skip: missing[reader] }, async () => {
     const { wrong } = await filterTable(tableFolder(), [reader]);
     const columns = new Set(wrong[reader]?.map((filter) => filter.split(" ")[0]));
     assert.deepEqual([...columns].sort(), ["_index", "event_time_outside", "off", "on", "payload_crc"]);
   });
 
-  describe("are complete after a checkpoint that carries on one of another writer", () => {
+  describe("are complete after a checkpoint that continues one of another writer", () => {
     before(async () => {
       if (!deltaRsMissing()) changeWithDeltaRs(tableFolder(), "checkpoint");
       await checkpoint();
@@ -175,7 +175,7 @@ describe("statistics of version 0.1.0", () => {
     testReaders(tableFolder);
   });
 
-  describe("stay so after one that carries on our own, beside files of delta-rs", () => {
+  describe("stay complete after a checkpoint that continues our own, with files of delta-rs", () => {
     before(async () => {
       for (const change of ["append", "add-column", "compact"] as const)
         if (!deltaRsMissing()) changeWithDeltaRs(tableFolder(), change);

@@ -3,14 +3,14 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { runQuery } from "../../bridge/storage/parquet/run-query.ts";
-import { ForeignCompaction } from "../../gateway/prove/foreign-compaction.ts";
-import { appendEntry } from "../../gateway/prove/foreign-log.ts";
-import { ForeignWriter } from "../../gateway/prove/foreign-writer.ts";
-import type { StatusView } from "../../gateway/prove/gateway-under-test.ts";
-import { openLakeAccess } from "../../gateway/prove/lake-access.ts";
-import { parkingFaults, tableFaults } from "../../gateway/prove/strikes.ts";
-import { UnfitTable } from "../../gateway/prove/unfit-table.ts";
+import { runQuery } from "../../bridge/lake/query/run-query.ts";
+import { ForeignCompaction } from "../../simulator/prove/foreign/foreign-compaction.ts";
+import { appendEntry } from "../../simulator/prove/foreign/foreign-log.ts";
+import { ForeignWriter } from "../../simulator/prove/foreign/foreign-writer.ts";
+import { UnfitTable } from "../../simulator/prove/foreign/unfit-table.ts";
+import { openLakeAccess } from "../../simulator/prove/lake-access.ts";
+import { parkingFaults, tableFaults } from "../../simulator/prove/strike.ts";
+import type { StatusView } from "../../simulator/prove/under-test/gateway-under-test.ts";
 import { deltaRsMissing, readWithDeltaRs } from "../support/delta-rs.ts";
 import { makeRow, openTestLake, type TestLake } from "../support/test-lake.ts";
 
@@ -18,8 +18,8 @@ const skip = deltaRsMissing();
 const folder = await mkdtemp(join(tmpdir(), "tidegate-access-"));
 after(() => rm(folder, { recursive: true, force: true }));
 
-test("a lake is reached past the gateways: what is there is never replaced", async () => {
-  const lake = openLakeAccess({ kind: "file", folder: join(folder, "lake") });
+test("outside the gateways, writes to a lake never replace existing files", async () => {
+  const lake = openLakeAccess(`file:${join(folder, "lake")}`);
   assert.deepEqual(await lake.list(""), []);
   assert.equal(await lake.putIfAbsent("a/b/1", Buffer.from("first")), true);
   assert.equal(await lake.putIfAbsent("a/b/1", Buffer.from("second")), false);
@@ -34,11 +34,11 @@ test("a lake is reached past the gateways: what is there is never replaced", asy
   assert.deepEqual(await lake.list(""), ["a/b/1"]);
 });
 
-test("a foreign writer appends, describes and rewrites, other readers agree, and we go on beside it", {
+test("a foreign writer appends, describes and rewrites; other readers see the same table, and the gateway continues", {
   skip,
 }, async () => {
   const testLake = await openTestLake();
-  const lake = openLakeAccess({ kind: "file", folder: testLake.folder });
+  const lake = openLakeAccess(`file:${testLake.folder}`);
   const writer = new ForeignWriter({ lake, tables: ["nowhere", "telemetry"] });
   const table = join(testLake.folder, "telemetry");
   try {
@@ -63,8 +63,8 @@ test("a foreign writer appends, describes and rewrites, other readers agree, and
   }
 });
 
-test("a foreign writer that loses the race for an entry makes it again from what the winner left", async () => {
-  const lake = openLakeAccess({ kind: "file", folder: join(folder, "race") });
+test("a foreign writer that loses the race for an entry builds its entry again from the winner's", async () => {
+  const lake = openLakeAccess(`file:${join(folder, "race")}`);
   const entry = (version: number) => `t/_delta_log/${String(version).padStart(20, "0")}.json`;
   const added = (path: string) => ({
     add: { path, partitionValues: {}, size: 1, dataChange: true, modificationTime: 1 },
@@ -84,7 +84,7 @@ test("a foreign writer that loses the race for an entry makes it again from what
 
 test("a foreign writer that loses races reads only the winners' entries, and copies no file twice", async () => {
   const testLake = await openTestLake();
-  const lake = openLakeAccess({ kind: "file", folder: testLake.folder });
+  const lake = openLakeAccess(`file:${testLake.folder}`);
   try {
     for (let index = 0; index < 3; index++) await testLake.commit([{ row: makeRow(index) }]);
     let races = 3;
@@ -112,7 +112,7 @@ test("a foreign writer that loses races reads only the winners' entries, and cop
   }
 });
 
-/** What a gateway says whose consumer publishes to the lake. */
+/** The status of a gateway whose consumer publishes to the lake. */
 function gatewayOf({ publisher }: TestLake, change: (wayOut: string) => string = (wayOut) => wayOut) {
   const parked = () =>
     publisher.troubles().parked.map(({ table, wayOut }) => ({ table, wayOut: change(wayOut) }));
@@ -120,10 +120,19 @@ function gatewayOf({ publisher }: TestLake, change: (wayOut: string) => string =
     ...{ publishesRepaired: 0, replayedBatches: 0, partitions: [], window: null },
     tables: { parked: parked() },
   });
-  return { status: async (): Promise<StatusView> => ({ broker: null, consumer: consumer(), books: null }) };
+  return {
+    status: async (): Promise<StatusView> => ({
+      broker: null,
+      consumer: consumer(),
+      upkeep: null,
+      books: null,
+    }),
+  };
 }
 
-/** Commits rows until `strike` is over. Resolves with what it said, and how many rows were committed. */
+/**
+ * Commits rows until `strike` is over. Resolves with the strike's result and the number of committed rows.
+ */
 async function whileCommitting<Result>(
   testLake: TestLake,
   { from, strike }: { from: number; strike: Promise<Result> },
@@ -140,14 +149,14 @@ async function whileCommitting<Result>(
   return { said: await over, rows };
 }
 
-test("a table that another writer makes unfit is parked; the way out that is named brings it back with all rows", {
+test("a table that another writer makes unfit is parked; the named command brings the table back with all rows", {
   skip,
 }, async () => {
   const testLake = await openTestLake();
-  const lake = openLakeAccess({ kind: "file", folder: testLake.folder });
+  const lake = openLakeAccess(`file:${testLake.folder}`);
   const unfit = new UnfitTable({ lake, tables: ["telemetry"], gateways: [gatewayOf(testLake)] });
   try {
-    // A table's log is summed up and cleaned in between: what it is then stands in a checkpoint.
+    // The log is checkpointed and cleaned in between, so that the table's state is in a checkpoint.
     let rows = 25;
     for (let index = 0; index < rows; index++) await testLake.commit([{ row: makeRow(index) }]);
     for (const fault of parkingFaults) {
@@ -166,14 +175,14 @@ test("a table that another writer makes unfit is parked; the way out that is nam
   }
 });
 
-test("a way out that cannot be taken, or that names what is not there, is told", async () => {
+test("a way out that can't be used, or that names a missing thing, is reported", async () => {
   for (const [wayOut, harm] of [
     ["ask somebody", /names no way out for telemetry that can be taken: ask somebody/],
     ['t.alter.drop_constraint("other")', /names a constraint that telemetry does not have: other/],
     ["t.restore(900, protocol_downgrade_allowed=True)", /names a version that telemetry does not know: 900/],
   ] as const) {
     const testLake = await openTestLake();
-    const lake = openLakeAccess({ kind: "file", folder: testLake.folder });
+    const lake = openLakeAccess(`file:${testLake.folder}`);
     const gateways = [gatewayOf(testLake, () => wayOut)];
     const unfit = new UnfitTable({ lake, tables: ["telemetry"], gateways });
     await testLake.commit([{ row: makeRow(0) }]);
@@ -184,11 +193,11 @@ test("a way out that cannot be taken, or that names what is not there, is told",
   }
 });
 
-test("small files become one and are deleted: other readers see the same rows, and a table without any is passed over", {
+test("small files are merged and deleted: other readers see the same rows, and a table without small files is skipped", {
   skip,
 }, async () => {
   const testLake = await openTestLake();
-  const lake = openLakeAccess({ kind: "file", folder: testLake.folder });
+  const lake = openLakeAccess(`file:${testLake.folder}`);
   const compaction = new ForeignCompaction({ lake, tables: ["nowhere", "telemetry"] });
   const sum = () =>
     runQuery(

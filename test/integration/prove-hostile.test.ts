@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { appendEntry } from "../../gateway/prove/foreign-log.ts";
-import type { StatusView } from "../../gateway/prove/gateway-under-test.ts";
-import { HostileBook } from "../../gateway/prove/hostile-book.ts";
-import { publishHostile } from "../../gateway/prove/hostile-publisher.ts";
-import { hostileRows } from "../../gateway/prove/hostile-rows.ts";
-import { HostileSubscribers } from "../../gateway/prove/hostile-subscriber.ts";
-import { openLakeAccess } from "../../gateway/prove/lake-access.ts";
-import { fleetFilter, hostileNames, hostileTopic } from "../../gateway/prove/proof-topics.ts";
-import { seededRandom } from "../../gateway/prove/seeded-random.ts";
+import { appendEntry } from "../../simulator/prove/foreign/foreign-log.ts";
+import { HostileBook } from "../../simulator/prove/hostile/hostile-book.ts";
+import { publishHostile } from "../../simulator/prove/hostile/hostile-publisher.ts";
+import { hostileRows } from "../../simulator/prove/hostile/hostile-rows.ts";
+import { HostileSubscribers } from "../../simulator/prove/hostile/hostile-subscriber.ts";
+import { openLakeAccess } from "../../simulator/prove/lake-access.ts";
+import { fleetFilter, hostileNames, hostileTopic } from "../../simulator/prove/proof-topics.ts";
+import { seededRandom } from "../../simulator/prove/seeded-random.ts";
+import type { StatusView } from "../../simulator/prove/under-test/gateway-under-test.ts";
 import { statusOf } from "../support/gateway-books.ts";
 import { GatewayProcess } from "../support/gateway-process.ts";
 import { longestWaitMs } from "../support/until.ts";
 
-/** Those of a fleet, as far as names and formats go. */
+/** Topics of a fleet, with the same names and formats. */
 async function createTopics(gateway: GatewayProcess): Promise<void> {
   const topics = [
     hostileTopic,
@@ -27,7 +27,7 @@ async function createTopics(gateway: GatewayProcess): Promise<void> {
     assert.equal((await gateway.api("POST", "/v1/topics", topic)).status, 201, topic.name);
 }
 
-test("hostile messages are filed, quarantined or refused by processes that live on; one that vanishes is found", async (context) => {
+test("hostile messages are filed, quarantined or refused, and no process ends; a message that vanishes is found", async (context) => {
   const seed = Number(process.env["SEED"] ?? 1);
   context.diagnostic(`SEED=${seed}`);
   const gateway = await GatewayProcess.start({ environment: { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "200" } });
@@ -47,7 +47,7 @@ test("hostile messages are filed, quarantined or refused by processes that live 
   context.after(() => subscribers.end());
   assert.deepEqual((await subscribers.strike({ port: gateway.mqttPort, random })).harms, []);
 
-  const lake = openLakeAccess({ kind: "file", folder: join(gateway.dataFolder, "lake") });
+  const lake = openLakeAccess(`file:${join(gateway.dataFolder, "lake")}`);
   const query = (sql: string) => gateway.query(sql);
   const verdict = async (waitMs: number) => book.verdict(await hostileRows(book, { lake, query, waitMs }));
   const { faults, ...counts } = await verdict(longestWaitMs);

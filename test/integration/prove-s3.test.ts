@@ -5,15 +5,15 @@ import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { s3rverCredentials, startS3rver } from "../../gateway/prove/servers/s3rver.ts";
-import { compactionFault, parkingFaults } from "../../gateway/prove/strikes.ts";
+import { s3rverCredentials, startS3rver } from "../../simulator/prove/servers/s3rver.ts";
+import { compactionFault, parkingFaults } from "../../simulator/prove/strike.ts";
 import { gatewayArguments } from "../support/programs.ts";
 import { assertProofHeld } from "../support/proof-held.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tidegate-prove-s3-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Long proofs strike with all. */
+/** Long proofs use all strikes. */
 const foreign = [...parkingFaults, compactionFault].join(",");
 const strikes = `kill,pause,lake-server,${foreign}`;
 
@@ -26,7 +26,7 @@ function prove(args: readonly string[], environment: Record<string, string> = {}
   return { ...run, json: JSON.parse(run.stdout.trimEnd().split("\n").at(-1) || "null") };
 }
 
-test("G1-G8 with a lake in S3: the server and the calls to it are struck, and nothing is lost or doubled", (context) => {
+test("G1-G8 with a lake in S3: the server and the calls to it are struck, and nothing is lost or duplicated", (context) => {
   const seed = process.env["SEED"] ?? String(randomInt(2 ** 31));
   context.diagnostic(`SEED=${seed}`);
   const proof = prove(["--lake", "s3:", "--only", strikes, "--rounds", "3", "--seed", seed]);
@@ -57,7 +57,7 @@ test("an S3 server that ignores conditional writes is refused, and nothing is pu
   }
 });
 
-test("a machine without radosgw is told which packages to install", () => {
+test("without radosgw the error names the packages to install", () => {
   const path = join(folder, "bin");
   symlinkSync("/nowhere", path);
   const { status, stderr } = prove(["--lake", "s3:"], { PATH: path });

@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { FaultProxy } from "../../gateway/prove/fault-proxy.ts";
-import { RedisUnderTest } from "../../gateway/prove/redis-under-test.ts";
+import { FaultProxy } from "../../simulator/prove/under-test/fault-proxy.ts";
+import { RedisUnderTest } from "../../simulator/prove/under-test/redis-under-test.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "tidegate-prove-servers-"));
 after(() => rm(folder, { recursive: true, force: true }));
@@ -18,7 +18,7 @@ async function echoThrough(use: (proxy: FaultProxy, client: Socket) => Promise<v
     socket.pipe(socket);
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
-  const proxy = await FaultProxy.listen((server.address() as AddressInfo).port);
+  const proxy = await FaultProxy.start((server.address() as AddressInfo).port);
   const client = connect({ host: "127.0.0.1", port: proxy.port });
   client.on("error", () => {});
   try {
@@ -27,7 +27,7 @@ async function echoThrough(use: (proxy: FaultProxy, client: Socket) => Promise<v
     await use(proxy, client);
   } finally {
     client.destroy();
-    proxy.close();
+    await proxy.close();
     server.close();
   }
 }
@@ -39,9 +39,9 @@ function closed(socket: Socket): Promise<void> {
   });
 }
 
-test("a cut resets the connections, and the next ones work", async () => {
+test("connections are reset, and the next ones work", async () => {
   await echoThrough(async (proxy, client) => {
-    proxy.cut();
+    proxy.reset();
     await closed(client);
     const next = connect({ host: "127.0.0.1", port: proxy.port });
     next.write("again");
@@ -50,7 +50,7 @@ test("a cut resets the connections, and the next ones work", async () => {
   });
 });
 
-test("in silence connections are taken and stay open, and nothing passes until they are reset", async () => {
+test("in silence connections are accepted and stay open, and no data passes until they are reset", async () => {
   await echoThrough(async (proxy, client) => {
     const silence = proxy.silence(2_000);
     let heard = "";
@@ -71,7 +71,7 @@ test("in silence connections are taken and stay open, and nothing passes until t
   });
 });
 
-test("a server of the proof is killed and comes back with what it had, is emptied, and is short of memory", async () => {
+test("a server of the proof is killed and restarts with its data, is emptied, and runs short of memory", async () => {
   const server = await RedisUnderTest.start({ folder: join(folder, "server"), appendfsync: "always" });
   try {
     assert.match(await server.command("SET proof kept"), /^\+OK/);
@@ -91,7 +91,7 @@ test("a server of the proof is killed and comes back with what it had, is emptie
   }
 });
 
-test("a machine without redis-server is told what to install: PROVE_SERVER_FAILED", async () => {
+test("without redis-server the error says what to install: PROVE_SERVER_FAILED", async () => {
   const path = process.env["PATH"];
   process.env["PATH"] = folder;
   try {

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
-import { RadosgwCluster } from "../../gateway/prove/servers/radosgw-cluster.ts";
-import { createBucket, localS3Client } from "../../gateway/prove/servers/s3-admin.ts";
+import { RadosgwCluster } from "../../simulator/prove/servers/radosgw-cluster.ts";
+import { createBucket, localS3Client } from "../../simulator/prove/servers/s3-admin.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "tidegate-radosgw-"));
 const cluster = await RadosgwCluster.start(folder);
@@ -17,7 +17,7 @@ after(async () => {
 });
 await createBucket(client, "lake");
 
-/** Status of a put that must not overwrite. */
+/** Status of a put that must not overwrite an object. */
 function create(key: string, text: string, through = client): Promise<number | undefined> {
   const command = new PutObjectCommand({ Bucket: "lake", Key: key, Body: text, IfNoneMatch: "*" });
   return through.send(command).then(
@@ -31,7 +31,7 @@ async function textOf(key: string): Promise<string | undefined> {
   return Body?.transformToString();
 }
 
-test("of ten racers for one key exactly one wins, and its object stays", async () => {
+test("of ten racers for one key exactly one wins, and the winner's object stays", async () => {
   const statuses = await Promise.all(Array.from({ length: 10 }, (_, racer) => create("a", `racer-${racer}`)));
   const winners = statuses.flatMap((status, racer) => (status === 200 ? [racer] : []));
   assert.equal(winners.length, 1);

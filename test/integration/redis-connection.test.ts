@@ -13,7 +13,7 @@ import { until } from "../support/until.ts";
 
 const options = { name: "test", timeoutMs: 1_000, logger: silentLogger, random: Math.random };
 
-test("a Redis URL names server, database, credentials and prefix; what it can't mean is REDIS_URL_INVALID", () => {
+test("a Redis URL names server, database, credentials and prefix; an invalid one is REDIS_URL_INVALID", () => {
   const target = parseRedisUrl("rediss://fleet:se%20cret@[::1]:7000/3?prefix=plant-7");
   assert.deepEqual(target, {
     host: "::1",
@@ -44,7 +44,7 @@ test("a Redis URL names server, database, credentials and prefix; what it can't 
     );
 });
 
-test("calls fail at once while the server is away, and work again by themselves: REDIS_UNAVAILABLE", async () => {
+test("calls fail at once while the server is unreachable, and work again by themselves: REDIS_UNAVAILABLE", async () => {
   const server = await RedisServer.start();
   const client = await connectRedis(parseRedisUrl(server.url), options);
   try {
@@ -53,7 +53,7 @@ test("calls fail at once while the server is away, and work again by themselves:
     await assert.rejects(client.ping());
     await assert.rejects(connectRedis(parseRedisUrl(server.url), options), { code: "REDIS_UNAVAILABLE" });
     await server.start();
-    // Refused at once: without a pause nothing else would run.
+    // Calls fail at once; without a pause this loop would block all other work.
     while ((await client.ping().catch(() => null)) !== "PONG") await delay(20);
   } finally {
     client.disconnect();
@@ -61,7 +61,7 @@ test("calls fail at once while the server is away, and work again by themselves:
   }
 });
 
-test("a wrong password, or none, is REDIS_DENIED", async () => {
+test("a wrong password, and a missing one, are REDIS_DENIED", async () => {
   const server = await RedisServer.start({ requirepass: "right" });
   try {
     for (const credentials of ["", ":wrong@"])
@@ -77,7 +77,7 @@ test("a wrong password, or none, is REDIS_DENIED", async () => {
   }
 });
 
-test("a server that is named as a cluster and is none is REDIS_UNSUPPORTED, and without its password REDIS_DENIED", async () => {
+test("a server that is named as a cluster but is none is REDIS_UNSUPPORTED, and without its password REDIS_DENIED", async () => {
   const server = await RedisServer.start();
   const locked = await RedisServer.start({ requirepass: "secret" });
   try {
@@ -90,7 +90,7 @@ test("a server that is named as a cluster and is none is REDIS_UNSUPPORTED, and 
   }
 });
 
-test("a server that does not speak TLS on the named port: the error says that TLS was tried", async () => {
+test("if a server does not speak TLS on the named port, the error says that TLS was tried", async () => {
   const server = await RedisServer.start();
   try {
     const target = parseRedisUrl(server.url.replace("redis://", "rediss://"));
@@ -119,7 +119,7 @@ test("a server older than 7.0 is REDIS_UNSUPPORTED", async () => {
   }
 });
 
-test("a database that the server lacks is REDIS_URL_INVALID, and not database 0 in its place", async () => {
+test("a database that the server lacks is REDIS_URL_INVALID, and database 0 is not used instead", async () => {
   const server = await RedisServer.start({ databases: "4" });
   try {
     const connect = (db: number) =>
@@ -131,12 +131,13 @@ test("a database that the server lacks is REDIS_URL_INVALID, and not database 0 
   }
 });
 
-test("on a cluster calls for every node are taken at once, and a node that is away keeps nobody from the others", async (t) => {
-  // Else the nodes that are left refuse all calls once they have noticed: after two seconds, or sooner than these tests have asked.
+test("a cluster's client sends calls for all nodes at once, and an unreachable node does not affect calls to the others", async (t) => {
+  // Otherwise the remaining nodes refuse all calls once they detect the loss: after two seconds, or sooner
+  // than this test can ask.
   const coverage = "cluster-require-full-coverage";
   const cluster = await RedisCluster.start({ [coverage]: "no" });
   t.after(() => cluster.destroy());
-  // So many that each node holds some.
+  // Enough keys that each node holds some.
   const keys = Array.from({ length: 24 }, (_, index) => `key-${index}`);
   const nodes = await Promise.all(keys.map((key) => cluster.nodeOf(key)));
   assert.equal(new Set(nodes).size, 3);
@@ -149,16 +150,16 @@ test("on a cluster calls for every node are taken at once, and a node that is aw
   assert.deepEqual(await failedCalls(), []);
   await cluster.servers[1]?.kill();
   const onLost = keys.filter((_, index) => nodes[index] === 1);
-  // Which node is asked first is chance.
+  // The node that is asked first is chosen at random.
   for (let time = 0; time < 10; time++) assert.deepEqual(await failedCalls(), onLost);
   const admins = [0, 2].flatMap((index) => cluster.servers[index]?.client() ?? []);
   t.after(() => admins.map((admin) => admin.disconnect()));
   for (const admin of admins) {
     await admin.config("SET", coverage, "yes");
-    // A server that knows already that the node is gone looks at the setting when slots change, or seem to, and not before.
+    // A server that knows of the node's loss reads the setting only when slots change, or seem to change.
     await admin.call("cluster", "setslot", 0, "stable");
   }
-  await until("the cluster takes no calls", async () => {
+  await until("the cluster refuses calls", async () => {
     const states = await Promise.all(admins.map((admin) => admin.call("cluster", "info")));
     return states.every((state) => /cluster_state:fail/.test(String(state)));
   });
@@ -167,7 +168,7 @@ test("on a cluster calls for every node are taken at once, and a node that is aw
   await assert.rejects(failedCalls(), { code: "REDIS_UNAVAILABLE" });
 });
 
-test("a client of a cluster learns without a call where slots have gone", async (t) => {
+test("a client of a cluster learns without a call that slots have moved", async (t) => {
   const cluster = await RedisCluster.start();
   t.after(() => cluster.destroy());
   const client = await connectRedis(parseRedisUrl(cluster.url), options);
@@ -183,20 +184,20 @@ test("a client of a cluster learns without a call where slots have gone", async 
   });
   const newOwner = String(await admins[1]?.call("cluster", "myid"));
   for (const admin of admins) await admin.call("cluster", "setslot", slot, "node", newOwner);
-  await until("the slot is looked for where it is", () => masterOf() === `127.0.0.1:${to?.port}`);
+  await until("the client knows the new owner of the slot", () => masterOf() === `127.0.0.1:${to?.port}`);
 });
 
-test("a client of a cluster that is closed while it asks for the slots leaves nothing that keeps its process alive", async (t) => {
+test("a client of a cluster that is closed during its request for the slots leaves nothing that keeps the process alive", async (t) => {
   const cluster = await RedisCluster.start();
   t.after(() => cluster.destroy());
   const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
   const before = timers();
   const client = await connectRedis(parseRedisUrl(cluster.url), options);
   for (const server of cluster.servers) server.pause();
-  // Longer than the pause between two looks at the slots; the one under way ends with its time-out.
+  // Longer than the pause between two requests for the slots; the current one ends with its time-out.
   await delay(1_500);
   client.disconnect();
   for (const server of cluster.servers) server.resume();
-  // Connections that are closing have timers of their own for a while.
+  // Closing connections have timers of their own for a while.
   await until("no timers are left", () => timers() <= before);
 });

@@ -5,7 +5,7 @@ import { isAlive } from "../support/gateway-process.ts";
 import { startTwoOnRedis } from "../support/gateways-on-redis.ts";
 import type { SharedGateways } from "../support/shared-gateways.ts";
 
-/** Of each partition, the owner that this gateway knows; null where one has none. */
+/** The owner of each partition that this gateway knows; null if a partition has none. */
 async function ownersOf(gateways: SharedGateways, index: number): Promise<(string | null)[]> {
   const status = (await gateways.statuses())[index];
   return status?.consumer?.leases.partitions.map(({ owner }) => owner) ?? [];
@@ -35,16 +35,20 @@ test("consumers that are killed, paused beyond their lease and made to own the s
   const killed = consumer(a);
   process.kill(killed, "SIGKILL");
   while (isAlive(killed)) await delay(20);
-  await gateways.at(a).until("it runs again", () => consumer(a) !== killed && consumer(a) !== 0);
+  await gateways
+    .at(a)
+    .until("the killed consumer runs again", () => consumer(a) !== killed && consumer(a) !== 0);
   await allOwned(2);
 
-  // A pause beyond the lease: the other one takes over, and the sleeper wakes up as an owner, amid a batch.
+  // A pause beyond the lease: the other consumer takes over, and the paused one wakes up in the middle of a
+  // batch, still believing that it owns its partitions.
   process.kill(consumer(b), "SIGSTOP");
   await allOwned(1);
   process.kill(consumer(b), "SIGCONT");
   await allOwned(2);
 
-  // The leases are lost while nobody may renew them: each who asks first gets everything, and the other one believes it has its own.
+  // The leases are lost while no process may renew them: the first consumer to ask gets all, and the other
+  // one still believes in its own.
   process.kill(consumer(a), "SIGSTOP");
   for (const key of await admin.keys("*lease*")) await admin.unlink(key);
   await delay(500);
@@ -52,7 +56,7 @@ test("consumers that are killed, paused beyond their lease and made to own the s
   await gateways.untilAcknowledged(300);
   await allOwned(2);
   for (const index of [a, b])
-    assert.match(await gateways.statusText(index), /\(this one\)/, "status shows who owns what");
+    assert.match(await gateways.statusText(index), /\(this one\)/, "status shows the owners");
 
   const total = await fleet.finish();
   const { stored, lost, duplicated, phantom, altered } = await gateways.audit(fleet.ledger);

@@ -31,22 +31,22 @@ describe("a fail-over to the replica under two gateways", { concurrency: false }
     for (const { books } of await gateways.statuses()) assert.equal(books?.isBalanced, true);
   }
 
-  /** Nobody acknowledges anything, for this reason. */
+  /** No gateway acknowledges anything, for this reason. */
   async function untilHeld(gateways: SharedGateways, reason: RegExp): Promise<void> {
     for (const gateway of gateways.all)
-      await gateway.until("it says why nothing is acknowledged", async () => {
+      await gateway.until("the status says why nothing is acknowledged", async () => {
         const answer = await fetch(`${gateway.httpUrl}/readyz`);
         return answer.status === 503 && reason.test(await answer.text());
       });
   }
 
-  /** The commands with which stopped partitions go on, as the status shows them. */
+  /** The commands that resume stopped partitions, from the status. */
   async function stopped(gateways: SharedGateways): Promise<string[]> {
     const texts = await Promise.all(gateways.all.map((_, index) => gateways.statusText(index)));
     return texts.flatMap((text) => text.match(/(?<=Resume: )tidegate stream accept-gap .*/g) ?? []);
   }
 
-  test("redis.replicas = 1: nothing acknowledged is lost, and nothing is acknowledged before there is a replica again", async (t) => {
+  test("redis.replicas = 1: no acknowledged message is lost, and none is acknowledged until there is a replica again", async (t) => {
     const { redis, gateways } = await start(t, 1);
     const fleet = gateways.fleet({ rate });
     await gateways.untilAcknowledged(rate);
@@ -59,21 +59,21 @@ describe("a fail-over to the replica under two gateways", { concurrency: false }
     for (const { processes } of await gateways.statuses())
       assert.deepEqual(
         processes.map(({ restarts }) => restarts),
-        [0, 0],
+        [0, 0, 0],
       );
   });
 
-  test("redis.replicas = 1, and what no replica had was filed already: its partitions stop, and go on without a loss or a duplicate", async (t) => {
+  test("redis.replicas = 1, and messages that no replica had are already filed: their partitions stop, and resume without a loss or a duplicate", async (t) => {
     const { redis, gateways } = await start(t, 1);
     redis.link.set("hold");
     const first = gateways.fleet({ rate, mqttUrls: [gateways.at(0).mqttUrl] });
-    await gateways.at(0).until("messages are filed that are not acknowledged", async () => {
+    await gateways.at(0).until("unacknowledged messages are filed", async () => {
       const statuses = await gateways.statuses();
       return statuses.some(({ books }) => (books?.filed ?? 0) > 0);
     });
     assert.equal(await gateways.acknowledged(), 0);
     const broker = gateways.at(0).childPid("broker") ?? assert.fail("it runs");
-    // Alone it would send the same blocks into the same places again, and nothing would be missing.
+    // This broker alone would send the same blocks to the same positions again, and nothing would be missing.
     process.kill(broker, "SIGSTOP");
     const second = gateways.fleet({ rate, mqttUrls: [gateways.at(1).mqttUrl] });
     await redis.killPrimary();
@@ -83,18 +83,20 @@ describe("a fail-over to the replica under two gateways", { concurrency: false }
     process.kill(broker, "SIGCONT");
     let running = 2;
     for (const fleet of [first, second]) void fleet.finish().then(() => running--);
-    await gateways.at(0).until("all go on", async () => {
+    // A partition stops when its consumer reaches the loss: maybe after another one was resumed.
+    await gateways.at(0).until("all partitions continue, and file everything", async () => {
       const commands = await stopped(gateways);
       for (const command of commands) await gateways.runShown(command);
-      return running === 0 && commands.length === 0;
+      const statuses = await gateways.statuses();
+      return running === 0 && commands.length === 0 && statuses.every(({ books }) => books?.isBalanced);
     });
     for (const fleet of [first, second]) await assertStoredOnce(gateways, fleet);
   });
 
-  test("redis.replicas = 0 and a replica that had been cut off: the loss is found, the command resumes, the audit counts it", async (t) => {
+  test("redis.replicas = 0 and a replica that was cut off: the loss is detected, the command resumes, the audit counts the loss", async (t) => {
     const { redis, gateways } = await start(t, 0);
     redis.link.set("hold");
-    // What a consumer has read it files, even where the stream loses it.
+    // A consumer files the messages that it has read, even if the stream loses them.
     const consumers = gateways.all.map((gateway) => gateway.childPid("consumer") ?? assert.fail("it runs"));
     for (const pid of consumers) process.kill(pid, "SIGSTOP");
     const fleet = gateways.fleet({ rate });
@@ -112,7 +114,7 @@ describe("a fail-over to the replica under two gateways", { concurrency: false }
     const total = await fleet.finish();
     const later = gateways.fleet({ rate, durationS: 1 });
     await later.ended;
-    // Partitions are filed in order: once this is filed, what was published before it is, too.
+    // Partitions are filed in order: once these messages are filed, all earlier ones are, too.
     const audit = await gateways.audit(later.ledger);
     assert.deepEqual([audit.stored, audit.lost, audit.duplicated], [rate, 0, 0]);
     const { stored, lost, duplicated, phantom, altered } = await gateways.audit(fleet.ledger, 1);

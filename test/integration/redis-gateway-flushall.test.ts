@@ -19,7 +19,7 @@ describe("a Redis that is emptied under two gateways and a fleet", { concurrency
     return (await gateways.statuses()).reduce((sum, { books }) => sum + (books?.filed ?? 0), 0);
   }
 
-  test("FLUSHALL: all stop without a process ending, the command in the status resumes, and the audit finds what nobody had read, and only that", async (context) => {
+  test("FLUSHALL: all partitions stop, no process ends, the command in the status resumes, and the audit finds only unread messages missing", async (context) => {
     const { server, gateways } = await startTwoOnRedis(context);
     const fleet = gateways.fleet({ rate: 800 });
     await gateways.untilAcknowledged(1_500);
@@ -33,19 +33,19 @@ describe("a Redis that is emptied under two gateways and a fleet", { concurrency
     await untilStopped(gateways);
     const before = await gateways.acknowledged();
     await delay(settleMs);
-    assert.equal(await gateways.acknowledged(), before, "nothing is acknowledged any more");
+    assert.equal(await gateways.acknowledged(), before, "no message is acknowledged any more");
     const [acknowledged, inTables] = [await gateways.acknowledged(), await filed(gateways)];
     for (const { processes } of await gateways.statuses())
       assert.deepEqual(
         processes.map(({ restarts }) => restarts),
-        [0, 0],
+        [0, 0, 0],
       );
     await gateways.follow(command);
     const total = await fleet.finish();
     const { stored, lost, ...flaws } = await gateways.audit(fleet.ledger, 5);
     assert.deepEqual([flaws.duplicated, flaws.phantom, flaws.altered], [0, 0, 0]);
-    assert.ok(lost > 0, "what was not filed is gone");
-    // A message that was filed but not acknowledged when the server was emptied was sent again.
+    assert.ok(lost > 0, "unfiled messages are lost");
+    // Messages that were filed but not acknowledged when the server was emptied were sent again.
     assert.ok(
       lost >= acknowledged - inTables && lost <= acknowledged,
       `${lost} lost, ${acknowledged} acknowledged`,

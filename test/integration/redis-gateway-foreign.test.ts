@@ -9,7 +9,7 @@ after(async () => {
   for (const each of open.reverse()) await each.destroy();
 });
 
-test("a Redis that can't be meant is refused at the start, with what is wrong and what to do", async () => {
+test("an unsuitable Redis is refused at the start, with the reason and the fix", async () => {
   const server = await RedisServer.start();
   open.push(server);
   const replica = await RedisServer.start({ replicaof: `127.0.0.1 ${server.port}` });

@@ -19,7 +19,7 @@ interface Running {
   readonly gateways: SharedGateways;
 }
 
-/** Two gateways; the stream's Redis alone is small. */
+/** Two gateways; only the stream's Redis is small. */
 async function start(
   context: TestContext,
   settings: Readonly<Record<string, string>>,
@@ -48,7 +48,10 @@ const isUnready = async (gateways: SharedGateways, reason: RegExp): Promise<void
 
 async function assertConnectRefused({ gateways }: Running): Promise<void> {
   for (const gateway of gateways.all) {
-    await gateway.until("nobody may connect", async () => (await statusOf(gateway)).broker?.isOpen === false);
+    await gateway.until(
+      "new clients are refused",
+      async () => (await statusOf(gateway)).broker?.isOpen === false,
+    );
     const client = await RawMqtt.connected(gateway.mqttPort);
     assert.deepEqual(
       client.of("connack").map((packet) => (packet as { returnCode?: number }).returnCode),
@@ -66,13 +69,16 @@ async function assertFiledOnce(gateways: SharedGateways, fleet: RunningFleet): P
     assert.equal(books?.isBalanced, true);
     assert.deepEqual(
       processes.map(({ restarts }) => restarts),
-      [0, 0],
-      "no process had to die for it",
+      [0, 0, 0],
+      "no process ended",
     );
   }
 }
 
-/** The folder stays readable, and nothing in it can be written any more. Answers how to end that, or why it can't be done here. */
+/**
+ * Makes the folder readable but not writable. Returns a way to end that, or the reason why it is impossible
+ * here.
+ */
 function makeReadOnly(folder: string): { restore: () => void } | { reason: string } {
   const bound = spawnSync("mount", ["--bind", folder, folder], { encoding: "utf8" });
   if (bound.status !== 0) return { reason: `cannot mount: ${(bound.stderr ?? "").trim()}` };
@@ -83,14 +89,14 @@ function makeReadOnly(folder: string): { restore: () => void } | { reason: strin
   return { reason: `cannot mount read-only: ${stderr.trim()}` };
 }
 
-test("a lake that can't be written fills Redis with blocks, and foreign keys fill the rest: held, then refused, and over by itself", async (context) => {
+test("a lake that can't be written fills Redis with blocks, and foreign keys fill the rest: messages are held, then refused, then all recovers", async (context) => {
   const running = await start(context, { maxmemory: "12mb" });
   const { server, gateways } = running;
   const admin = server.client();
   context.after(() => admin.disconnect());
   const lake = makeReadOnly(join(gateways.folder, "lake"));
   if ("reason" in lake) return context.skip(lake.reason);
-  // Twice what Redis has room for.
+  // Twice the amount that fits into Redis.
   const [rate, durationS] = [250, 6];
   const planned = rate * durationS;
   let fleet: RunningFleet;
@@ -116,7 +122,7 @@ test("a lake that can't be written fills Redis with blocks, and foreign keys fil
   await assertFiledOnce(gateways, fleet);
 });
 
-test("foreign keys that fill the stream's Redis hold acknowledgements and refuse connections until they are gone", async (context) => {
+test("foreign keys that fill the stream's Redis hold acknowledgements and refuse connections until they are deleted", async (context) => {
   const running = await start(context, { maxmemory: "12mb" });
   const { server, gateways } = running;
   const admin = server.client();
@@ -135,7 +141,7 @@ test("foreign keys that fill the stream's Redis hold acknowledgements and refuse
   await assertFiledOnce(gateways, fleet);
 });
 
-test("a full disk under the stream's Redis ends it; with room, and started again, everything goes on by itself", async (context) => {
+test("a full disk under the stream's Redis ends that server; after a restart with free space, everything resumes by itself", async (context) => {
   const disk = mountSmallDisk(16 * mib);
   if ("reason" in disk) return context.skip(disk.reason);
   context.after(() => disk.unmount());
@@ -145,7 +151,7 @@ test("a full disk under the stream's Redis ends it; with room, and started again
   const fleet = gateways.fleet({ rate, payloadBytes: 4_096 });
   await gateways.untilAcknowledged(rate / 2);
   const fill = spawnSync("dd", ["if=/dev/zero", `of=${join(disk.path, "ballast")}`, "bs=4096"]);
-  assert.notEqual(fill.status, 0, "there is no room left");
+  assert.notEqual(fill.status, 0, "the disk is full");
   await gateways.at(0).until("redis-server has ended", () => !isAlive(pid));
   await isUnready(gateways, /REDIS_UNAVAILABLE/);
   spawnSync("mount", ["-o", `remount,size=${64 * mib}`, disk.path]);

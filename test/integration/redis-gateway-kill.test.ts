@@ -8,10 +8,13 @@ import { machineSlowness } from "../support/machine-slowness.ts";
 const rate = 300;
 /** The default. */
 const leaseMs = 10_000;
-/** Until the others own what the dead one owned: a lease and the time in which they look for free ones. */
+/**
+ * Time until the others own the partitions of the dead gateway: a lease, and the interval in which they check
+ * for free ones.
+ */
 const takeOverMs = leaseMs + 5_000 * machineSlowness();
 
-test("a gateway that is killed with all its processes: the other one takes over all partitions and files everything once, before it is back", async (context) => {
+test("a gateway is killed with all its processes: before it is back, the other one takes over all partitions and files everything once", async (context) => {
   const environment = { TIDEGATE_LEASES_LEASE_MS: String(leaseMs) };
   const { gateways } = await startTwoOnRedis(context, { environment });
   const [killed, survivor] = [gateways.at(0), gateways.at(1)];
@@ -19,15 +22,15 @@ test("a gateway that is killed with all its processes: the other one takes over 
     const { consumer } = await statusOf(survivor);
     if (!consumer) throw new Error("the consumer does not answer");
     const { processName, partitions, ageMs } = consumer.leases;
-    if (ageMs === null || ageMs > leaseMs / 2) throw new Error("what it knows is old");
+    if (ageMs === null || ageMs > leaseMs / 2) throw new Error("the known leases are outdated");
     return { own: partitions.filter(({ owner }) => owner === processName).length, all: partitions.length };
   };
-  await survivor.until("both own some", async () => (await owned()).own === 2);
+  await survivor.until("both gateways own partitions", async () => (await owned()).own === 2);
   const fleet = gateways.fleet({ rate });
   await gateways.untilAcknowledged(rate);
   await killGateway(killed);
   await survivor.until(
-    "it owns all partitions",
+    "the survivor owns all partitions",
     async () => {
       const { own, all } = await owned();
       return own === all;
@@ -37,11 +40,7 @@ test("a gateway that is killed with all its processes: the other one takes over 
   const late = gateways.fleet({ rate, durationS: 1, mqttUrls: [survivor.mqttUrl] });
   await late.ended;
   const { acked, stored, lost } = await gateways.audit(late.ledger);
-  assert.deepEqual(
-    [acked, stored, lost],
-    [rate, rate, 0],
-    "all partitions are filed by the one that is left",
-  );
+  assert.deepEqual([acked, stored, lost], [rate, rate, 0], "the survivor files all partitions");
   await killed.start();
   const total = await fleet.finish();
   const audit = await gateways.audit(fleet.ledger);

@@ -8,7 +8,7 @@ import { startTwoOnRedis } from "../support/gateways-on-redis.ts";
 const folder = mkdtempSync(join(tmpdir(), "tidegate-password-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-test("a password that is rotated under two gateways: they say so and hold, go on with the new one after a restart, and print neither", async (context) => {
+test("a password that is rotated under two gateways: they hold and report that, continue with the new one after a restart, and print neither", async (context) => {
   const [old, fresh] = ["first-pa55word", "second-pa55word"];
   const passwordFile = join(folder, "password");
   writeFileSync(passwordFile, `${old}\n`);
@@ -23,7 +23,7 @@ test("a password that is rotated under two gateways: they say so and hold, go on
   await gateways.untilAcknowledged(800);
   const admin = server.client();
   await admin.config("SET", "requirepass", fresh);
-  // Connections that have logged in stay so.
+  // Connections that have logged in stay logged in.
   await gateways.untilAcknowledged(400);
   await admin.call("client", "kill", "type", "normal", "skipme", "yes");
   admin.disconnect();

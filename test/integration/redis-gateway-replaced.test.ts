@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { startTwoOnRedis } from "../support/gateways-on-redis.ts";
 
 describe("a Redis that is replaced under two gateways", { concurrency: false }, () => {
-  test("an empty server in its place is found, and so is one restored from an older copy; nothing that was filed is lost or doubled", async (context) => {
+  test("an empty server in its place is detected, and so is one restored from an older copy; no filed message is lost or duplicated", async (context) => {
     const { server, gateways } = await startTwoOnRedis(context);
     const run = async (): Promise<string> => {
       const fleet = gateways.fleet({ rate: 500, durationS: 2 });

@@ -21,7 +21,7 @@ describe("a URL that leads to a replica", { concurrency: false }, () => {
 
   function assertTold(text: string): void {
     assert.match(text, /is a replica.*name its master in the URL.*REPLICAOF NO ONE/);
-    assert.ok(text.includes(`Redis at ${new URL(redis.replicaUrl).host}`), "which server is meant");
+    assert.ok(text.includes(`Redis at ${new URL(redis.replicaUrl).host}`), "the error names the server");
   }
 
   for (const [place, flags, durability] of [
@@ -29,7 +29,7 @@ describe("a URL that leads to a replica", { concurrency: false }, () => {
     ["stream", () => ["--stream", redis.replicaUrl], "relaxed"],
     ["window", () => ["--stream", redis.url, "--window", redis.replicaUrl], "strict"],
   ] as const)
-    test(`a gateway ends that is to have its ${place} there, durability ${durability}`, async () => {
+    test(`a gateway ends if its URL for the ${place} leads there, durability ${durability}`, async () => {
       const gateway = await GatewayProcess.start({
         flags: [...flags(), "--lake", gateways.lake],
         environment: { TIDEGATE_REDIS_DURABILITY: durability },
@@ -44,14 +44,14 @@ describe("a URL that leads to a replica", { concurrency: false }, () => {
       }
     });
 
-  test("`stream new` and `migrate` end, too", async () => {
+  test("`stream new` and `migrate` end as well", async () => {
     await gateways.stop();
     const embedded = await SharedGateways.start(1, []);
     try {
       await embedded.stop();
       const places = ({ lake, all: [gateway] }: SharedGateways): string[] => [
         ...["--stream", redis.replicaUrl, "--lake", lake],
-        ...["--data", gateway?.dataFolder ?? assert.fail("it was started")],
+        ...["--data", gateway?.dataFolder ?? assert.fail("the gateway was started")],
       ];
       for (const args of [
         ["stream", "new", "--force", ...places(gateways)],

@@ -16,7 +16,7 @@ function reasonOf(entry: readonly unknown[]): unknown {
   return entry[entry.indexOf("reason") + 1];
 }
 
-test("a user with exactly the documented rights: enough for everything, its password can be replaced, and without +config|get nothing is confirmed", async (context) => {
+test("a user with exactly the documented rights can do everything, its password can be replaced, and without +config|get nothing is confirmed", async (context) => {
   const open: { destroy(): Promise<void> }[] = [];
   context.after(async () => {
     for (const each of open.reverse()) await each.destroy();
@@ -44,7 +44,8 @@ test("a user with exactly the documented rights: enough for everything, its pass
   await setUser(`<${old}`);
   await gateways.untilAcknowledged(300);
   await assertFiledOnce(fleet);
-  // A connection that broke meanwhile comes back with the password that is gone: `auth` says nothing of rights.
+  // A connection that broke meanwhile reconnects with the old password; `auth` in the log is not about
+  // rights.
   const denied = ((await admin.call("ACL", ["LOG"])) as unknown[][]).filter(
     (entry) => reasonOf(entry) !== "auth",
   );
@@ -74,7 +75,7 @@ test("a user with exactly the documented rights: enough for everything, its pass
 
   await setUser("-config|get");
   const mend = "ACL SETUSER gate +config|get";
-  await renewed.until("it is held, with the mend", async () => {
+  await renewed.until("appends are held, and /readyz has the fix", async () => {
     const answer = await fetch(`${renewed.httpUrl}/readyz`);
     return answer.status === 503 && (await answer.text()).includes(mend);
   });

@@ -14,7 +14,7 @@ after(async () => {
   for (const each of open.reverse()) await each.destroy();
 });
 
-test("a Redis restored, while no gateway ran, from a copy that holds all that was committed is found, and the command that resumes works", async () => {
+test("a Redis that was restored, while no gateway ran, from a copy with all committed messages is detected, and the command resumes", async () => {
   const server = await RedisServer.start();
   open.push(server);
   const flags = ["--stream", server.url, "--window", "memory:"];
@@ -34,7 +34,7 @@ test("a Redis restored, while no gateway ran, from a copy that holds all that wa
   await gateway.start();
   await publishAll(gateway, [{ device: "d1", id: "b" }]);
   const now = await openTestStream(parseRedisUrl(server.url), { mode: "read" });
-  await gateway.until("what was confirmed is marked", () => isMarked(gateway.dataFolder, now));
+  await gateway.until("the confirmed positions are marked", () => isMarked(gateway.dataFolder, now));
   await now.close();
   await killed();
   rmSync(files, { recursive: true });
@@ -45,7 +45,7 @@ test("a Redis restored, while no gateway ran, from a copy that holds all that wa
   const restored = await GatewayProcess.start({ dataFolder, flags, waitUntilReady: false });
   open.push(restored);
   const refusal = await untilRefused(restored);
-  assert.match(refusal, /STREAM_GAP: .*lacks what the server had confirmed/);
+  assert.match(refusal, /STREAM_GAP: .*lacks blocks that the server had confirmed/);
   const [, command = ""] = /`(tidegate stream new --[^`]*)`/.exec(refusal) ?? [];
   await restored.stop();
   const renewed = await runShellCommand(command);

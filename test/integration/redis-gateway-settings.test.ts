@@ -31,12 +31,12 @@ describe("settings changed under two gateways and a fleet", { concurrency: false
     ["no-appendfsync-on-rewrite", "yes", "no"],
     ["maxmemory-policy", "allkeys-lru", "noeviction"],
   ] as const)
-    test(`${name} ${harmful} on the stream's server is held, with the mend in /readyz and status; ${wanted} goes on`, async () => {
+    test(`${name} ${harmful} on the stream's server holds appends, with the fix in /readyz and status; ${wanted} resumes them`, async () => {
       const [admin] = admins as [Redis];
       await admin.config("SET", name, harmful);
       const mend = `CONFIG SET ${name} ${wanted}`;
       for (const [index, gateway] of gateways.all.entries()) {
-        await gateway.until("/readyz has the mend", async () => {
+        await gateway.until("/readyz has the fix", async () => {
           const answer = await fetch(`${gateway.httpUrl}/readyz`);
           return answer.status === 503 && (await answer.text()).includes(mend);
         });
@@ -50,12 +50,12 @@ describe("settings changed under two gateways and a fleet", { concurrency: false
         await publishAll(gateway, [{ device: "probe", id: `${name}-${gateway.pid}` }]);
     });
 
-  test("a policy that may evict the window stops nothing, is told in the log, and an evicted window costs no duplicate", async () => {
+  test("a policy that may evict the window stops nothing and is logged, and an evicted window costs no duplicate", async () => {
     const [, admin] = admins as [Redis, Redis];
     await admin.config("SET", "maxmemory-policy", "allkeys-lru");
     await gateways
       .at(0)
-      .until("it is told", () =>
+      .until("the policy is logged", () =>
         gateways.all.some(({ output }) => /window.*maxmemory-policy allkeys-lru/.test(output)),
       );
     for (const key of await admin.keys("*ids")) await admin.unlink(key);
@@ -64,7 +64,7 @@ describe("settings changed under two gateways and a fleet", { concurrency: false
     await admin.config("SET", "maxmemory-policy", "noeviction");
   });
 
-  test("the audit finds every message of all this once, and no process ended", async () => {
+  test("the audit finds every message of these tests once, and no process ended", async () => {
     const total = await fleet.finish();
     const { stored, lost, duplicated, phantom, altered } = await gateways.audit(fleet.ledger);
     assert.deepEqual([stored, lost, duplicated, phantom, altered], [total, 0, 0, 0, 0]);
@@ -72,7 +72,7 @@ describe("settings changed under two gateways and a fleet", { concurrency: false
       assert.equal(books?.isBalanced, true);
       assert.deepEqual(
         processes.map(({ restarts }) => restarts),
-        [0, 0],
+        [0, 0, 0],
       );
     }
   });

@@ -18,7 +18,7 @@ after(async () => {
 });
 beforeEach(() => client.flushall());
 
-test("a lease lasts from when it was asked for, however late the answer came", async () => {
+test("a lease lasts from the time of its request, however late the answer came", async () => {
   const answerTookMs = 20_000;
   let calls = 0;
   let nowMs: number | undefined;
@@ -31,7 +31,7 @@ test("a lease lasts from when it was asked for, however late the answer came", a
   await leases.close({ isLeaving: true });
 });
 
-test("what is to be handed over lasts no longer because its owner renews, and nothing else gets shorter", async () => {
+test("a lease that must be handed over gets no longer when its owner renews, and no other lease gets shorter", async () => {
   const owner = new PuppetProcess(client, "a", { leaseMs });
   await owner.ask("join");
   await new PuppetProcess(client, "b", { leaseMs }).ask("join");

@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
 import type { Redis } from "ioredis";
 import { BridgeError } from "../../bridge/errors.ts";
-import { FaultProxy } from "../support/fault-proxy.ts";
+import { FaultProxy } from "../../simulator/prove/under-test/fault-proxy.ts";
 import { openTestLeases, PuppetProcess, testLeaseMs } from "../support/lease-processes.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { until } from "../support/until.ts";
@@ -29,8 +29,8 @@ const dueOf = (leases: Awaited<ReturnType<typeof openTestLeases>>) =>
 const owners = (leases: Awaited<ReturnType<typeof openTestLeases>>) =>
   leases.status().partitions.map(({ owner }) => owner);
 
-describe("sharing out", () => {
-  /** Lets all of them renew and hand over until nothing changes any more. */
+describe("distribution of partitions", () => {
+  /** Lets all processes renew and hand over until nothing changes any more. */
   async function settle(processes: readonly PuppetProcess[]): Promise<void> {
     for (let turn = 0; turn < 3; turn++)
       for (const process of processes) {
@@ -40,7 +40,7 @@ describe("sharing out", () => {
   }
   const shares = (processes: readonly PuppetProcess[]) => processes.map(({ owned }) => owned);
 
-  test("each process gets its part; one that joins gets what the others have too much of, and nothing else moves", async () => {
+  test("each process gets its share; a new process gets only the surplus of the others, and nothing else moves", async () => {
     const [a, b, c] = ["a", "b", "c"].map(
       (name) => new PuppetProcess(client, name, { partitions: [0, 1, 2, 3, 4, 5, 6] }),
     );
@@ -66,7 +66,7 @@ describe("sharing out", () => {
     ]);
   });
 
-  test("who has more already has the one more that can't be shared, whatever it is called", async () => {
+  test("if partitions do not divide evenly, the process that already has one more keeps it, whatever its name", async () => {
     const [z, a] = ["z", "a"].map((name) => new PuppetProcess(client, name, { partitions: [0, 1, 2, 3, 4] }));
     assert.ok(z && a);
     await z.ask("join");
@@ -78,7 +78,7 @@ describe("sharing out", () => {
     ]);
   });
 
-  test("what a process leaves behind is given to the others at once", async () => {
+  test("partitions that a leaving process releases go to the others at once", async () => {
     const [a, b] = [new PuppetProcess(client, "a"), new PuppetProcess(client, "b")];
     await a.ask("join");
     await b.ask("join");
@@ -90,7 +90,7 @@ describe("sharing out", () => {
     assert.ok((b.table?.rows.get(0)?.token ?? 0) > before, "with a higher token");
   });
 
-  test("processes that disagree on which partitions there are leave each other's alone, and share those that both know", async () => {
+  test("processes that know different partitions leave each other's alone, and share those that both know", async () => {
     const a = new PuppetProcess(client, "a", { partitions: [0, 1, 2, 3] });
     const b = new PuppetProcess(client, "b", { partitions: [2, 3, 70, 71] });
     await a.ask("join");
@@ -160,7 +160,7 @@ describe("sharing out", () => {
 });
 
 describe("processes that join, leave, die and sleep", () => {
-  test("two share the partitions; each has what the other handed over", async () => {
+  test("two processes share the partitions; each has what the other one handed over", async () => {
     const a = await openTestLeases(server, { processName: "a" });
     assert.deepEqual(heldBy(a), [0, 1, 2, 3]);
     const b = await openTestLeases(server, { processName: "b" });
@@ -168,12 +168,12 @@ describe("processes that join, leave, die and sleep", () => {
     a.onChange(() => {
       calls += 1;
     });
-    await until("a is to hand over", () => [...a.held().values()].some(({ isDue }) => isDue));
+    await until("process a has to hand over", () => [...a.held().values()].some(({ isDue }) => isDue));
     assert.ok(calls > 0);
-    assert.deepEqual(heldBy(b), [], "not before they were handed over");
+    assert.deepEqual(heldBy(b), [], "partitions are not given before they are handed over");
     await a.release([2, 3]);
     assert.deepEqual(heldBy(a), [0, 1]);
-    await until("b has its part", () => heldBy(b).length === 2);
+    await until("b has its share", () => heldBy(b).length === 2);
     assert.deepEqual(owners(b), ["a", "a", "b", "b"]);
     assert.deepEqual(b.status().processes, ["a", "b"]);
     await a.close({ isLeaving: true });
@@ -181,7 +181,7 @@ describe("processes that join, leave, die and sleep", () => {
     await b.close({ isLeaving: true });
   });
 
-  test("what an orderly end leaves can be had at once, long before the lease runs out", async () => {
+  test("after an orderly end, leases are free at once, long before they would expire", async () => {
     const a = await openTestLeases(server, { processName: "a", leaseMs: 60_000 });
     const b = new PuppetProcess(client, "b");
     await b.ask("join");
@@ -191,7 +191,7 @@ describe("processes that join, leave, die and sleep", () => {
     assert.deepEqual(b.table?.members, ["b"]);
   });
 
-  test("partitions of a process that died are taken over once its lease ran out", async () => {
+  test("partitions of a dead process are taken over once its lease has expired", async () => {
     const dead = new PuppetProcess(client, "dead");
     await dead.ask("join");
     const token = dead.table?.rows.get(0)?.token ?? 0;
@@ -203,11 +203,11 @@ describe("processes that join, leave, die and sleep", () => {
     await me.close({ isLeaving: true });
   });
 
-  test("one that does not hand over loses what is due after the time of a lease", async () => {
+  test("a process that does not hand over loses its surplus after the time of a lease", async () => {
     const stuck = new PuppetProcess(client, "a-stuck");
     await stuck.ask("join");
     const me = await openTestLeases(server);
-    await until("its surplus is taken over", async () => {
+    await until("the surplus is taken over", async () => {
       await stuck.ask("renew");
       return heldBy(me).length === 2;
     });
@@ -216,7 +216,7 @@ describe("processes that join, leave, die and sleep", () => {
     await me.close({ isLeaving: true });
   });
 
-  test("one that slept considers itself no owner, by its own clock, before others may take over", async () => {
+  test("a process that slept does not consider itself an owner, by its own clock, before others may take over", async () => {
     let skippedMs = 0;
     const monotonicMs = () => performance.now() + skippedMs;
     const me = await openTestLeases(server, { leaseMs: 60_000, monotonicMs });
@@ -226,7 +226,7 @@ describe("processes that join, leave, die and sleep", () => {
     await me.close({ isLeaving: true });
   });
 
-  test("one that ends to be restarted keeps its partitions until its lease runs out", async () => {
+  test("a process that ends for a restart keeps its partitions until its lease expires", async () => {
     const failed = await openTestLeases(server, { processName: "failed" });
     await failed.close({ isLeaving: false });
     assert.deepEqual(heldBy(failed), []);
@@ -235,24 +235,24 @@ describe("processes that join, leave, die and sleep", () => {
     const restarted = await openTestLeases(server, { processName: "failed" });
     assert.ok(heldBy(restarted).length >= 2, "it inherits");
     await restarted.close({ isLeaving: false });
-    await until("taken over in the end", () => heldBy(other).length === 4);
+    await until("all partitions are taken over eventually", () => heldBy(other).length === 4);
     await other.close({ isLeaving: true });
   });
 
-  test("one that is cut off from the server, or from its answers, is no owner any more when another one takes over", async () => {
+  test("a process that is cut off from the server, or from its answers, is no owner any more when another one takes over", async () => {
     const proxy = await FaultProxy.start(server.port);
     const cut = await openTestLeases({ url: `redis://127.0.0.1:${proxy.port}/0` }, { processName: "cut" });
     const other = await openTestLeases(server, { processName: "other" });
     try {
       for (const act of ["hold", "swallow-replies"] as const) {
-        await until("both have their part", async () => {
+        await until("both have their share", async () => {
           for (const each of [cut, other]) await each.release(dueOf(each));
           return heldBy(cut).length === 2 && heldBy(other).length === 2;
         });
         proxy.set(act);
         await until("taken over", () => {
           const both = heldBy(cut).filter((partition) => other.held().has(partition));
-          assert.deepEqual(both, [], "never two owners");
+          assert.deepEqual(both, [], "no partition has two owners");
           return heldBy(other).length === 4;
         });
         proxy.set("pass");
@@ -265,39 +265,39 @@ describe("processes that join, leave, die and sleep", () => {
     }
   });
 
-  test("a restarted process inherits at once; the one that it replaces gives up and says so", async () => {
+  test("a restarted process inherits at once; the process that it replaces gives up and reports that", async () => {
     const old = await openTestLeases(server, { processName: "twin" });
     const before = old.held().get(0)?.token ?? 0;
     const young = await openTestLeases(server, { processName: "twin" });
     assert.deepEqual(heldBy(young), [0, 1, 2, 3]);
     assert.ok((young.held().get(0)?.token ?? 0) > before);
-    await until("it is told", () => old.status().failure?.code === "LEASES_REPLACED");
+    await until("the replacement is reported", () => old.status().failure?.code === "LEASES_REPLACED");
     assert.deepEqual(heldBy(old), []);
-    assert.match(old.status().failure?.message ?? "", /another process has joined as twin/);
+    assert.match(old.status().failure?.message ?? "", /another process joined as twin/);
     await old.close({ isLeaving: true });
-    assert.equal(heldBy(young).length, 4, "it took nothing with it");
+    assert.equal(heldBy(young).length, 4, "the old process took no partition with it");
     await young.close({ isLeaving: true });
   });
 });
 
 describe("a server in trouble", () => {
-  test("FLUSHALL: leases are given anew, with higher tokens", async () => {
+  test("FLUSHALL: leases are given again, with higher tokens", async () => {
     const a = await openTestLeases(server, { processName: "a" });
     const before = a.held().get(3)?.token ?? 0;
     await client.flushall();
-    await until("it owns them anew", () => (a.held().get(3)?.token ?? 0) > before);
+    await until("the process owns them again", () => (a.held().get(3)?.token ?? 0) > before);
     assert.deepEqual(heldBy(a), [0, 1, 2, 3]);
     await a.close({ isLeaving: true });
   });
 
-  test("killed: what one owns ends with the lease, and comes back with the server", async () => {
+  test("killed: leases of a process expire, and come back with the server", async () => {
     const me = await openTestLeases(server);
     await server.kill();
-    assert.equal(heldBy(me).length, 4, "an outage shorter than a lease is not felt");
-    await until("the lease ran out", () => heldBy(me).length === 0);
-    await until("the failure is told", () => me.status().failure?.code === "REDIS_UNAVAILABLE");
+    assert.equal(heldBy(me).length, 4, "an outage shorter than a lease has no effect");
+    await until("the lease has expired", () => heldBy(me).length === 0);
+    await until("the failure is reported", () => me.status().failure?.code === "REDIS_UNAVAILABLE");
     await server.start();
-    await until("it owns them again", () => heldBy(me).length === 4);
+    await until("the process owns them again", () => heldBy(me).length === 4);
     assert.equal(me.status().failure, null);
     await me.close({ isLeaving: true });
   });
@@ -307,14 +307,14 @@ describe("a server in trouble", () => {
     server.pause();
     try {
       await me.release([0]);
-      assert.deepEqual(heldBy(me), [1, 2, 3], "given back, whatever the server knows");
+      assert.deepEqual(heldBy(me), [1, 2, 3], "released here, whatever the server knows");
       await me.close({ isLeaving: true });
     } finally {
       server.resume();
     }
   });
 
-  test("full: leases are renewed all the same, since only consumers can empty it", async () => {
+  test("full: leases are renewed nevertheless, since only consumers can free memory", async () => {
     await client.set("ballast", "x".repeat(100_000));
     await client.config("SET", "maxmemory", "1");
     try {
@@ -329,7 +329,7 @@ describe("a server in trouble", () => {
     }
   });
 
-  test("its clock set back by an hour: the dead are found out no later", async () => {
+  test("clock set back by an hour: dead processes are detected no later", async () => {
     const dead = new PuppetProcess(client, "dead");
     await dead.ask("join");
     const facts = JSON.parse((await client.hget(key, "m:dead")) ?? "") as { e: number };
@@ -341,7 +341,7 @@ describe("a server in trouble", () => {
     await me.close({ isLeaving: true });
   });
 
-  test("its clock set back by an hour: tokens rise all the same, also after the process that had the highest", async () => {
+  test("clock set back by an hour: tokens still rise, even after the process that had the highest", async () => {
     const before = new PuppetProcess(client, "before");
     const [row] = (await before.ask("join")).rows.values();
     const highest = (row?.token ?? 0) + 3_600_000;
@@ -360,7 +360,7 @@ describe("a server in trouble", () => {
     assert.ok(Math.min(...last) > Math.max(...tokens), `${last} after ${tokens}`);
   });
 
-  test("its clock set forward: what others took meanwhile is shared out again", async () => {
+  test("clock set forward: partitions that others took meanwhile are distributed again", async () => {
     const a = await openTestLeases(server, { processName: "a" });
     const facts = JSON.parse((await client.hget(key, "m:a")) ?? "") as { e: number };
     facts.e -= 3_600_000;
@@ -368,13 +368,13 @@ describe("a server in trouble", () => {
     const b = new PuppetProcess(client, "b");
     await b.ask("join");
     assert.deepEqual(b.owned, [0, 1, 2, 3]);
-    await until("a learns it", () => heldBy(a).length === 0);
+    await until("process a learns of the loss", () => heldBy(a).length === 0);
     await b.ask("renew", (await b.ask("renew")) && b.due);
-    await until("a has its part again", () => heldBy(a).length === 2);
+    await until("process a has its share again", () => heldBy(a).length === 2);
     await a.close({ isLeaving: true });
   });
 
-  test("a key of another kind in its place is REDIS_KEY_TYPE", async () => {
+  test("a key of another type in its place is REDIS_KEY_TYPE", async () => {
     await client.set(key, "somebody else's");
     await assert.rejects(
       openTestLeases(server),
@@ -382,7 +382,7 @@ describe("a server in trouble", () => {
     );
   });
 
-  test("no server is REDIS_UNAVAILABLE", async () => {
+  test("without a server the error is REDIS_UNAVAILABLE", async () => {
     await server.kill();
     try {
       await assert.rejects(

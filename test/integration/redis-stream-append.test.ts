@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RedisTarget } from "../../bridge/redis/redis-url.ts";
 import { partitionKeys } from "../../bridge/streams/redis/stream-keys.ts";
-import { START_POSITION } from "../../bridge/streams/stream-log.ts";
+import { startPosition } from "../../bridge/streams/stream-log.ts";
 import { block, everything, newTestStream, startStreamServer } from "../support/redis-stream.ts";
 
 const { server, admin } = await startStreamServer();
@@ -16,7 +16,7 @@ async function scriptCalls(): Promise<number> {
 
 async function newStream(partitions: number) {
   const { target, stream } = await newTestStream(server.url, { partitions, checkMs: 60_000 });
-  // So that no script is new to the server.
+  // The server must know the script before calls are counted.
   await stream.append(0, block(0));
   return { target, stream };
 }
@@ -24,7 +24,7 @@ async function newStream(partitions: number) {
 const keysOf = (target: RedisTarget, streamId: string, partition: number) =>
   partitionKeys(target.prefix, streamId, partition);
 
-test("what partitions append in one turn goes out in one call, in order, unless it is too much for one", async () => {
+test("appends of several partitions in one turn are sent in one call, in order, unless they are too large for one", async () => {
   const { stream } = await newStream(4);
   const appended = async (blocks: readonly (readonly [partition: number, block: Uint8Array])[]) => {
     const before = await scriptCalls();
@@ -33,7 +33,7 @@ test("what partitions append in one turn goes out in one call, in order, unless 
   };
   const few = [3, 1, 3, 0, 2, 3].map((partition, index) => [partition, block(partition, index)] as const);
   assert.equal(await appended(few), 1);
-  const read = await stream.read(3, START_POSITION, everything);
+  const read = await stream.read(3, startPosition, everything);
   assert.deepEqual(
     read.map((entry) => [...entry.block]),
     [
@@ -44,11 +44,11 @@ test("what partitions append in one turn goes out in one call, in order, unless 
   );
   const big = new Uint8Array(3 * mebibyte);
   const calls = await appended([0, 1, 2, 3].map((partition) => [partition, big] as const));
-  assert.equal(calls, 2, "two and two: three are more than 8 MiB");
+  assert.equal(calls, 2, "two blocks in each call, because three exceed 8 MiB");
   await stream.close();
 });
 
-test("what is wrong with one partition is not another's", async () => {
+test("an error of one partition does not affect the others", async () => {
   const { target, stream } = await newStream(6);
   const of = (partition: number) => keysOf(target, stream.streamId, partition);
   await stream.append(2, block(1));
@@ -74,6 +74,6 @@ test("what is wrong with one partition is not another's", async () => {
   ].entries())
     assert.match(codes[partition] ?? "", expected);
   assert.equal(codes[5], "stored");
-  assert.equal((await stream.read(5, START_POSITION, everything)).length, 1);
+  assert.equal((await stream.read(5, startPosition, everything)).length, 1);
   await stream.close();
 });

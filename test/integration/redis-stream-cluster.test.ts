@@ -24,7 +24,7 @@ after(async () => {
   await cluster.destroy();
 });
 
-test("the partitions spread over the nodes, and both keys of each stand on one", async () => {
+test("the partitions spread over the nodes, and both keys of a partition are on one node", async () => {
   const { target, stream } = await newTestStream(cluster.url, { partitions });
   const nodes = new Set<number>();
   for (let partition = 0; partition < partitions; partition++) {
@@ -37,7 +37,7 @@ test("the partitions spread over the nodes, and both keys of each stand on one",
   await stream.close();
 });
 
-test("a node that is killed and comes back: nothing acknowledged is lost, nothing is sent twice by itself", async () => {
+test("a node is killed and restarted: no acknowledged block is lost, and the stream does not send a block twice by itself", async () => {
   const { stream } = await newTestStream(cluster.url, { partitions });
   const acknowledged: Position[][] = Array.from({ length: partitions }, () => []);
   let sent = 0;
@@ -56,13 +56,13 @@ test("a node that is killed and comes back: nothing acknowledged is lost, nothin
     }
   });
   const each = (more: number): boolean => acknowledged.every(({ length }) => length > more);
-  await until("all partitions take blocks", () => each(20));
+  await until("all partitions accept blocks", () => each(20));
   const [, second] = cluster.servers;
   await second?.kill();
   await until("appends fail", () => failed > 0);
   await second?.start();
   const before = Math.max(...acknowledged.map(({ length }) => length));
-  await until("all partitions take blocks again", () => each(before));
+  await until("all partitions accept blocks again", () => each(before));
   isDone = true;
   await Promise.all(appendings);
   let stored = 0;
@@ -84,7 +84,7 @@ test("a node that is killed and comes back: nothing acknowledged is lost, nothin
   await stream.close();
 });
 
-test("a node that was emptied stops its partitions and no other", async () => {
+test("an emptied node stops its partitions and no others", async () => {
   const { target, stream } = await newTestStream(cluster.url, { partitions });
   await Promise.all(Array.from({ length: partitions }, (_, partition) => stream.append(partition, block(1))));
   const metaNode = await cluster.nodeOf(`${target.prefix}:stream`);
@@ -105,13 +105,13 @@ test("a node that was emptied stops its partitions and no other", async () => {
     await assert.rejects(read(), { code: "STREAM_GAP" });
   }
   await assert.rejects(openTestStream(target), { code: "STREAM_GAP" });
-  // A consumer goes on with the others.
+  // A consumer continues with the other partitions.
   const reader = await openTestStream(target, { mode: "read" });
   await reader.close();
   await stream.close();
 });
 
-test("replicas that a cluster lacks are not taken for granted", async () => {
+test("if a cluster lacks the required replicas, nothing is confirmed", async () => {
   const { stream } = await newTestStream(cluster.url, { replicas: 1 });
   await assert.rejects(stream.append(0, block(1)), { code: "REDIS_UNAVAILABLE", message: /0 of 1 replicas/ });
   await stream.close();

@@ -10,25 +10,25 @@ import { block, newTestStream, startStreamServer, timeoutMs } from "../support/r
 import { silentLogger } from "../support/test-lake.ts";
 import { until } from "../support/until.ts";
 
-// Losses that are found by looking, since nothing is appended that would meet them.
+// Losses that only checks can find, because no append meets them.
 
 const { server, admin } = await startStreamServer({ "repl-diskless-sync-delay": "0" });
 
-test("entries that vanished while a connection was cut are missed after the reconnect", async () => {
+test("after a reconnect, the stream detects entries that vanished while the connection was cut", async () => {
   const { target, stream } = await newTestStream(server.url, { checkMs: 200 });
   await stream.append(0, block(1));
   const second = await stream.append(0, block(2));
   const third = await stream.append(0, block(3));
   const [log, state] = partitionKeys(target.prefix, stream.streamId, 0);
-  await until("it was looked at", () => stream.status().isConnected);
+  await until("the server was checked", () => stream.status().isConnected);
   await admin.xdel(log, third);
   await admin.hset(state, "lastNumber", 2, "lastMs", second.split("-")[0] ?? "");
   await admin.call("CLIENT", "KILL", "TYPE", "normal");
-  await until("it is found", () => stream.status().held?.code === "STREAM_GAP");
+  await until("the loss is detected", () => stream.status().held?.code === "STREAM_GAP");
   await stream.close();
 });
 
-test("a server that took over an older copy's data without cutting a connection is found", async () => {
+test("the stream detects that its server has copied older data without cutting a connection", async () => {
   const { stream } = await newTestStream(server.url);
   await stream.append(0, block(1));
   const copy = await RedisServer.start({ "repl-diskless-sync-delay": "0" });
@@ -40,9 +40,9 @@ test("a server that took over an older copy's data without cutting a connection 
     await copyAdmin.replicaof("NO", "ONE");
     await stream.append(0, block(2));
     await admin.replicaof("127.0.0.1", copy.port);
-    await until("the copy is taken over", () => isSynced(admin));
+    await until("the server has copied the data", () => isSynced(admin));
     await admin.replicaof("NO", "ONE");
-    await until("it is found", () => stream.status().held?.code === "STREAM_GAP");
+    await until("the loss is detected", () => stream.status().held?.code === "STREAM_GAP");
   } finally {
     await admin.replicaof("NO", "ONE");
     await stream.close();
@@ -51,13 +51,13 @@ test("a server that took over an older copy's data without cutting a connection 
   }
 });
 
-test("that another stream was started is learned at the next look", async () => {
+test("the next check detects that another stream was started", async () => {
   const losses: BridgeError[] = [];
   const { target, stream } = await newTestStream(server.url, { onLost: (error) => losses.push(error) });
   const loadLake = async () => lakeWith({});
   const options = { target, partitionCount: 1, timeoutMs, logger: silentLogger, loadLake };
   const { streamId } = await startNewRedisStream(options);
-  await until("it is told", () => losses.length > 0);
+  await until("the loss is reported", () => losses.length > 0);
   assert.match(losses[0]?.message ?? "", new RegExp(`names the stream ${streamId} now: restart`));
   await stream.close();
 });

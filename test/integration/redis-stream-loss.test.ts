@@ -27,7 +27,10 @@ async function appended(stream: RedisStream, count: number): Promise<Position[]>
   return positions;
 }
 
-/** Reads over every gap as an operator would who accepts each loss. Answers what was read, and how many gaps there were. */
+/**
+ * Reads over every gap, like an operator who accepts each loss. Returns the values that were read, and the
+ * number of gaps.
+ */
 async function readOverGaps(stream: RedisStream): Promise<{ values: number[]; gaps: number }> {
   const entries: StreamEntry[] = [];
   let from: Position = "";
@@ -43,7 +46,7 @@ async function readOverGaps(stream: RedisStream): Promise<{ values: number[]; ga
       const resumeAfter = String(error.details["resumeAfter"]);
       assert.ok(
         stream.comparePositions(resumeAfter, from) > 0,
-        `${resumeAfter} does not lead on from ${from}`,
+        `${resumeAfter} does not continue from ${from}`,
       );
       from = resumeAfter;
       gaps += 1;
@@ -66,14 +69,14 @@ const thefts: readonly [
 ];
 
 for (const [name, left, gaps, steal] of thefts) {
-  test(`${name} by others is STREAM_GAP, and an operator can go on behind it`, async () => {
+  test(`${name} by others is STREAM_GAP, and an operator can continue after the gap`, async () => {
     const { target, stream } = await newTestStream(server.url);
     const positions = await appended(stream, 5);
     const [log] = partitionKeys(target.prefix, stream.streamId, 0);
     if (name.endsWith("our own trim")) await stream.trim(0, positions[0] ?? "");
     await steal(log, positions);
     assert.deepEqual(await readOverGaps(stream), { values: left, gaps });
-    // What comes afterwards is read, from where the operator went on.
+    // Later entries are read from the position at which the operator continued.
     const last = await stream.append(0, block(9));
     const accepted = await readOverGaps(stream);
     assert.deepEqual(accepted.values, [...left, 9]);
@@ -84,7 +87,7 @@ for (const [name, left, gaps, steal] of thefts) {
   });
 }
 
-test("a gap that was accepted stays behind: reading, trimming and the next loss go on from there", async () => {
+test("an accepted gap stays accepted: reading, trimming and the next loss continue after it", async () => {
   const { target, stream } = await newTestStream(server.url);
   const positions = await appended(stream, 4);
   const [log] = partitionKeys(target.prefix, stream.streamId, 0);
@@ -107,7 +110,7 @@ test("a gap that was accepted stays behind: reading, trimming and the next loss 
   await stream.close();
 });
 
-test("our own trim by another process is no loss to a reader that is past it", async () => {
+test("our own trim by another process is no loss for a reader that is past it", async () => {
   const { target, stream } = await newTestStream(server.url);
   const positions = await appended(stream, 5);
   const other = await openTestStream(target, { mode: "read" });
@@ -120,7 +123,7 @@ test("our own trim by another process is no loss to a reader that is past it", a
   await stream.close();
 });
 
-test("a position of a history that the server lost trims nothing of what took its place", async () => {
+test("a position from before a loss trims no entries that came after the loss", async () => {
   const { stream } = await newTestStream(server.url);
   const positions = await appended(stream, 3);
   const [, ms = 0] = positions.map((position) => Number(position.split("-")[0]));
@@ -140,7 +143,7 @@ test("a position of a history that the server lost trims nothing of what took it
   await stream.close();
 });
 
-test("entries that somebody else wrote are passed over, and do not stand in our way", async () => {
+test("entries of another writer are skipped, and do not block ours", async () => {
   const { target, stream } = await newTestStream(server.url);
   const [log] = partitionKeys(target.prefix, stream.streamId, 0);
   await appended(stream, 2);
@@ -148,11 +151,14 @@ test("entries that somebody else wrote are passed over, and do not stand in our 
   await stream.append(0, block(2));
   assert.deepEqual(await readOverGaps(stream), { values: [0, 1, 2], gaps: 0 });
   await admin.xadd(log, "9999999999999-0", "their", "data");
-  await assert.rejects(stream.append(0, block(3)), { code: "STREAM_DAMAGED", message: /somebody else/ });
+  await assert.rejects(stream.append(0, block(3)), {
+    code: "STREAM_DAMAGED",
+    message: /another application/,
+  });
   await stream.close();
 });
 
-test("entries that somebody else writes in the same ms take none of our places", async () => {
+test("entries of another writer in the same ms take none of our positions", async () => {
   const { target, stream } = await newTestStream(server.url);
   const [log] = partitionKeys(target.prefix, stream.streamId, 0);
   const count = 200;
@@ -163,7 +169,7 @@ test("entries that somebody else writes in the same ms take none of our places",
   await stream.close();
 });
 
-test("after FLUSHALL nothing is stored into thin air, and everybody is told", async () => {
+test("after FLUSHALL nothing is stored, and the loss is reported", async () => {
   const losses: BridgeError[] = [];
   const { target, stream } = await newTestStream(server.url, { onLost: (error) => losses.push(error) });
   const [first = ""] = await appended(stream, 2);
@@ -176,13 +182,13 @@ test("after FLUSHALL nothing is stored into thin air, and everybody is told", as
   await assert.rejects(stream.read(0, first, everything), { code: "STREAM_GAP" });
   await assert.rejects(stream.trim(0, first), { code: "STREAM_GAP" });
   await assert.rejects(stream.partitionState(0), { code: "STREAM_GAP" });
-  await until("it is lost", () => losses.length > 0 && stream.status().held?.code === "STREAM_GAP");
+  await until("the loss is reported", () => losses.length > 0 && stream.status().held?.code === "STREAM_GAP");
   assert.equal(await admin.dbsize(), 0);
   await assert.rejects(openTestStream(target), { code: "STREAM_MISSING" });
   await stream.close();
 });
 
-test("FLUSHALL is seen while nobody publishes; a partition's lost log stops that partition only", async () => {
+test("FLUSHALL is detected while nobody publishes; the lost log of one partition stops only that partition", async () => {
   const losses: BridgeError[] = [];
   const onLost = (error: BridgeError) => losses.push(error);
   const { target, stream } = await newTestStream(server.url, { partitions: 2, onLost });
@@ -191,11 +197,11 @@ test("FLUSHALL is seen while nobody publishes; a partition's lost log stops that
   await stream.append(1, block(1));
   assert.equal(losses.length, 1);
   await admin.flushall();
-  await until("it is lost", () => losses.length >= 2);
+  await until("the loss is reported", () => losses.length >= 2);
   await stream.close();
 });
 
-test("a server brought back from an older copy is found, also when others have appended since", async () => {
+test("a server that restarts from an older copy is detected, even if others have appended since", async () => {
   const { target, stream } = await newTestStream(server.url);
   await appended(stream, 3);
   const reader = await openTestStream(target, { mode: "read" });
@@ -213,7 +219,7 @@ test("a server brought back from an older copy is found, also when others have a
     reader.read(0, acknowledged, everything).catch(() => reader.read(0, acknowledged, everything)),
   );
   await until(
-    "it is found",
+    "the loss is detected",
     () => stream.status().held?.code === "STREAM_GAP" || stream.status().isConnected,
   );
   await assert.rejects(stream.append(0, block(7)), {
@@ -222,26 +228,26 @@ test("a server brought back from an older copy is found, also when others have a
   });
   await until("the reader is back", () => reader.status().isConnected);
   await assert.rejects(reader.read(0, acknowledged, everything), { code: "STREAM_GAP", retryable: true });
-  // Another broker, which knows nothing of what was lost, goes on; the position is used again, at a later time.
+  // Another broker, which does not know of the loss, continues and uses the position again, at a later time.
   const other = await openTestStream(target);
   await other.append(0, block(8));
   await other.append(0, block(9));
   await assert.rejects(reader.read(0, acknowledged, everything), { code: "STREAM_GAP", retryable: false });
-  // Its number is in use again, so only the look at the entry itself, at every check, tells.
+  // The number is in use again, so only a check of the entry itself detects the loss.
   await new Promise((resolve) => setTimeout(resolve, 300));
   await assert.rejects(stream.append(0, block(7)), { code: "STREAM_GAP" });
   assert.deepEqual((await readOverGaps(reader)).values, [0, 1, 2, 8, 9]);
   for (const each of [stream, reader, other]) await each.close();
 });
 
-test("a broker that was not there when its server was rolled back finds it by what it had marked", async () => {
+test("a broker that did not run during its server's roll-back detects the loss by its marks", async () => {
   const { target, stream } = await newTestStream(server.url, { partitions: 2 });
   const [, second = ""] = await appended(stream, 2);
   const mark = { streamId: stream.streamId, highest: stream.confirmed() };
   assert.deepEqual(mark.highest, [second, ""]);
   await stream.close();
   const again = await openTestStream(target, { marks: [mark] });
-  assert.deepEqual(again.confirmed(), mark.highest, "kept though nothing was appended yet");
+  assert.deepEqual(again.confirmed(), mark.highest, "the marks are kept although nothing was appended yet");
   await again.trim(0, second);
   await again.close();
   await (await openTestStream(target, { marks: [mark] })).close();
@@ -261,7 +267,7 @@ test("a broker that was not there when its server was rolled back finds it by wh
   await reader.close();
 });
 
-test("an append to a server that lacks what it confirmed stores nothing, before anybody has looked at it", async () => {
+test("an append to a server that lacks confirmed entries stores nothing, even before a check", async () => {
   const { target, stream } = await newTestStream(server.url, { checkMs: 3_600_000 });
   const [first = "", second = "", third = ""] = await appended(stream, 3);
   const [log, state] = partitionKeys(target.prefix, stream.streamId, 0);
@@ -270,7 +276,7 @@ test("an append to a server that lacks what it confirmed stores nothing, before 
   await assert.rejects(stream.append(0, block(9)), { code: "STREAM_GAP", message: /older copy/ });
   assert.equal(await admin.xlen(log), 2);
   await assert.rejects(stream.read(0, third, everything), { code: "STREAM_GAP" });
-  // The same number from another time is another entry.
+  // An entry with the same number and another time is another entry.
   const [ms = 0] = second.split("-").map(Number);
   await admin.xdel(log, second);
   await admin.hset(state, "lastMs", ms + 5);
@@ -279,7 +285,7 @@ test("an append to a server that lacks what it confirmed stores nothing, before 
   await stream.close();
 });
 
-test("an append behind an entry whose number was used again at another time stores nothing", async () => {
+test("an append after an entry whose number was used again at another time stores nothing", async () => {
   const { target, stream } = await newTestStream(server.url, { checkMs: 3_600_000 });
   const [, , third = ""] = await appended(stream, 3);
   const [log, state] = partitionKeys(target.prefix, stream.streamId, 0);
@@ -290,7 +296,7 @@ test("an append behind an entry whose number was used again at another time stor
   await stream.close();
 });
 
-test("a partition that lost its state takes nothing, also from a broker that has appended nothing yet", async () => {
+test("a partition that lost its state accepts nothing, even from a broker that has appended nothing yet", async () => {
   const { target, stream } = await newTestStream(server.url, { checkMs: 3_600_000 });
   const other = await openTestStream(target, { checkMs: 3_600_000 });
   await appended(stream, 2);
@@ -302,7 +308,7 @@ test("a partition that lost its state takes nothing, also from a broker that has
   await stream.close();
 });
 
-test("kill -9 of the server loses nothing that was acknowledged, and appends go on by themselves", async () => {
+test("kill -9 of the server loses no acknowledged block, and appends resume by themselves", async () => {
   const { stream } = await newTestStream(server.url);
   const acknowledged: Position[] = [];
   let isDone = false;
@@ -337,12 +343,12 @@ test("kill -9 of the server loses nothing that was acknowledged, and appends go 
   await stream.close();
 });
 
-test("a clock of the server that goes back, or jumped ahead once, does not stop appends or order", async () => {
+test("a server clock that goes back, or has jumped ahead once, does not stop appends or change their order", async () => {
   const { target, stream } = await newTestStream(server.url);
   const [first = ""] = await appended(stream, 1);
   const [, state] = partitionKeys(target.prefix, stream.streamId, 0);
   const aheadMs = Date.now() + 3_600_000;
-  // As after an append in an hour from now.
+  // The state after an append in an hour from now.
   await admin.hset(state, "lastMs", aheadMs);
   const other = await openTestStream(target);
   const second = await other.append(0, block(1));
@@ -357,7 +363,7 @@ test("a clock of the server that goes back, or jumped ahead once, does not stop 
   await stream.close();
 });
 
-test("a new stream closes the old one: who still has it open can append no more, and its keys will disappear", async () => {
+test("a new stream closes the old one: processes that have it open can append no more, and its keys will expire", async () => {
   const losses: BridgeError[] = [];
   const { target, stream } = await newTestStream(server.url, { onLost: (error) => losses.push(error) });
   const [position = ""] = await appended(stream, 1);
@@ -370,7 +376,7 @@ test("a new stream closes the old one: who still has it open can append no more,
     message: new RegExp(`${streamId}.*restart`),
   });
   await assert.rejects(stream.read(0, position, everything), { code: "STREAM_GAP" });
-  await until("it is told", () => losses.length > 0);
+  await until("the loss is reported", () => losses.length > 0);
   for (const key of partitionKeys(target.prefix, stream.streamId, 0))
     assert.ok((await admin.ttl(key)) > 6 * 24 * 3600);
   const fresh = await openTestStream(target, { partitionCount: 3 });

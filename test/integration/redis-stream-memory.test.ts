@@ -23,7 +23,7 @@ beforeEach(async () => {
   await admin.config("RESETSTAT");
 });
 
-/** Appends until it is held back. Answers the positions, and the code of the refusal. */
+/** Appends until an append is held back. Returns the positions, and the code of the refusal. */
 async function fill(stream: RedisStream): Promise<{ positions: Position[]; code: string }> {
   const positions: Position[] = [];
   for (;;) {
@@ -37,7 +37,7 @@ async function fill(stream: RedisStream): Promise<{ positions: Position[]; code:
   }
 }
 
-test("the steps: 70 % warns, 80 % holds, 90 % refuses; each is left 5 points below", () => {
+test("thresholds of memory: 70 % warns, 80 % holds, 90 % refuses; each state ends 5 points below its threshold", () => {
   const limits = { memoryWarn: 0.7, memoryHold: 0.8, memoryRefuse: 0.9 };
   const path: [share: number, step: string][] = [
     [0.5, "none"],
@@ -60,12 +60,12 @@ test("the steps: 70 % warns, 80 % holds, 90 % refuses; each is left 5 points bel
   assert.equal(worstPressure([]), "none");
 });
 
-test("a full server holds appends as STREAM_FULL before it is out of memory, and takes them again once trimmed", async () => {
+test("a full server holds appends as STREAM_FULL before it is out of memory, and accepts them again after a trim", async () => {
   const { stream } = await newTestStream(server.url);
   const { positions, code } = await fill(stream);
   assert.equal(code, "STREAM_FULL");
   assert.equal(stream.pressure(), "hold");
-  await until("it was looked at", () => stream.status().usedBytes > 17 * mib);
+  await until("the server was checked", () => stream.status().usedBytes > 17 * mib);
   const { usedBytes, maxBytes } = stream.status();
   assert.ok(usedBytes < maxBytes * 0.9, `${usedBytes} of ${maxBytes}`);
   await stream.trim(0, positions.at(-3) ?? "");
@@ -75,15 +75,15 @@ test("a full server holds appends as STREAM_FULL before it is out of memory, and
   await stream.close();
 });
 
-test("blocks count as they are appended, not only when the server is looked at", async () => {
+test("blocks count as they are appended, not only at checks of the server", async () => {
   const { stream } = await newTestStream(server.url, { checkMs: 3_600_000 });
   await fill(stream);
-  assert.match(stream.status().held?.message ?? "", /above 80 % nothing is stored/);
+  assert.match(stream.status().held?.message ?? "", /above 80 %, messages wait/);
   assert.doesNotMatch(await admin.info("errorstats"), /errorstat_OOM/);
   await stream.close();
 });
 
-test("memory that others fill counts: above 90 % brokers refuse, and it recovers by itself", async () => {
+test("memory of other users counts: above 90 % brokers refuse, and recover by themselves", async () => {
   const registry = new Registry();
   const { stream } = await newTestStream(server.url, { registry });
   await admin.set("somebody's", Buffer.alloc(4 * mib));
@@ -94,13 +94,13 @@ test("memory that others fill counts: above 90 % brokers refuse, and it recovers
   assert.match(await registry.metrics(), /tidegate_stream_redis_pressure 3/);
   assert.match(await registry.metrics(), /tidegate_stream_redis_append_failures_total{code="STREAM_FULL"} 1/);
   await admin.del("somebody's");
-  await until("it is over", () => stream.pressure() === "none");
+  await until("the refusal has ended", () => stream.pressure() === "none");
   await stream.append(0, block(2));
   assert.match(await registry.metrics(), /tidegate_stream_redis_appended_blocks_total 1/);
   await stream.close();
 });
 
-test("without maxmemory the bound is redis.maxBytes, and the status shows it", async () => {
+test("without maxmemory the limit is redis.maxBytes, and the status shows that", async () => {
   await admin.config("SET", "maxmemory", "0");
   const { stream } = await newTestStream(server.url, { maxBytes: 16 * mib });
   const { positions, code } = await fill(stream);
@@ -110,19 +110,19 @@ test("without maxmemory the bound is redis.maxBytes, and the status shows it", a
   await stream.close();
 });
 
-test("OOM and MISCONF answers are STREAM_FULL, to be tried again", async () => {
+test("OOM and MISCONF answers are STREAM_FULL, and retryable", async () => {
   const { stream } = await newTestStream(server.url, { checkMs: 3_600_000 });
   await stream.append(0, block(1));
   await admin.config("SET", "maxmemory", String(mib));
   await assert.rejects(stream.append(0, block(2)), { code: "STREAM_FULL", retryable: true, message: /OOM/ });
   await admin.config("SET", "maxmemory", String(24 * mib));
   await stream.append(0, block(3));
-  // A snapshot that can't be put in its place makes the server refuse writes.
+  // A snapshot that can't be stored in its place makes the server refuse writes.
   const snapshot = join(server.folder, "dump.rdb");
   mkdirSync(join(snapshot, "in-the-way"), { recursive: true });
   await admin.config("SET", "save", "3600 1000000");
   await admin.bgsave();
-  await until("it has failed", async () =>
+  await until("the snapshot has failed", async () =>
     /rdb_last_bgsave_status:err/.test(await admin.info("persistence")),
   );
   await assert.rejects(stream.append(0, block(4)), {
@@ -139,7 +139,7 @@ test("OOM and MISCONF answers are STREAM_FULL, to be tried again", async () => {
   await stream.close();
 });
 
-test("a server whose disk is full stops; what it had confirmed is there once it has room", async (context) => {
+test("a server with a full disk stops; after a restart with free space, confirmed blocks are there", async (context) => {
   const disk = mountSmallDisk(8 * mib);
   if ("reason" in disk) return context.skip(disk.reason);
   const small = await RedisServer.start({ dir: disk.path });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { RedisTarget } from "../../bridge/redis/redis-url.ts";
 import type { RedisStream, RedisStreamOptions } from "../../bridge/streams/redis/redis-stream.ts";
-import { FaultProxy } from "../support/fault-proxy.ts";
+import { FaultProxy } from "../../simulator/prove/under-test/fault-proxy.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import {
   block,
@@ -27,7 +27,7 @@ after(async () => {
   await server.destroy();
 });
 
-/** A stream that is reached through the proxy, and one that goes round it. */
+/** A stream that is reached through the proxy, and one that bypasses the proxy. */
 async function throughProxy(
   options: Partial<RedisStreamOptions> = {},
 ): Promise<{ target: RedisTarget; stream: RedisStream; direct: RedisStream }> {
@@ -43,13 +43,13 @@ async function valuesOf(stream: RedisStream, partition = 0): Promise<number[]> {
 }
 
 for (const fault of ["cut", "reset"] as const) {
-  test(`a connection that is ${fault} under appends: each is settled, none is sent twice by itself`, async () => {
+  test(`a connection that is ${fault} during appends: each append is settled, and the stream sends none twice by itself`, async () => {
     const { stream, direct } = await throughProxy();
     await stream.append(0, block(9));
     proxy.set("swallow-replies");
     const appends = [0, 1, 0].map((partition, value) => stream.append(partition, block(value)));
     const outcomes = Promise.allSettled(appends);
-    await until("the server has them", async () => (await valuesOf(direct, 1)).length === 1);
+    await until("the server has the first block", async () => (await valuesOf(direct, 1)).length === 1);
     proxy[fault]();
     proxy.set("pass");
     for (const outcome of await outcomes) {
@@ -66,7 +66,7 @@ for (const fault of ["cut", "reset"] as const) {
   });
 }
 
-test("a network that accepts and never answers is survived: every call ends, and it goes on by itself", async () => {
+test("if a network accepts and never answers, every call ends, and the stream recovers by itself", async () => {
   const { stream, direct } = await throughProxy();
   await stream.append(0, block(0));
   proxy.set("hold");
@@ -78,7 +78,7 @@ test("a network that accepts and never answers is survived: every call ends, and
     stream.partitionState(0).catch((error: unknown) => error),
   ]);
   for (const failure of failures) assert.equal((failure as { code?: string }).code, "REDIS_UNAVAILABLE");
-  // Also what is called now, while the new connections hang.
+  // Calls of this time fail as well, while the new connections hang.
   await assert.rejects(stream.append(0, block(3)), { code: "REDIS_UNAVAILABLE", retryable: true });
   proxy.set("pass");
   await until("the stream is back", () =>
@@ -94,7 +94,7 @@ test("a network that accepts and never answers is survived: every call ends, and
   await direct.close();
 });
 
-test("a connection that hangs for ever is given up for a new one", async () => {
+test("a connection that hangs for ever is replaced by a new one", async () => {
   const { stream, direct } = await throughProxy();
   await stream.append(0, block(0));
   proxy.hang();
@@ -110,7 +110,7 @@ test("a connection that hangs for ever is given up for a new one", async () => {
   await direct.close();
 });
 
-test("a slow line is no fault, and keeps the order", async () => {
+test("a slow connection is no fault, and keeps the order", async () => {
   const { stream, direct } = await throughProxy();
   proxy.delay(60);
   await Promise.all([0, 1, 2].map((value) => stream.append(0, block(value))));
@@ -120,7 +120,7 @@ test("a slow line is no fault, and keeps the order", async () => {
   await direct.close();
 });
 
-test("a paused server (SIGSTOP) fails calls in time, and what was acknowledged before is there afterwards", async () => {
+test("a paused server (SIGSTOP) makes calls fail in time, and acknowledged blocks are there afterwards", async () => {
   const { stream } = await newTestStream(server.url);
   await stream.append(0, block(0));
   server.pause();
@@ -134,11 +134,11 @@ test("a paused server (SIGSTOP) fails calls in time, and what was acknowledged b
   await stream.close();
 });
 
-test("memory stays bounded while the server is away: appends reject instead of queueing", async () => {
+test("memory stays bounded while the server is unreachable: appends reject instead of queueing", async () => {
   const { stream } = await throughProxy();
   proxy.set("hold");
   proxy.cut();
-  await until("it is noticed", () => !stream.status().isConnected);
+  await until("the outage is detected", () => !stream.status().isConnected);
   for (let round = 0; round < 50; round++) {
     const sent = proxy.sentBytes;
     await assert.rejects(stream.append(0, new Uint8Array(100_000)), { retryable: true });
@@ -151,7 +151,7 @@ test("memory stays bounded while the server is away: appends reject instead of q
   await stream.close();
 });
 
-test("a wait ends at once when the stream is closed, when nothing can be waited for, and when blocks come", async () => {
+test("a wait ends at once if the stream is closed, if there is nothing to wait for, and if blocks come", async () => {
   const { stream, direct } = await throughProxy();
   await stream.read(0, "", everything);
   await stream.read(1, "", everything);

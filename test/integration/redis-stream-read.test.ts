@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { START_POSITION } from "../../bridge/streams/stream-log.ts";
+import { startPosition } from "../../bridge/streams/stream-log.ts";
 import { newTestStream, startStreamServer } from "../support/redis-stream.ts";
 
 const { server, admin } = await startStreamServer();
 
-test("a read answers as many blocks as fit, whatever mix of sizes follows, and one at least", async () => {
+test("a read returns as many blocks as fit, whatever sizes follow, and at least one", async () => {
   const size = fc.oneof(fc.nat(20), fc.integer({ min: 1_000, max: 30_000 }));
   await fc.assert(
     fc.asyncProperty(
@@ -20,13 +20,13 @@ test("a read answers as many blocks as fit, whatever mix of sizes follows, and o
         const { stream } = await newTestStream(server.url);
         for (const [index, bytes] of sizes.entries())
           await stream.append(0, new Uint8Array(bytes).fill(index));
-        const all = await stream.read(0, START_POSITION, { maxBytes: 2 ** 40, maxEntries: 100 });
+        const all = await stream.read(0, startPosition, { maxBytes: 2 ** 40, maxEntries: 100 });
         assert.deepEqual(
           all.map(({ block }) => block.length),
           sizes,
         );
         for (const [first, maxBytes, maxEntries] of reads.filter(([from]) => from < sizes.length)) {
-          const after = all[first - 1]?.position ?? START_POSITION;
+          const after = all[first - 1]?.position ?? startPosition;
           const read = await stream.read(0, after, { maxBytes, maxEntries });
           let bytes = 0;
           const fitting = sizes.slice(first, first + maxEntries).filter((each, index) => {

@@ -20,14 +20,14 @@ import { until } from "../support/until.ts";
 const { server, admin } = await startStreamServer({ "repl-diskless-sync-delay": "0" });
 
 const settings: readonly [name: string, harmful: string, mended: string, loses: RegExp][] = [
-  ["appendonly", "no", "yes", /everything since its last snapshot/],
+  ["appendonly", "no", "yes", /all data since its last snapshot/],
   ["appendfsync", "everysec", "always", /last seconds/],
-  ["no-appendfsync-on-rewrite", "yes", "no", /writes its file anew/],
-  ["maxmemory-policy", "allkeys-lru", "noeviction", /thrown away/],
+  ["no-appendfsync-on-rewrite", "yes", "no", /rewrite of the file/],
+  ["maxmemory-policy", "allkeys-lru", "noeviction", /it deletes blocks/],
 ];
 
 for (const [name, harmful, mended, loses] of settings) {
-  test(`${name} ${harmful} is REDIS_UNSUPPORTED at start, with the loss and the mend`, async () => {
+  test(`${name} ${harmful} is REDIS_UNSUPPORTED at start, with the possible loss and the fix`, async () => {
     const { target, stream } = await newTestStream(server.url);
     await stream.close();
     await admin.config("SET", name, harmful);
@@ -51,21 +51,21 @@ for (const [name, harmful, mended, loses] of settings) {
       await reader.close();
     } finally {
       await admin.config("SET", name, mended);
-      await until("the server is safe again", async () => {
+      await until("the server is durable again", async () => {
         const info = await admin.info("persistence");
         return /aof_rewrite_in_progress:0/.test(info) && /aof_rewrite_scheduled:0/.test(info);
       });
     }
   });
 
-  test(`${name} ${harmful} set while running holds appends until it is mended`, async () => {
+  test(`${name} ${harmful} set at run time holds appends until it is corrected`, async () => {
     const { stream } = await newTestStream(server.url);
     await stream.append(0, block(1));
     await admin.config("SET", name, harmful);
-    await until("the stream sees it", () => stream.status().held !== null);
+    await until("the stream detects the setting", () => stream.status().held !== null);
     await assert.rejects(stream.append(0, block(2)), { code: "REDIS_UNSUPPORTED", retryable: true });
     await admin.config("SET", name, mended);
-    await until("the stream sees that it is mended", () => stream.status().held === null);
+    await until("the stream detects the correction", () => stream.status().held === null);
     await stream.append(0, block(3));
     assert.deepEqual(
       (await stream.read(0, "", everything)).map((entry) => [...entry.block]),
@@ -75,24 +75,26 @@ for (const [name, harmful, mended, loses] of settings) {
   });
 }
 
-test("an append-only file that was switched on counts once its first version is written", async () => {
+test("an append-only file that is switched on counts once its first version is complete", async () => {
   const { stream } = await newTestStream(server.url);
   await admin.config("SET", "appendonly", "no");
-  await until("the stream sees it", () => stream.status().held !== null);
+  await until("the stream detects the setting", () => stream.status().held !== null);
   for (let key = 0; key < 300; key++) await admin.set(`filler-${key}`, "x");
-  // 300 keys, 2 ms each.
+  // Writing 300 keys takes 2 ms each.
   await admin.config("SET", "rdb-key-save-delay", "2000");
   await admin.config("SET", "appendonly", "yes");
-  await until("the stream sees it", () => /first append-only file/.test(stream.status().faults.join()));
+  await until("the stream detects the unfinished file", () =>
+    /first append-only file/.test(stream.status().faults.join()),
+  );
   await assert.rejects(stream.append(0, block(1)), { code: "REDIS_UNSUPPORTED", retryable: true });
-  await until("it is written", () => stream.status().held === null);
+  await until("the file is complete", () => stream.status().held === null);
   assert.match(await admin.info("persistence"), /aof_rewrite_in_progress:0/);
   await admin.config("SET", "rdb-key-save-delay", "0");
   await stream.append(0, block(2));
   await stream.close();
 });
 
-test("a user who may not see the settings is told which right to grant", async () => {
+test("if the user may not read the settings, the error names the right to grant", async () => {
   const { target, stream } = await newTestStream(server.url);
   await stream.close();
   await admin.acl("SETUSER", "fleet", "on", ">secret", "~*", "+@all", "-config");
@@ -105,9 +107,9 @@ test("a user who may not see the settings is told which right to grant", async (
   const allowed = await openTestStream(asFleet);
   await allowed.append(0, block(1));
   await admin.acl("SETUSER", "fleet", "-config|get");
-  await until("the stream sees it", () => allowed.status().held !== null);
+  await until("the stream detects the missing right", () => allowed.status().held !== null);
   await admin.acl("SETUSER", "fleet", "+config|get", "-xadd");
-  await until("the stream sees it", () => allowed.status().held === null);
+  await until("the stream detects the new right", () => allowed.status().held === null);
   await assert.rejects(allowed.append(0, block(2)), { code: "REDIS_DENIED" });
   await allowed.close();
 });
@@ -130,7 +132,7 @@ test("the rights that docs/operating/redis.md lists are enough", async () => {
   assert.equal(
     (await startNewRedisStream(renewed)).unread,
     null,
-    "its only block is trimmed, and in no lake",
+    "the only block is trimmed, and in no lake",
   );
 });
 
@@ -151,7 +153,7 @@ test("a replica is refused, and a master that became one holds appends", async (
       message: /is a replica/,
     });
     await admin.replicaof("127.0.0.1", replica.port);
-    await until("the stream sees it", () => stream.status().held !== null);
+    await until("the stream detects the replica", () => stream.status().held !== null);
     await assert.rejects(stream.append(0, block(1)), { retryable: true });
     await admin.replicaof("NO", "ONE");
     await until("the master is back", () => stream.status().held === null);
@@ -163,14 +165,14 @@ test("a replica is refused, and a master that became one holds appends", async (
   }
 });
 
-test("blocks that too few replicas have are not acknowledged", async () => {
+test("blocks on too few replicas are not acknowledged", async () => {
   const { stream } = await newTestStream(server.url, { replicas: 1 });
   await assert.rejects(stream.append(0, block(1)), { code: "REDIS_UNAVAILABLE", message: /0 of 1 replicas/ });
   const replica = await RedisServer.start({ replicaof: `127.0.0.1 ${server.port}` });
   try {
     await until("the replica follows", async () => (await admin.wait(1, 100)) >= 1);
-    // A replica on a busy disk may need longer than a call waits; the same block is sent again then.
-    await until("it is confirmed", () =>
+    // A replica on a busy disk may need longer than a call waits; then the same block is sent again.
+    await until("the block is confirmed", () =>
       stream.append(0, block(2)).then(
         () => true,
         ({ code }: { code?: string }) => {
@@ -185,7 +187,7 @@ test("blocks that too few replicas have are not acknowledged", async () => {
   }
 });
 
-test("two processes that create at once get one stream; another number of partitions is STREAM_PARTITIONS", async () => {
+test("two processes that create a stream at once get the same one; another number of partitions is STREAM_PARTITIONS", async () => {
   const target = freshTarget(server.url);
   const create = (partitionCount: number) =>
     createRedisStream({ target, partitionCount, timeoutMs, logger: silentLogger });
@@ -202,7 +204,7 @@ test("two processes that create at once get one stream; another number of partit
   await stream.close();
 });
 
-test("a stream whose creator died half-way is finished by the next", async () => {
+test("a stream whose creator died half-way is completed by the next process", async () => {
   const target = freshTarget(server.url);
   const create = () => createRedisStream({ target, partitionCount: 2, timeoutMs, logger: silentLogger });
   const { streamId } = await create();
@@ -215,7 +217,7 @@ test("a stream whose creator died half-way is finished by the next", async () =>
   await stream.close();
 });
 
-test("a key of another type at our name, another application's hash and a newer format are refused", async () => {
+test("a key of another type under our name, a hash of another application, and a newer format are refused", async () => {
   const target = freshTarget(server.url);
   const key = `${target.prefix}:stream`;
   const attempts: readonly (() => Promise<unknown>)[] = [

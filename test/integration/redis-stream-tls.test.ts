@@ -13,7 +13,7 @@ let server: RedisServer;
 let folder: string;
 let tlsPort: number;
 
-/** A self-signed certificate of 127.0.0.1. */
+/** A self-signed certificate for 127.0.0.1. */
 function certificate(name: string): { key: string; cert: string } {
   const [key, cert] = [join(folder, `${name}.key`), join(folder, `${name}.pem`)];
   const args = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=${name} -addext subjectAltName=IP:127.0.0.1`;
@@ -46,7 +46,7 @@ function overTls(target: RedisTarget, query: string): RedisTarget {
   return { ...parseRedisUrl(`rediss://:right@127.0.0.1:${tlsPort}/0${query}`), prefix: target.prefix };
 }
 
-test("the stream runs over TLS with the server's certificate, and not with one that nobody vouches for", async () => {
+test("the stream runs over TLS with the server's certificate, and not with one that no authority has signed", async () => {
   const { target, stream } = await newTestStream(`redis://:right@127.0.0.1:${server.port}/0`);
   await stream.close();
   const trusted = await openTestStream(overTls(target, `?ca=${join(folder, "server.pem")}`));
@@ -60,7 +60,7 @@ test("the stream runs over TLS with the server's certificate, and not with one t
     });
 });
 
-test("a wrong password, and none, are REDIS_DENIED for the stream", async () => {
+test("for the stream, a wrong password and a missing one are REDIS_DENIED", async () => {
   const { target, stream } = await newTestStream(`redis://:right@127.0.0.1:${server.port}/0`);
   await stream.close();
   for (const password of ["wrong", undefined])

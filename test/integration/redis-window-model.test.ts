@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import fc from "fast-check";
-import { DEDUP_KEY_BYTES, type DedupWindow, type WindowEntries } from "../../bridge/window/dedup-window.ts";
-import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
-import { windowColumns } from "../../bridge/window/window-columns.ts";
+import {
+  type DedupWindow,
+  dedupKeyBytes,
+  type WindowEntries,
+} from "../../bridge/lake/window/dedup-window.ts";
+import { createMemoryWindow } from "../../bridge/lake/window/memory/memory-window.ts";
+import { windowColumns } from "../../bridge/lake/window/window-columns.ts";
 import { windowKey } from "../contract/dedup-window-contract.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { openTestWindow } from "../support/redis-windows.ts";
@@ -13,7 +17,7 @@ const partition = 0;
 const poolIds = 4000;
 const positions = ["p0", "p1", "p2", "p3"];
 const tokens = ["t0", "t1"];
-/** Every eighth id shares its first bytes with others, so that buckets of all sizes come about. */
+/** Every eighth id shares its first bytes with others, which leads to buckets of all sizes. */
 const pool = Array.from({ length: poolIds }, (_, id) => {
   const key = Buffer.from(windowKey(id));
   if (id % 8 === 0) key.writeUInt32BE((id % 3) * 0x0100_0000, 0);
@@ -68,7 +72,10 @@ function entriesOf({ first, count, contentHash, livingSeconds }: Ids, nowSeconds
   };
 }
 
-/** Runs one history on one window; what each step answered, and then what is living of the whole pool. */
+/**
+ * Runs one history on one window. Records the answer of each step, and finally the living ids of the whole
+ * pool.
+ */
 class History {
   readonly #window: DedupWindow;
   #nowSeconds = baseSeconds;
@@ -88,7 +95,7 @@ class History {
       const { chunks, applied } = step;
       return window.endSeed(partition, step.token, { chunks, applied, streamTimeMs });
     }
-    // Mostly from where the window is, or hardly any apply would be taken.
+    // Most applies start at the window's position, because the window refuses all others.
     const from = step.ids.first % 4 === 0 ? step.from : (aim ?? step.from);
     const entries = entriesOf(step.ids, this.#nowSeconds);
     return window.apply(partition, { from, to: step.to, streamTimeMs }, entries);
@@ -144,7 +151,7 @@ test("the window in Redis answers like the one in memory, whatever is applied, s
         assert.deepEqual(await redis.living(applied), await memory.living(applied), JSON.stringify(step));
       }
       const { ids: counted } = await redisWindow.status();
-      assert.ok(counted >= (await livingCount(redis)), "the counter is not below what is there");
+      assert.ok(counted >= (await livingCount(redis)), "the counter is not below the number of living ids");
     }),
     { numRuns: Number(process.env["RUNS"] ?? 80) },
   );
@@ -158,6 +165,6 @@ async function livingCount(history: History): Promise<number> {
   return living?.expiries.filter((expiry) => expiry > 0).length ?? 0;
 }
 
-test("the pool's keys are of the length of a key", () => {
-  assert.ok(pool.every((key) => key.length === DEDUP_KEY_BYTES));
+test("the pool's keys have the length of a key", () => {
+  assert.ok(pool.every((key) => key.length === dedupKeyBytes));
 });

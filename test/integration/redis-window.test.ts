@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, type TestContext, test } from "node:test";
 import type { Redis } from "ioredis";
 import { pino } from "pino";
-import type { DedupWindow } from "../../bridge/window/dedup-window.ts";
-import { recordsOf } from "../../bridge/window/redis/record-columns.ts";
-import { windowScripts } from "../../bridge/window/redis/window-scripts.ts";
+import type { DedupWindow } from "../../bridge/lake/window/dedup-window.ts";
+import { recordsOf } from "../../bridge/lake/window/redis/record-columns.ts";
+import { windowScripts } from "../../bridge/lake/window/redis/window-scripts.ts";
 import { windowEntries, windowKeys } from "../contract/dedup-window-contract.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { openTestWindow, windowKeyOf } from "../support/redis-windows.ts";
@@ -58,18 +58,26 @@ describe("the window in Redis", { concurrency: false }, () => {
     await client.restore(windowKeyOf(partition), 0, copy, "REPLACE");
   };
 
-  test("an apply cut short leaves the window between two commits: no look-up, and the same commit can be applied", async () => {
+  test("an interrupted apply leaves the window between two commits: no lookup works, and the same commit can be applied again", async () => {
     await start(window, ++partition);
     assert.equal(await applyPart(0, false, idsOf("a", 5)), 1);
     assert.equal(await window.lookup(partition, "p0", windowKeys("a-0")), null);
-    assert.equal(await window.applied(partition, "p1"), "p0", "a lake that has the commit applies it again");
-    assert.equal(await window.applied(partition, "p0"), null, "a lake without it seeds");
+    assert.equal(
+      await window.applied(partition, "p1"),
+      "p0",
+      "if the lake has the commit, it is applied again",
+    );
+    assert.equal(
+      await window.applied(partition, "p0"),
+      null,
+      "if the lake lacks the commit, the window is seeded",
+    );
     assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(idsOf("a", 2000))), true);
     assert.equal(await knownCount(window, partition, "p1", idsOf("a", 2000)), 2000);
     assert.equal((await window.status()).ids, 2000, "an id that was added twice counts once");
   });
 
-  test("a roll-back between two parts of an apply refuses the rest", async () => {
+  test("after a roll-back between two parts of an apply, the rest is refused", async () => {
     await start(window, ++partition);
     await applyPart(0, false, ["a"]);
     const copy = await client.dumpBuffer(windowKeyOf(partition));
@@ -79,7 +87,7 @@ describe("the window in Redis", { concurrency: false }, () => {
     assert.equal(await window.applied(partition, "p1"), "p0");
   });
 
-  test("an apply that another one interrupted is refused", async () => {
+  test("an apply that another apply interrupted is refused", async () => {
     await start(window, ++partition);
     await applyPart(0, false, ["a"], "one");
     await applyPart(0, false, ["a"], "other");
@@ -88,7 +96,7 @@ describe("the window in Redis", { concurrency: false }, () => {
     assert.equal(await knownCount(window, partition, "p1", ["a", "b"]), 2);
   });
 
-  test("a roll-back between two parts of a seeding's chunk refuses the rest", async () => {
+  test("after a roll-back between two parts of a chunk of a seeding, the rest is refused", async () => {
     await window.beginSeed(++partition, "t");
     assert.equal(await seedPart("t", "0:0", "0:1", ["a"]), 1);
     const copy = await client.dumpBuffer(windowKeyOf(partition));
@@ -99,7 +107,7 @@ describe("the window in Redis", { concurrency: false }, () => {
     assert.equal(await window.endSeed(partition, "t", end), false);
   });
 
-  test("of two clients that apply big commits from one position, at most one moves it, and all ids of that one are in", async (context) => {
+  test("of two clients that apply large commits from one position, at most one moves it, and all ids of that commit are known", async (context) => {
     await start(window, ++partition);
     const other = await openTestWindow(server);
     context.after(() => other.close());
@@ -115,7 +123,7 @@ describe("the window in Redis", { concurrency: false }, () => {
     assert.equal(await knownCount(window, partition, winner, winner === "left" ? left : right), 20_000);
   });
 
-  test("ids stay to be found while buckets split and merge, and memory returns", async () => {
+  test("ids are still found while buckets split and merge, and memory is freed", async () => {
     await start(window, ++partition);
     const keys = await client.dbsize();
     const emptyBytes = (await client.memory("USAGE", windowKeyOf(partition), "SAMPLES", 0)) ?? 0;
@@ -135,7 +143,7 @@ describe("the window in Redis", { concurrency: false }, () => {
     assert.equal(await client.dbsize(), keys, "one key per partition");
   });
 
-  test("bytes that look like a key across two fields of a record are not taken for it", async () => {
+  test("bytes that look like a key but span two fields of a record are not taken for a key", async () => {
     await start(window, ++partition);
     const [known, alike] = [Buffer.alloc(12), Buffer.alloc(12)];
     known[11] = 1;
@@ -148,7 +156,7 @@ describe("the window in Redis", { concurrency: false }, () => {
     assert.ok(hits?.expiresAtSeconds.every((expiry) => expiry > 0));
   });
 
-  test("a server that forgot its scripts is given them again", async () => {
+  test("a server that lost its scripts gets them again", async () => {
     await start(window, ++partition);
     await client.script("FLUSH");
     assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(idsOf("a", 5000))), true);
@@ -156,7 +164,7 @@ describe("the window in Redis", { concurrency: false }, () => {
     assert.equal(await knownCount(window, partition, "p1", idsOf("a", 5000)), 5000);
   });
 
-  test("somebody else's key at our name is REDIS_KEY_TYPE, and left alone", async () => {
+  test("a key of another application under our name is REDIS_KEY_TYPE, and stays unchanged", async () => {
     partition += 1;
     const key = windowKeyOf(partition);
     const isForeign = { code: "REDIS_KEY_TYPE", retryable: false };
@@ -172,7 +180,7 @@ describe("the window in Redis", { concurrency: false }, () => {
     await client.del(key);
   });
 
-  test("a window of another layout, that of version 0.1.0 among them, is not used and seeded again", async () => {
+  test("a window of another layout, such as that of version 0.1.0, is not used, and is seeded again", async () => {
     await start(window, ++partition);
     await client.hset(windowKeyOf(partition), "v", "1");
     assert.equal(await window.applied(partition, "p1"), null);
@@ -182,7 +190,7 @@ describe("the window in Redis", { concurrency: false }, () => {
     assert.equal(await window.apply(partition, step("p0", "p1"), windowEntries(["a"])), true);
   });
 
-  test("a window that was rolled back meanwhile forgets nothing by the time of a commit that it lacks", async () => {
+  test("after a roll-back, the window forgets nothing by the time of a commit that it lacks", async () => {
     await start(window, ++partition);
     await window.apply(partition, step("p0", "p1"), windowEntries(["a"]));
     const isDue = 1;
@@ -194,7 +202,7 @@ describe("the window in Redis", { concurrency: false }, () => {
     assert.equal(await knownCount(window, partition, "p1", ["a"]), 0);
   });
 
-  test("a lost window is noticed", async () => {
+  test("a lost window is detected", async () => {
     await start(window, ++partition);
     await client.flushall();
     assert.equal(await window.lookup(partition, "p0", windowKeys("a")), null);
@@ -204,7 +212,7 @@ describe("the window in Redis", { concurrency: false }, () => {
     assert.equal(await knownCount(window, partition, "p0", ["a"]), 0);
   });
 
-  test("a server that does not answer is REDIS_UNAVAILABLE after the deadline, and used again when it does", async (context) => {
+  test("a server that does not answer is REDIS_UNAVAILABLE after the deadline, and is used again once it answers", async (context) => {
     const hasty = await openTestWindow(server, { timeoutMs: 300 });
     context.after(() => hasty.close());
     await start(hasty, ++partition);
@@ -224,7 +232,7 @@ describe("the window in Redis", { concurrency: false }, () => {
   });
 });
 
-/** A server of the test's own; it goes with the test, and so do its connections. */
+/** A server for this test only, which ends with the test, and so do its connections. */
 async function ownServer(context: TestContext, settings: Readonly<Record<string, string>>) {
   const server = await RedisServer.start(settings);
   context.after(() => server.destroy());
@@ -239,7 +247,7 @@ async function ownServer(context: TestContext, settings: Readonly<Record<string,
   return { server, client, open };
 }
 
-/** Calls fail until the connection stands again. */
+/** Retries the call, which fails until the connection is there again. */
 async function untilAnswered<Result>(call: () => Promise<Result>): Promise<Result> {
   for (const endMs = performance.now() + longestWaitMs; ; )
     try {
@@ -254,7 +262,7 @@ for (const [kept, settings] of [
   [true, { appendonly: "yes", appendfsync: "always" }],
   [false, { appendonly: "no" }],
 ] as const)
-  test(`after kill -9 of a server that keeps ${kept ? "a" : "no"} file the window is ${kept ? "where it was" : "seen to be gone"}`, async (context) => {
+  test(`after kill -9 of a server that keeps ${kept ? "a" : "no"} file the window is ${kept ? "still there" : "detected as lost"}`, async (context) => {
     const { server, open } = await ownServer(context, settings);
     const window = await open();
     await start(window, 0);
@@ -267,7 +275,7 @@ for (const [kept, settings] of [
     else assert.equal(await window.lookup(0, "p1", windowKeys("a-0")), null);
   });
 
-test("a server at its memory limit is REDIS_FULL: nothing is forgotten but what has expired, which makes room", async (context) => {
+test("a server at its memory limit is REDIS_FULL: only expired ids are forgotten, which frees memory", async (context) => {
   const { client, open } = await ownServer(context, { appendonly: "no" });
   const window = await open();
   await start(window, 0);
@@ -280,17 +288,21 @@ test("a server at its memory limit is REDIS_FULL: nothing is forgotten but what 
   await assert.rejects(window.apply(0, step("p1", "p2", 30), more), isFull);
   assert.equal(await knownCount(window, 0, "p1", idsOf("mortal", 40_000)), 40_000);
   await assert.rejects(window.apply(0, step("p1", "p2", 60), more), isFull);
-  assert.equal(await window.apply(0, step("p1", "p2", 60), more), true, "the expired ids made room");
+  assert.equal(await window.apply(0, step("p1", "p2", 60), more), true, "the expired ids freed memory");
   assert.equal((await window.status()).ids, 1000);
 
   await client.config("SET", "maxmemory", "1");
   await assert.rejects(window.apply(0, step("p2", "p3", 61), more), isFull);
   const shared = await open({ isSharedWithStream: true });
-  assert.equal(await shared.apply(0, step("p2", "p3", 61), more), true, "trimming the stream waits for it");
+  assert.equal(
+    await shared.apply(0, step("p2", "p3", 61), more),
+    true,
+    "an apply succeeds at the limit, so that the stream can be trimmed",
+  );
   await assert.rejects(shared.seed(0, "t", 0, more), isFull);
 });
 
-test("a policy that may evict the window is REDIS_UNSUPPORTED at start, and logged while running", async (context) => {
+test("a policy that may evict the window is REDIS_UNSUPPORTED at start, and is logged at run time", async (context) => {
   const { client, open } = await ownServer(context, { "maxmemory-policy": "allkeys-lru" });
   await assert.rejects(open(), {
     code: "REDIS_UNSUPPORTED",
@@ -304,7 +316,7 @@ test("a policy that may evict the window is REDIS_UNSUPPORTED at start, and logg
   await client.config("SET", "maxmemory-policy", "allkeys-random");
   await start(window, 0);
   await window.apply(0, step("p0", "p1"), windowEntries(["a"]));
-  assert.deepEqual(events, [], "it looks once a minute");
+  assert.deepEqual(events, [], "the policy is checked once a minute");
   nowMs = 60_000;
   assert.equal(await window.apply(0, step("p1", "p2"), windowEntries(["b"])), true);
   assert.deepEqual(events, ["window.redis.unsupported"]);

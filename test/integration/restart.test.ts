@@ -12,7 +12,7 @@ const ids = (prefix: string, count: number) =>
   Array.from({ length: count }, (_, index) => `${prefix}${index}`);
 const fromFleet = (all: readonly string[]) => all.map((id, index) => ({ device: `d${index % 9}`, id }));
 
-test("a data folder that was killed with unread records comes back whole: rows, topics, keys, and what is a resend, also of a deleted topic", async (t) => {
+test("a killed gateway with unread records recovers completely from its folder: rows, topics, keys and duplicates, even those of a deleted topic", async (t) => {
   const gateway = await GatewayProcess.start({ environment: fastBatches });
   t.after(() => gateway.destroy());
   await gateway.cli("topics", "create", "engine", "--filter", "plant/{device}/engine", "--format", "json");
@@ -28,7 +28,7 @@ test("a data folder that was killed with unread records comes back whole: rows, 
   assert.deepEqual(await storedIds(gateway), [...filed].sort());
 
   await gateway.start();
-  // Everything comes again: from before the last commit, and from the stream that nobody had read.
+  // All messages are sent again: those from before the last commit, and those that were unread in the stream.
   const later = ids("later", 50);
   await publishAll(gateway, fromFleet(filed));
   await publishAll(gateway, fromFleet(unread));
@@ -48,7 +48,8 @@ test("a data folder that was killed with unread records comes back whole: rows, 
   assert.deepEqual(await gateway.query("SELECT device_id FROM engine"), [{ device_id: "press-7" }]);
   assert.equal((await statusOf(gateway)).broker?.refused["payload-too-large"], 1);
 
-  // The names of a deleted topic fall to another one; what a device sends again then is still a resend.
+  // Another topic matches the names of a deleted topic; a message that a device sends again is still a
+  // resend.
   await gateway.cli("topics", "create", "plant", "--filter", "plant/{device}/#", "--format", "json");
   await gateway.cli("topics", "delete", "engine");
   await gateway.stop();
@@ -63,7 +64,7 @@ test("a data folder that was killed with unread records comes back whole: rows, 
   assert.deepEqual(await gateway.query("SELECT decode(message_id) AS id FROM plant"), [{ id: "2" }]);
 });
 
-test("TERM in the middle of a stream of publishes: all that is acknowledged is filed, the rest is sent again to the next one", async (t) => {
+test("TERM during publishing: all acknowledged messages are filed, and the rest is sent again to the next gateway", async (t) => {
   const gateway = await GatewayProcess.start({
     environment: { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "3600000" },
   });
@@ -95,7 +96,7 @@ test("TERM in the middle of a stream of publishes: all that is acknowledged is f
     recursive: true,
     encoding: "utf8",
   });
-  assert.ok(!staging.some((name) => name.endsWith(".parquet")), "nothing half written is left");
+  assert.ok(!staging.some((name) => name.endsWith(".parquet")), "no incomplete file is left");
 
   await gateway.start();
   const again = await connectClient(gateway.mqttUrl);

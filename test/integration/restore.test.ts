@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { LAKE_FORMAT } from "../../bridge/storage/commit-log.ts";
+import { lakeFormat } from "../../bridge/lake/commit-log/commit-log.ts";
 import { openEmbeddedStream } from "../../bridge/streams/embedded/embedded-stream.ts";
 import {
   publishAll,
@@ -36,7 +36,7 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
   });
   after(() => rmSync(root, { recursive: true, force: true }));
 
-  /** A data folder of parts from different moments. */
+  /** A data folder with parts from different times. */
   function composed(name: string, parts: Readonly<Record<string, "now" | "older">>): string {
     const folder = join(root, name);
     for (const [part, moment] of Object.entries(parts))
@@ -73,7 +73,7 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
   ] as const;
 
   for (const { name, parts, says, stored } of cases) {
-    test(`${name}: refused until an operator starts a new stream; what the lake has is not filed again`, async (t) => {
+    test(`${name}: refused until an operator starts a new stream; messages in the lake are not filed again`, async (t) => {
       const dataFolder = composed(name, parts);
       const gateway = await GatewayProcess.start({ dataFolder, environment, waitUntilReady: false });
       t.after(() => gateway.destroy());
@@ -86,7 +86,11 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
 
       const renewed = await runCommand(["stream", "new", "--data", dataFolder, "--json"]);
       assert.equal(renewed.code, 0, renewed.stderr);
-      assert.equal((renewed.json as { unread: unknown }).unread, null, "nobody knows what is lost");
+      assert.equal(
+        (renewed.json as { unread: unknown }).unread,
+        null,
+        "the number of lost messages is unknown",
+      );
       await gateway.start();
       await gateway.waitUntilReady();
       const { stdout } = await runCommand(["status", "--data", dataFolder]);
@@ -103,11 +107,11 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
     });
   }
 
-  test("an older copy of the lake under a stream that still holds the rest: filed again, once", async (t) => {
+  test("an older copy of the lake with a stream that still holds the rest: the rest is filed again, once", async (t) => {
     const dataFolder = composed("repaired", { lake: "older", stream: "older", registry });
     const gateway = await GatewayProcess.start({ dataFolder, environment });
     t.after(() => gateway.destroy());
-    // The broker trims: without it, what the drain files stays in the stream.
+    // The broker trims: without a broker, blocks that the drain files stay in the stream.
     process.kill(gateway.childPid("consumer") ?? assert.fail("a consumer runs"), "SIGSTOP");
     await publishAll(gateway, fromD1("b", "c"));
     gateway.signal("SIGTERM");
@@ -126,7 +130,7 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
     assert.equal((await statusOf(gateway)).books?.isBalanced, true);
   });
 
-  test("an older copy of the stream that holds all that was committed, and less than was acknowledged: refused", async (t) => {
+  test("an older copy of the stream with all committed messages, but without some acknowledged ones: refused", async (t) => {
     const dataFolder = join(root, "unmarked");
     const slow = { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "600000" };
     const gateway = await GatewayProcess.start({ dataFolder, environment: slow });
@@ -159,7 +163,11 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
     await restored.stop();
     const renewed = await runCommand(["stream", "new", "--data", dataFolder, "--json"]);
     assert.equal(renewed.code, 0, renewed.stderr);
-    assert.equal((renewed.json as { unread: unknown }).unread, null, "nobody knows what is lost");
+    assert.equal(
+      (renewed.json as { unread: unknown }).unread,
+      null,
+      "the number of lost messages is unknown",
+    );
     await restored.start();
     await restored.waitUntilReady();
   });
@@ -172,8 +180,8 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
       const dataFolder = composed(`newer ${what}`, { lake: "now", stream: "now", registry });
       const path = join(dataFolder, "lake", "_commits", file);
       const content = readFileSync(path, "utf8");
-      assert.match(content, new RegExp(`"format":${LAKE_FORMAT}\\b`));
-      writeFileSync(path, content.replace(`"format":${LAKE_FORMAT}`, `"format":${LAKE_FORMAT + 1}`));
+      assert.match(content, new RegExp(`"format":${lakeFormat}\\b`));
+      writeFileSync(path, content.replace(`"format":${lakeFormat}`, `"format":${lakeFormat + 1}`));
       const before = readdirSync(dataFolder, { recursive: true, encoding: "utf8" }).filter(isOfLake);
       for (const command of [
         ["up", ...freePorts],
@@ -183,7 +191,7 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
         const error = errorOf(refused);
         assert.equal(refused.code, 1, refused.stderr);
         assert.match(`${error.code} ${error.message}`, /LAKE_VERSION/);
-        const said = `has format ${LAKE_FORMAT + 1}, this Tidegate reads up to ${LAKE_FORMAT}: install a newer version`;
+        const said = `has format ${lakeFormat + 1}, this Tidegate reads up to ${lakeFormat}: install a newer version`;
         assert.ok(refused.stderr.includes(said), refused.stderr);
       }
       assert.deepEqual(
@@ -194,7 +202,7 @@ describe("restoring parts of a data folder", { concurrency: false }, () => {
   }
 });
 
-/** Staging folders come and go with each process that opens a lake. */
+/** Each process that opens a lake creates and removes a staging folder. */
 function isOfLake(path: string): boolean {
   return path.startsWith("lake/") && !path.startsWith("lake/_staging");
 }

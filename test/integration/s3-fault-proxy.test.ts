@@ -18,10 +18,8 @@ import {
   htmlAnswer,
   resetAfter,
   timeOutAfterSuccess,
-} from "../../gateway/prove/servers/http-fault.ts";
-import { RadosgwCluster } from "../../gateway/prove/servers/radosgw-cluster.ts";
-import { createBucket, localS3Client } from "../../gateway/prove/servers/s3-admin.ts";
-import { S3FaultProxy } from "../../gateway/prove/servers/s3-fault-proxy.ts";
+} from "../../simulator/prove/fault-proxies/http-fault.ts";
+import { S3FaultProxy } from "../../simulator/prove/fault-proxies/s3-fault-proxy.ts";
 import {
   conditionalConflict,
   internalErrorAfter,
@@ -33,8 +31,10 @@ import {
   slowDownAfter,
   slowDownBefore,
   wrongRegion,
-} from "../../gateway/prove/servers/s3-faults.ts";
-import { s3rverCredentials, startS3rver } from "../../gateway/prove/servers/s3rver.ts";
+} from "../../simulator/prove/fault-proxies/s3-faults.ts";
+import { RadosgwCluster } from "../../simulator/prove/servers/radosgw-cluster.ts";
+import { createBucket, localS3Client } from "../../simulator/prove/servers/s3-admin.ts";
+import { s3rverCredentials, startS3rver } from "../../simulator/prove/servers/s3rver.ts";
 import { until } from "../support/until.ts";
 
 const Bucket = "lake";
@@ -59,7 +59,7 @@ function outcome(sent: Promise<unknown>): Promise<string> {
   );
 }
 
-/** null where there is no such object. */
+/** null if there is no such object. */
 async function textOf(client: S3Client, Key: string): Promise<string | null> {
   try {
     const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }));
@@ -76,7 +76,7 @@ const servers = [
 ] as const;
 
 for (const { server, port, url, credentials } of servers) {
-  describe(`in front of ${server}`, async () => {
+  describe(`the S3 fault proxy in front of ${server}`, async () => {
     const proxy = await S3FaultProxy.listen({ targetPort: port, server });
     const client = localS3Client(proxy.url, credentials, { maxAttempts: 1 });
     const direct = localS3Client(url, credentials);
@@ -104,7 +104,7 @@ for (const { server, port, url, credentials } of servers) {
       assert.equal(Contents?.find(({ Key }) => Key === "large")?.Size, 2 * large.length);
     });
 
-    test("of ten racers for one key exactly one wins, readers see its object whole, and it stays", async () => {
+    test("of ten racers for one key exactly one wins; readers see its whole object, which stays", async () => {
       const text = (racer: number) => String(racer).repeat(100_000);
       const racers = Array.from({ length: 10 }, (_, racer) => put(client, "raced", text(racer), "*"));
       const readers = Array.from({ length: 10 }, () => textOf(client, "raced"));
@@ -119,7 +119,7 @@ for (const { server, port, url, credentials } of servers) {
       assert.equal(await textOf(direct, "raced"), text(winner));
     });
 
-    test("an error that comes before the write leaves nothing, one that comes after it leaves the object", async () => {
+    test("an error before the write leaves no object, and an error after the write leaves the object", async () => {
       const cases = [
         [slowDownBefore(), "SlowDown", null],
         [slowDownAfter(), "SlowDown", "x"],
@@ -139,7 +139,7 @@ for (const { server, port, url, credentials } of servers) {
       }
     });
 
-    test("a commit that timed out after success is there, and is refused a second time", async () => {
+    test("a put that timed out after its success has stored the object, and a second put is refused", async () => {
       const fault = proxy.inject(timeOutAfterSuccess(), { on: ["PutObject"], times: 1 });
       const waiting = new AbortController();
       const sent = put(client, "timed-out", "x", "*", waiting.signal);
@@ -150,7 +150,7 @@ for (const { server, port, url, credentials } of servers) {
       assert.equal(await textOf(direct, "timed-out"), "x");
     });
 
-    test("a late put loses to the one that came meanwhile, where both are conditional; else it overwrites", async () => {
+    test("if both puts are conditional, a late put loses to one that came meanwhile; otherwise the late put overwrites", async () => {
       const held = new HeldCalls();
       proxy.inject(held, { on: ["PutObject"], times: 2 });
       assert.notEqual(await put(client, "late", "first", "*"), "done");
@@ -167,7 +167,7 @@ for (const { server, port, url, credentials } of servers) {
       assert.equal(await textOf(direct, "late-plain"), "first");
     });
 
-    test("a read-only bucket can be read and listed, and be written again later", async () => {
+    test("a read-only bucket can be read and listed, and later written again", async () => {
       assert.equal(await put(client, "kept", "x"), "done");
       const readOnly = makeReadOnly(proxy);
       assert.equal(await put(client, "kept", "y"), "AccessDenied");
@@ -182,7 +182,7 @@ for (const { server, port, url, credentials } of servers) {
       assert.equal(await put(client, "kept", "y"), "done");
     });
 
-    test("an answer that is cut short, HTML, or none at all, is not taken for an object", async () => {
+    test("an answer that is cut short, HTML, or missing is not taken for an object", async () => {
       assert.equal(await put(client, "read", "x".repeat(50_000)), "done");
       for (const fault of [cutAnswer(), htmlAnswer(502)]) {
         const injected = proxy.inject(fault, { on: ["GetObject"], times: 1 });
@@ -197,7 +197,7 @@ for (const { server, port, url, credentials } of servers) {
       patient.destroy();
     });
 
-    test("a clock that is off is refused", async () => {
+    test("a client with a wrong clock is refused", async () => {
       const skew = proxy.inject(s3ClockSkew(-3_600_000), { on: ["PutObject"], times: 1 });
       const skewed = localS3Client(proxy.url, credentials, { maxAttempts: 1 });
       assert.equal(await put(skewed, "skewed", "x"), "RequestTimeTooSkewed");
@@ -208,7 +208,7 @@ for (const { server, port, url, credentials } of servers) {
   });
 }
 
-test("what s3rver would store wrongly is refused", async () => {
+test("requests that s3rver would store wrongly are refused", async () => {
   const proxy = await S3FaultProxy.listen({ targetPort: s3rver.port, server: "s3rver" });
   const client = localS3Client(proxy.url, s3rverCredentials, { maxAttempts: 1 });
   const Body = Readable.from([Buffer.alloc(1000)]);

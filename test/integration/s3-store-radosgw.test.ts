@@ -8,14 +8,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { ListMultipartUploadsCommand } from "@aws-sdk/client-s3";
-import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
-import { moveLake } from "../../bridge/storage/move-lake.ts";
-import type { ObjectStore } from "../../bridge/storage/object-store.ts";
-import { openS3Store } from "../../bridge/storage/s3/open-s3-store.ts";
-import { parseS3Url } from "../../bridge/storage/s3/s3-url.ts";
-import { RadosgwCluster } from "../../gateway/prove/servers/radosgw-cluster.ts";
-import { createBucket, localS3Client } from "../../gateway/prove/servers/s3-admin.ts";
+import { openCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
+import type { ObjectStore } from "../../bridge/lake/stores/object-store.ts";
+import { openS3Store } from "../../bridge/lake/stores/s3/open-s3-store.ts";
+import { parseS3Url } from "../../bridge/lake/stores/s3/s3-url.ts";
+import { moveLake } from "../../bridge/lake/upkeep/move-lake.ts";
+import { RadosgwCluster } from "../../simulator/prove/servers/radosgw-cluster.ts";
+import { createBucket, localS3Client } from "../../simulator/prove/servers/s3-admin.ts";
 import { makeEntry } from "../contract/commit-log-contract.ts";
 import { objectStoreContract } from "../contract/object-store-contract.ts";
 import { programArguments } from "../support/programs.ts";
@@ -57,7 +57,7 @@ async function openFresh() {
 
 objectStoreContract("S3 store on radosgw", openFresh);
 
-test("on radosgw: of ten writers on one number exactly one commits, and everybody reads its entry", async () => {
+test("on radosgw: of ten writers of one number exactly one commits, and all read its entry", async () => {
   const { store, reopen } = await openFresh();
   await openCommitLog(store, { create: true });
   const writers = await Promise.all(
@@ -83,7 +83,7 @@ test("on radosgw: of ten writers on one number exactly one commits, and everybod
   }
 });
 
-test("on radosgw: a lake moves there from a disk and back, byte for byte, and each place that it left is closed", async () => {
+test("on radosgw: a lake moves from a disk to the bucket and back, byte for byte, and each old place is closed", async () => {
   const lake = await openTestLake();
   try {
     for (const number of [0, 1, 2]) await lake.commit([{ row: makeRow(number) }]);
@@ -105,7 +105,7 @@ test("on radosgw: a lake moves there from a disk and back, byte for byte, and ea
   }
 });
 
-test("on radosgw: every one of many races has exactly one winner, whose bytes stay", async () => {
+test("on radosgw: each of many races has exactly one winner, whose bytes stay", async () => {
   const stores = [await open("races"), await open("races")];
   for (let round = 0; round < 20; round++) {
     const path = `_commits/${round}.json`;
@@ -120,7 +120,7 @@ test("on radosgw: every one of many races has exactly one winner, whose bytes st
   }
 });
 
-test("on radosgw: a wrong secret and a missing bucket are told apart", async () => {
+test("on radosgw: a wrong secret and a missing bucket are different errors", async () => {
   const { AWS_SECRET_ACCESS_KEY: secret } = process.env;
   process.env["AWS_SECRET_ACCESS_KEY"] = "wrong";
   try {
@@ -134,7 +134,7 @@ test("on radosgw: a wrong secret and a missing bucket are told apart", async () 
   });
 });
 
-test("on radosgw: a file in several parts comes back as it was, with checksums and without", async () => {
+test("on radosgw: a file in several parts is read as it was stored, with checksums and without", async () => {
   const content = randomBytes(20 * 1024 ** 2);
   for (const checksums of ["crc32", "none"] as const) {
     const options = {
@@ -159,7 +159,7 @@ async function uploadsBelow(prefix: string): Promise<number> {
   return listed.Uploads?.length ?? 0;
 }
 
-/** A process that imports a large file over and over. */
+/** A process that imports a large file again and again. */
 function uploader(prefix: string, file: string): ChildProcess {
   const program = programArguments("test/support/upload-child.ts");
   return spawn(process.execPath, [...program, url(prefix), join(folder, "child"), file], {
@@ -167,7 +167,7 @@ function uploader(prefix: string, file: string): ChildProcess {
   });
 }
 
-test("on radosgw: a process killed while it uploads leaves no object, and its parts go a day later", async () => {
+test("on radosgw: a process that is killed during uploads leaves no object, and its parts are removed a day later", async () => {
   const prefix = "killed";
   const file = join(folder, "large.parquet");
   writeFileSync(file, randomBytes(64 * 1024 ** 2));
@@ -181,8 +181,8 @@ test("on radosgw: a process killed while it uploads leaves no object, and its pa
     await once(child, "exit");
   }
   const left = await uploadsBelow(prefix);
-  assert.ok(left > 0, "it was killed in the middle of uploads");
-  for await (const { path } of store.list("t/")) assert.fail(`${path} is half an object`);
+  assert.ok(left > 0, "the process was killed during an upload");
+  for await (const { path } of store.list("t/")) assert.fail(`${path} is an incomplete object`);
   assert.equal(await store.removeLeftovers(), 0);
   const tomorrow = await open(prefix, { leftAfterMs: -25 * 3_600_000 });
   assert.equal(await uploadsBelow(prefix), 0);

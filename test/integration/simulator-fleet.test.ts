@@ -21,11 +21,11 @@ after(() => rmSync(root, { recursive: true, force: true }));
 let folders = 0;
 const quiet = { show() {}, stop() {} };
 
-/** Of all brokers. */
+/** Messages that all brokers have received. */
 let receipts = 0;
 
 interface Received {
-  /** In the order of receipt. */
+  /** Number in the order of receipt. */
   readonly number: number;
   readonly client: string;
   readonly topic: string;
@@ -40,7 +40,7 @@ interface StockBroker {
   readonly clients: Client[];
 }
 
-/** Aedes as it is, on a port of its own. `judge` may hold or refuse a publish; `null` = acknowledge. */
+/** Unmodified Aedes on a port of its own. `judge` may hold or refuse a publish; `null` = acknowledge. */
 async function stockBroker(
   options: {
     judge?: (received: Received, client: Client) => Promise<Error | null>;
@@ -127,7 +127,10 @@ interface JsonMessage {
   readonly ts: number;
 }
 
-/** What a gateway without fault files of what the broker received: each id once. Written without the simulator's own code. */
+/**
+ * The rows that a gateway without fault files from the broker's messages: each id once. Written without the
+ * simulator's own code.
+ */
 function filed(received: readonly Received[]): LakeRow[] {
   const rows = new Map<string, LakeRow>();
   for (const { topic, payload } of received) {
@@ -163,7 +166,7 @@ async function auditRows(ledgerFolder: string, rows: readonly LakeRow[]): Promis
   return audit(options, quiet, new AbortController().signal);
 }
 
-test("a whole run is sent, acknowledged, and written down; each device keeps its order", async () => {
+test("a whole run is sent, acknowledged and recorded, and each device keeps its order", async () => {
   const broker = await stockBroker();
   const options = optionsOf(broker.port, {});
   const report = await run(options);
@@ -213,7 +216,7 @@ test("no connection ever has more unacknowledged messages than its window", asyn
   assert.equal(most, 3);
 });
 
-test("connections that break are opened again, and what was unacknowledged is sent again, the same, with DUP", async () => {
+test("connections that break are opened again, and unacknowledged messages are sent again, unchanged and with DUP", async () => {
   const broker = await stockBroker({
     judge: () => new Promise((resolve) => setTimeout(() => resolve(null), 5)),
   });
@@ -228,7 +231,7 @@ test("connections that break are opened again, and what was unacknowledged is se
   assert.ok(report.reconnects > 20, `${report.reconnects} reconnects`);
   assert.ok(report.cuts > 3, `${report.cuts} cuts`);
   assert.ok(report.copies > 50, `${report.copies} copies`);
-  assert.ok(report.resent > 0, "nothing was in flight when a connection broke");
+  assert.ok(report.resent > 0, "no message was in flight when a connection broke");
   assert.ok(broker.received.filter(({ dup }) => dup).length > 0);
   const rows = filed(broker.received);
   assert.equal(rows.length, 4000);
@@ -238,7 +241,7 @@ test("connections that break are opened again, and what was unacknowledged is se
   assert.deepEqual([doubled.duplicated, doubled.isProven], [1, false]);
 });
 
-test("a connection that ends goes on at the next gateway, with what was unacknowledged", async () => {
+test("a connection that ends continues at the next gateway, with its unacknowledged messages", async () => {
   const brokers = [await stockBroker(), await stockBroker()];
   const gateways = brokers.map(({ port }) => ({ host: "127.0.0.1", port }));
   const options = optionsOf(0, { durationS: 2, faults: { disconnect: 1 } }, { gateways });
@@ -246,14 +249,14 @@ test("a connection that ends goes on at the next gateway, with what was unacknow
   assert.equal(report.acked, 4000);
   const received = brokers.map((broker) => new Set(broker.received.map(({ topic }) => topic)));
   const both = [...(received[0] ?? [])].filter((topic) => received[1]?.has(topic));
-  assert.ok(both.length > 20, `${both.length} devices were heard by both gateways`);
+  assert.ok(both.length > 20, `${both.length} devices published on both gateways`);
   const everything = brokers
     .flatMap((broker) => broker.received)
     .sort((left, right) => left.number - right.number);
   assert.equal((await auditRows(options.ledgerFolder, filed(everything))).isProven, true);
 });
 
-test("a lost acknowledgement is noticed by its absence, and the message sent again", async () => {
+test("a missing acknowledgement makes the simulator send the message again", async () => {
   let swallowed = 0;
   const broker = await stockBroker({
     judge: () => (swallowed++ < 5 ? new Promise(() => undefined) : Promise.resolve(null)),
@@ -264,7 +267,7 @@ test("a lost acknowledgement is noticed by its absence, and the message sent aga
   assert.ok(report.timeouts > 0 && report.resent > 0);
 });
 
-test("what stays unacknowledged is given up when the time is up, and the ledger says so", async () => {
+test("messages that stay unacknowledged are given up at the end of the time, and the ledger records that", async () => {
   const broker = await stockBroker({
     judge: ({ topic }) => (topic.includes("sim-3/") ? new Promise(() => undefined) : Promise.resolve(null)),
   });
@@ -280,14 +283,14 @@ test("what stays unacknowledged is given up when the time is up, and the ledger 
   assert.equal((await auditRows(options.ledgerFolder, filed(broker.received))).unackedStored, 4);
 });
 
-test("QoS 0 is sent once, and nothing is acknowledged", async () => {
+test("messages of QoS 0 are sent once and not acknowledged", async () => {
   const broker = await stockBroker();
   const report = await run(optionsOf(broker.port, { qos: 0 }));
   assert.deepEqual([report.sent, report.acked, report.isWhole], [2000, 0, true]);
   assert.equal(filed(broker.received).length, 2000);
 });
 
-test("envelopes and poison are what they say", async () => {
+test("envelopes and poison have the planned content", async () => {
   const broker = await stockBroker();
   const scenario = {
     format: "envelope",
@@ -306,7 +309,7 @@ test("envelopes and poison are what they say", async () => {
   assert.equal(undecodable.length, report.poison);
 });
 
-test("all connections use the one edge identity, with client ids below it", async () => {
+test("all connections use the single edge identity, with client ids below it", async () => {
   const broker = await stockBroker({
     authenticate: (username, password) => (username === "plant-1" && password === "key" ? 0 : 5),
   });
@@ -317,7 +320,7 @@ test("all connections use the one edge identity, with client ids below it", asyn
   assert.ok(ids.size === 12 && [...ids].every((id) => id.startsWith("plant-1/")));
 });
 
-test("without a device in the topic, the client identifier is the device", async () => {
+test("without a device level in the topic name, the client id names the device", async () => {
   const broker = await stockBroker();
   await run(optionsOf(broker.port, { devices: 12, filter: "telemetry" }));
   const ids = new Set(broker.received.map(({ client }) => client));
@@ -344,7 +347,7 @@ test("refused credentials end the run at once, with the reason", async () => {
   );
 });
 
-test("a gateway that takes no message ends the run with what to look at", async () => {
+test("if a gateway accepts no message, the run ends, and the error says what to check", async () => {
   const broker = await stockBroker({ judge: () => Promise.resolve(new Error("unknown topic")) });
   await assert.rejects(
     run(optionsOf(broker.port, { devices: 3, connections: 3 })),
@@ -352,13 +355,13 @@ test("a gateway that takes no message ends the run with what to look at", async 
   );
 });
 
-test("no gateway is SIMULATE_UNREACHABLE, and leaves no ledger", async () => {
+test("a missing gateway is SIMULATE_UNREACHABLE, and leaves no ledger", async () => {
   const options = optionsOf(1, {}, { connectWaitMs: 300 });
   await assert.rejects(run(options), fails("SIMULATE_UNREACHABLE", /ECONNREFUSED.*tidegate up/));
   assert.throws(() => openLedger(options.ledgerFolder), fails("LEDGER_MISSING", /no run/));
 });
 
-test("a server that does not speak MQTT is left, again and again, and told", async () => {
+test("a server that does not speak MQTT is tried again and again, and reported", async () => {
   const server = createServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   after(() => server.close());
@@ -366,7 +369,7 @@ test("a server that does not speak MQTT is left, again and again, and told", asy
   await assert.rejects(run(options), fails("SIMULATE_UNREACHABLE", /begins with 0x48/));
 });
 
-test("a stop ends the publishing, waits for acknowledgements, and closes the ledger", async () => {
+test("a stop ends publishing, waits for acknowledgements, and closes the ledger", async () => {
   const broker = await stockBroker({
     judge: () => new Promise((resolve) => setTimeout(() => resolve(null), 100)),
   });
@@ -376,7 +379,7 @@ test("a stop ends the publishing, waits for acknowledgements, and closes the led
     receivedAtStop = broker.received.length;
     stop.abort();
   }, 500);
-  // Far more than the windows let through, so that every connection is behind when it is stopped.
+  // Far more than the windows allow, so that every connection has a backlog at the stop.
   const options = optionsOf(broker.port, { rate: 20_000, durationS: 60 });
   const report = await run(options, stop.signal);
   assert.ok(report.wasStopped && !report.isWhole && report.sent > 0 && report.unsent > 0);

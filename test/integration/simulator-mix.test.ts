@@ -13,11 +13,11 @@ import { type RecordedConnection, RecordingBroker } from "../support/recording-b
 const root = mkdtempSync(join(tmpdir(), "tidegate-mix-"));
 after(() => rmSync(root, { recursive: true, force: true }));
 let ledgers = 0;
-/** Ends a run in which what its test waits for never happens. */
+/** Limit for a run whose awaited event never happens. */
 const longestS = 300;
 const quiet = { show() {}, stop() {} };
 
-/** @param isDone It publishes until then, however long that takes; absent: for 3 s. */
+/** @param isDone The run publishes until this holds, however long that takes; absent: for 3 s. */
 async function run(
   broker: RecordingBroker,
   scenario: Partial<Scenario>,
@@ -83,7 +83,7 @@ function visitorsOf({ connections }: RecordingBroker): RecordedConnection[] {
   return connections.filter(({ clientId }) => /-v[0-9a-z]+$/.test(clientId));
 }
 
-test("QoS 0, 1 and 2 go side by side: each PUBREC gets its PUBREL, and the run is whole", () =>
+test("QoS 0, 1 and 2 work side by side: each PUBREC gets its PUBREL, and the run is complete", () =>
   withBroker(async (broker) => {
     const { report, ledger } = await run(broker, { mix: { qos0: 0.2, qos2: 0.4 } });
     const publishes = broker.connections.flatMap(publishesOf);
@@ -99,7 +99,7 @@ test("QoS 0, 1 and 2 go side by side: each PUBREC gets its PUBREL, and the run i
     assert.equal(openLedger(ledger)[0]?.acked.count, of(1) + of(2));
   }));
 
-test("persistent sessions ask for their session again, and go on with it", () =>
+test("persistent sessions ask for their session again, and continue it", () =>
   withBroker(async (broker) => {
     const { report } = await run(broker, { mix: { persistent: 0.6, qos2: 0.5 }, faults: { disconnect: 1 } });
     assert.equal(report.isWhole, true);
@@ -116,7 +116,7 @@ test("persistent sessions ask for their session again, and go on with it", () =>
     ]);
   }));
 
-test("a takeover connects again while the old connection lives, and resends what was not heard to be acknowledged", () =>
+test("a takeover connects while the old connection is open, and sends messages without a received acknowledgement again", () =>
   withBroker(async (broker) => {
     const reconnects = () => broker.connections.length - grouped(broker.connections).size;
     const { report } = await run(broker, { faults: { takeover: 0.5 } }, () => reconnects() >= 6);
@@ -141,7 +141,7 @@ function grouped(connections: readonly RecordedConnection[]): Map<string, Record
   return groups;
 }
 
-test("a reboot counts identifiers from 1, without DUP, and leaves QoS 2 between PUBREC and PUBREL", () =>
+test("after a reboot identifiers start at 1, without DUP, and some QoS 2 messages stay between PUBREC and PUBREL", () =>
   withBroker(
     async (broker) => {
       const againOf = () => [...grouped(broker.connections).values()].flatMap((group) => group.slice(1));
@@ -172,7 +172,7 @@ test("a reboot counts identifiers from 1, without DUP, and leaves QoS 2 between 
     { answerAfterMs: 20 },
   ));
 
-test("a sleeping device sends all in one write and is gone; half of them listen for an answer", () =>
+test("a sleeping device sends everything in one write and disconnects; half of these devices wait for an answer", () =>
   withBroker(async (broker) => {
     const { report, ledger } = await run(broker, { mix: { sleepy: 0.05, qos0: 0.3 } });
     const visitors = visitorsOf(broker);
@@ -188,7 +188,7 @@ test("a sleeping device sends all in one write and is gone; half of them listen 
     assert.deepEqual([...book.delivered.without(book.sent)], []);
   }));
 
-test("a will is left with the gateway, and its connection ends without DISCONNECT", () =>
+test("a client leaves a will with the gateway, and its connection ends without DISCONNECT", () =>
   withBroker(async (broker) => {
     const { report } = await run(broker, { mix: { will: 0.05, qos2: 0.3 } });
     const visitors = visitorsOf(broker);
@@ -204,7 +204,7 @@ test("a will is left with the gateway, and its connection ends without DISCONNEC
     assert.equal(report.isWhole, true);
   }));
 
-test("a big message comes right after CONNACK, again until it is acknowledged", () =>
+test("a big message is sent right after CONNACK, and again until it is acknowledged", () =>
   withBroker(async (broker) => {
     const { report } = await run(broker, { rate: 200, mix: { big: 0.05, qos2: 0.5 } });
     const visitors = visitorsOf(broker);
@@ -224,7 +224,7 @@ before(async () => {
 });
 after(() => gateway?.destroy());
 
-test("a fleet of everything, with topics that come, change and go, is filed as its ledger says", async () => {
+test("messages of a fleet with all features, with topics that come, change and go, are filed as its ledger says", async () => {
   const { mqttPort, httpPort, dataFolder } = gateway ?? assert.fail();
   const ledger = join(root, "everything");
   const fleet = await runCli([
@@ -265,7 +265,7 @@ test("a fleet of everything, with topics that come, change and go, is filed as i
   assert.ok(Number(result["plannedReuse"]) > 0 && Number(result["plannedPoison"]) > 0);
 });
 
-test("a topic that leaves no room for a more specific one, and an API that refuses the token, are told", async () => {
+test("a topic that leaves no room for a more specific one, and an API that refuses the token, are reported", async () => {
   const { mqttPort, httpPort, dataFolder } = gateway ?? assert.fail();
   const base = [
     "simulate",
@@ -282,5 +282,5 @@ test("a topic that leaves no room for a more specific one, and an API that refus
   const wrong = ["--token-file", join(dataFolder, "processes.json"), "--connect-wait", "1"];
   const refused = await runCli([...base, ...wrong, "--ledger", join(root, "b"), "--mix", "typed"]);
   assert.equal(refused.code, 1);
-  assert.equal((refused.json as { error: string }).error, "SIMULATE_API");
+  assert.equal((refused.json as { error: { code: string } }).error.code, "SIMULATE_API");
 });

@@ -20,7 +20,7 @@ after(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-/** A broker that notes the ids it got. `isHolding` = it acknowledges nothing. */
+/** A broker that records the ids of its messages. `isHolding` = it acknowledges nothing. */
 async function broker(isHolding: boolean): Promise<{ port: number; ids: Set<string> }> {
   const ids = new Set<string>();
   const aedes = await Aedes.createBroker({
@@ -50,7 +50,7 @@ interface Started {
   readonly ended: Promise<{ code: number | null; signal: string | null; stdout: string; stderr: string }>;
 }
 
-/** The simulator as a process; `shell` is run before it, in the same shell. */
+/** Starts the simulator as a process; `shell` runs before it, in the same shell. */
 function start(args: readonly string[], shell = ":"): Started {
   const command = [process.execPath, ...program, "simulate", ...args];
   const child = spawn("sh", ["-c", `${shell}; exec "$@"`, "sh", ...command], {
@@ -79,7 +79,7 @@ function ledgerOf(folder: string): RunLedger {
   return run;
 }
 
-test("a killed simulator leaves a ledger that knows of everything that reached the broker", async () => {
+test("a killed simulator leaves a ledger that knows every message that reached the broker", async () => {
   const { port, ids } = await broker(false);
   const ledger = join(root, "killed");
   const { child, ended } = start(runArgs(port, ledger));
@@ -94,7 +94,7 @@ test("a killed simulator leaves a ledger that knows of everything that reached t
   assert.ok(possible >= ids.size && possible < 60_000);
 });
 
-test("SIGINT ends a run in order, with its report as the last line and a closed ledger", async () => {
+test("SIGINT ends a run in an orderly way, with its report as the last line and a closed ledger", async () => {
   const { port, ids } = await broker(false);
   const ledger = join(root, "interrupted");
   const { child, ended } = start(runArgs(port, ledger));
@@ -108,7 +108,7 @@ test("SIGINT ends a run in order, with its report as the last line and a closed 
   assert.deepEqual([run.isComplete, run.sent.count, run.acked.count], [true, report.sent, report.sent]);
 });
 
-test("a second SIGINT ends it at once, though nothing is acknowledged", async () => {
+test("a second SIGINT ends the run at once, even if nothing is acknowledged", async () => {
   const { port, ids } = await broker(true);
   const { child, ended } = start(runArgs(port, join(root, "twice")));
   await until(() => ids.size > 0);
@@ -120,14 +120,14 @@ test("a second SIGINT ends it at once, though nothing is acknowledged", async ()
   assert.equal(ledgerOf(join(root, "twice")).isComplete, false);
 });
 
-test("a ledger that can't be written any more stops the run: nothing unknown to it is published", async () => {
+test("a ledger that can no longer be written stops the run: no message without an entry in the ledger is published", async () => {
   const { port, ids } = await broker(false);
   const ledger = join(root, "full");
-  // Blocks of 512 bytes: the events of a few thousand messages.
+  // Blocks of 512 bytes: room for the events of a few thousand messages.
   const { ended } = start(runArgs(port, ledger), "trap '' XFSZ; ulimit -f 16");
   const { code, stdout } = await ended;
   assert.equal(code, 1);
-  assert.equal(JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "").error, "LEDGER_WRITE_FAILED");
+  assert.equal(JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "").error.code, "LEDGER_WRITE_FAILED");
   const run = ledgerOf(ledger);
   let possible = 0;
   for (let index = 0; index < 120_000; index++) if (run.mayHaveBeenSent(index)) possible++;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createCommittedRows } from "../../bridge/index.ts";
+import { createCommittedRows } from "../../bridge/lake/index.ts";
 import { countRows } from "../support/count-rows.ts";
 import { codeBlocks } from "../support/documents.ts";
 import { makeRow, openTestLake, type TestRow } from "../support/test-lake.ts";
@@ -15,7 +15,7 @@ function rowsFrom(first: number): TestRow[] {
   return [...rows, { row: makeRow(first + 70), facts }];
 }
 
-test("the sink of docs/extending/sink.md is the one that this test runs", () => {
+test("docs/extending/sink.md shows the sink that this test runs", () => {
   const source = readFileSync(join(root, "test/support/count-rows.ts"), "utf8");
   const blocks = codeBlocks("docs/extending/sink.md").filter(({ language }) => language === "ts");
   assert.deepEqual(
@@ -24,7 +24,7 @@ test("the sink of docs/extending/sink.md is the one that this test runs", () => 
   );
 });
 
-test("the sink counts each row once, however often it is ended within a commit", async () => {
+test("the sink counts each row once, however often it ends within a commit", async () => {
   const lake = await openTestLake();
   const file = join(lake.folder, "counts.json");
   const counts = () => JSON.parse(readFileSync(file, "utf8")) as { rows: Record<string, number> };

@@ -26,7 +26,7 @@ test("kill -9 of the appender loses no acknowledged block, in any round", async 
     const lines: string[] = [];
     for (let round = 0; round < rounds; round++) {
       const appender = start("append");
-      // The kills that follow also meet a stream that was trimmed.
+      // Later kills also meet a stream that was trimmed.
       await appender.waitForLines(round === 0 ? /^trim/ : /^ack/);
       await sleep(20 + Math.random() * 200);
       await appender.kill();

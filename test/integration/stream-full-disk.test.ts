@@ -9,7 +9,7 @@ import { createProducer, type Producer } from "../../bridge/producer/producer.ts
 import { type EmbeddedStream, openEmbeddedStream } from "../../bridge/streams/embedded/embedded-stream.ts";
 import type { ReadDisk } from "../../bridge/streams/embedded/space-budget.ts";
 import { createEmbeddedStream } from "../../bridge/streams/embedded/stream-folder.ts";
-import { type Position, START_POSITION } from "../../bridge/streams/stream-log.ts";
+import { type Position, startPosition } from "../../bridge/streams/stream-log.ts";
 import { mountSmallDisk } from "../support/small-disk.ts";
 import { until } from "../support/until.ts";
 
@@ -17,7 +17,7 @@ const diskBytes = 16 * 1024 * 1024;
 const payloadBytes = 1000;
 const partitionCount = 2;
 
-/** A publisher that waits while the producer is full, and remembers what was acknowledged. */
+/** A publisher that waits while the producer is full, and remembers the acknowledged messages. */
 class Publisher {
   readonly acknowledged = new Set<number>();
   readonly failures: string[] = [];
@@ -54,11 +54,11 @@ class Publisher {
   }
 }
 
-/** Reads all messages behind the given positions and moves those on. */
+/** Reads all messages after the given positions, and advances those. */
 async function readAll(stream: EmbeddedStream, positions: Position[], into: Set<number>): Promise<void> {
   for (let partition = 0; partition < partitionCount; partition++) {
     for (;;) {
-      const after = positions[partition] ?? START_POSITION;
+      const after = positions[partition] ?? startPosition;
       const entries = await stream.read(partition, after, { maxBytes: 1_000_000, maxEntries: 100 });
       for (const entry of entries) {
         for (const { payload } of decodeBlock(entry.block).messages)
@@ -78,7 +78,7 @@ async function untilHeld(producer: Producer): Promise<void> {
   });
 }
 
-/** For a stream that believes its disk has no end, so that only the disk itself stops it. */
+/** For a stream that considers its disk endless, so that only the disk itself stops the stream. */
 const endlessDisk: ReadDisk = async () => ({ freeBytes: 2 ** 50, totalBytes: 2 ** 50, fileBytes: 0 });
 
 async function fillTwice(
@@ -159,7 +159,7 @@ async function onSmallDisk(context: TestContext, body: (disk: string) => Promise
   }
 }
 
-test("a disk that fills up holds acknowledgements, loses nothing, and recovers by trimming and by space", async (context) => {
+test("a disk that fills up holds acknowledgements, loses nothing, and recovers after a trim and after free space", async (context) => {
   await onSmallDisk(context, async (disk) => {
     await fillTwice(disk, { reserveBytes: 0, readDisk: endlessDisk }, () => {
       assert.ok(freeBytes(disk) < diskBytes / 50, `${freeBytes(disk)} bytes free`);

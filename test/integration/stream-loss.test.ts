@@ -16,7 +16,7 @@ async function partitionWithMostBlocks(folder: string): Promise<{ partition: num
   return sorted[0] ?? assert.fail("the stream has partitions");
 }
 
-test("G8: a block that vanished from the stream's file stops its partition alone; the loss is accepted by name and stays in the books", async (t) => {
+test("G8: a block that vanished from the stream's file stops only its partition; the loss is accepted by a command and stays in the books", async (t) => {
   const gateway = await GatewayProcess.start({ environment });
   t.after(() => gateway.destroy());
   await publishAll(gateway, [{ device: "d1", id: "before" }]);
@@ -33,7 +33,7 @@ test("G8: a block that vanished from the stream's file stops its partition alone
   await gateway.start();
   const stopped = async () => (await statusOf(gateway)).consumer?.partitions[partition]?.state === "stopped";
   await gateway.until("the partition has stopped", stopped);
-  await gateway.until("what came before is filed", async () => (await storedIds(gateway)).includes("m1"));
+  await gateway.until("earlier messages are filed", async () => (await storedIds(gateway)).includes("m1"));
   const { books } = await statusOf(gateway);
   assert.equal(books?.isBalanced, false);
   assert.equal(books?.unaccounted, 1);
@@ -41,11 +41,11 @@ test("G8: a block that vanished from the stream's file stops its partition alone
   assert.match(shown.stdout, /THE BOOKS DO NOT BALANCE/);
   const command = `tidegate stream accept-gap ${partition}`;
   assert.match(shown.stdout, new RegExp(`partition ${partition}: STREAM_GAP: .*Resume: ${command}`));
-  assert.deepEqual(await storedIds(gateway), ["before", "m1"], "nothing behind the hole is filed");
+  assert.deepEqual(await storedIds(gateway), ["before", "m1"], "nothing after the gap is filed");
 
   const others = Array.from({ length: 20 }, (_, index) => ({ device: `other${index}`, id: `x${index}` }));
   await publishAll(gateway, others);
-  await gateway.until("other partitions go on", async () => (await storedIds(gateway)).length > 10);
+  await gateway.until("other partitions continue", async () => (await storedIds(gateway)).length > 10);
 
   const accepted = await runCli([...command.split(" ").slice(1), "--data", gateway.dataFolder]);
   assert.equal(accepted.code, 0, accepted.stderr);

@@ -12,7 +12,7 @@ function fromDevices(name: string, count: number) {
   return Array.from({ length: count }, (_, index) => ({ device: `${name}${index}`, id: `${name}${index}` }));
 }
 
-describe("a new stream says what is given up with the old one, and its status does not forget", () => {
+describe("a new stream reports the discarded messages of the old one, and its status keeps their number", () => {
   let server: RedisServer;
   before(async () => {
     server = await RedisServer.start();
@@ -27,7 +27,7 @@ describe("a new stream says what is given up with the old one, and its status do
       const cli = (...args: string[]) => runCommand([...args, "--data", gateway.dataFolder]);
       const renew = () => gateway.cli("stream", "new", "--force", ...flags);
       await publishAll(gateway, fromDevices("filed", 3));
-      await gateway.until("they are filed", async () => (await storedIds(gateway)).length === 3);
+      await gateway.until("the messages are filed", async () => (await storedIds(gateway)).length === 3);
       const first = (await statusOf(gateway)).consumer;
       assert.equal(first?.replacement, null);
       stopReading(gateway);

@@ -5,7 +5,7 @@ import { positionOf } from "../../bridge/streams/decimal-position.ts";
 import { type EmbeddedStream, openEmbeddedStream } from "../../bridge/streams/embedded/embedded-stream.ts";
 import { streamFile } from "../../bridge/streams/embedded/stream-file.ts";
 import { createEmbeddedStream } from "../../bridge/streams/embedded/stream-folder.ts";
-import { START_POSITION } from "../../bridge/streams/stream-log.ts";
+import { startPosition } from "../../bridge/streams/stream-log.ts";
 import { bigCheckedBlock } from "../support/checked-block.ts";
 import { type StreamProcess, withStreamFolder } from "../support/stream-process.ts";
 
@@ -22,7 +22,7 @@ async function openForAppend(folder: string): Promise<EmbeddedStream> {
   });
 }
 
-/** Appends that many times twenty blocks to partition 0 and trims each time. */
+/** Appends twenty blocks to partition 0 this many times, and trims each time. */
 async function appendAndTrim(stream: EmbeddedStream, times: number): Promise<void> {
   for (let time = 0; time < times; time++) {
     const blocks = Array.from({ length: 20 }, () => stream.append(0, new Uint8Array(blockBytes)));
@@ -30,7 +30,7 @@ async function appendAndTrim(stream: EmbeddedStream, times: number): Promise<voi
   }
 }
 
-test("a reader sees what another process appends, and a paused one blocks nobody", async () => {
+test("a reader sees the blocks of another process, and a paused reader blocks no one", async () => {
   await withStreamFolder(async (folder, start) => {
     await createEmbeddedStream({ folder, partitionCount: 1 });
     const stream = await openForAppend(folder);
@@ -93,14 +93,14 @@ test("a former appender that wakes up stores nothing and ends", async () => {
     former.send("append");
     await former.waitForLines(/^STREAM_FLUSH_FAILED$/);
     assert.ok(former.lines.includes("fatal STREAM_FLUSH_FAILED"));
-    const entries = await stream.read(0, START_POSITION, { maxBytes, maxEntries: 10 });
+    const entries = await stream.read(0, startPosition, { maxBytes, maxEntries: 10 });
     assert.equal(entries.length, 2);
     assert.deepEqual([...(entries[1]?.block ?? [])], [2]);
     await stream.close();
   });
 });
 
-test("a former appender that was paused on its way to a write of its own changes no byte that was confirmed since", async () => {
+test("a former appender that was paused before a write of its own changes no byte that was confirmed since", async () => {
   await withStreamFolder(async (folder, start) => {
     await createEmbeddedStream({ folder, partitionCount: 1 });
     const former = start("grow");
@@ -131,7 +131,7 @@ test("a former appender that was paused on its way to a write of its own changes
   });
 });
 
-test("of creators that were paused before the stream got its name, each one has made the stream that is there, or none", async () => {
+test("creators that were paused before the stream got its name have each created the existing stream, or none", async () => {
   await withStreamFolder(async (folder, start) => {
     const creators: StreamProcess[] = [];
     for (let count = 0; count < 2; count++) {
@@ -152,7 +152,7 @@ test("of creators that were paused before the stream got its name, each one has 
   });
 });
 
-test("the room of trimmed blocks is used again, also after a reader was killed with a snapshot in hand", async () => {
+test("the space of trimmed blocks is used again, even after a reader was killed while it held a snapshot", async () => {
   await withStreamFolder(async (folder, start) => {
     await createEmbeddedStream({ folder, partitionCount: 1 });
     const stream = await openForAppend(folder);
@@ -160,7 +160,7 @@ test("the room of trimmed blocks is used again, also after a reader was killed w
     await holder.waitForLines(/^holding/);
     await appendAndTrim(stream, 5);
     const heldBytes = statSync(streamFile(folder)).size;
-    assert.ok(heldBytes > 90 * blockBytes, "a held snapshot keeps trimmed pages: this test can fail");
+    assert.ok(heldBytes > 90 * blockBytes, "a held snapshot keeps trimmed pages, so this test can fail");
     await holder.kill();
     await appendAndTrim(stream, 50);
     assert.ok(

@@ -8,7 +8,7 @@ import { StreamProcess, withStreamFolder } from "../support/stream-process.ts";
 
 const blocks = 5;
 
-test("each acknowledgement comes after its data and then its root pointer were forced to the disk", async (context) => {
+test("each acknowledgement comes after its data, and then its root pointer, were forced to the disk", async (context) => {
   const probe = spawnSync("strace", ["-o", "/dev/null", "true"], { encoding: "utf8" });
   if (probe.status !== 0) {
     context.skip(`strace cannot trace here: ${(probe.stderr || String(probe.error)).trim()}`);
@@ -36,7 +36,7 @@ test("each acknowledgement comes after its data and then its root pointer were f
   });
 });
 
-/** What happened to the stream's file from the first append on, repeats left out. */
+/** The calls on the stream's file from the first append on, without repetitions. */
 function stepsOf(trace: string): string[] {
   const opened = (flags: RegExp): string[] =>
     trace

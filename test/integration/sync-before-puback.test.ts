@@ -6,15 +6,15 @@ import { GatewayProcess } from "../support/gateway-process.ts";
 import { RawMqtt } from "../support/raw-mqtt.ts";
 import { SystemCalls, type TracedCall } from "../support/system-calls.ts";
 
-/** Packet identifiers whose low byte is a letter, which strace shows as it is. */
+/** Packet identifiers whose low byte is a letter, which strace prints as it is. */
 const identifiers = [..."ABCDEFGH"].map((letter) => letter.charCodeAt(0));
 const calls =
   "read,readv,recvfrom,recvmsg,write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,fsync,fdatasync,msync";
 /** Linux, octal as in /proc/PID/fdinfo: each write returns once it is on the disk. */
 const writesThroughFlag = 0o10000;
 
-test("G1: between a PUBLISH that is read and its PUBACK that is written, its bytes are forced to the disk", async (context) => {
-  // No commits, so that nothing is trimmed: all that the stream's file gets is the messages.
+test("G1: the bytes of a message are forced to the disk after its PUBLISH is read and before its PUBACK is written", async (context) => {
+  // No commits, so that nothing is trimmed, and the stream's file gets only the messages.
   const gateway = await GatewayProcess.start({
     environment: { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "3600000" },
   });
@@ -44,20 +44,21 @@ function markerOf(messageId: number): string {
   return `marker-${messageId}!`;
 }
 
-/** Descriptors of the file that a commit's root pointer goes through: opened with O_DSYNC. */
+/** Descriptors through which the file gets the root pointer of a commit: opened with O_DSYNC. */
 function descriptorsThatWriteThrough(pid: number, file: string): ReadonlySet<string> {
   const descriptors = readdirSync(`/proc/${pid}/fd`).filter((descriptor) => {
     const flags = /^flags:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/fdinfo/${descriptor}`, "utf8"))?.[1];
     const isOfFile = readlinkSync(`/proc/${pid}/fd/${descriptor}`) === file;
     return isOfFile && (Number.parseInt(flags ?? "0", 8) & writesThroughFlag) !== 0;
   });
-  assert.ok(descriptors.length > 0, "lmdb has a descriptor that writes through");
+  assert.ok(descriptors.length > 0, "lmdb has a descriptor opened with O_DSYNC");
   return new Set(descriptors);
 }
 
 /**
- * The way of one message, each step being a call that began after the one before it had ended: its bytes are read from a socket, written
- * to the stream's file, the file is flushed, the root pointer that makes them count is written through, PUBACK is written to the socket.
+ * The path of one message. Each step is a call that began after the previous one had ended: the bytes are
+ * read from a socket and written to the stream's file, the file is flushed, the root pointer that makes them
+ * valid is written through, and PUBACK is written to the socket.
  */
 function stepsOf(
   traced: readonly TracedCall[],

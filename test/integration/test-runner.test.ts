@@ -5,7 +5,7 @@ import { runProgram } from "../support/run-program.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 
-/** Runs files of `test/fixtures/runner` as `npm test` runs all. */
+/** Runs files of `test/fixtures/runner` as `npm test` runs all files. */
 function runTests(files: readonly string[], environment: Record<string, string> = {}) {
   const paths = files.map((file) => `test/fixtures/runner/${file}.test.ts`);
   return runProgram(process.execPath, ["test/support/run-tests.mjs", ...paths], {
@@ -14,7 +14,7 @@ function runTests(files: readonly string[], environment: Record<string, string> 
   });
 }
 
-test("a test that fails ends the run with 1; the log says where in the sources, what each file took, and the sums last", async () => {
+test("a failing test ends the run with 1; the log has its place in the sources, the time of each file, and the totals last", async () => {
   const { code, stdout } = await runTests(["fails"]);
   assert.equal(code, 1);
   assert.match(stdout, /^ok 1 - a sum that is right$/m);
@@ -28,7 +28,7 @@ test("a test that fails ends the run with 1; the log says where in the sources, 
   assert.match(summary, /^1\.\.3\n# tests 3\n# suites 0\n# pass 1\n# fail 2\n(# .*\n){4}$/m);
 });
 
-test("a file that does not end is ended, and says what held it", async () => {
+test("a file that does not end is ended, and the log says what kept it running", async () => {
   const { code, stdout } = await runTests(["hangs"], { TEST_HANG_MS: "2000" });
   assert.equal(code, 1);
   assert.match(stdout, /^# FAILED .*hangs\.test\.ts .*still runs after 2 s, held by: .*Timeout/m);

@@ -26,10 +26,11 @@ function pythonMissing(module: string): string | false {
 }
 
 /**
- * The code blocks of README.md and docs, in a temporary folder and on one gateway: what differs are ports, the size of the fleet and how
- * long a batch waits. The last tests stop that gateway, copy its folder, and move it to a Redis.
+ * The code blocks of README.md and docs, in a temporary folder and on one gateway. Only ports, the size of
+ * the fleet and the age of a batch differ. The last tests stop that gateway, copy its folder, and move it to
+ * a Redis.
  */
-describe("what README.md and docs tell to do", { concurrency: false }, () => {
+describe("the commands of README.md and docs", { concurrency: false }, () => {
   const documents = new DocumentTour();
   let folder: string;
   let gateway: GatewayProcess;
@@ -45,7 +46,7 @@ describe("what README.md and docs tell to do", { concurrency: false }, () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  /** Runs commands of a document; rejects where one fails. */
+  /** Runs commands of a document; rejects if one fails. */
   async function run(commands: string, replacements: Record<string, string> = {}): Promise<ProgramResult> {
     const result = await attempt(commands, replacements);
     assert.equal(result.code, 0, `${commands}\n${result.stdout}${result.stderr}`);
@@ -75,7 +76,7 @@ describe("what README.md and docs tell to do", { concurrency: false }, () => {
     assert.equal(stdout, `${version}\n`, stderr);
   });
 
-  test("mosquitto_pub publishes, a resend is acknowledged and filed once, and the books say so", async () => {
+  test("mosquitto_pub publishes, a resend is acknowledged and filed once, and the books show that", async () => {
     await run(documents.commands(readme, "mosquitto_pub -t fleet"));
     await filed("telemetry", 2);
     const { stdout } = await run(documents.commands(readme, "npx tidegate status"));
@@ -84,15 +85,19 @@ describe("what README.md and docs tell to do", { concurrency: false }, () => {
       /^press-7 +\d{4}-\d\d-\d\dT[\d:.]+Z +21\.5\npress-7 +\S+ +21\.7\n\(2 rows\)\nTidegate \d/m,
     );
     assert.match(stdout, /3 acknowledged; refused: none/);
-    assert.match(stdout, /^all +3 +2 +1 +0 +0 +0 +0 +0$/m, "read, filed, duplicates, and nothing else");
-    // A moment later the producer claims what was acknowledged, by a block that has to be read.
+    assert.match(
+      stdout,
+      /^all +3 +2 +1 +0 +0 +0 +0 +0$/m,
+      "counts for read, filed and duplicates, and for nothing else",
+    );
+    // A moment later the producer claims the acknowledged blocks, in another block that must be read.
     await gateway.until("the books balance", async () => {
       const shown = await run(documents.commands(readme, "npx tidegate status"));
       return /The books balance/.test(shown.stdout);
     });
   });
 
-  test("the SDK's example publishes, and goes on with its outbox when it is run again", async () => {
+  test("the example of the SDK publishes, and the next run continues with its outbox", async () => {
     const short = {
       "node dist": `node ${dist}`,
       "publish-telemetry.js": `publish-telemetry.js --url ${gateway.mqttUrl} --count 3 --interval-ms 1`,
@@ -108,7 +113,7 @@ describe("what README.md and docs tell to do", { concurrency: false }, () => {
     assert.match(stdout, /\(5 rows\)\n$/);
   });
 
-  test("a topic of one's own, and a device whose key is shown once and lets it publish as itself", async () => {
+  test("a topic, and a device whose key is shown once and permits publishing as that device", async () => {
     const { stdout } = await run(documents.commands(readme, "devices add", "npx tidegate"));
     assert.match(stdout, /^Topic engines created \(version 1\)\.$/m);
     const key = /^ {2}(tgk_\S+)$/m.exec(stdout)?.[1] ?? "";
@@ -172,7 +177,7 @@ describe("what README.md and docs tell to do", { concurrency: false }, () => {
     assert.deepEqual(await gateway.query(sql), [{ ids: 100, n: 100 }]);
   });
 
-  test("devices.md: the SDK's example publishes", async () => {
+  test("devices.md: the example of the SDK publishes", async () => {
     mkdirSync(join(folder, "node_modules"));
     symlinkSync(root, join(folder, "node_modules", "tidegate"));
     const example = documents.block("docs/devices.md", "DeviceClient.open");
@@ -182,7 +187,7 @@ describe("what README.md and docs tell to do", { concurrency: false }, () => {
     );
     await run("node example.mjs");
     const sql = "SELECT decode(payload) AS payload FROM telemetry_envelope WHERE device_id = 'pump-7'";
-    await gateway.until("it is filed", async () => (await gateway.query(sql)).length > 0);
+    await gateway.until("the message is filed", async () => (await gateway.query(sql)).length > 0);
     assert.deepEqual(await gateway.query(sql), [{ payload: '{"pressure":3.2}' }]);
   });
 
@@ -201,6 +206,9 @@ describe("what README.md and docs tell to do", { concurrency: false }, () => {
       { name: "valve", type: "string" },
       { name: "checked_at", type: "timestamp" },
     ]);
+    await run(documents.commands(page, "--event-past"));
+    const { stdout: listed } = await run("npx tidegate topics list");
+    assert.match(listed, /^archive +archive\/\{device\} +json +1 +400d +1h +live$/m);
     await run("mosquitto_pub -t fleet/press-7/telemetry -q 1 -m 'no JSON'");
     await filed("_quarantine", 1);
     const shown = await run(documents.commands(page, "quarantine list"));
@@ -208,7 +216,7 @@ describe("what README.md and docs tell to do", { concurrency: false }, () => {
     assert.match(shown.stdout, /^payload-undecodable +1$/m);
   });
 
-  test("operating/: configuration, monitoring and the first look for trouble", async () => {
+  test("operating/: configuration, monitoring and the first checks in case of trouble", async () => {
     const page = "docs/operating/README.md";
     writeFileSync(join(folder, "tidegate.toml"), documents.block(page, "[mqtt]"));
     const { stdout } = await run(documents.commands(page, "config check"));
@@ -223,7 +231,7 @@ describe("what README.md and docs tell to do", { concurrency: false }, () => {
     assert.match(status.stdout, /payload-undecodable/);
   });
 
-  test("operating/aws.md: the policy is one", () => {
+  test("operating/aws.md: the policy is valid", () => {
     const policy = JSON.parse(documents.block("docs/operating/aws.md", "Statement")) as {
       Statement: { Effect: string; Action: string[]; Resource: string }[];
     };
@@ -238,7 +246,7 @@ describe("what README.md and docs tell to do", { concurrency: false }, () => {
     const { stdout } = await run(documents.commands(page, "--format csv"));
     assert.match(stdout, /^event_hour,n\r?\n\d+,\d+\r?\n/);
     const readers = [
-      { modules: "deltalake, pyarrow", word: "import DeltaTable", shows: /device_id: string/ },
+      { modules: "deltalake", word: "import DeltaTable", shows: /press-7/ },
       { modules: "polars, deltalake", word: "import polars", shows: /press-7/ },
     ];
     for (const { modules, word, shows } of readers) {
@@ -249,7 +257,7 @@ describe("what README.md and docs tell to do", { concurrency: false }, () => {
     }
   });
 
-  test("operating/backup-and-restore.md: a copy of a stopped gateway's folder is a gateway", async () => {
+  test("operating/backup-and-restore.md: a copy of a stopped gateway's folder works as a gateway", async () => {
     assert.equal(await gateway.stop(), 0);
     const page = "docs/operating/backup-and-restore.md";
     await run(documents.commands(page, "cp -a", "cp"));
@@ -291,7 +299,7 @@ describe("what README.md and docs tell to do", { concurrency: false }, () => {
     );
     assert.match(stdout, /^x$/m);
 
-    // Another database of the server, since the first one's lake has its prefix.
+    // Another database of the server, because the lake of the first one has its prefix.
     const moved = { "redis://127.0.0.1:6379/0": `redis://127.0.0.1:${stream}/1` };
     await run(documents.commands(page, "npx tidegate migrate", "npx tidegate migrate"), moved);
     const goesOn = await up(
@@ -307,7 +315,7 @@ describe("what README.md and docs tell to do", { concurrency: false }, () => {
     assert.deepEqual(documents.unseen(), []);
   });
 
-  test("a block that is neither run nor excused is found", () => {
+  test("a block that is neither run nor excused is detected", () => {
     const notes = ["", "not run: ", "not run: needs a moon", "run by: unit/docs/links"];
     const text = notes.map((note) => `<!-- ${note} -->\n\`\`\`sh\nx\n\`\`\`\n`).join("\n");
     assert.deepEqual(codeBlocks("page.md", text).map(isExcused), [false, false, true, false]);
@@ -319,7 +327,7 @@ describe("what README.md and docs tell to do", { concurrency: false }, () => {
     return join(folder, name);
   }
 
-  /** Runs a `tidegate up` of a document until it is ready. */
+  /** Runs a `tidegate up` of a document until the gateway is ready. */
   async function up(
     command: string,
     replacements: Record<string, string>,
@@ -329,7 +337,10 @@ describe("what README.md and docs tell to do", { concurrency: false }, () => {
     const [, port] = /--http 127\.0\.0\.1:(\d+)/.exec(script) ?? [];
     const running = new BackgroundCommand(script, folder, quick);
     started.push(running);
-    await running.until("it is ready", async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok);
+    await running.until(
+      "the gateway is ready",
+      async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok,
+    );
     return running;
   }
 });

@@ -17,7 +17,7 @@ async function runNode(...args: string[]): Promise<string> {
   return result.stdout;
 }
 
-test("a client generated from /openapi.json compiles, and uses a running gateway", async (t) => {
+test("a client generated from /openapi.json compiles and works with a running gateway", async (t) => {
   const gateway = await GatewayProcess.start({ environment: { TIDEGATE_CONSUMER_MAX_BATCH_AGE_MS: "200" } });
   t.after(() => gateway.destroy());
   const { body: document } = await gateway.api("GET", "/openapi.json");
@@ -32,7 +32,10 @@ test("a client generated from /openapi.json compiles, and uses a running gateway
   const client = await connectClient(gateway.mqttUrl);
   await client.publishAsync("fleet/press-7/telemetry", JSON.stringify({ ts: Date.now() }), { qos: 1 });
   await client.endAsync();
-  await gateway.until("it is quarantined", async () => (await statusOf(gateway)).books?.quarantined === 1);
+  await gateway.until(
+    "the message is quarantined",
+    async () => (await statusOf(gateway)).books?.quarantined === 1,
+  );
   const said = JSON.parse(await runNode("--import", "tsx", "program.ts", gateway.httpUrl, gateway.token));
   const payload: string = said.quarantine[1];
   assert.deepEqual(Object.keys(JSON.parse(Buffer.from(payload, "base64").toString())), ["ts"]);

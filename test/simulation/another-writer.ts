@@ -1,16 +1,16 @@
-import { type DeltaAction, encodeActions } from "../../bridge/storage/delta/delta-actions.ts";
-import { logEntryPath } from "../../bridge/storage/delta/delta-log.ts";
+import { type DeltaAction, encodeActions } from "../../bridge/lake/delta/delta-actions.ts";
+import { logEntryPath } from "../../bridge/lake/delta/delta-log.ts";
 import { readRows } from "../support/json-lake.ts";
+import { eventHour, eventHourFolder } from "./event-hour.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { TableRecord } from "./table-record.ts";
 import type { World } from "./world.ts";
 
 const constraint = { "delta.constraints.theirs": "false" };
-const hour = { event_date: "1970-01-01", event_hour: "0" };
 
 /**
- * Another program with the right to write to the tables: it forbids our rows for a while, and puts what a table shows into one file, whose
- * predecessors its vacuum deletes at once or never.
+ * Another program that may write to the tables. It forbids our rows for a while, and compacts a table into
+ * one file; its vacuum deletes the old files at once or never.
  */
 export class AnotherWriter {
   readonly #world: World;
@@ -35,7 +35,7 @@ export class AnotherWriter {
     else await this.#forbid(name, table);
   }
 
-  /** Nothing is forbidden any more. */
+  /** Allows our rows in all tables again. */
   async settle(): Promise<void> {
     for (const [name, table] of this.#world.lake.tables)
       if (this.#forbidden.has(name)) await this.#allow(name, table);
@@ -58,7 +58,7 @@ export class AnotherWriter {
     const contents = live.map((path) => store.objects.get(`${name}/${path}`)?.bytes);
     if (live.length < 2 || contents.includes(undefined)) return;
     const rows = contents.flatMap((bytes) => (bytes ? readRows(bytes) : []));
-    const merged = `event_date=1970-01-01/event_hour=0/merged-${++this.#files}.parquet`;
+    const merged = `${eventHourFolder}/merged-${++this.#files}.parquet`;
     const bytes = Buffer.from(JSON.stringify(rows));
     await store.put(`${name}/${merged}`, bytes);
     const deletionTimestamp = await store.now();
@@ -67,7 +67,7 @@ export class AnotherWriter {
     const tags = { standsFor: JSON.stringify(live) };
     await this.#append(name, table, [
       ...removes,
-      { add: { path: merged, partitionValues: hour, stats: "{}", tags, ...times } },
+      { add: { path: merged, partitionValues: eventHour, stats: "{}", tags, ...times } },
     ]);
     if (this.#random.chance(0.3)) return;
     this.vacuums += 1;

@@ -1,11 +1,14 @@
 import type { SeededRandom } from "./seeded-random.ts";
 
-/** A block as it stands in the partition, with what only the model knows: true times, which no clock shows. */
+/** A block in the partition, with the true times, which only the model knows. */
 export interface ModelBlock {
   readonly boot: string;
   readonly producer: number;
   readonly sequence: number;
-  /** Boot clocks at sealing, and when the acknowledgement of `lastAcknowledged` came; 0 = none, or it was late. */
+  /**
+   * Boot clocks at sealing, and when the acknowledgement of `lastAcknowledged` came; 0 = none, or it was
+   * late.
+   */
   readonly stampMs: number;
   readonly acknowledgedAtMs: number;
   readonly lastAcknowledged: number;
@@ -30,17 +33,18 @@ interface Timed {
 export interface LivesOptions {
   readonly gateways: number;
   readonly events: number;
-  /** An acknowledgement that took longer is not told of. */
+  /** A block does not tell an acknowledgement that took longer. */
   readonly promptMs: number;
-  /** After this long a block is given up; it may land later all the same. */
+  /** Time after which a block is given up; it may still land later. */
   readonly deadlineMs: number;
 }
 
 const hourMs = 3_600_000;
 
 /**
- * Gateways write to one partition for hours to days of true time: bursts and silences of any length, slow and late appends, lost
- * acknowledgements, processes that restart on the same boot, machines that boot again, blocks that were given up and land hours later.
+ * Gateways write to one partition for hours to days of true time: bursts and silences of any length, slow and
+ * late appends, lost acknowledgements, processes that restart on the same boot, machines that boot again,
+ * blocks that were given up and land hours later.
  */
 export function livesOfBoots(random: SeededRandom, options: LivesOptions): ModelBlock[] {
   return new Lives(random, options).live();
@@ -54,7 +58,7 @@ class Lives {
   #nowMs = 0;
   #producers = 0;
   #boots = 0;
-  /** How long silences last in this run. */
+  /** Length of silences in this run. */
   readonly #silenceMaxMs: number;
   readonly #lateShare: number;
 

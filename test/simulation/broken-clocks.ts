@@ -1,13 +1,13 @@
 import { crc32 } from "node:zlib";
 import { at } from "../../bridge/block/block-format.ts";
-import { PRODUCER_FORGOTTEN_AFTER_MS } from "../../bridge/consumer/check-block.ts";
-import type { Move } from "../../bridge/storage/commit-log.ts";
-import type { Row } from "../../bridge/storage/row.ts";
+import type { Move } from "../../bridge/lake/commit-log/commit-log.ts";
+import { producerForgottenAfterMs } from "../../bridge/tail/check-block.ts";
+import type { Row } from "../../bridge/tail/row.ts";
 import { type BrokenVariant, withBatch } from "./broken-variants.ts";
 import type { BreakPorts } from "./run-simulation.ts";
 import { withCommitLog } from "./with-commit-log.ts";
 
-/** The block as if its producer's boot clock were its wall clock. */
+/** Replaces the boot clock of a block by its producer's wall clock. */
 function withWallClock(block: Uint8Array): Uint8Array {
   const bytes = Buffer.from(block);
   const wallMs = bytes.readUIntLE(at.wallMs, 6);
@@ -28,7 +28,7 @@ const expiringByWallClock: BreakPorts = (ports) => {
   return { ...ports, stream: Object.create(stream, { read: { value: read } }) as typeof stream };
 };
 
-/** As long as a clock that was ahead is not caught up with, rows get the time that it showed. */
+/** Rows keep the time of a clock that was ahead until others catch up. */
 const freezingIngestTime: BreakPorts = (ports) => {
   const { batch } = ports;
   const latestMs = new Map<number, number>();
@@ -46,7 +46,7 @@ const freezingIngestTime: BreakPorts = (ports) => {
 const forgettingProducersByWallClock: BreakPorts = (ports) =>
   withCommitLog(ports, {
     append: (entry) => {
-      const oldestMs = ports.now() - PRODUCER_FORGOTTEN_AFTER_MS;
+      const oldestMs = ports.now() - producerForgottenAfterMs;
       const moves = Object.entries(entry.moves).map(([key, move]): [string, Move] => {
         const producers = Object.entries(move.producers).filter(([, { seenAtMs }]) => seenAtMs >= oldestMs);
         return [key, { ...move, producers: Object.fromEntries(producers) }];
@@ -55,7 +55,7 @@ const forgettingProducersByWallClock: BreakPorts = (ports) =>
     },
   });
 
-/** Wall clocks taken for elapsed time. */
+/** Variants that take wall clocks for elapsed time. */
 export const brokenClocks: readonly BrokenVariant[] = [
   {
     name: "ids that expire by the gateways' wall clocks",

@@ -1,7 +1,8 @@
-import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
-import { type LakeState, type Move, partitionOfKey } from "../../bridge/storage/commit-log.ts";
+import type { LakeState, Move } from "../../bridge/lake/commit-log/commit-log.ts";
+import type { ConsumerOptions } from "../../bridge/lake/consumer/consumer-options.ts";
+import { partitionOfKey } from "../../bridge/streams/partition-key.ts";
 import type { PartitionMap } from "../../bridge/streams/partition-map.ts";
-import { END_POSITION } from "../../bridge/streams/stream-log.ts";
+import { endPosition } from "../../bridge/streams/stream-log.ts";
 import type { BrokenVariant } from "./broken-variants.ts";
 import type { BreakPorts } from "./run-simulation.ts";
 import { withCommitLog } from "./with-commit-log.ts";
@@ -34,7 +35,7 @@ const readingChildrenAtOnce: BreakPorts = (ports) =>
     all: map.all.map((partition) => ({ ...partition, parents: [] })),
   }));
 
-/** What the lake was told of is read at once, before this process has heard whose place it took. */
+/** Reads a partition that the lake knows at once, before this process knows the partition's parents. */
 const readingUnheardPartitions: BreakPorts = (ports) => {
   const { commitLog } = ports;
   const inLake = new Set<number>();
@@ -76,14 +77,14 @@ const inheritingNoMarks: BreakPorts = (ports) => {
     load: async () => {
       const lake = await commitLog.load();
       const moves = [...lake.moves].map(([key, move]): [string, Move] =>
-        move.to === END_POSITION ? [key, { ...move, producers: {} }] : [key, move],
+        move.to === endPosition ? [key, { ...move, producers: {} }] : [key, move],
       );
       return { ...lake, moves: new Map(moves) };
     },
   });
 };
 
-/** What goes wrong where a divided partition's successors do not go on from it. */
+/** Variants in which the successors of a divided partition do not continue from it. */
 export const brokenDivisions: readonly BrokenVariant[] = [
   {
     name: "partitions read before those whose place they took",

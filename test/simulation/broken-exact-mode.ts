@@ -1,14 +1,14 @@
 import { sequenceOfId } from "../../bridge/block/sdk-sequence.ts";
-import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
-import { ExactIdColumns } from "../../bridge/consumer/exact-id-columns.ts";
-import type { Row } from "../../bridge/storage/row.ts";
-import { windowColumns } from "../../bridge/window/window-columns.ts";
+import { DedupeKeyMaker } from "../../bridge/lake/consumer/ids/dedupe-key.ts";
+import { ExactIdColumns } from "../../bridge/lake/consumer/ids/exact-id-columns.ts";
+import { windowColumns } from "../../bridge/lake/window/window-columns.ts";
+import type { Row } from "../../bridge/tail/row.ts";
 import { type BrokenVariant, withBatch } from "./broken-variants.ts";
 import type { BreakPorts } from "./run-simulation.ts";
 import { withCommitLog } from "./with-commit-log.ts";
 import { exactTopicId } from "./workload.ts";
 
-/** What the exact mode keeps of a batch is in the window before its commit is. */
+/** The exact ids of a batch enter the window before its commit. */
 const claimingExactBeforeCommit: BreakPorts = (ports, world) => {
   const { batch } = ports;
   let claims: (() => void)[] = [];
@@ -51,14 +51,14 @@ const claimingExactBeforeCommit: BreakPorts = (ports, world) => {
   };
 };
 
-/** Other content under an id that the exact mode knows is taken for a resend. */
+/** Takes other content under a known exact id for a resend. */
 const countingReusedAway: BreakPorts = (ports) =>
   withBatch(ports, {
     quarantine: (row, facts) =>
       facts.topicId === exactTopicId ? undefined : ports.batch.quarantine(row, facts),
   });
 
-/** The lake seems to hold none of the ids that only the exact mode still knows. */
+/** The lake seems to lack the ids that only the exact mode still knows. */
 const findingNothingOld: BreakPorts = (ports) => ({
   ...ports,
   seeds: { rows: (query) => ports.seeds.rows(query), filed: async () => [] },

@@ -1,5 +1,5 @@
-import type { CommittedChunk, CommittedRows } from "../../bridge/storage/follow/committed-rows.ts";
-import type { RowReader } from "../../bridge/storage/follow/row-reader.ts";
+import type { CommittedChunk, CommittedRows } from "../../bridge/lake/follow/committed-rows.ts";
+import type { RowReader } from "../../bridge/lake/follow/row-reader.ts";
 import type { BrokenVariant } from "./broken-variants.ts";
 
 type ReadChunks = CommittedRows["read"];
@@ -8,13 +8,13 @@ function reading(rows: CommittedRows, read: ReadChunks): CommittedRows {
   return { earliest: () => rows.earliest(), latest: () => rows.latest(), follow: rows.follow, read };
 }
 
-/** Each seventh entry is passed over. */
+/** Skips each seventh entry. */
 const leavingOut = (rows: CommittedRows): CommittedRows =>
   reading(rows, async function* (from) {
     for await (const chunk of rows.read(from)) yield chunk.commit % 7 === 0 ? { ...chunk, rows: [] } : chunk;
   });
 
-/** A follower that goes on within an entry is given the entry from its first row on. */
+/** A follower that continues within an entry gets the entry from its first row on. */
 const readingAgain = (rows: CommittedRows): CommittedRows =>
   reading(rows, async function* (from) {
     let kept = from;
@@ -24,28 +24,31 @@ const readingAgain = (rows: CommittedRows): CommittedRows =>
     }
   });
 
-/** The entries come in order, the rows of each as they stand in the files. */
+/** The entries come in order, but the rows of each in the order of the files. */
 const inFileOrder = (rows: CommittedRows): CommittedRows =>
   reading(rows, async function* (from) {
     for await (const chunk of rows.read(from)) yield { ...chunk, rows: chunk.rows.toReversed() };
   });
 
-/** Files that another writer replaced and deleted count as files without rows. */
+async function* orNone(slices: ReturnType<RowReader["rows"]>): ReturnType<RowReader["rows"]> {
+  try {
+    yield* slices;
+  } catch {
+    yield [];
+  }
+}
+
+/** Takes files that another writer replaced and deleted for empty. */
 const passingOverGoneFiles = (reader: RowReader): RowReader => ({
-  async *rows(files) {
-    try {
-      yield* reader.rows(files);
-    } catch {
-      yield [];
-    }
-  },
+  rows: (files) => orNone(reader.rows(files)),
+  landed: (landing) => orNone(reader.landed(landing)),
   count: (files) => reader.count(files),
   close: () => reader.close(),
 });
 
 const followed = { followersMax: 2 };
 
-/** What goes wrong where the commit log is followed. */
+/** Variants of followers of the commit log. */
 export const brokenFollowers: readonly BrokenVariant[] = [
   {
     name: "a follower port that leaves out an entry",

@@ -1,10 +1,11 @@
-import type { CommitLog } from "../../bridge/storage/commit-log.ts";
-import { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import { encodeJson, entryPath, snapshotPath } from "../../bridge/storage/lake-format.ts";
-import { snapshotOfState } from "../../bridge/storage/lake-state.ts";
-import type { ObjectStore } from "../../bridge/storage/object-store.ts";
-import type { VacuumOptions } from "../../bridge/storage/vacuum.ts";
+import type { CommitLog } from "../../bridge/lake/commit-log/commit-log.ts";
+import { LakeCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import { encodeJson, entryPath, snapshotPath } from "../../bridge/lake/commit-log/lake-format.ts";
+import { snapshotOfState } from "../../bridge/lake/commit-log/lake-state.ts";
+import type { ObjectStore } from "../../bridge/lake/stores/object-store.ts";
+import type { VacuumOptions } from "../../bridge/lake/upkeep/vacuum.ts";
 import { publisherOf } from "../support/publisher-of.ts";
+import { withStore } from "../support/with-store.ts";
 import type { BrokenVariant } from "./broken-variants.ts";
 import type { BreakPorts } from "./run-simulation.ts";
 import { withCommitLog } from "./with-commit-log.ts";
@@ -26,29 +27,10 @@ function withLog(options: VacuumOptions, changes: Partial<CommitLog>): VacuumOpt
   };
 }
 
-function withStore(store: ObjectStore, changes: Partial<ObjectStore>): ObjectStore {
-  return {
-    url: store.url,
-    stagingFolder: store.stagingFolder,
-    copyMaxBytes: store.copyMaxBytes,
-    get: (path) => store.get(path),
-    put: (path, bytes) => store.put(path, bytes),
-    putIfAbsent: (path, bytes) => store.putIfAbsent(path, bytes),
-    importFile: (file, path) => store.importFile(file, path),
-    localCopies: (paths) => store.localCopies(paths),
-    list: (prefix, options) => store.list(prefix, options),
-    delete: (path) => store.delete(path),
-    removeLeftovers: () => store.removeLeftovers(),
-    now: () => store.now(),
-    freeBytes: () => store.freeBytes(),
-    ...changes,
-  };
-}
-
 const withoutFence = (options: VacuumOptions): VacuumOptions =>
   withLog(options, { append: async () => ({ outcome: "committed" }) });
 
-/** What the logs say when it begins is believed until the files are deleted. */
+/** Vacuum believes the logs of its start until it deletes the files. */
 function judgingByOldLogs(options: VacuumOptions): VacuumOptions {
   const { store, commitLog } = options;
   const read = new Map<string, Uint8Array | null>();
@@ -75,7 +57,7 @@ function judgingByOldLogs(options: VacuumOptions): VacuumOptions {
   };
 }
 
-/** Ages are counted by a clock that has nothing to do with the one that stamps objects. */
+/** Ages are counted by another clock than the one that stamps objects. */
 const countingByAnotherClock = (options: VacuumOptions): VacuumOptions => ({
   ...options,
   store: withStore(options.store, { now: async () => (await options.store.now()) + dayMs }),
@@ -100,15 +82,18 @@ function pruningWith(prune: (log: LakeCommitLog) => Promise<unknown>): BreakPort
   };
 }
 
-/** Entries are given up before every table shows them. */
+/** Deletes entries before every table shows them. */
 const pruningBelowUnpublished: BreakPorts = (ports, world) =>
   pruningWith(async () => {
     const log = new LakeCommitLog(world.store, "lake", { create: true, entriesPerSnapshot: 2 });
     const { number } = await log.load();
-    await log.maintain({ publishedUpTo: number, retainMs: -1 });
+    await log.maintain({ publishedUpTo: number, settled: new Map(), retainMs: -1 });
   })(ports, world);
 
-/** What is given up is not part of the log: each process deletes by its own view, and does not ask whether its snapshot became the one. */
+/**
+ * The log does not record what was pruned: each process deletes by its own view, without checking that its
+ * snapshot counts.
+ */
 const pruningByOwnView: BreakPorts = (ports, world) => {
   const { store } = world;
   const kept = 2 + Math.floor(ports.random() * 3);
@@ -120,7 +105,7 @@ const pruningByOwnView: BreakPorts = (ports, world) => {
   })(ports, world);
 };
 
-/** An entry that was seen once is taken for one that is still there. */
+/** Assumes that an entry that was seen once still exists. */
 function notLookingBeneath(store: ObjectStore): ObjectStore {
   const seen = new Map<string, Uint8Array>();
   const isEntry = (path: string) => /^_commits\/\d{20}\.json$/.test(path);
@@ -138,7 +123,7 @@ function notLookingBeneath(store: ObjectStore): ObjectStore {
   });
 }
 
-/** Logs are tidied up most of the time, and processes often sleep through it before they create an entry of a log. */
+/** Logs are pruned often, and processes often sleep meanwhile before they create an entry. */
 const pruned = {
   processesMax: 3,
   commitsPerVacuum: 0,
@@ -153,10 +138,10 @@ const vacuumed = {
   longPauses: { rate: 0.3, at: /^putIfAbsent _commits\/\d{20}\.json$/ },
   periods: { vacuumAgeMs: 0 },
 };
-/** Files must be of some age. */
+/** Files must have some age. */
 const aged = { commitsPerVacuum: 0, storeClockSteps: 0, periods: { vacuumAgeMs: 20_000 } };
 
-/** What goes wrong where files and entries are deleted that somebody may still need. */
+/** Variants that delete files and entries that are still needed. */
 export const brokenLakes: readonly BrokenVariant[] = [
   {
     name: "vacuum without a fence",

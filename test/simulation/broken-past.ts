@@ -3,14 +3,14 @@ import {
   type Move,
   noCounters,
   type PastPartitions,
-  partitionOfKey,
-} from "../../bridge/storage/commit-log.ts";
-import { END_POSITION, START_POSITION } from "../../bridge/streams/stream-log.ts";
+} from "../../bridge/lake/commit-log/commit-log.ts";
+import { partitionOfKey } from "../../bridge/streams/partition-key.ts";
+import { endPosition, startPosition } from "../../bridge/streams/stream-log.ts";
 import type { BrokenVariant } from "./broken-variants.ts";
 import type { BreakPorts } from "./run-simulation.ts";
 import { withCommitLog } from "./with-commit-log.ts";
 
-/** Consumers that know of the lake what `change` leaves of it. What they append is compared with the whole. */
+/** Consumers that see the lake's state after `change`. Their commits are compared with the whole state. */
 function knowing(change: (lake: LakeState) => LakeState): BreakPorts {
   return (ports) =>
     withCommitLog(ports, {
@@ -27,7 +27,7 @@ function withPast(
   return { ...lake, past: new Map(past) };
 }
 
-/** Those that ended are past once it is true of the moves of those that took their place. */
+/** Takes ended partitions for past by a condition on the moves of their successors. */
 function pastOnce(isEnough: (children: readonly Move[]) => boolean): BreakPorts {
   return knowing((lake) => {
     const children = (key: string) => {
@@ -38,7 +38,7 @@ function pastOnce(isEnough: (children: readonly Move[]) => boolean): BreakPorts 
     };
     let early = lake;
     for (const [key, move] of lake.moves)
-      if (move.to === END_POSITION && isEnough(children(key))) early = without(early, key, move);
+      if (move.to === endPosition && isEnough(children(key))) early = without(early, key, move);
     return early;
   });
 }
@@ -61,7 +61,7 @@ function without(lake: LakeState, key: string, { streamTimeMs, commit = 0 }: Mov
 }
 
 const forgettingOnceRecorded = pastOnce((children) => children.length > 0);
-const forgettingOnceOneHasBegun = pastOnce((children) => children.some(({ to }) => to !== START_POSITION));
+const forgettingOnceOneHasBegun = pastOnce((children) => children.some(({ to }) => to !== startPosition));
 const forgettingRowsAtOnce = knowing((lake) => withPast(lake, (past) => ({ ...past, rows: {} })));
 const forgettingThatTheyEnded = knowing((lake) => withPast(lake, (past) => ({ ...past, ranges: [] })));
 
@@ -73,7 +73,7 @@ const exactTopicsWithoutPastRows: BreakPorts = (ports) => ({
   },
 });
 
-/** What goes wrong if too much is given up of partitions whose place others took. */
+/** Variants that give up too much of replaced partitions. */
 export const brokenPast: readonly BrokenVariant[] = [
   {
     name: "partitions past as soon as those that took their place are recorded",

@@ -3,12 +3,13 @@ import { brokenDivisions } from "./broken-divisions.ts";
 import { brokenExactMode } from "./broken-exact-mode.ts";
 import { brokenFollowers } from "./broken-followers.ts";
 import { brokenLakes } from "./broken-lakes.ts";
+import { brokenOrdinals } from "./broken-ordinals.ts";
 import { brokenPast } from "./broken-past.ts";
 import { brokenQuarantine } from "./broken-quarantine.ts";
 import { brokenTables } from "./broken-tables.ts";
 import { type BrokenVariant, brokenVariants } from "./broken-variants.ts";
 
-/** All variants of the protocol that the checkers must find out. Their names differ. */
+/** All broken variants that the checkers must detect. Their names are unique. */
 export const brokenProtocols: readonly BrokenVariant[] = [
   ...brokenVariants,
   ...brokenExactMode,
@@ -18,5 +19,6 @@ export const brokenProtocols: readonly BrokenVariant[] = [
   ...brokenClocks,
   ...brokenLakes,
   ...brokenTables,
+  ...brokenOrdinals,
   ...brokenFollowers,
 ];

@@ -1,4 +1,4 @@
-import type { SeedSource } from "../../bridge/storage/seed-source.ts";
+import type { SeedSource } from "../../bridge/lake/seed-source.ts";
 import type { BrokenVariant } from "./broken-variants.ts";
 import type { BreakPorts } from "./run-simulation.ts";
 
@@ -10,7 +10,7 @@ function withSeeds(breakSeeds: (seeds: SeedSource) => Partial<SeedSource>): Brea
   };
 }
 
-/** Windows are seeded as if rows stood in quarantine, or none did. */
+/** Windows are seeded as if all rows were in quarantine, or none. */
 function seedingRowsAs(isQuarantined: boolean): BreakPorts {
   return withSeeds((seeds) => ({
     rows: async function* (query) {
@@ -24,7 +24,7 @@ const takingQuarantinedForFiled = withSeeds((seeds) => ({
     (await seeds.filed(query))?.map((rows) => ({ ...rows, isQuarantined: false })) ?? null,
 }));
 
-/** What the quarantine holds keeps an id from its table, or what the table holds does not. */
+/** Variants in which quarantined rows keep an id from its table, or filed rows do not. */
 export const brokenQuarantine: readonly BrokenVariant[] = [
   {
     name: "seeding what is in quarantine as if a table held it",

@@ -1,13 +1,13 @@
-import { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import { createSeedSource } from "../../bridge/storage/lake-seed-source.ts";
-import type { ObjectStore } from "../../bridge/storage/object-store.ts";
-import type { ReadSeedRows } from "../../bridge/storage/parquet/seed-reader.ts";
+import { LakeCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import type { ReadSeedRows } from "../../bridge/lake/parquet/seed-reader.ts";
+import { createSeedSource } from "../../bridge/lake/seeding/lake-seed-source.ts";
+import type { ObjectStore } from "../../bridge/lake/stores/object-store.ts";
 import { jsonCheckpoints, readJsonSeedRows } from "../support/json-lake.ts";
 import type { BrokenVariant } from "./broken-variants.ts";
 import type { BreakPorts } from "./run-simulation.ts";
 import type { World } from "./world.ts";
 
-/** The commit log is not kept for a table that another writer has made unfit for our rows. */
+/** Prunes the commit log although a table is parked. */
 const pruningBelowParked: BreakPorts = (ports) => {
   const { commitLog } = ports;
   if (!(commitLog instanceof LakeCommitLog)) throw new TypeError("the log is the product's own");
@@ -19,7 +19,7 @@ const pruningBelowParked: BreakPorts = (ports) => {
   return ports;
 };
 
-/** Of a table that does not show a commit, the ids of that commit are not seen. */
+/** Does not see the ids of commits that their table does not show. */
 const seedingFromTables: BreakPorts = (ports, { store }) => {
   const { commitLog } = ports;
   const forgetful = {
@@ -32,7 +32,7 @@ const seedingFromTables: BreakPorts = (ports, { store }) => {
   return { ...ports, seeds: seedsOf(store, forgetful, readJsonSeedRows) };
 };
 
-/** What the commit log names is read if it is there, and not looked for where another writer has put it. */
+/** Reads the files of the commit log if they exist, and does not follow another writer's compaction. */
 const seedingFromCommits: BreakPorts = (ports, world) => {
   const skipping: ReadSeedRows = (store, groups, filter) =>
     readJsonSeedRows(store, groups, filter, () => true);
@@ -47,7 +47,7 @@ function seedsOf(
   return createSeedSource({ store, commitLog, checkpoints: jsonCheckpoints(store), readRows });
 }
 
-/** A store whose listings show replaced files for ever. */
+/** A store that lists replaced files for ever. */
 function pretendingAll({ store, lake }: World): ObjectStore {
   return new Proxy<ObjectStore>(store, {
     get(target, name) {
@@ -65,7 +65,7 @@ function pretendingAll({ store, lake }: World): ObjectStore {
 
 const interfered = { interference: 0.05, commitsPerVacuum: 1000, storeClockSteps: 0 };
 
-/** What goes wrong where another writer changes the tables. */
+/** Variants with another writer of the tables. */
 export const brokenTables: readonly BrokenVariant[] = [
   {
     name: "pruning below tables that another writer made unfit",

@@ -1,26 +1,26 @@
 import { createHash } from "node:crypto";
-import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
-import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
-import type { BatchWriter } from "../../bridge/storage/batch-writer.ts";
-import type { CommitEntry, CommitLog, LakeState, Move } from "../../bridge/storage/commit-log.ts";
-import { moveOf } from "../../bridge/storage/past-partitions.ts";
-import type { Row } from "../../bridge/storage/row.ts";
-import { DEDUP_KEY_BYTES } from "../../bridge/window/dedup-window.ts";
+import type { BatchWriter } from "../../bridge/lake/batch-writer.ts";
+import type { CommitEntry, CommitLog, LakeState, Move } from "../../bridge/lake/commit-log/commit-log.ts";
+import { moveOf } from "../../bridge/lake/commit-log/past-partitions.ts";
+import type { ConsumerOptions } from "../../bridge/lake/consumer/consumer-options.ts";
+import { DedupeKeyMaker } from "../../bridge/lake/consumer/ids/dedupe-key.ts";
+import { dedupKeyBytes } from "../../bridge/lake/window/dedup-window.ts";
+import type { Row } from "../../bridge/tail/row.ts";
 import { publisherOf } from "../support/publisher-of.ts";
 import type { BreakPorts, SimulationOptions } from "./run-simulation.ts";
 import type { Violation } from "./violation.ts";
 import { withCommitLog } from "./with-commit-log.ts";
 import type { World } from "./world.ts";
 
-/** The protocol without one of its details. The checkers must find each of them out. */
+/** The protocol without one of its details. The checkers must detect each variant. */
 export interface BrokenVariant {
   readonly name: string;
-  /** One of these must be seen. */
+  /** The checkers must report one of these rules. */
   readonly breaks: readonly Violation["rule"][];
   readonly options: Omit<SimulationOptions, "seed">;
 }
 
-/** The window is believed whatever position it is at. */
+/** Believes the window at any position. */
 const ignoringApplied: BreakPorts = (ports) => {
   const { window } = ports;
   const positions = new Map<number, string>();
@@ -37,7 +37,7 @@ const ignoringApplied: BreakPorts = (ports) => {
   };
 };
 
-/** The ids of a batch are in the window before its commit is. */
+/** The ids of a batch enter the window before its commit. */
 const claimingBeforeCommit: BreakPorts = (ports, world) => {
   const { batch } = ports;
   let rows: { row: Row; topicId: string }[] = [];
@@ -75,7 +75,7 @@ const claimingBeforeCommit: BreakPorts = (ports, world) => {
 };
 
 function entryOf(row: Row, topicId: string) {
-  const keys = Buffer.alloc(DEDUP_KEY_BYTES);
+  const keys = Buffer.alloc(dedupKeyBytes);
   const { deviceId, messageId } = row;
   if (messageId !== null) new DedupeKeyMaker().write(keys, 0, { topicId, deviceId, messageId });
   return {
@@ -88,7 +88,7 @@ function entryOf(row: Row, topicId: string) {
   };
 }
 
-/** A lost race for the next number is tried again without asking who moved what. */
+/** Retries a lost race for the next number without reading the winner's moves. */
 const committingWithoutCompare: BreakPorts = (ports) =>
   withCommitLog(ports, {
     append: async (entry) => {
@@ -105,7 +105,7 @@ const committingWithoutCompare: BreakPorts = (ports) =>
     },
   });
 
-/** Positions and the first table's files in one entry, each further table's files in one of its own. */
+/** Commits positions and the first table's files in one entry, and further tables' files in separate ones. */
 const committingTableByTable: BreakPorts = (ports) =>
   withCommitLog(ports, {
     append: async (entry) => {
@@ -133,7 +133,7 @@ async function appendAlone(
   }
 }
 
-/** The stream is trimmed before the commit that makes that safe. */
+/** Trims the stream before the commit. */
 const trimmingBeforeCommit: BreakPorts = (ports: ConsumerOptions, _world: World) =>
   withCommitLog(ports, {
     append: async (entry) => {
@@ -161,7 +161,7 @@ export function withBatch(ports: ConsumerOptions, changes: Partial<BatchWriter>)
   return { ...ports, batch: Object.defineProperties(unchanged, Object.getOwnPropertyDescriptors(changes)) };
 }
 
-/** What came last in a batch is filed first. */
+/** Files a batch in reverse order. */
 const filingBackwards: BreakPorts = (ports) => {
   const { batch } = ports;
   let held: (() => void | Promise<void>)[] = [];
@@ -212,7 +212,7 @@ const countingDuplicatesAsFiled: BreakPorts = (ports) =>
     },
   });
 
-/** A rebuilt window keeps other hashes than messages have. */
+/** A rebuilt window has other hashes than messages. */
 const seedingOtherHashes: BreakPorts = (ports) => ({
   ...ports,
   seeds: {
@@ -224,7 +224,7 @@ const seedingOtherHashes: BreakPorts = (ports) => ({
   },
 });
 
-/** Who took names from whom is not known: ids are looked up under the message's own topic alone. */
+/** Looks ids up only under the message's own topic, although topics take names from each other. */
 const forgettingFormerTopics: BreakPorts = (ports) => {
   const { topics } = ports;
   return {

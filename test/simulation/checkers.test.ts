@@ -7,7 +7,8 @@ import { catchingSeeds } from "./catching-seeds.ts";
 import { SimulationProcess } from "./simulation-process.ts";
 import type { Violation } from "./violation.ts";
 
-// A change of the simulation changes what each seed draws. SEEDS=write finds the catching seeds again and writes them down.
+// A change of the simulation changes the draws of each seed. SEEDS=write finds and writes the catching seeds
+// again.
 const isWriting = process.env["SEEDS"] === "write";
 const seedsFile = "test/simulation/catching-seeds.ts";
 const variantRunsMax = 800;
@@ -20,7 +21,7 @@ async function catchWith(variant: BrokenVariant, seed: number): Promise<Violatio
 }
 
 for (const variant of brokenProtocols) {
-  test(`the checkers find out: ${variant.name}`, async (context) => {
+  test(`the checkers detect: ${variant.name}`, async (context) => {
     const known = isWriting ? undefined : catchingSeeds[variant.name];
     const first = known ?? 1;
     for (let seed = first; seed < first + variantRunsMax; seed++) {
@@ -40,7 +41,7 @@ after(async () => {
   if (!isWriting) return;
   const lines = Object.entries(found).map(([name, seed]) => `  ${JSON.stringify(name)}: ${seed},\n`);
   const head =
-    "/** By variant, a seed whose run shows its fault. Written by `checkers.test.ts` with SEEDS=write. */\n";
+    "/** For each variant, a seed whose run shows its fault. Written by `checkers.test.ts` with SEEDS=write. */\n";
   const body = `export const catchingSeeds: Readonly<Record<string, number>> = {\n${lines.join("")}};\n`;
   writeFileSync(seedsFile, head + body);
 });

@@ -1,20 +1,17 @@
-import { type CommitEntry, partitionKey, QUARANTINE } from "../../bridge/storage/commit-log.ts";
-import { type FiledRow, readRows } from "../support/json-lake.ts";
+import { type CommitEntry, quarantineKey } from "../../bridge/lake/commit-log/commit-log.ts";
+import { partitionKey } from "../../bridge/streams/partition-key.ts";
+import { type CommittedRow, committedFiles, committedRows } from "../support/committed-rows.ts";
+import type { FiledRow } from "../support/json-lake.ts";
 import { movingTopicIds } from "./moving-topics.ts";
 import { type Expected, expectedOf } from "./oracle.ts";
 import type { Violation } from "./violation.ts";
 import type { World } from "./world.ts";
 
-interface LakeRow extends FiledRow {
-  /** Topic id, or `_quarantine`. */
-  readonly table: string;
-  readonly commit: number;
-}
-
-/** Compares the lake, once everything was read, with what was sent. */
+/** Compares the lake with the sent messages, after all blocks were read. */
 export function checkLake(world: World): Violation[] {
   const { commits } = world.lake;
-  const rows = rowsOf(world, commits);
+  // The loss of a file was reported when it was deleted.
+  const rows = committedRows((path) => world.bytesOf(path), commits);
   const commitByPlace = new Map(rows.map((row) => [placeOf(row), row.commit]));
   const commitOf = (place: string) => commitByPlace.get(place) ?? 0;
   const expected = expectedOf(world.workload.history, world.workload.times, commitOf);
@@ -27,22 +24,10 @@ export function checkLake(world: World): Violation[] {
   ];
 }
 
-function rowsOf(world: World, commits: readonly CommitEntry[]): LakeRow[] {
-  return commits.flatMap((entry) =>
-    Object.entries(entry.tables).flatMap(([table, { name, adds }]) =>
-      adds.flatMap(({ path }) => {
-        const bytes = world.bytesOf(`${name}/${path}`);
-        // That it is missing was told when it went.
-        return bytes ? readRows(bytes).map((row) => ({ ...row, table, commit: entry.number })) : [];
-      }),
-    ),
-  );
-}
-
-/** Every message that must be filed is, in the right table, and nothing else is. */
-function checkRows(expected: Expected, rows: readonly LakeRow[]): Violation[] {
+/** Each message that must be filed is in the right table, and no others are. */
+function checkRows(expected: Expected, rows: readonly CommittedRow[]): Violation[] {
   const violations: Violation[] = [];
-  const filed = new Map<string, LakeRow>();
+  const filed = new Map<string, CommittedRow>();
   for (const row of rows) {
     const place = placeOf(row);
     const wanted = expected.rows.get(place);
@@ -66,10 +51,11 @@ function checkRows(expected: Expected, rows: readonly LakeRow[]): Violation[] {
 }
 
 /**
- * G3, by the world's time, whatever any clock showed: one id twice with one content, the second appended before a window had passed since
- * the first was sealed. A row of a table may follow one of the quarantine: the topic was mended meanwhile.
+ * G3, by the world's time: no id twice with the same content if the second was appended within a window
+ * after the first was sealed. A row of a table may follow one of the quarantine, because the topic may have
+ * been mended meanwhile.
  */
-function checkDoubled(world: World, rows: readonly LakeRow[]): Violation[] {
+function checkDoubled(world: World, rows: readonly CommittedRow[]): Violation[] {
   const violations: Violation[] = [];
   const windowMs = new Map(
     world.workload.topics.map(({ topicId, dedupe, dedupeWindowMs }) => [
@@ -82,13 +68,13 @@ function checkDoubled(world: World, rows: readonly LakeRow[]): Violation[] {
       list.map((block) => [`${partition}/${block.position}`, block] as const),
     ),
   );
-  /** Until when, by key and whether the row is quarantined. */
+  /** Expiry, by key and whether the row is quarantined. */
   const known = new Map<string, number>();
   const inOrder = rows
     .filter((row) => row.messageId !== null && row.reason !== "id-reused")
     .toSorted(byPosition);
   for (const row of inOrder) {
-    // Topics that take names from each other are one here: the name is part of the content.
+    // Topics that take names from each other count as one here, because the name is part of the content.
     const topic = movingTopicIds.includes(row.topicId) ? "moving" : row.topicId;
     const key = JSON.stringify([topic, row.deviceId, row.messageId, ...contentOf(row)]);
     const block = blocks.get(`${row.partition}/${row.position}`);
@@ -106,16 +92,16 @@ function checkDoubled(world: World, rows: readonly LakeRow[]): Violation[] {
   return violations;
 }
 
-/** What tells resends from ids that were used again. An event time that could not be read is filed as the ingest time. */
-function contentOf(row: LakeRow): unknown[] {
+/** The content that tells resends from reused ids. An unreadable event time is filed as the ingest time. */
+function contentOf(row: CommittedRow): unknown[] {
   const { topicName, eventTimeMs, eventTimeMicros, payloadCrc } = row;
   const isRead = !row.eventTimeOutside || eventTimeMs !== row.ingestTimeMs || eventTimeMicros > 0;
   return [topicName, payloadCrc, ...(isRead ? [eventTimeMs, eventTimeMicros] : [])];
 }
 
-/** G5: a device's rows of one table stand in the order in which they stood in the stream. */
-function checkOrder(rows: readonly LakeRow[]): Violation[] {
-  const last = new Map<string, LakeRow>();
+/** G5: a device's rows of one table are in the order of the stream. */
+function checkOrder(rows: readonly CommittedRow[]): Violation[] {
+  const last = new Map<string, CommittedRow>();
   return rows.flatMap((row) => {
     const key = JSON.stringify([row.table, row.deviceId]);
     const before = last.get(key);
@@ -126,7 +112,7 @@ function checkOrder(rows: readonly LakeRow[]): Violation[] {
   });
 }
 
-/** G8: the counters of the last commit are what was sent. */
+/** G8: the counters of the last commit equal the sent messages. */
 function checkBooks(world: World, expected: Expected, commits: readonly CommitEntry[]): Violation[] {
   return expected.counters.flatMap((counters, partition) => {
     const key = partitionKey(world.stream.streamId, partition);
@@ -145,12 +131,15 @@ function checkBooks(world: World, expected: Expected, commits: readonly CommitEn
   });
 }
 
-/** G2: after each entry of its log a table shows exactly the commits up to its txn, and in the end all of them. */
+/**
+ * G2: after each entry of its log a table shows exactly the commits up to its txn, and in the end all of
+ * them.
+ */
 function checkTables(world: World, commits: readonly CommitEntry[]): Violation[] {
   const violations: Violation[] = [];
   for (const [key, name] of [
     ...new Map(world.workload.topics.map((topic) => [topic.topicId, topic.name])),
-    [QUARANTINE, QUARANTINE] as const,
+    [quarantineKey, quarantineKey] as const,
   ]) {
     const versions = world.lake.tables.get(name)?.versions ?? [];
     for (const [number, { shown, files }] of versions.entries()) {
@@ -168,7 +157,8 @@ function checkTables(world: World, commits: readonly CommitEntry[]): Violation[]
 function addsUpTo(commits: readonly CommitEntry[], key: string, number: number): string[] {
   return commits
     .filter((entry) => entry.number <= number)
-    .flatMap((entry) => (entry.tables[key]?.adds ?? []).map((add) => add.path));
+    .flatMap((entry) => committedFiles(entry).filter(({ table }) => table === key))
+    .map(({ add }) => add.path);
 }
 
 function placeOf(row: FiledRow): string {

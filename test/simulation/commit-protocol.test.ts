@@ -3,7 +3,8 @@ import { test } from "node:test";
 import type { SimulationResult } from "./run-simulation.ts";
 import { SimulationProcess } from "./simulation-process.ts";
 
-// SEED=7 replays one run with its trace; RUNS=20000 runs more; FIRST=1 begins at another seed than the drawn one.
+// SEED=7 replays one run with its trace; RUNS=20000 runs more; FIRST=1 begins at another seed than the drawn
+// one.
 const replayed = process.env["SEED"];
 const runs = replayed ? 1 : Number(process.env["RUNS"] ?? 1000);
 const first = Number(replayed ?? process.env["FIRST"] ?? Math.floor(Math.random() * 1e9));
@@ -15,7 +16,7 @@ function assertNoViolation(seed: number, { violations, trace }: SimulationResult
   assert.fail(`seed ${seed} breaks the protocol:\n${found.join("\n")}${last}`);
 }
 
-test(`crashes, pauses, failures, several owners of a partition and a lost or rolled-back window lose and double nothing (${runs} runs from seed ${first})`, async (context) => {
+test(`crashes, pauses, failures, several owners of a partition and a lost or rolled-back window lose and duplicate nothing (${runs} runs from seed ${first})`, async (context) => {
   const totals = {
     steps: 0,
     processes: 0,

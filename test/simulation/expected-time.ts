@@ -14,24 +14,24 @@ interface Boot {
 interface Producer {
   readonly sequence: number;
   readonly timeMs: number;
-  /** null where it was counted by another partition's clock. */
+  /** null if it was counted by another partition's clock. */
   readonly number: number | null;
 }
 
-/** The stream time of one partition as it must be: said again, without the consumer's code. */
+/** A second implementation of a partition's stream time, without the consumer's code. */
 export class ExpectedTime {
   timeMs = 0;
-  /** Of the newest rows. */
+  /** Stream time of the newest rows. */
   rowTimeMs = 0;
   #count = 0;
   #aloneSince = 0;
   #newestBoot = "";
   #boots = new Map<string, Boot>();
   readonly #producers = new Map<string, Producer>();
-  /** By partition, how much its time is behind this one's. */
+  /** By partition, how far its stream time is behind this one's. */
   readonly shifts = new Map<number, number>();
 
-  /** @param parents Those whose place it took, by number. */
+  /** @param parents The replaced partitions, by number. */
   static after(parents: ReadonlyMap<number, ExpectedTime>): ExpectedTime {
     const time = new ExpectedTime();
     const read = [...parents].filter(([, parent]) => parent.timeMs > 0);
@@ -63,7 +63,7 @@ export class ExpectedTime {
       });
   }
 
-  /** Whether its producer's block was read before. */
+  /** True if this block of its producer was read before. */
   isCopy(block: SealedHeader): boolean {
     return block.sequence <= (this.#producerOf(block)?.sequence ?? 0);
   }

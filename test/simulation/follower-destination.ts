@@ -1,15 +1,18 @@
-import type { CommitEntry } from "../../bridge/storage/commit-log.ts";
-import type { CommittedChunk, CommittedRow } from "../../bridge/storage/follow/committed-rows.ts";
-import { beginningOf, type FollowPosition } from "../../bridge/storage/follow/follow-position.ts";
-import { comparePlaces } from "../../bridge/storage/follow/stream-order.ts";
-import { readRows } from "../support/json-lake.ts";
+import type { CommitEntry } from "../../bridge/lake/commit-log/commit-log.ts";
+import { beginningOf, type FollowPosition } from "../../bridge/lake/commit-log/follow-position.ts";
+import type { CommittedChunk, CommittedRow } from "../../bridge/lake/follow/committed-rows.ts";
+import { comparePlaces } from "../../bridge/lake/follow/stream-order.ts";
+import { committedRows } from "../support/committed-rows.ts";
 import type { Violation } from "./violation.ts";
 import type { World } from "./world.ts";
 
-/** Where followers of the commit log put rows: rows and position in one transaction, which compares the position. */
+/**
+ * The destination of followers of the commit log. One transaction writes rows and position, and compares the
+ * position.
+ */
 export class FollowerDestination {
   readonly #world: World;
-  /** A transaction does not compare. */
+  /** If true, the transaction does not compare the position. */
   readonly #isUnguarded: boolean;
   readonly #rows: string[] = [];
   readonly #skipped = new Map<number, number>();
@@ -29,7 +32,7 @@ export class FollowerDestination {
     return this.#skipped.size;
   }
 
-  /** False: another follower has moved the position. */
+  /** False if another follower has moved the position. */
   put({ rows, from, next, commit }: CommittedChunk): boolean {
     if (!this.#isUnguarded && !isSame(this.position, from)) return false;
     for (const row of rows) this.#rows.push(textOf(commit, row.table.key, row));
@@ -37,7 +40,7 @@ export class FollowerDestination {
     return true;
   }
 
-  /** The follower was told that it is too far behind. That must be so. */
+  /** The follower got an error that it is too far behind. This checks the claim. */
   skipTo(earliest: number): void {
     const { commit, row } = this.position;
     if (earliest <= commit) return;
@@ -52,7 +55,7 @@ export class FollowerDestination {
     this.position = beginningOf(earliest);
   }
 
-  /** Each committed row came once, in the order of the log and of the stream. */
+  /** Checks that each committed row came once, in the order of the log and of the stream. */
   check(): Violation[] {
     const wanted = this.#world.lake.commits.flatMap((entry) => {
       const rows = this.#rowsOf(entry);
@@ -68,14 +71,9 @@ export class FollowerDestination {
     return [...this.violations, { rule: isRepeated ? "repeated" : "missed", detail }];
   }
 
-  #rowsOf({ number, tables }: CommitEntry): string[] {
-    const rows = Object.entries(tables).flatMap(([key, { name, adds }]) =>
-      adds.flatMap(({ path }) => {
-        const bytes = this.#world.bytesOf(`${name}/${path}`);
-        return bytes ? readRows(bytes).map((row) => ({ ...row, key })) : [];
-      }),
-    );
-    return rows.toSorted(comparePlaces).map((row) => textOf(number, row.key, row));
+  #rowsOf(entry: CommitEntry): string[] {
+    const rows = committedRows((path) => this.#world.bytesOf(path), [entry]);
+    return rows.toSorted(comparePlaces).map((row) => textOf(row.commit, row.table, row));
   }
 }
 

@@ -1,5 +1,5 @@
 import { BridgeError } from "../../bridge/errors.ts";
-import type { CommittedRows } from "../../bridge/storage/follow/committed-rows.ts";
+import type { CommittedRows } from "../../bridge/lake/follow/committed-rows.ts";
 import { FollowerDestination } from "./follower-destination.ts";
 import type { ProcessFactory } from "./process-factory.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
@@ -7,14 +7,14 @@ import type { SeededRandom } from "./seeded-random.ts";
 import type { Violation } from "./violation.ts";
 import type { World } from "./world.ts";
 
-/** The port as one follower sees it, as a broken variant may change it. */
+/** The port of one follower; a broken variant may change it. */
 export type BreakFollower = (rows: CommittedRows, world: World) => CommittedRows;
 
 export interface FollowerFaults {
   /** How many followers live at a time; default 0. */
   readonly followersMax?: number;
   readonly breakFollower?: BreakFollower;
-  /** The destination takes rows whatever position it is at. */
+  /** The destination accepts rows at any position. */
   readonly movesUnguarded?: boolean;
 }
 
@@ -26,7 +26,7 @@ export interface FollowersOptions {
   readonly faults: FollowerFaults;
 }
 
-/** Processes that follow the commit log beside the consumers, and know nothing of them. */
+/** Processes that follow the commit log, independent of the consumers. */
 export class Followers {
   readonly #options: FollowersOptions;
   readonly #destination: FollowerDestination;
@@ -55,7 +55,7 @@ export class Followers {
       void this.#start(false);
   }
 
-  /** One more follower reads what is left. */
+  /** One more follower reads the rest. */
   async drain(): Promise<void> {
     for (const process of this.#processes) this.#options.scheduler.kill(process);
     if (this.#isOn) await this.#start(true);
@@ -85,7 +85,7 @@ export class Followers {
     }
   }
 
-  /** True: it has read up to the newest commit. */
+  /** True if it has read up to the newest commit. */
   async #pass(process: Process, rows: CommittedRows): Promise<boolean> {
     const { scheduler } = this.#options;
     const destination = this.#destination;

@@ -1,20 +1,20 @@
-import type { ObjectStore, StoredObject } from "../../bridge/storage/object-store.ts";
-import type { StreamLog } from "../../bridge/streams/stream-log.ts";
+import type { ObjectStore, StoredObject } from "../../bridge/lake/stores/object-store.ts";
 import {
-  DEDUP_KEY_BYTES,
   type DedupWindow,
-  EXACT_EPOCH_BYTES,
+  dedupKeyBytes,
   type ExactIds,
+  exactEpochBytes,
   type WindowEntries,
-} from "../../bridge/window/dedup-window.ts";
-import { columnsPart, copyColumns, windowColumns } from "../../bridge/window/window-columns.ts";
+} from "../../bridge/lake/window/dedup-window.ts";
+import { columnsPart, copyColumns, windowColumns } from "../../bridge/lake/window/window-columns.ts";
+import type { StreamLog } from "../../bridge/streams/stream-log.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
 import { WindowServer } from "./window-server.ts";
 
 /** Ids that one step adds to a window on a server. */
 const appliedIdsMax = 3;
 
-/** The store as one process sees it: each call happens when the scheduler says so. */
+/** The store of one process; the scheduler decides when each call takes effect. */
 export function gatedStore(scheduler: Scheduler, process: Process, store: ObjectStore): ObjectStore {
   const call = <Result>(name: string, path: string, effect: () => Promise<Result>) =>
     scheduler.call(process, `${name} ${path}`, effect);
@@ -41,7 +41,9 @@ export function gatedStore(scheduler: Scheduler, process: Process, store: Object
   };
 }
 
-/** The same for one whose reading of tables' logs happens at one moment each time: it makes so many calls that runs would be all of them. */
+/**
+ * The same for a process that reads a table's log in one step, because single steps would be most of a run.
+ */
 export function gatedVacuumStore(scheduler: Scheduler, process: Process, store: ObjectStore): ObjectStore {
   const isOfTable = (path: string) => path.includes("/_delta_log/");
   const gated = gatedStore(scheduler, process, store);
@@ -107,12 +109,13 @@ export function gatedWindow(scheduler: Scheduler, process: Process, window: Dedu
         window.endSeed(partition, `${process.name} ${token}`, end),
       ),
     forget: (partition) => call(`forget ${partition}`, () => window.forget(partition)),
+    idle: (partition, nowMs) => window.idle?.(partition, nowMs),
     status: () => window.status(),
     close: async () => {},
   };
 }
 
-/** A copy: what is applied in steps must not change meanwhile. */
+/** A copy, because ids that are applied in steps must not change meanwhile. */
 function partOf(entries: WindowEntries, start: number, end: number): WindowEntries {
   const { exact } = entries;
   const from = Math.min(start, entries.length);
@@ -125,8 +128,8 @@ function partOf(entries: WindowEntries, start: number, end: number): WindowEntri
 function exactPartOf(exact: ExactIds, start: number, end: number): ExactIds {
   return {
     length: Math.max(0, Math.min(end, exact.length) - start),
-    deviceKeys: exact.deviceKeys.slice(start * DEDUP_KEY_BYTES, end * DEDUP_KEY_BYTES),
-    epochs: exact.epochs.slice(start * EXACT_EPOCH_BYTES, end * EXACT_EPOCH_BYTES),
+    deviceKeys: exact.deviceKeys.slice(start * dedupKeyBytes, end * dedupKeyBytes),
+    epochs: exact.epochs.slice(start * exactEpochBytes, end * exactEpochBytes),
     sequences: exact.sequences.slice(start, end),
     seenAtSeconds: exact.seenAtSeconds.slice(start, end),
   };

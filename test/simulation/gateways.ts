@@ -6,7 +6,7 @@ import type { SentMessage } from "./sent-message.ts";
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
-/** One boot of one machine. What its clocks show follows from the world's time. */
+/** One boot of one machine. Its clocks follow from the world's time. */
 interface Machine {
   readonly bootId: string;
   /** World's time − boot clock: rises while the machine stands still, as a paused virtual machine does. */
@@ -39,13 +39,16 @@ export interface GatewaysOptions {
   readonly clock: { nowMs: number };
   readonly streamId: string;
   readonly count: number;
-  /** How long silences may last in this run. */
+  /** Longest silence in this run. */
   readonly silenceMaxMs: number;
   /** A lane never takes a new id. */
   readonly keepsIds: boolean;
 }
 
-/** The gateways that write to the stream, each on a machine with clocks of its own: real identities of lanes, without what sends blocks. */
+/**
+ * The gateways that write to the stream, each on a machine with its own clocks. They have real identities of
+ * lanes, but no producer.
+ */
 export class Gateways {
   readonly #options: GatewaysOptions;
   readonly #gateways: Gateway[];
@@ -60,7 +63,7 @@ export class Gateways {
     }));
   }
 
-  /** That of any gateway. */
+  /** The lane of any gateway. */
   lane(partition: number): Lane {
     const gateway = this.#options.random.pick(this.#gateways);
     const known = gateway.lanes.get(partition);
@@ -70,34 +73,34 @@ export class Gateways {
     return lane;
   }
 
-  /** Lanes that have acknowledged what no block claims yet. */
+  /** Lanes with acknowledged messages that no block claims so far. */
   unclaimed(): Lane[] {
     return this.#gateways.flatMap(({ lanes }) =>
       [...lanes.values()].filter(({ identity }) => identity.isTailUnclaimed),
     );
   }
 
-  /** A lane's process does not live on: it takes a new identity with its next block. */
+  /** Restarts the process of a lane, which takes a new identity with its next block. */
   forgetLane(lane: Lane): void {
     for (const { lanes } of this.#gateways)
       if (lanes.get(lane.partition) === lane) lanes.delete(lane.partition);
   }
 
-  /** The process of one gateway starts again; or its machine does. */
+  /** Restarts the process of a gateway, or its machine. */
   restart(): void {
     const gateway = this.#options.random.pick(this.#gateways);
     gateway.lanes = new Map();
     if (this.#options.random.chance(0.3)) gateway.machine = this.#boot();
   }
 
-  /** One machine's wall clock is set: to anything, or right. */
+  /** Sets the wall clock of a machine, to any time or to the right one. */
   stepWallClock(): void {
     const { random } = this.#options;
     const { machine } = random.pick(this.#gateways);
     machine.wallOffMs = random.chance(0.5) ? 0 : (random.next() - 0.5) * random.pick([hourMs, 20 * dayMs]);
   }
 
-  /** One machine stands still while time goes on. */
+  /** Pauses a machine while time passes. */
   standStill(): void {
     const { random, clock, silenceMaxMs } = this.#options;
     const { machine } = random.pick(this.#gateways);

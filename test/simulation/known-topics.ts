@@ -1,12 +1,12 @@
-import type { TopicCatalog, TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
+import type { TopicCatalog, TopicVersion } from "../../bridge/topics/topic-catalog.ts";
 
-/** The topic versions that one process has heard of: all that there were when it started, and when it last asked. */
+/** The topic versions that one process knows: those at its start, and at its last refresh. */
 export class KnownTopics implements TopicCatalog {
   readonly #all: () => readonly TopicVersion[];
   readonly #ask: <Result>(effect: () => Promise<Result>) => Promise<Result>;
   #known: readonly TopicVersion[];
 
-  /** @param options.ask Does so when the scheduler says. */
+  /** @param options.ask Resolves when the scheduler says so. */
   constructor(options: {
     all: () => readonly TopicVersion[];
     ask: <Result>(effect: () => Promise<Result>) => Promise<Result>;

@@ -1,10 +1,13 @@
-import type { CommitEntry } from "../../bridge/storage/commit-log.ts";
-import { END_POSITION, START_POSITION } from "../../bridge/streams/stream-log.ts";
+import type { CommitEntry } from "../../bridge/lake/commit-log/commit-log.ts";
+import type { StoredEntry } from "../../bridge/lake/commit-log/lake-schemas.ts";
+import { endPosition, startPosition } from "../../bridge/streams/stream-log.ts";
+import { committedFiles, committedTables } from "../support/committed-rows.ts";
 import type { StoreChange } from "../support/memory-object-store.ts";
+import { OrdinalRecord } from "../support/ordinal-record.ts";
 import { TableRecord } from "./table-record.ts";
 import type { Violation } from "./violation.ts";
 
-/** No window and no reader of an older version wants a file that was replaced so long ago. */
+/** Age at which no window and no reader of an older version needs a replaced file. */
 const replacedKeptMs = 7 * 86_400_000;
 
 type Report = (rule: Violation["rule"], detail: string) => void;
@@ -13,13 +16,20 @@ interface SnapshotContent {
   readonly firstKept: number;
   readonly moves: Readonly<Record<string, { readonly to: string }>>;
   readonly past: Readonly<Record<string, { readonly ranges: readonly (readonly [number, number])[] }>>;
-  readonly tables: Readonly<Record<string, { readonly lastCommit: number }>>;
+  readonly tables: Readonly<Record<string, SnapshotTable>>;
+}
+
+interface SnapshotTable {
+  readonly ordinal: number | null;
+  readonly last: { readonly direct: number };
+  readonly settled: { readonly direct: number };
 }
 
 /**
- * What ever became of the lake, also after it was pruned, and at each change whether the lake is still whole: a process that opens it
- * now can read the commit log and the tables, and finds every committed file. The first object with an entry's number is the entry;
- * what a late writer puts where the log was pruned is none.
+ * The whole history of the lake, also of its pruned parts. Checks at each change that the lake is whole: a
+ * process that opens it now can read the commit log and the tables, and finds all committed files. The first
+ * object with an entry's number is the entry; objects that a late writer puts where the log was pruned do not
+ * count.
  */
 export class LakeRecord {
   /** All entries of the commit log, in order. */
@@ -27,23 +37,27 @@ export class LakeRecord {
   /** By name of the table. */
   readonly tables = new Map<string, TableRecord>();
   readonly #report: Report;
+  readonly #ordinals: OrdinalRecord;
+  /** After each entry: the ordinals and bounds. */
+  readonly #sums: { readonly ordinals: string; readonly bounds: string }[] = [];
   readonly #present = new Set<number>();
-  /** First entry that each says to be kept. */
+  /** First entry that each snapshot keeps. */
   readonly #snapshots = new Map<number, number>();
   readonly #committed = new Set<string>();
   readonly #deleted = new Set<string>();
-  /** What files of ours held that another writer replaced, and that are deleted. */
+  /** Content of our files that another writer replaced and deleted. */
   readonly replaced = new Map<string, Uint8Array>();
   prunedEntries = 0;
   /** At most, in a snapshot. */
   pastPartitions = 0;
   lateEntries = 0;
   #latestMs = 0;
-  /** How old a file must be before vacuum may take it. */
+  /** Age at which vacuum may delete a file. */
   vacuumAgeMs = 0;
 
   constructor(report: Report) {
     this.#report = report;
+    this.#ordinals = new OrdinalRecord(report);
   }
 
   /** Data files that no entry names. */
@@ -51,12 +65,12 @@ export class LakeRecord {
     return [...paths].filter((path) => isDataFile(path) && !this.#committed.has(path) && !isMerged(path));
   }
 
-  /** Another writer is about to delete a file that its table does not show any more. */
+  /** Another writer is about to delete a file that its table no longer shows. */
   replacing(path: string, bytes: Uint8Array | undefined): void {
     if (bytes) this.replaced.set(path, bytes);
   }
 
-  /** The clock that stamps objects, which may step, was asked. */
+  /** Notes a reading of the clock that stamps objects, which may step. */
   clockShows(nowMs: number): void {
     this.#latestMs = Math.max(this.#latestMs, nowMs);
   }
@@ -91,15 +105,29 @@ export class LakeRecord {
       return;
     }
     if (number !== this.commits.length + 1) this.#report("torn", `entry ${number} follows a hole`);
-    const entry = JSON.parse(Buffer.from(bytes).toString()) as CommitEntry;
+    const entry = this.#ordinals.read(JSON.parse(Buffer.from(bytes).toString()) as StoredEntry);
     this.commits.push(entry);
+    this.#checkBounds(number);
     this.#present.add(number);
-    for (const { name, adds } of Object.values(entry.tables))
-      for (const add of adds) {
-        const path = `${name}/${add.path}`;
-        this.#committed.add(path);
-        if (this.#deleted.has(path)) this.#report("missing", `entry ${number} names ${path}, which is gone`);
-      }
+    for (const { path } of committedFiles(entry)) {
+      this.#committed.add(path);
+      if (this.#deleted.has(path)) this.#report("missing", `entry ${number} names ${path}, which is gone`);
+    }
+  }
+
+  /** Checks that each table shows what the log says. */
+  #checkBounds(number: number): void {
+    const { named, bounds } = this.#ordinals;
+    for (const { key, name } of named.values()) {
+      const [bound, shown] = [bounds.get(key) ?? 0, this.tables.get(name)?.shown ?? 0];
+      if (bound > shown) this.#report("unsettled", `entry ${number}: ${name} shows ${shown}, not ${bound}`);
+    }
+    const ordinals = [...named].map(([ordinal, { key }]) => [key, Number(ordinal)] as const);
+    const sum = {
+      ordinals: sortedText(Object.fromEntries(ordinals)),
+      bounds: sortedText(Object.fromEntries(bounds)),
+    };
+    this.#sums.push(sum);
   }
 
   #fileDeleted(path: string, { bytes, modifiedAtMs }: { bytes: Uint8Array; modifiedAtMs: number }): void {
@@ -119,9 +147,10 @@ export class LakeRecord {
     if (this.#committed.has(path)) this.#report("missing", `${path} is committed and was deleted`);
   }
 
-  /** An entry may go only after every table shows its files. */
+  /** Checks that an entry is deleted only after every table shows its files. */
   #checkPublished(number: number): void {
-    for (const { name } of Object.values(this.commits[number - 1]?.tables ?? {})) {
+    const entry = this.commits[number - 1];
+    for (const name of entry ? committedTables(entry).values() : []) {
       const shown = this.tables.get(name)?.shown ?? 0;
       if (shown < number) this.#report("torn", `entry ${number} went, ${name} shows commits up to ${shown}`);
     }
@@ -138,14 +167,14 @@ export class LakeRecord {
     this.#checkSum(number, snapshot);
   }
 
-  /** A snapshot holds what the entries up to its number add up to. */
+  /** Checks that a snapshot equals the sum of the entries up to its number. */
   #checkSum(number: number, { moves, past, tables }: SnapshotContent): void {
     const positions: Record<string, string> = {};
     const lastCommits: Record<string, number> = {};
     const entries = this.commits.slice(0, number);
     for (const entry of entries) {
       for (const [key, move] of Object.entries(entry.moves)) positions[key] = move.to;
-      for (const key of Object.keys(entry.tables)) lastCommits[key] = entry.number;
+      for (const key of committedTables(entry).keys()) lastCommits[key] = entry.number;
     }
     const gone = Object.entries(past).flatMap(([streamId, { ranges }]) =>
       ranges.flatMap(([first, last]) =>
@@ -154,17 +183,29 @@ export class LakeRecord {
     );
     this.pastPartitions = Math.max(this.pastPartitions, gone.length);
     const kept = mapped(moves, ({ to }) => to);
-    const all = { ...kept, ...Object.fromEntries(gone.map((key) => [key, END_POSITION])) };
+    const all = { ...kept, ...Object.fromEntries(gone.map((key) => [key, endPosition])) };
     const isSum =
       number <= this.commits.length &&
       sortedText(positions) === sortedText(all) &&
       gone.toSorted().join() === pastOf(entries, positions).toSorted().join() &&
       gone.every((key) => kept[key] === undefined) &&
-      sortedText(lastCommits) === sortedText(mapped(tables, ({ lastCommit }) => lastCommit));
+      sortedText(lastCommits) === sortedText(mapped(tables, ({ last }) => last.direct)) &&
+      this.#isSumOfOrdinals(number, tables);
     if (!isSum) this.#report("torn", `snapshot ${number} is not the sum of the entries`);
   }
 
-  /** From the newest snapshot on there is every entry, and so is what the snapshots say to be kept. */
+  #isSumOfOrdinals(number: number, tables: SnapshotContent["tables"]): boolean {
+    const ordinals: Record<string, number> = { _quarantine: 0 };
+    const bounds: Record<string, number> = {};
+    for (const [key, { ordinal, settled }] of Object.entries(tables)) {
+      if (ordinal !== null) ordinals[key] = ordinal;
+      if (settled.direct > 0) bounds[key] = settled.direct;
+    }
+    const sum = this.#sums[number - 1];
+    return sum?.ordinals === sortedText(ordinals) && sum.bounds === sortedText(bounds);
+  }
+
+  /** Checks that all entries from the newest snapshot on exist, and those that the snapshots keep. */
   #checkWhole(what: string): void {
     const newest = Math.max(0, ...this.#snapshots.keys());
     const firstKept = Math.max(1, ...this.#snapshots.values());
@@ -173,7 +214,7 @@ export class LakeRecord {
   }
 }
 
-/** Partitions that were held to their end, and whose place others took that were recorded and have begun, all of them. */
+/** Partitions that were filed to their end and whose successors are all recorded and have begun. */
 function pastOf(entries: readonly CommitEntry[], positions: Readonly<Record<string, string>>): string[] {
   const children = new Map<string, Set<string>>();
   for (const { moves } of entries)
@@ -182,8 +223,8 @@ function pastOf(entries: readonly CommitEntry[], positions: Readonly<Record<stri
         const parentKey = key.replace(/\d+$/, String(parent));
         children.set(parentKey, (children.get(parentKey) ?? new Set()).add(key));
       }
-  const isOver = (key: string) => positions[key] === END_POSITION;
-  const hasBegun = (key: string) => positions[key] !== START_POSITION;
+  const isOver = (key: string) => positions[key] === endPosition;
+  const hasBegun = (key: string) => positions[key] !== startPosition;
   return [...children].filter(([key, of]) => isOver(key) && [...of].every(hasBegun)).map(([key]) => key);
 }
 
@@ -191,7 +232,7 @@ function isDataFile(path: string): boolean {
   return path.endsWith(".parquet") && !path.includes("/_delta_log/");
 }
 
-/** Of another writer. */
+/** The file is of another writer. */
 function isMerged(path: string): boolean {
   return path.includes("/merged-");
 }

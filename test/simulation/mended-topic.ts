@@ -1,8 +1,8 @@
-import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
+import type { TopicVersion } from "../../bridge/topics/topic-catalog.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { SentMessage } from "./sent-message.ts";
 
-/** What a strict version refuses, and a lax one takes. */
+/** A payload that a strict version refuses and a lax one accepts. */
 const refusedPart = '"v":"text"';
 const strictSchema = { type: "object", properties: { v: { type: "number" } } };
 
@@ -10,7 +10,7 @@ const strictSchema = { type: "object", properties: { v: { type: "number" } } };
 export class MendedTopic {
   readonly #random: SeededRandom;
   readonly #versions: TopicVersion[];
-  /** How many versions each broker knows. */
+  /** Number of versions that each broker knows. */
   readonly #known = [1, 1];
 
   constructor(first: TopicVersion, random: SeededRandom) {
@@ -23,7 +23,7 @@ export class MendedTopic {
     return this.#versions;
   }
 
-  /** The admin changes the schema, or a broker hears of changes. */
+  /** The admin changes the schema, or a broker learns of changes. */
   change(): void {
     const random = this.#random;
     if (random.chance(0.6)) {
@@ -35,12 +35,12 @@ export class MendedTopic {
     this.#versions.push({ ...last, version: last.version + 1, schema });
   }
 
-  /** A field for a payload. */
+  /** A payload field that matches or violates the schema. */
   field(): string {
     return this.#random.chance(0.4) ? refusedPart : '"v":1';
   }
 
-  /** As a broker judges it now that takes it; of two the one knows less at times. */
+  /** The version by which a broker accepts it now; one of two brokers may know less. */
   judged(message: Omit<SentMessage, "topic">): SentMessage {
     const topic = this.#versions[this.#random.pick(this.#known) - 1] as TopicVersion;
     const isRefused = topic.schema !== null && message.payload.includes(refusedPart);

@@ -1,4 +1,4 @@
-import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
+import type { TopicVersion } from "../../bridge/topics/topic-catalog.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 
 const base = { format: "json", idPath: "id", timePath: "ts", schema: null, columns: [] } as const;
@@ -18,14 +18,16 @@ function special(version: number, level: string, deleted: boolean): TopicVersion
   return { ...base, topicId: "topic-e", version, name: "epsilon", filter, deleted, dedupeWindowMs: 20_000 };
 }
 
-/** Ids of topics that take names from each other. */
+/** Ids of topics that take topic names from each other. */
 export const movingTopicIds = [general.topicId, "topic-e"];
 
-/** A general topic, and a more specific one that is created, changed and deleted while messages are under way. */
+/**
+ * A general topic, and a more specific one that is created, changed and deleted while messages are under way.
+ */
 export class MovingTopics {
   readonly #random: SeededRandom;
   readonly #versions: TopicVersion[] = [general];
-  /** How many versions each broker knows. */
+  /** Number of versions that each broker knows. */
   readonly #known = [1, 1];
 
   constructor(random: SeededRandom) {
@@ -37,7 +39,7 @@ export class MovingTopics {
     return this.#versions;
   }
 
-  /** An admin changes the specific topic, or a broker hears of changes. */
+  /** An admin changes the specific topic, or a broker learns of changes. */
   change(): void {
     const random = this.#random;
     const last = this.#versions.at(-1) as TopicVersion;
@@ -55,7 +57,7 @@ export class MovingTopics {
     return `plant/${deviceId}/${this.#random.pick(levels)}`;
   }
 
-  /** The topic by which a broker judges the name; of two the one knows less at times. */
+  /** The topic by which a broker judges the name; one of two brokers may know less. */
   topicOf(topicName: string): TopicVersion {
     const known = this.#versions.slice(0, this.#random.pick(this.#known));
     const last = known.at(-1) as TopicVersion;

@@ -30,31 +30,32 @@ export interface Expected {
 }
 
 interface Known {
-  /** All that is filed but device, id and ingest time: the event time stands in the payload. */
+  /** All filed content except device, id and ingest time. The event time is in the payload. */
   readonly content: string;
-  /** Whose stream time the following is. */
+  /** The partition of the stream times below. */
   readonly partition: number;
   readonly rowTimeMs: number;
   /** null = for ever. */
   readonly windowMs: number | null;
-  /** Which commit brought it; 0 = none. */
+  /** Number of its commit; 0 = none. */
   readonly commit: number;
 }
 
-/** A moment in one partition's stream time, and how the times of those before it compare with it. */
+/** A moment in one partition's stream time, with the offsets of its ancestors' stream times. */
 interface Now {
   readonly partition: number;
   readonly timeMs: number;
   readonly rowTimeMs: number;
   readonly shifts: ReadonlyMap<number, number>;
-  /** Which commit brought what is filed now; 0 = none. */
+  /** Number of the current commit; 0 = none. */
   readonly commit: number;
 }
 
 /**
- * Never forgets. What partitions before this one filed is all seen by its time: of several copies, the one that expires last counts. Of
- * those that expire in the same second, the one that a window keeps which is seeded counts: that of the newest commit, which is read
- * first, and there the one that was filed first.
+ * A memory that never forgets. Copies filed by ancestors are converted to this partition's stream time. Of
+ * several copies, the one that expires last counts. Of copies that expire in the same second, the one that a
+ * seeded window keeps counts: the copy of the newest commit, which is read first, and in it the one filed
+ * first.
  */
 class Memory {
   readonly #byKey = new Map<string, Map<number, Known>>();
@@ -82,8 +83,9 @@ class Memory {
 }
 
 /**
- * What the tables must hold in the end: every block read once, in order, by a perfect memory. Shares no code with the consumer.
- * Partitions are read by their number: those whose place another one took have lower ones.
+ * The rows that the tables must hold in the end: every block read once, in order, with a perfect memory.
+ * Shares no code with the consumer. Partitions are read by number, because replaced partitions have lower
+ * numbers.
  */
 export function expectedOf(
   history: readonly (readonly SentBlock[])[],
@@ -140,8 +142,9 @@ function readPartition(
 }
 
 /**
- * "filed", "duplicates", or the reason for quarantine. A table holds an id once. The quarantine holds an id once for each content, and
- * that keeps the id from no table: the same message may be filed once its topic was mended.
+ * "filed", "duplicates", or the reason for quarantine. A table holds an id once. The quarantine holds an id
+ * once for each content, and does not keep the id from its table: the same message may be filed after its
+ * topic was mended.
  */
 function fateOf(message: SentMessage, now: Now, known: Memory): string {
   const { topic, deviceId, id, fault } = message;
@@ -166,8 +169,8 @@ function fateOf(message: SentMessage, now: Now, known: Memory): string {
 }
 
 /**
- * Whether another topic, to which the name belonged before or will belong, has the same message. One that is fine may be in quarantine
- * there for a fault, but not since its id was used again.
+ * True if another topic, to which the name belonged or will belong, has the same message. A message without
+ * a fault may be in quarantine there for a fault, but not because of a reused id.
  */
 function isElsewhere(
   { topic, deviceId, id }: SentMessage,

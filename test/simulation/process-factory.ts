@@ -1,20 +1,22 @@
 import { pino } from "pino";
 import { Registry } from "prom-client";
-import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
-import type { TopicCatalog } from "../../bridge/consumer/topic-catalog.ts";
-import { createTablePublisher } from "../../bridge/storage/delta/table-publisher.ts";
-import type { CommittedRows } from "../../bridge/storage/follow/committed-rows.ts";
-import { createCommittedRows } from "../../bridge/storage/follow/followed-rows.ts";
-import type { RowReader } from "../../bridge/storage/follow/row-reader.ts";
-import { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import { createSeedSource } from "../../bridge/storage/lake-seed-source.ts";
-import type { ObjectStore } from "../../bridge/storage/object-store.ts";
-import { type VacuumOptions, vacuum } from "../../bridge/storage/vacuum.ts";
-import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
+import { LakeCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import type { ConsumerOptions } from "../../bridge/lake/consumer/consumer-options.ts";
+import { createTablePublisher } from "../../bridge/lake/delta/table-publisher.ts";
+import type { CommittedRows } from "../../bridge/lake/follow/committed-rows.ts";
+import { createCommittedRows } from "../../bridge/lake/follow/followed-rows.ts";
+import type { RowReader } from "../../bridge/lake/follow/row-reader.ts";
+import { createSeedSource } from "../../bridge/lake/seeding/lake-seed-source.ts";
+import type { ObjectStore } from "../../bridge/lake/stores/object-store.ts";
+import { type VacuumOptions, vacuum } from "../../bridge/lake/upkeep/vacuum.ts";
+import { createMemoryWindow } from "../../bridge/lake/window/memory/memory-window.ts";
+import type { TopicCatalog } from "../../bridge/topics/topic-catalog.ts";
 import { dataFileName, JsonBatchWriter, jsonCheckpoints, readJsonSeedRows } from "../support/json-lake.ts";
 import { jsonRowReader } from "../support/json-row-reader.ts";
+import { sdkEventTimeMs } from "./event-hour.ts";
 import { gatedStore, gatedStream, gatedVacuumStore, gatedWindow } from "./gated-ports.ts";
 import { KnownTopics } from "./known-topics.ts";
+import { CommitLogAsBefore } from "./older-writers.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { partitionCount } from "./workload.ts";
@@ -22,10 +24,13 @@ import type { World } from "./world.ts";
 
 const logger = pino({ level: "silent" });
 const lakeId = "lake";
-/** Each entry that is asked for is a step: more at once would only make runs longer. */
+/** Each requested entry is a step, so larger reads would only make runs longer. */
 const readAhead = 2;
 
-/** How often the lake's logs are summed up, and for how long they keep what that replaces: the same settings for all processes of a run. */
+/**
+ * Settings for snapshots and checkpoints of the lake's logs, and for keeping older entries; the same for all
+ * processes of a run.
+ */
 export interface LakePeriods {
   readonly entriesPerSnapshot: number;
   readonly commitRetentionMs: number;
@@ -34,13 +39,13 @@ export interface LakePeriods {
   readonly vacuumAgeMs: number;
 }
 
-/** The lake as one process sees it, as a broken variant may change it. */
+/** The lake of one process; a broken variant may change it. */
 export interface LakeFaults {
   readonly breakStore?: (store: ObjectStore) => ObjectStore;
   readonly breakVacuum?: (options: VacuumOptions) => VacuumOptions;
-  /** Of followers. */
+  /** The lake of followers. */
   readonly breakReader?: (reader: RowReader) => RowReader;
-  /** Drawn from the seed where absent. */
+  /** Drawn from the seed if absent. */
   readonly periods?: Partial<LakePeriods>;
 }
 
@@ -48,12 +53,14 @@ export interface ProcessFactoryOptions {
   readonly random: SeededRandom;
   readonly scheduler: Scheduler;
   readonly world: World;
-  /** The window is on a server, which outlives processes. */
+  /** True if the window is on a server, which outlives processes. */
   readonly usesServer: boolean;
   readonly faults: LakeFaults;
+  /** Number of the last entry of an older version. */
+  readonly writtenBefore: number;
 }
 
-/** Makes the ports of one process after another, each with a clock and settings of its own. */
+/** Makes the ports of processes, each with its own clock and settings. */
 export class ProcessFactory {
   readonly #options: ProcessFactoryOptions;
   readonly #periods: LakePeriods;
@@ -77,7 +84,7 @@ export class ProcessFactory {
     const { random, scheduler, world, usesServer } = this.#options;
     const skewMs = random.below(20_000) - 10_000;
     const now = () => world.clock.nowMs + skewMs;
-    // Nothing that is filed or forgotten goes by it.
+    // It does not affect filing and forgetting.
     const wallOffMs = random.chance(0.7) ? skewMs : Math.round((random.next() - 0.5) * 40 * 86_400_000);
     const sleep = (delayMs: number) =>
       scheduler.call(process, `sleep ${delayMs}`, () => {
@@ -110,12 +117,12 @@ export class ProcessFactory {
       elapsedMs: () => world.clock.nowMs,
       random: () => random.next(),
       sleep,
-      // A killed process has no timers: real ones would hold on to it.
+      // A killed process has no timers, so simulated ones are used.
       repeat: () => () => {},
     };
   }
 
-  /** The committed stream as a process sees it that does nothing but follow. */
+  /** The committed rows for a process that only follows. */
   openFollower(process: Process): CommittedRows {
     const { random, scheduler, world, faults } = this.#options;
     const gated = gatedStore(scheduler, process, world.store);
@@ -132,7 +139,7 @@ export class ProcessFactory {
     });
   }
 
-  /** A file that a process wrote which died before its commit. */
+  /** A file of a process that died before its commit. */
   async leaveFile(): Promise<void> {
     const { random, world } = this.#options;
     const table = random.pick(world.workload.topics).name;
@@ -140,7 +147,7 @@ export class ProcessFactory {
     await world.store.put(path, Buffer.from("[]"));
   }
 
-  /** Deletes the files that no commit took, as each process does now and then. */
+  /** Deletes the files without a commit, as each process does from time to time. */
   async vacuum(process: Process): Promise<void> {
     const { scheduler, world, faults } = this.#options;
     const store = gatedVacuumStore(scheduler, process, world.store);
@@ -161,13 +168,14 @@ export class ProcessFactory {
     process: Process,
     ports: { topics: TopicCatalog; now: () => number; sleep: (delayMs: number) => Promise<void> },
   ): Pick<ConsumerOptions, "commitLog" | "publisher" | "batch" | "seeds"> {
-    const { random, scheduler, world, faults } = this.#options;
+    const { random, scheduler, world, faults, writtenBefore } = this.#options;
     const { topics, now, sleep } = ports;
     const { entriesPerSnapshot, commitRetentionMs, checkpointEntries, logRetentionMs } = this.#periods;
     const gated = gatedStore(scheduler, process, world.store);
     const store = faults.breakStore?.(gated) ?? gated;
     const checkpoints = jsonCheckpoints(store);
-    const commitLog = new LakeCommitLog(store, lakeId, {
+    const commitLog = new CommitLogAsBefore(store, lakeId, {
+      lastEntry: writtenBefore,
       create: true,
       entriesPerSnapshot,
       retentionMs: commitRetentionMs,
@@ -192,7 +200,9 @@ export class ProcessFactory {
         commitRetentionMs,
         readAhead,
       }),
-      batch: new JsonBatchWriter(store, () => dataFileName(++this.#files), { isOneFile: true }),
+      batch: new JsonBatchWriter(store, () => dataFileName(++this.#files), {
+        oneHourMs: sdkEventTimeMs,
+      }),
       seeds: createSeedSource({ store, commitLog, checkpoints, readRows: readJsonSeedRows }),
     };
   }

@@ -1,9 +1,9 @@
-import { type Consumer, type ConsumerOptions, createConsumer } from "../../bridge/consumer/consumer.ts";
-import { ownEverything } from "../../bridge/consumer/partition-leases.ts";
+import { type Consumer, createConsumer } from "../../bridge/lake/consumer/consumer.ts";
+import type { ConsumerOptions } from "../../bridge/lake/consumer/consumer-options.ts";
+import { ownEverything } from "../../bridge/leases/partition-leases.ts";
 import { AnotherWriter } from "./another-writer.ts";
 import { checkLake } from "./checkers.ts";
 import { type FollowerFaults, Followers } from "./followers.ts";
-import { writingAsBefore } from "./older-writers.ts";
 import { type LakeFaults, ProcessFactory } from "./process-factory.ts";
 import { type FaultRates, type Process, Scheduler } from "./scheduler.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -14,33 +14,36 @@ import { type Clock, World } from "./world.ts";
 
 const drainStepsMax = 20_000;
 const vacuumsMax = 2;
-/** Every file is old enough for vacuum by then. */
+/** Age at which every file is old enough for vacuum. */
 const longAfterMs = 1_000_000;
 
-/** The ports of one consumer, as a broken variant may change them. */
+/** The ports of one consumer; a broken variant may change them. */
 export type BreakPorts = (ports: ConsumerOptions, world: World) => ConsumerOptions;
 
 export interface SimulationOptions extends LakeFaults, FollowerFaults {
   readonly seed: number;
   readonly windowFaults?: (clock: Clock) => WindowFaults;
-  /** How often the window is lost, backed up or rolled back, per step; drawn from the seed where absent. */
+  /** How often the window is lost, backed up or rolled back, per step; drawn from the seed if absent. */
   readonly disturbance?: number;
-  /** The same while somebody is in the middle of applying or seeding, where it hurts most. */
+  /** The same in the middle of applying or seeding, when it does most harm. */
   readonly midwayDisturbance?: number;
-  /** Commits after which files are looked for that no commit took; drawn from the seed where absent. */
+  /** Number of commits between vacuums; drawn from the seed if absent. */
   readonly commitsPerVacuum?: number;
-  /** Where and how often a process pauses for very long, per call; drawn from the seed where absent. */
+  /** Where and how often a process pauses for very long, per call; drawn from the seed if absent. */
   readonly longPauses?: FaultRates["longPauses"];
-  /** How often the clock that stamps objects is set, per step; drawn from the seed where absent. */
+  /** How often the clock that stamps objects is set, per step; drawn from the seed if absent. */
   readonly storeClockSteps?: number;
-  /** How often another writer forbids our rows in a table, allows them again or compacts it, per step; drawn from the seed where absent. */
+  /**
+   * How often another writer forbids our rows in a table, allows them again or compacts the table, per step;
+   * drawn from the seed if absent.
+   */
   readonly interference?: number;
-  /** How many consumers live at a time; drawn from the seed where absent. */
+  /** Number of consumers at a time; drawn from the seed if absent. */
   readonly processesMax?: number;
   readonly breakPorts?: BreakPorts;
-  /** Devices with the SDK run ahead of their oldest unacknowledged message as far as they like. */
+  /** Devices with the SDK run ahead of their oldest unacknowledged message without a limit. */
   readonly ignoresSpan?: boolean;
-  /** Lanes of producers keep their ids, however long they could not append. */
+  /** Lanes keep their ids, even if they could not append for long. */
   readonly keepsIds?: boolean;
 }
 
@@ -60,12 +63,17 @@ export interface SimulationResult {
     readonly pruned: number;
     /** Partitions whose moves a snapshot has given up. */
     readonly pastPartitions: number;
-    /** Entries that a writer created where the log had been pruned meanwhile. */
+    /** Entries that a writer created at a number pruned meanwhile. */
     readonly lateEntries: number;
-    /** Times that another writer forbade our rows in a table, and that it deleted files which it had replaced. */
+    /**
+     * Times that another writer forbade our rows in a table, and that it deleted files which it had replaced.
+     */
     readonly conflicts: number;
     readonly foreignVacuums: number;
-    /** Rows that followers of the commit log put into their destination, and commits that were given up before. */
+    /**
+     * Rows that followers of the commit log put into their destination, and commits that were given up
+     * before.
+     */
     readonly followed: number;
     readonly skipped: number;
   };
@@ -94,11 +102,14 @@ class Simulation {
   readonly #factory: ProcessFactory;
   readonly #eventsMax: number;
   readonly #processesMax: number;
-  /** How many events come at once. */
+  /** Number of events in a burst. */
   readonly #burst: number;
   readonly #disturbance: number;
   readonly #midwayDisturbance: number;
-  /** How often a process comes to believe that it owns other partitions, per step; 0 = each believes all the time that it owns all. */
+  /**
+   * How often a process comes to believe that it owns other partitions, per step; 0 = each always believes
+   * that it owns all.
+   */
   readonly #wanderlust: number;
   /** How often partitions are split and merged, per step. */
   readonly #division: number;
@@ -109,8 +120,6 @@ class Simulation {
   readonly #interference: number;
   readonly #anotherWriter: AnotherWriter;
   readonly #followers: Followers;
-  /** Number of the last entry that a version wrote which did not know of parents. */
-  readonly #writtenBefore: number;
   #processes: SimulatedProcess[] = [];
   #started = 0;
   #vacuums = 0;
@@ -129,7 +138,7 @@ class Simulation {
       ignoresSpan: options.ignoresSpan ?? false,
       keepsIds: options.keepsIds ?? false,
     });
-    // Swarm: each run has its own mix of faults, so that rare combinations are not drowned by the frequent ones.
+    // Swarm testing: each run has its own mix of faults, so that rare combinations occur.
     const rate = (max: number) => (random.chance(0.4) ? 0 : random.next() * max);
     this.#scheduler = new Scheduler(random, {
       failBefore: rate(0.03),
@@ -149,8 +158,8 @@ class Simulation {
       scheduler: this.#scheduler,
       world: this.#world,
       usesServer: this.#usesServer,
+      writtenBefore: options.seed % 4 === 0 ? 2 + (options.seed % 11) : 0,
     });
-    this.#writtenBefore = options.seed % 4 === 0 ? 2 + (options.seed % 11) : 0;
     this.#eventsMax = 30 + random.below(120);
     this.#processesMax = options.processesMax ?? 1 + random.below(3);
     this.#burst = random.chance(0.7) ? 1 : 2 + random.below(20);
@@ -182,7 +191,7 @@ class Simulation {
       if (random.chance(0.08 / this.#burst)) {
         for (let act = 0; act < this.#burst; act++) this.#world.workload.act();
         events += this.#burst;
-        // What came in a burst is read late.
+        // Blocks of a burst are read late.
         if (this.#burst > 1) this.#world.clock.nowMs += random.below(60_000);
       }
       if (this.#usesServer) this.#disturbWindow();
@@ -193,13 +202,13 @@ class Simulation {
         if (random.chance(0.7)) await this.#factory.leaveFile();
         void this.#tidy();
       }
-      // It steps back as well, but not as much: what lives for a minute must become old within a run.
+      // The clock also steps back, but less, because files must become old within a run.
       if (random.chance(this.#storeClockSteps)) this.#world.stepStoreClock(random.below(150_000) - 50_000);
       await this.#scheduler.step();
     }
   }
 
-  /** Faults end; one fresh consumer reads what is left. */
+  /** Ends the faults; a new consumer reads the rest. */
   async drain(): Promise<void> {
     for (const { process } of this.#processes) this.#kill(process);
     await this.#anotherWriter.settle();
@@ -222,7 +231,7 @@ class Simulation {
     for (const path of lake.unnamed(store.objects.keys())) this.#violate("leaked", path);
   }
 
-  /** Lets calls happen until `work` has ended, or for very long. */
+  /** Runs calls until `work` has ended, or a limit is reached. */
   async #isOver(work: Promise<unknown>): Promise<boolean> {
     let isOver = false;
     void work.then(() => {
@@ -262,7 +271,7 @@ class Simulation {
     const process: Process = { name: `c${++this.#started}`, isDead: false, pausedUntilStep: 0 };
     const options = { ...this.#factory.open(process), leases: leases ?? ownEverything() };
     const ports = this.#options.breakPorts?.(options, this.#world) ?? options;
-    const consumer = createConsumer(writingAsBefore(ports, this.#writtenBefore));
+    const consumer = createConsumer(ports);
     const started = { process, consumer, leases };
     this.#processes.push(started);
     const ended = consumer.run().catch((error: unknown) => this.#crash(process, error));
@@ -313,7 +322,7 @@ class Simulation {
     const isHitMidway = window.isPartWay && random.chance(this.#midwayDisturbance);
     if (!isHit && !isHitMidway) return;
     const dice = random.next();
-    // A window that is gone altogether has no middle.
+    // A lost window has no call in its middle.
     if (isHit && dice < 0.3) window.lose();
     else if (dice < 0.65) window.backUp();
     else window.rollBack();

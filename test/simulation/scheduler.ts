@@ -1,10 +1,10 @@
 import { BridgeError } from "../../bridge/errors.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 
-/** One simulated process: dead, its calls never come back; paused, not for now. */
+/** One simulated process. Calls of a dead process never return; those of a paused one wait. */
 export interface Process {
   readonly name: string;
-  /** It neither dies nor meets failures: it does what takes very many calls. */
+  /** True during work with very many calls: the process then neither dies nor meets failures. */
   readonly isSure?: boolean;
   isDead: boolean;
   pausedUntilStep: number;
@@ -19,10 +19,10 @@ interface PendingCall {
 }
 
 export interface FaultRates {
-  /** A call fails without effect, or with its effect but without its answer. */
+  /** Share of calls that fail without effect, or take effect without an answer. */
   readonly failBefore: number;
   readonly failAfter: number;
-  /** The process dies at a call, before or after its effect. */
+  /** Share of calls at which the process dies, before or after their effect. */
   readonly crash: number;
   readonly pause: number;
   /** Of calls whose name matches `at`. Others may commit, prune and tidy up several times meanwhile. */
@@ -32,8 +32,8 @@ export interface FaultRates {
 const longPauseMaxSteps = 2500;
 
 /**
- * Runs the calls that processes make of the outside world one at a time, in an order drawn from the seed. Between two of them every
- * process runs on until it has nothing left but calls to wait for.
+ * Runs the external calls of all processes one at a time, in an order drawn from the seed. Between two
+ * calls, each process runs until it only waits for calls.
  */
 export class Scheduler {
   readonly #random: SeededRandom;
@@ -61,7 +61,7 @@ export class Scheduler {
     this.#note(`${process.name} dies`);
   }
 
-  /** Lets one call happen. False where none can. */
+  /** Runs one call. False if none can run. */
   async step(): Promise<boolean> {
     this.steps += 1;
     const runnable = this.#pending.filter(({ process }) => process.pausedUntilStep <= this.steps);

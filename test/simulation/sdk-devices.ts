@@ -1,4 +1,4 @@
-import { SEQUENCE_SPAN } from "../../devices/protocol/message-id.ts";
+import { sequenceSpan } from "../../devices/protocol/message-id.ts";
 import type { ExpectedTime } from "./expected-time.ts";
 import type { MendedTopic } from "./mended-topic.ts";
 import type { SeededRandom } from "./seeded-random.ts";
@@ -12,15 +12,18 @@ interface SdkDevice {
   nextSequence: number;
   /** Not acknowledged, oldest first; `isStored`: a copy is in the stream nevertheless. */
   outbox: { readonly message: SentMessage; readonly sequence: number; isStored: boolean }[];
-  /** What has a copy in the stream, of this epoch and the one before: old connections may bring another one at any time. */
+  /**
+   * Messages with a copy in the stream, of this epoch and the one before. Old connections may bring another
+   * copy at any time.
+   */
   stored: { readonly message: SentMessage; readonly epoch: number }[];
-  /** Where its newest copy stands in stream time. */
+  /** Stream time of its newest copy. */
   last: { readonly partition: number; readonly rowTimeMs: number } | null;
 }
 
 /**
- * Devices with the SDK: they send again what was not acknowledged, however late, and never run ahead of it by the span. Some have an
- * outbox that was restored from a backup, or a copy of it: these give sequences out again, for other readings.
+ * Devices with the SDK. They resend unacknowledged messages, however late, and never run ahead of them by
+ * the span. Some have a restored or copied outbox, which uses sequences again for other readings.
  */
 export class SdkDevices {
   readonly #random: SeededRandom;
@@ -51,7 +54,7 @@ export class SdkDevices {
     }));
   }
 
-  /** The next message of one of these that gets into the stream; null where there is none of them. */
+  /** The next message of one of these devices that gets into the stream; null if there is none. */
   message(partition: number, isWanted: (deviceId: string) => boolean): SentMessage | null {
     const wanted = this.#devices.filter(({ deviceId }) => isWanted(deviceId));
     if (wanted.length === 0) return null;
@@ -60,7 +63,7 @@ export class SdkDevices {
 
   #messageOf(device: SdkDevice, partition: number): SentMessage {
     const random = this.#random;
-    // Epochs that were seen last in the same second can't be told apart by their age.
+    // Epochs that were last seen in the same second can't be ordered by age.
     if (random.chance(0.03) && this.#isSecondLater(device, partition)) reset(device);
     if (random.chance(0.2) && device.stored.length > 0) return random.pick(device.stored).message;
     if (random.chance(0.1)) {
@@ -73,7 +76,7 @@ export class SdkDevices {
     return this.#fresh(device);
   }
 
-  /** A copy of a message of that device stands in the partition now. */
+  /** Notes that a copy of a message of that device is in the partition. */
   stored(deviceId: string, partition: number): void {
     const device = this.#devices.find((each) => each.deviceId === deviceId);
     if (device) device.last = { partition, rowTimeMs: this.#times[partition]?.rowTimeMs ?? 0 };
@@ -86,7 +89,10 @@ export class SdkDevices {
     return time.rowTimeMs - (last.rowTimeMs + shiftMs) > 1000;
   }
 
-  /** Another reading under a sequence that has a copy in the stream; the epoch's own are not touched by it. */
+  /**
+   * Another reading under a sequence that has a copy in the stream. It does not change the epoch's own
+   * messages.
+   */
   #usedAgain(device: SdkDevice): SentMessage | null {
     const used = device.stored.filter(({ epoch }) => epoch === device.epoch);
     if (used.length === 0) return null;
@@ -101,17 +107,19 @@ export class SdkDevices {
     for (;;) {
       const [oldest] = device.outbox;
       const { nextSequence: sequence } = device;
-      if (oldest && sequence - oldest.sequence >= SEQUENCE_SPAN && !this.#ignoresSpan)
+      if (oldest && sequence - oldest.sequence >= sequenceSpan && !this.#ignoresSpan)
         return this.#store(device, oldest);
       const entry = { message: this.#message(device, sequence), sequence, isStored: false };
       device.outbox.push(entry);
       device.nextSequence += random.chance(0.6) ? 1 : 1 + random.below(random.chance(0.9) ? 150 : 70_000);
-      // Some never reach a broker the first time.
+      // Some do not reach a broker at the first attempt.
       if (random.chance(0.8)) return this.#store(device, entry);
     }
   }
 
-  /** It is in the stream; mostly that is acknowledged. Acknowledgements settle messages whatever their order. */
+  /**
+   * The message is in the stream, and is mostly acknowledged. Acknowledgements settle messages in any order.
+   */
   #store(device: SdkDevice, entry: SdkDevice["outbox"][number]): SentMessage {
     entry.isStored = true;
     device.stored.push({ message: entry.message, epoch: device.epoch });

@@ -1,15 +1,15 @@
-import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
+import type { TopicVersion } from "../../bridge/topics/topic-catalog.ts";
 
-/** What a message is, beside its bytes. */
+/** The facts of a message besides its bytes. */
 export interface SentMessage {
   readonly topic: TopicVersion;
   readonly deviceId: string;
-  /** null = the payload holds none. */
+  /** null = the payload has none. */
   readonly id: string | null;
   readonly payload: string;
-  /** Where absent, the device's ordinary one. */
+  /** Absent: the device's usual one. */
   readonly topicName?: string;
-  /** Reason why it can't be filed, id-reused aside. */
+  /** Reason why it can't be filed, except id-reused. */
   readonly fault: string | null;
   /** Of an exact topic. */
   readonly sdk?: { readonly epoch: number; readonly sequence: number };
@@ -27,18 +27,18 @@ export interface SealedHeader {
   readonly acknowledgedAtMs: number;
   readonly lastAcknowledgedSequence: number;
   readonly producerId: string;
-  /** Where it was to be; it may stand in one that took its place. */
+  /** The partition it was meant for; it may be in one that replaced it. */
   readonly meantPartition: number;
   readonly sequence: number;
 }
 
-/** One entry that ever stood in the stream, with what must be made of it. */
+/** One entry that was ever in the stream, with the expected result. */
 export interface SentBlock extends SealedHeader {
   readonly position: string;
-  /** By the world's time, which no clock shows. */
+  /** By the world's time. */
   readonly sealedAtMs: number;
   readonly appendedAtMs: number;
-  /** Another copy of it stands before it, or a later block of its producer. */
+  /** True if another copy, or a later block of its producer, comes before it. */
   readonly isCopy: boolean;
   readonly streamTimeMs: number;
   readonly rowTimeMs: number;

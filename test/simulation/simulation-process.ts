@@ -10,8 +10,8 @@ export interface SimulationOrder {
 }
 
 /**
- * Runs simulations in a process of its own. The test runner follows each promise of the process that it runs in (async hooks), and that
- * costs twice as much as the simulation.
+ * Runs simulations in a process of its own. In its own process, the test runner tracks all promises (async
+ * hooks), which costs twice as much as the simulation.
  */
 export class SimulationProcess {
   readonly #child: ChildProcess;

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PROMPT_ACKNOWLEDGEMENT_MS } from "../../bridge/block/block-format.ts";
+import { promptAcknowledgementMs } from "../../bridge/block/block-format.ts";
 import {
   type BlockMoment,
   beginAt,
   type PlacedBlock,
   placeBlock,
-  ROW_LEAD_MAX_MS,
+  rowLeadMaxMs,
   type StreamMoment,
-} from "../../bridge/consumer/stream-time.ts";
+} from "../../bridge/tail/stream-time.ts";
 import { livesOfBoots, type ModelBlock } from "./boot-lives.ts";
 import { SeededRandom } from "./seeded-random.ts";
 
@@ -25,7 +25,7 @@ interface Read {
   readonly rowTimeMs: number;
 }
 
-/** Places blocks as the consumer does, with what it remembers of each producer. */
+/** Places blocks as the consumer does, with a mark for each producer. */
 function read(blocks: readonly ModelBlock[], place: Place): Read[] {
   const marks = new Map<number, { sequence: number; streamTimeMs: number; block: number }>();
   let at = beginAt(startMs);
@@ -45,7 +45,9 @@ function read(blocks: readonly ModelBlock[], place: Place): Read[] {
   });
 }
 
-/** By how many ms a row's window may end too early: stream time since the row − true time since it was sealed. */
+/**
+ * How many ms a row's window may end too early: stream time since the row − true time since it was sealed.
+ */
 function fastestMs(reads: readonly Read[]): number {
   let leastMs = Number.POSITIVE_INFINITY;
   let worstMs = Number.NEGATIVE_INFINITY;
@@ -56,23 +58,26 @@ function fastestMs(reads: readonly Read[]): number {
   return worstMs;
 }
 
-function drawn(seed: number, limits = { promptMs: PROMPT_ACKNOWLEDGEMENT_MS, deadlineMs }): ModelBlock[] {
+function drawn(seed: number, limits = { promptMs: promptAcknowledgementMs, deadlineMs }): ModelBlock[] {
   const random = new SeededRandom(seed);
   const gateways = 1 + random.below(4);
   return livesOfBoots(random, { gateways, events: 20 + random.below(200), ...limits });
 }
 
-test(`no window ends early, whatever boots, silences and late blocks there are (${runs} runs from seed ${first})`, () => {
+test(`no window ends early, for any boots, silences and late blocks (${runs} runs from seed ${first})`, () => {
   for (let seed = first; seed < first + runs; seed++) {
     const fastMs = fastestMs(read(drawn(seed), placeBlock));
     assert.ok(fastMs <= 0, `seed ${seed}: a window ends ${fastMs} ms early`);
   }
 });
 
-/** Rules that look as good. Each lets windows end too early by more than this. */
+/** Rules that look equally good, but let windows end too early, by more than this. */
 const noticedMs = 60_000;
 
-/** The largest of stamp + offset; a boot's offset is set by its first block, so that it begins a delivery's time behind. */
+/**
+ * The largest stamp + offset. The first block of a boot sets its offset, so that the boot begins late by the
+ * time of its delivery.
+ */
 const largestOfOffsets: Place = (at, { boot, stampMs }) => {
   const offsetMs = at.clock.boots[boot]?.offsetMs ?? at.streamTimeMs - deadlineMs - stampMs;
   const streamTimeMs = Math.max(at.streamTimeMs, stampMs + offsetMs);
@@ -110,7 +115,7 @@ const brokenRules: { readonly name: string; readonly place: Place }[] = [
 ];
 
 for (const { name, place } of brokenRules) {
-  test(`the model finds out: ${name}`, (context) => {
+  test(`the model detects: ${name}`, (context) => {
     for (let seed = first; seed < first + runs; seed++) {
       const fastMs = fastestMs(read(drawn(seed), place));
       if (fastMs <= noticedMs) continue;
@@ -121,15 +126,15 @@ for (const { name, place } of brokenRules) {
   });
 }
 
-test("the model finds out: acknowledgements that are told of however late they came", () => {
+test("the model detects: acknowledgements that are told although they came late", () => {
   const limits = { promptMs: 300_000, deadlineMs: 300_000 };
   for (let seed = first; seed < first + runs; seed++)
     if (fastestMs(read(drawn(seed, limits), placeBlock)) > 0) return;
   assert.fail(`${runs} runs from seed ${first} did not show it`);
 });
 
-test("rows get no more time than another boot may still catch up", () => {
+test("rows are no further ahead than another boot may still catch up", () => {
   for (let seed = first; seed < first + 100; seed++)
     for (const { streamTimeMs, rowTimeMs } of read(drawn(seed), placeBlock))
-      assert.ok(rowTimeMs >= streamTimeMs && rowTimeMs <= streamTimeMs + ROW_LEAD_MAX_MS);
+      assert.ok(rowTimeMs >= streamTimeMs && rowTimeMs <= streamTimeMs + rowLeadMaxMs);
 });

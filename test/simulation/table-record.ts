@@ -1,4 +1,4 @@
-import type { MetaDataAction } from "../../bridge/storage/delta/delta-actions.ts";
+import type { MetaDataAction } from "../../bridge/lake/delta/delta-actions.ts";
 import type { StoreChange } from "../support/memory-object-store.ts";
 import type { Violation } from "./violation.ts";
 
@@ -12,7 +12,7 @@ interface DeltaLine {
 export interface TableVersion {
   /** The last commit that the table shows. */
   readonly shown: number;
-  /** Every file of ours whose rows it shows, in that file or in one that stands for it. */
+  /** All of our files whose rows the table shows, in the file itself or in a replacement. */
   readonly files: ReadonlySet<string>;
   /** The files themselves. */
   readonly live: ReadonlySet<string>;
@@ -25,9 +25,9 @@ export class TableRecord {
   readonly #report: (rule: Violation["rule"], detail: string) => void;
   readonly #present = new Set<number>();
   readonly #checkpoints = new Set<number>();
-  /** By a file of another writer, those of ours that it stands for. */
+  /** Our files that a file of another writer replaced, by that file. */
   readonly #standsFor = new Map<string, readonly string[]>();
-  /** By a file that another one replaced: when, by the clock that stamps objects. */
+  /** By replaced file: when it was replaced, by the clock that stamps objects. */
   readonly #replacedAtMs = new Map<string, number>();
   #metaData: MetaDataAction | undefined;
 
@@ -42,7 +42,7 @@ export class TableRecord {
     return this.#metaData;
   }
 
-  /** null = nothing stands for it. */
+  /** null = no file replaced it. */
   replacedAtMs(path: string): number | null {
     return this.#replacedAtMs.get(path) ?? null;
   }
@@ -51,7 +51,7 @@ export class TableRecord {
     return this.versions.at(-1)?.shown ?? 0;
   }
 
-  /** @param version That of the log file; NaN where it has none. */
+  /** @param version Version of the log file; NaN if it has none. */
   changed({ operation, path, bytes }: Omit<StoreChange, "modifiedAtMs">, version: number): void {
     if (Number.isNaN(version)) return;
     const isCheckpoint = path.endsWith(".parquet");

@@ -1,4 +1,4 @@
-/** A rule of the protocol that was seen broken. */
+/** A broken rule of the protocol. */
 export interface Violation {
   readonly rule:
     | "lost"
@@ -7,20 +7,22 @@ export interface Violation {
     | "order"
     | "books"
     | "half-visible"
+    /** The log says that a table shows commits which it does not show. */
+    | "unsettled"
     /** A committed file is gone. */
     | "missing"
-    /** A log of the lake can't be read, or says something else than what was written. */
+    /** A log of the lake can't be read, or differs from what was written. */
     | "torn"
     /** Vacuum took a file that was too young. */
     | "hasty"
     /** Vacuum left a file that no commit names. */
     | "leaked"
-    /** A follower of the commit log was not given a committed row, or was given one twice. */
+    /** A follower of the commit log missed a committed row, or got one twice. */
     | "missed"
     | "repeated"
     | "early-id"
     | "stuck"
-    /** A partition stopped though the stream has lost nothing. */
+    /** A partition stopped although the stream lost no blocks. */
     | "halted"
     | "crashed";
   readonly detail: string;

@@ -1,7 +1,9 @@
-import type { HeldLease, LeasesStatus, PartitionLeases } from "../../bridge/consumer/partition-leases.ts";
+import type { HeldLease, LeasesStatus, PartitionLeases } from "../../bridge/leases/partition-leases.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 
-/** What one process believes to own: changes at any moment, and nobody sees to it that another process believes something else. */
+/**
+ * The partitions that one process believes to own. They change at any time, independent of other processes.
+ */
 export class WanderingLeases implements PartitionLeases {
   readonly #random: SeededRandom;
   #held = new Map<number, HeldLease>();
@@ -13,7 +15,7 @@ export class WanderingLeases implements PartitionLeases {
     this.#random = random;
   }
 
-  /** Each partition is kept, got, got anew, called for, or lost. */
+  /** Each partition is kept, got, got with a new token, due, or lost. */
   wander(): void {
     const random = this.#random;
     for (const partition of this.#offered) {

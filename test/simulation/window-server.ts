@@ -1,13 +1,13 @@
-import type { Position } from "../../bridge/streams/stream-log.ts";
 import {
-  DEDUP_KEY_BYTES,
   type DedupWindow,
-  EXACT_EPOCH_BYTES,
+  dedupKeyBytes,
   type ExactIds,
+  exactEpochBytes,
   type WindowEntries,
   type WindowHits,
   type WindowStatus,
-} from "../../bridge/window/dedup-window.ts";
+} from "../../bridge/lake/window/dedup-window.ts";
+import type { Position } from "../../bridge/streams/stream-log.ts";
 import { type ExactId, ExactModel } from "../support/exact-model.ts";
 
 interface Known {
@@ -19,27 +19,27 @@ interface PartitionWindow {
   applied: Position | null;
   token: string | null;
   chunks: number;
-  /** The applying that is under way, and how many of its parts are in. */
+  /** The apply that is under way, and the number of its parts so far. */
   applying: { readonly token: string; readonly parts: number } | null;
   ids: Map<string, Known>;
   exact: ExactModel;
 }
 
-/** One of the steps in which a big commit is applied. */
+/** One step of applying a big commit. */
 export interface ApplyPart {
   readonly token: string;
   readonly index: number;
   readonly isLast: boolean;
 }
 
-/** Told of everything that enters the window, before it does. */
+/** Called with all ids before they enter the window. */
 export interface WindowObserver {
   entering(partition: number, applied: Position | null, keys: readonly string[]): void;
 }
 
 /** Each of these breaks one rule of the DedupWindow port. */
 export interface WindowFaults {
-  /** Look-ups are answered, and ids applied, whatever `applied` says. */
+  /** Answers look-ups and applies ids at any `applied` position. */
   readonly ignoresApplied?: boolean;
   /** Applying does not compare `from`. */
   readonly appliesUnguarded?: boolean;
@@ -51,11 +51,11 @@ export interface WindowFaults {
   readonly seedsUncounted?: boolean;
   /** Ids are forgotten by this clock. */
   readonly wallClockMs?: () => number;
-  /** Full with so many ids it forgets one part of them, and does not say so. */
+  /** With so many ids, forgets a part of them without telling. */
   readonly forgets?: { readonly idsMax: number; readonly part: "newest" | "all" };
 }
 
-/** A window that outlives its users, like one in Redis: a plain map, which can be lost or rolled back. */
+/** A window that outlives its users, like one on Redis: a plain map, which can be lost or rolled back. */
 export class WindowServer implements DedupWindow {
   readonly #faults: WindowFaults;
   readonly #observer: WindowObserver;
@@ -71,7 +71,7 @@ export class WindowServer implements DedupWindow {
     this.#partitions = new Map();
   }
 
-  /** Whether somebody is in the middle of applying a commit, or of seeding. */
+  /** True while a commit is being applied, or the window seeded. */
   get isPartWay(): boolean {
     return [...this.#partitions.values()].some(({ applying, token }) => applying !== null || token !== null);
   }
@@ -85,7 +85,7 @@ export class WindowServer implements DedupWindow {
     this.#partitions = copyOf(this.#backup);
   }
 
-  /** Adds ids without any condition: only for breaking the protocol in a test of the checkers. */
+  /** Adds ids without any condition, only to break the protocol in tests of the checkers. */
   claim(partition: number, entries: WindowEntries): void {
     this.#observer.entering(partition, null, keyTexts(entries.keys));
     this.#add(this.#partition(partition), entries);
@@ -183,7 +183,7 @@ export class WindowServer implements DedupWindow {
   async status(): Promise<WindowStatus> {
     const ids = [...this.#partitions.values()].reduce((sum, window) => sum + window.ids.size, 0);
     const epochs = [...this.#partitions.values()].reduce((sum, window) => sum + window.exact.epochs, 0);
-    return { ids, epochs, bytes: ids * DEDUP_KEY_BYTES, isShort: false, spanMs: 0, devicesOverShare: [] };
+    return { ids, epochs, bytes: ids * dedupKeyBytes, isShort: false, spanMs: 0, devicesOverShare: [] };
   }
 
   async close(): Promise<void> {}
@@ -218,7 +218,7 @@ function exactIdsOf(exact: ExactIds | undefined): ExactId[] {
   const epochs = Buffer.from(exact.epochs);
   return keyTexts(exact.deviceKeys).map((device, index) => ({
     device,
-    epoch: epochs.toString("hex", index * EXACT_EPOCH_BYTES, (index + 1) * EXACT_EPOCH_BYTES),
+    epoch: epochs.toString("hex", index * exactEpochBytes, (index + 1) * exactEpochBytes),
     sequence: exact.sequences[index] as number,
     seenAtSeconds: exact.seenAtSeconds[index] as number,
   }));
@@ -226,9 +226,9 @@ function exactIdsOf(exact: ExactIds | undefined): ExactId[] {
 
 export function keyTexts(keys: Uint8Array): string[] {
   const bytes = Buffer.from(keys.buffer, keys.byteOffset, keys.byteLength);
-  const count = bytes.length / DEDUP_KEY_BYTES;
+  const count = bytes.length / dedupKeyBytes;
   return Array.from({ length: count }, (_, index) =>
-    bytes.toString("hex", index * DEDUP_KEY_BYTES, (index + 1) * DEDUP_KEY_BYTES),
+    bytes.toString("hex", index * dedupKeyBytes, (index + 1) * dedupKeyBytes),
   );
 }
 

@@ -1,5 +1,5 @@
-import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
-import type { CommitLog } from "../../bridge/storage/commit-log.ts";
+import type { CommitLog } from "../../bridge/lake/commit-log/commit-log.ts";
+import type { ConsumerOptions } from "../../bridge/lake/consumer/consumer-options.ts";
 
 /** The ports with some of the commit log's calls replaced. */
 export function withCommitLog(ports: ConsumerOptions, changes: Partial<CommitLog>): ConsumerOptions {

@@ -1,9 +1,10 @@
 import { encodeBlock } from "../../bridge/block/block-builder.ts";
-import { type BlockMessage, MAX_BLOCK_BYTES } from "../../bridge/block/block-format.ts";
-import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
+import { type BlockMessage, maxBlockBytes } from "../../bridge/block/block-format.ts";
+import type { TopicVersion } from "../../bridge/topics/topic-catalog.ts";
 import { encodeMessageId } from "../../devices/protocol/message-id.ts";
 import { encodeEnvelope } from "../../devices/protocol/telemetry-envelope.ts";
 import type { MemoryStream } from "../support/memory-stream.ts";
+import { sdkEventTimeMs, widestBounds } from "./event-hour.ts";
 import { ExpectedTime } from "./expected-time.ts";
 import { Gateways, type Lane, type SealedBlock } from "./gateways.ts";
 import { MendedTopic } from "./mended-topic.ts";
@@ -12,13 +13,13 @@ import { SdkDevices } from "./sdk-devices.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { type SentBlock, type SentMessage, topicNameOf } from "./sent-message.ts";
 
-/** How many there are at first. */
+/** Number of partitions at first. */
 export const partitionCount = 2;
 const openPartitionsMax = 4;
 const partitionsMax = 12;
 /** A block that was given up gets into the stream within this time, or never. */
 const lateMaxMs = 12 * 3_600_000;
-/** How long silences may last, in one run and another. After the longest no window with a span knows what was filed before. */
+/** Longest silences, one for each run. After the longest one, no window knows earlier ids. */
 const silencesMaxMs = [
   ...[80_000, 80_000, 80_000, 80_000],
   ...[3_600_000, 3_600_000, 40 * 3_600_000, 25 * 86_400_000],
@@ -30,7 +31,7 @@ function topic(topicId: string, name: string, dedupeWindowMs: number): TopicVers
   return { topicId, version: 1, name, format: "json", ...paths, dedupeWindowMs };
 }
 
-/** Two tables with different windows, so that ids of one live longer than those of the other. */
+/** Two tables with different windows, so that ids of one expire later. */
 const jsonTopics: readonly TopicVersion[] = [
   topic("topic-a", "alpha", 60_000),
   topic("topic-b", "beta", 15_000),
@@ -42,10 +43,11 @@ const exactTopic: TopicVersion = {
   idPath: "",
   timePath: "",
   dedupe: "exact",
+  ...widestBounds,
 };
 const mendedTopic = topic("topic-f", "phi", 30_000);
 
-/** Devices and the broker: puts blocks into the stream, and knows every one of them. */
+/** Devices and the broker: appends blocks to the stream, and remembers all of them. */
 export class Workload {
   /** By partition. */
   readonly history: SentBlock[][] = [];
@@ -55,7 +57,7 @@ export class Workload {
   /** By partition. */
   readonly times: ExpectedTime[] = [];
   readonly #gateways: Gateways;
-  /** How long silences may last in this run. */
+  /** Longest silence in this run. */
   readonly #silenceMaxMs: number;
   /** Blocks that were given up before they reached the stream. */
   #underWay: SealedBlock[] = [];
@@ -88,12 +90,12 @@ export class Workload {
     this.#learnPartitions();
   }
 
-  /** Every topic version that was made so far. */
+  /** All topic versions so far. */
   get topics(): readonly TopicVersion[] {
     return [...jsonTopics, ...this.#exact.versions, ...this.#mended.versions, ...this.#moving.versions];
   }
 
-  /** Splits an open partition, or merges two neighbours; what was under way to them lands in what took their place. */
+  /** Splits an open partition, or merges two neighbours. Blocks under way land in the new ones. */
   divide(): void {
     const open = this.#stream.openPartitions();
     if (this.#stream.partitions.all.length >= partitionsMax) return;
@@ -117,7 +119,10 @@ export class Workload {
     }
   }
 
-  /** The broker did not know yet: its block lands elsewhere, perhaps twice, and its messages are sent again to where they belong. */
+  /**
+   * The broker did not know of the change: its block lands in another partition, perhaps twice, and it
+   * appends the messages again to the right one.
+   */
   #misroute(partition: number): void {
     const random = this.#random;
     const lane = this.#gateways.lane(partition);
@@ -132,7 +137,7 @@ export class Workload {
     }
   }
 
-  /** One thing that devices, brokers or their machines do. */
+  /** One action of devices, brokers or their machines. */
   act(): void {
     const random = this.#random;
     const partition = random.pick(this.#stream.openPartitions());
@@ -150,24 +155,24 @@ export class Workload {
     else this.#clock.nowMs += random.below(this.#silenceMaxMs);
   }
 
-  /** An idle lane says what was acknowledged. */
+  /** An idle lane claims its tail. */
   #claim(partition: number): void {
     const unclaimed = this.#gateways.unclaimed().filter((lane) => !this.#stream.isClosed(lane.partition));
     const lane = unclaimed.length > 0 ? this.#random.pick(unclaimed) : this.#gateways.lane(partition);
     this.#append(lane, [], true);
   }
 
-  /** A block is given up before it reaches the stream; or one that was given up gets there, hours late. */
+  /** A block is given up before it reaches the stream; or a block that was given up arrives, hours late. */
   #delay(lane: Lane, partition: number): void {
     const random = this.#random;
     if (random.chance(0.5)) {
-      // Devices with the SDK do not take a message for sent before it is in the stream.
+      // For devices with the SDK, a message is not sent before it is in the stream.
       const messages = [this.#plainMessage(partition)];
       this.#underWay.push({ seal: lane.identity.seal(), messages, sealedAtMs: this.#clock.nowMs });
       return;
     }
     const [block] = this.#underWay.splice(0, 1);
-    // Later than that its copy might have been forgotten.
+    // Later, its copy might have been forgotten.
     if (block && this.#clock.nowMs - block.sealedAtMs < lateMaxMs) this.#store(block);
   }
 
@@ -175,7 +180,7 @@ export class Workload {
     const block = { seal: lane.identity.seal(), messages, sealedAtMs: this.#clock.nowMs };
     lane.last = block;
     this.#store(block);
-    // An acknowledgement takes its time, and may be late.
+    // An acknowledgement takes some time, and may be late.
     this.#clock.nowMs += this.#random.chance(0.95) ? this.#random.below(20) : this.#random.below(30_000);
     if (isAcknowledged) lane.identity.acknowledged(messages.length);
   }
@@ -186,7 +191,7 @@ export class Workload {
   }
 
   #store({ seal, messages, sealedAtMs }: SealedBlock): void {
-    const block = encodeBlock(seal, messages.map(blockMessage), MAX_BLOCK_BYTES);
+    const block = encodeBlock(seal, messages.map(blockMessage), maxBlockBytes);
     const { producerId, partition: meantPartition, sequence, lastAcknowledgedSequence, time } = seal;
     const isClosed = this.#stream.isClosed(meantPartition);
     const place = isClosed ? this.#stream.landingOf(meantPartition) : meantPartition;
@@ -254,7 +259,7 @@ export class Workload {
     return this.#mended.judged({ ...message, payload });
   }
 
-  /** As the broker judges it now that takes it. */
+  /** The topic version by which the broker accepts it now. */
   #judged(message: SentMessage): SentMessage {
     if (isMended(message)) return this.#mended.judged(message);
     const isPlant = message.topicName?.startsWith("plant/");
@@ -305,7 +310,7 @@ function bytesOf({ payload, sdk }: SentMessage): Uint8Array {
   const messageId = encodeMessageId({ epoch, sequence: sdk.sequence });
   return encodeEnvelope({
     messageId,
-    eventTimeMs: 1_000_000,
+    eventTimeMs: sdkEventTimeMs,
     sequence: sdk.sequence,
     contentType: "",
     payload: text,

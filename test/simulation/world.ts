@@ -1,8 +1,8 @@
-import { DedupeKeyMaker } from "../../bridge/consumer/dedupe-key.ts";
-import { partitionOfKey } from "../../bridge/storage/commit-log.ts";
-import { contentHash } from "../../bridge/storage/content-hash.ts";
-import { type Position, START_POSITION } from "../../bridge/streams/stream-log.ts";
-import { readRows } from "../support/json-lake.ts";
+import { DedupeKeyMaker } from "../../bridge/lake/consumer/ids/dedupe-key.ts";
+import { partitionOfKey } from "../../bridge/streams/partition-key.ts";
+import { type Position, startPosition } from "../../bridge/streams/stream-log.ts";
+import { contentHash } from "../../bridge/tail/content-hash.ts";
+import { committedRows } from "../support/committed-rows.ts";
 import { MemoryObjectStore } from "../support/memory-object-store.ts";
 import { MemoryStream } from "../support/memory-stream.ts";
 import { LakeRecord } from "./lake-record.ts";
@@ -16,7 +16,7 @@ export interface Clock {
   nowMs: number;
 }
 
-/** Of the clock that stamps objects: days, for nobody promises that it is right. */
+/** Largest error of the clock that stamps objects: days, because it may be wrong. */
 const skewMaxMs = 2 * 86_400_000;
 
 /** Everything that outlives processes: the stream, the lake, the window, and the record of what happened. */
@@ -54,7 +54,7 @@ export class World implements WindowObserver {
       streamId: "5".repeat(32),
       now: () => clock.nowMs,
       isDivisible: true,
-      // Of a stream that forgets, the lake gets to know partitions before they are read.
+      // If the stream deletes partitions, the lake records them before they are read.
       retentionMs: random.chance(0.5) ? 86_400_000 : undefined,
     });
     this.window = new WindowServer(this, windowFaults);
@@ -70,7 +70,7 @@ export class World implements WindowObserver {
       if (!this.#committedKeys.has(key)) this.#violate("early-id", `partition ${partition} holds ${key}`);
   }
 
-  /** Of a data file, also if another writer has replaced and deleted it. */
+  /** Rows of a data file, even if another writer replaced and deleted it. */
   bytesOf(path: string): Uint8Array | undefined {
     return this.store.objects.get(path)?.bytes ?? this.lake.replaced.get(path);
   }
@@ -80,7 +80,7 @@ export class World implements WindowObserver {
     this.#storeSkewMs += stepMs;
   }
 
-  /** It goes on with each call, so that no two objects are of the same age. */
+  /** Advances with each call, so that no two objects have the same age. */
   #storeNowMs(): number {
     this.#storeSkewMs += 1;
     const nowMs = this.clock.nowMs + this.#storeSkewMs;
@@ -93,7 +93,7 @@ export class World implements WindowObserver {
   }
 
   #committedOf(partition: number): Set<Position> {
-    const known = this.#committed.get(partition) ?? new Set([START_POSITION]);
+    const known = this.#committed.get(partition) ?? new Set([startPosition]);
     this.#committed.set(partition, known);
     return known;
   }
@@ -105,18 +105,13 @@ export class World implements WindowObserver {
       this.#seenCommits += 1;
       for (const [key, move] of Object.entries(entry.moves))
         this.#committedOf(partitionOfKey(key).partition).add(move.to);
-      for (const { name, adds } of Object.values(entry.tables)) {
-        for (const { path } of adds) {
-          const bytes = this.bytesOf(`${name}/${path}`);
-          for (const row of bytes ? readRows(bytes) : []) {
-            if (row.messageId === null) continue;
-            const content = row.reason === null ? {} : { contentHash: contentHash(row) };
-            const { topicId, deviceId } = row;
-            const messageId = Buffer.from(row.messageId, "hex");
-            keys.write(target, 0, { topicId, deviceId, messageId, ...content });
-            this.#committedKeys.add(target.toString("hex"));
-          }
-        }
+      for (const row of committedRows((path) => this.bytesOf(path), [entry])) {
+        if (row.messageId === null) continue;
+        const content = row.reason === null ? {} : { contentHash: contentHash(row) };
+        const { topicId, deviceId } = row;
+        const messageId = Buffer.from(row.messageId, "hex");
+        keys.write(target, 0, { topicId, deviceId, messageId, ...content });
+        this.#committedKeys.add(target.toString("hex"));
       }
     }
   }

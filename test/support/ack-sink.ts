@@ -1,6 +1,6 @@
 /**
- * A server that acknowledges every PUBLISH and does nothing else: what a load generator costs is measured against it.
- * Run as a process: prints its port on a line of its own, ends when its standard input does.
+ * A server that acknowledges each PUBLISH and does nothing else, to measure the cost of a load generator.
+ * Runs as a process: prints its port on a line of its own, and ends with its standard input.
  */
 import { type AddressInfo, createServer, type Socket } from "node:net";
 

@@ -3,14 +3,14 @@ import { createServer, type Server, type Socket } from "node:net";
 import { availableParallelism, cpus } from "node:os";
 
 const tickMs = 250;
-/** A file that was let in shows its load before the next one follows. */
+/** Time in which an admitted file shows its load before the next one follows. */
 const settleMs = 1500;
 const idleShareMin = 0.2;
 
 export interface AdmissionState {
   readonly running: number;
   readonly sinceLastMs: number;
-  /** Of the machine's CPU time over the last `settleMs`. */
+  /** Share of the machine's CPU time over the last `settleMs`. */
   readonly idleShare: number;
   readonly atLeast: number;
   readonly atMost: number;
@@ -27,7 +27,7 @@ export interface CpuTimes {
   readonly totalMs: number;
 }
 
-/** The share of CPU time that was idle, over a window that slides. */
+/** The share of idle CPU time in a sliding window. */
 export class IdleShare {
   #samples: (CpuTimes & { readonly nowMs: number })[] = [];
 
@@ -53,9 +53,10 @@ function cpuTimes(): CpuTimes {
 }
 
 /**
- * Decides when a test file may begin. As many as there are CPUs always run, two at most; more only while these leave CPU time idle: files
- * that mostly wait run side by side, and files that compute do not slow each other down.
- * Each process of a test file connects, waits for a byte, and holds its place until it ends. In order of arrival.
+ * Decides when a test file may begin, in order of arrival. One more than there are CPUs may always run, three
+ * at most, because each waits now and then: for its start, its end, a disk. More may run only while these leave CPU time idle, so that files that wait run side by side, and files that compute
+ * do not slow each other down. Each process of a test file connects, waits for a byte, and holds its place
+ * until it ends.
  */
 export class Admission {
   readonly #server: Server;
@@ -75,10 +76,10 @@ export class Admission {
     }, tickMs);
   }
 
-  /** @param socket Path of the Unix socket that it listens on. */
+  /** @param socket Path of the Unix socket to listen on. */
   static async open(
     socket: string,
-    limits = { atLeast: Math.min(2, availableParallelism()), atMost: 6 },
+    limits = { atLeast: Math.min(3, availableParallelism() + 1), atMost: 8 },
   ): Promise<Admission> {
     const admission = new Admission(limits);
     admission.#server.listen(socket);

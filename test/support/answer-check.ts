@@ -10,7 +10,10 @@ export interface ApiAnswer {
   readonly body: string;
 }
 
-/** Compares answers of the HTTP API with its description. Members that the description does not name are faults here, though clients must bear them. */
+/**
+ * Compares answers of the HTTP API with its description. Members that the description does not name are
+ * faults here, although clients must ignore them.
+ */
 export class AnswerCheck {
   readonly #document: ApiDocument;
   readonly #ajv = new Ajv2020({ strict: false, allErrors: true });
@@ -20,7 +23,7 @@ export class AnswerCheck {
     this.#ajv.addSchema({ ...this.#document, $id: "api" });
   }
 
-  /** What is wrong with it; null = nothing. */
+  /** The fault of the answer; null = it is correct. */
   faultOf(answer: ApiAnswer): string | null {
     const { method, status, contentType, body } = answer;
     if (method === "HEAD") return null;
@@ -56,7 +59,7 @@ export class AnswerCheck {
   }
 }
 
-/** With no members but those that are named. */
+/** The schema without additional members. */
 function closed<Tree>(tree: Tree): Tree {
   if (Array.isArray(tree)) return tree.map(closed) as Tree;
   if (typeof tree !== "object" || tree === null) return tree;

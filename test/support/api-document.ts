@@ -1,9 +1,9 @@
 import pino from "pino";
 import { createApi } from "../../gateway/api/api-server.ts";
 import type { ApiServices } from "../../gateway/api/api-services.ts";
-import { createGatewayMetrics } from "../../gateway/metrics.ts";
+import { createGatewayMetrics } from "../../gateway/supervisor/gateway-metrics.ts";
 
-/** An OpenAPI document, as far as tests look into it. */
+/** The parts of an OpenAPI document that tests read. */
 export interface ApiDocument {
   readonly openapi: string;
   readonly paths: Readonly<Record<string, Readonly<Record<string, ApiOperation>>>>;
@@ -32,7 +32,7 @@ export interface ApiResponse {
 
 export const uncallableToken = "none";
 
-/** The API of this source, of which no route does anything: it refuses, or fails. */
+/** The API of this source, with routes that only refuse or fail. */
 export async function uncallableApi() {
   return await createApi({
     services: {} as ApiServices,
@@ -45,7 +45,7 @@ export async function uncallableApi() {
   });
 }
 
-/** What this source answers at /openapi.json. */
+/** The answer of this source at /openapi.json. */
 export async function apiDocument(): Promise<ApiDocument> {
   const api = await uncallableApi();
   try {

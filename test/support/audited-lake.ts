@@ -16,9 +16,9 @@ export interface LakeRow {
   readonly ingestTimeMs: number;
   readonly payload: Uint8Array;
   readonly reason?: string;
-  /** Number of the message in its partition; default: after those that the lake was given before. */
+  /** Number of the message in its partition; default: the next one. */
   readonly place?: number;
-  /** Default: what follows from the other columns. */
+  /** Default: the value that follows from the other columns. */
   readonly payloadCrc?: number;
   readonly isOutside?: boolean;
   readonly partition?: string | null;
@@ -78,12 +78,12 @@ const schema = {
 const hourMs = 3_600_000;
 const messagesPerBlock = 50;
 
-function isOutside({ eventTimeMs, ingestTimeMs, isOutside: said }: LakeRow): boolean {
+export function isOutside({ eventTimeMs, ingestTimeMs, isOutside: said }: LakeRow): boolean {
   return said ?? (eventTimeMs < ingestTimeMs - 7 * 24 * hourMs || eventTimeMs > ingestTimeMs + hourMs);
 }
 
 /** Hours since the epoch. */
-function hourOf(row: LakeRow): number {
+export function hourOf(row: LakeRow): number {
   return Math.floor((isOutside(row) ? row.ingestTimeMs : row.eventTimeMs) / hourMs);
 }
 
@@ -91,14 +91,14 @@ function sqlBytes(bytes: Uint8Array | null): string {
   return bytes === null ? "NULL" : `from_hex('${Buffer.from(bytes).toString("hex")}')`;
 }
 
-function sqlText(text: string): string {
+export function sqlText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
 /** One value in 2,000 is short enough for a statement. */
 const rowsPerStatement = 2000;
 
-/** A lake that a test writes by hand: Parquet by DuckDB, Delta logs as plain text, nothing of ours in between. */
+/** A lake that a test writes by hand: Parquet by DuckDB and Delta logs as plain text, without our code. */
 export class AuditedLake {
   readonly folder: string;
   readonly #duckdb: DuckDBConnection;
@@ -106,6 +106,8 @@ export class AuditedLake {
   #places = 0;
   #commits: AuditedCommits | undefined;
   readonly #live = new Map<string, Map<string, LoggedFile>>();
+  /** By table, and in it by application id. */
+  readonly #transactions = new Map<string, Map<string, number>>();
 
   private constructor(folder: string, duckdb: DuckDBConnection) {
     this.folder = folder;
@@ -124,13 +126,24 @@ export class AuditedLake {
     this.#duckdb.closeSync();
   }
 
-  /** Writes a data file that no log names yet, in the folder of its first row's hour. */
+  /** Writes a data file without a log entry, into the folder of its first row's hour. */
   async write(table: string, rows: readonly LakeRow[]): Promise<LoggedFile> {
     const start = new Date(hourOf(rows[0] as LakeRow) * hourMs).toISOString();
     const [eventDate, eventHour] = [start.slice(0, 10), Number(start.slice(11, 13))];
     const path = `event_date=${eventDate}/event_hour=${String(eventHour).padStart(2, "0")}/${randomUUID()}.parquet`;
-    const file = join(this.folder, table, path);
-    mkdirSync(join(file, ".."), { recursive: true });
+    await this.stage(rows);
+    const without = [
+      ...(table === "_quarantine" ? [] : ["reason"]),
+      ...(rows.some(({ streamTimeMs }) => streamTimeMs !== undefined) ? [] : ["_stream_time"]),
+      ...typedNames.filter((name) => !rows.some(({ typed }) => typed && name in typed)),
+    ];
+    const columns = without.length === 0 ? "*" : `* EXCLUDE (${without.join(", ")})`;
+    const file = await this.copy(`SELECT ${columns} FROM rows ORDER BY event_time`, `${table}/${path}`);
+    return { path, ...file, rows: rows.length, eventDate, eventHour, stats: await this.#statistics() };
+  }
+
+  /** Puts the rows into the table `rows` of the test's database; `rowid` is their number. */
+  async stage(rows: readonly LakeRow[]): Promise<void> {
     await this.#duckdb.run(`CREATE OR REPLACE TABLE rows (
       device_id VARCHAR, topic VARCHAR, message_id BLOB, event_time TIMESTAMPTZ, ingest_time TIMESTAMPTZ, payload BLOB,
       payload_crc INTEGER, event_time_outside BOOLEAN, _stream VARCHAR, _partition VARCHAR, _position VARCHAR, _index INTEGER,
@@ -140,25 +153,17 @@ export class AuditedLake {
       const values = rows.slice(at, at + rowsPerStatement).map((row) => this.#sqlRow(row));
       await this.#duckdb.run(`INSERT INTO rows VALUES ${values.join(",")}`);
     }
-    const without = [
-      ...(table === "_quarantine" ? [] : ["reason"]),
-      ...(rows.some(({ streamTimeMs }) => streamTimeMs !== undefined) ? [] : ["_stream_time"]),
-      ...typedNames.filter((name) => !rows.some(({ typed }) => typed && name in typed)),
-    ];
-    const columns = without.length === 0 ? "*" : `* EXCLUDE (${without.join(", ")})`;
+  }
+
+  /** Writes a Parquet file. @param path Relative to the lake. */
+  async copy(select: string, path: string): Promise<{ bytes: number; modifiedAtMs: number }> {
+    const file = join(this.folder, path);
+    mkdirSync(join(file, ".."), { recursive: true });
     await this.#duckdb.run(
-      `COPY (SELECT ${columns} FROM rows ORDER BY event_time) TO ${sqlText(file)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 2048)`,
+      `COPY (${select}) TO ${sqlText(file)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 2048)`,
     );
     const { size, mtimeMs } = statSync(file);
-    const written = {
-      path,
-      bytes: size,
-      rows: rows.length,
-      modifiedAtMs: Math.floor(mtimeMs),
-      eventDate,
-      eventHour,
-    };
-    return { ...written, stats: await this.#statistics() };
+    return { bytes: size, modifiedAtMs: Math.floor(mtimeMs) };
   }
 
   #sqlRow(row: LakeRow): string {
@@ -183,7 +188,7 @@ export class AuditedLake {
     return `(${values.join(",")})`;
   }
 
-  /** Of the rows that were written last. */
+  /** Statistics of the rows that were written last. */
   async #statistics(): Promise<string> {
     const time = (value: string) => `strftime(${value}, '%Y-%m-%dT%H:%M:%S.%gZ')`;
     // Milliseconds: an upper bound is rounded up.
@@ -198,7 +203,7 @@ export class AuditedLake {
     return String(result.getRows()[0]?.[0]);
   }
 
-  /** The schema of its tables, with types by name in place of its own; undefined leaves a column out. */
+  /** The schema of its tables. `types` replaces types by column; undefined leaves the column out. */
   static schemaWith(types: Readonly<Record<string, string | undefined>>): string {
     const changed = Object.entries({ ...baseColumns, ...types }).flatMap(([name, type]) =>
       type === undefined ? [] : [{ name, type, nullable: true, metadata: {} }],
@@ -206,7 +211,7 @@ export class AuditedLake {
     return JSON.stringify({ type: "struct", fields: changed });
   }
 
-  /** From now on the lake has a commit log, in which each `commit` of the gateway is an entry. */
+  /** Adds a commit log. From then on, each `commit` of the gateway is an entry in it. */
   keepCommitLog(): void {
     this.#commits = new AuditedCommits(this.folder);
   }
@@ -223,12 +228,14 @@ export class AuditedLake {
       adds?: readonly LoggedFile[];
       removes?: readonly string[];
       dataChange?: boolean;
-      /** Of another writer: no commit of ours stands behind it. */
+      /** An entry of another writer, without a commit of ours. */
       isForeign?: boolean;
-      /** What the log says of the table's columns instead of the truth. */
+      /** A false schema of the table for the log. */
       metaData?: object;
       /** Number of the entry in the commit log that it shows; default: a new one. */
       shows?: number;
+      /** By lane, instead: up to which entry it settles the table. */
+      settles?: Readonly<Record<string, number>>;
     },
   ): number {
     const version = this.#versions.get(table) ?? 0;
@@ -265,10 +272,17 @@ export class AuditedLake {
         },
       });
     }
-    if (!change.isForeign) {
+    const shows = (lane: string, number: number) => {
+      const appId = `tidegate/${auditedLakeId}${lane === "direct" ? "" : `/${lane}`}`;
+      actions.push({ txn: { appId, version: number } });
+      const transactions = this.#transactions.get(table) ?? new Map<string, number>();
+      this.#transactions.set(table, transactions.set(appId, number));
+    };
+    for (const [lane, number] of Object.entries(change.settles ?? {})) shows(lane, number);
+    if (!change.isForeign && !change.settles) {
       const number =
         change.shows ?? (this.#commits ? this.#commits.append(table, change.adds ?? []) : version + 1);
-      actions.push({ txn: { appId: `tidegate/${auditedLakeId}`, version: number } });
+      shows("direct", number);
     }
     mkdirSync(join(this.folder, table, "_delta_log"), { recursive: true });
     writeFileSync(
@@ -280,7 +294,7 @@ export class AuditedLake {
     return version;
   }
 
-  /** Writes and commits in one go: a file for each hour. Returns the first. */
+  /** Writes and commits a file for each hour. Returns the first. */
   async add(table: string, rows: readonly LakeRow[]): Promise<LoggedFile> {
     const hours = [...new Set(rows.map(hourOf))];
     const adds: LoggedFile[] = [];
@@ -295,22 +309,29 @@ export class AuditedLake {
     return adds[0] as LoggedFile;
   }
 
-  /** Writes a checkpoint of the newest version, in one or more parts, and removes the entries up to it if asked. */
+  /**
+   * Writes a checkpoint of the newest version, in one or more parts, and removes the entries up to it if
+   * asked.
+   */
   async checkpoint(table: string, options: { parts: number; removeEntries: boolean }): Promise<void> {
     const version = (this.#versions.get(table) ?? 0) - 1;
     const adds = [...(this.#live.get(table)?.values() ?? [])].map(
       (file) =>
-        `({'path': ${sqlText(encodeURI(file.path))}, 'partitionValues': MAP {'event_date': ${sqlText(file.eventDate)}, 'event_hour': '${file.eventHour}'}, 'size': ${file.bytes}, 'modificationTime': ${file.modifiedAtMs}, 'dataChange': false, 'stats': ${sqlText(file.stats)}}, NULL, NULL)`,
+        `({'path': ${sqlText(encodeURI(file.path))}, 'partitionValues': MAP {'event_date': ${sqlText(file.eventDate)}, 'event_hour': '${file.eventHour}'}, 'size': ${file.bytes}, 'modificationTime': ${file.modifiedAtMs}, 'dataChange': false, 'stats': ${sqlText(file.stats)}}, NULL, NULL, NULL)`,
     );
     const { schemaString, partitionColumns } = schema;
     const metaData = `{'schemaString': ${sqlText(schemaString)}, 'partitionColumns': [${partitionColumns.map(sqlText).join(", ")}]}`;
+    const transactions = [...(this.#transactions.get(table) ?? [])].map(
+      ([appId, number]) => `(NULL, NULL, NULL, {'appId': ${sqlText(appId)}, 'version': ${number}::BIGINT})`,
+    );
     const rows = [
-      "(NULL, {'minReaderVersion': 1, 'minWriterVersion': 2}, NULL)",
-      `(NULL, NULL, ${metaData})`,
+      "(NULL, {'minReaderVersion': 1, 'minWriterVersion': 2}, NULL, NULL)",
+      `(NULL, NULL, ${metaData}, NULL)`,
+      ...transactions,
       ...adds,
     ];
     await this.#duckdb.run(
-      `CREATE OR REPLACE TABLE checkpoint AS SELECT * FROM (VALUES ${rows.join(",")}) AS actions("add", "protocol", "metaData")`,
+      `CREATE OR REPLACE TABLE checkpoint AS SELECT * FROM (VALUES ${rows.join(",")}) AS actions("add", "protocol", "metaData", "txn")`,
     );
     const name = String(version).padStart(20, "0");
     for (let part = 0; part < options.parts; part++) {

@@ -1,4 +1,5 @@
-// Runs whose ledger and lake a test writes by hand, to see what the audit says. Everything is removed after the test file.
+// Runs whose ledger and lake a test writes by hand, to test the audit. All of it is removed after the test
+// file.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,7 +34,7 @@ export interface AuditedRunOptions {
   /** Messages that the ledger calls sent, and acknowledged. */
   readonly sent?: (index: number) => boolean;
   readonly acked?: (index: number) => boolean;
-  /** Messages that the ledger calls left with a gateway that lived on. */
+  /** Messages that the ledger calls left with a gateway that kept running. */
   readonly delivered?: (index: number) => boolean;
   /** Messages that the ledger calls published once more. */
   readonly again?: (index: number) => boolean;
@@ -78,7 +79,7 @@ export function writeRun(
   return { plan, rows };
 }
 
-/** What a gateway without fault files of a message. */
+/** The row that a gateway without fault files for a message. */
 export function rowOf(plan: MessagePlan, index: number): LakeRow {
   const shape = plan.shape(index);
   const document = Buffer.alloc(shape.document.bytes);
@@ -116,7 +117,7 @@ export async function auditedRun(options: AuditedRunOptions = {}): Promise<Audit
   };
 }
 
-/** What is wrong besides: misplaced, misstated, disordered. */
+/** Other faults: misplaced, misstated, disordered. */
 export function faultsOfPlace({ misplaced, misstated, disordered }: AuditResult): number[] {
   return [misplaced, misstated, disordered];
 }

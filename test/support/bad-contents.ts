@@ -6,12 +6,15 @@ interface BadContent {
   readonly what: string;
   readonly payload: Uint8Array;
   readonly reason: string;
-  /** What the row says to a person. */
+  /** The detail of the quarantined row. */
   readonly detail: RegExp;
   readonly format?: "telemetry" | "envelope";
 }
 
-/** What is acknowledged, since only the consumer looks into payloads, and then found in `_quarantine`. */
+/**
+ * Messages that the broker acknowledges, because only the consumer reads payloads, and that are then in
+ * `_quarantine`.
+ */
 export function badContentsAt(now: number): readonly BadContent[] {
   const envelope = encodeEnvelope({
     messageId: Buffer.from("e1"),
@@ -87,7 +90,7 @@ export function badContentsAt(now: number): readonly BadContent[] {
       detail: /./,
     },
     {
-      what: "JSON where protobuf belongs",
+      what: "JSON instead of protobuf",
       payload: json({ id: "1", ts: now }),
       format: "envelope",
       reason: "payload-undecodable",

@@ -1,21 +1,21 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startKinesalite } from "../../gateway/prove/servers/kinesalite.ts";
-import { RadosgwCluster } from "../../gateway/prove/servers/radosgw-cluster.ts";
-import { createBucket, localS3Client } from "../../gateway/prove/servers/s3-admin.ts";
+import { startKinesalite } from "../../simulator/prove/servers/kinesalite.ts";
+import { RadosgwCluster } from "../../simulator/prove/servers/radosgw-cluster.ts";
+import { createBucket, localS3Client } from "../../simulator/prove/servers/s3-admin.ts";
 import { RedisServer } from "./redis-server.ts";
 
-/** A server that a measured system needs, in processes of its own. */
+/** A server for a measured system, in processes of its own. */
 export interface BenchServer {
-  /** Of `--stream`, `--window` or `--lake`. */
+  /** The value of `--stream`, `--window` or `--lake`. */
   readonly url: string;
-  /** Of whoever uses it. */
+  /** Environment of processes that use the server. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Of its processes that run. */
+  /** Ids of its running processes. */
   pids(): readonly number[];
   kill(): Promise<void>;
-  /** After `kill`, on what it had. */
+  /** Starts it again after `kill`, on its old data. */
   start(): Promise<void>;
   destroy(): Promise<void>;
 }
@@ -32,7 +32,7 @@ export async function benchRedis(): Promise<BenchServer> {
   };
 }
 
-/** kinesalite, which keeps records in memory: killed, it has none. The gateway creates the stream. */
+/** kinesalite keeps records in memory, and loses them if killed. The gateway creates the stream. */
 export async function benchKinesis(): Promise<BenchServer> {
   const folder = mkdtempSync(join(tmpdir(), "tidegate-bench-kinesis-"));
   const server = await startKinesalite({ folder, isPersistent: false });

@@ -1,26 +1,27 @@
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { type RoleName, roleNames } from "../../gateway/processes/messages.ts";
 import { type BenchServer, benchKinesis, benchRedis, benchS3 } from "./bench-servers.ts";
 import { GatewayProcess } from "./gateway-process.ts";
 import { cpuSeconds, residentBytes } from "./process-usage.ts";
 
-/** Kinds of processes of a system that is measured. */
-export type Part = "broker" | "consumer" | "streamServer" | "windowServer" | "lakeServer";
+/** Kinds of processes of a measured system. */
+export type Part = RoleName | "streamServer" | "windowServer" | "lakeServer";
 export type ByPart = Readonly<Partial<Record<Part, number>>>;
 
 export interface BenchSystemOptions {
   /** `redis`: a server for the stream and one for the window. `kinesis`: six shards, the window in memory. */
   readonly stream: "embedded" | "redis" | "kinesis";
   readonly lake: "file" | "s3";
-  /** Several only on Redis. */
+  /** Number of gateways; more than one only on Redis. */
   readonly gateways: number;
-  /** Age of a batch; null = as a user has it who sets nothing. */
+  /** Age of a batch; null = the default. */
   readonly batchAgeMs: number | null;
 }
 
 type Servers = Readonly<Partial<Record<Part, BenchServer>>>;
 
-/** Gateways on one lake, with the servers that they need, whose processes are measured. */
+/** Gateways on one lake with their servers, whose processes are measured. */
 export class BenchSystem {
   readonly gateways: readonly GatewayProcess[];
   readonly lakeUrl: string;
@@ -44,7 +45,7 @@ export class BenchSystem {
       ...(windowServer ? ["--window", windowServer.url] : []),
       ...(lakeServer ? ["--lake", lakeServer.url] : []),
     ];
-    // The lake's credentials come last: kinesalite takes any.
+    // The lake's credentials come last, because kinesalite accepts any.
     Object.assign(process.env, ...Object.values(servers).map(({ environment }) => environment));
     const environment = {
       TIDEGATE_LOG_LEVEL: "warn",
@@ -64,7 +65,7 @@ export class BenchSystem {
     return this.gateways.map(({ mqttUrl }) => mqttUrl).join(",");
   }
 
-  /** CPU seconds used so far, of all processes of a kind together; of a server since it was started last. */
+  /** CPU seconds of all processes of a kind so far; of a server since its last start. */
   cpuSeconds(): ByPart {
     return this.#sums(cpuSeconds);
   }
@@ -73,7 +74,10 @@ export class BenchSystem {
     return this.#sums(residentBytes);
   }
 
-  /** Bytes in the stream that are not in the lake, 0 where it does not say; -1 where a gateway did not answer. */
+  /**
+   * Bytes in the stream that are not in the lake; 0 if the stream does not report them, -1 if a gateway did
+   * not answer.
+   */
   async lagBytes(): Promise<number> {
     let bytes = 0;
     for (const gateway of this.gateways) {
@@ -88,7 +92,7 @@ export class BenchSystem {
     return bytes;
   }
 
-  /** It is killed, stays away so long, and comes back on what it had. */
+  /** Kills the server, and starts it again after this time on its old data. */
   async loseServer(part: Part, seconds: number): Promise<void> {
     const server = this.#servers[part];
     if (!server) throw new RangeError(`this system has no ${part}`);
@@ -104,9 +108,9 @@ export class BenchSystem {
 
   #sums(measure: (pid: number) => number): ByPart {
     const sum = (pids: readonly number[]) => pids.reduce((total, pid) => total + measure(pid), 0);
-    const ofGateways = (["broker", "consumer"] as const).map(
-      (role) => [role, sum(this.gateways.map((gateway) => gateway.childPid(role) as number))] as const,
-    );
+    // The upkeep starts later than the others.
+    const pidsOf = (role: RoleName) => this.gateways.flatMap((gateway) => gateway.childPid(role) ?? []);
+    const ofGateways = roleNames.map((role) => [role, sum(pidsOf(role))] as const);
     const ofServers = Object.entries(this.#servers).map(([part, server]) => [part, sum(server.pids())]);
     return Object.fromEntries([...ofGateways, ...ofServers]);
   }

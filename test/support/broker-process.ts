@@ -1,4 +1,7 @@
-/** The broker alone, for benches: a sink for which everything is durable at the end of the turn. Prints its port. */
+/**
+ * Only the broker, for benches, with a sink that makes messages durable at the end of the turn. Prints its
+ * port.
+ */
 import { Value } from "@sinclair/typebox/value";
 import pino from "pino";
 import { Registry } from "prom-client";

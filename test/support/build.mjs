@@ -1,4 +1,5 @@
-// Compiles the product to dist/ and makes the command executable. A script rather than a one-liner, so that it runs the same on every platform's shell.
+// Compiles the product to dist/ and makes the command executable. A script rather than a one-liner, so that
+// it runs the same on every platform's shell.
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -17,6 +18,6 @@ const proto = join("devices", "protocol", "telemetry-envelope.proto");
 mkdirSync(dirname(join(fresh, proto)), { recursive: true });
 copyFileSync(join(root, proto), join(fresh, proto));
 chmodSync(join(fresh, "gateway", "main.js"), 0o755);
-// Swapped in whole: a process that runs from dist/ meets the old files or the new ones.
+// Replaced as a whole, so that a process that runs from dist/ sees either the old files or the new ones.
 rmSync(join(root, "dist"), { recursive: true, force: true });
 renameSync(fresh, join(root, "dist"));

@@ -21,7 +21,7 @@ export function sourceOf(file: string): string {
   return bundled === undefined ? file : `${bundled}.ts`;
 }
 
-/** From a place in a bundle back to its source; where there is no map, the same place. */
+/** The place in the source for a place in a bundle; the same place if there is no map. */
 export function sourcePlace(place: Place): Place {
   const entry = mapOf(place.file)?.findEntry(place.line - 1, place.column - 1);
   if (!entry || !("originalSource" in entry)) return { ...place, file: sourceOf(place.file) };

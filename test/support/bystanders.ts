@@ -1,6 +1,9 @@
 import { RawMqtt } from "./raw-mqtt.ts";
 
-/** Anonymous devices that publish on `fleet/<own name>/telemetry`, each as soon as its last message is acknowledged. */
+/**
+ * Anonymous devices that publish on `fleet/<own name>/telemetry`, each as soon as its last message is
+ * acknowledged.
+ */
 export class Bystanders {
   readonly #clients: readonly RawMqtt[];
   readonly #loops: Promise<void>[];

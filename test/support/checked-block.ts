@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 
 const bigBlockBytes = 200_000;
 
-/** A block of some size whose bytes follow from where it belongs. */
+/** A block of a given size whose bytes follow from its place. */
 export function checkedBlock(partition: number, number: number): Uint8Array {
   return filledBlock(partition, number, 50 + ((number * 7919 + partition * 104_729) % 30_000));
 }

@@ -1,13 +1,14 @@
 import { AnswerCheck } from "./answer-check.ts";
 
-/** By origin: called once an answer differs. */
+/** By origin; called if an answer differs. */
 const origins = new Map<string, (fault: string) => void>();
 let check: Promise<AnswerCheck> | undefined;
 let isInstalled = false;
 
 /**
- * From now on every answer that this process gets from the API at this URL is compared with the API's description, whoever asks: tests, or
- * commands that run in this process. A difference rejects the request, and fails the process even if the test bears that.
+ * Compares all later answers of the API at this URL to this process with the API's description, for tests
+ * and for commands in this process. A difference rejects the request, and fails the process even if the test
+ * handles the rejection.
  */
 export function checkAnswersOf(url: string, onFault = failProcess): void {
   origins.set(new URL(url).origin, onFault);

@@ -1,26 +1,25 @@
 /**
- * A process that runs the consumer on a pipeline's folder, for tests that kill it.
- * Usage: node --import tsx test/support/consumer-child.ts FOLDER [REDIS_URL PROCESS_NAME LEASE_MS [stream]]
- * With a Redis it shares the partitions with the others there, else it believes that it owns all of them. With `stream` the stream and
- * the id window are there as well, else in the folder and in memory: then it asks its parent to trim, as only that one appends.
- * TERM: drains and ends.
- * Prints `commit NUMBER` after each commit, `trim PARTITION POSITION`, `reads PARTITION,…` whenever that changes, and
- * `replayed BATCHES` when it ends.
+ * A process that runs the consumer on a pipeline's folder, for tests that kill it. Usage: node --import tsx
+ * test/support/consumer-child.ts FOLDER [REDIS_URL PROCESS_NAME LEASE_MS [stream]] With a Redis, it shares
+ * the partitions with the others there; otherwise it owns all. With `stream`, stream and window are on Redis
+ * as well. Otherwise they are in the folder and in memory, and the parent trims, because only the parent
+ * appends. TERM: drains and ends. Prints `commit NUMBER` after each commit, `trim PARTITION POSITION`, `reads
+ * PARTITION,…` whenever that changes, and `replayed BATCHES` when it ends.
  */
 import { writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
 import { Registry } from "prom-client";
-import type { ConsumerOptions } from "../../bridge/consumer/consumer.ts";
+import { openCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import type { ConsumerOptions } from "../../bridge/lake/consumer/consumer-options.ts";
+import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
+import { openRedisWindow } from "../../bridge/lake/window/redis/redis-window.ts";
 import { createRedisLeases } from "../../bridge/leases/redis-leases.ts";
 import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
-import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
 import { openEmbeddedStream } from "../../bridge/streams/embedded/embedded-stream.ts";
 import { openRedisStream } from "../../bridge/streams/redis/redis-stream.ts";
 import type { StreamLog } from "../../bridge/streams/stream-log.ts";
-import { openRedisWindow } from "../../bridge/window/redis/redis-window.ts";
 import { openConsumer } from "./lake-pipeline.ts";
 
 const [folder = "", redisUrl, processName = "", leaseMs, place] = process.argv.slice(2);

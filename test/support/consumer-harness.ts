@@ -1,52 +1,47 @@
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { encodeBlock } from "../../bridge/block/block-builder.ts";
-import { type BlockMessage, type BlockSeal, MAX_BLOCK_BYTES } from "../../bridge/block/block-format.ts";
-import { type Consumer, type ConsumerOptions, createConsumer } from "../../bridge/consumer/consumer.ts";
-import type { ConsumerConfig } from "../../bridge/consumer/consumer-config.ts";
-import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
-import { type CommitEntry, type Move, partitionKey } from "../../bridge/storage/commit-log.ts";
-import { createTablePublisher } from "../../bridge/storage/delta/table-publisher.ts";
-import { LakeCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import { createSeedSource } from "../../bridge/storage/lake-seed-source.ts";
-import type { TablePublisher } from "../../bridge/storage/seed-source.ts";
-import { type PartitionState, type Position, START_POSITION } from "../../bridge/streams/stream-log.ts";
-import type { DedupWindow } from "../../bridge/window/dedup-window.ts";
-import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
+import { type BlockMessage, type BlockSeal, maxBlockBytes } from "../../bridge/block/block-format.ts";
+import type { CommitEntry, Move } from "../../bridge/lake/commit-log/commit-log.ts";
+import { LakeCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import type { LakeSnapshot, StoredEntry } from "../../bridge/lake/commit-log/lake-schemas.ts";
+import { type Consumer, createConsumer } from "../../bridge/lake/consumer/consumer.ts";
+import type { ConsumerConfig } from "../../bridge/lake/consumer/consumer-config.ts";
+import type { ConsumerOptions } from "../../bridge/lake/consumer/consumer-options.ts";
+import { createTablePublisher } from "../../bridge/lake/delta/table-publisher.ts";
+import { createSeedSource } from "../../bridge/lake/seeding/lake-seed-source.ts";
+import type { TablePublisher } from "../../bridge/lake/table-publishing.ts";
+import type { DedupWindow } from "../../bridge/lake/window/dedup-window.ts";
+import { createMemoryWindow } from "../../bridge/lake/window/memory/memory-window.ts";
+import { partitionKey } from "../../bridge/streams/partition-key.ts";
+import { type PartitionState, type Position, startPosition } from "../../bridge/streams/stream-log.ts";
+import type { TopicVersion } from "../../bridge/topics/topic-catalog.ts";
 import { blockTime } from "./block-time.ts";
+import { type CommittedRow, committedRows } from "./committed-rows.ts";
 import { firstVersionOf } from "./first-version-block.ts";
-import {
-  dataFileName,
-  type FiledRow,
-  JsonBatchWriter,
-  jsonCheckpoints,
-  readJsonSeedRows,
-  readRows,
-} from "./json-lake.ts";
+import { dataFileName, JsonBatchWriter, jsonCheckpoints, readJsonSeedRows } from "./json-lake.ts";
 import { MemoryObjectStore, type StoreFault, type StoreOperation } from "./memory-object-store.ts";
 import { MemoryStream } from "./memory-stream.ts";
+import { OrdinalRecord } from "./ordinal-record.ts";
 import { topicVersion } from "./topic-version.ts";
 
 export const startMs = 1_700_000_000_000;
 const mib = 1024 * 1024;
 
-export interface SentRow extends FiledRow {
-  readonly table: string;
-  readonly commit: number;
-}
-
 interface HarnessProducer {
   readonly sequence: number;
   readonly acknowledged: number;
   readonly messages: number;
-  /** By the boot clock of the one machine that there is. */
+  /** By the boot clock of the only machine. */
   readonly acknowledgedAtMs: number;
 }
 
 const defaultBootId = "00000000000000b0";
 const noProducer: HarnessProducer = { sequence: 0, acknowledged: 0, messages: 0, acknowledgedAtMs: 0 };
 
-/** The consumer over memory: stream, lake and window outlive it, and time passes only where it waits. */
+/**
+ * The consumer in memory. Stream, lake and window outlive the consumer, and time passes only while it waits.
+ */
 export class ConsumerHarness {
   readonly clock = { nowMs: startMs };
   readonly stream: MemoryStream;
@@ -60,25 +55,25 @@ export class ConsumerHarness {
   );
   /** Decides about each call of the store; see MemoryObjectStore. */
   storeFault: (operation: StoreOperation, path: string) => StoreFault | Promise<StoreFault> = () => null;
-  /** What else the lake knows by then. */
+  /** Other positions that the lake knows by then. */
   refreshTopics: () => Promise<void> = async () => {};
   window: DedupWindow;
-  /** Where set, the stream says that it keeps entries no longer. */
+  /** If set, the retention time of the stream. */
   retentionMs: number | undefined;
-  /** The stream tells no more than Kinesis does: nothing is left to read, whether what was read is filed or not. */
+  /** The stream reports only as much as Kinesis: that nothing is left to read, filed or not. */
   tellsReadingOnly = false;
-  /** What consumers are given in place of the lake's publisher. */
+  /** The publisher for consumers instead of the lake's. */
   withPublisher = (publisher: TablePublisher): TablePublisher => publisher;
   waits = 0;
-  /** By how much the gateway's wall clock is off; the consumer's is right. */
+  /** Error of the gateway's wall clock, ms; the consumer's is right. */
   wallOffMs = 0;
-  /** The same for the clock of the stream's server; undefined = it is the gateway's. */
+  /** Error of the clock of the stream's server, ms; undefined = the gateway's clock. */
   appendOffMs: number | undefined;
   /** The gateway is Tidegate 0.1.0: its blocks carry no boot clock. */
   isFirstVersion = false;
   readonly #producers = new Map<string, HarnessProducer>();
 
-  /** `objects`: the lake of another harness, to be gone on with from another stream. */
+  /** `objects`: the lake of another harness, to continue from another stream. */
   constructor(
     options: {
       partitionCount?: number;
@@ -112,14 +107,14 @@ export class ConsumerHarness {
     this.topics.set(`${topic.topicId}/${topic.version}`, topic);
   }
 
-  /** Appends a block as its producer would, acknowledged unless said otherwise. */
+  /** Appends a block as its producer would; the block counts as acknowledged unless an option denies it. */
   append(
     messages: readonly Partial<BlockMessage>[],
     changes: Partial<BlockSeal> & {
       isAcknowledged?: boolean;
       landsIn?: number;
       bootId?: string;
-      /** For how long its machine stood still so far. */
+      /** Total time that its machine stood still, ms. */
       stoodStillMs?: number;
     } = {},
   ): Position {
@@ -150,11 +145,11 @@ export class ConsumerHarness {
       messages: producer.messages + (isAcknowledged ? messages.length : 0),
       acknowledgedAtMs: isAcknowledged ? seal.time.stampMs : producer.acknowledgedAtMs,
     });
-    const block = encodeBlock(seal, messages.map(message), MAX_BLOCK_BYTES);
+    const block = encodeBlock(seal, messages.map(message), maxBlockBytes);
     return this.stream.store(landsIn ?? partition, this.isFirstVersion ? firstVersionOf(block) : block);
   }
 
-  /** Bytes of the last block, again. */
+  /** Appends the bytes of the last block again. */
   resendLast(partition = 0): Position {
     const last = this.stream.entries(partition).at(-1);
     if (!last) throw new RangeError("no block to send again");
@@ -232,7 +227,7 @@ export class ConsumerHarness {
   }
 
   #readingState(): PartitionState {
-    const known = { highest: null, trimmedUpTo: START_POSITION, retainedBytes: null };
+    const known = { highest: null, trimmedUpTo: startPosition, retainedBytes: null };
     return { ...known, behindMs: 0, behindAgoMs: 0 };
   }
 
@@ -247,10 +242,18 @@ export class ConsumerHarness {
   }
 
   commits(): CommitEntry[] {
+    const ordinals = new OrdinalRecord(() => {});
+    for (const { tables } of this.#parsed<LakeSnapshot>(/^_commits\/snapshots\//))
+      for (const [key, table] of Object.entries(tables))
+        if ("ordinal" in table) ordinals.named.set(String(table.ordinal), { ...table, key });
+    return this.#parsed<StoredEntry>(/^_commits\/\d+\.json$/).map((entry) => ordinals.read(entry));
+  }
+
+  #parsed<Content>(pattern: RegExp): Content[] {
     return [...this.store.objects.entries()]
-      .filter(([path]) => /^_commits\/\d+\.json$/.test(path))
+      .filter(([path]) => pattern.test(path))
       .toSorted()
-      .map(([, { bytes }]) => JSON.parse(Buffer.from(bytes).toString()) as CommitEntry);
+      .map(([, { bytes }]) => JSON.parse(Buffer.from(bytes).toString()) as Content);
   }
 
   lastMove(partition = 0): Move | undefined {
@@ -258,17 +261,14 @@ export class ConsumerHarness {
     return this.commits().findLast((entry) => entry.moves[key])?.moves[key];
   }
 
-  /** What committed files hold, in the order of filing. */
-  rows(): SentRow[] {
-    return this.commits().flatMap(({ number, tables }) =>
-      Object.entries(tables).flatMap(([table, { name, adds }]) =>
-        adds.flatMap(({ path }) => {
-          const object = this.store.objects.get(`${name}/${path}`);
-          if (!object) throw new Error(`the committed file ${path} is missing`);
-          return readRows(object.bytes).map((row) => ({ ...row, table, commit: number }));
-        }),
-      ),
-    );
+  /** The rows of committed files, in the order of filing. */
+  rows(): CommittedRow[] {
+    const bytesOf = (path: string): Uint8Array => {
+      const object = this.store.objects.get(path);
+      if (!object) throw new Error(`the committed file ${path} is missing`);
+      return object.bytes;
+    };
+    return committedRows(bytesOf, this.commits());
   }
 
   /** Text ids of the rows of a table. */

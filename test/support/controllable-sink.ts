@@ -5,11 +5,11 @@ export interface AcceptedPublish extends IngressPublish {
   readonly settle: (error?: Error) => void;
 }
 
-/** A sink whose messages become durable when the test says so. */
+/** A sink whose messages become durable when the test demands it. */
 export class ControllableSink implements PublishSink {
   readonly accepted: AcceptedPublish[] = [];
   isFull = false;
-  /** Settles each message by itself, in a later turn. */
+  /** Settles each message in a later turn. */
   isInstant = false;
   #drain: () => void = () => {};
 

@@ -1,5 +1,5 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
-import type { CommittedRows, FollowPosition } from "../../bridge/index.ts";
+import type { CommittedRows, FollowPosition } from "../../bridge/lake/index.ts";
 
 interface DeviceCounts {
   /** Rows before it are counted. */
@@ -7,7 +7,7 @@ interface DeviceCounts {
   readonly rows: Readonly<Record<string, number>>;
 }
 
-/** Keeps in a file how many rows each device has in the tables. Goes on where it was after whatever ended it. */
+/** Keeps in a file how many rows each device has in the tables. Continues at its position after any end. */
 export async function countRows(log: CommittedRows, file: string, signal: AbortSignal): Promise<void> {
   let kept = (await loadCounts(file)) ?? { position: await log.earliest(), rows: {} };
   for await (const chunk of log.follow(kept.position, signal)) {

@@ -1,5 +1,5 @@
-// Makes sure that the programs which the integration tests talk to are there: installs Debian packages where that is possible
-// (root and apt-get), else names exactly what is missing.
+// Makes sure that the programs that integration tests need are there. Installs Debian packages if possible
+// (root and apt-get), otherwise names the missing ones.
 import { spawnSync } from "node:child_process";
 
 const programs = [

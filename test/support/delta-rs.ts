@@ -30,7 +30,7 @@ export interface DeltaRsView {
   readonly sample: readonly Readonly<Record<string, unknown>>[];
 }
 
-/** What delta-rs reads from a table. */
+/** The rows that delta-rs reads from a table. */
 export function readWithDeltaRs(
   folder: string,
   options: { version?: number; where?: readonly (readonly [string, string, string])[]; rows?: number } = {},

@@ -1,6 +1,6 @@
 import { ConsumerHarness, json } from "./consumer-harness.ts";
 
-/** As in Kinesis: partitions are divided, and forgotten in time. */
+/** Like Kinesis: partitions are split and merged, and deleted after some time. */
 export function divisible(partitionCount = 1): ConsumerHarness {
   const harness = new ConsumerHarness({ partitionCount, isDivisible: true });
   harness.retentionMs = 24 * 3_600_000;

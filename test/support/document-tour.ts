@@ -6,7 +6,7 @@ import { type ProgramResult, runProgram } from "./run-program.ts";
 const root = join(import.meta.dirname, "..", "..");
 const reasonMinLength = 8;
 
-/** The code blocks of all documents, and which of them were run. */
+/** The code blocks of all documents, with those that were run. */
 export class DocumentTour {
   readonly #blocks: readonly CodeBlock[] = documentFiles()
     // Generated from the code, by tests of their own.
@@ -14,7 +14,7 @@ export class DocumentTour {
     .flatMap((file) => codeBlocks(file));
   readonly #run = new Set<CodeBlock>();
 
-  /** A document's block that holds `word`, as only one of them does. It counts as run. */
+  /** The only block of a document that holds `word`. It then counts as run. */
   block(file: string, word: string): string {
     const found = this.#blocks.filter((block) => block.file === file && block.text.includes(word));
     const [only] = found;
@@ -23,7 +23,7 @@ export class DocumentTour {
     return only.text;
   }
 
-  /** Of such a block the commands that begin with `prefix`. */
+  /** The commands of such a block that begin with `prefix`. */
   commands(file: string, word: string, prefix = ""): string {
     const lines = this.block(file, word).split("\n");
     const commands = lines.filter((line) => line !== "" && line.startsWith(prefix));
@@ -31,7 +31,7 @@ export class DocumentTour {
     return commands.join("\n");
   }
 
-  /** Blocks that were neither run nor say why not, as FILE:LINE. */
+  /** Blocks that were neither run nor excused, as FILE:LINE. */
   unseen(): string[] {
     return this.#blocks
       .filter((block) => !this.#run.has(block) && !isExcused(block))
@@ -39,7 +39,10 @@ export class DocumentTour {
   }
 }
 
-/** Says why it is not run (`not run: REASON`), or which test runs it (`run by: contract/x`), which then names the document. */
+/**
+ * True if a note gives a reason for not running the block (`not run: REASON`), or names the test that runs it
+ * (`run by: contract/x`) and names the document in turn.
+ */
 export function isExcused({ note, file }: CodeBlock): boolean {
   const reason = /^not run: (.*)$/.exec(note)?.[1] ?? "";
   if (reason.length >= reasonMinLength) return true;
@@ -48,7 +51,7 @@ export function isExcused({ note, file }: CodeBlock): boolean {
   return readFileSync(join(root, "test", `${test}.test.ts`), "utf8").includes(`${basename(file)}"`);
 }
 
-/** Runs a script as a reader's shell would who follows a document in `folder`; it ends at the first command that fails. */
+/** Runs a script as the shell of a reader in `folder` would; ends at the first command that fails. */
 export async function runScript(
   script: string,
   folder: string,
@@ -57,10 +60,12 @@ export async function runScript(
   return await runProgram("bash", ["-e", "-c", script], { cwd: folder, environment });
 }
 
-/** The script with each text replaced; every one of them must be there, so that the tests notice when a document says something else. */
+/**
+ * The script with each text replaced. Each must be there, so that the tests notice a change of the document.
+ */
 export function replaceEach(script: string, replacements: Readonly<Record<string, string>>): string {
   return Object.entries(replacements).reduce((text, [from, to]) => {
-    if (!text.includes(from)) throw new Error(`the document does not say ${from} any more:\n${script}`);
+    if (!text.includes(from)) throw new Error(`the document no longer has the text ${from}:\n${script}`);
     return text.replaceAll(from, to);
   }, script);
 }

@@ -1,13 +1,17 @@
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { after, before } from "node:test";
 import { codeBlocks } from "./documents.ts";
+import { runProgram } from "./run-program.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const copied = ["devices", "broker", "bridge", "simulator", "gateway", "test", "docs"];
 const files = ["package.json", "tsconfig.json", "tsconfig.build.json", "CHANGELOG.md"];
 
-/** What a page adds to the sources: whole files, and lines of files that are there. */
-export interface PageSources {
+/** The additions of a page to the sources: whole files, and lines of existing files. */
+interface PageSources {
   /** By path. */
   readonly files: ReadonlyMap<string, string>;
   readonly changes: ReadonlyMap<string, string>;
@@ -16,7 +20,7 @@ export interface PageSources {
 }
 
 /** Blocks of code begin with a comment that names their file. The first block of text lists them all. */
-export function sourcesOf(page: string): PageSources {
+function sourcesOf(page: string): PageSources {
   const blocks = codeBlocks(page);
   const ofLanguage = (wanted: string) =>
     blocks
@@ -30,7 +34,7 @@ export function sourcesOf(page: string): PageSources {
 }
 
 /** Copies the sources of the repository into a folder, and adds those of a page. */
-export function copyWith(folder: string, { files: added, changes }: PageSources): void {
+function copyWith(folder: string, { files: added, changes }: PageSources): void {
   for (const name of [...copied, ...files]) cpSync(join(root, name), join(folder, name), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   for (const [path, text] of added) {
@@ -43,7 +47,43 @@ export function copyWith(folder: string, { files: added, changes }: PageSources)
   }
 }
 
-/** Adds the lines that begin with + after the line that stands before them in the change. */
+/** The additions of a page in a copy of the sources, for the tests of the suite that calls this. */
+export function documentedCopy(page: string): {
+  readonly sources: PageSources;
+  readonly folder: string;
+  readonly run: (...args: string[]) => Promise<string>;
+} {
+  const sources = sourcesOf(page);
+  const folder = mkdtempSync(join(tmpdir(), "tidegate-extending-"));
+  before(() => copyWith(folder, sources));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  return { sources, folder, run: (...args) => runInCopy(folder, ...args) };
+}
+
+/** A page lists all that it adds: files below certain places, and one import and one line of a registry. */
+export function assertAdditions(sources: PageSources, registry: string, places: RegExp): void {
+  const added = [...sources.files.keys(), ...sources.changes.keys()];
+  assert.deepEqual(added.toSorted(), [...sources.listed].toSorted());
+  assert.deepEqual([...sources.changes.keys()], [registry]);
+  for (const path of sources.files.keys()) assert.match(path, places);
+  const lines = (sources.changes.get(registry) ?? "").split("\n").filter((line) => line.startsWith("+"));
+  assert.deepEqual(
+    lines.map((line) => line.startsWith("+import ")),
+    [true, false],
+  );
+}
+
+/** Runs Node.js in a copy of the sources, and returns its output. */
+async function runInCopy(folder: string, ...args: string[]): Promise<string> {
+  // The environment of this test run is not for the copy; Node.js runs no tests within tests.
+  const own = ["NODE_TEST_CONTEXT", "TEST_BUNDLES"].flatMap((name) => ["-u", name]);
+  const command = [...own, process.execPath, ...args];
+  const { code, stdout, stderr } = await runProgram("env", command, { cwd: folder, environment: {} });
+  assert.equal(code, 0, `${args.join(" ")}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+/** Adds the lines that begin with + after the line before them in the change. */
 function withLines(text: string, change: string): string {
   const lines = text.split("\n");
   let at = 0;

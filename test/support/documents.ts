@@ -25,11 +25,14 @@ export function documentText(file: string): string {
 
 export interface CodeBlock {
   readonly file: string;
-  /** Of the line that opens it, from 1. */
+  /** Number of its first line, from 1. */
   readonly line: number;
   readonly language: string;
   readonly text: string;
-  /** The HTML comment on the line above it, or else one for all blocks of the document (`blocks run by: …`); "" if there is none. */
+  /**
+   * The HTML comment on the line above it, or else one for all blocks of the document (`blocks run by: …`);
+   * "" if there is none.
+   */
   readonly note: string;
 }
 

@@ -1,4 +1,4 @@
-import { EXACT_EPOCHS_MAX, EXACT_SPAN } from "../../bridge/window/dedup-window.ts";
+import { exactEpochsMax, exactSpan } from "../../bridge/lake/window/dedup-window.ts";
 
 /** One id of the SDK. */
 export interface ExactId {
@@ -14,7 +14,7 @@ interface Epoch {
   readonly sequences: Set<number>;
 }
 
-/** What a window must remember of exact ids, straight from the words of the port. */
+/** A model of the exact ids that a window must remember, straight from the words of the port. */
 export class ExactModel {
   readonly #devices = new Map<string, Map<string, Epoch>>();
 
@@ -23,7 +23,7 @@ export class ExactModel {
     this.#devices.set(device, epochs);
     let held = epochs.get(epoch);
     if (!held) {
-      if (epochs.size === EXACT_EPOCHS_MAX) {
+      if (epochs.size === exactEpochsMax) {
         const [oldest] = [...epochs].toSorted(
           ([, left], [, right]) => left.seenAtSeconds - right.seenAtSeconds,
         );
@@ -40,10 +40,10 @@ export class ExactModel {
 
   knows({ device, epoch, sequence }: Omit<ExactId, "seenAtSeconds">): boolean {
     const held = this.#devices.get(device)?.get(epoch);
-    return held !== undefined && (sequence <= held.high - EXACT_SPAN || held.sequences.has(sequence));
+    return held !== undefined && (sequence <= held.high - exactSpan || held.sequences.has(sequence));
   }
 
-  /** How many epochs it holds. */
+  /** Number of epochs. */
   get epochs(): number {
     return [...this.#devices.values()].reduce((sum, epochs) => sum + epochs.size, 0);
   }

@@ -1,9 +1,9 @@
-import type { FileSystem, OpenFile } from "../../bridge/storage/local/file-system.ts";
+import type { FileSystem, OpenFile } from "../../bridge/lake/stores/local/file-system.ts";
 
 interface FileNode {
   readonly kind: "file";
   bytes: Buffer;
-  /** What a power cut leaves for sure; null = never flushed. */
+  /** Content that certainly survives a power cut; null = never flushed. */
   flushed: Buffer | null;
   readonly modifiedAtMs: number;
 }
@@ -16,7 +16,7 @@ interface FolderNode {
 
 type Node = FileNode | FolderNode;
 
-/** Breakages of the disk, to test that a test notices them. */
+/** Faults of the disk, to test that tests notice them. */
 export interface DiskFaults {
   readonly forgetsFileFlush?: boolean;
   readonly forgetsFolderFlush?: boolean;
@@ -25,7 +25,7 @@ export interface DiskFaults {
 export interface ProcessOptions {
   /** The process dies at its nth call: that one and all later ones reject. */
   readonly diesAtCall?: number;
-  /** Asked before each call; a code makes it fail with that code. */
+  /** Asked before each call; a code makes the call fail with it. */
   readonly fault?: (call: string, path: string) => string | null;
 }
 
@@ -39,8 +39,8 @@ function folderNode(entries: Iterable<[string, Node]> = []): FolderNode {
 }
 
 /**
- * A disk that on a power cut forgets what was not flushed: bytes of files, and entries of folders, each one independently, in the
- * least favourable way that POSIX allows. Any number of processes can use it.
+ * A disk that loses unflushed data in a power cut: bytes of files, and entries of folders, each
+ * independently, in the worst way that POSIX allows. Any number of processes can use it.
  */
 export class FakeDisk {
   readonly #root: FolderNode;
@@ -60,7 +60,7 @@ export class FakeDisk {
       if (++calls >= (options.diesAtCall ?? Number.POSITIVE_INFINITY)) throw fileError("EKILLED", path);
       const code = options.fault?.(name, path) ?? null;
       if (code !== null) throw fileError(code, path, name);
-      // The call takes effect now; others run before its caller goes on.
+      // The call takes effect now; others run before its caller continues.
       const result = work();
       await new Promise<void>((resolve) => setImmediate(resolve));
       return result;
@@ -116,7 +116,7 @@ export class FakeDisk {
     };
   }
 
-  /** The disk after a power cut; `random` decides what of the unflushed survives. */
+  /** The disk after a power cut; `random` decides which unflushed data survives. */
   cutPower(random: () => number): FakeDisk {
     const survivors = new Map<Node, Node>();
     const survive = (node: Node): Node => {
@@ -193,7 +193,7 @@ function write(node: Node, bytes: Uint8Array): void {
   node.bytes = Buffer.concat([node.bytes, bytes]);
 }
 
-/** All of the unflushed, none of it, or a part followed by zeros. */
+/** All unflushed bytes, none, or a part followed by zeros. */
 function survivingBytes(node: FileNode, random: () => number): Buffer {
   const flushed = node.flushed ?? Buffer.alloc(0);
   if (flushed.equals(node.bytes)) return flushed;

@@ -2,21 +2,21 @@ import { readFileSync } from "node:fs";
 
 const rowsMax = 40;
 
-/** What a test file took, the processes that it waited for included. */
+/** The time that a test file took, including processes that it waited for. */
 export interface FileUsage {
   readonly file: string;
   readonly wallMs: number;
-  /** null where the system does not tell. */
+  /** null if the system does not report it. */
   readonly cpuMs: number | null;
 }
 
-/** As `test-process.ts` notes it, one JSON object a line; a file that was killed has none. */
+/** Written by `test-process.ts`, one JSON object a line; a killed file has none. */
 export function readUsage(path: string): FileUsage[] {
   const lines = readFileSync(path, "utf8").split("\n");
   return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as FileUsage);
 }
 
-/** The files that took most CPU time, as the lines of a table, then the sum over all; [] for none. */
+/** The files with most CPU time, as lines of a table, then the sum over all; [] for none. */
 export function usageTable(usages: readonly FileUsage[]): string[] {
   if (usages.length === 0) return [];
   const byCost = usages.toSorted(

@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { brotliDecompressSync } from "node:zlib";
-import type { Books } from "../../gateway/supervisor/gateway-status.ts";
+import type { Books } from "../../gateway/status/gateway-status.ts";
 
-/** What an earlier version left on disk, with what its maker knows of it. */
+/** Data of an earlier version on disk, with the facts that its maker knows. */
 export interface Fixture {
   readonly folder: string;
   readonly facts: FixtureFacts;
@@ -19,15 +19,22 @@ export interface FixtureFacts {
     readonly device: { readonly name: string; readonly key: string };
     readonly edge: { readonly name: string; readonly password: string };
   };
-  /** Before the consumer was stopped: the rest is unread. */
+  /** Messages before the consumer was stopped; the rest is unread. */
   readonly books: Books;
   /** Messages, unread ones included. */
   readonly acknowledged: number;
   /** Payloads of the topic `engine`, published by the device. */
   readonly engine: { readonly filed: readonly string[]; readonly unread: readonly string[] };
   readonly blobs: number;
-  /** Messages in the outboxes of a device: as it was before all were acknowledged, and one that no gateway has seen. */
+  /**
+   * Messages in the outboxes of a device: as it was before all were acknowledged, and one that no gateway has
+   * seen.
+   */
   readonly outboxes: { readonly sent: number; readonly unsent: number };
+  /** Rows of `gauge`: half before the topic was deleted and created again, half after. From format 4 on. */
+  readonly gauges?: number;
+  /** Rows of the parked table `valve`, which another writer's constraint keeps from showing all. */
+  readonly valves?: { readonly shown: number; readonly held: number };
 }
 
 /** Unpacks into a new folder, which the caller removes. */

@@ -5,7 +5,10 @@ interface MetaData {
   readonly configuration?: Readonly<Record<string, string>>;
 }
 
-/** What delta-rs does for `add_constraint`, without what its start costs: a table of a gateway on this disk gets a CHECK constraint, or loses it. */
+/**
+ * The same as `add_constraint` of delta-rs, without the cost of its start: adds a CHECK constraint to a
+ * table of a gateway on this disk, or removes it.
+ */
 export function setConstraint(tableFolder: string, expression: string | null): void {
   const folder = join(tableFolder, "_delta_log");
   for (;;) {

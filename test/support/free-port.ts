@@ -1,1 +1,1 @@
-export { freePort } from "../../gateway/prove/free-port.ts";
+export { freePort } from "../../simulator/prove/free-port.ts";

@@ -1,9 +1,12 @@
 import type { BlockMessage } from "../../bridge/block/block-format.ts";
-import { type JudgedMessage, MessageJudge, type Place } from "../../bridge/consumer/judge-message.ts";
-import { processCpuMs, SchemaChecks } from "../../bridge/consumer/schema-checks.ts";
-import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
+import { type JudgedMessage, MessageJudge, type Place } from "../../bridge/tail/judge-message.ts";
+import { processCpuMs, SchemaChecks } from "../../bridge/tail/schema-checks.ts";
+import type { TopicVersion } from "../../bridge/topics/topic-catalog.ts";
 
-/** Judges messages with their schemas, as the consumer does. Keeps compiled schemas: to compile one takes 20 ms. */
+/**
+ * Judges messages with their schemas, as the consumer does. Keeps compiled schemas, because compiling one
+ * takes 20 ms.
+ */
 export class FullJudge {
   readonly #judge: MessageJudge;
   readonly #checks: SchemaChecks;

@@ -1,14 +1,14 @@
-import type { GatewayStatus } from "../../gateway/supervisor/gateway-status.ts";
+import type { GatewayStatus } from "../../gateway/status/gateway-status.ts";
 import type { GatewayProcess } from "./gateway-process.ts";
 import { connectClient, type DemoMessage, publishDemo } from "./mqtt-publisher.ts";
 import { streamMembers } from "./stream-members.ts";
 
-/** What `tidegate status --json` prints. */
+/** The output of `tidegate status --json`. */
 export async function statusOf(gateway: GatewayProcess): Promise<GatewayStatus> {
   return (await gateway.api("GET", "/v1/status")).body as unknown as GatewayStatus;
 }
 
-/** Ids in the demo topic's table, sorted; one that is filed twice is there twice. */
+/** Ids in the demo topic's table, sorted, with repetitions. */
 export async function storedIds(gateway: GatewayProcess): Promise<string[]> {
   const rows = await gateway.query("SELECT decode(message_id) AS id FROM telemetry ORDER BY id");
   return rows.map((row) => String(row["id"]));
@@ -21,7 +21,7 @@ export async function publishAll(gateway: GatewayProcess, messages: readonly Dem
   await client.endAsync();
 }
 
-/** Resolves once everything that was acknowledged so far is committed and trimmed. */
+/** Resolves once all acknowledged messages are committed and trimmed. */
 export async function untilFiledAndTrimmed(gateway: GatewayProcess): Promise<void> {
   await gateway.until("the stream is empty", async () => {
     const { broker, consumer } = await statusOf(gateway);

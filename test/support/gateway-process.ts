@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { runCommandLine } from "../../gateway/cli/run-command-line.ts";
+import { type RoleName, roleNames } from "../../gateway/processes/messages.ts";
 import { checkAnswersOf } from "./checked-fetch.ts";
 import { freePort } from "./free-port.ts";
 import { compiledGateway, gatewayArguments } from "./programs.ts";
@@ -15,11 +16,14 @@ const root = join(import.meta.dirname, "..", "..");
 const program = gatewayArguments();
 
 export interface CliResult extends ProgramResult {
-  /** The last line of stdout as JSON, where it is. */
+  /** The last line of stdout as JSON, if that line is JSON. */
   readonly json: unknown;
 }
 
-/** Runs a command of `tidegate` in this process: for many of them, the start of a process each would take most of the time. */
+/**
+ * Runs a command of `tidegate` in this process, because for many commands, starting processes would take
+ * most of the time.
+ */
 export async function runCommand(args: readonly string[]): Promise<CliResult> {
   let stdout = "";
   let stderr = "";
@@ -39,10 +43,10 @@ export async function runCommand(args: readonly string[]): Promise<CliResult> {
   return { code, stdout, stderr, json: lastJson(stdout) };
 }
 
-/** Settings of a gateway that has to drain before it ends, on a slow or busy machine, too. */
+/** Settings of a gateway that must drain before it ends, even on a slow or busy machine. */
 export const endsInTime = { TIDEGATE_SHUTDOWN_TIMEOUT_MS: String(longestWaitMs) };
 
-/** For `up`: ports that nobody has. */
+/** For `up`: free ports. */
 export const freePorts: readonly string[] = ["--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"];
 
 /** The error that a command with `--json` ended with. */
@@ -50,7 +54,10 @@ export function errorOf({ json }: CliResult): { code: string; message: string } 
   return (json as { error: { code: string; message: string } }).error;
 }
 
-/** Runs `tidegate ARGS` in a process of its own, to its end; by way of `wrapper`, a command that runs another one. */
+/**
+ * Runs `tidegate ARGS` in a process of its own, to its end; by way of `wrapper`, a command that runs another
+ * one.
+ */
 export async function runCli(
   args: readonly string[],
   environment: Record<string, string> = {},
@@ -60,7 +67,7 @@ export async function runCli(
   return await collect(file, [...rest, ...program, ...args], environment);
 }
 
-/** Runs a command line as somebody types it into a shell. */
+/** Runs a command line in a shell. */
 export async function runShellCommand(command: string): Promise<CliResult> {
   const words = [process.execPath, ...program].map((word) => `'${word}'`).join(" ");
   return await collect("sh", ["-c", command.replace(/^(npx )?tidegate /, () => `${words} `)], {});
@@ -93,7 +100,7 @@ export interface GatewayOptions {
   readonly waitUntilReady?: boolean;
 }
 
-/** A real `tidegate up` on free ports of 127.0.0.1. It keeps folder and ports over restarts. */
+/** A real `tidegate up` on free ports of 127.0.0.1. Restarts keep folder and ports. */
 export class GatewayProcess {
   readonly dataFolder: string;
   readonly mqttPort: number;
@@ -167,12 +174,25 @@ export class GatewayProcess {
     if (waitUntilReady) await this.waitUntilReady();
   }
 
-  /** Resolves once publishes are accepted and filed; rejects with the output where it ends or takes too long. */
+  /**
+   * Resolves once publishes are accepted and filed; rejects with the output if the gateway ends or takes too
+   * long.
+   */
   async waitUntilReady(): Promise<void> {
     await this.until("it is ready", async () => (await fetch(`${this.httpUrl}/readyz`)).ok);
   }
 
-  /** Polls until the condition holds; what it throws counts as not yet. */
+  /** Resolves once its upkeep runs as well: a fault before that ends the start of a process. */
+  async waitUntilAllRun(): Promise<void> {
+    await this.until("all processes run", async () => {
+      const { processes } = (await this.api("GET", "/v1/status")).body as unknown as {
+        processes: { state: string }[];
+      };
+      return processes.every(({ state }) => state === "ready");
+    });
+  }
+
+  /** Polls until the condition holds; an exception counts as false. */
   async until(
     what: string,
     condition: () => Promise<boolean> | boolean,
@@ -206,7 +226,7 @@ export class GatewayProcess {
     return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   }
 
-  /** What Prometheus would read. */
+  /** The metrics as Prometheus reads them. */
   async metrics(): Promise<string> {
     const headers = { authorization: `Bearer ${this.token}` };
     return await (await fetch(`${this.httpUrl}/metrics`, { headers })).text();
@@ -224,8 +244,8 @@ export class GatewayProcess {
     return (result.json as { rows: Record<string, unknown>[] }).rows;
   }
 
-  /** The pid of a child process, from the record of the data folder; null where there is none now. */
-  childPid(role: "broker" | "consumer"): number | null {
+  /** The pid of a child process, from the record of the data folder; null if there is none now. */
+  childPid(role: RoleName): number | null {
     const record = JSON.parse(readFileSync(join(this.dataFolder, "processes.json"), "utf8")) as {
       children: { role: string; pid: number }[];
     };
@@ -251,7 +271,7 @@ export class GatewayProcess {
     return await this.exited();
   }
 
-  /** Ends it, whatever state it is in, and removes its folder. */
+  /** Ends it in any state, and removes its folder. */
   async destroy(): Promise<void> {
     const child = this.#child;
     if (child && child.exitCode === null && child.signalCode === null) {
@@ -265,7 +285,7 @@ export class GatewayProcess {
 
   /** Children end by themselves; one that a test has stopped is killed. */
   async #childrenGone(): Promise<void> {
-    for (const role of ["broker", "consumer"] as const) {
+    for (const role of roleNames) {
       const pid = existsSync(join(this.dataFolder, "processes.json")) ? this.childPid(role) : null;
       if (pid === null) continue;
       for (let attempt = 0; isAlive(pid) && attempt < 100; attempt++) {

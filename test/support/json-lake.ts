@@ -1,22 +1,26 @@
-import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
 import { BridgeError } from "../../bridge/errors.ts";
-import type { BatchWriter, ProbedRow } from "../../bridge/storage/batch-writer.ts";
-import { QUARANTINE, type TableAdds } from "../../bridge/storage/commit-log.ts";
-import { contentHash } from "../../bridge/storage/content-hash.ts";
-import type { CheckpointContent, CheckpointFiles } from "../../bridge/storage/delta/checkpoint-files.ts";
-import { type DeltaAction, encodeActions, parseActions } from "../../bridge/storage/delta/delta-actions.ts";
-import { decodePath } from "../../bridge/storage/delta/delta-table.ts";
-import type { ObjectStore } from "../../bridge/storage/object-store.ts";
-import { FilePlan } from "../../bridge/storage/parquet/file-plan.ts";
-import type { SeedFiles, SeedFilter } from "../../bridge/storage/parquet/seed-reader.ts";
-import type { QuarantineFacts, Row } from "../../bridge/storage/row.ts";
-import type { SeedRows } from "../../bridge/storage/seed-source.ts";
+import type { BatchWriter, ProbedRow } from "../../bridge/lake/batch-writer.ts";
+import { quarantineKey, type TableAdds } from "../../bridge/lake/commit-log/commit-log.ts";
+import type { CheckpointContent, CheckpointFiles } from "../../bridge/lake/delta/checkpoint-files.ts";
+import {
+  type DeltaAction,
+  decodePath,
+  encodeActions,
+  parseActions,
+} from "../../bridge/lake/delta/delta-actions.ts";
+import { FilePlan } from "../../bridge/lake/parquet/file-plan.ts";
+import type { SeedFiles, SeedFilter } from "../../bridge/lake/parquet/seed-reader.ts";
+import type { SeedRows } from "../../bridge/lake/seed-source.ts";
+import type { ObjectStore } from "../../bridge/lake/stores/object-store.ts";
+import { contentHash } from "../../bridge/tail/content-hash.ts";
+import type { QuarantineFacts, Row } from "../../bridge/tail/row.ts";
+import type { TopicVersion } from "../../bridge/topics/topic-catalog.ts";
 
-/** A row as it stands in a simulated data file. */
+/** A row in a simulated data file. */
 export interface FiledRow {
   readonly topicId: string;
   readonly deviceId: string;
-  /** Hex; null where there is no id. */
+  /** Hex; null if there is no id. */
   readonly messageId: string | null;
   readonly topicName: string;
   readonly eventTimeMs: number;
@@ -45,13 +49,16 @@ export function dataFileName(number: number): string {
 export class JsonBatchWriter implements BatchWriter {
   readonly #store: ObjectStore;
   readonly #nextFile: () => string;
-  readonly #isOneFile: boolean;
+  readonly #oneHourMs: number | undefined;
   #tables = new Map<string, { name: string; version: number; rows: FiledRow[] }>();
   #rows = 0;
 
-  /** `isOneFile`: all rows of a table in a file of the first hour of 1970, where event times of that hour are looked for. */
-  constructor(store: ObjectStore, nextFile: () => string, options: { isOneFile?: boolean } = {}) {
-    this.#isOneFile = options.isOneFile ?? false;
+  /**
+   * `oneHourMs`: all rows of a table go into a file of this event hour, because rows are searched by event
+   * time.
+   */
+  constructor(store: ObjectStore, nextFile: () => string, options: { oneHourMs?: number } = {}) {
+    this.#oneHourMs = options.oneHourMs;
     this.#store = store;
     this.#nextFile = nextFile;
   }
@@ -69,7 +76,7 @@ export class JsonBatchWriter implements BatchWriter {
   }
 
   quarantine(row: Row, facts: QuarantineFacts): void {
-    this.#add(QUARANTINE, { name: QUARANTINE, version: 0 }, filedRow(row, facts.topicId, facts.reason));
+    this.#add(quarantineKey, { name: quarantineKey, version: 0 }, filedRow(row, facts.topicId, facts.reason));
   }
 
   async write(): Promise<ReadonlyMap<string, TableAdds>> {
@@ -84,8 +91,9 @@ export class JsonBatchWriter implements BatchWriter {
 
   async #writeFiles(name: string, rows: readonly FiledRow[]): Promise<TableAdds["adds"]> {
     const plan = new FilePlan();
+    const eventTimeMs = this.#oneHourMs;
     const fileOf = rows.map((row) =>
-      plan.place(this.#isOneFile ? { ...row, eventTimeMs: 0, eventTimeOutside: false } : row, 1),
+      plan.place(eventTimeMs === undefined ? row : { ...row, eventTimeMs, eventTimeOutside: false }, 1),
     );
     const adds: TableAdds["adds"][number][] = [];
     for (const { number, folder, eventDate, eventHour } of plan.inOrder()) {
@@ -128,7 +136,7 @@ export class JsonBatchWriter implements BatchWriter {
   }
 }
 
-function filedRow(row: Row, topicId: string, reason: string | null): FiledRow {
+export function filedRow(row: Row, topicId: string, reason: string | null): FiledRow {
   return {
     topicId,
     deviceId: row.deviceId,

@@ -3,27 +3,27 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Value } from "@sinclair/typebox/value";
 import { Registry } from "prom-client";
-import type { Consumer } from "../../bridge/consumer/consumer.ts";
+import type { Consumer } from "../../bridge/lake/consumer/consumer.ts";
+import { runQuery } from "../../bridge/lake/query/run-query.ts";
+import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
 import { createProducer, type Producer } from "../../bridge/producer/producer.ts";
 import { producerConfigSchema } from "../../bridge/producer/producer-config.ts";
-import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
-import { runQuery } from "../../bridge/storage/parquet/run-query.ts";
 import type { KinesisStream, KinesisStreamOptions } from "../../bridge/streams/kinesis/kinesis-stream.ts";
 import type { StreamInKinesis } from "./kinesis-stream.ts";
 import { newLakeFolder, openConsumer } from "./lake-pipeline.ts";
 import { silentLogger } from "./test-lake.ts";
 
 const devices = 40;
-/** A burst each this often, of one message of each device. */
+/** Time between bursts of one message of each device. */
 const burstEveryMs = 10;
 
 export interface Verdict {
   readonly acked: number;
-  /** Acknowledged and in no table. */
+  /** Acknowledged messages that are in no table. */
   readonly lost: number;
-  /** In the table more than once. */
+  /** Messages that are in the table more than once. */
   readonly doubled: number;
-  /** Filed before an earlier one of the same device. */
+  /** Messages filed before an earlier one of the same device. */
   readonly disordered: number;
   readonly resent: number;
   readonly misrouted: number;
@@ -82,7 +82,7 @@ export class KinesisPipeline {
     return Object.fromEntries(this.#failures);
   }
 
-  /** A consumer begins; one that runs ends first, in the middle of what it does. */
+  /** Starts a consumer; first ends a running one in the middle of its work. */
   async consume(): Promise<void> {
     await this.#consumer?.stop({ drain: false });
     await this.#running;
@@ -91,7 +91,7 @@ export class KinesisPipeline {
     this.#running.catch(() => {});
   }
 
-  /** Publishes for that long. */
+  /** Publishes for this time, ms. */
   async publish(forMs: number): Promise<void> {
     const endsAtMs = Date.now() + forMs;
     while (Date.now() < endsAtMs) {
@@ -100,12 +100,12 @@ export class KinesisPipeline {
     }
   }
 
-  /** Everything that was published is acknowledged or given up. */
+  /** Resolves once all messages are acknowledged or given up. */
   async settle(): Promise<void> {
     await this.producer.close();
   }
 
-  /** Files what is in the stream, and judges what is in the table by what was acknowledged. */
+  /** Files the stream's messages, and compares the table with the acknowledged messages. */
   async judge(): Promise<Verdict> {
     if (!this.#consumer) await this.consume();
     const consumer = this.#consumer as Consumer;
@@ -128,7 +128,10 @@ export class KinesisPipeline {
     };
   }
 
-  /** Messages of commits so far that came a second time in a block, and that stood in a shard that had no right to them. */
+  /**
+   * Messages of commits so far that came twice in a block, and messages in a shard that they do not belong
+   * to.
+   */
   async counted(): Promise<Pick<Verdict, "resent" | "misrouted">> {
     const moves = await this.#counters();
     return {
@@ -184,7 +187,7 @@ export class KinesisPipeline {
   }
 }
 
-/** What a client does that looks only at whether the call as a whole has succeeded. */
+/** A client that checks only whether the whole call succeeded. */
 function takingFailuresForSuccess(
   stream: KinesisStream,
 ): Pick<KinesisStream, "streamId" | "partitions" | "onPartitionsChange" | "append"> {
@@ -196,7 +199,7 @@ function takingFailuresForSuccess(
   };
 }
 
-/** Children have higher numbers than their parents, and come after them. */
+/** Children have higher numbers than their parents, so they come later. */
 function disorderedIn(rows: readonly [string, string, number, string, number][]): number {
   const inOrder = rows.toSorted(
     (left, right) =>

@@ -10,19 +10,19 @@ import {
   openKinesisStream,
 } from "../../bridge/streams/kinesis/kinesis-stream.ts";
 import { type KinesisTarget, kinesisTargetOf } from "../../bridge/streams/kinesis/kinesis-url.ts";
-import { startKinesalite } from "../../gateway/prove/servers/kinesalite.ts";
-import { KinesisAdmin, localKinesisClient } from "../../gateway/prove/servers/kinesis-admin.ts";
-import { KinesisFaultProxy } from "../../gateway/prove/servers/kinesis-fault-proxy.ts";
-import { startKinesisLocal } from "../../gateway/prove/servers/kinesis-local.ts";
-import type { ServerProcess } from "../../gateway/prove/servers/server-process.ts";
+import { KinesisFaultProxy } from "../../simulator/prove/fault-proxies/kinesis-fault-proxy.ts";
+import { startKinesalite } from "../../simulator/prove/servers/kinesalite.ts";
+import { KinesisAdmin, localKinesisClient } from "../../simulator/prove/servers/kinesis-admin.ts";
+import { startKinesisLocal } from "../../simulator/prove/servers/kinesis-local.ts";
+import type { ServerProcess } from "../../simulator/prove/servers/server-process.ts";
 import { silentLogger } from "./test-lake.ts";
 
-/** Local servers don't check them, the SDK looks for some all the same: here, and nowhere outside this machine. */
+/** Local servers do not check credentials, but the SDK needs some. These are found on this machine only. */
 process.env["AWS_ACCESS_KEY_ID"] = "local";
 process.env["AWS_SECRET_ACCESS_KEY"] = "local";
 process.env["AWS_EC2_METADATA_DISABLED"] = "true";
 
-/** Local servers have no limits of shards to keep to. */
+/** Local servers have no limits per shard. */
 export const quickKinesis = {
   gatherMs: 0,
   shardRecordsPerSecond: 1_000_000,

@@ -4,18 +4,19 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { encodeBlock } from "../../bridge/block/block-builder.ts";
-import { type BlockMessage, MAX_BLOCK_BYTES } from "../../bridge/block/block-format.ts";
-import { type Consumer, type ConsumerOptions, createConsumer } from "../../bridge/consumer/consumer.ts";
-import type { ConsumerConfig } from "../../bridge/consumer/consumer-config.ts";
-import { createTablePublisher } from "../../bridge/storage/delta/table-publisher.ts";
-import { openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import { createSeedSource } from "../../bridge/storage/lake-seed-source.ts";
-import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
-import { createParquetBatchWriter } from "../../bridge/storage/parquet/batch-writer.ts";
-import { runQuery } from "../../bridge/storage/parquet/run-query.ts";
-import { openTopicCatalog, writeTopicVersion } from "../../bridge/storage/topic-versions.ts";
+import { type BlockMessage, maxBlockBytes } from "../../bridge/block/block-format.ts";
+import { openCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import { type Consumer, createConsumer } from "../../bridge/lake/consumer/consumer.ts";
+import type { ConsumerConfig } from "../../bridge/lake/consumer/consumer-config.ts";
+import type { ConsumerOptions } from "../../bridge/lake/consumer/consumer-options.ts";
+import { createTablePublisher } from "../../bridge/lake/delta/table-publisher.ts";
+import { createParquetBatchWriter } from "../../bridge/lake/parquet/batch-writer.ts";
+import { runQuery } from "../../bridge/lake/query/run-query.ts";
+import { createSeedSource } from "../../bridge/lake/seeding/lake-seed-source.ts";
+import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
+import { openTopicCatalog, writeTopicVersion } from "../../bridge/lake/topic-versions.ts";
+import { createMemoryWindow } from "../../bridge/lake/window/memory/memory-window.ts";
 import type { Position, StreamLog } from "../../bridge/streams/stream-log.ts";
-import { createMemoryWindow } from "../../bridge/window/memory/memory-window.ts";
 import { blockTime } from "./block-time.ts";
 import { topicVersion } from "./topic-version.ts";
 
@@ -67,7 +68,7 @@ export async function newLakeFolder(): Promise<string> {
   return folder;
 }
 
-/** A stream, a lake in a temporary folder, and what a broker would put into the stream. */
+/** A stream, a lake in a temporary folder, and blocks as a broker would append them. */
 export class LakePipeline {
   readonly folder: string;
   readonly stream: StreamLog;
@@ -79,7 +80,10 @@ export class LakePipeline {
     this.#producers = stream.partitions.all.map(() => ({ sequence: 0, messages: 0, acknowledgedAtMs: 0 }));
   }
 
-  /** On a stream that the caller opens, with a folder for what it needs; closing the pipeline closes it. */
+  /**
+   * Opens a pipeline on the caller's stream, with a folder for the stream's needs. Closing the pipeline
+   * closes the stream.
+   */
   static async on(openStream: (folder: string) => Promise<StreamLog>): Promise<LakePipeline> {
     const folder = await newLakeFolder();
     return new LakePipeline(folder, await openStream(folder));
@@ -100,7 +104,7 @@ export class LakePipeline {
     };
     producer.sequence += 1;
     producer.messages += messages.length;
-    const position = await this.stream.append(partition, encodeBlock(seal, messages, MAX_BLOCK_BYTES));
+    const position = await this.stream.append(partition, encodeBlock(seal, messages, maxBlockBytes));
     producer.acknowledgedAtMs = blockTime(Date.now() + 1).stampMs;
     return position;
   }

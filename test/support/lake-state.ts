@@ -1,5 +1,6 @@
-import { type LakeState, type Move, noCounters, type ProducerMark } from "../../bridge/storage/commit-log.ts";
-import { emptyLakeState } from "../../bridge/storage/lake-state.ts";
+import { type LakeState, type Move, noCounters } from "../../bridge/lake/commit-log/commit-log.ts";
+import { emptyLakeState } from "../../bridge/lake/commit-log/lake-state.ts";
+import type { ProducerMark } from "../../bridge/tail/producer-mark.ts";
 
 /** A lake that has committed partitions, named `STREAM/PARTITION`, up to these positions. */
 export function lakeWith(

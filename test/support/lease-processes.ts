@@ -1,14 +1,20 @@
 import { pino } from "pino";
 import { Registry } from "prom-client";
-import type { PartitionLeases } from "../../bridge/consumer/partition-leases.ts";
 import { leaseScript } from "../../bridge/leases/lease-script.ts";
 import { type LeaseTable, parseLeaseTable } from "../../bridge/leases/lease-table.ts";
-import { createRedisLeases, type RedisLeasesOptions } from "../../bridge/leases/redis-leases.ts";
+import type { PartitionLeases } from "../../bridge/leases/partition-leases.ts";
+import {
+  createRedisLeases,
+  createRedisUpkeepLease,
+  type RedisLeaseOptions,
+  type RedisLeasesOptions,
+} from "../../bridge/leases/redis-leases.ts";
+import type { UpkeepLease } from "../../bridge/leases/upkeep-lease.ts";
 import type { RedisClient } from "../../bridge/redis/redis-connection.ts";
 import { runScript } from "../../bridge/redis/redis-script.ts";
 import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
 
-/** A call to the server has a quarter of it, and the machine may be busy. */
+/** A call to the server has a quarter of this time, and the machine may be busy. */
 export const testLeaseMs = 2_400;
 
 /** Leases of a process of this test. */
@@ -17,9 +23,24 @@ export function openTestLeases(
   changes: Partial<RedisLeasesOptions> = {},
 ): Promise<PartitionLeases> {
   return createRedisLeases({
-    target: parseRedisUrl(server.url),
+    ...leaseOptions(server),
     streamId: "stream",
     partitions: [0, 1, 2, 3],
+    ...changes,
+  });
+}
+
+/** The lease of the upkeep of a lake, in a process of this test. */
+export function openTestUpkeepLease(
+  server: { readonly url: string },
+  changes: Partial<RedisLeaseOptions> = {},
+): Promise<UpkeepLease> {
+  return createRedisUpkeepLease({ ...leaseOptions(server), lakeId: "lake", ...changes });
+}
+
+function leaseOptions(server: { readonly url: string }): RedisLeaseOptions {
+  return {
+    target: parseRedisUrl(server.url),
     processName: "me",
     leaseMs: testLeaseMs,
     timeoutMs: 1000,
@@ -27,11 +48,10 @@ export function openTestLeases(
     registry: new Registry(),
     random: Math.random,
     monotonicMs: () => performance.now(),
-    ...changes,
-  });
+  };
 }
 
-/** A process that asks the server for its leases only when the test says so: dead or paused in between. */
+/** A process that calls the server only when the test demands it; otherwise it is dead or paused. */
 export class PuppetProcess {
   readonly name: string;
   table: LeaseTable | undefined;
@@ -69,7 +89,7 @@ export class PuppetProcess {
     return this.table;
   }
 
-  /** Partitions that the last answer gave it. */
+  /** Partitions that the last reply gave the process. */
   get owned(): number[] {
     return this.#rows().map(({ partition }) => partition);
   }

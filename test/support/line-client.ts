@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import type { ContractClient, Hello } from "../contract/front-end-contract.ts";
 
-/** Speaks to a `LineFrontEnd`. */
+/** A client of `LineFrontEnd`. */
 export class LineClient implements ContractClient {
   readonly socket: Socket;
   readonly answers: string[] = [];

@@ -6,7 +6,7 @@ const lineMaxChars = 4_096;
 /** Answers that the client has not read. */
 const unansweredMaxBytes = 65_536;
 
-/** What the core can't see, and so can't count by itself. */
+/** Refusals that the core can't see and count. */
 const lineRefusals = {
   "line-too-long": {
     meaning: "A line is longer than 4,096 characters.",
@@ -62,7 +62,7 @@ export class LineFrontEnd {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Reads nothing more, answers what becomes durable in time, then ends all connections. */
+  /** Reads no more messages, acknowledges those that become durable in time, then ends all connections. */
   async stop(): Promise<void> {
     this.#server.close();
     for (const connection of this.#connections) connection.stopReading();
@@ -71,7 +71,7 @@ export class LineFrontEnd {
   }
 }
 
-/** Its messages are known by the numbers that the client gave them. */
+/** Messages have the numbers that the client gave them. */
 class LineConnection implements IngestClient<string> {
   readonly #socket: Socket;
   readonly #options: LineOptions;
@@ -154,7 +154,7 @@ class LineConnection implements IngestClient<string> {
     if (noRoom) return this.#sayNo("hello", noRoom);
     const credentials = { name, secret: secret ? Buffer.from(secret) : undefined, mayBeAnonymous: true };
     const hasLeft = () => this.#socket.destroyed;
-    // What follows is read when it is known who says it.
+    // Later lines are read once the identity is known.
     this.stopReading();
     const entry = await ingest.open({ credentials, clientId, address, limits, hasLeft }, (session) => {
       this.#session = session;

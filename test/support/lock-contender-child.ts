@@ -1,9 +1,10 @@
-// Takes and gives back the lock of a data folder, over and over. Ends with 9 where it holds the lock and somebody else does, too.
-// Arguments: folder, file that only the owner may create, duration in ms. Prints how often it was the owner.
+// Takes and releases the lock of a data folder, over and over. Ends with 9 if another process holds the lock
+// at the same time. Arguments: folder, file that only the owner may create, duration in ms. Prints how often
+// it was the owner.
 import { rmSync, writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { DataFolderLock } from "../../gateway/data-folder/data-folder-lock.ts";
 import { GatewayError } from "../../gateway/errors.ts";
-import { DataFolderLock } from "../../gateway/supervisor/data-folder-lock.ts";
 
 const [folder, ownersFile, durationMs] = process.argv.slice(2) as [string, string, string];
 const endMs = Date.now() + Number(durationMs);

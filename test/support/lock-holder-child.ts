@@ -1,7 +1,8 @@
-// Takes the lock of a data folder, prints "held", and holds it until it is killed; or prints the code of what refused it.
-// Argument: the folder.
+// Takes the lock of a data folder, prints "held", and holds it until it is killed; or prints the code of the
+// error. Argument: the folder.
+
+import { DataFolderLock } from "../../gateway/data-folder/data-folder-lock.ts";
 import { GatewayError } from "../../gateway/errors.ts";
-import { DataFolderLock } from "../../gateway/supervisor/data-folder-lock.ts";
 
 const [folder = ""] = process.argv.slice(2);
 try {

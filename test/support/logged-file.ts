@@ -1,4 +1,4 @@
-/** A data file as the logs of a lake that a test writes by hand have it. */
+/** A data file in the logs of a lake that a test writes by hand. */
 export interface LoggedFile {
   readonly path: string;
   readonly bytes: number;

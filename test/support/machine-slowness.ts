@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 
-/** A round takes this long on a core of 2026 that has nothing else to do. */
+/** Time of a round on an idle core of 2026. */
 const usualMs = 100;
 const rounds = 5;
 const slownessMax = 4;
 
 /**
- * How much slower this machine is, with what else it does now, than one on which the limits of tests were set: from 1 to 4.
+ * How much slower this machine is now than the machine on which the limits of tests were set: from 1 to 4.
  * Takes half a second or longer.
  */
 export function machineSlowness(): number {

@@ -1,6 +1,9 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 
-/** A machine's clocks, which stand still until a test moves them: a wall clock, a boot clock, and timers by the latter. */
+/**
+ * Clocks of a machine that stand still until a test moves them: a wall clock, a boot clock, and timers by
+ * the boot clock.
+ */
 export class ManualClock {
   readonly bootId = "00000000000000b1";
   #wallMs: number;
@@ -20,7 +23,7 @@ export class ManualClock {
     this.#wallMs += byMs;
   }
 
-  /** The process is stopped for this long: timers that came due meanwhile fire after it, all at once. */
+  /** Stops the process for this time: timers that came due meanwhile fire afterwards, all at once. */
   async sleep(forMs: number): Promise<void> {
     this.#elapsedMs += forMs;
     await this.advance(0);
@@ -38,7 +41,10 @@ export class ManualClock {
     return this.#timers.length;
   }
 
-  /** Moves on step by step, so that each timer fires at its own time and what it starts may settle first. */
+  /**
+   * Advances step by step, so that each timer fires at its own time, and work that it starts may settle
+   * first.
+   */
   async advance(byMs: number): Promise<void> {
     const untilMs = this.#elapsedMs + byMs;
     await nextTurn();

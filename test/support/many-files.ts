@@ -1,12 +1,12 @@
 import { join } from "node:path";
-import type { ObjectStore } from "../../bridge/storage/object-store.ts";
-import { openDuckdb, quoteText } from "../../bridge/storage/parquet/duckdb.ts";
+import { openDuckdb, quoteText } from "../../bridge/lake/parquet/duckdb.ts";
+import type { ObjectStore } from "../../bridge/lake/stores/object-store.ts";
 
 export function checkpointColumnsOf(count: number): { name: string; type: string }[] {
   return Array.from({ length: count }, (_, index) => ({ name: `column_${index}`, type: "long" }));
 }
 
-/** Puts a checkpoint into the store that shows so many files, with statistics about so many columns. */
+/** Writes a checkpoint with so many files, and statistics of so many columns. */
 export async function writeManyFiles(
   store: ObjectStore,
   path: string,

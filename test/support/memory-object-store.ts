@@ -2,23 +2,24 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BridgeError } from "../../bridge/errors.ts";
-import { checkObjectPath } from "../../bridge/storage/object-path.ts";
+import { checkObjectPath } from "../../bridge/lake/stores/object-path.ts";
 import type {
   CopyProgress,
   LocalCopies,
   ObjectStore,
   StoredObject,
-} from "../../bridge/storage/object-store.ts";
+} from "../../bridge/lake/stores/object-store.ts";
 
 export type StoreOperation = "get" | "now" | "put" | "putIfAbsent" | "importFile" | "list" | "delete";
 
 /**
- * What happens to one call: `null` = it works; `before` = it fails and has no effect; `after` = it has its effect but its answer is lost
- * (unknown outcome); an Error = exactly this one, without effect. A promise delays the call until it settles.
+ * The fate of a call: `null` = it works; `before` = it fails without effect; `after` = it takes effect, but
+ * its answer is lost (unknown outcome); an Error = it fails with this error, without effect. A promise delays
+ * the call until it settles.
  */
 export type StoreFault = null | "before" | "after" | Error;
 
-/** What a call has done to the objects; a deleted one is shown as it was. */
+/** The change of a call to the objects; a deleted object is shown with its old content. */
 export interface StoreChange {
   readonly operation: "created" | "replaced" | "deleted";
   readonly path: string;
@@ -30,7 +31,7 @@ export interface MemoryStoreOptions {
   /** Asked before each call. */
   readonly fault?: (operation: StoreOperation, path: string) => StoreFault | Promise<StoreFault>;
   readonly now?: () => number;
-  /** Told of each change, in order. */
+  /** Called for each change, in order. */
   readonly observe?: (change: StoreChange) => void;
   /** Objects that another opening of the same "bucket" shares; see `objects`. */
   readonly objects?: Map<string, { bytes: Uint8Array; modifiedAtMs: number }>;
@@ -40,7 +41,10 @@ function unavailable(operation: StoreOperation, path: string): BridgeError {
   return new BridgeError("STORE_UNAVAILABLE", `injected: ${operation} ${path}`, { retryable: true });
 }
 
-/** An object store in memory with injectable faults. Two of them over one `objects` map are two processes on one lake. */
+/**
+ * An object store in memory with injectable faults. Two of them over one `objects` map are two processes on
+ * one lake.
+ */
 export class MemoryObjectStore implements ObjectStore {
   readonly url = "s3://memory";
   readonly copyMaxBytes = 2 ** 30;

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BridgeError } from "../../bridge/errors.ts";
 import { compareDecimalPositions, entryNumberOf, positionOf } from "../../bridge/streams/decimal-position.ts";
-import { DEVICE_HASHES } from "../../bridge/streams/device-hash.ts";
+import { deviceHashes } from "../../bridge/streams/device-hash.ts";
 import {
   fixedPartitions,
   type PartitionMap,
@@ -10,19 +10,19 @@ import {
   rangePartitions,
 } from "../../bridge/streams/partition-map.ts";
 import {
-  END_POSITION,
+  endPosition,
   type FixedPartitionState,
   type FixedStreamLog,
   type Position,
-  START_POSITION,
   type StreamEntry,
+  startPosition,
 } from "../../bridge/streams/stream-log.ts";
 
 /** Called around each append; may wait. Throwing rejects that append. */
 export interface MemoryStreamFaults {
-  /** Throw here: rejected and not stored. */
+  /** If this throws, the append rejects, and the block is not stored. */
   beforeAppend?: ((partition: number, block: Uint8Array) => Promise<void> | void) | undefined;
-  /** Throw here: stored and rejected all the same, as when the answer is lost. */
+  /** If this throws, the append rejects, but the block is stored, as if the answer was lost. */
   afterAppend?: ((partition: number, position: Position) => Promise<void> | void) | undefined;
   beforeRead?: ((partition: number, after: Position) => Promise<void> | void) | undefined;
 }
@@ -39,7 +39,7 @@ export interface MemoryStreamOptions {
   readonly now?: () => number;
   /** Partitions take ranges of hashes, and can be split and merged. */
   readonly isDivisible?: boolean;
-  /** What the handles say of themselves; entries stay all the same. */
+  /** The retention time that the handles report; entries stay anyway. */
   readonly retentionMs?: number | undefined;
 }
 
@@ -48,14 +48,14 @@ function emptyPartition(): Partition {
 }
 
 function evenRanges(count: number): RangePartition[] {
-  const bound = (partition: number) => Math.floor((DEVICE_HASHES * partition) / count);
+  const bound = (partition: number) => Math.floor((deviceHashes * partition) / count);
   return Array.from({ length: count }, (_, partition) => {
     const [firstHash, lastHash] = [bound(partition), bound(partition + 1) - 1];
     return { partition, parents: [], isOpen: true, firstHash, lastHash };
   });
 }
 
-/** The reference StreamLog: what stands in it outlives its handles, like a stream outlives its clients. */
+/** The reference StreamLog. Its entries outlive its handles, as a stream outlives its clients. */
 export class MemoryStream {
   readonly streamId: string;
   readonly retentionMs?: number;
@@ -65,7 +65,7 @@ export class MemoryStream {
   readonly #waiting = new Set<() => void>();
   readonly #handles: MemoryStreamHandle[] = [];
   readonly #forgotten = new Set<number>();
-  /** Of a stream that can be divided. */
+  /** Partitions of a stream that can be split and merged. */
   readonly #ranges: RangePartition[] | null;
   partitions: PartitionMap;
 
@@ -85,12 +85,15 @@ export class MemoryStream {
     return handle;
   }
 
-  /** Every handle learns at once how partitions were divided; otherwise when it next has to do with one of them. */
+  /**
+   * If true, all handles learn of a split or merge at once; otherwise when they next use one of its
+   * partitions.
+   */
   announce(): void {
     for (const handle of this.#handles) handle.lookForPartitions();
   }
 
-  /** Two new partitions take the place of one that is open, each half of its devices. */
+  /** Replaces an open partition by two new ones, each with half of its devices. */
   split(partition: number): void {
     const { firstHash, lastHash } = this.#close(partition);
     if (firstHash === lastHash) throw new RangeError("one hash can't be split");
@@ -99,7 +102,7 @@ export class MemoryStream {
     this.#replace([partition], middle + 1, lastHash);
   }
 
-  /** One new partition takes the place of two open ones that are neighbours. */
+  /** Replaces two neighbouring open partitions by a new one. */
   merge(left: number, right: number): void {
     const [{ firstHash, lastHash: middle }, { firstHash: next, lastHash }] = [
       this.#close(left),
@@ -117,7 +120,7 @@ export class MemoryStream {
       .map(({ partition }) => partition);
   }
 
-  /** Where a block for a partition that takes no more lands. */
+  /** The partition in which a block for a closed one lands. */
   landingOf(partition: number): number {
     const { firstHash = -1 } = this.#ranges?.[partition] ?? {};
     const found = this.#ranges?.find(
@@ -126,7 +129,7 @@ export class MemoryStream {
     return found?.partition ?? partition;
   }
 
-  /** Drops a closed partition with all that stands in it, as Kinesis does once its time is over. */
+  /** Deletes a closed partition with its entries, as Kinesis does after its retention time. */
   forget(partition: number): void {
     if (!this.isClosed(partition)) throw new RangeError(`partition ${partition} is open`);
     this.#forgotten.add(partition);
@@ -143,7 +146,8 @@ export class MemoryStream {
 
   #close(partition: number): RangePartition {
     const range = this.#ranges?.[partition];
-    if (!this.#ranges || !range?.isOpen) throw new RangeError(`partition ${partition} can't be divided`);
+    if (!this.#ranges || !range?.isOpen)
+      throw new RangeError(`partition ${partition} can't be split or merged`);
     this.#ranges[partition] = { ...range, isOpen: false };
     return range;
   }
@@ -264,8 +268,8 @@ class MemoryStreamHandle implements FixedStreamLog {
     await this.#stream.faults.beforeRead?.(partition, after);
     this.lookForPartitions();
     this.#seen = this.#stream.stored();
-    if (after === END_POSITION) return [];
-    if (this.#stream.isForgotten(partition)) throw gap(partition, after, END_POSITION);
+    if (after === endPosition) return [];
+    if (this.#stream.isForgotten(partition)) throw gap(partition, after, endPosition);
     const held = this.#stream.partition(partition);
     const from = entryNumberOf(after);
     if (from === null || from < held.trimmedUpTo || from > held.highest)
@@ -281,14 +285,14 @@ class MemoryStreamHandle implements FixedStreamLog {
     }
     if (entries.length === 0 && from < held.highest) throw gap(partition, after, resumeAfter(held, from));
     if (entries.length === 0 && this.#stream.isClosed(partition))
-      return [{ position: END_POSITION, appendTimeMs: 0, block: new Uint8Array(), isEnd: true }];
+      return [{ position: endPosition, appendTimeMs: 0, block: new Uint8Array(), isEnd: true }];
     return entries;
   }
 
   lookForPartitions(): void {
     if (this.partitions === this.#stream.partitions) return;
     this.partitions = this.#stream.partitions;
-    // Nobody is promised to hear of it before what it was found out by is answered.
+    // The port does not promise that listeners are called before the append rejects.
     for (const listener of this.#onPartitionsChange) setImmediate(listener);
   }
 
@@ -309,11 +313,11 @@ class MemoryStreamHandle implements FixedStreamLog {
 
   async partitionState(partition: number): Promise<FixedPartitionState> {
     this.#checkOpen();
-    if (this.#stream.isForgotten(partition)) throw gap(partition, START_POSITION, END_POSITION);
+    if (this.#stream.isForgotten(partition)) throw gap(partition, startPosition, endPosition);
     const held = this.#stream.partition(partition);
     return {
       highest: positionOf(held.highest),
-      trimmedUpTo: held.trimmedUpTo === 0 ? START_POSITION : positionOf(held.trimmedUpTo),
+      trimmedUpTo: held.trimmedUpTo === 0 ? startPosition : positionOf(held.trimmedUpTo),
       retainedBytes: held.entries.reduce((sum, entry) => sum + entry.block.length, 0),
     };
   }

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { TopicArchive } from "../../gateway/registry/topic-archive.ts";
 import type { TopicRecord } from "../../gateway/registry/topic-definition.ts";
 
-/** The lake's topic versions, in memory, as JSON would give them back. */
+/** The lake's topic versions in memory, after a round trip through JSON. */
 export class MemoryTopicArchive implements TopicArchive {
   readonly records = new Map<string, TopicRecord>();
   /** Called before each write; throwing makes the write fail. */

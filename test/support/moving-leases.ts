@@ -1,6 +1,6 @@
-import type { HeldLease, LeasesStatus, PartitionLeases } from "../../bridge/consumer/partition-leases.ts";
+import type { HeldLease, LeasesStatus, PartitionLeases } from "../../bridge/leases/partition-leases.ts";
 
-/** Leases that a test gives and takes, whatever others believe. */
+/** Leases that a test gives and takes, independent of other processes. */
 export class MovingLeases implements PartitionLeases {
   readonly released: number[] = [];
   /** null = it is open. */
@@ -15,7 +15,7 @@ export class MovingLeases implements PartitionLeases {
     this.#partitionCount = partitionCount;
   }
 
-  /** This process owns these from now on, whatever it owned before; new ones with a new token. */
+  /** From now on, this process owns exactly these partitions; new ones with a new token. */
   give(partitions: readonly number[]): void {
     const before = this.#held;
     this.#held = new Map(
@@ -27,14 +27,14 @@ export class MovingLeases implements PartitionLeases {
     this.#listener();
   }
 
-  /** Another process is to have it. */
+  /** Another process should get the partition. */
   call(partition: number): void {
     const lease = this.#held.get(partition);
     if (lease) this.#held.set(partition, { ...lease, isDue: true });
     this.#listener();
   }
 
-  /** Taken, and given again at once. */
+  /** Takes the partition and gives it again at once. */
   renew(partition: number): void {
     this.#held.set(partition, { token: ++this.#tokens, isDue: false });
     this.#listener();

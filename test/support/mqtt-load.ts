@@ -20,14 +20,17 @@ export interface LoadResult {
   readonly messagesPerSecond: number;
   /** The generator's own CPU: a saturated generator measures itself. */
   readonly generatorCpuMicrosPerMessage: number;
-  /** The server's, while it was measured; null where nobody said how to read it. */
+  /** CPU of the server during the measurement; null if not readable. */
   readonly serverCpuMicrosPerMessage: number | null;
 }
 
 const connectsAtOnce = 100;
 const pubackBytes = 4;
 
-/** A closed loop: each connection keeps `window` QoS 1 messages unacknowledged, and sends as many as were acknowledged at once. */
+/**
+ * A closed loop: each connection keeps `window` QoS 1 messages unacknowledged, and sends one for each
+ * acknowledgement.
+ */
 class LoadConnection {
   acknowledged = 0;
   readonly #socket: Socket;

@@ -1,7 +1,7 @@
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
 import { longestWaitMs } from "./until.ts";
 
-/** A connected MQTT client that does not come back by itself, so that a test sees what happened to it. */
+/** A connected MQTT client that does not reconnect, so that a test sees the end of its connection. */
 export async function connectClient(url: string, options: IClientOptions = {}): Promise<MqttClient> {
   return await mqtt.connectAsync(
     url,
@@ -26,7 +26,10 @@ export interface DemoMessage {
 /** One event time for all: the same id with another payload is no resend. */
 const eventTimeMs = Date.now();
 
-/** Publishes on the demo topic with QoS 1; resolves when all are acknowledged. Equal arguments make equal payloads. */
+/**
+ * Publishes on the demo topic with QoS 1; resolves when all are acknowledged. Equal arguments make equal
+ * payloads.
+ */
 export async function publishDemo(client: MqttClient, messages: readonly DemoMessage[]): Promise<void> {
   const acknowledged = Promise.all(
     messages.map(({ device, id, temperature = 21.5 }) =>

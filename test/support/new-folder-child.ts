@@ -1,16 +1,16 @@
 /**
- * Makes what is kept in a folder that does not exist yet, and says `durable` once something in it was said to survive a power cut.
- * Usage: node --import tsx test/support/new-folder-child.ts KIND FOLDER
+ * Creates data in a folder that does not exist, and prints `durable` once some of it was reported to survive
+ * a power cut. Usage: node --import tsx test/support/new-folder-child.ts KIND FOLDER
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
+import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
 import { createEmbeddedStream } from "../../bridge/streams/embedded/stream-folder.ts";
 import { Outbox } from "../../devices/outbox/outbox.ts";
 import { RejectedStore } from "../../devices/outbox/rejected-store.ts";
 import { ensureApiToken } from "../../gateway/api/api-token.ts";
+import { prepareDataFolder } from "../../gateway/data-folder/data-folder.ts";
 import { LmdbRegistry } from "../../gateway/registry/lmdb-registry.ts";
-import { prepareDataFolder } from "../../gateway/supervisor/data-folder.ts";
 import { LedgerWriter, prepareLedgerFolder } from "../../simulator/ledger/ledger-writer.ts";
 import { scenarioOf } from "../unit/simulator/scenario-of.ts";
 

@@ -40,7 +40,7 @@ export interface FilteredTable {
   readonly rows: number;
   /** How many filters each reader was asked. */
   readonly filters: number;
-  /** Filters that did not find what a look at all rows finds. */
+  /** Filters whose result differs from a scan of all rows. */
   readonly wrong: Readonly<Record<string, readonly string[]>>;
 }
 

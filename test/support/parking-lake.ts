@@ -1,15 +1,13 @@
 import assert from "node:assert/strict";
 import { pino } from "pino";
 import { Registry } from "prom-client";
-import { type AddedFile, QUARANTINE, type TableAdds } from "../../bridge/storage/commit-log.ts";
-import type { DeltaAction, MetaDataAction } from "../../bridge/storage/delta/delta-actions.ts";
-import {
-  createTablePublisher,
-  type TablePublisherOptions,
-} from "../../bridge/storage/delta/table-publisher.ts";
-import { type LakeCommitLog, openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import type { TablePublisher } from "../../bridge/storage/seed-source.ts";
-import { openTopicCatalog, writeTopicVersion } from "../../bridge/storage/topic-versions.ts";
+import { type AddedFile, quarantineKey, type TableAdds } from "../../bridge/lake/commit-log/commit-log.ts";
+import { type LakeCommitLog, openCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import type { DeltaAction, MetaDataAction } from "../../bridge/lake/delta/delta-actions.ts";
+import { createTablePublisher } from "../../bridge/lake/delta/table-publisher.ts";
+import type { TablePublisherOptions } from "../../bridge/lake/delta/table-publisher-options.ts";
+import type { TablePublisher } from "../../bridge/lake/table-publishing.ts";
+import { openTopicCatalog, writeTopicVersion } from "../../bridge/lake/topic-versions.ts";
 import { jsonCheckpoints } from "./json-lake.ts";
 import { MemoryObjectStore, type MemoryStoreOptions } from "./memory-object-store.ts";
 import { column, makeTopic } from "./test-lake.ts";
@@ -31,7 +29,7 @@ export function file(name: string): AddedFile {
   };
 }
 
-/** A lake in memory with the topic `telemetry`, and a clock that moves by itself only where it is told to. */
+/** A lake in memory with the topic `telemetry`, and a clock that only the test moves. */
 export class ParkingLake {
   readonly store: MemoryObjectStore;
   /** Of the publisher that was opened last. */
@@ -39,7 +37,7 @@ export class ParkingLake {
   readonly log: Record<string, unknown>[] = [];
   fault: Fault = () => null;
   elapsedMs = 0;
-  /** By how much the store's clock is ahead of this machine's. */
+  /** How far the store's clock is ahead of this machine's. */
   aheadMs = 0;
   #log: LakeCommitLog | undefined;
 
@@ -78,8 +76,8 @@ export class ParkingLake {
     this.#log ??= await openCommitLog(this.store, { create: false });
     const number = (await this.#log.load()).number + 1;
     for (const each of names) await this.store.put(`${name}/${file(each).path}`, Buffer.from(each));
-    const key = name === QUARANTINE ? QUARANTINE : "topic-1";
-    const adds: TableAdds = { name, version: name === QUARANTINE ? 0 : 1, adds: names.map(file) };
+    const key = name === quarantineKey ? quarantineKey : "topic-1";
+    const adds: TableAdds = { name, version: name === quarantineKey ? 0 : 1, adds: names.map(file) };
     const entry = {
       format: 1,
       number,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-/** What a validator, a parser, a regular expression or the system would say. */
+/** Words of a validator, a parser, a regular expression or the system. */
 const foreignWords =
   /must (be|match|have|NOT)|\bExpected (string|union|required|object|array|integer|number|boolean)|\^\[|\\d|\{0,|anyOf|instancePath|additional propert|Unexpected (property|token)|FST_ERR|ENOENT|EACCES|\[object/;
 

@@ -23,7 +23,7 @@ export interface ProducerBench {
   readonly stream: MemoryStream;
   readonly producer: Producer;
   readonly registry: Registry;
-  /** One line per settled message: its number, with the code where it failed. */
+  /** One line per settled message: its number, with the code if it failed. */
   readonly settled: string[];
   /** Lines of the log, warnings and errors. */
   readonly log: Record<string, unknown>[];

@@ -3,19 +3,21 @@ import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..", "..");
 const sourceFolders = ["devices", "broker", "bridge", "simulator", "gateway"];
-/** Where `run-tests.mjs` has put bundles; a test file that is run by itself has none. */
+/** Folder of the bundles of `run-tests.mjs`; undefined for a test file that runs by itself. */
 const bundles = process.env["TEST_BUNDLES"];
 
 /** The gateway as `npm run build` compiles it. */
 export const compiledGateway = join(root, "dist", "gateway", "main.js");
 
-/** The arguments with which Node.js runs a program of this repository: its bundle, else its source through tsx. */
+/**
+ * Arguments for Node.js to run a program of this repository: its bundle, otherwise its source through tsx.
+ */
 export function programArguments(source: string): string[] {
   if (bundles === undefined) return ["--import", "tsx", join(root, source)];
   return ["--enable-source-maps", join(bundles, source.replace(/\.ts$/, ".js"))];
 }
 
-/** The same for the gateway; without a bundle what is compiled, if that is newer than every source. */
+/** The same for the gateway; without a bundle, the compiled program if it is newer than all sources. */
 export function gatewayArguments(): string[] {
   return bundles === undefined && isFresh() ? [compiledGateway] : programArguments("gateway/main.ts");
 }

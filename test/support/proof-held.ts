@@ -3,12 +3,14 @@ import assert from "node:assert/strict";
 export interface EndedProof {
   readonly status: number | null;
   readonly stderr: string;
-  /** What the proof printed with `--json`; null if it printed nothing. */
+  /** The output of a proof with `--json`; null if there was none. */
   // biome-ignore lint/suspicious/noExplicitAny: the tests read what the product documents.
   readonly json: any;
 }
 
-/** Asserts that a proof found nothing. A failure says first what the proof found: a summary may cut the rest. */
+/**
+ * Asserts that a proof found nothing. A failure says first what the proof found: a summary may cut the rest.
+ */
 export function assertProofHeld({ status, json, stderr }: EndedProof, seed: string): void {
   const found: readonly string[] = json?.faults ?? [`no result, exit code ${status}`];
   const why = `${found.join("; ")} · SEED=${seed} · ${lastOf(stderr)}`;
@@ -16,7 +18,7 @@ export function assertProofHeld({ status, json, stderr }: EndedProof, seed: stri
   assert.equal(status, 0, why);
 }
 
-/** The end of what a proof told, newest last. */
+/** The last lines of a proof's output. */
 function lastOf(stderr: string): string {
   return stderr.trimEnd().split("\n").slice(-40).join("\n");
 }

@@ -1,6 +1,6 @@
-import type { TablePublisher } from "../../bridge/storage/seed-source.ts";
+import type { TablePublisher } from "../../bridge/lake/table-publishing.ts";
 
-/** A publisher without troubles of its own. */
+/** A publisher without faults. */
 export function publisherOf(publishPending: TablePublisher["publishPending"]): TablePublisher {
   return { publishPending, isRetryDue: () => false, troubles: () => ({ parked: [], unkempt: [] }) };
 }

@@ -3,7 +3,10 @@ import { connect, type Socket } from "node:net";
 import mqttPacket, { type Packet } from "mqtt-packet";
 import { longestWaitMs } from "./until.ts";
 
-/** An MQTT client of single packets: sends what no well-behaved client would, and keeps what comes back. */
+/**
+ * An MQTT client of single packets: sends packets that a well-behaved client would not, and keeps the
+ * answers.
+ */
 export class RawMqtt {
   readonly socket: Socket;
   readonly packets: Packet[] = [];

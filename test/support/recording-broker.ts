@@ -1,19 +1,19 @@
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import mqtt, { type Packet } from "mqtt-packet";
 
-/** One connection, as a broker saw it. */
+/** One connection, seen from the broker. */
 export interface RecordedConnection {
   readonly clientId: string;
   readonly packets: Packet[];
   /** When its CONNECT came; this and the end by `performance.now()`. */
   readonly beganAtMs: number;
-  /** Set once it is over. */
+  /** Set after the end of the connection. */
   endedAtMs: number | null;
 }
 
 /**
- * Acknowledges whatever MQTT says, and writes it down. It keeps a session for each client that asks for one,
- * so that CONNACK says whether there is one. Tests look at what a client did on the wire.
+ * Acknowledges and records all packets. Keeps a session for each client that asks for one, and reports the
+ * session in CONNACK. Tests read the packets that a client sent.
  */
 export class RecordingBroker {
   readonly connections: RecordedConnection[] = [];

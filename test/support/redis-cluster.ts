@@ -14,7 +14,7 @@ export class RedisCluster {
   private constructor(servers: readonly RedisServer[]) {
     this.servers = servers;
     this.#clients = servers.map((server) => server.client());
-    // They reconnect; a call fails by itself.
+    // The clients reconnect; calls fail by themselves.
     for (const client of this.#clients) client.on("error", () => {});
   }
 
@@ -53,7 +53,7 @@ export class RedisCluster {
     return this.#at(index);
   }
 
-  /** Which of the servers holds this key. */
+  /** The server that holds this key. */
   async nodeOf(key: string): Promise<number> {
     const slot = Number(await this.#at(0).call("cluster", "keyslot", key));
     return Math.min(nodes - 1, Math.floor((slot * nodes) / slots));

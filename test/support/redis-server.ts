@@ -5,14 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { durableRedis } from "../../gateway/prove/durable-redis.ts";
+import { durableRedis } from "../../simulator/prove/under-test/durable-redis.ts";
 import { freePort } from "./free-port.ts";
 import { longestWaitMs } from "./until.ts";
 
 const startAttempts = 3;
 const pollMs = 25;
 
-/** A real redis-server on 127.0.0.1 with a folder of its own, that can be killed, paused and started again. */
+/**
+ * A real redis-server on 127.0.0.1 with a folder of its own, that can be killed, paused and started again.
+ */
 export class RedisServer {
   readonly port: number;
   readonly folder: string;
@@ -25,7 +27,10 @@ export class RedisServer {
     this.#settings = { ...durableRedis, ...settings };
   }
 
-  /** @param settings Directives of redis.conf, beside and instead of the durable ones; "" gives a directive an empty value. */
+  /**
+   * @param settings Directives of redis.conf, beside and instead of the durable ones; "" gives a directive an
+   * empty value.
+   */
   static async start(settings: Readonly<Record<string, string>> = {}): Promise<RedisServer> {
     for (let attempt = 1; ; attempt++) {
       const server = new RedisServer(await freePort(), settings);
@@ -34,7 +39,7 @@ export class RedisServer {
         return server;
       } catch (error) {
         await server.destroy();
-        // Somebody else may have taken the port meanwhile.
+        // Another process may have taken the port meanwhile.
         if (attempt === startAttempts) throw error;
       }
     }
@@ -55,13 +60,13 @@ export class RedisServer {
     return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
-  /** A plain client, for looking at the server and harming it. The caller disconnects it. */
+  /** A plain client, to inspect the server and harm it. The caller disconnects the client. */
   client(): Redis {
     const password = this.#settings["requirepass"];
     return new Redis({ port: this.port, lazyConnect: false, ...(password ? { password } : {}) });
   }
 
-  /** Starts on the folder and port that it had before. Settings given here stay. */
+  /** Starts again on the same folder and port. The given settings stay. */
   async start(settings: Readonly<Record<string, string>> = {}): Promise<void> {
     Object.assign(this.#settings, settings);
     const args = Object.entries({
@@ -109,7 +114,7 @@ export class RedisServer {
     const probe = this.client();
     probe.on("error", () => {});
     try {
-      // A server that loads its file answers with LOADING; another one that has our port is not ours.
+      // A server that loads its file answers LOADING. A server with another id on our port is not ours.
       const answers = Promise.all([probe.ping(), probe.info("server")]);
       const [pong, info] = await Promise.race([answers, delay(500, ["", ""] as const)]);
       return pong === "PONG" && info.includes(`process_id:${this.#process?.pid}\r`);

@@ -20,7 +20,7 @@ export function block(...bytes: number[]): Uint8Array {
 
 const opened: RedisStream[] = [];
 
-/** A prefix that nobody else has. */
+/** A unique prefix. */
 export function freshTarget(url: string): RedisTarget {
   const target = parseRedisUrl(url);
   return { ...target, prefix: `t${randomBytes(4).toString("hex")}` };
@@ -43,12 +43,15 @@ export async function openTestStream(
   return stream;
 }
 
-/** For a file's `after`: a test that failed leaves its streams open. */
+/** For a file's `after`, because a failed test leaves its streams open. */
 export async function closeTestStreams(): Promise<void> {
   for (const stream of opened.splice(0)) await stream.close();
 }
 
-/** A server for the streams of a test file, and a client to look at it and harm it; all of it is gone after the file's tests. */
+/**
+ * A server for the streams of a test file, and a client to inspect and harm the server. Both end after the
+ * file's tests.
+ */
 export async function startStreamServer(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<{ server: RedisServer; admin: Redis }> {

@@ -1,5 +1,5 @@
+import { openRedisWindow, type RedisWindowOptions } from "../../bridge/lake/window/redis/redis-window.ts";
 import { parseRedisUrl } from "../../bridge/redis/redis-url.ts";
-import { openRedisWindow, type RedisWindowOptions } from "../../bridge/window/redis/redis-window.ts";
 import type { RedisServer } from "./redis-server.ts";
 import { silentLogger } from "./test-lake.ts";
 

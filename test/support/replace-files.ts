@@ -1,11 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
-import { DeltaTable, decodePath } from "../../bridge/storage/delta/delta-table.ts";
-import { openDuckdb, quoteText } from "../../bridge/storage/parquet/duckdb.ts";
+import { decodePath } from "../../bridge/lake/delta/delta-actions.ts";
+import { DeltaTable } from "../../bridge/lake/delta/delta-table.ts";
+import { openDuckdb, quoteText } from "../../bridge/lake/parquet/duckdb.ts";
+import type { TopicVersion } from "../../bridge/topics/topic-catalog.ts";
 import type { TestLake } from "./test-lake.ts";
 
-/** What another writer does that compacts a table, or deletes rows, and cleans up at once: all live files become one per event hour. */
+/**
+ * Acts as another writer that compacts a table, or deletes rows, and cleans up at once: all live files
+ * become one per event hour.
+ */
 export async function replaceFiles(
   { store }: TestLake,
   { name }: TopicVersion,

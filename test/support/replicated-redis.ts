@@ -1,16 +1,16 @@
 import { once } from "node:events";
 import type { Redis } from "ioredis";
-import { FaultProxy } from "./fault-proxy.ts";
+import { FaultProxy } from "../../simulator/prove/under-test/fault-proxy.ts";
 import { RedisServer } from "./redis-server.ts";
 import { until } from "./until.ts";
 
 const settings = { "repl-diskless-sync-delay": "0" };
 
-/** A real primary and its replica, and the address under which clients reach whichever of them takes writes. */
+/** A real primary and its replica, with an address at which clients reach the current primary. */
 export class ReplicatedRedis {
-  /** From clients to the server that takes writes. */
+  /** Line from clients to the server that accepts writes. */
   readonly line: FaultProxy;
-  /** From the replica to its primary. */
+  /** Line from the replica to its primary. */
   readonly link: FaultProxy;
   #primary: RedisServer;
   #replica: RedisServer;
@@ -37,7 +37,7 @@ export class ReplicatedRedis {
     return redis;
   }
 
-  /** Stays the same over fail-overs. */
+  /** Constant over fail-overs. */
   get url(): string {
     return `redis://127.0.0.1:${this.line.port}/0`;
   }
@@ -51,14 +51,14 @@ export class ReplicatedRedis {
     await this.#primary.kill();
   }
 
-  /** The replica becomes the primary, with what it has. */
+  /** The replica becomes the primary, with its data. */
   async promote(): Promise<void> {
     await ask(this.#replica, (client) => client.replicaof("NO", "ONE"));
     [this.#primary, this.#replica] = [this.#replica, this.#primary];
     this.line.retarget(this.#primary.port);
   }
 
-  /** The server that was killed comes back as a replica of the one that took its place. */
+  /** Starts the killed server as a replica of the new primary. */
   async rejoin(): Promise<void> {
     this.link.retarget(this.#primary.port);
     this.link.set("pass");

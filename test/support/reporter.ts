@@ -1,5 +1,5 @@
-// TAP as Node.js writes it, with places in sources instead of bundles, and right above its summary what files took and what failed:
-// a log whose beginning is cut off still tells.
+// TAP in the form of Node.js, with places in sources instead of bundles. The times of files and the failures
+// come right before the summary, so that a log without its beginning still shows them.
 import { existsSync } from "node:fs";
 import { tap } from "node:test/reporters";
 import { sourceOf, sourcePlace } from "./bundle-source.ts";
@@ -8,7 +8,7 @@ import { readUsage, usageTable } from "./file-usage.ts";
 const failuresMax = 50;
 const charactersMax = 500;
 
-/** What of an event's data is used here; the rest is passed on. */
+/** The parts of an event's data that are used here; the rest is passed on. */
 interface EventData {
   readonly nesting?: number;
   readonly name?: string;
@@ -37,7 +37,7 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
 
 async function* withSummary(source: AsyncIterable<TestEvent>): AsyncGenerator<TestEvent> {
   const failures: EventData[] = [];
-  /** What a file last wrote to stderr: one that does not end says there what holds it. */
+  /** The last lines of a file's stderr, in which a file that does not end names the reason. */
   const lastWords = new Map<string, string>();
   for await (const { type, data } of source) {
     const event = { type, data: type === "test:fail" ? atSource(data) : data };
@@ -67,7 +67,7 @@ function usage(): string[] {
   return usageTable(readUsage(path).map((each) => ({ ...each, file: sourceOf(each.file) })));
 }
 
-/** A suite or a file fails with what is in it. */
+/** A suite or a file fails if one of its tests does. */
 function isFailedByChild({ details }: EventData): boolean {
   return details?.error?.failureType === "subtestsFailed";
 }

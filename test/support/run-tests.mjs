@@ -1,5 +1,5 @@
-// Runs test files, or all of the named suites (default: of all suites).
-// Usage: node test/support/run-tests.mjs [tidy|unit|contract|integration|simulation|test/….test.ts ...] [-- node options]
+// Runs test files, or all of the named suites (default: of all suites). Usage:
+// node test/support/run-tests.mjs [tidy|unit|contract|integration|simulation|FILE ...] [-- node options]
 import { existsSync } from "node:fs";
 import { register } from "tsx/esm/api";
 import { ensureDebianPackages } from "./debian-packages.mjs";

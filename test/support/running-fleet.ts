@@ -4,13 +4,15 @@ import { programArguments } from "./programs.ts";
 import { type ProgramResult, type StartedProgram, startProgram } from "./run-program.ts";
 
 const root = join(import.meta.dirname, "..", "..");
-/** Ends a fleet that its test has forgotten. */
+/** Ends a fleet that its test did not end. */
 const longestS = 600;
 
 export interface FleetOptions {
   /** Messages a second, of all devices. */
   readonly rate: number;
-  /** Default: it publishes until `finish`. So what a test does while it publishes may take as long as it does on a slow machine. */
+  /**
+   * Default: publishes until `finish`, so that other work of the test may take any time on a slow machine.
+   */
   readonly durationS?: number;
   readonly connections?: number;
   /** Default: all gateways, in turns. */
@@ -53,8 +55,8 @@ export class RunningFleet {
   }
 
   /**
-   * Lets it publish no more. Resolves with how many messages it has published once each of them is acknowledged; rejects if one was given
-   * up.
+   * Ends publishing. Resolves with the number of published messages once all are acknowledged; rejects if
+   * one was given up.
    */
   async finish(): Promise<number> {
     // A second signal would make it exit at once.
@@ -65,7 +67,7 @@ export class RunningFleet {
     return acked;
   }
 
-  /** The figures that it reports at its end. */
+  /** The figures of its report. */
   async summary(): Promise<FleetSummary> {
     const { stdout, stderr } = await this.ended;
     const last = stdout.trimEnd().split("\n").at(-1) ?? "";

@@ -29,8 +29,8 @@ export interface S3Request {
 }
 
 /**
- * One bucket in memory with the part of S3's API that a lake uses: atomic puts, conditional or not, multi-part uploads, ranged gets,
- * version 2 listings. It takes whatever signature it is given.
+ * One bucket in memory with the part of S3's API that a lake uses: atomic puts, conditional or not,
+ * multi-part uploads, ranged gets, version 2 listings. Accepts any signature.
  */
 export class S3Objects {
   /** The clock that stamps objects. */
@@ -43,7 +43,7 @@ export class S3Objects {
     this.bucket = bucket;
   }
 
-  /** @param honoursConditions False = as servers that don't know If-None-Match. */
+  /** @param honoursConditions False = like servers that ignore If-None-Match. */
   answer(request: S3Request, body: Buffer, honoursConditions: boolean): S3Answer {
     const { method, bucket, key, query, headers } = request;
     if (bucket !== this.bucket) return s3Refusal(404, "NoSuchBucket");
@@ -135,7 +135,7 @@ export class S3Objects {
       else contents.push(this.#listed(key));
     }
     const prefixes = [...names].map((name) => `<CommonPrefixes><Prefix>${name}</Prefix></CommonPrefixes>`);
-    // What stands below a name that was listed comes after it.
+    // Keys below a listed name come after the name.
     const token = isTruncated
       ? `<NextContinuationToken>${last}${[...names].includes(last) ? "\uffff" : ""}</NextContinuationToken>`
       : "";

@@ -6,9 +6,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type S3Answer, S3Objects, type S3Request, s3Refusal } from "./s3-objects.ts";
 
 /**
- * What happens to a request: `pass`; `lose` = it never arrives and its connection is reset; `lose-answer` = it has its effect and its
- * connection is reset; `hang` = no answer, ever; `late` = no answer now, and its effect when `releaseLate` is called; `ignore-condition`
- * = as a server that does not know If-None-Match; `half` = the answer stops in the middle; or another answer.
+ * The fate of a request: `pass`; `lose` = it does not arrive, and its connection is reset; `lose-answer` =
+ * it takes effect, and its connection is reset; `hang` = there is never an answer; `late` = there is no
+ * answer, and it takes effect at `releaseLate`; `ignore-condition` = like a server that ignores
+ * If-None-Match; `half` = the answer stops in the middle; or another answer.
  */
 export type S3Fault =
   | "pass"
@@ -48,7 +49,7 @@ export class S3TestServer {
     return new S3TestServer(server);
   }
 
-  /** What processes need to use it. */
+  /** Environment of processes that use the server. */
   readonly environment = {
     AWS_ACCESS_KEY_ID: "test-key",
     AWS_SECRET_ACCESS_KEY: "test-secret",
@@ -71,7 +72,7 @@ export class S3TestServer {
       .map(({ method, key, query }) => `${method} ${key}${query.has("list-type") ? "?list" : ""}`);
   }
 
-  /** Lets what was held as `late` arrive. */
+  /** Lets the requests held as `late` take effect. */
   releaseLate(): void {
     for (const release of this.#late.splice(0)) release();
   }

@@ -1,18 +1,18 @@
 import { Value } from "@sinclair/typebox/value";
-import type { ObjectStore } from "../../bridge/storage/object-store.ts";
-import { openS3Store } from "../../bridge/storage/s3/open-s3-store.ts";
-import { type S3Config, s3ConfigSchema } from "../../bridge/storage/s3/s3-config.ts";
-import type { S3StoreOptions } from "../../bridge/storage/s3/s3-store-options.ts";
-import { parseS3Url } from "../../bridge/storage/s3/s3-url.ts";
+import type { ObjectStore } from "../../bridge/lake/stores/object-store.ts";
+import { openS3Store } from "../../bridge/lake/stores/s3/open-s3-store.ts";
+import { type S3Config, s3ConfigSchema } from "../../bridge/lake/stores/s3/s3-config.ts";
+import type { S3StoreOptions } from "../../bridge/lake/stores/s3/s3-store-options.ts";
+import { parseS3Url } from "../../bridge/lake/stores/s3/s3-url.ts";
 import type { S3TestServer } from "./s3-server.ts";
 
 /** The defaults, with short waits. */
 export function s3Config(changes: Partial<S3Config> = {}): S3Config {
   const config = Value.Create(s3ConfigSchema) as S3Config;
-  return { ...config, timeoutMs: 1000, connectTimeoutMs: 500, ...changes };
+  return { ...config, timeoutMs: 1000, connectTimeoutMs: 10_000, ...changes };
 }
 
-/** For tests that spoil nothing: a machine that others keep busy answers late. */
+/** For tests without faults, because a busy machine answers late. */
 export const patientS3Config = s3Config({ timeoutMs: 20_000, connectTimeoutMs: 10_000 });
 
 /** Opens a lake on a server of this process. Credentials go into this process's environment. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { GatewayStatus } from "../../gateway/supervisor/gateway-status.ts";
+import type { GatewayStatus } from "../../gateway/status/gateway-status.ts";
 import { statusOf } from "./gateway-books.ts";
 import {
   type CliResult,
@@ -23,7 +23,9 @@ const fastSettings = {
 
 const mendPattern = /`(tidegate stream new --[^`]*)`/;
 
-/** Gateways that share a stream, a window and a lake, with fleets that publish to them and the audit as judge. */
+/**
+ * Gateways that share a stream, a window and a lake, with fleets that publish to them, judged by the audit.
+ */
 export class SharedGateways {
   readonly folder: string;
   readonly lake: string;
@@ -36,7 +38,7 @@ export class SharedGateways {
     this.lake = lake ?? `file:${join(this.folder, "lake")}`;
   }
 
-  /** @param flags Of every gateway, beside `--lake`; one list for all or one for each. */
+  /** @param flags Flags of the gateways besides `--lake`: one list for all, or one for each. */
   static async start(
     count: number,
     flags: readonly string[] | readonly (readonly string[])[],
@@ -57,6 +59,7 @@ export class SharedGateways {
         }),
       );
       shared.all.push(...started);
+      if (options.waitUntilReady !== false) for (const gateway of started) await gateway.waitUntilAllRun();
       return shared;
     } catch (error) {
       await shared.destroy();
@@ -74,7 +77,7 @@ export class SharedGateways {
     return Promise.all(this.all.map(statusOf));
   }
 
-  /** Messages that the brokers that run now have acknowledged since they were started. */
+  /** Messages that the running brokers have acknowledged since their start. */
   async acknowledged(): Promise<number> {
     const statuses = await this.statuses();
     return statuses.reduce((sum, { broker }) => sum + (broker?.acknowledged ?? 0), 0);
@@ -97,8 +100,9 @@ export class SharedGateways {
   }
 
   /**
-   * What `tidegate audit --json` says of a fleet's ledger.
-   * @param waitS For messages that are not filed yet. Default: as long as tests wait for anything; where none are missing it ends at once.
+   * The report of `tidegate audit --json` for a fleet's ledger.
+   * @param waitS Seconds to wait for unfiled messages. Default: the longest wait of tests. Ends at once if no
+   * message is missing.
    */
   async audit(ledger: string, waitS = longestWaitMs / 1000): Promise<AuditSummary> {
     const args = [
@@ -116,8 +120,10 @@ export class SharedGateways {
     this.#outputs.push(result.stdout, result.stderr);
     if (result.json === null) throw new Error(`the audit gave no verdict: ${result.stderr}`);
     const summary = result.json as AuditSummary;
+    if (!("examples" in summary)) throw new Error(`the audit failed: ${result.stdout} ${result.stderr}`);
     const { misplaced, misstated, disordered, mistimed, logFaults, examples } = summary;
-    // Whatever a test does to gateways and servers, what is filed is where queries find it, in order, and as logs say.
+    // After any faults of gateways and servers, filed rows must be in order, at the places where queries
+    // search them, and as the logs describe them.
     assert.deepEqual(
       { misplaced, misstated, disordered, mistimed, logFaults },
       wellFiled,
@@ -126,29 +132,31 @@ export class SharedGateways {
     return summary;
   }
 
-  /** What a person sees of one gateway. */
+  /** The status of one gateway, as text. */
   async statusText(index: number): Promise<string> {
     const { stdout, stderr } = await runCli(["status", "--data", this.at(index).dataFolder]);
     this.#outputs.push(stdout, stderr);
     return stdout;
   }
 
-  /** Everything that gateways, fleets, audits and commands have printed. */
+  /** The output of all gateways, fleets, audits and commands. */
   get output(): string {
     return [...this.all.map(({ output }) => output), ...this.#outputs].join("\n");
   }
 
-  /** Resolves, once all gateways say that the stream has lost something, with the command that the status names, word for word. */
+  /**
+   * Resolves once all gateways report a loss of the stream, with the command of the status, word for word.
+   */
   async mendCommand(): Promise<string> {
     for (const [index, gateway] of this.all.entries())
-      await gateway.until("it says that the stream has lost something", async () => {
+      await gateway.until("the status reports a loss of the stream", async () => {
         const readiness = await (await fetch(`${gateway.httpUrl}/readyz`)).text();
         return /STREAM_GAP/.test(readiness) && mendPattern.test(await this.statusText(index));
       });
     return mendPattern.exec(await this.statusText(0))?.[1] ?? "";
   }
 
-  /** As the status says: stop the gateways, run the command, start them again. */
+  /** Follows the status: stops the gateways, runs the command, starts them again. */
   async follow(command: string): Promise<void> {
     await this.stop();
     const { code, stderr } = await this.runShown(command);
@@ -156,7 +164,7 @@ export class SharedGateways {
     await this.startAgain();
   }
 
-  /** Runs a command as it stands in a text, in a shell. */
+  /** Runs a command from a text in a shell. */
   async runShown(command: string): Promise<CliResult> {
     const result = await runShellCommand(command);
     this.#outputs.push(result.stdout, result.stderr);
@@ -195,10 +203,4 @@ export interface AuditSummary {
   readonly unordered: number;
   readonly logFaults: number;
   readonly examples: readonly string[];
-}
-
-/** Bytes of memory that a process has resident. */
-export function residentBytes(pid: number): number {
-  const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
-  return Number(match?.[1] ?? 0) * 1024;
 }

@@ -1,10 +1,10 @@
-import { deviceNumber } from "../../bridge/consumer/id-facts.ts";
-import type { DedupWindow, WindowEntries, WindowStatus } from "../../bridge/window/dedup-window.ts";
+import { deviceNumber } from "../../bridge/lake/consumer/ids/id-facts.ts";
+import type { DedupWindow, WindowEntries, WindowStatus } from "../../bridge/lake/window/dedup-window.ts";
 import { windowKeys } from "../contract/dedup-window-contract.ts";
 
 const baseSeconds = 1_700_000_000;
 
-/** Fills a window by names, and asks it which of them it has forgotten. */
+/** Fills a window by names, and asks which of them the window has forgotten. */
 export class ShortWindow {
   readonly #window: DedupWindow;
   readonly #applied = new Map<number, number>();
@@ -55,7 +55,12 @@ export class ShortWindow {
       throw new Error("the window was not at its position");
   }
 
-  /** How many of these it does not know. */
+  /** Everything of the partition is filed. */
+  idle(partition: number, second: number): void {
+    this.#window.idle?.(partition, second * 1000);
+  }
+
+  /** Number of these names that the window does not know. */
   async missing(partition: number, ids: readonly string[]): Promise<number> {
     const hits = await this.#window.lookup(
       partition,
@@ -65,7 +70,7 @@ export class ShortWindow {
     return hits ? hits.expiresAtSeconds.filter((expiry) => expiry === 0).length : ids.length;
   }
 
-  /** Those of them that it does not know. */
+  /** The names that the window does not know. */
   async missingOf<Id extends { readonly id: string; readonly partition: number }>(
     ids: readonly Id[],
   ): Promise<Id[]> {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A file system of its own in memory that fills up; null with the reason where mounting isn't permitted. */
+/** A small file system in memory that fills up; null with the reason if mounting is not permitted. */
 export function mountSmallDisk(bytes: number): { path: string; unmount: () => void } | { reason: string } {
   const path = mkdtempSync(join(tmpdir(), "tidegate-disk-"));
   const mount = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", path], {

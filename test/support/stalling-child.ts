@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { beatEventLoop } from "../../gateway/supervisor/event-loop-beat.ts";
+import { beatEventLoop } from "../../gateway/processes/event-loop-beat.ts";
 
-// Its event loop goes round until it is told to stand still.
+// Its event loop runs until a message makes it stand still.
 const watched = beatEventLoop({ role: "consumer", silenceMs: 1_000, tell: async () => {}, failed: () => {} });
 
 function countForEver(): void {

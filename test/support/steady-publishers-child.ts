@@ -1,6 +1,6 @@
-// Devices that publish on `steady/<own name>`, each at a steady pace, whatever the answers take. Writes a line for each message that
-// is acknowledged: when it was sent and when it was acknowledged, in ms since the epoch. Ends with its stdin.
-// Arguments: port, devices, messages a second of each.
+// Devices that publish on `steady/<own name>`, each at a steady pace that does not depend on answers. Writes
+// a line for each acknowledged message: times of sending and acknowledgement, in ms since the epoch. Ends
+// with its stdin. Arguments: port, devices, messages a second of each.
 import { setTimeout as delay } from "node:timers/promises";
 import { publishPacket, RawMqtt } from "./raw-mqtt.ts";
 

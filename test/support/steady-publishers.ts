@@ -7,7 +7,7 @@ export interface AcknowledgedMessage {
   readonly acknowledgedAtMs: number;
 }
 
-/** Devices in a process of their own, so that what else a test does is not measured. */
+/** Devices in a process of their own, so that other work of the test is not measured. */
 export class SteadyPublishers {
   readonly #child: ChildProcess;
   #output = "";

@@ -1,4 +1,4 @@
-// Aedes as it comes, for comparison: listens on a free port of 127.0.0.1 and prints it.
+// Plain Aedes, for comparison: listens on a free port of 127.0.0.1 and prints the port.
 import { createServer } from "node:net";
 import { Aedes } from "aedes";
 

@@ -1,6 +1,7 @@
 /**
- * Lets a process stop itself at its own next write or truncation of a file, as if it had been paused there: between its decision to write
- * and the system call. Only what JavaScript writes is meant; lmdb writes from native code, under its own lock.
+ * Makes a process stop itself at its next write or truncation of a file, as if it was paused between the
+ * decision to write and the system call. This affects only writes by JavaScript; lmdb writes from native
+ * code, under its own lock.
  */
 import fs, { writeSync } from "node:fs";
 import { open } from "node:fs/promises";
@@ -15,7 +16,7 @@ const moduleCalls = [
   ...["rename", "renameSync"],
 ];
 
-/** From now on the first such call prints `stopping at NAME`, and happens once somebody continues the process. */
+/** The next such call prints `stopping at NAME`, and takes effect once the process is continued. */
 export async function stopAtRawWrite(): Promise<void> {
   const say = writeSync;
   let isArmed = true;

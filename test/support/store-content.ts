@@ -1,4 +1,4 @@
-import type { ObjectStore } from "../../bridge/storage/object-store.ts";
+import type { ObjectStore } from "../../bridge/lake/stores/object-store.ts";
 
 /** Everything in a store, by path, in base64. */
 export async function contentOf(store: ObjectStore): Promise<Map<string, string>> {

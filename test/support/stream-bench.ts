@@ -2,12 +2,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { BlockMessage } from "../../bridge/block/block-format.ts";
 import type { Producer } from "../../bridge/producer/producer.ts";
 
-/** What benches of streams append. */
+/** The blocks that benches of streams append. */
 export const devices = 10_000;
 export const payloadBytes = 100;
 export const messagesPerBlock = 450;
 const pacedPerSecond = 16_700;
-/** Without warming up. */
+/** Without the warm-up. */
 export const pacedSeconds = 10;
 const warmUpSeconds = 3;
 
@@ -72,7 +72,7 @@ export async function burst(producer: Producer, count: number): Promise<void> {
   });
 }
 
-/** Calls at the textbook rate, a millisecond's worth at a time. Answers how often it called. */
+/** Calls at the given rate, in groups of a millisecond. Returns the number of calls. */
 async function atPace(seconds: number, call: (index: number) => void): Promise<number> {
   const startedAt = performance.now();
   let count = 0;

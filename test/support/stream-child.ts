@@ -1,13 +1,15 @@
 /**
- * A process that has an embedded stream open, for tests that kill, pause and trace it.
- * Usage: node --import tsx test/support/stream-child.ts MODE FOLDER
- *   append   appends without end to all partitions, trims behind itself; prints `ack PARTITION NUMBER` once a block is durable and
- *            `trim PARTITION NUMBER` before it trims
- *   steps    appends one block for each line on stdin; prints `ack NUMBER` or the code of the error
- *   grow     appends one block for each line on stdin, big ones that make the file grow; stops itself at its first own write to a file
- *   read     reads partition 0 without end; prints `read NUMBER` per block
- *   create   creates the stream, stops itself where it first changes a file by itself; prints `created ID` or `failed`
- *   hold     takes a snapshot as a reader that breaks the rules would, prints `holding` and keeps it
+ * A process that has an embedded stream open, for tests that kill, pause and trace it. Usage: node --import
+ * tsx test/support/stream-child.ts MODE FOLDER
+ * - append: appends without end to all partitions, and trims older blocks. Prints `ack PARTITION NUMBER` once
+ *   a block is durable, and `trim PARTITION NUMBER` before a trim.
+ * - steps: appends one block for each line on stdin. Prints `ack NUMBER`, or the code of the error.
+ * - grow: like steps, with large blocks that make the file grow. Stops itself at its first own write to a
+ *   file.
+ * - read: reads partition 0 without end. Prints `read NUMBER` for each block.
+ * - create: creates the stream, and stops itself at its first own change of a file. Prints `created ID` or
+ *   `failed`.
+ * - hold: takes a snapshot as a reader that breaks the rules would, prints `holding`, and keeps the snapshot.
  */
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -16,7 +18,7 @@ import { openEmbeddedStream } from "../../bridge/streams/embedded/embedded-strea
 import { openStreamDatabase } from "../../bridge/streams/embedded/stream-file.ts";
 import { createEmbeddedStream } from "../../bridge/streams/embedded/stream-folder.ts";
 import { stateKey } from "../../bridge/streams/embedded/stream-records.ts";
-import { START_POSITION, type StreamLog } from "../../bridge/streams/stream-log.ts";
+import { type StreamLog, startPosition } from "../../bridge/streams/stream-log.ts";
 import { bigCheckedBlock, checkedBlock } from "./checked-block.ts";
 import { stopAtRawWrite } from "./stop-at-raw-write.ts";
 
@@ -70,7 +72,7 @@ async function appendPerLine(blockOf: typeof checkedBlock): Promise<void> {
 async function readWithoutEnd(): Promise<void> {
   const stream = await openEmbeddedStream({ folder, mode: "read", maxBytes });
   say("ready");
-  let after = START_POSITION;
+  let after = startPosition;
   for (;;) {
     const entries = await stream.read(0, after, { maxBytes: 1_000_000, maxEntries: 100 });
     for (const { position } of entries) {

@@ -2,14 +2,17 @@ import type { SpaceStatus } from "../../bridge/streams/embedded/kind.ts";
 import type { KinesisStreamStatus } from "../../bridge/streams/kinesis/kind.ts";
 import type { RedisStreamStatus } from "../../bridge/streams/redis/kind.ts";
 
-/** What broker and consumer say of their stream in the status, as the API describes it: a member of each kind of stream. */
+/**
+ * The status of the stream by broker and consumer, as the API describes it: a member for each kind of
+ * stream.
+ */
 export interface StreamMembers {
   readonly space?: SpaceStatus | null;
   readonly redis?: RedisStreamStatus | null;
   readonly kinesis?: KinesisStreamStatus | null;
 }
 
-/** Of a process in the status; {} = it does not answer. */
+/** The members of a process in the status; {} = it does not answer. */
 export function streamMembers(process: object | null | undefined): StreamMembers {
   return process ?? {};
 }

@@ -9,7 +9,7 @@ import { longestWaitMs } from "./until.ts";
 
 const program = programArguments("test/support/stream-child.ts");
 
-/** A running `stream-child.ts` with the whole lines it has printed. */
+/** A running `stream-child.ts`, with the lines that it has printed. */
 export class StreamProcess {
   readonly child: ChildProcess;
   readonly lines: string[] = [];
@@ -50,7 +50,7 @@ export class StreamProcess {
     this.child.kill(signal);
   }
 
-  /** Kills it; all that it had printed is in `lines` afterwards. */
+  /** Kills it. Afterwards `lines` has its whole output. */
   async kill(): Promise<void> {
     const ended = this.child.exitCode !== null || this.child.signalCode !== null;
     const closed = ended ? Promise.resolve() : once(this.child, "close");
@@ -60,8 +60,8 @@ export class StreamProcess {
 }
 
 /**
- * Runs the body with a folder name that holds no stream yet and with a way to start processes on it; ends those and removes
- * everything afterwards.
+ * Runs the body with the name of a folder without a stream, and a way to start processes on it. Afterwards
+ * ends the processes and removes the folder.
  */
 export async function withStreamFolder(
   body: (folder: string, start: (mode: string) => StreamProcess) => Promise<void>,

@@ -4,12 +4,15 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { longestWaitMs } from "./until.ts";
 
-/** A system call as strace saw it begin or end; a call during which no other thread did anything begins and ends on one line. */
+/**
+ * The begin or end of a system call in strace's output. A call without others in between begins and ends on
+ * one line.
+ */
 export interface TracedCall {
   readonly name: string;
   /** With descriptors as `7</path>` or `9<TCP:[…]>`, and strings. */
   readonly text: string;
-  /** Index of the line where it began and of the one where it ended. */
+  /** Indexes of the lines of its begin and its end. */
   readonly beganAt: number;
   readonly endedAt: number;
 }
@@ -24,7 +27,7 @@ export class SystemCalls {
     this.#file = file;
   }
 
-  /** Resolves once it is attached, or with the reason where that is not permitted or strace is not there. */
+  /** Resolves once strace is attached, or with the reason if that is not permitted or strace is missing. */
   static async attach(pid: number, file: string, calls: string): Promise<SystemCalls | { reason: string }> {
     const probe = spawnSync("strace", ["-V"], { encoding: "utf8" });
     if (probe.error) return { reason: `no strace: ${probe.error.message}` };
@@ -44,7 +47,7 @@ export class SystemCalls {
     return new SystemCalls(strace, file);
   }
 
-  /** Detaches; what was traced, in the order in which the calls began. */
+  /** Detaches. Resolves with the calls, in the order of their begin. */
   async end(): Promise<TracedCall[]> {
     const closed = once(this.#strace, "close");
     this.#strace.kill("SIGINT");
@@ -54,8 +57,8 @@ export class SystemCalls {
 }
 
 /**
- * A command that runs another one under strace, with all processes and threads that this one starts; null where strace is not there or not
- * permitted. The process that is started this way is the other command's, not strace's.
+ * A command that runs another one under strace, with all of its processes and threads; null if strace is
+ * missing or not permitted. The started process is the other command's, not strace's.
  */
 export function traced(file: string, calls: string): string[] | null {
   const command = ["strace", "-D", "-f", "--seccomp-bpf", "-yy", "-s", "16384", "-e", "signal=none"];
@@ -63,7 +66,7 @@ export function traced(file: string, calls: string): string[] | null {
   return [...command, "-e", `trace=${calls}`, "-o", file];
 }
 
-/** What a trace holds, in the order in which the calls began. */
+/** The calls of a trace, in the order of their begin. */
 export function tracedCalls(file: string): TracedCall[] {
   return callsOf(readFileSync(file, "utf8").split("\n"));
 }

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
-/** When how many rows were in a table on this disk, by its Delta log; oldest first. */
+/** The number of rows in a table on this disk over time, by its Delta log; oldest first. */
 export function tableGrowth(tableFolder: string): { readonly atMs: number; readonly rows: number }[] {
   const folder = join(tableFolder, "_delta_log");
   let rows = 0;

@@ -51,7 +51,7 @@ export class TestTopics implements TopicRegistry {
     this.#listeners.push(listener);
   }
 
-  /** Filters that are missing from now on are those of deleted topics. */
+  /** Sets the filters; missing ones belong to deleted topics. */
   replace(rules: TopicRule[]): void {
     this.allFilters();
     this.rules = rules;
@@ -63,7 +63,7 @@ export class TestTopics implements TopicRegistry {
 export class TestDevices implements DeviceRegistry {
   readonly identities: Identity[];
   delayMs = 0;
-  /** Secrets that were looked at. */
+  /** Secrets that were checked. */
   checks = 0;
   #revoked: (name: string) => void = () => {};
 
@@ -94,7 +94,7 @@ export interface TestIngest {
   readonly topics: TestTopics;
   readonly devices: TestDevices;
   readonly registry: Registry;
-  /** What was logged. */
+  /** Lines of the log. */
   readonly logged: Record<string, unknown>[];
 }
 
@@ -103,7 +103,7 @@ export interface TestIngestOptions {
   readonly rules?: TopicRule[];
   readonly identities?: Identity[];
   readonly admission?: Admission;
-  /** In the place of `identities`. */
+  /** Used instead of `identities`. */
   readonly registry?: DeviceRegistry;
 }
 

@@ -4,30 +4,32 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { Registry } from "prom-client";
-import type { TopicVersion, TypedColumn } from "../../bridge/consumer/topic-catalog.ts";
-import type { BatchWriter } from "../../bridge/storage/batch-writer.ts";
+import type { BatchWriter } from "../../bridge/lake/batch-writer.ts";
 import {
   type Move,
   noCounters,
-  partitionKey,
-  QUARANTINE,
+  quarantineKey,
   type TableAdds,
-} from "../../bridge/storage/commit-log.ts";
-import {
-  createTablePublisher,
-  type TablePublisherOptions,
-} from "../../bridge/storage/delta/table-publisher.ts";
-import { type LakeCommitLog, openCommitLog } from "../../bridge/storage/lake-commit-log.ts";
-import { openLocalStore } from "../../bridge/storage/local/local-store.ts";
-import type { ObjectStore } from "../../bridge/storage/object-store.ts";
-import { createParquetBatchWriter } from "../../bridge/storage/parquet/batch-writer.ts";
-import type { ColumnValue, QuarantineFacts, Row } from "../../bridge/storage/row.ts";
-import type { TablePublisher } from "../../bridge/storage/seed-source.ts";
+} from "../../bridge/lake/commit-log/commit-log.ts";
+import { type LakeCommitLog, openCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
+import type { WrittenLanding } from "../../bridge/lake/commit-log/landed-file.ts";
+import { createTablePublisher } from "../../bridge/lake/delta/table-publisher.ts";
+import type { TablePublisherOptions } from "../../bridge/lake/delta/table-publisher-options.ts";
+import { createParquetBatchWriter } from "../../bridge/lake/parquet/batch-writer.ts";
+import { LandingWriter } from "../../bridge/lake/parquet/landing-writer.ts";
+import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
+import type { ObjectStore } from "../../bridge/lake/stores/object-store.ts";
+import type { TablePublisher } from "../../bridge/lake/table-publishing.ts";
 import {
   type LakeTopicCatalog,
   openTopicCatalog,
   writeTopicVersion,
-} from "../../bridge/storage/topic-versions.ts";
+} from "../../bridge/lake/topic-versions.ts";
+import { partitionKey } from "../../bridge/streams/partition-key.ts";
+import type { QuarantineFacts, Row } from "../../bridge/tail/row.ts";
+import type { ColumnValue } from "../../bridge/topics/column-value.ts";
+import type { TopicVersion, TypedColumn } from "../../bridge/topics/topic-catalog.ts";
+import { committedFiles } from "./committed-rows.ts";
 import { topicVersion } from "./topic-version.ts";
 
 export const silentLogger = pino({ level: "silent" });
@@ -66,7 +68,7 @@ export type TestRow = {
   readonly facts?: QuarantineFacts;
 };
 
-/** A lake in a temporary folder, with everything that writes it. */
+/** A lake in a temporary folder, with its writers. */
 export interface TestLake {
   readonly folder: string;
   readonly store: ObjectStore;
@@ -76,19 +78,32 @@ export interface TestLake {
   readonly batch: BatchWriter;
   /** Another publisher, as another process would have it. */
   openPublisher(options?: Partial<TablePublisherOptions>): TablePublisher;
-  /** Writes the rows as one batch and commits it; publishes it too unless told otherwise. Moves partitions 0 and 1 of `stream-1`, or those named. */
+  /**
+   * Writes the rows as one batch and commits it; publishes it too unless an option forbids it. Moves
+   * partitions 0 and 1 of `stream-1`, or those named.
+   */
   commit(
     rows: readonly TestRow[],
     options?: { publish?: boolean; streamTimeMs?: number; moved?: readonly number[] },
   ): Promise<number>;
+  /**
+   * Writes the rows as one landing file and commits it; `direct` rows become table files of the same commit.
+   * Nothing is published.
+   */
+  land(
+    rows: readonly TestRow[],
+    options?: { direct?: readonly TestRow[]; moved?: readonly number[] },
+  ): Promise<number>;
   /** Commits a copy of the file that `commit` wrote last for the topic: much cheaper than writing one. */
   commitCopy(): Promise<number>;
+  /** Paths of the files in a commit of this topic, or of all topics, in the folder. */
+  filesOf(commit: number, topicId?: string): Promise<string[]>;
   /** Commits files that `batch.write` returned, and publishes nothing. */
   append(tables: Record<string, TableAdds>, streamTimeMs: number): Promise<number>;
   close(): Promise<void>;
 }
 
-/** Fills the commit log until it forgets all that is in it now. */
+/** Fills the commit log until its present entries are pruned. */
 export async function forgetCommits({ commitLog }: Pick<TestLake, "commitLog">): Promise<void> {
   for (let commit = 0; commit < 205; commit++) {
     const { number } = await commitLog.load();
@@ -103,11 +118,14 @@ export async function forgetCommits({ commitLog }: Pick<TestLake, "commitLog">):
     await commitLog.append(entry);
   }
   const { number } = await commitLog.load();
-  await commitLog.maintain({ publishedUpTo: number, retainMs: -1 });
+  await commitLog.maintain({ publishedUpTo: number, settled: new Map(), retainMs: -1 });
   if ((await commitLog.entry(1)) !== null) throw new Error("the log was not pruned");
 }
 
-export async function addRows(batch: BatchWriter, rows: readonly TestRow[]): Promise<void> {
+export async function addRows(
+  batch: Pick<BatchWriter, "add" | "quarantine">,
+  rows: readonly TestRow[],
+): Promise<void> {
   for (const { topic = makeTopic(), row, values = [], facts } of rows) {
     const added = facts ? batch.quarantine(row, facts) : batch.add(topic, row, values);
     if (added) await added;
@@ -124,6 +142,7 @@ export async function openTestLake(
   const commitLog = await openCommitLog(store, { create: true });
   const topics = await openTopicCatalog(store);
   const batch = createParquetBatchWriter({ store });
+  const landing = new LandingWriter({ store });
   const openPublisher = (options: Partial<TablePublisherOptions> = {}) =>
     createTablePublisher({
       store,
@@ -139,6 +158,7 @@ export async function openTestLake(
     tables: Record<string, TableAdds>,
     streamTimeMs: number,
     moved: readonly number[] = [0, 1],
+    landing?: WrittenLanding | null,
   ): Promise<number> => {
     const state = await commitLog.load();
     const number = state.number + 1;
@@ -149,7 +169,15 @@ export async function openTestLake(
       }),
     );
     const committedAtMs = Date.now();
-    const entry = { format: 1, number, commitId: randomUUID(), committedAtMs, moves, tables } as const;
+    const entry = {
+      format: 1,
+      number,
+      commitId: randomUUID(),
+      committedAtMs,
+      moves,
+      tables,
+      ...(landing && { landing: { file: landing.file, tables: Object.fromEntries(landing.tables) } }),
+    } as const;
     const { outcome } = await commitLog.append(entry);
     if (outcome !== "committed") throw new Error(outcome);
     return number;
@@ -167,11 +195,24 @@ export async function openTestLake(
       await addRows(batch, rows);
       const tables = Object.fromEntries(await batch.write());
       const streamTimeMs = options.streamTimeMs ?? Math.max(0, ...rows.map(({ row }) => row.streamTimeMs));
-      const key = Object.keys(tables).find((topicId) => topicId !== QUARANTINE);
+      const key = Object.keys(tables).find((topicId) => topicId !== quarantineKey);
       if (key) template = { tables, key };
       const number = await append(tables, streamTimeMs, options.moved);
       if (options.publish ?? true) await publisher.publishPending();
       return number;
+    },
+    land: async (rows, { direct = [], moved } = {}) => {
+      await addRows(landing, rows);
+      await addRows(batch, direct);
+      const tables = Object.fromEntries(await batch.write());
+      const streamTimeMs = Math.max(0, ...[...rows, ...direct].map(({ row }) => row.streamTimeMs));
+      return append(tables, streamTimeMs, moved, await landing.write());
+    },
+    filesOf: async (commit, topicId) => {
+      const entry = await commitLog.entry(commit);
+      return (entry ? committedFiles(entry) : [])
+        .filter(({ table }) => topicId === undefined || table === topicId)
+        .map(({ path }) => join(folder, path));
     },
     commitCopy: async () => {
       const table = template?.tables[template.key];

@@ -1,15 +1,17 @@
-// Loaded into each process of a test file before the file: waits until it may begin, ends it if it hangs, and notes what it took.
+// Loaded into each process of a test file before the file. Waits for its turn, ends a file that hangs, and
+// notes its time.
 import { appendFileSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 
 /** Linux counts in hundredths of a second, whatever its own tick is (USER_HZ). */
 const msPerTick = 10;
 
-/** CPU time of this process and of those that it has waited for; null where the system does not tell. */
+/** CPU time of this process and of those that it has waited for; null if the system does not report it. */
 function cpuMs(): number | null {
   try {
     const stat = readFileSync("/proc/self/stat", "utf8");
-    // Fields 14 to 17 of proc(5): user and system time, its own and of its children. The second field may hold blanks.
+    // Fields 14 to 17 of proc(5): user and system time, its own and of its children. The second field may
+    // hold blanks.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * msPerTick, 0);
   } catch {

@@ -8,20 +8,20 @@ import { bundleOf, bundleTests } from "./bundle-tests.ts";
 import { machineSlowness } from "./machine-slowness.ts";
 
 const root = join(import.meta.dirname, "..", "..");
-/** A file that runs for this long, on a machine of the usual speed, hangs. */
+/** Time after which a file hangs, on a machine of the usual speed. */
 const hangMs = 600_000;
-/** For one that does not even notice that, the time that it waits for its turn included. */
+/** Limit for a process that does not end by itself, including the wait for its turn. */
 const lostMs = 3_600_000;
-/** Processes of test files that exist at a time; some of them wait for their turn. */
-const processes = 8;
+/** Processes of test files at a time; some of them wait for their turn. */
+const processes = 10;
 
 const preload = "test/support/test-process.ts";
 const reporter = "test/support/reporter.ts";
-/** What tests start in processes of their own. */
+/** Programs that tests start. */
 const programs = [
   "gateway/main.ts",
-  "gateway/prove/clock-preload.ts",
-  "gateway/supervisor/stall-sampler.ts",
+  "simulator/prove/under-test/clock-preload.ts",
+  "gateway/processes/stall-sampler.ts",
   "simulator/main.ts",
 ];
 
@@ -65,7 +65,7 @@ export async function runTests(files: readonly string[], nodeOptions: readonly s
   }
 }
 
-/** Those of runs that were killed. */
+/** Removes the folders of killed runs. */
 function removeLeftBundles(): void {
   const folder = join(root, bundlesFolder);
   mkdirSync(folder, { recursive: true });

@@ -1,6 +1,6 @@
-import type { TopicVersion } from "../../bridge/consumer/topic-catalog.ts";
+import type { TopicVersion } from "../../bridge/topics/topic-catalog.ts";
 
-/** A json topic without a schema, for tests that care about some of its fields. */
+/** A json topic without a schema, for tests that need some of its fields. */
 export function topicVersion(changes: Partial<TopicVersion> = {}): TopicVersion {
   return {
     topicId: "t1",

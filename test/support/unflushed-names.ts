@@ -6,14 +6,14 @@ import type { TracedCall } from "./system-calls.ts";
 export const nameCalls = "mkdir,mkdirat,openat,rename,renameat,renameat2,link,linkat,fsync,fdatasync";
 
 /**
- * Names below `root` that were made, are still there, and whose folder was not flushed after: a power cut may take them away, with all that
- * they lead to [fsync(2)]. In the order in which they were made.
+ * Names below `root` that were made, still exist, and whose folder was not flushed afterwards: a power cut
+ * may remove them and everything below [fsync(2)]. In the order of creation.
  */
 export function unflushedNames(calls: readonly TracedCall[], root: string): string[] {
   const madeAt = new Map<string, number>();
   for (const call of calls) {
     const name = nameMadeBy(call);
-    // A file that is opened with O_CREAT again is not made again.
+    // Another open with O_CREAT does not create the file again.
     if (name === null || (call.name === "openat" && madeAt.has(name))) continue;
     madeAt.set(name, call.endedAt);
   }
@@ -25,20 +25,20 @@ export function unflushedNames(calls: readonly TracedCall[], root: string): stri
     .map(([name]) => name);
 }
 
-/** Absolute; null where it makes none, or failed. */
+/** Absolute path; null if the call makes no name, or failed. */
 function nameMadeBy({ name, text }: TracedCall): string | null {
   if (/ = -1 /.test(text)) return null;
   const paths = [...text.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, path = ""]) => path);
   const isMade = name === "openat" ? /O_CREAT/.test(text) : !/sync$/.test(name);
   const path = paths.at(-1);
   if (!isMade || path === undefined) return null;
-  // `openat(AT_FDCWD</the/folder>, "name"`: what is not absolute starts from that folder, or from an open one.
+  // `openat(AT_FDCWD</the/folder>, "name"`: relative paths start from that folder, or from an open one.
   const [, from = "/"] = /AT_FDCWD<([^>]*)>/.exec(text) ?? [];
   const opened = /= \d+<([^>]+)>/.exec(text)?.[1];
   return opened ?? resolve(from, path);
 }
 
-/** Whether a call has made the names in a folder survive a power cut. */
+/** True if a call flushed the names in a folder. */
 export function flushes({ name, text }: TracedCall, folder: string): boolean {
   const [, path] = /^\w+\(\d+<([^>]*)>\)/.exec(text) ?? [];
   return name === "fsync" && path === folder && / = 0$/.test(text);

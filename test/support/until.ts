@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 
 /**
- * Longest wait of a test for a state. What a test waits for comes in a moment, and much later on a machine that is slow or busy; so the
- * bound is far off and ends only what would never come.
+ * Longest wait of a test for a state. States usually come in a moment, but much later on a slow or busy
+ * machine. So the bound is far off, and ends only waits for states that never come.
  */
 export const longestWaitMs = 180_000;
 const pollMs = 10;

@@ -3,8 +3,8 @@
 import { randomUUID } from "node:crypto";
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
-import { openS3Store } from "../../bridge/storage/s3/open-s3-store.ts";
-import { parseS3Url } from "../../bridge/storage/s3/s3-url.ts";
+import { openS3Store } from "../../bridge/lake/stores/s3/open-s3-store.ts";
+import { parseS3Url } from "../../bridge/lake/stores/s3/s3-url.ts";
 import { s3Config } from "./s3-store.ts";
 
 const [url = "", folder = "", file = ""] = process.argv.slice(2);

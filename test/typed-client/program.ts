@@ -1,4 +1,5 @@
-// A client as somebody else would write it, with types generated from /openapi.json. Usage: program.ts URL TOKEN
+// A client as somebody else would write it, with types generated from /openapi.json. Usage: program.ts URL
+// TOKEN
 import createClient from "openapi-fetch";
 import type { components, paths } from "./api-types.ts";
 

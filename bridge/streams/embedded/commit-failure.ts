@@ -2,16 +2,18 @@ import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BridgeError } from "../../errors.ts";
 
-/** lmdb's own code for a map that cannot grow. */
+/** MDB_MAP_FULL: lmdb's code for a map that cannot grow. */
 const mapFull = -30792;
 const noSpaceCodes = new Set([constants.errno.ENOSPC, constants.errno.EDQUOT, mapFull]);
 const causeWaitMs = 1000;
 
 /**
- * What a failed commit means. lmdb-js rejects with a general error first and tells the cause through a second promise.
- * STREAM_FULL: nothing was written and trying again later may succeed. STREAM_FLUSH_FAILED: what is on disk is unknown, so the process
- * must exit without acknowledging anything more; a failed flush must not be tried again, since the kernel forgets it.
- * @param isOutOfSpace Asked where lmdb's code does not tell the two apart.
+ * The error of a failed commit. lmdb-js rejects with a general error first and tells the cause through a
+ * second promise.
+ * - STREAM_FULL: no data was written, and a later attempt may succeed.
+ * - STREAM_FLUSH_FAILED: the state on the disk is unknown, so the process must exit without another
+ *   acknowledgement. A failed flush must not be retried, because the kernel forgets the failure.
+ * @param isOutOfSpace Asked if lmdb's code does not tell the two apart.
  */
 export async function commitFailure(
   error: unknown,
@@ -20,12 +22,12 @@ export async function commitFailure(
   const cause = await causeOf(error);
   const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined;
   const text = cause instanceof Error ? cause.message : String(cause);
-  // A write that is cut short is an I/O error to lmdb. It comes before anything refers to what was written.
+  // lmdb reports a short write as an I/O error. At that time, no page refers to the written data.
   const isFull = code === constants.errno.EIO ? await isOutOfSpace() : noSpaceCodes.has(Number(code));
   if (isFull) {
     return new BridgeError(
       "STREAM_FULL",
-      `no space left for the stream: ${text}. Free some, or let it be trimmed`,
+      `no space left for the stream: ${text}. Free disk space, or let the consumer trim the stream`,
       {
         retryable: true,
         cause,
@@ -44,7 +46,7 @@ export function flushFailed(text: string, cause?: unknown): BridgeError {
 
 async function causeOf(error: unknown): Promise<unknown> {
   if (typeof error !== "object" || error === null || !("commitError" in error)) return error;
-  // Some codes are never told, so the wait is bounded.
+  // lmdb-js never tells some codes, so the wait is bounded.
   return await Promise.race([
     Promise.resolve(error.commitError).then(
       () => error,

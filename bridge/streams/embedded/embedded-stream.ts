@@ -8,7 +8,7 @@ import type { FixedPartitionState, FixedStreamLog, Position, StreamEntry } from 
 import type { StreamRecord } from "../stream-record.ts";
 import { embeddedStreamConfigSchema } from "./embedded-config.ts";
 import { FileRoom } from "./file-room.ts";
-import { type ReadDisk, SpaceBudget, type SpaceStatus, TRANSACTION_OVERHEAD_BYTES } from "./space-budget.ts";
+import { type ReadDisk, SpaceBudget, type SpaceStatus, transactionOverheadBytes } from "./space-budget.ts";
 import { StreamAppender } from "./stream-appender.ts";
 import { damaged, hasStreamFile, openStreamDatabase, type StreamDatabase } from "./stream-file.ts";
 import { readStreamRecord } from "./stream-folder.ts";
@@ -20,25 +20,25 @@ const defaults = Value.Create(embeddedStreamConfigSchema);
 
 interface CommonOptions {
   readonly folder: string;
-  /** Where given, the stream must have that many. */
+  /** If given, the stream must have this number. */
   readonly partitionCount?: number;
-  /** Cap of untrimmed blocks on disk; twice as much address space is reserved. */
+  /** Limit of untrimmed blocks on disk. Twice as much address space is reserved. */
   readonly maxBytes?: number;
 }
 
 export interface AppendOptions extends CommonOptions {
   readonly mode: "append";
-  /** Space on its disk that the stream leaves free; at most a tenth of the disk is held. */
+  /** Space on its disk that the stream leaves free; at most a tenth of the disk. */
   readonly reserveBytes?: number;
-  /** After this long an append rejects with STREAM_TIMEOUT; its block may still appear. */
+  /** After this time, an append rejects with STREAM_TIMEOUT. Its block may still appear in the stream. */
   readonly appendTimeoutMs?: number;
-  /** A transaction that takes this long means that the database is stuck. */
+  /** If a transaction takes this long, the database is stuck. */
   readonly stuckMs?: number;
   readonly now?: () => number;
   readonly readDisk?: ReadDisk;
-  /** Where given, it learns of the stream's space. */
+  /** If given, gets the gauges of the stream's space. */
   readonly registry?: Registry;
-  /** Called once when the process must exit without acknowledging anything more (STREAM_FLUSH_FAILED). */
+  /** Called once, if the process must exit without another acknowledgement (STREAM_FLUSH_FAILED). */
   readonly onFatal: (error: BridgeError) => void;
 }
 
@@ -46,17 +46,18 @@ export interface ReadOptions extends CommonOptions {
   readonly mode: "read";
 }
 
-/** The stream that needs nothing else installed. `append` and `trim` only in the process that opened it for appending. */
+/** The stream that needs no other software. `append` and `trim` work only if it was opened for appending. */
 export interface EmbeddedStream extends FixedStreamLog {
   readonly record: StreamRecord;
-  /** Null where it is open for reading only. */
+  /** null if the stream is open for reading only. */
   space(): SpaceStatus | null;
 }
 
 /**
- * Opens the stream of a folder. One process may have it open for appending: a later one takes over, and the former's next commit
- * fails with STREAM_FLUSH_FAILED. Any number may read.
- * @throws BridgeError STREAM_MISSING (retryable: it may be created later), STREAM_FULL, STREAM_VERSION, STREAM_DAMAGED, STREAM_PARTITIONS
+ * Opens the stream in a folder. Only one process can append: a later one takes over, and the next commit of
+ * the former fails with STREAM_FLUSH_FAILED. Any number of processes may read.
+ * @throws BridgeError STREAM_MISSING (retryable: the stream may be created later), STREAM_FULL,
+ * STREAM_VERSION, STREAM_DAMAGED, STREAM_PARTITIONS
  */
 export async function openEmbeddedStream(options: AppendOptions | ReadOptions): Promise<EmbeddedStream> {
   const folder = resolve(options.folder);
@@ -88,13 +89,16 @@ export async function openEmbeddedStream(options: AppendOptions | ReadOptions): 
 
 /** @throws BridgeError STREAM_FULL */
 async function checkRoomToStart(room: FileRoom, folder: string): Promise<void> {
-  const { roomBytes } = await room.ensure(TRANSACTION_OVERHEAD_BYTES);
-  if (roomBytes >= TRANSACTION_OVERHEAD_BYTES) return;
-  const text = `no space left for the stream in ${folder}: free some`;
+  const { roomBytes } = await room.ensure(transactionOverheadBytes);
+  if (roomBytes >= transactionOverheadBytes) return;
+  const text = `no space left for the stream in ${folder}: free disk space`;
   throw new BridgeError("STREAM_FULL", text, { retryable: true });
 }
 
-/** Raises the generation, so that whoever appended before can commit no more, and reads where the partitions stand. */
+/**
+ * Raises the generation, so that an earlier appender can't commit any more, and reads the state of the
+ * partitions.
+ */
 function takeOver(
   database: StreamDatabase,
   record: StreamRecord,
@@ -162,7 +166,7 @@ class LmdbStream implements EmbeddedStream {
     return this.record.partitionCount;
   }
 
-  /** They never change. */
+  /** Partitions never change. */
   onPartitionsChange(): void {}
 
   async refreshPartitions(): Promise<void> {}

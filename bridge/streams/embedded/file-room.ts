@@ -9,26 +9,36 @@ const zeros = Buffer.alloc(pieceBytes);
 const statBlockBytes = 512;
 
 export interface Room {
-  /** Bytes after what lmdb has written that are on the disk already: it can grow by so much whatever the disk has left. */
+  /**
+   * Bytes of the file after lmdb's last page that are already on the disk. lmdb can use them even if the
+   * disk is full.
+   */
   readonly roomBytes: number;
-  /** Bytes of the file that lmdb has written so far, pages that are free again included. */
+  /** Bytes of the file up to lmdb's last page, free pages included. */
   readonly writtenBytes: number;
 }
 
-/** How long a file is, and how much of it lies on the disk; a parameter so that a test can have a file system that stores no zeros. */
+/**
+ * Reads the size of a file and its blocks on the disk. A parameter, so that a test can simulate a file
+ * system that stores no zeros.
+ */
 export type ReadSize = (descriptor: number) => { readonly size: number; readonly blocks: number };
 
 /**
- * Room at the end of the stream's file, written as zeros before lmdb needs it, so that a full disk is met by a write of ours and never by
- * one of lmdb's: lmdb-js 3.5.6 puts the error of a write that finds no space into 100 bytes of heap, which its text may not fit into.
+ * Room at the end of the stream's file, written as zeros before lmdb needs it. On a full disk, our write
+ * then fails and not lmdb's. That matters because lmdb-js 3.5.6 writes the error text of such a write into
+ * 100 bytes of heap, and the text may be longer.
  *
- * The file is only ever made longer, and only by writes that the kernel puts after its last byte [O_APPEND, open(2)]. So a process that
- * was paused on the way to such a write, and lost the stream meanwhile, can't change a byte that the new owner has written.
+ * The file only grows, and only by writes that the kernel appends after its last byte [O_APPEND, open(2)]. A
+ * process may be paused before such a write and lose the stream to a new owner. Its write then changes no
+ * byte of the new owner.
  */
 export class FileRoom {
   readonly #file: FileHandle;
   readonly #readSize: ReadSize;
-  /** False on a file system that does not store zeros: how much of a file lies on its disk says nothing there. */
+  /**
+   * False on a file system that does not store zeros. There, the number of blocks on the disk tells nothing.
+   */
   #isStored = true;
 
   private constructor(file: FileHandle, readSize: ReadSize) {
@@ -40,7 +50,10 @@ export class FileRoom {
     return new FileRoom(await open(streamFile(folder), constants.O_RDWR | constants.O_APPEND), readSize);
   }
 
-  /** Makes room for that many bytes, as far as the disk has it. Only while no transaction is under way. Other failures reject. */
+  /**
+   * Makes room for that many bytes, or less if the disk is full. Call this only while no transaction runs.
+   * Other failures reject.
+   */
   async ensure(bytes: number): Promise<Room> {
     const writtenBytes = writtenBytesOf(this.#file.fd);
     let roomBytes = this.#roomAfter(writtenBytes);
@@ -61,7 +74,10 @@ export class FileRoom {
     await this.#file.close();
   }
 
-  /** Holes in the file, as a copy may have them, still need space: as much is taken to be missing from the room. */
+  /**
+   * Holes in the file, as in a sparse copy, still need space on the disk, so they are subtracted from the
+   * room.
+   */
   #roomAfter(writtenBytes: number): number {
     const { size, blocks } = this.#readSize(this.#file.fd);
     const holeBytes = this.#isStored ? Math.max(0, size - blocks * statBlockBytes) : 0;

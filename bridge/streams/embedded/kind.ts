@@ -8,7 +8,7 @@ export interface EmbeddedTarget extends KindTarget {
   readonly kind: "embedded";
 }
 
-/** Its settings are those of the section `stream`, which were there before any other kind. */
+/** The settings of this kind are in the section `stream`, not in one of its own, for historical reasons. */
 export const embeddedDescriptor: StreamDescriptor<EmbeddedTarget, SpaceStatus> = {
   name: "embedded",
   label: "the embedded stream",

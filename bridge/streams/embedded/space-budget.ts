@@ -1,10 +1,10 @@
 import { open, statfs } from "node:fs/promises";
 import { streamFile, writtenBytesOf } from "./stream-file.ts";
 
-/** What a transaction writes besides its blocks, generously: the pages that lead to them. */
-export const TRANSACTION_OVERHEAD_BYTES = 512 * 1024;
+/** Upper bound of the bytes that a transaction writes besides its blocks: the pages of the tree. */
+export const transactionOverheadBytes = 512 * 1024;
 
-/** Blocks of different sizes leave gaps in the file, so not all of its free room counts. */
+/** Share of the file that blocks can use. Blocks of different sizes leave gaps. */
 export const usableShareOfFile = 0.75;
 const reserveShareOfDisk = 0.1;
 const pollMs = 1000;
@@ -13,20 +13,21 @@ export interface SpaceStatus {
   readonly retainedBytes: number;
   readonly maxBytes: number;
   readonly diskFreeBytes: number;
-  /** Held free for trimming, commits and everything else on that disk. */
+  /** Free space that stays reserved for trimming, commits and other uses of the disk. */
   readonly diskReserveBytes: number;
-  /** What lmdb has written of the stream's file, pages that are free again included. */
+  /** Size of the stream's file up to lmdb's last page, free pages included. */
   readonly fileBytes: number;
 }
 
-/** The disk as the budget sees it; a parameter so that a test can fill it. */
+/** Reads the state of the disk. A parameter, so that a test can simulate a full disk. */
 export type ReadDisk = (
   folder: string,
 ) => Promise<{ freeBytes: number; totalBytes: number; fileBytes: number }>;
 
 /**
- * Holds appends back before the disk is full: by the bytes of untrimmed blocks, and by the disk's free space, polled once a second.
- * The file never shrinks, but blocks that were trimmed leave room in it: below the reserve, appends that fit in there still pass.
+ * Holds appends before the disk is full, by the bytes of untrimmed blocks and the disk's free space, polled
+ * once a second. The file never shrinks, but trimmed blocks leave room in it. Below the reserve, appends that
+ * fit into this room still pass.
  */
 export class SpaceBudget {
   readonly #folder: string;
@@ -55,7 +56,7 @@ export class SpaceBudget {
     clearInterval(this.#timer);
   }
 
-  /** Looks at the disk. Where it can't be read, the last look stands. */
+  /** Reads the state of the disk. If that fails, the last state stays valid. */
   async poll(): Promise<void> {
     try {
       const { freeBytes, totalBytes, fileBytes } = await this.#readDisk(this.#folder);
@@ -64,21 +65,21 @@ export class SpaceBudget {
       this.#fileBytes = fileBytes;
       this.#bytesSincePoll = 0;
     } catch {
-      // A disk that can't be looked at will also fail the next commit, and that says why.
+      // If the disk can't be read, the next commit will fail too, and report why.
     }
   }
 
-  /** Why no `bytes` may be added to `retainedBytes` now; null = they may. */
+  /** Why `bytes` can't be added to `retainedBytes` now; null if they can. */
   refusal(retainedBytes: number, bytes: number): string | null {
     const wanted = retainedBytes + bytes;
     if (wanted > this.#maxBytes)
       return `its untrimmed blocks take ${retainedBytes} of stream.maxBytes = ${this.#maxBytes}`;
     if (this.#freeBytes - this.#bytesSincePoll - bytes >= this.#reserve()) return null;
-    if (wanted + TRANSACTION_OVERHEAD_BYTES <= this.#fileBytes * usableShareOfFile) return null;
-    return `its disk has ${this.#freeBytes} bytes free, ${this.#reserve()} are held in reserve`;
+    if (wanted + transactionOverheadBytes <= this.#fileBytes * usableShareOfFile) return null;
+    return `its disk has ${this.#freeBytes} bytes free, and ${this.#reserve()} are reserved`;
   }
 
-  /** Counts bytes that were written since the last look. */
+  /** Counts bytes that were written since the last poll. */
   appended(bytes: number): void {
     this.#bytesSincePoll += bytes;
   }

@@ -5,8 +5,9 @@ const outOfSpace = new Set(["ENOSPC", "EDQUOT"]);
 const chunkBytes = 1024 * 1024;
 
 /**
- * True where a file of that many bytes does not fit beside the stream, found by writing one. Any other failure answers false.
- * Needed because lmdb reports a write that a full disk cut short as an I/O error, and free space alone knows no quotas.
+ * Writes a file beside the stream: true if so many bytes do not fit. Any other failure gives false. Needed
+ * because lmdb reports a short write on a full disk as an I/O error, and the disk's free space does not show
+ * quotas.
  */
 export async function isOutOfSpace(folder: string, bytes: number): Promise<boolean> {
   const path = join(folder, "space-probe");

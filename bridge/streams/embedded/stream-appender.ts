@@ -4,12 +4,12 @@ import { positionOf } from "../decimal-position.ts";
 import type { Position } from "../stream-log.ts";
 import { commitFailure, flushFailed } from "./commit-failure.ts";
 import type { FileRoom } from "./file-room.ts";
-import { type SpaceBudget, TRANSACTION_OVERHEAD_BYTES, usableShareOfFile } from "./space-budget.ts";
+import { type SpaceBudget, transactionOverheadBytes, usableShareOfFile } from "./space-budget.ts";
 import { isOutOfSpace } from "./space-probe.ts";
 import type { StreamDatabase } from "./stream-file.ts";
 import {
-  BLOCK_PREFIX_BYTES,
   blockKey,
+  blockPrefixBytes,
   encodeBlockValue,
   encodePartition,
   ownerKey,
@@ -18,7 +18,7 @@ import {
   storedBytes,
 } from "./stream-records.ts";
 
-/** One transaction stays far below lmdb's limit of dirty pages (512 MB). */
+/** Keeps a transaction far below lmdb's limit of dirty pages (512 MB). */
 const transactionBytesMax = 32 * 1024 * 1024;
 const trimmedPerTransactionMax = 512;
 const stuckChecks = 10;
@@ -45,13 +45,13 @@ export interface AppenderOptions {
   readonly appendTimeoutMs: number;
   readonly stuckMs: number;
   readonly now: () => number;
-  /** Called once, when the process must exit without acknowledging anything more. */
+  /** Called once, if the process must exit without another acknowledgement. */
   readonly onFatal: (error: BridgeError) => void;
 }
 
 /**
- * The one writer of a stream. Everything that waits goes into one transaction, one transaction at a time; positions are given out
- * when it starts and count only once it is durable.
+ * The only writer of a stream. One transaction at a time takes all waiting blocks. It assigns their
+ * positions when it starts; they are valid once it is durable.
  */
 export class StreamAppender {
   readonly #options: AppenderOptions;
@@ -104,7 +104,7 @@ export class StreamAppender {
     });
   }
 
-  /** Removes the entries up to this number. */
+  /** Removes the entries up to and including this number. */
   trim(partition: number, upTo: number): Promise<void> {
     const bound = Math.min(upTo, this.partition(partition).highest);
     if (this.#fatal) return Promise.reject(this.#fatal);
@@ -116,7 +116,7 @@ export class StreamAppender {
     });
   }
 
-  /** Waits for what was begun. */
+  /** Waits for the transactions that were begun. */
   async close(): Promise<void> {
     await this.#work;
     await this.#options.room.close();
@@ -128,7 +128,7 @@ export class StreamAppender {
 
   async #run(): Promise<void> {
     do {
-      // Partitions whose blocks close or settle in one turn of the event loop share a transaction.
+      // Blocks that are appended in the same turn of the event loop share a transaction.
       await nextTurn();
       const group = this.#takeGroup();
       if (group.length > 0) await this.#commitAppends(group);
@@ -178,15 +178,15 @@ export class StreamAppender {
     for (const [index, each] of group.entries()) each.settle(positions[index] ?? "");
   }
 
-  /** Why a group can't be written without asking the disk for more than it has; null = it can. Leaves room for a trim behind it. */
+  /** Why a group does not fit on the disk; null if it does. Leaves room for a trim afterwards. */
   async #roomFailure(group: readonly WaitingAppend[]): Promise<BridgeError | null> {
     const { room, budget } = this.#options;
     const bytes = group.reduce((sum, { block }) => sum + storedBytes(block.length), 0);
     try {
-      const { roomBytes, writtenBytes } = await room.ensure(bytes + 2 * TRANSACTION_OVERHEAD_BYTES);
-      if (roomBytes >= bytes + 2 * TRANSACTION_OVERHEAD_BYTES) return null;
+      const { roomBytes, writtenBytes } = await room.ensure(bytes + 2 * transactionOverheadBytes);
+      if (roomBytes >= bytes + 2 * transactionOverheadBytes) return null;
       const fitsInside = this.retainedBytes() + bytes <= writtenBytes * usableShareOfFile;
-      if (fitsInside && roomBytes >= TRANSACTION_OVERHEAD_BYTES) return null;
+      if (fitsInside && roomBytes >= transactionOverheadBytes) return null;
       await budget.poll();
       return full(`its file can't grow by ${bytes} bytes`);
     } catch (error) {
@@ -202,13 +202,12 @@ export class StreamAppender {
     const trimmedUpTo = Math.min(upTo, before.trimmedUpTo + trimmedPerTransactionMax);
     const last = database.getBinary(blockKey(partition, trimmedUpTo));
     database.resetReadTxn();
-    // Readers that were killed still hold pages until somebody looks.
+    // Killed readers hold pages until a process checks for them.
     database.readerCheck();
-    const trimmedBytes =
-      last && last.length >= BLOCK_PREFIX_BYTES ? last.readDoubleLE(0) : before.trimmedBytes;
+    const trimmedBytes = last && last.length >= blockPrefixBytes ? last.readDoubleLE(0) : before.trimmedBytes;
     const record = { ...before, trimmedUpTo, trimmedBytes };
-    // Whatever the disk says: trimming is what makes room.
-    await room.ensure(TRANSACTION_OVERHEAD_BYTES).catch(() => {});
+    // Trims even if the disk is full, because trimming makes room.
+    await room.ensure(transactionOverheadBytes).catch(() => {});
     const failure = await this.#commit(0, () => {
       for (let entry = before.trimmedUpTo + 1; entry <= trimmedUpTo; entry++)
         void database.remove(blockKey(partition, entry));
@@ -218,7 +217,7 @@ export class StreamAppender {
     this.#settleTrims(failure);
   }
 
-  /** A failure settles all of them: whoever trims tries again with the next commit. */
+  /** A failure settles all waiting trims; the consumer trims again after its next commit. */
   #settleTrims(failure: BridgeError | null): void {
     const isDone = (each: WaitingTrim): boolean => this.partition(each.partition).trimmedUpTo >= each.upTo;
     const trims = this.#waitingTrims;
@@ -229,7 +228,10 @@ export class StreamAppender {
     }
   }
 
-  /** Runs one transaction; its own promise speaks for the writes in it. Answers why it failed; a failure that the process must not survive is also reported. */
+  /**
+   * Runs one transaction, whose promise also stands for the writes in it. Resolves with why it failed, or
+   * null. A fatal failure is also reported.
+   */
   async #commit(bytes: number, write: (database: StreamDatabase) => void): Promise<BridgeError | null> {
     const { database, generation, folder } = this.#options;
     const watch = this.#watchForStuckCommit();
@@ -240,7 +242,7 @@ export class StreamAppender {
       if (isOwner) return null;
       failure = flushFailed("another process appends to this stream now");
     } catch (error) {
-      failure = await commitFailure(error, () => isOutOfSpace(folder, bytes + TRANSACTION_OVERHEAD_BYTES));
+      failure = await commitFailure(error, () => isOutOfSpace(folder, bytes + transactionOverheadBytes));
     } finally {
       clearInterval(watch);
     }
@@ -249,7 +251,10 @@ export class StreamAppender {
     return failure;
   }
 
-  /** lmdb-js never settles a commit whose transaction could not begin. Counts checks, not time: a paused process is no stuck commit. */
+  /**
+   * Needed because lmdb-js never settles a commit whose transaction could not begin. Counts checks, not
+   * time, so that a paused process does not look like a stuck commit.
+   */
   #watchForStuckCommit(): NodeJS.Timeout {
     const { stuckMs } = this.#options;
     let checks = 0;
@@ -261,7 +266,7 @@ export class StreamAppender {
   }
 
   #timeOut(waiting: WaitingAppend): void {
-    const text = `the stream has not confirmed a block within ${this.#options.appendTimeoutMs} ms`;
+    const text = `the stream did not confirm a block within ${this.#options.appendTimeoutMs} ms`;
     waiting.settle(new BridgeError("STREAM_TIMEOUT", text, { retryable: true }));
     this.#waiting = this.#waiting.filter((each) => each !== waiting);
   }
@@ -289,5 +294,5 @@ function afterAppend(before: PartitionRecord, blockBytes: number, nowMs: number)
 }
 
 function full(why: string): BridgeError {
-  return new BridgeError("STREAM_FULL", `the stream takes no more: ${why}`, { retryable: true });
+  return new BridgeError("STREAM_FULL", `the stream is full: ${why}`, { retryable: true });
 }

@@ -8,7 +8,7 @@ import { BridgeError } from "../../errors.ts";
 export type StreamDatabase = RootDatabase<Buffer, Buffer>;
 
 const fileName = "data.mdb";
-/** lmdb's meta pages (data version of lmdb 3.5): offsets within a page, and the magic number of the first. */
+/** Offsets in lmdb's meta pages (data version of lmdb 3.5). */
 const meta = { magic: 24, pageBytes: 48, lastPage: 144, transaction: 152, end: 168 } as const;
 const metaMagic = 0xbeefc0de;
 /** MDB_INVALID, MDB_VERSION_MISMATCH, MDB_CORRUPTED. */
@@ -26,12 +26,13 @@ export function hasStreamFile(folder: string): boolean {
 /**
  * Opens the database of a stream folder.
  *
- * - overlappingSync off: a commit then is data, fdatasync, root pointer with O_DSYNC, in this order, before its promise resolves; a
- *   failed commit leaves nothing behind. With it on, a commit is visible before it is durable. Measured equally fast here, since one
- *   transaction carries all waiting blocks anyway.
- * - eventTurnBatching off: with it on, lmdb-js drops a promise of its own when a commit fails, and the process dies of it.
+ * - overlappingSync off: before its promise resolves, a commit writes data, fdatasync, and root pointer with
+ *   O_DSYNC, in this order. A failed commit leaves no trace. With the option on, a commit is visible before
+ *   it is durable. Both are equally fast here, because one transaction takes all waiting blocks.
+ * - eventTurnBatching off: with the option on, lmdb-js leaves a rejection unhandled if a commit fails, and
+ *   the process dies.
  *
- * @throws BridgeError STREAM_DAMAGED; other errors (no permission, no address space) as they are.
+ * @throws BridgeError STREAM_DAMAGED; other errors (no permission, no address space) are passed on.
  */
 export function openStreamDatabase(
   folder: string,
@@ -63,7 +64,8 @@ function isFormatError(error: unknown): error is Error {
 }
 
 /**
- * Reading behind the end of a mapped file kills the process (SIGBUS), so a cut file must be found before it is opened.
+ * Finds a cut file before it is opened, because reading beyond the end of a mapped file kills the process
+ * (SIGBUS).
  * @throws BridgeError STREAM_DAMAGED
  */
 function checkFileLength(folder: string): void {
@@ -71,7 +73,7 @@ function checkFileLength(folder: string): void {
   const descriptor = openSync(streamFile(folder), "r");
   try {
     let fault = lengthFault(descriptor);
-    // An appender may have been half-way through a root pointer while it was read.
+    // The root pointer may be half written while it is read.
     for (let again = 0; fault !== null && again < lengthChecksMax; again++) fault = lengthFault(descriptor);
     if (fault !== null) throw damaged(folder, fault);
   } finally {
@@ -79,7 +81,7 @@ function checkFileLength(folder: string): void {
   }
 }
 
-/** Reads the length last: an appender makes the file longer before it says so. */
+/** Reads the length last, because an appender extends the file before it updates the root pointer. */
 function lengthFault(descriptor: number): string | null {
   const written = writtenBytesIn(descriptor);
   if (written === null) return "its first pages are not lmdb's";
@@ -87,7 +89,7 @@ function lengthFault(descriptor: number): string | null {
   return bytes < written ? `it has ${bytes} bytes where ${written} were written` : null;
 }
 
-/** Bytes of an open stream file up to the last page that lmdb has ever used. */
+/** Bytes of an open stream file up to lmdb's last page. */
 export function writtenBytesOf(descriptor: number): number {
   const written = writtenBytesIn(descriptor);
   assert(written !== null, "lmdb has the file open");
@@ -116,7 +118,7 @@ function metaPage(
   };
 }
 
-/** Makes a new folder and what stands in it survive a power cut. */
+/** Flushes a new folder and its content, so that they survive a power cut. */
 export function syncFolder(folder: string): void {
   for (const path of [streamFile(folder), folder, dirname(folder)]) syncEntry(path);
 }
@@ -124,7 +126,7 @@ export function syncFolder(folder: string): void {
 export function damaged(folder: string, why: string): BridgeError {
   return new BridgeError(
     "STREAM_DAMAGED",
-    `${streamFile(folder)} is damaged: ${why}. Restore it, or give up what was not filed yet with \`tidegate stream new\``,
+    `${streamFile(folder)} is damaged: ${why}. Restore it, or give up unfiled messages with \`tidegate stream new\``,
     { retryable: false },
   );
 }

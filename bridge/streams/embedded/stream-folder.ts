@@ -3,7 +3,7 @@ import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { makeFolderDurably } from "../../../devices/protocol/durable-folder.ts";
 import { BridgeError } from "../../errors.ts";
-import type { LakeState } from "../../storage/commit-log.ts";
+import type { CommittedMoves } from "../committed-moves.ts";
 import { compareDecimalPositions } from "../decimal-position.ts";
 import { checkStreamMarks, type StreamMark } from "../stream-mark.ts";
 import type { StreamRecord } from "../stream-record.ts";
@@ -16,19 +16,21 @@ import {
   encodePartition,
   encodeStreamRecord,
   ownerKey,
-  STREAM_FORMAT,
   stateKey,
+  streamFormat,
   streamKey,
 } from "./stream-records.ts";
 
-/** Enough to create or to look into a stream; whoever appends maps more. */
+/** Enough to create or inspect a stream; appending needs more. */
 const smallMapBytes = 16 * 1024 * 1024;
 const draftSuffix = ".creating";
 
 /**
- * Creates the stream of a folder that does not exist yet or is empty, whole or not at all: it is made beside it and renamed.
+ * Creates a stream in a folder that does not exist or is empty. Atomic: the stream is made in a folder
+ * beside it, which is then renamed.
  * @param options.partitionCount Fixed for the stream's life.
- * @param options.startedAnew True: it may continue a lake that holds positions of other streams, of which nothing is given up.
+ * @param options.startedAnew True if the lake may hold positions of other streams, and no records are given
+ * up.
  */
 export async function createEmbeddedStream(options: {
   folder: string;
@@ -42,15 +44,16 @@ export async function createEmbeddedStream(options: {
 }
 
 /**
- * The operator's way on after a loss: moves the folder aside (its name gets the old stream id) and creates a new stream, marked so
- * that `checkStreamAgainstLake` lets it pass although the lake knows others. Nothing may have the stream open.
- * Blocks of the old stream that were not filed stay in the folder that was moved; no consumer reads them any more. How many they are
- * is counted first, and is unknown where the old one lacks what `marks` say it held.
+ * Recovers after data loss in the stream: renames the folder, with the old stream id in the name, and
+ * creates a new stream. The new stream is marked, so that `checkStreamAgainstLake` accepts it although the
+ * lake knows others. No process may have the stream open. Unfiled blocks of the old stream stay in the
+ * renamed folder, and no consumer reads them any more. They are counted first; the number is unknown if the
+ * old stream is behind its `marks`.
  */
 export async function startNewStream(options: {
   folder: string;
   partitionCount: number;
-  lake: LakeState;
+  lake: CommittedMoves;
   marks?: readonly StreamMark[];
   now?: () => number;
 }): Promise<{ streamId: string; movedTo: string | null } & Old> {
@@ -62,7 +65,10 @@ export async function startNewStream(options: {
   return { streamId, movedTo, replaces, unread };
 }
 
-/** Renames the folder of a stream that has been carried elsewhere whole, so that nobody appends to it. Nothing may have it open. */
+/**
+ * Renames the folder of a stream that was moved to another place, so that no process appends to it. No
+ * process may have the stream open.
+ */
 export function retireStream(streamFolder: string): { movedTo: string } {
   const folder = resolve(streamFolder);
   const movedTo = freeName(`${folder}.migrated`);
@@ -92,7 +98,7 @@ async function createStream(options: {
     throw new BridgeError("STREAM_EXISTS", text, { retryable: false });
   }
   const record: StreamRecord = {
-    format: STREAM_FORMAT,
+    format: streamFormat,
     streamId: randomBytes(16).toString("hex"),
     partitionCount: options.partitionCount,
     createdAtMs: (options.now ?? Date.now)(),
@@ -101,7 +107,8 @@ async function createStream(options: {
     unread: options.unread,
   };
   removeDrafts(folder);
-  // A name of its own: a creator that was paused must find neither its own draft in another's hands nor another's under its own name.
+  // Each creator has its own name for the draft, so that a paused creator and another one never touch the
+  // same draft.
   const draft = `${folder}${draftSuffix}-${randomBytes(4).toString("hex")}`;
   makeFolderDurably(draft);
   await writeFirstRecords(draft, record);
@@ -111,7 +118,7 @@ async function createStream(options: {
   return record;
 }
 
-/** What creators that were killed have left. */
+/** Removes the drafts of killed creators. */
 function removeDrafts(folder: string): void {
   const above = dirname(folder);
   const start = `${basename(folder)}${draftSuffix}`;
@@ -135,8 +142,8 @@ async function writeFirstRecords(folder: string, record: StreamRecord): Promise<
 
 type Old = Pick<StreamRecord, "replaces" | "unread">;
 
-/** The stream in a folder, and what of it the lake lacks; nulls where nothing readable stands there. */
-async function oldStreamIn(folder: string, lake: LakeState, marks: readonly StreamMark[]): Promise<Old> {
+/** The id of the stream in a folder, and its records that the lake lacks; nulls if they can't be read. */
+async function oldStreamIn(folder: string, lake: CommittedMoves, marks: readonly StreamMark[]): Promise<Old> {
   if (!existsSync(folder)) return { replaces: null, unread: null };
   let database: StreamDatabase | undefined;
   let replaces: string | null = null;

@@ -1,31 +1,23 @@
-import { Gauge, type Registry } from "prom-client";
+import type { Registry } from "prom-client";
+import { statusGauges } from "../status-gauges.ts";
 import type { SpaceStatus } from "./space-budget.ts";
 
-/** Gauges of the stream's space, looked up whenever they are collected. */
+/** Registers gauges of the stream's space; their values are read at each collection. */
 export function observeSpace(space: () => SpaceStatus, registry: Registry): void {
-  const gauge = (name: string, help: string, value: (status: SpaceStatus) => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(value(space()));
-      },
-    });
-  };
+  const gauge = statusGauges(registry, space);
   gauge(
     "tidegate_stream_retained_bytes",
-    "Blocks on disk that were not trimmed yet.",
+    "Blocks on disk that are not trimmed.",
     ({ retainedBytes }) => retainedBytes,
   );
   gauge(
     "tidegate_stream_max_bytes",
-    "Retained bytes above which nothing is appended.",
+    "Retained bytes above which appends are held.",
     ({ maxBytes }) => maxBytes,
   );
   gauge(
     "tidegate_stream_file_bytes",
-    "Size of the stream's file, free room in it included.",
+    "Size of the stream's file, free pages included.",
     ({ fileBytes }) => fileBytes,
   );
   gauge(

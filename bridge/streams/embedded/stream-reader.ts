@@ -5,8 +5,8 @@ import { entryNumberOf, positionOf } from "../decimal-position.ts";
 import type { FixedPartitionState, Position, StreamEntry } from "../stream-log.ts";
 import { damaged, type StreamDatabase } from "./stream-file.ts";
 import {
-  BLOCK_PREFIX_BYTES,
   blockKey,
+  blockPrefixBytes,
   decodePartition,
   entryNumberOfKey,
   type PartitionRecord,
@@ -18,13 +18,13 @@ const slowestPollMs = 20;
 const pollGrowth = 1.3;
 
 /**
- * Reads a stream, in the appender's process or in another one. Each call takes one snapshot, copies what it answers and gives the
- * snapshot back before it returns: a held snapshot keeps the appender from using trimmed pages again.
+ * Reads a stream, in the appender's process or another one. Each call takes one snapshot, copies the result
+ * and releases the snapshot: a held snapshot keeps the appender from reusing trimmed pages.
  */
 export class StreamReader {
   readonly #database: StreamDatabase;
   readonly #folder: string;
-  /** Highest entry per partition that the owner of this reader has had the chance to see. */
+  /** Highest entry number by partition that a read or wait of this reader has seen. */
   readonly #seen: number[];
 
   constructor(database: StreamDatabase, options: { folder: string; partitionCount: number }) {
@@ -50,17 +50,20 @@ export class StreamReader {
       this.#seen[partition] = record.highest;
       const from = entryNumberOf(after);
       if (from === null)
-        throw this.#gap(partition, after, record, "this is no position of an embedded stream");
+        throw this.#gap(partition, after, record, "this is not a position of an embedded stream");
       if (from > record.highest) throw this.#gap(partition, after, record, "the stream never got that far");
       if (from < record.trimmedUpTo) throw this.#gap(partition, after, record, "they were trimmed");
       const entries = this.#entries(partition, from, record.highest, limits);
       if (entries.length === 0 && from < record.highest)
-        throw this.#gap(partition, after, record, "they are not there");
+        throw this.#gap(partition, after, record, "they are missing");
       return entries;
     });
   }
 
-  /** Looks at the stream's positions every few ms: measured cheaper than a file watcher, which wakes for every page written. */
+  /**
+   * Polls the stream's positions every few ms. This costs less than a file watcher, which wakes for each
+   * written page (measured).
+   */
   async waitForAppend(timeoutMs: number, isClosed: () => boolean): Promise<void> {
     const end = performance.now() + timeoutMs;
     let pauseMs = firstPollMs;
@@ -92,7 +95,7 @@ export class StreamReader {
     return decodePartition(bytes);
   }
 
-  /** Ends early at a hole: the next read, which starts there, names it. */
+  /** Ends early at a gap; the next read starts there and reports it. */
   #entries(
     partition: number,
     from: number,
@@ -105,9 +108,9 @@ export class StreamReader {
       const value = this.#database.getBinary(blockKey(partition, entry));
       if (!value) break;
       const appendTimeMs = getLastVersion();
-      bytes += value.length - BLOCK_PREFIX_BYTES;
+      bytes += value.length - blockPrefixBytes;
       if (entries.length > 0 && bytes > limits.maxBytes) break;
-      entries.push({ position: positionOf(entry), appendTimeMs, block: value.subarray(BLOCK_PREFIX_BYTES) });
+      entries.push({ position: positionOf(entry), appendTimeMs, block: value.subarray(blockPrefixBytes) });
     }
     return entries;
   }

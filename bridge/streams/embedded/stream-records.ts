@@ -2,35 +2,39 @@ import { BridgeError } from "../../errors.ts";
 import type { StreamRecord } from "../stream-record.ts";
 
 /**
- * What stands in the lmdb database of an embedded stream, format 1. Keys are a kind byte, the partition (2 bytes) and, for blocks, the
- * entry's number (8 bytes), big-endian, so that a partition's blocks stand in order. Every value carries lmdb-js' version number:
- * the appender's generation for OWNER, the append time in ms for a block, 0 otherwise.
+ * The records in the lmdb database of an embedded stream, format 1. A key is a kind byte, the partition (2
+ * bytes) and, for blocks, the entry's number (8 bytes). Numbers are big-endian, so that a partition's blocks
+ * are in order. Each value has a version number of lmdb-js: the appender's generation for OWNER, the append
+ * time in ms for a block, otherwise 0.
  *
- * - STREAM: JSON, who this stream is
- * - OWNER: empty; each appender raises its generation at start, and every commit is conditional on it, so that a former
- *   appender that wakes up changes nothing
- * - STATE per partition: five doubles, see PartitionRecord
- * - BLOCK: double = `appendedBytes` of its partition up to and including it, then the block
+ * - STREAM: JSON, see StreamRecord
+ * - OWNER: empty. Each appender raises its generation at the start. All commits depend on the generation, so
+ *   that a former appender can't change the stream.
+ * - STATE for each partition: five doubles, see PartitionRecord
+ * - BLOCK: `appendedBytes` of its partition up to and including this block, as a double, then the block
  */
-export const STREAM_FORMAT = 1;
+export const streamFormat = 1;
 
 const kinds = { stream: 0, owner: 1, state: 2, block: 3 } as const;
 const blockKeyBytes = 11;
-/** In front of each block. */
-export const BLOCK_PREFIX_BYTES = 8;
+/** The double before each block. */
+export const blockPrefixBytes = 8;
 const pageBytes = 4096;
-/** lmdb keeps at least two entries on a page; bigger values get pages of their own, with a header. */
+/** lmdb stores at least two entries on a page; larger values get pages of their own, with a header. */
 const inPageBytesMax = 2000;
 const entryOverheadBytes = 48;
-/** Pages split in the middle wherever a partition but the last one grows: measured 1.6 bytes of file per byte of small values. */
+/**
+ * Bytes of the file per byte of small values (measured): pages split in the middle if a partition other than
+ * the last one grows.
+ */
 const pageSpread = 1.6;
 
 export interface PartitionRecord {
   /** Number of the highest entry ever used. */
   readonly highest: number;
-  /** Entries up to this one are trimmed. */
+  /** Number of the highest trimmed entry. */
   readonly trimmedUpTo: number;
-  /** Bytes on disk of all entries ever appended, and of those trimmed: the difference is retained. */
+  /** Bytes on disk of all entries ever appended, and of the trimmed ones. The difference is retained. */
   readonly appendedBytes: number;
   readonly trimmedBytes: number;
   readonly lastAppendTimeMs: number;
@@ -71,18 +75,21 @@ export function encodeStreamRecord(record: StreamRecord): Buffer {
   return Buffer.from(JSON.stringify(record));
 }
 
-/** @throws BridgeError STREAM_VERSION where a newer Tidegate made the stream, STREAM_DAMAGED where the record is none. */
+/**
+ * @throws BridgeError STREAM_VERSION if a newer Tidegate created the stream, STREAM_DAMAGED if the record is
+ * invalid.
+ */
 export function decodeStreamRecord(bytes: Uint8Array, folder: string): StreamRecord {
   const record = parseRecord(bytes);
-  if (record && record.format > STREAM_FORMAT) {
+  if (record && record.format > streamFormat) {
     throw new BridgeError(
       "STREAM_VERSION",
-      `the stream in ${folder} has format ${record.format}, this Tidegate knows ${STREAM_FORMAT}: run the newer Tidegate again`,
+      `the stream in ${folder} has format ${record.format}, this Tidegate supports up to ${streamFormat}: run the newer Tidegate again`,
       { retryable: false, details: { format: record.format } },
     );
   }
   if (!record?.streamId || !record.partitionCount) {
-    throw new BridgeError("STREAM_DAMAGED", `the stream in ${folder} does not say who it is`, {
+    throw new BridgeError("STREAM_DAMAGED", `the stream in ${folder} has no valid record of its identity`, {
       retryable: false,
     });
   }
@@ -120,15 +127,15 @@ export function decodePartition(bytes: Buffer): PartitionRecord {
 
 /** Bytes that a block takes on disk. */
 export function storedBytes(blockBytes: number): number {
-  const valueBytes = blockBytes + BLOCK_PREFIX_BYTES + entryOverheadBytes;
+  const valueBytes = blockBytes + blockPrefixBytes + entryOverheadBytes;
   return valueBytes <= inPageBytesMax
     ? Math.ceil(valueBytes * pageSpread)
     : Math.ceil(valueBytes / pageBytes) * pageBytes;
 }
 
 export function encodeBlockValue(block: Uint8Array, appendedBytes: number): Buffer {
-  const value = Buffer.allocUnsafeSlow(BLOCK_PREFIX_BYTES + block.length);
+  const value = Buffer.allocUnsafeSlow(blockPrefixBytes + block.length);
   value.writeDoubleLE(appendedBytes, 0);
-  value.set(block, BLOCK_PREFIX_BYTES);
+  value.set(block, blockPrefixBytes);
   return value;
 }

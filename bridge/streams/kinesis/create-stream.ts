@@ -11,13 +11,14 @@ const pollMs = 200;
 export interface CreateKinesisStreamOptions
   extends Partial<Pick<KinesisConfig, "timeoutMs" | "createTimeoutMs">> {
   readonly target: KinesisTarget;
-  /** Null = on demand: Kinesis divides it as it needs to. */
+  /** null = on demand: Kinesis chooses the number of shards. */
   readonly shardCount: number | null;
 }
 
 /**
- * Creates the stream and waits until it can be used. One of this name that is there stays as it is.
- * @throws BridgeError KINESIS_DENIED, KINESIS_THROTTLED (also where the account may have no more shards), KINESIS_UNSUPPORTED, …
+ * Creates the stream and waits until it is usable. An existing stream of this name stays unchanged.
+ * @throws BridgeError KINESIS_DENIED, KINESIS_THROTTLED (also if the account may have no more shards),
+ * KINESIS_UNSUPPORTED, …
  */
 export async function createKinesisStream(
   options: CreateKinesisStreamOptions,
@@ -39,7 +40,7 @@ export async function createKinesisStream(
   }
 }
 
-/** The stream, or why it can't be used yet. */
+/** The stream, or why it is not usable now. */
 async function faultNow(connection: KinesisConnection): Promise<BridgeError | { readonly streamId: string }> {
   try {
     const description = descriptionOf(await connection.describe());

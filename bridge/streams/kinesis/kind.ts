@@ -33,6 +33,6 @@ function summary(status: KinesisStreamStatus, url: string): string[] {
     `Stream: ${url}, ${kind}, ${openShards} open shards, kept for ${retentionMs / hourMs} h, encryption ${encryption}; ${Math.round(behindMs / 1000)} s behind`,
   ];
   lines.push(...warnings.map((warning) => `  ! ${warning}`));
-  if (held) lines.push(`  ! Nothing is acknowledged: ${held.message}`);
+  if (held) lines.push(`  ! Messages wait unacknowledged: ${held.message}`);
   return lines;
 }

@@ -1,29 +1,29 @@
 import type { PutRecordsResultEntry } from "@aws-sdk/client-kinesis";
 import { fullJitterDelayMs } from "../../../devices/protocol/backoff.ts";
 import { BridgeError } from "../../errors.ts";
-import { type Position, START_POSITION } from "../stream-log.ts";
+import { type Position, startPosition } from "../stream-log.ts";
 import type { KinesisConfig } from "./kinesis-config.ts";
 import type { KinesisConnection } from "./kinesis-connection.ts";
 import { kinesisError } from "./kinesis-error.ts";
-import { compareSequenceNumbers, isSequenceNumber } from "./sequence-number.ts";
-import { type Shard, shardNumberOf } from "./shard.ts";
-import { TokenBucket } from "./token-bucket.ts";
+import { putOutcome } from "./put-outcome.ts";
+import { shardNumberOf } from "./shard.ts";
+import { ShardRates, type ShardRatesOptions } from "./shard-rates.ts";
 
-/** PutRecords: every stream takes this much in a call, keys included, and this much in a record. */
+/**
+ * Limits of PutRecords, for each stream: records and bytes of a call, and bytes of a record, partition keys
+ * included.
+ */
 const callRecordsMax = 500;
 const callBytesMax = 5 * 1024 * 1024;
 const recordBytesMax = 1024 * 1024;
-/** Kinesis counts a record's partition key; what it calls the hash key is counted as well, to be safe. */
+/** Kinesis counts a record's partition key as bytes. To be safe, the hash key is counted as well. */
 const keyBytes = 64;
-/** After a call that failed as a whole the next one waits, longer each time. */
+/** Pause after a call that failed as a whole; doubles with each failure. */
 const pauseAfterFailure = { baseMs: 50, maxMs: 2000 } as const;
 
 export interface AppenderOptions {
   readonly connection: Pick<KinesisConnection, "target" | "putRecords">;
-  readonly shards: {
-    /** Also one that takes no more. */
-    shard(partition: number): Shard;
-    openShard(hashKey: bigint): Shard;
+  readonly shards: ShardRatesOptions["shards"] & {
     hold(): BridgeError | null;
     refresh(): Promise<void>;
   };
@@ -44,11 +44,11 @@ interface WaitingAppend {
 interface Lane {
   readonly partition: number;
   readonly waiting: WaitingAppend[];
-  /** A block of it is under way: the next one waits, so that none overtakes it. */
+  /** True while a block of the partition is in flight. The next one waits, so that none overtakes it. */
   isBusy: boolean;
-  /** Since when the first one that waits could have been sent. */
+  /** Since when the first waiting block could have been sent. */
   readySinceMs: number;
-  /** The newest record that was confirmed. */
+  /** The newest confirmed record. */
   newest: Position;
 }
 
@@ -58,14 +58,14 @@ interface Taken {
 }
 
 /**
- * Carries blocks into their shards: one block in flight per partition, those of several share a call. A block that fails takes along
- * those behind it, so that none overtakes it when it is sent again. Nothing is sent twice by itself.
+ * Appends blocks to their shards. Each partition has one block in flight; blocks of several partitions share
+ * a call. If a block fails, all later ones of its partition fail too, so that none overtakes it when it is
+ * sent again. The appender itself never sends a block twice.
  */
 export class KinesisAppender {
   readonly #options: AppenderOptions;
   readonly #lanes = new Map<number, Lane>();
-  /** By open shard. */
-  readonly #buckets = new Map<number, { readonly records: TokenBucket; readonly bytes: TokenBucket }>();
+  readonly #rates: ShardRates;
   #callsInFlight = 0;
   #failures = 0;
   #notBeforeMs = 0;
@@ -76,6 +76,7 @@ export class KinesisAppender {
 
   constructor(options: AppenderOptions) {
     this.#options = options;
+    this.#rates = new ShardRates(options);
   }
 
   append(partition: number, block: Uint8Array): Promise<Position> {
@@ -90,7 +91,7 @@ export class KinesisAppender {
       const lane = this.#laneOf(partition);
       if (lane.waiting.length === 0) lane.readySinceMs = monotonicMs();
       lane.waiting.push({ block, resolve, reject });
-      // Blocks that close in one turn of the event loop share a call.
+      // Blocks that close in the same turn of the event loop share a call.
       this.#gathering ??= setImmediate(() => {
         this.#gathering = undefined;
         this.#send();
@@ -108,7 +109,7 @@ export class KinesisAppender {
   #laneOf(partition: number): Lane {
     const known = this.#lanes.get(partition);
     if (known) return known;
-    const lane: Lane = { partition, waiting: [], isBusy: false, readySinceMs: 0, newest: START_POSITION };
+    const lane: Lane = { partition, waiting: [], isBusy: false, readySinceMs: 0, newest: startPosition };
     this.#lanes.set(partition, lane);
     return lane;
   }
@@ -133,7 +134,10 @@ export class KinesisAppender {
     return [...this.#lanes.values()].some(({ isBusy, waiting }) => !isBusy && waiting.length > 0);
   }
 
-  /** At most one block of each partition, each time beginning with another one. `nextInMs`: when more may be taken. */
+  /**
+   * Takes the blocks of a call: at most one of each partition, starting with another partition each time.
+   * `nextInMs` = time until more blocks may be taken.
+   */
   #takeCall(): { taken: Taken[]; nextInMs: number } {
     const lanes = [...this.#lanes.values()];
     const first = this.#firstLane++ % lanes.length || 0;
@@ -145,14 +149,12 @@ export class KinesisAppender {
       if (lane.isBusy || !append) continue;
       const size = sizeOf(append);
       if (taken.length === callRecordsMax || bytes + size > callBytesMax) return { taken, nextInMs: 0 };
-      const bucket = this.#bucketOf(lane);
-      const waitMs = Math.max(bucket.records.waitMs(1), bucket.bytes.waitMs(size));
+      const waitMs = this.#rates.waitMs(lane.partition, size);
       if (waitMs > 0) {
         nextInMs = Math.min(nextInMs, waitMs);
         continue;
       }
-      bucket.records.take(1);
-      bucket.bytes.take(size);
+      this.#rates.take(lane.partition, size);
       bytes += size;
       lane.isBusy = true;
       lane.waiting.shift();
@@ -161,28 +163,16 @@ export class KinesisAppender {
     return { taken, nextInMs };
   }
 
-  /** Of the shard that the block lands in, where the one it is meant for takes no more. */
-  #bucketOf({ partition }: Lane): { readonly records: TokenBucket; readonly bytes: TokenBucket } {
-    const { shards, config, monotonicMs } = this.#options;
-    const meant = shards.shard(partition);
-    const landing = meant.isOpen ? meant : shards.openShard(meant.firstHashKey);
-    const known = this.#buckets.get(landing.partition);
-    if (known) return known;
-    const bucket = {
-      records: new TokenBucket(config.shardRecordsPerSecond, monotonicMs),
-      bytes: new TokenBucket(config.shardBytesPerSecond, monotonicMs),
-    };
-    this.#buckets.set(landing.partition, bucket);
-    return bucket;
-  }
-
-  /** What has waited for its shard as long as for an answer is given back: whoever appends it decides. */
+  /**
+   * Fails blocks that waited for their shard longer than for an answer. The producer then decides about a
+   * retry.
+   */
   #expire(): void {
     const { config, monotonicMs } = this.#options;
     const oldestMs = monotonicMs() - config.timeoutMs;
     for (const { waiting, isBusy, partition, readySinceMs } of this.#lanes.values()) {
       if (isBusy || waiting.length === 0 || readySinceMs > oldestMs) continue;
-      const text = `partition ${partition} takes no more now: this gateway writes ${config.shardBytesPerSecond} bytes and ${config.shardRecordsPerSecond} records a second to its shard, or Kinesis was refusing calls. Where it lasts, divide the stream into more shards (UpdateShardCount)`;
+      const text = `partition ${partition} takes no more blocks now: this gateway writes ${config.shardBytesPerSecond} bytes and ${config.shardRecordsPerSecond} records a second to its shard, or Kinesis refused calls. If this lasts, divide the stream into more shards (UpdateShardCount)`;
       this.#failAll(waiting.splice(0), new BridgeError("KINESIS_THROTTLED", text, { retryable: true }));
     }
   }
@@ -213,7 +203,7 @@ export class KinesisAppender {
     }
   }
 
-  /** The next call begins after that long, at the earliest. */
+  /** Delays the next call by at least that long. */
   #waitFor(ms: number): void {
     this.#notBeforeMs = Math.max(this.#notBeforeMs, this.#options.monotonicMs() + ms);
   }
@@ -222,7 +212,10 @@ export class KinesisAppender {
     let bytes = 0;
     let blocks = 0;
     for (const [index, each] of taken.entries()) {
-      const outcome = this.#outcomeOf(each.lane, results[index] ?? {});
+      const { partition, newest } = each.lane;
+      const shard = this.#options.shards.shard(partition);
+      const outcome = putOutcome(shard, newest, results[index] ?? {});
+      if (typeof outcome !== "string" && outcome.code === "KINESIS_THROTTLED") this.#rates.drain(partition);
       if (outcome === "elsewhere") void this.#explainElsewhere(each, results[index]?.ShardId);
       else if (typeof outcome !== "string") this.#fail(each, outcome);
       else {
@@ -237,30 +230,10 @@ export class KinesisAppender {
     this.#options.onAppended(bytes, blocks);
   }
 
-  /** The position, or why there is none. */
-  #outcomeOf(lane: Lane, result: PutRecordsResultEntry): Position | "elsewhere" | BridgeError {
-    const { SequenceNumber, ShardId, ErrorCode, ErrorMessage } = result;
-    const { firstPosition, shardId } = this.#options.shards.shard(lane.partition);
-    if (ErrorCode) return this.#refused(lane, ErrorCode, ErrorMessage ?? "");
-    if (!isSequenceNumber(SequenceNumber)) return unknown(lane, "the answer holds no sequence number");
-    if (ShardId !== shardId) return "elsewhere";
-    const floor = lane.newest === START_POSITION ? firstPosition : lane.newest;
-    const isOver = compareSequenceNumbers(SequenceNumber, floor) > 0;
-    if (isOver || (lane.newest === START_POSITION && SequenceNumber === floor)) return SequenceNumber;
-    return unknown(lane, `its sequence number ${SequenceNumber} comes before ${floor}`);
-  }
-
-  #refused(lane: Lane, code: string, message: string): BridgeError {
-    const text = `Kinesis has not stored a block of partition ${lane.partition}: ${code} ${message}`;
-    if (!code.startsWith("ProvisionedThroughputExceeded"))
-      return new BridgeError("KINESIS_UNAVAILABLE", text, { retryable: true });
-    const { records, bytes } = this.#bucketOf(lane);
-    records.drain();
-    bytes.drain();
-    return new BridgeError("KINESIS_THROTTLED", text, { retryable: true });
-  }
-
-  /** It landed in another shard: because its own takes no more, which the stream must then say. */
+  /**
+   * Fails a block that landed in another shard. If its own shard is closed, the refreshed list of shards
+   * says so.
+   */
   async #explainElsewhere(taken: Taken, landedIn: string | undefined): Promise<void> {
     const { shards } = this.#options;
     const { partition } = taken.lane;
@@ -279,12 +252,12 @@ export class KinesisAppender {
     if (isOpen)
       return new BridgeError(
         "KINESIS_UNAVAILABLE",
-        `a block for ${shardId} landed in ${landedIn}, though the stream says that ${shardId} takes blocks`,
+        `a block for ${shardId} landed in ${landedIn}, though the stream says that ${shardId} is open`,
         { retryable: true, details: { partition } },
       );
     return new BridgeError(
       "STREAM_PARTITION_CLOSED",
-      `${shardId} takes no more: the stream was divided anew (the block landed in ${landedIn})`,
+      `${shardId} is closed, because the stream was resharded (the block landed in ${landedIn})`,
       { retryable: false, details: { partition } },
     );
   }
@@ -308,11 +281,6 @@ function tooLarge(block: Uint8Array): BridgeError | null {
   if (block.length + keyBytes <= recordBytesMax) return null;
   const text = `a block of ${block.length} bytes does not fit into a record of ${recordBytesMax}`;
   return new BridgeError("MESSAGE_TOO_LARGE", text, { retryable: false });
-}
-
-function unknown({ partition }: Lane, why: string): BridgeError {
-  const text = `whether Kinesis has stored a block of partition ${partition} is unknown: ${why}`;
-  return new BridgeError("KINESIS_UNAVAILABLE", text, { retryable: true, details: { partition } });
 }
 
 function fail(appends: readonly WaitingAppend[], error: BridgeError): void {

@@ -3,25 +3,28 @@ import { Value } from "@sinclair/typebox/value";
 
 const mib = 1024 * 1024;
 
-/** Defaults are the quotas of Kinesis Data Streams: 1,000 records and 1 MiB written, 2 MiB and 5 calls read per shard and second. */
+/**
+ * Defaults are the quotas of Kinesis Data Streams per shard and second: writing 1,000 records and 1 MiB,
+ * reading 2 MiB in 5 calls.
+ */
 export const kinesisConfigSchema = Type.Object(
   {
     create: Type.Boolean({
       default: false,
-      description: "Whether a stream that is missing is created, with stream.partitionCount shards",
+      description: "Create a missing stream, with stream.partitionCount shards",
     }),
     timeoutMs: Type.Integer({
       default: 5000,
       minimum: 100,
       unit: "ms",
       description:
-        "A call that Kinesis has not answered after this long has failed; its blocks are appended again",
+        "Longest wait for an answer of Kinesis. A call without an answer fails, and its blocks are appended again",
     }),
     callsInFlightMax: Type.Integer({
       default: 8,
       minimum: 1,
       maximum: 64,
-      description: "PutRecords calls that wait for an answer at the same time",
+      description: "PutRecords calls in flight at the same time",
     }),
     gatherMs: Type.Integer({
       default: 50,
@@ -29,61 +32,62 @@ export const kinesisConfigSchema = Type.Object(
       maximum: 1000,
       unit: "ms",
       description:
-        "PutRecords calls begin this far apart at least: each costs a millisecond of CPU, however little it carries",
+        "Shortest time between the starts of PutRecords calls; each call costs about a millisecond of CPU",
     }),
     shardRecordsPerSecond: Type.Integer({
       default: 1000,
       minimum: 1,
       unit: "records/s",
-      description: "What this process writes to a shard at most",
+      description: "Most that this process writes to a shard",
     }),
     shardBytesPerSecond: Type.Integer({
       default: mib,
       minimum: mib,
       unit: "bytes/s",
-      description: "What this process writes to a shard at most",
+      description: "Most that this process writes to a shard",
     }),
     pollMs: Type.Integer({
       default: 250,
       minimum: 10,
       unit: "ms",
-      description: "How often a shard of which everything was read is looked at",
+      description: "Time between polls of a shard that was read to its end",
     }),
     catchUpMs: Type.Integer({
       default: 200,
       minimum: 1,
       unit: "ms",
-      description: "How long after a call a shard that holds more is read again, at least",
+      description: "Shortest time between two reads of a shard that holds more records",
     }),
     shardReadBytesPerSecond: Type.Integer({
       default: 2 * mib,
       minimum: mib,
       unit: "bytes/s",
-      description: "What this process reads of a shard at most",
+      description: "Most that this process reads from a shard",
     }),
     readBufferBytes: Type.Integer({
       default: 8 * mib,
       minimum: mib,
       unit: "bytes",
-      description: "Blocks of one shard that are held for the consumer; above it the shard is not read on",
+      description:
+        "Blocks of one shard that are buffered for the consumer. Above this limit, reading the shard pauses",
     }),
     shardRefreshMs: Type.Integer({
       default: 60_000,
       minimum: 100,
       unit: "ms",
-      description: "How often the stream's shards and settings are looked at",
+      description: "Time between checks of the stream's shards and settings",
     }),
     retentionMinHours: Type.Integer({
       default: 24,
       minimum: 1,
       unit: "hours",
-      description: "The status warns of a stream that keeps records for a shorter time",
+      description: "Retention of the stream below which the status warns",
     }),
     createTimeoutMs: Type.Integer({
       default: 120_000,
       minimum: 1000,
       unit: "ms",
-      description: "How long a stream that is being created is waited for",
+      description: "Longest wait for a stream that is being created",
     }),
   },
   { additionalProperties: false },
@@ -91,7 +95,7 @@ export const kinesisConfigSchema = Type.Object(
 
 export type KinesisConfig = Readonly<Static<typeof kinesisConfigSchema>>;
 
-/** Defaults for what is not given. */
+/** The given settings, completed with defaults. */
 export function kinesisConfigOf(options: Partial<KinesisConfig>): KinesisConfig {
   const names = Object.keys(kinesisConfigSchema.properties);
   const given = Object.entries(options).filter(

@@ -7,13 +7,13 @@ import type {
   StreamDescriptionSummary,
 } from "@aws-sdk/client-kinesis";
 import { BridgeError } from "../../errors.ts";
-import { type Position, START_POSITION } from "../stream-log.ts";
+import { type Position, startPosition } from "../stream-log.ts";
 import { exceptionOf, kinesisError } from "./kinesis-error.ts";
 import type { KinesisTarget } from "./kinesis-url.ts";
 
-/** ListShards answers a thousand shards a page; a stream of ours has at most 65,536. */
+/** A page of ListShards has up to a thousand shards; a stream of ours has at most 65,536. */
 const shardPagesMax = 100;
-/** Connections are reused: one per call in flight and per shard that is read. */
+/** Connections are reused. Each call in flight and each shard that is read needs one. */
 const socketsMax = 512;
 
 type KinesisSdk = typeof import("@aws-sdk/client-kinesis");
@@ -24,7 +24,10 @@ interface KinesisConnectionParts {
   readonly timeoutMs: number;
 }
 
-/** Calls to one stream. Each ends after `timeoutMs` at the latest and is sent once; failures are BridgeErrors (`kinesisError`). */
+/**
+ * Calls to one stream. Each call is sent once and ends after `timeoutMs` at the latest; failures are
+ * BridgeErrors (`kinesisError`).
+ */
 export class KinesisConnection {
   readonly target: KinesisTarget;
   readonly #sdk: KinesisSdk;
@@ -39,7 +42,7 @@ export class KinesisConnection {
     this.#timeoutMs = parts.timeoutMs;
   }
 
-  /** The SDK is loaded by the first connection only: most processes have none. */
+  /** Loads the SDK at the first connection, because most processes have none. */
   static async open(
     target: KinesisTarget,
     { timeoutMs }: { readonly timeoutMs: number },
@@ -49,13 +52,14 @@ export class KinesisConnection {
       import("@smithy/node-http-handler"),
     ]);
     const { region, endpoint } = target;
-    // The locked version runs on the Node that it is tested with; a warning in every process of ours mends nothing.
+    // Our lock file pins a version that is tested with this Node, so the SDK's warning about old versions
+    // does not help.
     process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
     const client = new sdk.KinesisClient({
       region,
       ...(endpoint === undefined ? {} : { endpoint }),
       maxAttempts: 1,
-      // HTTP/1.1: local servers know nothing else, and nothing that is used here needs more.
+      // HTTP/1.1, because local servers support nothing else, and these calls need nothing else.
       requestHandler: new NodeHttpHandler({
         connectionTimeout: timeoutMs,
         httpAgent: { maxSockets: socketsMax },
@@ -73,7 +77,7 @@ export class KinesisConnection {
     return answer.StreamDescriptionSummary ?? this.#isNone("DescribeStreamSummary");
   }
 
-  /** All of them, closed ones that may hold records included. */
+  /** All shards, including closed ones that may hold records. */
   async listShards(): Promise<Shard[]> {
     const shards: Shard[] = [];
     let token: string | undefined;
@@ -89,7 +93,9 @@ export class KinesisConnection {
     throw this.#isNone("ListShards");
   }
 
-  /** One entry per record, in order. A record that failed has an ErrorCode; the others are stored. */
+  /**
+   * Resolves with one result per record, in order. A failed record has an ErrorCode; the others are stored.
+   */
   async putRecords(records: PutRecordsRequestEntry[]): Promise<PutRecordsResultEntry[]> {
     const command = new this.#sdk.PutRecordsCommand({ StreamName: this.target.streamName, Records: records });
     const answer = await this.#call("PutRecords", (options) => this.#client.send(command, options));
@@ -97,12 +103,12 @@ export class KinesisConnection {
     return Array.isArray(results) && results.length === records.length ? results : this.#isNone("PutRecords");
   }
 
-  /** Before the first record after a position. */
+  /** An iterator that begins with the first record after a position. */
   async shardIterator(shardId: string, after: Position): Promise<string> {
     const command = new this.#sdk.GetShardIteratorCommand({
       StreamName: this.target.streamName,
       ShardId: shardId,
-      ...(after === START_POSITION
+      ...(after === startPosition
         ? { ShardIteratorType: "TRIM_HORIZON" }
         : { ShardIteratorType: "AFTER_SEQUENCE_NUMBER", StartingSequenceNumber: after }),
     });
@@ -116,7 +122,7 @@ export class KinesisConnection {
     return Array.isArray(answer.Records) ? answer : this.#isNone("GetRecords");
   }
 
-  /** False where there is one of this name. `shardCount` null: on demand. */
+  /** False if a stream of this name exists. `shardCount` null = on demand. */
   async createStream(shardCount: number | null): Promise<boolean> {
     const command = new this.#sdk.CreateStreamCommand({
       StreamName: this.target.streamName,
@@ -133,13 +139,13 @@ export class KinesisConnection {
     }
   }
 
-  /** Calls in flight fail. */
+  /** Closes the connection; calls in flight reject. */
   close(): void {
     this.#closed.abort();
     this.#client.destroy();
   }
 
-  /** The SDK's own time-outs end with the answer's first byte; this one covers the last. */
+  /** Has a time-out of its own, because those of the SDK end with the first byte of the answer. */
   async #call<Answer>(
     api: string,
     send: (options: { abortSignal: AbortSignal }) => Promise<Answer>,
@@ -167,13 +173,13 @@ export class KinesisConnection {
   }
 
   #timedOut(api: string): BridgeError {
-    const text = `kinesis:${api} on ${this.target.streamName} was not answered within ${this.#timeoutMs} ms`;
+    const text = `kinesis:${api} on ${this.target.streamName} got no answer within ${this.#timeoutMs} ms`;
     return new BridgeError("STREAM_TIMEOUT", text, { retryable: true, details: { api } });
   }
 
-  /** The outcome of what was asked for is unknown. */
+  /** The answer is incomplete, so the outcome of the call is unknown. */
   #isNone(api: string): never {
-    const text = `kinesis:${api} on ${this.target.streamName}: the answer lacks what it must hold: something else than Kinesis answers`;
+    const text = `kinesis:${api} on ${this.target.streamName}: the answer is incomplete: another service than Kinesis answers`;
     throw new BridgeError("KINESIS_UNAVAILABLE", text, { retryable: true, details: { api } });
   }
 }

@@ -12,7 +12,7 @@ const unavailable: Meaning = { code: "KINESIS_UNAVAILABLE", retryable: true, men
 const skewed: Meaning = {
   code: "KINESIS_DENIED",
   retryable: false,
-  mend: "Set the clock of this machine: requests are signed with its time",
+  mend: "Set the clock of this machine: requests are signed with this time",
 };
 const unknownKey: Meaning = {
   code: "KINESIS_DENIED",
@@ -22,7 +22,7 @@ const unknownKey: Meaning = {
 const foreignRegion: Meaning = {
   code: "KINESIS_DENIED",
   retryable: false,
-  mend: "What answers belongs to another region: correct the region in the URL, or the endpoint",
+  mend: "The server belongs to another region: correct the region in the URL, or the endpoint",
 };
 const encryption: Meaning = {
   code: "KINESIS_DENIED",
@@ -30,7 +30,7 @@ const encryption: Meaning = {
   mend: "The stream is encrypted: let Tidegate's identity use its KMS key (kms:GenerateDataKey to write, kms:Decrypt to read), and enable the key",
 };
 
-/** By the name that AWS gives the exception. */
+/** By the name of the exception in AWS. */
 const meanings: Readonly<Record<string, Meaning>> = {
   ProvisionedThroughputExceededException: throttled,
   LimitExceededException: throttled,
@@ -57,10 +57,15 @@ const meanings: Readonly<Record<string, Meaning>> = {
 };
 
 /**
- * What a failed call to Kinesis means. KINESIS_THROTTLED (retryable): more than shard or account may take. KINESIS_DENIED: credentials,
- * rights, encryption key or clock. STREAM_MISSING: no such stream. KINESIS_REFUSED: Kinesis does not accept the call's arguments.
- * Anything else, from a lost connection to an answer that is none, is KINESIS_UNAVAILABLE (retryable): its outcome is unknown.
- * `details.exception` is the name that AWS gave it.
+ * The error of a failed call to Kinesis:
+ * - KINESIS_THROTTLED (retryable): the call exceeded a limit of the shard or the account.
+ * - KINESIS_DENIED: credentials, rights, encryption key or clock are wrong.
+ * - STREAM_MISSING: the stream does not exist.
+ * - KINESIS_REFUSED: Kinesis does not accept the arguments of the call.
+ * - KINESIS_UNAVAILABLE (retryable) for anything else, from a lost connection to an invalid answer: the
+ *   outcome of the call is unknown.
+ *
+ * `details.exception` is the name of the exception in AWS.
  */
 export function kinesisError(cause: unknown, api: string, target: KinesisTarget): BridgeError {
   if (cause instanceof BridgeError) return cause;
@@ -83,7 +88,7 @@ function meaningOf(
   api: string,
   target: KinesisTarget,
 ): Meaning {
-  // The SDK now signs with the server's time.
+  // From now on, the SDK signs with the server's time, so a retry can succeed.
   if (isSkewCorrected(cause)) return unavailable;
   if (name === "InvalidSignatureException" && /expired|not yet current/i.test(message)) return skewed;
   if (name === "InvalidSignatureException" && /scoped to/i.test(message)) return foreignRegion;
@@ -104,7 +109,7 @@ function codeOf(cause: unknown): unknown {
 
 function unknownHost({ region, endpoint }: KinesisTarget): string {
   const wrong = endpoint === undefined ? `there is no region ${region}` : `${endpoint} is wrong`;
-  return `Where this machine resolves other names, ${wrong}: correct the URL`;
+  return `If this machine resolves other names, ${wrong}: correct the URL`;
 }
 
 function denied(api: string): Meaning {
@@ -119,13 +124,13 @@ function missing({ streamName, region }: KinesisTarget): Meaning {
 
 function reasonOf(name: string, message: string, { endpoint }: KinesisTarget): string {
   if (name === "SyntaxError")
-    return `the answer is not one of Kinesis: something else answers at ${endpoint ?? "its address"}. Correct the endpoint in the URL, or what answers in Kinesis' place: a proxy, a sign-in page`;
+    return `the answer is not one of Kinesis: another service, such as a proxy or a sign-in page, answers at ${endpoint ?? "its address"}. Correct the endpoint in the URL, or remove the other service`;
   const isPlain = name === "Error" || name === "TimeoutError" || message.startsWith(name);
   const sentence = message.replace(/\.$/, "");
   return isPlain ? sentence || name : `${name}: ${sentence}`;
 }
 
-/** Whether the same call may succeed in a moment. */
+/** True if the same call may succeed in a moment. */
 export function isPassing(error: unknown): boolean {
   return (
     error instanceof BridgeError &&

@@ -1,22 +1,23 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { BridgeError } from "../../errors.ts";
 import {
-  END_POSITION,
+  endPosition,
   type PartitionState,
   type Position,
-  START_POSITION,
   type StreamEntry,
+  startPosition,
 } from "../stream-log.ts";
 import type { KinesisConfig } from "./kinesis-config.ts";
 import type { KinesisConnection } from "./kinesis-connection.ts";
 import { compareSequenceNumbers, isSequenceNumber } from "./sequence-number.ts";
 import type { Shard } from "./shard.ts";
-import { forgotten, gap, ShardReader } from "./shard-reader.ts";
+import { forgotten, gap } from "./shard-faults.ts";
+import { ShardReader } from "./shard-reader.ts";
 
 export interface ReaderOptions {
   readonly connection: KinesisConnection;
   readonly shards: {
-    /** Also one that the stream has forgotten, where this process has known it. */
+    /** Also returns a shard that Kinesis deleted, if this process knew it. */
     shard(partition: number): Shard;
     isKnown(partition: number): boolean;
     isListed(partition: number): boolean;
@@ -30,7 +31,7 @@ export interface ReaderOptions {
   readonly onRead: (bytes: number, records: number) => void;
 }
 
-/** Reads shards ahead, as many as are asked about. */
+/** Reads ahead all shards that the consumer asks for. */
 export class KinesisReader {
   readonly #options: ReaderOptions;
   readonly #readers = new Map<number, ShardReader>();
@@ -46,21 +47,21 @@ export class KinesisReader {
     after: Position,
     limits: { maxBytes: number; maxEntries: number },
   ): Promise<StreamEntry[]> {
-    if (after === END_POSITION) {
+    if (after === endPosition) {
       this.#drop(partition);
       return [];
     }
     if (!this.#options.shards.isKnown(partition)) await this.#lookFor(partition, after);
     const reader = this.#readerAt(partition, after);
     const entries = await reader.read(after, limits).catch((error: unknown) => {
-      // Whoever reads again asks Kinesis again.
+      // The next read asks Kinesis again.
       if (this.#readers.get(partition) === reader) this.#drop(partition);
       throw error;
     });
     return entries;
   }
 
-  /** Resolves when one of them has something that was not read yet. */
+  /** Resolves when one of the partitions has unread entries, or after `timeoutMs`. */
   async wait(timeoutMs: number, partitions: readonly number[]): Promise<void> {
     const readers = partitions.flatMap((partition) => this.#readers.get(partition) ?? []);
     for (const reader of readers) reader.asked();
@@ -81,19 +82,19 @@ export class KinesisReader {
     this.#interrupts.delete(wakeAnyway);
   }
 
-  /** Ends all waits: the partitions have changed. */
+  /** Ends all waits, because the partitions changed. */
   interrupt(): void {
     for (const wake of this.#interrupts) wake();
   }
 
   state(partition: number): PartitionState {
-    if (!this.#options.shards.isKnown(partition)) throw forgotten(partition, START_POSITION);
+    if (!this.#options.shards.isKnown(partition)) throw forgotten(partition, startPosition);
     const behind = this.#readers.get(partition)?.behind();
-    const known = { highest: null, trimmedUpTo: START_POSITION, retainedBytes: null };
+    const known = { highest: null, trimmedUpTo: startPosition, retainedBytes: null };
     return behind ? { ...known, behindMs: behind.ms, behindAgoMs: behind.agoMs } : known;
   }
 
-  /** The most that one of them is behind by. */
+  /** The lag of the partition that lags most, ms. */
   behindMs(): number {
     return Math.max(0, ...[...this.#readers.values()].map((reader) => reader.behind()?.ms ?? 0));
   }
@@ -110,15 +111,18 @@ export class KinesisReader {
     const shard = shards.shard(partition);
     const hold = shards.hold();
     if (hold?.code === "STREAM_GAP") throw hold;
-    if (after !== START_POSITION && !isPositionIn(shard, after))
-      throw gap(shard, after, "this is no position of the shard");
+    if (after !== startPosition && !isPositionIn(shard, after))
+      throw gap(shard, after, "this is not a position of the shard");
     this.#drop(partition);
     const reader = this.#start(shard, after);
     this.#readers.set(partition, reader);
     return reader;
   }
 
-  /** The lake may know of a shard that is younger than what is known here, or of one that was forgotten before this process began. */
+  /**
+   * The lake may know a shard that is new to this process, or one that Kinesis deleted before this process
+   * started.
+   */
   async #lookFor(partition: number, after: Position): Promise<void> {
     const { shards } = this.#options;
     await shards.refresh();

@@ -1,4 +1,5 @@
-import { Counter, Gauge, type Registry } from "prom-client";
+import { Counter, type Registry } from "prom-client";
+import { statusGauges } from "../status-gauges.ts";
 import type { KinesisStreamStatus } from "./kinesis-stream-status.ts";
 
 /** Recorded per call, not per message. */
@@ -10,30 +11,26 @@ export interface KinesisStreamMetrics {
   readFailed(code: string): void;
 }
 
+type CreateCounter = (name: string, help: string, labelNames?: string[]) => Counter;
+
 export function createKinesisStreamMetrics(
   registry: Registry,
   status: () => KinesisStreamStatus,
 ): KinesisStreamMetrics {
-  const registers = [registry];
-  const counter = (name: string, help: string, labelNames: string[] = []): Counter =>
-    new Counter({ name, help, labelNames, registers });
-  const gauge = (name: string, help: string, value: (now: KinesisStreamStatus) => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(value(status()));
-      },
-    });
-  };
-  const blocks = counter(
-    "tidegate_stream_kinesis_appended_blocks_total",
-    "Blocks that Kinesis has confirmed.",
-  );
+  const counter: CreateCounter = (name, help, labelNames = []) =>
+    new Counter({ name, help, labelNames, registers: [registry] });
+  const metrics = { ...appendCounters(counter), ...readCounters(counter) };
+  observeStatus(registry, status);
+  return metrics;
+}
+
+function appendCounters(
+  counter: CreateCounter,
+): Pick<KinesisStreamMetrics, "appended" | "called" | "failed"> {
+  const blocks = counter("tidegate_stream_kinesis_appended_blocks_total", "Blocks that Kinesis confirmed.");
   const bytes = counter(
     "tidegate_stream_kinesis_appended_bytes_total",
-    "Bytes of the blocks that Kinesis has confirmed.",
+    "Bytes of the blocks that Kinesis confirmed.",
   );
   const calls = counter(
     "tidegate_stream_kinesis_append_calls_total",
@@ -41,35 +38,13 @@ export function createKinesisStreamMetrics(
   );
   const seconds = counter(
     "tidegate_stream_kinesis_append_seconds_total",
-    "Time that PutRecords calls took, seconds.",
+    "Time of PutRecords calls, seconds.",
   );
   const failures = counter(
     "tidegate_stream_kinesis_append_failures_total",
-    "How often a block, and those behind it, were not confirmed.",
+    "Failures to confirm a block and those waiting after it, by error code.",
     ["code"],
   );
-  const readBlocks = counter("tidegate_stream_kinesis_read_blocks_total", "Records that were read.");
-  const readBytes = counter(
-    "tidegate_stream_kinesis_read_bytes_total",
-    "Bytes of the records that were read.",
-  );
-  const readFailures = counter(
-    "tidegate_stream_kinesis_read_failures_total",
-    "Calls for reading that failed.",
-    ["code"],
-  );
-  gauge("tidegate_stream_kinesis_open_shards", "Shards that take blocks.", ({ openShards }) => openShards);
-  gauge(
-    "tidegate_stream_kinesis_behind_seconds",
-    "How far the shard that is read the furthest behind is behind.",
-    ({ behindMs }) => behindMs / 1000,
-  );
-  gauge(
-    "tidegate_stream_kinesis_retention_seconds",
-    "How long the stream keeps records.",
-    ({ retentionMs }) => retentionMs / 1000,
-  );
-  gauge("tidegate_stream_kinesis_held", "1 while nothing is appended.", ({ held }) => Number(held !== null));
   return {
     appended: (appendedBytes, count) => {
       blocks.inc(count);
@@ -80,10 +55,39 @@ export function createKinesisStreamMetrics(
       seconds.inc(elapsedMs / 1000);
     },
     failed: (code) => failures.inc({ code }),
-    read: (count, number) => {
-      readBytes.inc(count);
-      readBlocks.inc(number);
-    },
-    readFailed: (code) => readFailures.inc({ code }),
   };
+}
+
+function readCounters(counter: CreateCounter): Pick<KinesisStreamMetrics, "read" | "readFailed"> {
+  const blocks = counter("tidegate_stream_kinesis_read_blocks_total", "Records read.");
+  const bytes = counter("tidegate_stream_kinesis_read_bytes_total", "Bytes of records read.");
+  const failures = counter(
+    "tidegate_stream_kinesis_read_failures_total",
+    "Failed calls to read, by error code.",
+    ["code"],
+  );
+  return {
+    read: (readBytes, count) => {
+      bytes.inc(readBytes);
+      blocks.inc(count);
+    },
+    readFailed: (code) => failures.inc({ code }),
+  };
+}
+
+/** Registers gauges of the stream's status; their values are read at each collection. */
+function observeStatus(registry: Registry, status: () => KinesisStreamStatus): void {
+  const gauge = statusGauges(registry, status);
+  gauge("tidegate_stream_kinesis_open_shards", "Open shards.", ({ openShards }) => openShards);
+  gauge(
+    "tidegate_stream_kinesis_behind_seconds",
+    "Lag of the shard that lags most.",
+    ({ behindMs }) => behindMs / 1000,
+  );
+  gauge(
+    "tidegate_stream_kinesis_retention_seconds",
+    "Time that the stream keeps records.",
+    ({ retentionMs }) => retentionMs / 1000,
+  );
+  gauge("tidegate_stream_kinesis_held", "1 while appends are held.", ({ held }) => Number(held !== null));
 }

@@ -5,10 +5,13 @@ export interface KinesisStreamStatus {
   readonly encryption: "NONE" | "KMS";
   readonly retentionMs: number;
   readonly openShards: number;
-  /** By how much what was read last is older than the newest record, of the shard where that is the most; 0 where none is read. */
+  /**
+   * Lag of the shard that lags most: how much older the last record read is than the newest one, ms; 0 if no
+   * shard is read.
+   */
   readonly behindMs: number;
-  /** What somebody should look at. */
+  /** Warnings for the operator. */
   readonly warnings: readonly string[];
-  /** Why nothing is appended now; null = it is. */
+  /** Why appends are held; null = they are not. */
   readonly held: { readonly code: string; readonly message: string } | null;
 }

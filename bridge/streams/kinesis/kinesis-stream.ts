@@ -17,22 +17,23 @@ export interface KinesisStreamOptions extends Partial<KinesisConfig> {
   readonly target: KinesisTarget;
   readonly mode: "append" | "read";
   readonly logger: Logger;
-  /** Where given, it learns of appends, reads and the stream's state. */
+  /** If given, gets metrics of appends, reads and the stream's state. */
   readonly registry?: Registry;
   readonly random?: () => number;
   readonly monotonicMs?: () => number;
-  /** Called when the stream is gone or was replaced (STREAM_GAP); appends reject from then on. */
+  /** Called if the stream is gone or was replaced (STREAM_GAP). Appends reject from then on. */
   readonly onLost?: (error: BridgeError) => void;
 }
 
-/** A stream in Amazon Kinesis Data Streams; any number of processes append and read. */
+/** A stream in Amazon Kinesis Data Streams. Any number of processes append and read. */
 export interface KinesisStream extends StreamLog {
   status(): KinesisStreamStatus;
 }
 
 /**
- * Opens the stream; one that is being created is waited for.
- * @throws BridgeError STREAM_MISSING, KINESIS_UNSUPPORTED, KINESIS_DENIED, KINESIS_THROTTLED, KINESIS_UNAVAILABLE, STREAM_TIMEOUT
+ * Opens the stream; waits if it is being created.
+ * @throws BridgeError STREAM_MISSING, KINESIS_UNSUPPORTED, KINESIS_DENIED, KINESIS_THROTTLED,
+ * KINESIS_UNAVAILABLE, STREAM_TIMEOUT
  */
 export async function openKinesisStream(options: KinesisStreamOptions): Promise<KinesisStream> {
   const config = kinesisConfigOf(options);
@@ -119,7 +120,7 @@ class ShardedStream implements KinesisStream {
     await this.#reader.wait(timeoutMs, partitions ?? all());
   }
 
-  /** Kinesis forgets records when their time has come, and not before. */
+  /** Does nothing: Kinesis deletes records after the stream's retention time. */
   async trim(): Promise<void> {
     this.#checkOpen();
   }
@@ -165,7 +166,7 @@ class ShardedStream implements KinesisStream {
       onFailed: (error: BridgeError, partition: number, isNews: boolean) => {
         metrics.readFailed(error.code);
         const fields = { event: "stream.kinesis.read.failed", partition, code: error.code, err: error };
-        if (isNews) logger.warn(fields, "a shard can't be read now");
+        if (isNews) logger.warn(fields, "a shard can't be read");
         else logger.debug(fields, "a shard still can't be read");
       },
     };

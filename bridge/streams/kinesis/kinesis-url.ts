@@ -1,23 +1,24 @@
 import { BridgeError } from "../../errors.ts";
 
-/** Which stream, and where. */
+/** A stream and its place. */
 export interface KinesisTarget {
   readonly region: string;
   readonly streamName: string;
-  /** Of a local server or a VPC endpoint; undefined = the region's own. */
+  /** URL of a local server or a VPC endpoint; undefined = the endpoint of the region. */
   readonly endpoint: string | undefined;
 }
 
 /**
- * Reads `kinesis://REGION/STREAM[?endpoint=URL]`. Credentials come from where the AWS SDK looks for them, never from the URL.
- * Throws KINESIS_URL_INVALID, whose text holds nothing of what stood in the place of credentials.
+ * Parses `kinesis://REGION/STREAM[?endpoint=URL]`. Credentials come from the AWS SDK's usual sources, never
+ * from the URL.
+ * @throws BridgeError KINESIS_URL_INVALID. Its text never holds credentials from the URL.
  */
 export function kinesisTargetOf(text: string): KinesisTarget {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url?.protocol !== "kinesis:" || url.hostname === "") throw invalid("it is no Kinesis URL");
   if (url.username !== "" || url.password !== "")
     throw invalid(
-      "credentials don't belong into it: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the machine a role",
+      "it must hold no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the machine a role",
     );
   if (url.port !== "") throw invalid("a port belongs into ?endpoint=");
   if (!/^[a-z]{2,}(-[a-z0-9]+)+$/.test(url.hostname)) throw invalid(`${url.hostname} is no region`);

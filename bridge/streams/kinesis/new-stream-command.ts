@@ -1,4 +1,7 @@
-/** What an operator gives a lost stream up with. It continues in the stream of the URL, which has to be there. */
+/**
+ * Commands to give up a lost stream. The lake then continues in the stream of the URL; `missing` also
+ * creates that stream.
+ */
 export const newStreamCommand = {
   there: "tidegate stream new",
   missing: "tidegate stream new --create",

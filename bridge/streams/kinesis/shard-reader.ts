@@ -2,38 +2,43 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { GetRecordsOutput } from "@aws-sdk/client-kinesis";
 import { fullJitterDelayMs } from "../../../devices/protocol/backoff.ts";
 import { BridgeError } from "../../errors.ts";
-import { END_POSITION, type Position, START_POSITION, type StreamEntry } from "../stream-log.ts";
+import { endPosition, type Position, type StreamEntry, startPosition } from "../stream-log.ts";
 import type { KinesisConfig } from "./kinesis-config.ts";
 import type { KinesisConnection } from "./kinesis-connection.ts";
 import { exceptionOf, isPassing } from "./kinesis-error.ts";
+import { bytesOf, ReadAhead } from "./read-ahead.ts";
 import { compareSequenceNumbers, isSequenceNumber } from "./sequence-number.ts";
-import { type Shard, shardIdOf } from "./shard.ts";
+import type { Shard } from "./shard.ts";
+import { forgotten, gap, incomplete, isAboutPosition } from "./shard-faults.ts";
 
-/** A shard that nobody has asked about for this long is not read ahead any more. */
+/** Reading ahead ends if no read asked for the shard for this long. */
 const unaskedMaxMs = 10_000;
-/** What fails for longer than this is told to whoever reads. */
+/** Reads reject if calls fail for longer than this. */
 const failingMaxMs = 30_000;
-/** How long a reader of a position that was not read ahead waits for the first blocks. */
+/** Longest wait of a read for the first blocks after the start. */
 const firstReadMaxMs = 2000;
-/** Between two tries of a call that failed. */
+/** Pause between attempts after a failed call. */
 const retry = { baseMs: 200, maxMs: 5000 } as const;
 
 export interface ShardReaderOptions {
   readonly connection: Pick<KinesisConnection, "shardIterator" | "getRecords">;
   readonly shard: Shard;
-  /** Where it begins. */
+  /** Reading begins after this position. */
   readonly after: Position;
   readonly config: KinesisConfig;
   readonly monotonicMs: () => number;
   readonly random: () => number;
-  /** What Kinesis says of the shard once its records end or it knows it no more; told by calls that begin after this one. */
+  /**
+   * The state of the shard, by calls to Kinesis that begin after this one. Asked if the records end, or if
+   * the shard is not found.
+   */
   readonly lookUp: () => Promise<"open" | "closed" | "forgotten">;
-  /** There is more to read, or a reason why not. */
+  /** Called if there are new entries, the end, or a failure. */
   readonly onNews: () => void;
-  /** A call failed. `isNews`: it is tried again, and the one before it had not failed. */
+  /** Called for each failed call. `isNews` = the first of a series of failures that are retried. */
   readonly onFailed: (error: BridgeError, isNews: boolean) => void;
   readonly onRead: (bytes: number, records: number) => void;
-  /** Nobody has asked about it for long. */
+  /** Called when reading ends because no read asked for the shard. */
   readonly onUnasked: () => void;
 }
 
@@ -41,12 +46,7 @@ export interface ShardReaderOptions {
 export class ShardReader {
   readonly #options: ShardReaderOptions;
   readonly #stop = new AbortController();
-  /** What follows `#from`, in order. What was handed out stays until something behind it is asked for. */
-  #entries: StreamEntry[] = [];
-  #from: Position;
-  #bufferedBytes = 0;
-  /** The last one that was handed out. */
-  #handedOut: Position;
+  readonly #ahead: ReadAhead;
   #iterator: string | undefined;
   #isEnded = false;
   #isEndHandedOut = false;
@@ -56,14 +56,13 @@ export class ShardReader {
   #behind: { readonly ms: number; readonly atMs: number; readonly askedAtMs: number } | null = null;
   #askedAtMs: number;
   #wake: (() => void) | undefined;
-  /** Resolves once something is known of what follows the first position. */
+  /** Resolves once the answer for the first position is known, or after `firstReadMaxMs`. */
   readonly #first: Promise<void>;
   #knowsFirst = (): void => {};
 
   constructor(options: ShardReaderOptions) {
     this.#options = options;
-    this.#from = options.after;
-    this.#handedOut = options.after;
+    this.#ahead = new ReadAhead(options.after);
     this.#askedAtMs = options.monotonicMs();
     this.#first = new Promise((resolve) => {
       this.#knowsFirst = resolve;
@@ -73,22 +72,25 @@ export class ShardReader {
     void this.#run();
   }
 
-  /** Whether it can go on after this position: it begins there, or has read it. */
+  /** True if a read can continue after this position. */
   covers(after: Position): boolean {
-    return after === this.#from || this.#entries.some(({ position }) => position === after);
+    return this.#ahead.covers(after);
   }
 
-  /** True where it can't go on. */
+  /** True if reading has ended with a failure. */
   get hasFailed(): boolean {
     return this.#failure !== null;
   }
 
-  /** What follows a position that it covers. Throws what is wrong once nothing that was read before is left. */
+  /**
+   * The entries after a position that the reader covers. If reading failed, throws the failure after the
+   * entries that were read before.
+   */
   async read(after: Position, limits: { maxBytes: number; maxEntries: number }): Promise<StreamEntry[]> {
     this.asked();
-    this.#forgetUpTo(after);
+    if (this.#ahead.forgetUpTo(after)) this.#wake?.();
     await this.#first;
-    const taken = this.#take(after, limits);
+    const taken = this.#ahead.take(after, limits);
     if (taken.length > 0) return taken;
     if (this.#isEnded) {
       this.#isEndHandedOut = true;
@@ -98,28 +100,28 @@ export class ShardReader {
     return [];
   }
 
-  /** True where a read would answer something that none has answered before. */
+  /** True if a read would return new entries, the end or a failure. */
   get hasNews(): boolean {
     const isEndUnread = this.#isEnded && !this.#isEndHandedOut;
-    return isEndUnread || this.#failure !== null || this.#isAnyUnread();
+    return isEndUnread || this.#failure !== null || this.#ahead.hasUnread;
   }
 
   asked(): void {
     this.#askedAtMs = this.#options.monotonicMs();
   }
 
-  /** By how much what was handed out last is older than the newest record, at most; null where nothing is known yet. */
+  /**
+   * Upper bound of how much older the last returned record is than the newest one, ms, and the age of this
+   * knowledge; null if unknown.
+   */
   behind(): { readonly ms: number; readonly agoMs: number } | null {
     if (!this.#behind) return null;
     const { ms, atMs, askedAtMs } = this.#behind;
     const agoMs = this.#options.monotonicMs() - askedAtMs;
-    if (this.#isEnded && !this.#isAnyUnread()) return { ms: 0, agoMs };
-    const unread = this.#entries.find(({ position }) => this.#isUnread(position));
-    const newest = this.#entries.at(-1);
-    const bufferedMs = unread && newest ? Math.max(1, newest.appendTimeMs - unread.appendTimeMs) : 0;
-    // Without news for long, more may have come since.
+    if (this.#isEnded && !this.#ahead.hasUnread) return { ms: 0, agoMs };
+    // After a long time without an answer, newer records may have arrived.
     const silentMs = this.#options.monotonicMs() - atMs;
-    return { ms: ms + bufferedMs + (silentMs > failingMaxMs ? silentMs : 0), agoMs };
+    return { ms: ms + this.#ahead.unreadMs + (silentMs > failingMaxMs ? silentMs : 0), agoMs };
   }
 
   stop(): void {
@@ -128,41 +130,10 @@ export class ShardReader {
     this.#wake?.();
   }
 
-  #isAnyUnread(): boolean {
-    return this.#isUnread(this.#last());
-  }
-
-  #isUnread(position: Position): boolean {
-    return compareSequenceNumbers(position, this.#handedOut) > 0;
-  }
-
-  #take(after: Position, { maxBytes, maxEntries }: { maxBytes: number; maxEntries: number }): StreamEntry[] {
-    const taken: StreamEntry[] = [];
-    let bytes = 0;
-    for (const entry of this.#entries) {
-      if (compareSequenceNumbers(entry.position, after) <= 0) continue;
-      bytes += entry.block.length;
-      if (taken.length > 0 && (bytes > maxBytes || taken.length >= maxEntries)) break;
-      taken.push(entry);
-    }
-    const last = taken.at(-1)?.position ?? after;
-    if (this.#isUnread(last)) this.#handedOut = last;
-    return taken;
-  }
-
-  #forgetUpTo(after: Position): void {
-    const kept = this.#entries.findIndex(({ position }) => compareSequenceNumbers(position, after) > 0);
-    const forgotten = this.#entries.splice(0, kept === -1 ? this.#entries.length : kept);
-    if (forgotten.length === 0) return;
-    this.#from = after;
-    this.#bufferedBytes -= bytesOf(forgotten);
-    this.#wake?.();
-  }
-
   async #run(): Promise<void> {
     const { config } = this.#options;
     while (!this.#isOver()) {
-      if (this.#bufferedBytes >= config.readBufferBytes) {
+      if (this.#ahead.bytes >= config.readBufferBytes) {
         await this.#room();
         continue;
       }
@@ -181,11 +152,11 @@ export class ShardReader {
     return true;
   }
 
-  /** Answers after how long the shard may be read again, counted from now. */
+  /** Reads once. Resolves with the shortest time from the start of this read to the next one, ms. */
   async #readOnce(): Promise<number> {
     const { connection, shard, config, monotonicMs } = this.#options;
     try {
-      this.#iterator ??= await connection.shardIterator(shard.shardId, this.#last());
+      this.#iterator ??= await connection.shardIterator(shard.shardId, this.#ahead.last);
       const askedAtMs = monotonicMs();
       const answer = await connection.getRecords(this.#iterator);
       if (this.#stop.signal.aborted) return 0;
@@ -207,7 +178,7 @@ export class ShardReader {
   }
 
   #append({ Records = [], MillisBehindLatest }: GetRecordsOutput, askedAtMs: number): number {
-    const last = this.#last();
+    const last = this.#ahead.last;
     const fresh = Records.flatMap(({ SequenceNumber, Data, ApproximateArrivalTimestamp }): StreamEntry[] => {
       if (!isSequenceNumber(SequenceNumber) || !Data) throw incomplete();
       if (compareSequenceNumbers(SequenceNumber, last) <= 0) return [];
@@ -216,14 +187,13 @@ export class ShardReader {
       ];
     });
     const bytes = bytesOf(fresh);
-    this.#entries.push(...fresh);
-    this.#bufferedBytes += bytes;
+    this.#ahead.add(fresh);
     this.#behind = { ms: MillisBehindLatest ?? 1, atMs: this.#options.monotonicMs(), askedAtMs };
     if (fresh.length > 0) this.#options.onRead(bytes, fresh.length);
     return bytes;
   }
 
-  /** An answer without a next iterator says that the shard's records end here; the list of shards must say so too. */
+  /** An answer without a next iterator means that the shard ends here. The list of shards must agree. */
   async #reachedEnd(): Promise<void> {
     const state = await this.#options.lookUp();
     if (state === "open") throw incomplete();
@@ -247,15 +217,18 @@ export class ShardReader {
     return fullJitterDelayMs(this.#attempts++, retry, random);
   }
 
-  /** Never a reason to end the process: what is wrong now was right when the stream was opened. */
+  /**
+   * The reason for a failed call. Other errors than gaps are retryable, because the stream was usable when
+   * it was opened.
+   */
   async #explain(error: unknown): Promise<BridgeError> {
     if (!(error instanceof BridgeError)) throw error;
     const { shard } = this.#options;
-    const after = this.#last();
+    const after = this.#ahead.last;
     if (error.code === "STREAM_MISSING" && (await this.#isForgotten()))
       return forgotten(shard.partition, after);
-    if (after !== START_POSITION && isAboutPosition(error))
-      return gap(shard, after, `Kinesis knows no such position: ${error.message}`);
+    if (after !== startPosition && isAboutPosition(error))
+      return gap(shard, after, `Kinesis does not know this position: ${error.message}`);
     if (error.retryable || error.code === "STREAM_GAP") return error;
     const { cause, details, message, code } = error;
     return new BridgeError(code, message, { retryable: true, cause, details: { ...details } });
@@ -263,10 +236,6 @@ export class ShardReader {
 
   async #isForgotten(): Promise<boolean> {
     return (await this.#options.lookUp().catch(() => "open")) === "forgotten";
-  }
-
-  #last(): Position {
-    return this.#entries.at(-1)?.position ?? this.#from;
   }
 
   async #room(): Promise<void> {
@@ -284,40 +253,6 @@ export class ShardReader {
   }
 }
 
-function bytesOf(entries: readonly StreamEntry[]): number {
-  return entries.reduce((sum, { block }) => sum + block.length, 0);
-}
-
 function endOf(): StreamEntry {
-  return { position: END_POSITION, appendTimeMs: 0, block: new Uint8Array(0), isEnd: true };
-}
-
-/** Kinesis calls such a position an invalid argument; kinesis-local says that it can't find the record. */
-function isAboutPosition(error: BridgeError): boolean {
-  const isAsked = error.details["api"] === "GetShardIterator";
-  return isAsked && (exceptionOf(error) === "InvalidArgumentException" || error.code === "STREAM_MISSING");
-}
-
-function incomplete(): BridgeError {
-  const text = "kinesis:GetRecords: the answer makes no sense: something else than Kinesis answers";
-  return new BridgeError("KINESIS_UNAVAILABLE", text, { retryable: true });
-}
-
-/** A shard is kept as long as its youngest record. */
-export function forgotten(partition: number, after: Position): BridgeError {
-  const shard = { partition, shardId: shardIdOf(partition) };
-  return gap(shard, after, "Kinesis has forgotten the shard, and what was not read of it", END_POSITION);
-}
-
-export function gap(
-  { partition, shardId }: Pick<Shard, "partition" | "shardId">,
-  after: Position,
-  why: string,
-  resumeAfter?: Position,
-): BridgeError {
-  const text = `${shardId} cannot be read after "${after}": ${why}. Acknowledged messages may be missing`;
-  return new BridgeError("STREAM_GAP", text, {
-    retryable: false,
-    details: { partition, after, ...(resumeAfter === undefined ? {} : { resumeAfter }) },
-  });
+  return { position: endPosition, appendTimeMs: 0, block: new Uint8Array(0), isEnd: true };
 }

@@ -4,26 +4,29 @@ import type { RangePartition } from "../partition-map.ts";
 import type { Position } from "../stream-log.ts";
 import { isSequenceNumber } from "./sequence-number.ts";
 
-/** A shard is a partition: its number is the shard's. */
+/** A shard as a partition. The number of the partition is the shard's. */
 export interface Shard extends RangePartition {
   readonly shardId: string;
-  /** Both ends belong to it. */
+  /** First and last hash key of the shard, both included. */
   readonly firstHashKey: bigint;
   readonly lastHashKey: bigint;
-  /** No record of it comes before this one. */
+  /** Lower bound of the shard's sequence numbers. */
   readonly firstPosition: Position;
 }
 
-/** Hash keys have 128 bits, device hashes 32: a device's key is its hash × 2^96. */
+/** Hash keys have 128 bits, device hashes 32. The hash key of a device is its hash × 2^96. */
 const deviceHashShift = 96n;
 const lastHashKey = 2n ** 128n - 1n;
-/** Block headers hold the partition in 16 bits. */
+/** Block headers have 16 bits for the partition. */
 const numberMax = 65_535;
 
-/** @throws BridgeError KINESIS_UNSUPPORTED where a shard's number is too high; KINESIS_UNAVAILABLE where an answer makes no sense. */
+/**
+ * @throws BridgeError KINESIS_UNSUPPORTED if a shard's number is too high, KINESIS_UNAVAILABLE if the list
+ * is inconsistent.
+ */
 export function shardsOf(listed: readonly ListedShard[]): Shard[] {
   const drafts = listed.map(draftOf);
-  // Whoever is named as a parent is closed, also where its own entry does not say so yet.
+  // A parent of another shard is closed, even if its own entry does not say so in this answer.
   const parents = new Set(drafts.flatMap(({ parents }) => parents));
   const shards = drafts
     .map((shard) => ({ ...shard, isOpen: shard.isOpen && !parents.has(shard.partition) }))
@@ -35,10 +38,10 @@ export function shardsOf(listed: readonly ListedShard[]): Shard[] {
 /** The number in `shardId-000000000012`. */
 export function shardNumberOf(shardId: string | undefined): number {
   const [, digits] = /^shardId-(\d{12})$/.exec(shardId ?? "") ?? [];
-  if (digits === undefined) throw nonsense(`${shardId} is no name of a shard`);
+  if (digits === undefined) throw nonsense(`${shardId} is not the name of a shard`);
   const number = Number(digits);
   if (number <= numberMax) return number;
-  const text = `the stream has had ${number} shards, Tidegate can tell ${numberMax + 1} apart: create another stream, and continue in it with \`tidegate stream new\``;
+  const text = `the stream has had ${number} shards, and Tidegate supports at most ${numberMax + 1}: create another stream, and continue in it with \`tidegate stream new\``;
   throw new BridgeError("KINESIS_UNSUPPORTED", text, { retryable: false, details: { shardId } });
 }
 
@@ -73,21 +76,24 @@ function hashKeyOf(text: string | undefined): bigint {
   return BigInt(text ?? "");
 }
 
-/** The open shards share all hash keys between them. While a stream is being divided an answer may lag behind itself. */
+/**
+ * Checks that the open shards cover all hash keys without overlap. During a reshard, an answer may be
+ * inconsistent.
+ */
 function checkCover(shards: readonly Shard[]): void {
   let next = 0n;
   const open = shards.filter(({ isOpen }) => isOpen);
   const byKey = open.toSorted((left, right) => (left.firstHashKey < right.firstHashKey ? -1 : 1));
   for (const { firstHashKey: first, lastHashKey: last, shardId } of byKey) {
     if (first !== next || last < first)
-      throw nonsense(`no shard or two of them take the keys before ${shardId}`);
+      throw nonsense(`no shard, or more than one, has the keys before ${shardId}`);
     next = last + 1n;
   }
-  if (next !== lastHashKey + 1n) throw nonsense("no shard takes the last keys");
+  if (next !== lastHashKey + 1n) throw nonsense("no shard has the last keys");
 }
 
 function nonsense(what: string): BridgeError {
-  return new BridgeError("KINESIS_UNAVAILABLE", `the list of shards makes no sense now: ${what}`, {
+  return new BridgeError("KINESIS_UNAVAILABLE", `the list of shards is inconsistent: ${what}`, {
     retryable: true,
   });
 }

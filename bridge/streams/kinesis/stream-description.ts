@@ -5,9 +5,9 @@ import type { KinesisTarget } from "./kinesis-url.ts";
 
 const hourMs = 3_600_000;
 
-/** What Kinesis says of a stream, as far as it matters here. */
+/** The parts of Kinesis' description of a stream that Tidegate uses. */
 export interface StreamDescription {
-  /** The same for the stream's life; another stream of the same name has another. */
+  /** Constant for the life of the stream. Another stream of the same name has another id. */
   readonly streamId: string;
   readonly status: "CREATING" | "DELETING" | "ACTIVE" | "UPDATING";
   readonly mode: "PROVISIONED" | "ON_DEMAND";
@@ -16,12 +16,12 @@ export interface StreamDescription {
   readonly isSpreadAutomatically: boolean;
 }
 
-/** @throws BridgeError KINESIS_UNAVAILABLE where an answer makes no sense. */
+/** @throws BridgeError KINESIS_UNAVAILABLE if the answer is incomplete. */
 export function descriptionOf(summary: StreamDescriptionSummary): StreamDescription {
   const { StreamARN, StreamCreationTimestamp, StreamStatus, RetentionPeriodHours } = summary;
   const createdAtMs = StreamCreationTimestamp?.getTime() ?? Number.NaN;
   if (!StreamARN || !StreamStatus || !Number.isFinite(createdAtMs) || !(Number(RetentionPeriodHours) > 0)) {
-    const text = "kinesis:DescribeStreamSummary: the answer lacks what it must hold";
+    const text = "kinesis:DescribeStreamSummary: the answer is incomplete";
     throw new BridgeError("KINESIS_UNAVAILABLE", text, { retryable: true });
   }
   return {
@@ -34,7 +34,7 @@ export function descriptionOf(summary: StreamDescriptionSummary): StreamDescript
   };
 }
 
-/** Why the stream can't be used; null = it can. One that is being created can later. */
+/** Why the stream can't be used; null = it can. The error is retryable while the stream is being created. */
 export function faultOf(description: StreamDescription, target: KinesisTarget): BridgeError | null {
   const { streamName, region } = target;
   if (description.status === "CREATING")
@@ -44,15 +44,15 @@ export function faultOf(description: StreamDescription, target: KinesisTarget): 
   if (description.status === "DELETING")
     return new BridgeError(
       "STREAM_MISSING",
-      `the stream ${streamName} in ${region} is being deleted: what is not filed yet will be lost with it. Name another one in the URL`,
+      `the stream ${streamName} in ${region} is being deleted: unfiled messages will be lost with it. Name another stream in the URL`,
       { retryable: false },
     );
   if (!description.isSpreadAutomatically) return null;
-  const text = `the stream ${streamName} in ${region} has the record distribution strategy AUTO, which ignores hash keys: what one device sends would be spread over shards, and its order lost. Set it to USER_PARTITION_KEY (UpdateStreamRecordDistributionStrategy)`;
+  const text = `the stream ${streamName} in ${region} has the record distribution strategy AUTO, which ignores hash keys: messages of one device would be spread over shards and lose their order. Set it to USER_PARTITION_KEY (UpdateStreamRecordDistributionStrategy)`;
   return new BridgeError("KINESIS_UNSUPPORTED", text, { retryable: false });
 }
 
-/** What somebody should look at, though the stream can be used. */
+/** Warnings about a usable stream, for the operator. */
 export function warningsOf(
   { retentionMs }: StreamDescription,
   { streamName }: KinesisTarget,
@@ -60,6 +60,6 @@ export function warningsOf(
 ): string[] {
   if (retentionMs >= retentionMinHours * hourMs) return [];
   return [
-    `the stream ${streamName} keeps records for ${retentionMs / hourMs} h, kinesis.retentionMinHours asks for ${retentionMinHours} h: what is not filed by then is lost. Raise it (IncreaseStreamRetentionPeriod)`,
+    `the stream ${streamName} keeps records for ${retentionMs / hourMs} h, kinesis.retentionMinHours asks for ${retentionMinHours} h: messages that are not filed by then are lost. Raise the retention (IncreaseStreamRetentionPeriod)`,
   ];
 }

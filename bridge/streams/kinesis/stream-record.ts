@@ -1,13 +1,20 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import { BridgeError } from "../../errors.ts";
-import { type LakeState, partitionOfKey } from "../../storage/commit-log.ts";
-import type { ObjectStore } from "../../storage/object-store.ts";
+import type { CommittedMoves } from "../committed-moves.ts";
+import { partitionOfKey } from "../partition-key.ts";
 import { nothingUnread, type UnreadRecords } from "../stream-replacement.ts";
 import { kinesisConfigOf } from "./kinesis-config.ts";
 import { KinesisConnection } from "./kinesis-connection.ts";
 import type { KinesisTarget } from "./kinesis-url.ts";
 import { descriptionOf, faultOf } from "./stream-description.ts";
+
+/** PORT: the store of stream records, which is the lake's object store. */
+export interface StreamRecordStore {
+  /** null if there is no such object. */
+  get(path: string): Promise<Uint8Array | null>;
+  putIfAbsent(path: string, bytes: Uint8Array): Promise<unknown>;
+}
 
 const recordSchema = Type.Object({
   format: Type.Literal(1),
@@ -17,7 +24,10 @@ const recordSchema = Type.Object({
   unread: Type.Union([Type.Object({ blocks: Type.Number(), messages: Type.Number() }), Type.Null()]),
 });
 
-/** Why the lake continues in this stream. A stream in Kinesis can hold no such thing, so the lake does: `_streams/<stream id>.json`. */
+/**
+ * Why the lake continues in this stream. A stream in Kinesis can't hold such a record, so the lake has it in
+ * `_streams/<stream id>.json`.
+ */
 export type KinesisStreamRecord = Readonly<Static<typeof recordSchema>>;
 
 const first: KinesisStreamRecord = {
@@ -28,9 +38,12 @@ const first: KinesisStreamRecord = {
   unread: nothingUnread,
 };
 
-/** Of a stream that nobody put in another one's place there is none: it is as if it said so. */
+/**
+ * Reads the record of a stream. A stream that replaced no other one has no object, and gets the record
+ * `first`.
+ */
 export async function readKinesisStreamRecord(
-  store: Pick<ObjectStore, "get">,
+  store: Pick<StreamRecordStore, "get">,
   streamId: string,
 ): Promise<KinesisStreamRecord> {
   const bytes = await store.get(pathOf(streamId));
@@ -38,25 +51,25 @@ export async function readKinesisStreamRecord(
   try {
     return Value.Parse(recordSchema, JSON.parse(Buffer.from(bytes).toString()));
   } catch (cause) {
-    const text = `${pathOf(streamId)} in the lake does not hold what it must. Restore it from a copy, or remove it and run \`tidegate stream new\` again`;
+    const text = `${pathOf(streamId)} in the lake has invalid content. Restore it from a copy, or remove it and run \`tidegate stream new\` again`;
     throw new BridgeError("LAKE_DAMAGED", text, { retryable: false, cause });
   }
 }
 
 export interface ContinueInKinesisOptions {
   readonly target: KinesisTarget;
-  readonly store: Pick<ObjectStore, "putIfAbsent">;
-  readonly loadLake: () => Promise<LakeState>;
-  /** What the stream that the lake knew held and nobody has filed; null = unknown. */
+  readonly store: Pick<StreamRecordStore, "putIfAbsent">;
+  readonly loadLake: () => Promise<CommittedMoves>;
+  /** Unfiled records of the stream that the lake knew; null = unknown. */
   readonly unread: UnreadRecords | null;
   readonly timeoutMs?: number;
   readonly now?: () => number;
 }
 
 /**
- * The operator's way on where the lake's stream is lost, or everything of it is filed: the lake continues in this one, which exists
- * already. A stream that is being created is not waited for.
- * @throws BridgeError STREAM_MISSING; STREAM_EXISTS where the lake continues this very stream; KINESIS_*
+ * Lets the lake continue in an existing stream, after its own stream was lost or filed completely. Does not
+ * wait for a stream that is being created.
+ * @throws BridgeError STREAM_MISSING; STREAM_EXISTS if the lake already continues in this stream; KINESIS_*
  */
 export async function continueInKinesisStream(options: ContinueInKinesisOptions): Promise<{
   readonly streamId: string;
@@ -67,7 +80,7 @@ export async function continueInKinesisStream(options: ContinueInKinesisOptions)
   const streamId = await streamIdOf(target, timeoutMs);
   const replaces = newestStreamOf(await loadLake());
   if (replaces === streamId) {
-    const text = `the lake continues in the stream ${target.streamName} already, and a stream in Kinesis can't be emptied. Create another one, name it in --stream, and run \`tidegate stream new\` with that; or let its stopped partitions go on with \`tidegate stream accept-gap\``;
+    const text = `the lake continues in the stream ${target.streamName} already, and a stream in Kinesis can't be emptied. Create another one, name it in --stream, and run \`tidegate stream new\` with that; or resume its stopped partitions with \`tidegate stream accept-gap\``;
     throw new BridgeError("STREAM_EXISTS", text, { retryable: false });
   }
   const unread = replaces === null ? nothingUnread : options.unread;
@@ -94,8 +107,8 @@ async function streamIdOf(target: KinesisTarget, timeoutMs: number | undefined):
   }
 }
 
-/** The one that was read last; null for a lake that knows none. */
-function newestStreamOf(lake: LakeState): string | null {
+/** Id of the stream that the lake read last; null if the lake knows no stream. */
+function newestStreamOf(lake: CommittedMoves): string | null {
   const byTime = [...lake.moves].toSorted(([, left], [, right]) => right.streamTimeMs - left.streamTimeMs);
   const [newest] = byTime;
   return newest ? partitionOfKey(newest[0]).streamId : null;

@@ -10,7 +10,7 @@ import { type Shard, shardsOf } from "./shard.ts";
 import { descriptionOf, faultOf, type StreamDescription, warningsOf } from "./stream-description.ts";
 
 const retry = { baseMs: 100, maxMs: 2000 } as const;
-/** A call that is throttled or fails in passing is made this often before the start gives up. */
+/** Attempts to start if calls are throttled or fail in passing. */
 const startAttempts = 6;
 
 export interface StreamWatchOptions {
@@ -18,23 +18,27 @@ export interface StreamWatchOptions {
   readonly config: KinesisConfig;
   readonly logger: Logger;
   readonly random: () => number;
-  /** Called when the stream is gone or was replaced (STREAM_GAP). */
+  /** Called if the stream is gone or was replaced (STREAM_GAP). */
   readonly onLost: (error: BridgeError) => void;
 }
 
-/** Knows the stream's shards and settings, and looks at them again: now and then, and when it is told that they have changed. */
+/**
+ * Keeps the stream's shards and settings up to date: refreshes them every `shardRefreshMs` and on request.
+ */
 export class StreamWatch {
   readonly #options: StreamWatchOptions;
   readonly #listeners: (() => void)[] = [];
-  /** Forgotten ones too: their number is never used again. */
+  /** Deleted shards too; their numbers are never reused. */
   readonly #shards = new Map<number, Shard>();
   #listed: readonly Shard[] = [];
   #partitions: PartitionMap = rangePartitions([]);
   #description!: StreamDescription;
   #hold: BridgeError | null = null;
   #warned = "";
-  /** Why the stream can't be looked at, where that does not pass by itself. */
+  /** Why the stream can't be described, if that does not pass by itself. */
   #lookFailure: string | null = null;
+  /** A failure was logged, but not its end yet. */
+  #isFailing = false;
   #looking: Promise<void> | undefined;
   #next: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -43,7 +47,7 @@ export class StreamWatch {
     this.#options = options;
   }
 
-  /** Waits for a stream that is being created. Throws what speaks against using it. */
+  /** Waits for a stream that is being created. Throws if the stream can't be used. */
   async start(): Promise<void> {
     const { config } = this.#options;
     const deadlineMs = performance.now() + config.createTimeoutMs;
@@ -76,14 +80,14 @@ export class StreamWatch {
     this.#listeners.push(listener);
   }
 
-  /** Why nothing may be appended or read; null = it may. */
+  /** Why appends and reads are held; null = they are not. */
   hold(): BridgeError | null {
     return this.#hold;
   }
 
   warnings(): string[] {
     const unseen =
-      this.#lookFailure === null ? [] : [`changes of the stream go unnoticed: ${this.#lookFailure}`];
+      this.#lookFailure === null ? [] : [`changes of the stream are not detected: ${this.#lookFailure}`];
     return [...this.#settingsWarnings(), ...unseen];
   }
 
@@ -92,7 +96,10 @@ export class StreamWatch {
     return warningsOf(this.#description, connection.target, config.retentionMinHours);
   }
 
-  /** Also one that the stream has forgotten. Throws RangeError where there never was one of that number. */
+  /**
+   * The shard of a partition, even if Kinesis deleted it.
+   * @throws RangeError if there never was one.
+   */
   shard(partition: number): Shard {
     const shard = this.#shards.get(partition);
     if (!shard) throw new RangeError(`the stream has no partition ${partition}`);
@@ -107,7 +114,7 @@ export class StreamWatch {
     return this.#listed.some((shard) => shard.partition === partition);
   }
 
-  /** The shard that takes records with this key now. */
+  /** The open shard of a hash key. */
   openShard(hashKey: bigint): Shard {
     const found = this.#listed.find(
       ({ isOpen, firstHashKey, lastHashKey }) => isOpen && firstHashKey <= hashKey && hashKey <= lastHashKey,
@@ -116,10 +123,10 @@ export class StreamWatch {
     return found;
   }
 
-  /** Looks at the stream, by calls that begin after this one; rejects where they fail. */
+  /** Refreshes shards and settings by calls that begin after this one; rejects if they fail. */
   refresh(): Promise<void> {
     if (!this.#looking) return this.#begin();
-    // What is under way may have been asked before whatever made the caller ask.
+    // A refresh under way may be older than the change that made the caller ask.
     this.#next ??= this.#looking.catch(() => {}).then(() => this.#begin());
     return this.#next;
   }
@@ -144,12 +151,16 @@ export class StreamWatch {
       if (description.status !== "CREATING" && !this.#hold)
         this.#adopt(shardsOf(await connection.listShards()));
       this.#lookFailure = null;
+      if (this.#isFailing)
+        logger.info({ event: "stream.kinesis.refresh.recovered" }, "the stream is described again");
+      this.#isFailing = false;
     } catch (error) {
       if (error instanceof BridgeError && error.code === "STREAM_MISSING" && this.#description)
-        return this.#setHold(this.#gone("it is gone: it was deleted", newStreamCommand.missing));
+        return this.#setHold(this.#gone("it was deleted", newStreamCommand.missing));
       if (this.#description && !(error instanceof BridgeError && error.code === "STREAM_CLOSED")) {
         if (error instanceof BridgeError && !isPassing(error)) this.#lookFailure = error.message;
-        logger.warn({ event: "stream.kinesis.refresh.failed", err: error }, "the stream can't be looked at");
+        logger.warn({ event: "stream.kinesis.refresh.failed", err: error }, "the stream can't be described");
+        this.#isFailing = true;
       }
       throw error;
     }
@@ -158,7 +169,7 @@ export class StreamWatch {
   #note(description: StreamDescription): void {
     const { connection, logger } = this.#options;
     if (this.#description && description.streamId !== this.#description.streamId) {
-      const why = "it was deleted, and another one of its name was created";
+      const why = "it was deleted, and another stream of its name was created";
       this.#setHold(this.#gone(why, newStreamCommand.there));
       return;
     }
@@ -172,7 +183,7 @@ export class StreamWatch {
 
   #gone(why: string, command: string): BridgeError {
     const { streamName, region } = this.#options.connection.target;
-    const text = `the stream ${streamName} in ${region} is not what it was: ${why}. Acknowledged messages that were not filed are lost with it. Give them up with \`${command}\`, then start the gateways again`;
+    const text = `the stream ${streamName} in ${region} is lost: ${why}. Acknowledged messages that were not filed are lost with it. Give them up with \`${command}\`, then start the gateways again`;
     return new BridgeError("STREAM_GAP", text, { retryable: false });
   }
 
@@ -181,13 +192,13 @@ export class StreamWatch {
     const before = this.#hold;
     this.#hold = hold;
     if (hold?.message === before?.message) return;
-    if (!hold) logger.warn({ event: "stream.kinesis.usable" }, "the stream can be used again");
+    if (!hold) logger.info({ event: "stream.kinesis.usable" }, "the stream can be used again");
     else if (hold.code === "STREAM_GAP") onLost(hold);
     else logger.warn({ event: "stream.kinesis.held", code: hold.code }, hold.message);
   }
 
   #adopt(shards: readonly Shard[]): void {
-    // Shards never open again: such an answer is older than the last one.
+    // Closed shards never open again, so an answer that says so is older than the last one.
     const isOld = shards.some(
       ({ partition, isOpen }) => isOpen && this.#shards.get(partition)?.isOpen === false,
     );

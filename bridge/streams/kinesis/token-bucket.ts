@@ -1,4 +1,4 @@
-/** What may be taken: a second's worth at once, and a second's worth each second. */
+/** A rate limit: `perSecond` tokens each second, and at most as many at once. */
 export class TokenBucket {
   readonly #perSecond: number;
   readonly #monotonicMs: () => number;
@@ -12,7 +12,10 @@ export class TokenBucket {
     this.#filledAtMs = monotonicMs();
   }
 
-  /** For how many ms that much can't be taken yet; 0 = it can. What is more than a second's worth waits for a full bucket. */
+  /**
+   * Time until that many tokens can be taken, ms; 0 = now. An amount above `perSecond` waits for a full
+   * bucket.
+   */
   waitMs(amount: number): number {
     this.#fill();
     const missing = Math.min(amount, this.#perSecond) - this.#tokens;
@@ -24,7 +27,7 @@ export class TokenBucket {
     this.#tokens -= amount;
   }
 
-  /** Somebody else has taken what this one thought to be there. */
+  /** Empties the bucket, because another process has used the shard's rate. */
   drain(): void {
     this.#fill();
     this.#tokens = Math.min(this.#tokens, 0);

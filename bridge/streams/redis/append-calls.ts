@@ -3,31 +3,31 @@ import { runScript, runScriptReplicated, type ScriptArgument } from "../../redis
 import { appendBlocks } from "./partition-scripts.ts";
 import type { EntryId } from "./redis-position.ts";
 
-/** One call holds no more, but for one partition's blocks in any case: the server does nothing else meanwhile. */
+/** Limit of one call, because a call blocks the server. The blocks of a single partition may exceed it. */
 export const callBytesMax = 8 * 1024 * 1024;
 
 export interface AppendCallsOptions {
   readonly client: RedisClient;
-  /** The partitions stand on several servers. */
+  /** True on Redis Cluster, where the partitions are on several servers. */
   readonly isCluster: boolean;
-  /** Replicas that must have the blocks before they count. */
+  /** Replicas that must have received the blocks before they are confirmed. */
   readonly replicas: number;
-  /** How long replicas are waited for. */
+  /** Longest wait for the replicas, ms. */
   readonly waitMs: number;
 }
 
-/** What one partition has to append. */
+/** Blocks to append to one partition. */
 export interface PartitionAppend {
   readonly keys: readonly [log: string, state: string];
-  /** The newest entry of it that the server told us of. */
+  /** The partition's newest entry that the server told us of. */
   readonly newest: EntryId;
   readonly blocks: readonly Uint8Array[];
 }
 
 export interface AppendReply {
-  /** Ids of the blocks that were stored, oldest first; else why none was. */
+  /** Ids of the stored blocks, oldest first. A string says why none was stored. */
   readonly reply: readonly string[] | string;
-  /** Replicas that have confirmed them; 0 where none is needed. */
+  /** Number of replicas that confirmed the blocks; 0 if none is required. */
   readonly reached: number;
 }
 
@@ -37,8 +37,8 @@ interface WaitingAppend extends PartitionAppend {
 }
 
 /**
- * What the partitions append in one turn of the event loop goes to the server in one call: each call costs as much as dozens of
- * messages, here and there. On a Redis Cluster each has a call of its own.
+ * Sends the blocks that all partitions append in one turn of the event loop in one call. A call costs
+ * gateway and server as much as dozens of messages. On Redis Cluster, each partition has a call of its own.
  */
 export class AppendCalls {
   readonly #options: AppendCallsOptions;
@@ -48,12 +48,12 @@ export class AppendCalls {
     this.#options = options;
   }
 
-  /** Rejects as the client does; whether blocks were stored is unknown then. */
+  /** Rejects as the client does. Whether blocks were stored is then unknown. */
   append(append: PartitionAppend): Promise<AppendReply> {
     return new Promise((resolve, reject) => {
       const waiting = { ...append, resolve, reject };
       if (this.#options.isCluster) void this.#call([waiting]);
-      // The next tick comes after all promises of this turn.
+      // The next tick runs after all promises of this turn.
       else if (this.#waiting.push(waiting) === 1) process.nextTick(() => this.#flush());
     });
   }
@@ -90,12 +90,12 @@ export class AppendCalls {
       replicas === 0
         ? { reply: await runScript(client, appendBlocks, keys, args), reached: 0 }
         : await runScriptReplicated(client, appendBlocks, keys, args, { replicas, waitMs });
-    if (!Array.isArray(reply)) throw new TypeError("a script replied something else than its replies");
+    if (!Array.isArray(reply)) throw new TypeError("the append script returned no list");
     return { replies: reply, reached };
   }
 }
 
-/** How many of them, from the first on, make a call. */
+/** Number of appends, from the first one on, that fit into a call. */
 function fitting(appends: readonly WaitingAppend[]): number {
   let bytes = 0;
   const tooMany = appends.findIndex(({ blocks }, index) => {

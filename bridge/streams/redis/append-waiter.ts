@@ -5,25 +5,28 @@ import { type EntryId, idOfEntry, noEntry } from "./redis-position.ts";
 const firstPollMs = 5;
 const slowestPollMs = 50;
 const pollGrowth = 1.3;
-/** A server that can't be waited for is asked again after this. */
+/** Pause after a failed call. */
 const failedMs = 200;
 
 export interface WaiterOptions {
   readonly keys: readonly (readonly [log: string, state: string])[];
-  /** Polled where `connect` is null. */
+  /** Used for polling if `connect` is null. */
   readonly client: RedisClient;
-  /** Makes a connection that may be blocked; null on Redis Cluster, where the logs stand on several servers. */
+  /** Opens a connection for blocking calls; null on Redis Cluster, where the logs are on several servers. */
   readonly connect: (() => Promise<RedisClient>) | null;
-  /** A blocked call ends sooner than the connection's time-out. */
+  /** Longest blocking call, ms; shorter than the connection's time-out. */
   readonly blockMs: number;
 }
 
-/** The newest entry that whoever waits has had the chance to see; `newest`: it woke for this partition and has not read it since. */
+/**
+ * The newest entry of a partition that reads have seen. `newest`: a wait ended because of this partition,
+ * and it was not read since.
+ */
 type Seen = EntryId | "newest";
 
 /**
- * Waits for appends: by a blocked XREAD on a connection of its own, which costs nothing while
- * nothing comes but ships one block when something does; on Redis Cluster by looking at the partitions' states.
+ * Waits for appends by a blocking XREAD on a connection of its own. An idle wait costs nothing, but its end
+ * transfers one block. On Redis Cluster, polls the state of the partitions.
  */
 export class AppendWaiter {
   readonly #options: WaiterOptions;
@@ -36,7 +39,7 @@ export class AppendWaiter {
     this.#options = options;
   }
 
-  /** A read of this partition has answered up to and including this entry. */
+  /** A read of this partition returned entries up to and including this one. */
   seen(partition: number, entry: EntryId): void {
     this.#seen.set(partition, entry);
   }
@@ -71,7 +74,7 @@ export class AppendWaiter {
           pauseMs = Math.min(pauseMs * pollGrowth, slowestPollMs);
         } else if (await this.#block(partitions, Math.ceil(Math.min(leftMs, this.#options.blockMs)))) return;
       } catch {
-        // Whoever waits reads next and learns why; here it must only not become a storm.
+        // The next read reports the reason. The pause here only prevents a storm of calls.
         return await this.#pause(Math.min(failedMs, leftMs));
       }
     }

@@ -4,20 +4,23 @@ import { BridgeError } from "../../errors.ts";
 import type { RedisClient } from "../../redis/redis-connection.ts";
 import { redisScript, runScript } from "../../redis/redis-script.ts";
 import type { RedisTarget } from "../../redis/redis-url.ts";
-import type { LakeState } from "../../storage/commit-log.ts";
+import type { CommittedMoves } from "../committed-moves.ts";
 import { markOfStream, type StreamMark } from "../stream-mark.ts";
 import { countUnread, nothingUnread } from "../stream-replacement.ts";
 import { createPartition, holdsEntry, retirePartition } from "./partition-scripts.ts";
 import { compareRedisPositions, entryOfPosition, noEntry } from "./redis-position.ts";
 import { RedisReader } from "./redis-reader.ts";
 import { metaKey, partitionKeys } from "./stream-keys.ts";
-import { decodeRecord, encodeRecord, REDIS_STREAM_FORMAT, type RedisStreamRecord } from "./stream-record.ts";
+import { decodeRecord, encodeRecord, type RedisStreamRecord, redisStreamFormat } from "./stream-record.ts";
 import { withClient } from "./with-client.ts";
 
-/** How long the keys of a stream that was replaced or moved stay. */
+/** Time that the keys of a replaced or moved stream are kept, seconds. */
 export const retiredSeconds = 7 * 24 * 3600;
 
-/** Sets the meta key to ARGV[2…] where its stream is ARGV[1] ("" = none), and replies what it is then. */
+/**
+ * Sets the fields of the meta key to ARGV[2…] if its stream is ARGV[1] ("" = no stream). Returns the fields
+ * afterwards.
+ */
 const claimMeta = redisScript(`
 local present = redis.call('HGET', KEYS[1], 'streamId') or ''
 if present == '' and redis.call('EXISTS', KEYS[1]) == 1 then present = '?' end
@@ -34,7 +37,7 @@ export interface CreateRedisStreamOptions {
   readonly target: RedisTarget;
   /** Fixed for the stream's life. */
   readonly partitionCount: number;
-  /** True: it may continue a lake that holds positions of other streams, of which nothing is given up. */
+  /** True if the lake may hold positions of other streams, and no records are given up. */
   readonly startedAnew?: boolean;
   readonly timeoutMs: number;
   readonly logger: Logger;
@@ -43,8 +46,8 @@ export interface CreateRedisStreamOptions {
 }
 
 /**
- * Creates the stream of this Redis and prefix; where there is one, answers that. Several processes may do it at the same time: all get
- * the same stream. One whose creator died half-way is finished.
+ * Creates the stream of this Redis and prefix, or returns the existing one. Several processes may call this
+ * at the same time; all get the same stream. Completes a stream whose creator died half-way.
  * @throws BridgeError STREAM_PARTITIONS, STREAM_DAMAGED, STREAM_VERSION, REDIS_*
  */
 export async function createRedisStream(options: CreateRedisStreamOptions): Promise<RedisStreamRecord> {
@@ -61,15 +64,16 @@ export async function createRedisStream(options: CreateRedisStreamOptions): Prom
 }
 
 /**
- * The operator's way on after a loss: closes the stream that is there, so that a process that still has it open can append no more, and
- * creates another. Blocks of the old one that were not filed stay for 7 days; no consumer reads them any more. How many they are is
- * counted once no producer can append more, and is unknown where the old one lacks what `marks` say was confirmed.
- * @returns The new stream, the id of the one it replaced, and what is given up (null = unknown).
+ * Recovers after data loss in the stream: closes the existing stream, so that no process can append to it,
+ * and creates a new one. Unfiled blocks of the old stream are kept for 7 days, and no consumer reads them any
+ * more. They are counted after the stream is closed; the number is unknown if the old stream is behind its
+ * `marks`.
+ * @returns Ids of the new and the replaced stream, and the records that were given up (null = unknown).
  */
 export async function startNewRedisStream(
   options: Omit<CreateRedisStreamOptions, "startedAnew"> & {
     readonly marks?: readonly StreamMark[];
-    readonly loadLake: () => Promise<LakeState>;
+    readonly loadLake: () => Promise<CommittedMoves>;
   },
 ): Promise<{ streamId: string } & Old> {
   return await withClient(options, "creating", async (client) => {
@@ -78,7 +82,8 @@ export async function startNewRedisStream(
     const replaces = old?.streamId ?? null;
     const draft = draftOf({ ...options, startedAnew: true }, { replaces, unread: null });
     await createPartitions(client, prefix, draft);
-    // Closed first: between the two steps nothing is acknowledged, and doing it again goes on.
+    // Closed first, so that no message is acknowledged between the steps. The command can be repeated after
+    // a failure.
     if (old) await retirePartitions(client, prefix, old, draft.streamId);
     const isWhole = old !== null && (await holdsMarked(client, prefix, old, options.marks ?? []));
     const unread = isWhole
@@ -86,12 +91,12 @@ export async function startNewRedisStream(
       : null;
     const record = await claim(client, prefix, replaces ?? "", { ...draft, unread, isReady: true });
     if (record.streamId === draft.streamId) return { streamId: draft.streamId, replaces, unread };
-    const text = `somebody else started the stream ${record.streamId} at the same time: use that one`;
+    const text = `another process started the stream ${record.streamId} at the same time: use that one`;
     throw new BridgeError("STREAM_EXISTS", text, { retryable: false });
   });
 }
 
-/** Null where there is none. */
+/** null if there is no stream. */
 export async function readRecord(client: RedisClient, prefix: string): Promise<RedisStreamRecord | null> {
   const key = metaKey(prefix);
   return decodeRecord(await client.hgetall(key), key);
@@ -140,7 +145,7 @@ type Old = Pick<RedisStreamRecord, "replaces" | "unread">;
 
 function draftOf(options: CreateRedisStreamOptions, old: Old): RedisStreamRecord {
   return {
-    format: REDIS_STREAM_FORMAT,
+    format: redisStreamFormat,
     streamId: randomBytes(16).toString("hex"),
     partitionCount: options.partitionCount,
     createdAtMs: (options.now ?? Date.now)(),
@@ -151,7 +156,7 @@ function draftOf(options: CreateRedisStreamOptions, old: Old): RedisStreamRecord
   };
 }
 
-/** Answers who holds the meta key afterwards. */
+/** Tries to write the meta key; returns the record that it holds afterwards. */
 async function claim(
   client: RedisClient,
   prefix: string,
@@ -164,7 +169,7 @@ async function claim(
   const pairs = texts.flatMap((text, index) => (index % 2 === 0 ? [[text, texts[index + 1] ?? ""]] : []));
   const record = decodeRecord(Object.fromEntries(pairs), key);
   if (record) return record;
-  throw new BridgeError("REDIS_UNAVAILABLE", `${key} has just been removed`, { retryable: true });
+  throw new BridgeError("REDIS_UNAVAILABLE", `${key} was removed meanwhile`, { retryable: true });
 }
 
 async function createPartitions(

@@ -20,10 +20,8 @@ function summary(status: RedisStreamStatus, url: string): string[] {
   ];
   if (!isConnected) lines.push("  ! Redis does not answer.");
   if (durability === "relaxed")
-    lines.push(
-      "  ! RELAXED DURABILITY: acknowledged messages are lost when Redis dies. See redis.durability.",
-    );
+    lines.push("  ! RELAXED DURABILITY: acknowledged messages are lost if Redis dies. See redis.durability.");
   lines.push(...faults.map((fault) => `  ! ${fault}`));
-  if (held) lines.push(`  ! Nothing is acknowledged: ${held.message}`);
+  if (held) lines.push(`  ! Messages wait unacknowledged: ${held.message}`);
   return lines;
 }

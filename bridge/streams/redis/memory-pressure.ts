@@ -1,4 +1,4 @@
-/** `warn`: somebody should look; `hold`: nothing is appended; `refuse`: brokers take no connections either. */
+/** `warn`: the status warns; `hold`: appends are held; `refuse`: brokers also refuse connections. */
 export type MemoryPressure = (typeof steps)[number];
 
 export interface MemorySteps {
@@ -8,10 +8,10 @@ export interface MemorySteps {
 }
 
 const steps = ["none", "warn", "hold", "refuse"] as const;
-/** A step is left this far below where it was entered, so that it does not flutter. */
+/** A step ends this far below the share at which it began, so that the pressure does not flutter. */
 const hysteresis = 0.05;
 
-/** @param share Of the memory that may be used, what is. */
+/** @param share Used share of the memory limit. */
 export function nextPressure(current: MemoryPressure, share: number, limits: MemorySteps): MemoryPressure {
   const entered = [0, limits.memoryWarn, limits.memoryHold, limits.memoryRefuse];
   const isIn = (step: number): boolean => {

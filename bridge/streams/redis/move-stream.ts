@@ -9,19 +9,19 @@ import { RedisReader } from "./redis-reader.ts";
 import { metaKey, partitionKeys } from "./stream-keys.ts";
 import { type RedisStreamSite, withClient } from "./with-client.ts";
 
-/** A stream that may be moved, as it is now. */
+/** The state of a stream before it is moved. */
 export interface RedisStreamSurvey {
   readonly streamId: string;
-  /** URL of the stream that took its place; null where none did. */
+  /** URL of the stream that replaced this one; null if none did. */
   readonly movedTo: string | null;
-  /** Consumers that share it, also one that was killed less than a lease ago. */
+  /** Names of the consumers that share the stream. A killed consumer is listed until its lease runs out. */
   readonly members: readonly string[];
-  /** By partition. */
+  /** Highest positions, by partition. */
   readonly highest: readonly Position[];
 }
 
 /**
- * Null where this Redis and prefix hold no stream.
+ * null if this Redis and prefix hold no stream.
  * @throws BridgeError STREAM_GAP, STREAM_DAMAGED, STREAM_VERSION, REDIS_*
  */
 export async function surveyRedisStream(site: RedisStreamSite): Promise<RedisStreamSurvey | null> {
@@ -46,9 +46,10 @@ redis.call('HSET', KEYS[1], 'movedTo', ARGV[2])
 return 1`);
 
 /**
- * Closes a stream of which everything was taken elsewhere: nothing is appended to it any more, whoever has it open, and who opens it is
- * told where it went. What it holds stays for 7 days. May be repeated after a failure.
- * @throws BridgeError STREAM_IN_USE where something was appended since the survey: then the stream is as open as before. REDIS_*
+ * Closes a stream after its content was moved: no process can append to it any more, and opening it fails
+ * with the new place. Its data is kept for 7 days. Can be repeated after a failure.
+ * @throws BridgeError STREAM_IN_USE if blocks were appended since the survey; the stream then stays open.
+ * REDIS_*
  */
 export async function closeMovedRedisStream(
   site: RedisStreamSite,
@@ -73,6 +74,6 @@ export async function closeMovedRedisStream(
 }
 
 function inUse(prefix: string): BridgeError {
-  const text = `somebody still uses the stream at ${metaKey(prefix)}: stop every gateway on it, then try again`;
+  const text = `a gateway still uses the stream at ${metaKey(prefix)}: stop every gateway on it, then try again`;
   return new BridgeError("STREAM_IN_USE", text, { retryable: true });
 }

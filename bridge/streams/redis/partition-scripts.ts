@@ -1,15 +1,20 @@
 import { redisScript } from "../../redis/redis-script.ts";
 
 /**
- * The Lua that reads and writes partitions. KEYS are a partition's log (a stream) and its state (a hash). Each is one step of the server, so
- * log and state always fit together; whatever does not fit was done by others.
+ * The Lua scripts that read and write partitions. KEYS are a partition's log (a stream) and its state (a
+ * hash). The server runs each script atomically, so log and state always agree. Any difference comes from
+ * outside of Tidegate.
  *
- * Fields of the state: lastNumber, lastMs = the newest entry ever; appendedBytes = bytes of all blocks ever appended;
- * trimmedNumber, trimmedMs, trimmedBytes = the same of what was trimmed; retiredFor = id of the stream that replaced this one.
- * Fields of an entry: a = appendedBytes up to and including it, b = the block.
+ * Fields of the state:
+ * - lastNumber, lastMs: the newest entry ever;
+ * - appendedBytes: bytes of all blocks ever appended;
+ * - trimmedNumber, trimmedMs, trimmedBytes: the same for trimmed entries;
+ * - retiredFor: id of the stream that replaced this one.
+ *
+ * Fields of an entry: a = appendedBytes up to and including the entry, b = the block.
  */
 
-/** Creates an empty partition; one that is there stays as it is. */
+/** Creates an empty partition. An existing partition stays unchanged. */
 export const createPartition = redisScript(`
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 redis.call('XGROUP', 'CREATE', KEYS[1], 'tidegate', '$', 'MKSTREAM')
@@ -19,10 +24,12 @@ redis.call('HSET', KEYS[2], 'lastNumber', 0, 'lastMs', 0, 'appendedBytes', 0,
 return 1`);
 
 /**
- * Appends blocks to one partition after another; KEYS are theirs, and of each ARGV has: number and ms of the newest entry that the caller
- * was told of, how many blocks, the blocks. A server that has not got that far was rolled back, and stores nothing there. An entry that
- * others wrote in this ms may have the id that is next: the following ms is free of it. Replies for each the ids, or why nothing was
- * stored: gone, rolled-back, overtaken, retired ID, or the server's error, which is no other partition's.
+ * Appends blocks to several partitions, one after another. KEYS are their keys. ARGV has for each: number
+ * and ms of the newest entry that the caller knows, the number of blocks, and the blocks. A server that is
+ * behind that entry was rolled back, and stores nothing in this partition. Another application may have
+ * written an entry with the next id in this ms; the following ms is then used. Returns for each partition the
+ * ids, or why nothing was stored: gone, rolled-back, overtaken, retired ID, or the server's error. An error
+ * in one partition does not affect the others.
  */
 export const appendBlocks = redisScript(`
 local function isOvertaken(added)
@@ -73,9 +80,9 @@ end
 return replies`);
 
 /**
- * Entries behind ARGV[1] ("-" or "(id"), at most ARGV[2] bytes of blocks (but one block always) and ARGV[3] entries. Replies the
- * state's fields (see PartitionState), then the entries as XRANGE does. XRANGE itself knows no limit of bytes: it is asked for as many
- * entries as fit if they are like those before, and for no more than 16 in case that they are not.
+ * Reads entries after ARGV[1] ("-" or "(id"): at most ARGV[2] bytes of blocks (but always one block) and
+ * ARGV[3] entries. Returns the fields of the state, then the entries in XRANGE's form. XRANGE has no limit of
+ * bytes. Each call thus asks for as many entries as would fit if they are like earlier ones, but at most 16.
  */
 export const readBlocks = redisScript(`
 local state = redis.call('HMGET', KEYS[2], 'lastNumber', 'lastMs', 'appendedBytes',
@@ -96,9 +103,10 @@ end
 return {state, entries}`);
 
 /**
- * Removes what stands at or below the entry with ms ARGV[1] and number ARGV[2], or below the entry that follows it where that one has the
- * same ms (a position behind a gap). A position that is neither is of a history that this server lost: the entries that bear its numbers
- * here are others, and unread, so nothing is removed. Replies ok or gone.
+ * Removes all entries up to and including the one with ms ARGV[1] and number ARGV[2]. If that entry is
+ * missing but the next number has the same ms (a position after a gap), removes the entries below it. Any
+ * other position is from a history that this server lost. Entries with the same numbers are then other,
+ * unread ones, so nothing is removed. Returns ok or gone.
  */
 export const trimBlocks = redisScript(`
 local state = redis.call('HMGET', KEYS[2], 'lastNumber', 'lastMs', 'appendedBytes', 'trimmedNumber')
@@ -119,7 +127,7 @@ redis.call('XTRIM', KEYS[1], 'MINID', '=', string.format('%s-%.0f', lastMs, tonu
 redis.call('HSET', KEYS[2], 'trimmedNumber', lastNumber, 'trimmedMs', lastMs, 'trimmedBytes', bytes)
 return 'ok'`);
 
-/** Replies 1 where the partition holds, or has trimmed, the entry with ms ARGV[1] and number ARGV[2]. */
+/** Returns 1 if the partition holds or has trimmed the entry with ms ARGV[1] and number ARGV[2]. */
 export const holdsEntry = redisScript(`
 local state = redis.call('HMGET', KEYS[2], 'lastNumber', 'lastMs', 'trimmedNumber')
 if not (state[1] and state[2] and state[3]) then return 0 end
@@ -130,8 +138,8 @@ local id = string.format('%s-%.0f', ARGV[1], number)
 return #redis.call('XRANGE', KEYS[1], id, id)`);
 
 /**
- * Closes a partition for the stream at ARGV[1], unless its newest entry is another one than that with ms ARGV[2] and number ARGV[3]; it
- * disappears after ARGV[4] s. Replies 1 where it is closed.
+ * Closes a partition in favour of the stream at ARGV[1], if its newest entry has ms ARGV[2] and number
+ * ARGV[3]. The partition expires after ARGV[4] s. Returns 1 if it was closed.
  */
 export const retirePartitionAt = redisScript(`
 local state = redis.call('HMGET', KEYS[2], 'lastMs', 'lastNumber')
@@ -141,7 +149,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 return 1`);
 
-/** Takes back that a partition was closed for the stream at ARGV[1]. */
+/** Reopens a partition that was closed in favour of the stream at ARGV[1]. */
 export const reopenPartition = redisScript(`
 if redis.call('HGET', KEYS[2], 'retiredFor') ~= ARGV[1] then return 0 end
 redis.call('HDEL', KEYS[2], 'retiredFor')
@@ -149,7 +157,7 @@ redis.call('PERSIST', KEYS[1])
 redis.call('PERSIST', KEYS[2])
 return 1`);
 
-/** Closes a partition for the stream ARGV[1]; it disappears after ARGV[2] s. */
+/** Closes a partition in favour of the stream ARGV[1]. The partition expires after ARGV[2] s. */
 export const retirePartition = redisScript(`
 if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
 redis.call('HSET', KEYS[2], 'retiredFor', ARGV[1])

@@ -5,27 +5,27 @@ import type { Position } from "../stream-log.ts";
 import { AppendCalls, callBytesMax } from "./append-calls.ts";
 import { type EntryId, entryOfPosition, noEntry } from "./redis-position.ts";
 
-/** What an operator can do about a server that lost what it confirmed. */
+/** What an operator can do if a server lost confirmed blocks. */
 export const lossMend =
-  "Bring back the server's data; or stop the gateways, give up what is missing with `tidegate stream new`, and start them again";
+  "Restore the server's data; or stop the gateways, give up the missing blocks with `tidegate stream new`, and start the gateways again";
 
-/** A partition sends no more at a time. */
+/** Limit of blocks that a partition sends in one call. */
 const callBlocksMax = 1000;
 
 export interface AppenderOptions {
   readonly client: RedisClient;
   readonly isCluster: boolean;
   readonly keys: readonly (readonly [log: string, state: string])[];
-  /** Replicas that must have a block before it counts. */
+  /** Replicas that must have received a block before it is confirmed. */
   readonly replicas: number;
   readonly timeoutMs: number;
-  /** Resolves at the latest after a time-out once it is known whether something may be appended. */
+  /** Resolves once `hold` is up to date, at the latest after a time-out. */
   readonly settled: () => Promise<void>;
-  /** Why nothing may be appended now; null = it may. */
+  /** Why appends are held; null = they are not. */
   readonly hold: (partition: number) => BridgeError | null;
-  /** By partition, the newest entry that is known to have been confirmed before. */
+  /** The newest confirmed entry known from before, by partition. */
   readonly newest: readonly EntryId[];
-  /** Bytes of blocks that the server took. */
+  /** Called for each call that stored blocks. */
   readonly onAppended: (bytes: number, blocks: number, elapsedMs: number) => void;
   readonly onFailed: (error: BridgeError, partition: number) => void;
 }
@@ -46,8 +46,9 @@ interface Lane {
 }
 
 /**
- * Appends in call order, one call in flight per partition; partitions share calls. A call whose outcome is unknown fails all
- * that wait behind it, so that nothing overtakes a block that is sent again.
+ * Appends in the order of the calls, with one call to the server in flight per partition; partitions share
+ * calls. If a call fails, all later blocks of its partition fail too, so that none overtakes a block that is
+ * sent again.
  */
 export class RedisAppender {
   readonly #options: AppenderOptions;
@@ -79,7 +80,7 @@ export class RedisAppender {
     });
   }
 
-  /** The newest entry of a partition that was acknowledged here. */
+  /** The newest entry of a partition that was confirmed here. */
   newest(partition: number): EntryId {
     return this.#lanes[partition]?.newest ?? noEntry;
   }
@@ -91,7 +92,7 @@ export class RedisAppender {
 
   async #run(lane: Lane): Promise<void> {
     lane.isBusy = true;
-    // Blocks that close in one turn of the event loop share a call.
+    // Blocks that close in the same turn of the event loop share a call.
     await null;
     while (lane.waiting.length > 0) {
       await this.#options.settled();
@@ -113,7 +114,7 @@ export class RedisAppender {
       this.#options.onAppended(bytes, ids.length, performance.now() - startedAt);
       for (const [index, id] of ids.entries()) taken[index]?.resolve(id);
       if (ids.length < taken.length)
-        throw new BridgeError("STREAM_FULL", "the server took a part of the blocks only", {
+        throw new BridgeError("STREAM_FULL", "the server stored only a part of the blocks", {
           retryable: true,
         });
     } catch (error) {
@@ -124,7 +125,7 @@ export class RedisAppender {
     }
   }
 
-  /** The ids of the blocks that were stored. */
+  /** Sends the blocks; resolves with the ids of the stored ones. */
   async #send(
     { partition, keys, newest }: Lane,
     taken: readonly WaitingAppend[],
@@ -134,7 +135,7 @@ export class RedisAppender {
     if (typeof reply === "string") throw refused(partition, reply);
     const { replicas } = this.#options;
     if (reached >= replicas) return reply;
-    const text = `${reached} of ${replicas} replicas have confirmed a block within ${this.#waitMs} ms`;
+    const text = `${reached} of ${replicas} replicas confirmed a block within ${this.#waitMs} ms`;
     throw new BridgeError("REDIS_UNAVAILABLE", text, { retryable: true });
   }
 }
@@ -152,7 +153,7 @@ function takeCall(waiting: WaitingAppend[]): WaitingAppend[] {
 
 function refused(partition: number, why: string): BridgeError {
   if (why === "overtaken") {
-    const text = `partition ${partition} takes no more blocks: somebody else wrote an entry to its log, with an id in the future. Remove it (XDEL, then XSETID), or start another stream with \`tidegate stream new\``;
+    const text = `partition ${partition} takes no more blocks: another application wrote an entry with an id in the future to its log. Remove the entry (XDEL, then XSETID), or start another stream with \`tidegate stream new\``;
     return new BridgeError("STREAM_DAMAGED", text, { retryable: false, details: { partition } });
   }
   if (why.startsWith("retired ")) {
@@ -161,7 +162,7 @@ function refused(partition: number, why: string): BridgeError {
   }
   const reasons: Record<string, string> = {
     gone: "its keys are gone: the server was emptied or replaced",
-    "rolled-back": "the server lacks entries that it had confirmed: it was restored from an older copy",
+    "rolled-back": "the server lacks entries that it had confirmed, so it was restored from an older copy",
   };
   const text = `partition ${partition} takes no more blocks: ${reasons[why] ?? why}. ${lossMend}`;
   return new BridgeError("STREAM_GAP", text, { retryable: false, details: { partition } });

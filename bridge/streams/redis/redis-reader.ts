@@ -13,10 +13,9 @@ import {
   positionOfEntry,
 } from "./redis-position.ts";
 
-/** One call never asks for more: a server does nothing else meanwhile. */
+/** Limit of entries in one call, because a call blocks the server. */
 const callEntriesMax = 1024;
-const olderCopy =
-  "the stream never got that far, or lost it again: the server was restored from an older copy";
+const olderCopy = "the stream ends before it, so the server was restored from an older copy";
 const surveyLimits = { maxBytes: 1024 * 1024, maxEntries: 64 } as const;
 
 interface State {
@@ -34,11 +33,11 @@ interface Snapshot {
 
 interface RawEntry {
   readonly id: EntryId;
-  /** Null where somebody else wrote the entry. */
+  /** null if another application wrote the entry. */
   readonly block: Buffer | null;
 }
 
-/** Reads and trims partitions. Entries bear numbers, so a hole shows wherever it is. */
+/** Reads and trims partitions. Entries have numbers, so every gap is detected. */
 export class RedisReader {
   readonly #client: RedisClient;
   readonly #keys: readonly (readonly [log: string, state: string])[];
@@ -55,7 +54,7 @@ export class RedisReader {
   ): Promise<StreamEntry[]> {
     const from = entryOfPosition(after);
     const { state, entries } = await this.#snapshot(partition, from ?? noEntry, limits);
-    if (from === null) throw gap(partition, after, "this is no position of a stream in Redis", undefined);
+    if (from === null) throw gap(partition, after, "this is not a position of a stream in Redis", undefined);
     const run = unbroken(entries, from);
     if (run.length > 0 && from.number >= state.trimmed.number) return run;
     const why = faultBehind(from, state);
@@ -84,7 +83,10 @@ export class RedisReader {
     };
   }
 
-  /** Where reading works again: before the first entry that is left, else behind the last. */
+  /**
+   * The position after which reading works again: before the first entry that is left, otherwise after the
+   * last one.
+   */
   async #resumeAfter(partition: number, from: EntryId, before: State): Promise<Position | undefined> {
     const start = before.trimmed.number > from.number ? before.trimmed : from;
     const { state, entries } = await this.#snapshot(partition, start, surveyLimits);
@@ -137,7 +139,7 @@ export class RedisReader {
   }
 }
 
-/** The entries that follow one another from `from` on. */
+/** The entries after `from`, up to the first gap. */
 function unbroken(entries: readonly RawEntry[], from: EntryId): StreamEntry[] {
   const run: StreamEntry[] = [];
   for (const { id, block } of entries) {
@@ -148,10 +150,10 @@ function unbroken(entries: readonly RawEntry[], from: EntryId): StreamEntry[] {
   return run;
 }
 
-/** Why nothing follows `from` although something should; null where it is the newest entry. */
+/** Why no entry follows `from` although one should; null if `from` is the newest entry. */
 function faultBehind(from: EntryId, { last, trimmed, retiredFor }: State): string | null {
   if (from.number < trimmed.number) return "they were trimmed";
-  if (from.number < last.number) return "they are not there: something else than Tidegate removed them";
+  if (from.number < last.number) return "they are missing: another application removed them";
   if (from.number === last.number && from.ms === last.ms) {
     return retiredFor === null ? null : `the stream was closed when ${retiredFor} was started`;
   }

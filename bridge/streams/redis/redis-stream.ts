@@ -30,31 +30,36 @@ import type { RedisStreamRecord } from "./stream-record.ts";
 
 export interface RedisStreamOptions extends Partial<RedisConfig> {
   readonly target: RedisTarget;
-  /** `append`: refuses to open on servers that may lose what they confirm. Both may trim. */
+  /** `append` does not open on servers that may lose confirmed data. Both modes may trim. */
   readonly mode: "append" | "read";
-  /** Where given, the stream must have that many. */
+  /** If given, the stream must have this number. */
   readonly partitionCount?: number;
-  /** What was confirmed to this process's predecessors. `append`: STREAM_GAP where the servers lack it. */
+  /**
+   * Highest positions confirmed to earlier processes. With `append`, opening fails with STREAM_GAP if the
+   * servers lack them.
+   */
   readonly marks?: readonly StreamMark[];
   readonly logger: Logger;
-  /** Where given, it learns of appends and of the servers' state. */
+  /** If given, gets metrics of appends and of the servers' state. */
   readonly registry?: Registry;
   readonly random?: () => number;
-  /** Called when the servers no longer hold what they confirmed (STREAM_GAP); appends reject until they do again. */
+  /**
+   * Called if the servers no longer hold confirmed blocks (STREAM_GAP). Appends reject until they do again.
+   */
   readonly onLost?: (error: BridgeError) => void;
 }
 
 export interface RedisStreamStatus extends WatchStatus {
   readonly durability: RedisConfig["durability"];
   readonly replicas: number;
-  /** Why nothing is appended now; null = it is. */
+  /** Why appends are held; null = they are not. */
   readonly held: { readonly code: string; readonly message: string } | null;
 }
 
-/** The stream of a Redis server or Redis Cluster; any number of processes append, read and trim. */
+/** The stream on a Redis server or Redis Cluster. Any number of processes append, read and trim. */
 export interface RedisStream extends FixedStreamLog {
   readonly record: RedisStreamRecord;
-  /** By partition, the newest entry that was confirmed to this process or, by the marks, to its predecessors. */
+  /** The newest entry by partition that was confirmed to this process or, by the marks, to earlier ones. */
   confirmed(): Position[];
   pressure(): MemoryPressure;
   status(): RedisStreamStatus;
@@ -62,8 +67,8 @@ export interface RedisStream extends FixedStreamLog {
 
 /**
  * Opens the stream of this Redis and prefix.
- * @throws BridgeError STREAM_MISSING (retryable: it may be created later), STREAM_MOVED, STREAM_GAP, STREAM_DAMAGED,
- * STREAM_VERSION, STREAM_PARTITIONS, REDIS_*
+ * @throws BridgeError STREAM_MISSING (retryable: the stream may be created later), STREAM_MOVED, STREAM_GAP,
+ * STREAM_DAMAGED, STREAM_VERSION, STREAM_PARTITIONS, REDIS_*
  */
 export async function openRedisStream(options: RedisStreamOptions): Promise<RedisStream> {
   const config: RedisConfig = { ...Value.Create(redisConfigSchema), ...configOf(options) };
@@ -89,7 +94,7 @@ export async function openRedisStream(options: RedisStreamOptions): Promise<Redi
 }
 
 function moved(movedTo: string, prefix: string): BridgeError {
-  const text = `the stream at ${metaKey(prefix)} was moved to ${movedTo}: start the gateway with --stream ${movedTo}, or begin another stream here with \`tidegate stream new\``;
+  const text = `the stream at ${metaKey(prefix)} was moved to ${movedTo}: start the gateway with --stream ${movedTo}, or start another stream here with \`tidegate stream new\``;
   return new BridgeError("STREAM_MOVED", text, { retryable: false });
 }
 
@@ -169,7 +174,7 @@ class ServerStream implements RedisStream {
     return this.record.partitionCount;
   }
 
-  /** They never change. */
+  /** Partitions never change. */
   onPartitionsChange(): void {}
 
   async refreshPartitions(): Promise<void> {}
@@ -252,7 +257,7 @@ class ServerStream implements RedisStream {
       const { ms, number } = this.#appender.newest(partition);
       const held = await runScript(this.#client, holdsEntry, this.#keys[partition] ?? [], [ms, number]);
       if (Number(held) === 1) continue;
-      losses.push(loss(partition, `partition ${partition} lacks what the server had confirmed`));
+      losses.push(loss(partition, `partition ${partition} lacks blocks that the server had confirmed`));
     }
     return losses;
   }
@@ -268,11 +273,11 @@ function confirmedBefore(marks: readonly StreamMark[], streamId: string): EntryI
 }
 
 function loss(partition: number | null, why: string): Loss {
-  const text = `the stream is not what it was: ${why}. ${lossMend}`;
+  const text = `the stream has lost data: ${why}. ${lossMend}`;
   return { partition, error: new BridgeError("STREAM_GAP", text, { retryable: false }) };
 }
 
-/** Somebody started another one in its place. */
+/** An operator started another stream in its place. */
 function replaced(key: string, { streamId }: RedisStreamRecord): Loss {
   const text = `${key} names the stream ${streamId} now: restart this gateway to use that one`;
   return { partition: null, error: new BridgeError("STREAM_GAP", text, { retryable: false }) };

@@ -11,7 +11,7 @@ import { redisError } from "../../redis/redis-error.ts";
 import { readServerReport, type ServerReport } from "../../redis/server-report.ts";
 import { type MemoryPressure, nextPressure, worstPressure } from "./memory-pressure.ts";
 
-/** What a block takes in the server, per byte of it: its memory comes in steps. */
+/** Memory of the server per byte of a block; the server allocates in steps. */
 const memoryPerByte = 1.25;
 
 export interface WatchOptions {
@@ -19,16 +19,16 @@ export interface WatchOptions {
   readonly config: RedisConfig;
   readonly logger: Logger;
   /**
-   * Looks whether the servers still hold this stream; where `isThorough`, with everything that they confirmed here.
-   * Answers what is lost.
+   * Checks that the servers still hold this stream and, if `isThorough`, all blocks that they confirmed
+   * here. Resolves with the losses.
    */
   readonly verify: (isThorough: boolean) => Promise<readonly Loss[]>;
-  /** Called for each loss that was not known before. */
+  /** Called once for each new loss. */
   readonly onLost: (error: BridgeError) => void;
 }
 
 export interface Loss {
-  /** Null = the whole stream. */
+  /** null = the whole stream. */
   readonly partition: number | null;
   /** STREAM_GAP */
   readonly error: BridgeError;
@@ -37,17 +37,17 @@ export interface Loss {
 export interface WatchStatus {
   readonly pressure: MemoryPressure;
   readonly usedBytes: number;
-  /** What may be used: maxmemory, or redis.maxBytes where the server has no limit. Of the fullest server. */
+  /** Limit of the fullest server: maxmemory, or redis.maxBytes if the server has no limit. */
   readonly maxBytes: number;
-  /** Why the servers may lose what they confirm. */
+  /** Why the servers may lose confirmed data. */
   readonly faults: readonly string[];
   readonly versions: readonly string[];
   readonly isConnected: boolean;
 }
 
 /**
- * Looks at the servers every `checkMs` and after each reconnect: may they keep what they confirm, have they room, are they still the
- * ones that hold the stream. Until the answer is yes nothing is appended.
+ * Checks the servers every `checkMs` and after each reconnect: that they keep confirmed data, have room, and
+ * still hold the stream. Appends are held until all of this is true.
  */
 export class ServerWatch {
   readonly #options: WatchOptions;
@@ -56,8 +56,8 @@ export class ServerWatch {
   readonly #unsettled = new Set<string>();
   #bytesSince = 0;
   #incarnations = "";
-  /** Why the servers count as unknown; null = looked at since the last reconnect. */
-  #unknown: BridgeError | null = new BridgeError("REDIS_UNAVAILABLE", "Redis was not looked at yet", {
+  /** Why the servers' state is unknown; null = checked since the last reconnect. */
+  #unknown: BridgeError | null = new BridgeError("REDIS_UNAVAILABLE", "Redis was not checked so far", {
     retryable: true,
   });
   #lost: readonly Loss[] = [];
@@ -73,7 +73,7 @@ export class ServerWatch {
     this.#options = options;
   }
 
-  /** @throws BridgeError REDIS_UNAVAILABLE, and where `mustBeSafe` STREAM_GAP, REDIS_UNSUPPORTED */
+  /** @throws BridgeError REDIS_UNAVAILABLE; if `mustBeSafe` also STREAM_GAP, REDIS_UNSUPPORTED */
   async start(mustBeSafe: boolean): Promise<void> {
     onConnectionChange(this.#options.client, (isReady) => this.#reconnected(isReady));
     await this.check();
@@ -82,29 +82,32 @@ export class ServerWatch {
     this.#schedule();
   }
 
-  /** Waits for the look that a reconnect has caused. */
+  /** Waits for the check after a reconnect. */
   async settled(): Promise<void> {
     if (this.#unknown) await this.#checking;
   }
 
-  /** Why nothing may be appended to this partition now; null = it may. @param partition null = to any */
+  /**
+   * Why appends to this partition are held; null = they are not.
+   * @param partition null = any partition
+   */
   hold(partition: number | null): BridgeError | null {
     const loss = this.#lost.find((each) => each.partition === null || each.partition === partition);
     return loss?.error ?? this.#unknown ?? this.#unsafe(true) ?? this.#full();
   }
 
-  /** What is lost of any partition; the first of it. */
+  /** The first loss in any partition; null = none. */
   lost(): BridgeError | null {
     return this.#lost[0]?.error ?? null;
   }
 
-  /** The server took this much since. */
+  /** Counts blocks that the servers stored since the last check. */
   appended(bytes: number): void {
     this.#bytesSince += bytes * memoryPerByte;
     this.#notePressure();
   }
 
-  /** An append found that the stream is not what it was. */
+  /** An append detected a loss. */
   noteLoss(loss: Loss): void {
     this.#mustVerify = true;
     this.#setLost([...this.#lost, loss]);
@@ -126,7 +129,7 @@ export class ServerWatch {
     };
   }
 
-  /** Looks now. Never rejects. */
+  /** Checks the servers now. Never rejects. */
   async check(): Promise<void> {
     this.#checking ??= this.#checkUntilSettled().finally(() => {
       this.#checking = undefined;
@@ -156,7 +159,7 @@ export class ServerWatch {
     if (isReady && this.#timer) void this.check();
   }
 
-  /** A server that was reconnected meanwhile may be another: what was asked before says nothing of it. */
+  /** Repeats the check after a reconnect, because the server may be another one. */
   async #checkUntilSettled(): Promise<void> {
     for (let epoch = -1; epoch !== this.#epoch && !this.#isClosed; ) {
       epoch = this.#epoch;
@@ -195,7 +198,7 @@ export class ServerWatch {
     const { logger, onLost } = this.#options;
     const known = this.#lost.map(({ partition }) => partition);
     if (losses.length === 0 && known.length > 0)
-      logger.warn({ event: "stream.redis.found" }, "what was lost is there again");
+      logger.info({ event: "stream.redis.found" }, "the lost blocks are there again");
     this.#lost = losses;
     for (const { partition, error } of losses) {
       if (known.includes(partition)) continue;
@@ -205,7 +208,7 @@ export class ServerWatch {
     }
   }
 
-  /** A server that was told to keep an append-only file keeps none until it has written the first one. */
+  /** After `appendonly yes`, a server is not durable until it has written its first append-only file. */
   #noteRewrites(reports: readonly ServerReport[]): void {
     for (const { node, isAppendOnly, isRewriting } of reports) {
       if (!isAppendOnly) this.#unsettled.add(node);
@@ -223,7 +226,7 @@ export class ServerWatch {
     const { pressure, usedBytes, maxBytes } = this.status();
     if (pressure === before) return;
     const fields = { event: "stream.redis.pressure", pressure, usedBytes, maxBytes };
-    logger.warn(fields, "the memory of Redis has crossed a step");
+    logger.warn(fields, "the memory pressure of Redis has changed");
   }
 
   #warn(): void {
@@ -232,7 +235,7 @@ export class ServerWatch {
       ...this.#faults(),
       ...unlimited.map(
         ({ node }) =>
-          `Redis at ${node} has maxmemory 0: it grows until the machine stops it. Tidegate holds at shares of redis.maxBytes = ${this.#options.config.maxBytes} instead`,
+          `Redis at ${node} has maxmemory 0, so its memory has no limit. Tidegate uses redis.maxBytes = ${this.#options.config.maxBytes} as the limit instead`,
       ),
     ];
     if (faults.join() === this.#warned) return;
@@ -247,7 +250,7 @@ export class ServerWatch {
     return [
       ...this.#reports.flatMap(({ faults }) => faults),
       ...first.map(
-        (node) => `Redis at ${node} is still writing its first append-only file: wait until it has`,
+        (node) => `Redis at ${node} is still writing its first append-only file: wait until it is complete`,
       ),
     ];
   }
@@ -265,7 +268,7 @@ export class ServerWatch {
     if (!fullest || (pressure !== "hold" && pressure !== "refuse")) return null;
     const percent = Math.round(this.#share(fullest) * 100);
     const hold = Math.round(this.#options.config.memoryHold * 100);
-    const text = `Redis at ${fullest.node} uses ${percent} % of ${this.#limit(fullest)} bytes: above ${hold} % nothing is stored until there is room again. It comes when the consumer has filed more, or with CONFIG SET maxmemory`;
+    const text = `Redis at ${fullest.node} uses ${percent} % of ${this.#limit(fullest)} bytes: above ${hold} %, messages wait until there is room again. The consumer makes room by filing; or raise the limit with CONFIG SET maxmemory`;
     return new BridgeError("STREAM_FULL", text, { retryable: true });
   }
 
@@ -282,10 +285,10 @@ export class ServerWatch {
   }
 }
 
-/** Retryable in any case: what is wrong now was right when it was opened. */
+/** Always retryable, because the connection was valid when the stream was opened. */
 function unknownBecause(error: unknown, trouble: Error | null): BridgeError {
   const failure = redisError(trouble ?? error, trouble ? "Redis can't be connected" : "checking Redis");
   if (failure.code !== "REDIS_DENIED") return failure;
-  const text = `${failure.message}. Where password or rights were changed, give Tidegate the new ones and restart it`;
+  const text = `${failure.message}. If password or rights were changed, configure the new ones and restart Tidegate`;
   return new BridgeError("REDIS_UNAVAILABLE", text, { retryable: true, cause: failure });
 }

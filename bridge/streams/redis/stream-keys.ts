@@ -1,11 +1,12 @@
-/** Hash: which stream this is. */
+/** Key of the stream's record, a hash. */
 export function metaKey(prefix: string): string {
   return `${prefix}:stream`;
 }
 
 /**
- * Log and state of a partition; Redis Cluster keeps both on one node. The stream's id is in the name, so that another stream, also one
- * in a server put in the place of ours, has none of our keys.
+ * Keys of the log and the state of a partition. The hash tag keeps both on one node of a Redis Cluster. The
+ * stream id is in the key, so that no other stream has the same keys, not even on a server that replaced
+ * ours.
  */
 export function partitionKeys(
   prefix: string,

@@ -2,13 +2,16 @@ import { BridgeError } from "../../errors.ts";
 import type { StreamRecord } from "../stream-record.ts";
 import type { UnreadRecords } from "../stream-replacement.ts";
 
-export const REDIS_STREAM_FORMAT = 1;
+export const redisStreamFormat = 1;
 
-/** The fields of the meta key of a stream in a Redis. */
+/** The identity of a stream on Redis, in the hash at `metaKey`. */
 export interface RedisStreamRecord extends StreamRecord {
-  /** False while its partitions are being created. */
+  /** False while the partitions are being created. */
   readonly isReady: boolean;
-  /** URL of the stream with which its lake goes on since everything in this one was filed; null = this one is in use. */
+  /**
+   * URL of the stream in which the lake continues after this one was filed completely; null = this one is in
+   * use.
+   */
   readonly movedTo: string | null;
 }
 
@@ -28,8 +31,9 @@ export function encodeRecord(record: RedisStreamRecord): string[] {
 }
 
 /**
- * @param fields As HGETALL answers; null = the key is not there, and neither is a stream.
- * @throws BridgeError STREAM_VERSION where a newer Tidegate made it, STREAM_DAMAGED where something else uses the key.
+ * @param fields The reply of HGETALL. @returns null if the key does not exist, and so no stream.
+ * @throws BridgeError STREAM_VERSION if a newer Tidegate created the stream, STREAM_DAMAGED if another
+ * application uses the key.
  */
 export function decodeRecord(
   fields: Readonly<Record<string, string>>,
@@ -37,12 +41,12 @@ export function decodeRecord(
 ): RedisStreamRecord | null {
   if (Object.keys(fields).length === 0) return null;
   const { format = "", streamId = "", partitionCount = "", createdAtMs = "", replaces = "" } = fields;
-  if (Number(format) > REDIS_STREAM_FORMAT) {
-    const text = `the stream at ${key} has format ${format}, this Tidegate knows ${REDIS_STREAM_FORMAT}: run the newer Tidegate again`;
+  if (Number(format) > redisStreamFormat) {
+    const text = `the stream at ${key} has format ${format}, this Tidegate supports up to ${redisStreamFormat}: run the newer Tidegate again`;
     throw new BridgeError("STREAM_VERSION", text, { retryable: false, details: { format: Number(format) } });
   }
   if (!/^[0-9a-f]{32}$/.test(streamId) || !(Number(partitionCount) >= 1) || !(Number(format) >= 1)) {
-    const text = `the key ${key} is no stream of Tidegate's: another application seems to use that name. Choose another with ?prefix=NAME in the URL`;
+    const text = `the key ${key} is not a stream of Tidegate: another application seems to use that name. Choose another one with ?prefix=NAME in the URL`;
     throw new BridgeError("STREAM_DAMAGED", text, { retryable: false });
   }
   return {

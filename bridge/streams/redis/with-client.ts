@@ -4,7 +4,7 @@ import { redisError } from "../../redis/redis-error.ts";
 import type { RedisTarget } from "../../redis/redis-url.ts";
 import { metaKey } from "./stream-keys.ts";
 
-/** Where a stream is, for those who work on it as a whole. */
+/** The place of a stream, for operations on the whole stream. */
 export interface RedisStreamSite {
   readonly target: RedisTarget;
   readonly timeoutMs: number;
@@ -12,7 +12,10 @@ export interface RedisStreamSite {
   readonly random?: () => number;
 }
 
-/** A client for as long as the work lasts. @param doing For errors: `creating`. */
+/**
+ * Runs `work` with a client that is closed afterwards.
+ * @param doing What `work` does, for the texts of errors.
+ */
 export async function withClient<Result>(
   { target, timeoutMs, logger, random = Math.random }: RedisStreamSite,
   doing: "creating" | "moving",

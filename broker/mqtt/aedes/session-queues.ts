@@ -1,8 +1,8 @@
 import { Readable } from "node:stream";
 import aedesPersistence from "aedes-persistence";
-import type { LiveSubscribers } from "../live-subscribers.ts";
 import type { MqttMetrics } from "../mqtt-metrics.ts";
 import { type RetainedMessage, RetainedMessages } from "./retained-messages.ts";
+import type { SubscriptionStore } from "./session-subscriptions.ts";
 
 interface QueuedPacket extends RetainedMessage {
   readonly messageId?: number;
@@ -17,23 +17,8 @@ interface SessionSubscription {
   readonly clientId: string;
 }
 
-/** A filter of a SUBSCRIBE packet, with the QoS asked for. */
-export interface AskedSubscription {
-  readonly topic: string;
-}
-
-/**
- * Stands for the subscriptions of a session that has none: CONNACK of Aedes announces only sessions with
- * subscriptions.
- */
-export const sessionMarker = Object.freeze({ topic: "$session", qos: 0 });
-
 /** The methods of aedes-persistence 11 that are wrapped; all but the stream return promises. */
-interface Persistence {
-  addSubscriptions(client: SessionClient, subscriptions: readonly AskedSubscription[]): Promise<unknown>;
-  removeSubscriptions(client: SessionClient, filters: readonly string[]): Promise<unknown>;
-  cleanSubscriptions(client: SessionClient): Promise<unknown>;
-  subscriptionsByClient(client: SessionClient): Promise<readonly object[]>;
+interface Persistence extends SubscriptionStore {
   outgoingEnqueueCombi(subscriptions: readonly SessionSubscription[], packet: QueuedPacket): Promise<unknown>;
   outgoingUpdate(client: SessionClient, packet: QueuedPacket): Promise<unknown>;
   outgoingClearMessageId(client: SessionClient, packet: QueuedPacket): Promise<QueuedPacket | undefined>;
@@ -42,6 +27,8 @@ interface Persistence {
   incomingGetPacket(client: SessionClient, packet: Partial<QueuedPacket>): Promise<QueuedPacket>;
   storeRetained(packet: RetainedMessage): Promise<unknown>;
   createRetainedStreamCombi(filters: readonly string[]): Readable;
+  /** The wills that Aedes publishes every four minutes, because their broker shows no heartbeat. */
+  streamWill(brokers: Readonly<Record<string, number>>): Readable;
 }
 
 /** A CommonJS module whose types declare a default export. */
@@ -57,81 +44,34 @@ export interface SessionBounds {
   readonly messagesMax: number;
   /** Payload bytes queued for all sessions. */
   readonly bytesMax: number;
-  /** Sessions with subscriptions. */
-  readonly sessionsMax: number;
   /** Topic names with a retained message. */
   readonly retainedMax: number;
 }
 
 /**
- * Sessions of subscribers, in memory, with three additions to Aedes' own store: bounds, DUP on resent
- * messages, and the subscriptions of absent clients for `LiveSubscribers`.
+ * Messages for subscribers, in memory, with two additions to Aedes' own store: bounds, and DUP on resent
+ * messages.
  */
 export class SessionQueues {
   readonly persistence: Persistence;
-  readonly #live: LiveSubscribers;
   readonly #metrics: MqttMetrics;
   readonly #bounds: SessionBounds;
-  readonly #granted: () => AskedSubscription;
-  readonly #isResumed: (clientId: string) => boolean;
-  readonly #filters = new Map<string, Set<string>>();
   readonly #queues = new Map<string, Queue>();
   readonly #retained: RetainedMessages;
   #bytes = 0;
 
-  constructor(
-    bounds: SessionBounds,
-    parts: {
-      live: LiveSubscribers;
-      metrics: MqttMetrics;
-      /** The subscription that was granted last. */
-      granted: () => AskedSubscription;
-      /** Whether state of the client's session was kept from an earlier connection. */
-      isResumed: (clientId: string) => boolean;
-    },
-  ) {
-    this.#live = parts.live;
-    this.#metrics = parts.metrics;
-    this.#granted = parts.granted;
-    this.#isResumed = parts.isResumed;
+  constructor(bounds: SessionBounds, metrics: MqttMetrics) {
+    this.#metrics = metrics;
     this.#bounds = bounds;
     this.#retained = new RetainedMessages(bounds.retainedMax);
     this.persistence = memoryPersistence();
-    this.#wrapSubscriptions(this.persistence);
     this.#wrapQueues(this.persistence);
     wrapReceived(this.persistence);
     this.#wrapRetained(this.persistence);
-  }
-
-  /** False if one more session would be too many. */
-  hasRoom(clientId: string): boolean {
-    return this.#filters.has(clientId) || this.#filters.size < this.#bounds.sessionsMax;
-  }
-
-  #wrapSubscriptions(persistence: Persistence): void {
-    const add = persistence.addSubscriptions.bind(persistence);
-    const remove = persistence.removeSubscriptions.bind(persistence);
-    const clean = persistence.cleanSubscriptions.bind(persistence);
-    const ofClient = persistence.subscriptionsByClient.bind(persistence);
-    persistence.subscriptionsByClient = async (client) => {
-      const subscriptions = await ofClient(client);
-      return subscriptions.length === 0 && this.#isResumed(client.id) ? [sessionMarker] : subscriptions;
-    };
-    // Aedes passes all subscriptions of a packet, including refused ones, right after each granted one.
-    persistence.addSubscriptions = (client) => {
-      const granted = this.#granted();
-      this.#subscribed(client.id, granted.topic);
-      return add(client, [granted]);
-    };
-    persistence.removeSubscriptions = (client, filters) => {
-      for (const filter of filters) this.#unsubscribed(client.id, filter);
-      return remove(client, filters);
-    };
-    persistence.cleanSubscriptions = (client) => {
-      for (const filter of this.#filters.get(client.id) ?? []) this.#live.removed(filter);
-      this.#filters.delete(client.id);
-      return clean(client);
-    };
+    // These wills are in this process only, so each belongs to a client of this broker. Aedes reads its own
+    // heartbeats by the wall clock: after a step, or a pause of minutes, it would publish the wills of connected
+    // clients, and a refusal of one would end the process.
+    this.persistence.streamWill = () => Readable.from([]);
   }
 
   #wrapQueues(persistence: Persistence): void {
@@ -165,21 +105,6 @@ export class SessionQueues {
       if (!this.#retained.store(packet)) this.#metrics.retainedDropped += 1;
     };
     persistence.createRetainedStreamCombi = (filters) => Readable.from(this.#retained.matching(filters));
-  }
-
-  #subscribed(clientId: string, filter: string): void {
-    const filters = this.#filters.get(clientId) ?? new Set();
-    this.#filters.set(clientId, filters);
-    if (filters.has(filter)) return;
-    filters.add(filter);
-    this.#live.added(filter);
-  }
-
-  #unsubscribed(clientId: string, filter: string): void {
-    const filters = this.#filters.get(clientId);
-    if (!filters?.delete(filter)) return;
-    this.#live.removed(filter);
-    if (filters.size === 0) this.#filters.delete(clientId);
   }
 
   /** False, and counted: the queue is full. */

@@ -1,15 +1,15 @@
 import { Type } from "@sinclair/typebox";
-import { quarantineReasons } from "../../../bridge/index.ts";
-import { named, oneOf, orNull, text } from "./named-schema.ts";
+import { quarantineReasons } from "../../../bridge/decoders/index.ts";
+import { named, oneOf, orNull, text } from "../../schema/named-schema.ts";
 
 const rowProperties = {
-  id: text("Where the message was in the stream: STREAM.PARTITION.POSITION.INDEX"),
-  ingest_time: text("When the broker took it"),
+  id: text("Place of the message in the stream: STREAM.PARTITION.POSITION.INDEX"),
+  ingest_time: text("When the broker accepted the message"),
   device_id: orNull(text()),
   topic: text("MQTT topic name"),
   reason: oneOf(quarantineReasons),
-  detail: text("What exactly is wrong"),
-  topic_version: Type.Integer({ description: "Version of the topic that it was judged by" }),
+  detail: text("The exact fault"),
+  topic_version: Type.Integer({ description: "Version of the topic that judged the message" }),
   event_time: orNull(text(), { description: "null = it could not be read" }),
   payload_crc: orNull(Type.Unsafe<number | string>({ type: ["integer", "string"] })),
 };

@@ -1,31 +1,31 @@
 import { Type } from "@sinclair/typebox";
+import { count, durationMs, flag, orNull, text, timeMs } from "../../schema/named-schema.ts";
 import { streamKinds } from "../../streams/stream-kinds.ts";
-import { count, durationMs, flag, orNull, text, timeMs } from "./named-schema.ts";
 
 export const failureSchema = Type.Object({
   code: text(),
   message: text(),
-  atMs: timeMs("When it was last seen"),
+  atMs: timeMs("When the failure last happened"),
 });
 
 const replacementSchema = Type.Object(
   {
     replaces: orNull(text(), { description: "null = no stream could be read" }),
     unread: orNull(Type.Object({ blocks: count(), messages: count() }), {
-      description: "Acknowledged and given up; null = unknown",
+      description: "Acknowledged messages that were discarded; null = unknown",
     }),
     atMs: timeMs("When"),
   },
-  { description: "The stream that this one took the place of" },
+  { description: "The stream that this one has replaced" },
 );
 
-/** What broker and consumer both say of the stream. */
+/** The status of the stream, which broker and consumer both report. */
 export const streamProperties = {
   ...memberSchemas(),
-  replacement: orNull(replacementSchema, { description: "null = it took no other one's place" }),
+  replacement: orNull(replacementSchema, { description: "null = this stream has not replaced another one" }),
 };
 
-/** Each kind of stream has compared its own with what it says. */
+/** Each kind of stream has compared its schema with its status. */
 function memberSchemas(): object {
   return Object.fromEntries(streamKinds.map(({ status }) => [status.name, status.schema]));
 }
@@ -37,8 +37,8 @@ const laneSchema = Type.Object({
   lastAcknowledgedSequence: count(),
   acknowledgedMessages: count(),
   waitingBlocks: count(),
-  heldSinceMs: orNull(timeMs("Since when the stream takes nothing")),
-  heldForMs: orNull(durationMs("For how long the stream has taken nothing")),
+  heldSinceMs: orNull(timeMs("Since when the stream accepts no blocks")),
+  heldForMs: orNull(durationMs("Time for which the stream has accepted no blocks")),
   lastFailure: orNull(failureSchema),
 });
 
@@ -57,5 +57,5 @@ export const producerSchema = Type.Object({
     droppedQos0: count(),
     refusedMessages: count(),
   }),
-  lanes: Type.Array(laneSchema, { description: "One for each partition" }),
+  lanes: Type.Array(laneSchema, { description: "One lane for each partition" }),
 });

@@ -1,5 +1,6 @@
 import { Type } from "@sinclair/typebox";
-import { count, flag, named, oneOf, orNull, text, texts, timeMs } from "./named-schema.ts";
+import { formats, pathFormatText } from "../../registry/topic-formats.ts";
+import { count, flag, named, oneOf, orNull, text, texts, timeMs } from "../../schema/named-schema.ts";
 
 const columnSchema = Type.Object({
   name: text("Name of the property and of the column"),
@@ -9,24 +10,26 @@ const columnSchema = Type.Object({
 /** A version of a topic. */
 export const topicSchema = Type.Object(
   {
-    topicId: text("Stays the same over all versions, and if a deleted topic is created again"),
+    topicId: text("Same for all versions, also if a deleted topic is created again"),
     version: count("1, 2, …"),
     name: text("Name of topic and table"),
     filter: text("MQTT filter; levels may be named"),
-    format: oneOf(["envelope", "json", "raw"]),
-    idPath: text("json: where the message id is; else empty"),
-    timePath: text("json: where the event time is; else empty"),
+    format: oneOf(formats),
+    idPath: text(`${pathFormatText}: path of the message id; otherwise empty`),
+    timePath: text(`${pathFormatText}: path of the event time; otherwise empty`),
     schema: orNull(Type.Record(Type.String(), Type.Unknown()), {
       description: "JSON Schema of payloads; null = any",
     }),
-    columns: Type.Array(columnSchema, { description: "Typed columns made from the schema" }),
+    columns: Type.Array(columnSchema, { description: "Typed columns from the schema" }),
     maxPayloadBytes: count(),
     allowedQos: Type.Array(Type.Union([Type.Literal(0), Type.Literal(1), Type.Literal(2)])),
-    dedupeWindowMs: count("How long ids are remembered, in stream time, ms"),
+    dedupeWindowMs: count("Time for which ids are remembered, in stream time, ms"),
     dedupe: Type.Optional(oneOf(["window", "exact"], "Absent = window")),
+    eventPastMs: count("How far before the ingest time an event time may be, ms"),
+    eventAheadMs: count("How far after the ingest time an event time may be, ms"),
     publishers: texts("Identities that may publish, names or prefixes ending in *"),
     subscribers: texts("Identities that may subscribe, names or prefixes ending in *"),
-    messagesPerSecond: orNull(Type.Number(), { description: "Of one connection; null = unlimited" }),
+    messagesPerSecond: orNull(Type.Number(), { description: "Limit for one connection; null = unlimited" }),
     createdAtMs: timeMs("When this version was stored"),
     deleted: flag("True for the version that stopped acceptance"),
   },
@@ -41,9 +44,9 @@ export const topicListSchema = Type.Object(
 export const topicChangeSchema = Type.Object(
   {
     topic: named(topicSchema),
-    created: flag("False = the topic has this definition already, and nothing was changed"),
+    created: flag("False = the topic has this definition already and was not changed"),
   },
-  { description: "The topic as it is now" },
+  { description: "The current topic" },
 );
 
 export const topicVersionsSchema = Type.Object(

@@ -7,8 +7,8 @@ import {
   s3ConfigSchema,
   s3Url,
 } from "../../../bridge/config.ts";
-import { withSections } from "../../gateway-config.ts";
 import type { Settings } from "../../settings/base-schema.ts";
+import { withSections } from "../../settings/gateway-config.ts";
 import type { ConfigFault } from "../../settings/settings-sources.ts";
 import type { LakeKind } from "../lake-kind.ts";
 
@@ -32,9 +32,8 @@ export const s3Kind: LakeKind<InS3> = {
   folderOf: () => null,
   placeOf: ({ s3: { bucket, prefix } }) => ({ folder: null, bucket: `${bucket}/${prefix}` }),
   faults,
-  proofServer: "radosgw",
   open: async ({ s3 }, config, { filesFolder = config.folders.lakeFiles, stagingFolder: _, ...options }) => {
-    const { openS3Store } = await import("../../../bridge/index.ts");
+    const { openS3Store } = await import("../../../bridge/lake/index.ts");
     return await openS3Store(s3, {
       config: withSections<Sections>(config).s3,
       folder: filesFolder,

@@ -1,9 +1,9 @@
-/** What has changed since the last reading. */
+/** Changes since the last reading. */
 export interface RegistryNews {
   readonly hasTopics: boolean;
   /** Names of identities that were removed. */
   readonly revoked: readonly string[];
-  /** The log does not tell everything that happened: it was cut, or the registry is another one or an older copy. */
+  /** The log lacks changes: it was trimmed, or the registry was replaced by another one or an older copy. */
   readonly isInDoubt: boolean;
 }
 
@@ -11,7 +11,7 @@ const mostAtOnce = 1_000;
 
 type Entry = readonly [id: string, fields: readonly string[]];
 
-/** Follows the registry's log of changes by its numbers, which have no holes: what was missed shows. */
+/** Follows the registry's log of changes. Its numbers have no gaps, so a missed change is detected. */
 export class ChangeLog {
   readonly #ask: (after: number, most: number) => Promise<readonly unknown[]>;
   #epoch: string | null = null;
@@ -23,7 +23,7 @@ export class ChangeLog {
     this.#ask = ask;
   }
 
-  /** The same news again until `taken` is called. */
+  /** Returns the same news again until `taken` is called. */
   async read(): Promise<RegistryNews> {
     const revoked: string[] = [];
     let hasTopics = false;
@@ -50,7 +50,7 @@ export class ChangeLog {
     return { hasTopics, revoked, isInDoubt: false };
   }
 
-  /** What was read last need not be told again. */
+  /** Confirms the news that `read` returned last. */
   taken(): void {
     this.#epoch = this.#next.epoch;
     this.#known = this.#next.known;

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
-import { type RedisClient, type RedisScript, redisError, runScript } from "../../../bridge/index.ts";
+import { type RedisClient, type RedisScript, redisError, runScript } from "../../../bridge/redis/index.ts";
 import { CodedError } from "../../../devices/protocol/coded-error.ts";
 import { GatewayError } from "../../errors.ts";
 import type { DeviceRecord } from "../device-record.ts";
@@ -14,15 +14,15 @@ import type { TopicRecord } from "../topic-definition.ts";
 import { ChangeLog } from "./change-log.ts";
 import * as scripts from "./registry-scripts.ts";
 
-/** What this version writes and reads. */
+/** The format that this version writes and reads. */
 const format = "1";
-/** A fifth of the second within which a change must count everywhere. */
+/** A fifth of the second within which a change must apply everywhere. */
 const defaultPollMs = 200;
 
 export interface RedisRegistryOptions {
-  /** Ended by `close`. */
+  /** Disconnected by `close`. */
   readonly client: RedisClient;
-  /** Of all keys. */
+  /** Prefix of all keys. */
   readonly prefix: string;
   readonly logger: Logger;
   /** ms since the epoch. */
@@ -33,9 +33,10 @@ export interface RedisRegistryOptions {
 type Answer = readonly [status: string, ...values: unknown[]];
 
 /**
- * The registry of all gateways that share a Redis. Topics are kept in memory and read again when the log of changes, which is polled,
- * says so. While Redis is away, topics are judged by what is known, without a time limit: nothing can be acknowledged without it anyway,
- * and removals wait in the log. Identities can't be looked up then.
+ * The registry of all gateways that share a Redis. Topics are kept in memory, and read again after a change
+ * in the log of changes, which is polled. While Redis is unreachable, messages are judged by the known
+ * topics, without a time limit: no message can be acknowledged then, and removals wait in the log. Identities
+ * cannot be looked up meanwhile.
  */
 export class RedisRegistry implements RegistryStore {
   readonly #options: RedisRegistryOptions;
@@ -56,8 +57,8 @@ export class RedisRegistry implements RegistryStore {
   }
 
   /**
-   * Makes the registry where there is none, for gateways of this lake only; `isNew` where it did.
-   * Throws REGISTRY_LAKE, REGISTRY_VERSION, REDIS_….
+   * Creates the registry if it is missing, for gateways of this lake only; `isNew` if it was created. Throws
+   * REGISTRY_LAKE, REGISTRY_VERSION, REDIS_….
    */
   static async openForWriting(
     options: RedisRegistryOptions,
@@ -74,7 +75,7 @@ export class RedisRegistry implements RegistryStore {
     });
   }
 
-  /** Throws REGISTRY_LOST where there is none, REDIS_…. */
+  /** Throws REGISTRY_LOST if there is no registry, REDIS_…. */
   static async openForReading(options: RedisRegistryOptions): Promise<RedisRegistry> {
     const registry = new RedisRegistry(options);
     await registry.#orClose(() => registry.#begin());
@@ -93,7 +94,10 @@ export class RedisRegistry implements RegistryStore {
     return this.#reserved;
   }
 
-  /** Versions are never removed, and decisions are made when none is reserved: their number says it all. */
+  /**
+   * The number of versions is enough: versions are never removed, and decisions are made while none is
+   * reserved.
+   */
   get topicsVersion(): number {
     return this.#topics.length + this.#reserved.length;
   }
@@ -229,7 +233,7 @@ export class RedisRegistry implements RegistryStore {
     const code = error instanceof CodedError ? error.code : "INTERNAL_ERROR";
     const message = error instanceof Error ? error.message : String(error);
     if (this.#trouble?.code !== code)
-      logger.warn({ event: "registry.unavailable", code }, `going on with the topics as known: ${message}`);
+      logger.warn({ event: "registry.unavailable", code }, `continuing with the known topics: ${message}`);
     this.#trouble = { code, message, sinceMs: this.#trouble?.sinceMs ?? now() };
   }
 
@@ -254,7 +258,7 @@ function recordsOf(jsons: unknown): TopicRecord[] {
 function lost(): GatewayError {
   return new GatewayError(
     "REGISTRY_LOST",
-    "This Redis holds no registry (any more): it was emptied or replaced. Restart the gateways: topics come back from the lake, identities have to be added again.",
+    "This Redis holds no registry: it was emptied or replaced. Restart the gateways: topics come back from the lake, but identities must be added again.",
     { retryable: true },
   );
 }
@@ -270,7 +274,7 @@ function foreignFormat(found: string): GatewayError {
 function foreignLake(theirs: string, ours: string, prefix: string): GatewayError {
   return new GatewayError(
     "REGISTRY_LAKE",
-    `The gateways on this Redis with the prefix ${prefix} share the lake ${theirs}, and this one has ${ours}: name theirs with --lake, or use a prefix of your own (?prefix=NAME in the stream's URL).`,
+    `The gateways on this Redis with the prefix ${prefix} share the lake ${theirs}, but this gateway has ${ours}: name the shared lake with --lake, or use a prefix of your own (?prefix=NAME in the stream's URL).`,
     { retryable: false },
   );
 }

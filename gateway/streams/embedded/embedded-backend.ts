@@ -1,12 +1,7 @@
 import { existsSync } from "node:fs";
-import {
-  BridgeError,
-  checkStreamMarks,
-  type LakeState,
-  ownEverything,
-  partitionKey,
-  replacementOf,
-} from "../../../bridge/index.ts";
+import { BridgeError } from "../../../bridge/errors.ts";
+import type { LakeState } from "../../../bridge/lake/index.ts";
+import { ownEverything } from "../../../bridge/leases/index.ts";
 import {
   checkStreamAgainstLake,
   createEmbeddedStream,
@@ -14,9 +9,10 @@ import {
   openEmbeddedStream,
   startNewStream,
 } from "../../../bridge/streams/embedded/index.ts";
-import type { GatewayConfig } from "../../gateway-config.ts";
-import { loadLakeState } from "../../roles/lake.ts";
-import type { RoleContext } from "../../supervisor/run-child.ts";
+import { checkStreamMarks, partitionKey, replacementOf } from "../../../bridge/streams/index.ts";
+import { loadLakeState } from "../../lakes/gateway-lake.ts";
+import type { RoleContext } from "../../processes/run-child.ts";
+import type { GatewayConfig } from "../../settings/gateway-config.ts";
 import { openOnceThere } from "../open-once-there.ts";
 import { ownRegistry } from "../own-registry.ts";
 import type { AppendEnd, ReadEnd, StreamBackend } from "../stream-backend.ts";
@@ -24,7 +20,10 @@ import { keepMark, loadMarks } from "../stream-mark-file.ts";
 import { refuseLakeOfAnother } from "./lake-of-another.ts";
 import { StreamPressure } from "./stream-pressure.ts";
 
-/** Stream and registry in the data folder, for the processes of one gateway. The broker trims, as the one writer. */
+/**
+ * Stream and registry in the data folder, for the processes of one gateway. The broker is the only writer, so
+ * it trims.
+ */
 export const embeddedBackend: StreamBackend = {
   openForAppending,
   openForReading,
@@ -65,7 +64,7 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
   return {
     stream,
     status: () => ({ own: stream.space(), replacement: replacementOf(stream.record) }),
-    // What is full holds publishers; it is so until the lake takes more, and new connections make it no worse.
+    // A full stream pauses publishers until the lake catches up, so new connections are safe.
     hasRoomForMore: () => true,
     close: async () => {
       await mark.stop();
@@ -107,12 +106,15 @@ async function highestOf(stream: EmbeddedStream): Promise<string[]> {
   return states.map(({ highest }) => highest);
 }
 
-/** Best effort: what is left is trimmed with the next commit. */
+/** Best effort: the next commit trims what remains. */
 function trim(stream: EmbeddedStream, partition: number, upTo: string, { logger }: RoleContext): void {
   stream
     .trim(partition, upTo)
     .catch((error: unknown) =>
-      logger.warn({ event: "stream.trim.failed", partition, upTo, err: error }, "trimming is put off"),
+      logger.warn(
+        { event: "stream.trim.failed", partition, upTo, err: error },
+        "trimming failed; the next commit retries",
+      ),
     );
 }
 
@@ -149,7 +151,7 @@ async function fitsLake(config: GatewayConfig): Promise<boolean> {
       await stream.close();
     }
   } catch (error) {
-    // What a newer version wrote may be in order.
+    // A stream of a newer version may fit the lake.
     if (error instanceof BridgeError && error.code !== "STREAM_VERSION") return false;
     throw error;
   }

@@ -1,17 +1,17 @@
 import { Type } from "@sinclair/typebox";
 import { embeddedDescriptor, type SpaceStatus } from "../../../bridge/streams/embedded/kind.ts";
-import { count, orNull } from "../../api/schemas/named-schema.ts";
+import { count, orNull } from "../../schema/named-schema.ts";
 import { type StreamKind, statusMember } from "../stream-kind.ts";
 
 const spaceSchema = Type.Object(
   {
-    retainedBytes: count("Bytes that wait for the lake or for trimming"),
+    retainedBytes: count("Bytes that are not filed or not trimmed yet"),
     maxBytes: count(),
-    diskFreeBytes: orNull(Type.Number(), { description: "null = the disk was not asked yet" }),
-    diskReserveBytes: orNull(Type.Number(), { description: "Held free for trimming and commits" }),
+    diskFreeBytes: orNull(Type.Number(), { description: "null = not measured yet" }),
+    diskReserveBytes: orNull(Type.Number(), { description: "Reserve for trimming and commits" }),
     fileBytes: count(),
   },
-  { description: "Of the embedded stream" },
+  { description: "Space of the embedded stream" },
 );
 
 export const embeddedKind: StreamKind = {

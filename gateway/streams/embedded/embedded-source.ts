@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { openEmbeddedStream, retireStream } from "../../../bridge/streams/embedded/index.ts";
 import { GatewayError } from "../../errors.ts";
-import type { MigrationSource } from "../../migrate/migration-source.ts";
+import type { MigrationSource } from "../migration-source.ts";
 import type { SourceOptions } from "../stream-kind.ts";
 
-/** The stream in a data folder, which the one who migrates has locked. */
+/** The stream in a data folder that the migration has locked. */
 export function embeddedSource({ config }: Pick<SourceOptions, "config">): MigrationSource {
   const { data, stream: folder } = config.folders;
   return {
@@ -14,7 +14,7 @@ export function embeddedSource({ config }: Pick<SourceOptions, "config">): Migra
       if (existsSync(folder)) return;
       throw new GatewayError(
         "MIGRATE_NOTHING",
-        `There is no embedded stream in ${data}: it was migrated before, or --data names another folder. From a stream in Redis: --from redis://HOST:PORT/DB.`,
+        `There is no embedded stream in ${data}: it was migrated before, or --data names another folder. To migrate from a stream in Redis, use --from redis://HOST:PORT/DB.`,
         { retryable: false },
       );
     },

@@ -1,20 +1,21 @@
 import { existsSync } from "node:fs";
 import { dirname, relative } from "node:path";
-import { BridgeError, lakeUsers } from "../../../bridge/index.ts";
+import { BridgeError } from "../../../bridge/errors.ts";
+import { lakeUsers } from "../../../bridge/lake/index.ts";
 import { checkStreamAgainstLake } from "../../../bridge/streams/embedded/index.ts";
+import { shownUrl } from "../../../devices/protocol/shown-url.ts";
+import { readProcessRecord } from "../../data-folder/process-record.ts";
 import { GatewayError } from "../../errors.ts";
-import type { GatewayConfig } from "../../gateway-config.ts";
+import type { GatewayLake } from "../../registry/gateway-stores.ts";
 import { completeCommands } from "../../settings/command-flags.ts";
-import { shownUrl } from "../../settings/secrets.ts";
-import type { GatewayLake } from "../../supervisor/gateway-stores.ts";
-import { readProcessRecord } from "../../supervisor/process-record.ts";
+import type { GatewayConfig } from "../../settings/gateway-config.ts";
 
 type Places = Pick<GatewayConfig, "folders" | "lakeUrl" | "flags">;
 
 /**
- * Refuses to begin on a lake that another data folder's embedded stream fills, before anything of this gateway is written there. To the
- * broker it looks as if the stream of this data folder was lost. A lake in the data folder itself is its own, whatever was restored.
- * Throws LAKE_OF_ANOTHER.
+ * Refuses a lake that belongs to the embedded stream of another data folder, before this gateway writes
+ * there. Otherwise the broker would report that the stream of this data folder was lost. A lake inside the
+ * data folder belongs to it, also after a restore. Throws LAKE_OF_ANOTHER.
  */
 export async function refuseLakeOfAnother(config: Places, lake: Pick<GatewayLake, "state">): Promise<void> {
   const { folders } = config;
@@ -33,11 +34,11 @@ function isOwnFolder({ data, lake }: Places["folders"]): boolean {
 
 function lakeOfAnother({ folders, lakeUrl, flags }: Places): GatewayError {
   const { data } = folders;
-  const text = `The lake ${shownUrl(lakeUrl)} holds what the stream of another data folder has brought, and ${data} has no stream. ${usedBy(folders.lake)}An embedded stream and its lake belong together: name the data folder of that gateway with --data, or give this one a lake of its own with --lake. Several gateways can file into one lake if they share a stream on Redis. If the other data folder is lost for good, \`tidegate stream new\` begins a new stream beside what is filed.`;
+  const text = `The lake ${shownUrl(lakeUrl)} holds messages of the stream of another data folder, and ${data} has no stream. ${usedBy(folders.lake)}An embedded stream and its lake belong together: name the data folder of that gateway with --data, or give this one a lake of its own with --lake. Several gateways can file into one lake if they share a stream on Redis. If the other data folder is lost, \`tidegate stream new\` starts a new stream for this lake.`;
   return new GatewayError("LAKE_OF_ANOTHER", completeCommands(text, flags), { retryable: false });
 }
 
-/** Who has the lake open on this machine. */
+/** Names the processes of this machine that have the lake open. */
 function usedBy(lake: string | null): string {
   const users = lake === null ? [] : lakeUsers(lake);
   if (lake === null || users.length === 0) return "";

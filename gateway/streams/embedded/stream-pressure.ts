@@ -1,8 +1,11 @@
-import type { FixedStreamLog } from "../../../bridge/index.ts";
+import type { FixedStreamLog } from "../../../bridge/streams/index.ts";
 
 const pollMs = 1_000;
 
-/** Tells the consumer to commit early while what waits in the stream comes near its limit: only then can it be trimmed. */
+/**
+ * Makes the consumer commit early while the stream is nearly full, because only committed messages can be
+ * trimmed.
+ */
 export class StreamPressure {
   readonly #timer: NodeJS.Timeout;
   #isHigh = false;
@@ -14,7 +17,7 @@ export class StreamPressure {
         (bytes) => {
           this.#isHigh = bytes > highBytes;
         },
-        // A stream that can't be asked is the consumer's to report; it reads it far more often.
+        // The consumer reports a stream that cannot be read; it reads far more often.
         () => {},
       );
     }, pollMs);

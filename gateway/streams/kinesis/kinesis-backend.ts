@@ -1,11 +1,7 @@
 import type { OnRedis, RedisTarget } from "../../../bridge/config.ts";
-import {
-  BridgeError,
-  ownEverything,
-  type PartitionLeases,
-  replacementOf,
-  type UnreadRecords,
-} from "../../../bridge/index.ts";
+import { BridgeError } from "../../../bridge/errors.ts";
+import { ownEverything, type PartitionLeases } from "../../../bridge/leases/index.ts";
+import { replacementOf, type UnreadRecords } from "../../../bridge/streams/index.ts";
 import {
   checkKinesisStreamAgainstLake,
   continueInKinesisStream,
@@ -18,26 +14,30 @@ import {
   readKinesisStreamRecord,
 } from "../../../bridge/streams/kinesis/index.ts";
 import type { InKinesis } from "../../../bridge/streams/kinesis/kind.ts";
-import { type GatewayConfig, withSections } from "../../gateway-config.ts";
-import { createProcessLogger } from "../../process-logger.ts";
-import { openLeases, sharedDrainMaxMs } from "../../redis/open-leases.ts";
+import { loadLakeState } from "../../lakes/gateway-lake.ts";
+import { openLakeStore } from "../../lakes/open-lake-store.ts";
+import { createProcessLogger } from "../../processes/process-logger.ts";
+import type { RoleContext } from "../../processes/run-child.ts";
+import { openLeases, openUpkeepLease, sharedDrainMaxMs } from "../../redis/open-leases.ts";
 import { openRegistryForReading, openRegistryForWriting } from "../../redis/open-registry.ts";
 import { keepReconciled } from "../../registry/keep-reconciled.ts";
 import { takeRegistryAlong } from "../../registry/take-registry-along.ts";
-import { loadLakeState } from "../../roles/lake.ts";
-import { openLakeStore } from "../../roles/lake-store.ts";
-import type { RoleContext } from "../../supervisor/run-child.ts";
+import { type GatewayConfig, withSections } from "../../settings/gateway-config.ts";
 import { openOnceThere } from "../open-once-there.ts";
 import { ownRegistry } from "../own-registry.ts";
 import type { AppendEnd, ReadEnd, StreamBackend, StreamEndStatus } from "../stream-backend.ts";
 
 /**
- * The stream in Kinesis. With the window on a Redis any number of gateways share the stream: registry and leases live there too.
- * Without one, they live in the data folder of the one gateway.
+ * The stream in Kinesis. If the window is on a Redis, any number of gateways share the stream, and the Redis
+ * also holds registry and leases. Otherwise a single gateway holds them in its data folder.
  */
 export const kinesisBackend: StreamBackend = {
   openForAppending,
   openForReading,
+  openUpkeepLease: async (context, lakeId) => {
+    const target = redisOf(context.config);
+    return target && (await openUpkeepLease(context, target, lakeId));
+  },
   openRegistry: async (options, lake) => {
     const { config, logger, now } = options;
     const target = redisOf(config);
@@ -56,7 +56,8 @@ export const kinesisBackend: StreamBackend = {
     if (!target) return await ownRegistry.openRegistryForReading(context);
     return openRegistryForReading(context, { section: "window", target });
   },
-  // Kinesis can't tell whether a stream is one of ours. One that the lake does not know is as good as none.
+  // Kinesis cannot tell whether a stream belongs to Tidegate. A stream that the lake does not know counts as
+  // missing.
   hasStream: fitsLake,
   fitsLake,
   createBeside: async (config) => {
@@ -69,7 +70,7 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
   const { config, logger } = context;
   const stream = await openStream(context, "append").catch(async (error: unknown) => {
     if (!isMissing(error)) throw error;
-    // One that was lost is not to be mistaken for one that never was.
+    // A lost stream must not be mistaken for a stream that never existed.
     checkKinesisStreamAgainstLake(null, await loadLakeState(config));
     if (!kinesisConfigOf(config).create) throw error;
     await createStream(config);
@@ -81,7 +82,7 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
     return {
       stream,
       status: () => statusOf(stream, record),
-      // What a shard takes a second is shared by all; new connections make it no worse.
+      // All connections share the throughput of a shard, so new connections are safe.
       hasRoomForMore: () => true,
       close: () => stream.close(),
     };
@@ -93,7 +94,10 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
 
 const patience = { pollMs: 200, polls: 50 };
 
-/** It checks as well: a shard of another stream, read to its end, would make that stream known to the lake. */
+/**
+ * Checks the stream as well: after reading a shard of another stream to its end, the lake would know that
+ * stream.
+ */
 async function openForReading(context: RoleContext): Promise<ReadEnd> {
   const { config } = context;
   const stream = await openOnceThere(() => openStream(context, "read"), patience);
@@ -128,11 +132,14 @@ function openStream(
     logger,
     registry,
     onLost: (error) =>
-      logger.error({ event: "stream.lost", code: error.code }, `nothing is acknowledged: ${error.message}`),
+      logger.error(
+        { event: "stream.lost", code: error.code },
+        `no message is acknowledged: ${error.message}`,
+      ),
   });
 }
 
-/** Answers why the lake continues in the stream. */
+/** Returns the record that makes the lake continue in this stream. */
 async function checkAgainstLake(config: GatewayConfig, streamId: string): Promise<KinesisStreamRecord> {
   const store = await openLakeStore(config, { access: "read" });
   const record = await readKinesisStreamRecord(store, streamId);
@@ -140,7 +147,7 @@ async function checkAgainstLake(config: GatewayConfig, streamId: string): Promis
   return record;
 }
 
-/** False where there is no stream that can be used, or where the lake continues in another. */
+/** False if there is no usable stream, or if the lake continues in another one. */
 async function fitsLake(config: GatewayConfig): Promise<boolean> {
   const logger = createProcessLogger("stream", config);
   try {
@@ -180,7 +187,7 @@ function statusOf(stream: KinesisStream, record: KinesisStreamRecord): StreamEnd
   return { own: stream.status(), replacement: replacementOf(record) };
 }
 
-/** The window's; null where that is in memory. */
+/** The window's Redis; null if the window is in memory. */
 function redisOf({ backends: { window } }: GatewayConfig): RedisTarget | null {
   return window.kind === "redis" ? (window as OnRedis).redis : null;
 }

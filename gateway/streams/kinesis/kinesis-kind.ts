@@ -8,7 +8,7 @@ import {
   orNull,
   text,
   texts,
-} from "../../api/schemas/named-schema.ts";
+} from "../../schema/named-schema.ts";
 import { type StreamKind, statusMember } from "../stream-kind.ts";
 
 const kinesisSchema = Type.Object(
@@ -17,13 +17,15 @@ const kinesisSchema = Type.Object(
     streamName: text(),
     mode: oneOf(["PROVISIONED", "ON_DEMAND"]),
     encryption: oneOf(["NONE", "KMS"]),
-    retentionMs: durationMs("How long the stream keeps records"),
+    retentionMs: durationMs("Time for which the stream keeps records"),
     openShards: count(),
-    behindMs: durationMs("By how much what was read last is older than the newest record"),
-    warnings: texts("What somebody should look at"),
-    held: orNull(codedFailureSchema, { description: "Why nothing is appended; null = it is" }),
+    behindMs: durationMs("Age difference between the newest record and the last read record"),
+    warnings: texts("Conditions that need attention"),
+    held: orNull(codedFailureSchema, {
+      description: "Why the stream accepts no appends; null = it accepts them",
+    }),
   },
-  { description: "Of a stream in Kinesis" },
+  { description: "Status of a stream in Kinesis" },
 );
 
 export const kinesisKind: StreamKind = {
@@ -33,7 +35,7 @@ export const kinesisKind: StreamKind = {
   status: statusMember<KinesisStreamStatus>()({
     name: "kinesis",
     schema: orNull(kinesisSchema, { description: "null = the stream is not in Kinesis" }),
-    // Only the consumer knows how far reading is behind.
+    // Only the consumer knows the lag.
     toldBy: "consumer",
   }),
   flags: [
@@ -43,6 +45,5 @@ export const kinesisKind: StreamKind = {
       setting: "kinesis.create",
     },
   ],
-  proofServer: "kinesalite",
   loadBackend: async () => (await import("./kinesis-backend.ts")).kinesisBackend,
 };

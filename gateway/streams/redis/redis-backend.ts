@@ -1,4 +1,6 @@
-import { BridgeError, type LakeState, replacementOf } from "../../../bridge/index.ts";
+import { BridgeError } from "../../../bridge/errors.ts";
+import type { LakeState } from "../../../bridge/lake/index.ts";
+import { replacementOf } from "../../../bridge/streams/index.ts";
 import {
   checkRedisStreamAgainstLake,
   createRedisStream,
@@ -6,23 +8,27 @@ import {
   type RedisStream,
   startNewRedisStream,
 } from "../../../bridge/streams/redis/index.ts";
-import type { GatewayConfig } from "../../gateway-config.ts";
-import { createProcessLogger } from "../../process-logger.ts";
-import { openLeases, sharedDrainMaxMs } from "../../redis/open-leases.ts";
+import { loadLakeState } from "../../lakes/gateway-lake.ts";
+import { createProcessLogger } from "../../processes/process-logger.ts";
+import type { RoleContext } from "../../processes/run-child.ts";
+import { openLeases, openUpkeepLease, sharedDrainMaxMs } from "../../redis/open-leases.ts";
 import { openRegistryForReading, openRegistryForWriting } from "../../redis/open-registry.ts";
 import { orMend } from "../../redis/or-mend.ts";
 import { keepReconciled } from "../../registry/keep-reconciled.ts";
-import { loadLakeState } from "../../roles/lake.ts";
-import type { RoleContext } from "../../supervisor/run-child.ts";
+import type { GatewayConfig } from "../../settings/gateway-config.ts";
 import { openOnceThere } from "../open-once-there.ts";
 import type { AppendEnd, ReadEnd, StreamBackend, StreamEndStatus } from "../stream-backend.ts";
 import { keepMark, loadMarks } from "../stream-mark-file.ts";
 import { redisConfigOf, targetOf } from "./redis-target.ts";
 
-/** Stream and registry on a Redis that any number of gateways share; consumers divide the partitions by leases and trim themselves. */
+/**
+ * Stream and registry on a Redis that any number of gateways share. Consumers share the partitions by leases,
+ * and trim them.
+ */
 export const redisBackend: StreamBackend = {
   openForAppending,
   openForReading,
+  openUpkeepLease: (context, lakeId) => openUpkeepLease(context, targetOf(context.config), lakeId),
   openRegistry: async (options, lake) => {
     const place = { section: "stream", target: targetOf(options.config) } as const;
     const { registry, isNew } = await openRegistryForWriting(options, place, lake);
@@ -54,7 +60,10 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
     logger,
     registry,
     onLost: (error: BridgeError) =>
-      logger.error({ event: "stream.lost", code: error.code }, `nothing is acknowledged: ${error.message}`),
+      logger.error(
+        { event: "stream.lost", code: error.code },
+        `no message is acknowledged: ${error.message}`,
+      ),
   };
   const open = () => openRedisStream({ ...options, mode: "append" });
   const stream = await orMend("stream", () =>
@@ -84,8 +93,8 @@ async function openForAppending(context: RoleContext): Promise<AppendEnd> {
 }
 
 /**
- * Other gateways append, commit and trim all the time: what was trimmed is looked at before the lake, and what was appended after it, so
- * that nothing that happens in between looks like a loss.
+ * Other gateways append, commit and trim meanwhile. So this reads the trimmed positions before the lake, and
+ * the appended ones after the lake. Changes in between then never look like a loss.
  */
 async function checkAgainstLake(stream: RedisStream, loadLake: () => Promise<LakeState>): Promise<void> {
   const { streamId, partitionCount, record } = stream;
@@ -136,7 +145,10 @@ async function fitsLake(config: GatewayConfig): Promise<boolean> {
 
 const missing: ReadonlySet<string> = new Set(["STREAM_MISSING"]);
 
-/** A server that is away or refuses us says nothing of the stream, and what a newer version wrote may be in order. */
+/**
+ * Not an unreachable or refusing server: the stream's state is then unknown. Not a newer version: its stream
+ * may fit.
+ */
 const unfit: ReadonlySet<string> = new Set([
   "STREAM_MISSING",
   "STREAM_MOVED",
@@ -144,7 +156,7 @@ const unfit: ReadonlySet<string> = new Set([
   "STREAM_DAMAGED",
 ]);
 
-/** False where opening the stream, or the check of it, fails with one of the codes. */
+/** False if opening or checking the stream fails with one of the codes. */
 async function isSound(
   config: GatewayConfig,
   faults: ReadonlySet<string>,

@@ -1,8 +1,8 @@
 import { Type } from "@sinclair/typebox";
 import type { RedisConfig } from "../../../bridge/config.ts";
 import { type RedisStreamStatus, redisDescriptor } from "../../../bridge/streams/redis/kind.ts";
-import { codedFailureSchema, count, oneOf, orNull, texts } from "../../api/schemas/named-schema.ts";
-import { withSections } from "../../gateway-config.ts";
+import { codedFailureSchema, count, oneOf, orNull, texts } from "../../schema/named-schema.ts";
+import { withSections } from "../../settings/gateway-config.ts";
 import { type StreamKind, statusMember } from "../stream-kind.ts";
 
 const redisSchema = Type.Object(
@@ -12,12 +12,14 @@ const redisSchema = Type.Object(
     pressure: oneOf(["none", "warn", "hold", "refuse"]),
     usedBytes: count(),
     maxBytes: count(),
-    faults: texts("Why the servers may lose what they confirm"),
+    faults: texts("Why the servers may lose confirmed messages"),
     versions: texts("Versions of the servers"),
     isConnected: Type.Boolean(),
-    held: orNull(codedFailureSchema, { description: "Why nothing is appended; null = it is" }),
+    held: orNull(codedFailureSchema, {
+      description: "Why the stream accepts no appends; null = it accepts them",
+    }),
   },
-  { description: "Of a stream in Redis" },
+  { description: "Status of a stream in Redis" },
 );
 
 export const redisKind: StreamKind = {
@@ -29,7 +31,6 @@ export const redisKind: StreamKind = {
     schema: orNull(redisSchema, { description: "null = the stream is not in Redis" }),
     toldBy: "broker",
   }),
-  proofServer: "redis",
   notes: (config) =>
     withSections<{ redis: RedisConfig }>(config).redis.durability === "relaxed"
       ? ["RELAXED DURABILITY: acknowledged messages are lost when Redis dies (setting redis.durability)"]

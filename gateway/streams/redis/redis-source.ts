@@ -5,21 +5,21 @@ import {
   type RedisStreamSurvey,
   surveyRedisStream,
 } from "../../../bridge/streams/redis/index.ts";
+import { shownUrl } from "../../../devices/protocol/shown-url.ts";
+import { gatewayName } from "../../data-folder/gateway-name.ts";
 import { GatewayError } from "../../errors.ts";
-import type { MigrationSource } from "../../migrate/migration-source.ts";
 import { orMend } from "../../redis/or-mend.ts";
-import { shownUrl } from "../../settings/secrets.ts";
-import { gatewayName } from "../../supervisor/gateway-name.ts";
+import type { MigrationSource } from "../migration-source.ts";
 import type { SourceOptions } from "../stream-kind.ts";
 import { redisConfigOf, targetOf } from "./redis-target.ts";
 
 const pollMs = 250;
-/** A consumer that was killed is a member until its lease has run out. */
+/** A killed consumer is a member until its lease expires. */
 const leasesWaited = 1.5;
-/** A consumer that shares its stream ends after a part of this; here it is alone, and files everything. */
+/** The consumer here is alone and must file all messages, so its time to drain is practically unlimited. */
 const drainMs = 24 * 3_600_000;
 
-/** A stream in Redis, whose gateways were stopped. */
+/** A stream in Redis whose gateways have stopped. */
 export function redisSource({ config, movedTo, logger, onWaiting }: SourceOptions): MigrationSource {
   const url = shownUrl(config.stream.url);
   const site = { target: targetOf(config), timeoutMs: redisConfigOf(config).timeoutMs, logger };
@@ -35,7 +35,7 @@ export function redisSource({ config, movedTo, logger, onWaiting }: SourceOption
     name: `the stream at ${url}`,
     config: { ...config, shutdown: { ...config.shutdown, timeoutMs: drainMs } },
     begin: async () => {
-      // The one of this data folder is known to be stopped.
+      // The gateway of this data folder has stopped: the migration holds its lock.
       const own = gatewayName(config.folders.data);
       const deadlineMs = performance.now() + config.leases.leaseMs * leasesWaited;
       for (;;) {

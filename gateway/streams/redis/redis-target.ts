@@ -1,7 +1,7 @@
 import type { OnRedis, RedisConfig, RedisTarget } from "../../../bridge/config.ts";
-import { type GatewayConfig, withSections } from "../../gateway-config.ts";
+import { type GatewayConfig, withSections } from "../../settings/gateway-config.ts";
 
-/** Of a gateway whose stream is on a Redis. */
+/** The Redis of a gateway whose stream is there. */
 export function targetOf({ backends }: GatewayConfig): RedisTarget {
   return (backends.stream as OnRedis).redis;
 }

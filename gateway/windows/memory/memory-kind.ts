@@ -5,7 +5,7 @@ interface MemoryTarget extends KindTarget {
   readonly kind: "memory";
 }
 
-/** In the memory of each consumer, rebuilt from the lake wherever it is missing. */
+/** In the memory of each consumer, rebuilt from the lake if it is missing. */
 export const memoryKind: WindowKind<MemoryTarget> = {
   name: "memory",
   label: "memory",
@@ -15,7 +15,7 @@ export const memoryKind: WindowKind<MemoryTarget> = {
   readUrl: (url) => (url === "memory:" ? { kind: "memory" } : "write memory: with nothing after it"),
   placeOf: () => null,
   open: async ({ config }, { stream }) => {
-    const { createMemoryWindow } = await import("../../../bridge/index.ts");
+    const { createMemoryWindow } = await import("../../../bridge/lake/window/index.ts");
     const { maxBytes } = config.window;
     return createMemoryWindow({ maxBytes, partitionCount: stream.partitions.all.length });
   },

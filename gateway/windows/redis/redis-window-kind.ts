@@ -1,13 +1,12 @@
 import { type OnRedis, type RedisConfig, redisKind } from "../../../bridge/config.ts";
-import { withSections } from "../../gateway-config.ts";
+import { withSections } from "../../settings/gateway-config.ts";
 import type { WindowKind } from "../window-kind.ts";
 
 export const redisWindowKind: WindowKind<OnRedis> = {
   ...redisKind,
-  proofServer: "redis",
   open: async ({ config, logger }, { target, lakeId, stream, isSharedWithStream }) => {
     const [{ openRedisWindow }, { orMend }] = await Promise.all([
-      import("../../../bridge/index.ts"),
+      import("../../../bridge/lake/window/index.ts"),
       import("../../redis/or-mend.ts"),
     ]);
     const { timeoutMs } = withSections<{ redis: RedisConfig }>(config).redis;

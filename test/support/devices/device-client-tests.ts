@@ -45,7 +45,7 @@ export async function withClient(
   }
 }
 
-/** What stands in the envelopes. */
+/** The content of the envelopes. */
 export const texts = (publishes: readonly Pick<ReceivedPublish, "payload">[]) =>
   publishes.map(({ payload }) => Buffer.from(decodeEnvelope(payload).payload).toString());
 

@@ -13,7 +13,10 @@ export async function fileHandlePrototype(): Promise<FileHandle> {
   }
 }
 
-/** Watches flushes, so that a folder can be copied as a power cut would leave it: what no flush covered may be cut off. */
+/**
+ * Watches flushes, so that a folder can be copied as after a power cut: bytes that were not flushed may be
+ * cut off.
+ */
 export class PowerCut {
   readonly #flushedBytes = new Map<number, number>();
   readonly #prototype: FileHandle;
@@ -35,7 +38,10 @@ export class PowerCut {
     return new PowerCut(await fileHandlePrototype());
   }
 
-  /** Copies `from`, cutting each segment at a point behind its flushed bytes that `share` (0 to 1) chooses, and adds garbage. */
+  /**
+   * Copies `from`, cuts each segment at a point after its flushed bytes that `share` (0 to 1) chooses, and
+   * adds garbage.
+   */
   copy(from: string, to: string, tear: { share: number; garbage: Uint8Array }): void {
     mkdirSync(to, { recursive: true });
     for (const name of readdirSync(from)) {
@@ -58,7 +64,7 @@ export class PowerCut {
   }
 }
 
-/** A folder that is gone when the test is over. */
+/** A folder that is removed after the test. */
 export async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "tidegate-outbox-"));
   try {

@@ -1,7 +1,8 @@
-// Publishes as fast as the outbox takes it, and writes "<id> <text> ." for each publish that has resolved, until it is killed.
+// Publishes as fast as the outbox accepts, and writes "<id> <text> ." for each resolved publish, until it is
+// killed.
 import { DeviceClient, DeviceError } from "../../../devices/index.ts";
 
-// Gone with whoever started it.
+// Ends with the process that started it.
 process.stdin.resume().on("end", () => process.exit(1));
 
 const [url = "", folder = "", name = ""] = process.argv.slice(2);

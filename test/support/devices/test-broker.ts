@@ -8,7 +8,10 @@ export interface ReceivedPublish {
   readonly connection: number;
 }
 
-/** `accept`: keep and acknowledge. `hold`: keep, never acknowledge. `lose`: neither. `close`: end the connection, as for a refusal. */
+/**
+ * `accept`: keep and acknowledge. `hold`: keep, never acknowledge. `lose`: neither. `close`: end the
+ * connection, as for a refusal.
+ */
 export type Verdict = "accept" | "hold" | "lose" | "close";
 
 /** A real Aedes on a port of its own, whose answers to publishes a test decides. */
@@ -61,7 +64,7 @@ export class TestBroker {
     return this;
   }
 
-  /** Everything breaks off at once, as when the process is killed. */
+  /** Ends everything at once, as if the process was killed. */
   async stop(): Promise<void> {
     const [aedes, server] = [this.#aedes, this.#server];
     this.#aedes = null;
@@ -96,7 +99,7 @@ export class TestBroker {
     });
   }
 
-  /** Resolves when the condition holds; it is looked at after each publish and connect. */
+  /** Resolves when the condition holds, which is checked after each publish and connect. */
   async until(condition: () => boolean): Promise<void> {
     while (!condition())
       await new Promise<void>((resolve) => {

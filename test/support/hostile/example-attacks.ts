@@ -8,10 +8,13 @@ import { exampleMessages, exampleSchemas } from "./example-messages.ts";
 const manyTopics = 200;
 const rateTopic = "paced";
 
-/** What stopped others once, each against one topic, table or client. `run` may come several times; what it waits for are answers. */
+/**
+ * Attacks that once stopped others, each against one topic, table or client. `run` may be called several
+ * times, and waits for answers.
+ */
 export interface ExampleAttack {
   readonly name: string;
-  /** Before anything is measured. */
+  /** Runs before the measurement. */
   readonly prepare?: (gateway: GatewayProcess) => Promise<void>;
   readonly run: (gateway: GatewayProcess, turn: number) => Promise<void>;
 }
@@ -140,7 +143,7 @@ const topics: ExampleAttack = {
   },
 };
 
-/** Clients that come and go: sequences of packets that lost a message, or cost everybody else theirs. */
+/** Clients that come and go: sequences of packets that once lost a message, or affected other clients. */
 const sequences: ExampleAttack = {
   name: "sequences",
   async prepare(gateway) {
@@ -202,5 +205,5 @@ export const exampleAttacks: readonly ExampleAttack[] = [
   topics,
 ];
 
-/** Rows of others wait for what its commit costs: a file and a table entry for each topic. */
+/** Its commit writes a file and a table entry for each topic; rows of others wait for that. */
 export const costlyCommits = topics.name;

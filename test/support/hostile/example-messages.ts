@@ -1,4 +1,7 @@
-/** Messages and schemas that once stopped a gateway, or were filed as something else, each for a topic that judges it. */
+/**
+ * Messages and schemas that once stopped a gateway, or were filed with another value, each for a topic that
+ * judges it.
+ */
 
 interface Example {
   readonly name: string;
@@ -79,7 +82,7 @@ export const exampleMessages: readonly Example[] = [
   },
 ];
 
-/** Refused or accepted: nobody else notices. */
+/** Refused or accepted, without an effect on others. */
 export const exampleSchemas: readonly string[] = [
   '{"type":"object","properties":{"a\\u0000b":{"type":"number"}}}',
   '{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","properties":{"v":{"type":"number"}}}',

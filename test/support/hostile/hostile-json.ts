@@ -1,8 +1,8 @@
 import fc from "fast-check";
 
-/** Payloads of topics with the format json that somebody sends to break what reads them, as bytes. */
+/** Payloads for topics with the format json, made to break their readers, as bytes. */
 
-/** As they stand in JSON text, between quotes. */
+/** The same in JSON text, between quotes. */
 const names = [
   ...["", "__proto__", "constructor", "toString", "hasOwnProperty", "valueOf", "then", "toJSON"],
   ...["\\u0000", "a\\u0000b", "\\ud800", "\\udfff\\ud800", "\\u0069d", "\ufeff", "\u202e", "e\u0301", "é"],
@@ -66,7 +66,7 @@ const broken = [
   ...["[", "{", "}", "[,]", "{,}", "//x", '"\\x"', '"\\u12"', '"\u0001"', '"\n"', '"', "'x'"],
 ];
 
-/** Brackets around brackets; each of these is text of some documents only. */
+/** Nested brackets; each is part of only some documents. */
 const deep = fc
   .record({
     levels: fc.constantFrom(5, 60, 126, 127, 128, 129, 1_000, 10_000),
@@ -110,7 +110,7 @@ const member = fc
   .oneof(fc.tuple(fc.constantFrom(...names), value), fitting)
   .map(([name, text]) => `"${name}":${text}`);
 
-/** Mostly with an id and a time, so that what is behind their checks is reached. */
+/** Mostly with an id and a time, so that later checks are reached. */
 const document = fc
   .record({
     id: fc.option(value, { freq: 8 }),
@@ -129,7 +129,7 @@ const document = fc
     return `{${(isLast ? [...members, ...own] : [...own, ...members]).join()}}`;
   });
 
-/** What happens to the bytes of a text on the way. */
+/** Changes of the bytes of a text on the way. */
 type Damage = (bytes: Buffer, at: number) => Buffer;
 const cutAt = (bytes: Buffer, at: number) => bytes.subarray(0, Math.floor(bytes.length * at));
 const insertAt = (bytes: Buffer, at: number, inserted: number[]) =>
@@ -147,7 +147,7 @@ const damages: readonly Damage[] = [
   (bytes) => Buffer.concat([Buffer.alloc(5_000, " \n\t"), bytes, Buffer.alloc(5_000, " ")]),
 ];
 
-/** A document, or what is left of it; of at most `maxBytes` bytes. */
+/** A document or a part of it, with at most `maxBytes` bytes. */
 export function hostileJson(maxBytes: number): fc.Arbitrary<Buffer> {
   const damage = fc.tuple(fc.constantFrom(...damages), fc.double({ min: 0, max: 1, noNaN: true }));
   return fc

@@ -1,6 +1,7 @@
 import fc from "fast-check";
+import { uint16 } from "../../../simulator/prove/hostile/mqtt-bytes.ts";
 
-/** What hostile clients send, as bytes built by hand: no library of MQTT would. */
+/** Packets of hostile clients, built by hand, because MQTT libraries would not send them. */
 
 export interface HostilePacket {
   /** Before CONNECT, or after CONNACK. */
@@ -49,8 +50,6 @@ function framed(first: number, body: Buffer, { flags, added, lengthBytes }: Fram
     body,
   ]);
 }
-
-const number16 = (value: number) => Buffer.from([(value >> 8) & 0xff, value & 0xff]);
 
 const badTexts: readonly Buffer[] = [
   [0xff],
@@ -101,7 +100,7 @@ const badTopics = [
   ],
 ];
 
-/** Text with its length in front, which need not be right [MQTT-1.5.3]. */
+/** Text after its length, which may be wrong [MQTT-1.5.3]. */
 const text = fc
   .tuple(
     fc.oneof(
@@ -120,12 +119,12 @@ const text = fc
   )
   .map(([content, added]) =>
     Buffer.concat([
-      number16(Math.min(65_535, Math.max(0, content.length + added))),
+      uint16(Math.min(65_535, Math.max(0, content.length + added))),
       content.subarray(0, 65_535),
     ]),
   );
 
-const packetId = fc.constantFrom(0, 1, 1, 2, 2, 2, 65_535, 65_535).map(number16);
+const packetId = fc.constantFrom(0, 1, 1, 2, 2, 2, 65_535, 65_535).map(uint16);
 const anyByte = fc.integer({ min: 0, max: 255 });
 
 const clientId = Buffer.from([0, 3, 0x66, 0x6f, 0x6f]);
@@ -147,7 +146,7 @@ const connect = fc
     level: fc.constantFrom(4, 4, 4, 4, 4, 4, 3, 5, 6, 0, 0x84, 255),
     flags: fc.oneof(fc.constantFrom(0, 2, 2, 4, 6, 0x0e, 0x26, 0x82, 0xc2, 0xc6), anyByte),
     keepAlive: fc.constantFrom(0, 1, 60, 65_535),
-    // A flag more or less, and they are too many or too few.
+    // With a flag more or less, there are too many or too few fields.
     fields: fc.array(text, { maxLength: 5 }),
     isFitting: fc.boolean(),
     framing,
@@ -155,7 +154,7 @@ const connect = fc
   .map(({ name, level, flags, keepAlive, fields: drawn, isFitting, framing }) => {
     const needed = 1 + ((flags & 4) !== 0 ? 2 : 0) + (flags >> 7) + ((flags >> 6) & 1);
     const fields = isFitting ? Array.from({ length: needed }, (_, index) => drawn[index] ?? clientId) : drawn;
-    const head = [number16(name.length), Buffer.from(name), Buffer.from([level, flags]), number16(keepAlive)];
+    const head = [uint16(name.length), Buffer.from(name), Buffer.from([level, flags]), uint16(keepAlive)];
     return framed(0x10, Buffer.concat([...head, ...fields]), framing);
   });
 
@@ -181,7 +180,7 @@ const filters = fc.oneof(
       .map(([count, prefix]) =>
         Array.from({ length: count }, (_, index) => {
           const content = Buffer.from(prefix + index);
-          return Buffer.concat([number16(content.length), content]);
+          return Buffer.concat([uint16(content.length), content]);
         }),
       ),
   },
@@ -202,7 +201,7 @@ const other = fc
   .tuple(anyByte, fc.uint8Array({ maxLength: 6 }), framing)
   .map(([first, body, framing]) => framed(first, Buffer.from(body), framing));
 
-/** Of what nobody sent. */
+/** Acknowledgements of messages that were never sent. */
 const acknowledgement = fc
   .tuple(fc.constantFrom(0x40, 0x50, 0x62, 0x70), packetId)
   .map(([first, id]) => framed(first, id, soundFraming));

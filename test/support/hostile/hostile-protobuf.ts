@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { hostileJson } from "./hostile-json.ts";
 
-/** Payloads of topics with the format envelope, as bytes that are mostly not what `telemetry-envelope.proto` says. */
+/** Payloads for topics with the format envelope, mostly not valid by `telemetry-envelope.proto`. */
 
 function varint(value: bigint): Buffer {
   const bytes: number[] = [];
@@ -73,7 +73,7 @@ const field = fc.oneof(
   }),
 );
 
-/** What a right envelope has, with a payload that need not be right. */
+/** The fields of a valid envelope, with a payload that may be invalid. */
 const sound = fc
   .tuple(
     fc.uint8Array({ minLength: 1, maxLength: 64 }),

@@ -1,6 +1,9 @@
 import fc from "fast-check";
 
-/** JSON Schemas of an admin who means no good, as the text of a JSON object: JSON.stringify would leave out `__proto__` and 1e400. */
+/**
+ * JSON Schemas of a hostile admin, as the text of a JSON object, because JSON.stringify would leave out
+ * `__proto__` and 1e400.
+ */
 
 const names = [
   ...[

@@ -46,7 +46,7 @@ export interface SentPayload {
   readonly device: string;
   readonly md5: string;
   readonly copies: number;
-  /** What its columns hold if it is filed; a column that is not named here is not compared. */
+  /** Values of its columns if it is filed. Other columns are not compared. */
   readonly values: Readonly<Record<string, unknown>>;
 }
 
@@ -76,7 +76,9 @@ export function hostilePayload(): fc.Arbitrary<DrawnPayload> {
   });
 }
 
-/** Clients that publish hostile payloads, each as of a device of its own, and get an acknowledgement for each. */
+/**
+ * Clients that publish hostile payloads, each as of a device of its own, and get an acknowledgement for each.
+ */
 export class PayloadAttack {
   readonly sent: SentPayload[] = [];
   readonly #clients: readonly RawMqtt[];
@@ -151,7 +153,7 @@ export interface FiledPayloads {
   readonly faults: readonly string[];
 }
 
-/** Looks for each of them in the tables: one row there, or one in `_quarantine`, with the bytes that were sent. */
+/** Looks for each in the tables: one row there, or one in `_quarantine`, with the bytes sent. */
 export async function findPayloads(
   gateway: GatewayProcess,
   sent: readonly SentPayload[],
@@ -181,7 +183,7 @@ export async function findPayloads(
     const reason = String(row["reason"]);
     if (!bySender.has(String(row["topic"]))) continue;
     quarantined[reason] = (quarantined[reason] ?? 0) + 1;
-    // Nothing tells a resend of it.
+    // A resend of it can't be detected.
     if (row["id"] === null) unidentified.add(String(row["topic"]));
     if (reason.endsWith("-failed")) faults.push(`${row["topic"]}: ${reason}: ${row["detail"]}`);
     take(row);

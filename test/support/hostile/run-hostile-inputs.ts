@@ -1,18 +1,19 @@
 import fc from "fast-check";
-import type { GatewayStatus } from "../../../gateway/supervisor/gateway-status.ts";
+import type { GatewayStatus } from "../../../gateway/status/gateway-status.ts";
 import { statusOf, untilFiledAndTrimmed } from "../gateway-books.ts";
 import type { GatewayProcess } from "../gateway-process.ts";
-import { residentBytes } from "../process-usage.ts";
+import type { LiveMemory, MemoryInUse } from "../live-memory.ts";
 import { hostilePacket } from "./hostile-packets.ts";
 import { hostileSchema } from "./hostile-schemas.ts";
 import { createHostileTopics, findPayloads, hostilePayload, PayloadAttack } from "./payload-attack.ts";
 import { SchemaAttack } from "./schema-attack.ts";
 import { type PacketOutcome, sendPacket } from "./send-packet.ts";
 
-/** All kinds in each of them; between them everything is filed. */
+/** Rounds, each with all kinds. Between rounds all messages are filed. */
 const roundInputsMin = 500;
 const rounds = 40;
 const packetsAtOnce = 32;
+const mib = 2 ** 20;
 /** Each is a topic with a table. */
 const schemasMax = 400;
 /** Answered with SUBACK 0x80: the connection stays. */
@@ -21,6 +22,8 @@ const answeredReasons = new Set(["subscription", "subscription-limit"]);
 export interface HostileRun {
   readonly inputs: number;
   readonly seed: number;
+  /** The gateway was started in its environment. */
+  readonly memory: LiveMemory;
   /** No further round begins after this. */
   readonly timeMaxMs: number;
 }
@@ -32,16 +35,25 @@ export interface HostileReport {
   readonly payloads: Readonly<Record<string, unknown>>;
   readonly schemas: Readonly<Record<string, number>>;
   readonly packets: Readonly<Record<string, unknown>>;
-  readonly residentMiB: readonly {
+  /** After each round, when all garbage was collected. */
+  readonly memoryMiB: readonly {
     readonly inputs: number;
-    readonly broker: number;
-    readonly consumer: number;
+    readonly broker: RoleMemory;
+    readonly consumer: RoleMemory;
   }[];
-  /** [] = each input was filed, quarantined or refused with a reason, and the gateway is as it was. */
+  /** [] = each input was filed, quarantined or refused with a reason, and the gateway is unharmed. */
   readonly faults: readonly string[];
 }
 
-/** Sends hostile payloads, schemas and packets to a new gateway, in rounds of all kinds, and says what became of each. */
+export interface RoleMemory {
+  readonly live: number;
+  readonly resident: number;
+}
+
+/**
+ * Sends hostile payloads, schemas and packets to a new gateway, in rounds of all kinds, and reports the
+ * outcome of each.
+ */
 export async function runHostileInputs(gateway: GatewayProcess, run: HostileRun): Promise<HostileReport> {
   const beganMs = performance.now();
   const pids = pidsOf(gateway);
@@ -51,7 +63,7 @@ export async function runHostileInputs(gateway: GatewayProcess, run: HostileRun)
   const packets = new PacketAttack(gateway);
   const refusedSchemas: Record<string, number> = {};
   const faults: string[] = [];
-  const residentMiB: HostileReport["residentMiB"][number][] = [];
+  const memoryMiB: HostileReport["memoryMiB"][number][] = [];
   let inputs = 0;
   let schemaCount = 0;
   for (let round = 0; inputs < run.inputs && performance.now() - beganMs < run.timeMaxMs; round++) {
@@ -77,7 +89,11 @@ export async function runHostileInputs(gateway: GatewayProcess, run: HostileRun)
     inputs += size;
     schemaCount += drawnSchemas.length;
     await untilFiledAndTrimmed(gateway);
-    residentMiB.push({ inputs, ...residentOf(gateway) });
+    memoryMiB.push({
+      inputs,
+      broker: await memoryOf(gateway, "broker", run.memory),
+      consumer: await memoryOf(gateway, "consumer", run.memory),
+    });
   }
   payloads.end();
   schemas.end();
@@ -85,7 +101,8 @@ export async function runHostileInputs(gateway: GatewayProcess, run: HostileRun)
   const schemaFaults = await schemas.check();
   const status = await statusOf(gateway);
   faults.push(...packets.faults, ...payloadFaults, ...schemaFaults);
-  faults.push(...(await gatewayFaults(gateway, pids, status)), ...memoryFaults(residentMiB));
+  faults.push(...(await gatewayFaults(gateway, pids, status)), ...memoryFaults(memoryMiB));
+  await untilMemoryIsGivenBack(gateway, memoryMiB, run.memory);
   const publishes = payloads.sent.reduce((sum, { copies }) => sum + copies, 0);
   return {
     seed: run.seed,
@@ -94,12 +111,12 @@ export async function runHostileInputs(gateway: GatewayProcess, run: HostileRun)
     payloads: { inputs: payloads.sent.length, publishes, ...found, books: status.books },
     schemas: { inputs: schemaCount, ...refusedSchemas },
     packets: { ...packets.outcomes, refused: status.broker?.refused },
-    residentMiB,
+    memoryMiB,
     faults,
   };
 }
 
-/** Connections that each send something no client should. */
+/** Connections that each send invalid packets. */
 class PacketAttack {
   readonly outcomes: Record<PacketOutcome["kind"], number> = { closed: 0, answered: 0, unfinished: 0 };
   readonly faults: string[] = [];
@@ -110,7 +127,10 @@ class PacketAttack {
     this.#gateway = gateway;
   }
 
-  /** Those that come before CONNECT one after another: they may take over each other's session, which is no refusal. */
+  /**
+   * Packets before CONNECT are sent one after another, because clients may take over each other's session,
+   * which is not a refusal.
+   */
   async send(packets: readonly Parameters<typeof sendPacket>[2][]): Promise<void> {
     const before = await this.#refusals();
     let due = 0;
@@ -140,22 +160,46 @@ function pidsOf(gateway: GatewayProcess): (number | null)[] {
   return [gateway.pid, gateway.childPid("broker"), gateway.childPid("consumer")];
 }
 
-function residentOf(gateway: GatewayProcess): { broker: number; consumer: number } {
-  const of = (role: "broker" | "consumer") =>
-    Math.round(residentBytes(gateway.childPid(role) ?? 0) / 2 ** 20);
-  return { broker: of("broker"), consumer: of("consumer") };
+const roles = ["broker", "consumer"] as const;
+type MeasuredRole = (typeof roles)[number];
+
+async function memoryOf(
+  gateway: GatewayProcess,
+  role: MeasuredRole,
+  memory: LiveMemory,
+): Promise<RoleMemory> {
+  const { liveBytes, residentBytes }: MemoryInUse = await memory.of(gateway.childPid(role) ?? 0);
+  return { live: Math.round(liveBytes / mib), resident: Math.round(residentBytes / mib) };
 }
 
-/** Both processes hold at the end about what they held when half of the inputs were through. */
-function memoryFaults(residentMiB: HostileReport["residentMiB"]): string[] {
-  const [half, last] = [residentMiB[Math.floor((residentMiB.length - 1) / 2)], residentMiB.at(-1)];
+/** Both processes hold about as much memory at the end as after half of the inputs. */
+function memoryFaults(memoryMiB: HostileReport["memoryMiB"]): string[] {
+  const [half, last] = [memoryMiB[halfOf(memoryMiB)], memoryMiB.at(-1)];
   if (!half || !last) return [];
-  const faultOf = (role: "broker" | "consumer") =>
-    last[role] <= 1.3 * half[role] + 64 ? [] : [`${role} grew from ${half[role]} to ${last[role]} MiB`];
-  return [...faultOf("broker"), ...faultOf("consumer")];
+  return roles.flatMap((role) => {
+    const [before, now] = [half[role].live, last[role].live];
+    return now <= 1.3 * before + 8 ? [] : [`${role} held ${before} MiB and holds ${now} MiB`];
+  });
 }
 
-/** Nothing restarted, nothing is stuck, the books balance, and nothing was logged that calls for somebody. */
+/** Both processes give the memory of their garbage back, native memory included. */
+async function untilMemoryIsGivenBack(
+  gateway: GatewayProcess,
+  memoryMiB: HostileReport["memoryMiB"],
+  memory: LiveMemory,
+): Promise<void> {
+  const firstHalf = memoryMiB.slice(0, halfOf(memoryMiB) + 1);
+  for (const role of roles) {
+    const least = Math.min(...firstHalf.map((measured) => measured[role].resident));
+    await memory.untilResident(gateway.childPid(role) ?? 0, (1.3 * least + 64) * mib);
+  }
+}
+
+function halfOf(list: readonly unknown[]): number {
+  return Math.floor((list.length - 1) / 2);
+}
+
+/** No process restarted or is stuck, the books balance, and the log asks for no operator. */
 async function gatewayFaults(
   gateway: GatewayProcess,
   pids: readonly (number | null)[],

@@ -1,9 +1,12 @@
 import type { GatewayProcess } from "../gateway-process.ts";
 import { RawMqtt } from "../raw-mqtt.ts";
 
-/** What a refusal may name: a JSON pointer, a property, a keyword, a reference, a pattern, a size, or the place of a syntax error. */
+/**
+ * The things that a refusal may name: a JSON pointer, a property, a keyword, a reference, a pattern, a size,
+ * or the place of a syntax error.
+ */
 const place =
-  /#|\/|propert|pattern|reference|keyword|\$async|type|columns|subschemas|compile|position|member|JSON/;
+  /#|schema\.|\/|propert|pattern|reference|keyword|\$async|type|columns|subschemas|compile|position|member|JSON/;
 const refusalMaxLength = 1_500;
 
 export interface SchemaOutcome {

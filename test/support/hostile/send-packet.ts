@@ -2,17 +2,20 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import mqttPacket, { type Packet } from "mqtt-packet";
+import { framesOf, packetType } from "../../../simulator/prove/hostile/mqtt-frames.ts";
 import { until } from "../until.ts";
 import type { HostilePacket } from "./hostile-packets.ts";
-import { framesOf, packetType } from "./mqtt-frames.ts";
 
 const pingreq = Buffer.from([0xc0, 0]);
 const typeOf = { connack: 2, puback: 4, pubrec: 5, suback: 9, pingreq: 12, pingresp: 13, disconnect: 14 };
 
 export interface PacketOutcome {
-  /** closed = by the broker; answered = a PINGREQ behind it was; unfinished = it waited for more, and closed once we were done. */
+  /**
+   * closed = by the broker; answered = a later PINGREQ was answered; unfinished = the broker waited for
+   * more, and closed after our end.
+   */
   readonly kind: "closed" | "answered" | "unfinished";
-  /** The broker has to have counted why. */
+  /** The broker must have counted the reason. */
   readonly isRefusalDue: boolean;
   /** PUBACKs and PUBRECs. */
   readonly acknowledged: number;
@@ -39,7 +42,7 @@ class Peer {
   }
 }
 
-/** Sends it on a connection of its own. Throws if the broker neither answers nor closes. */
+/** Sends the packet on a connection of its own. Throws if the broker neither answers nor closes. */
 export async function sendPacket(
   port: number,
   clientId: string,

@@ -6,12 +6,12 @@ import { code, page, sentence, table } from "./markdown.ts";
 const introduction = `From a checkout: \`npx tidegate COMMAND\`. \`--help\` after any command says the same as this page.
 
 Results go to stdout, everything else to stderr. With \`--json\` the last line of stdout is one JSON object; an error is
-\`{"error": {"code", "message", "details"}}\`, of \`simulate\` and \`audit\` \`{"error": CODE, "message"}\`. Codes: [errors](errors.md).
+\`{"error": {"code", "message", "details"}}\`, of every command. Codes: [errors](errors.md).
 Options that set a setting (\`--data\`, \`--stream\`, …) win over variables and files: [settings](settings.md).
 
 Commands that ask the running gateway find address and token in its data folder (\`--data\`), or in \`TIDEGATE_API\` and \`TIDEGATE_TOKEN\`.`;
 
-/** What each code means, and where a command gives it another reading. */
+/** The meaning of each exit code, and exceptions of single commands. */
 const readings: Readonly<Record<keyof typeof exitCodes, string>> = {
   ok: "done. `up`: stopped, and everything in the stream was filed. `simulate`: everything was sent and acknowledged. `audit`, `prove`: proved",
   failed:

@@ -12,7 +12,7 @@ export interface DescribedCommand {
   readonly arguments: readonly Argument[];
   readonly options: readonly Option[];
   readonly examples: readonly string[];
-  /** What `--help` says after the options, examples aside. */
+  /** The text of `--help` after the options, without examples. */
   readonly notes: string;
   readonly command: Command;
 }
@@ -32,10 +32,11 @@ export function describedCommands(): DescribedCommand[] {
     stdout: { write: () => {} },
     stderr: process.stderr,
     stop: new AbortController().signal,
+    gateway: "",
   };
   const simulator = createSimulator(terminal, () => {});
   return leavesOf(program).map(({ name, command }) => {
-    // The gateway hands these on; what they take is the simulator's to say.
+    // The gateway passes these on; the simulator defines their options.
     const own = simulator.commands.find((each) => each.name() === name) ?? command;
     const examples = { ...commandExamples, ...simulatorExamples }[name] ?? [];
     return {

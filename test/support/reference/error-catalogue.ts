@@ -23,7 +23,7 @@ const gatewayOnly = Object.fromEntries(
   Object.entries<ErrorEntry>(gatewayErrors).filter(([code]) => !(code in ofGroups)),
 );
 
-/** Every error code of the product, in the order in which a reader meets them. */
+/** All error codes of the product, in the order of the page. */
 export const errorGroups: readonly ErrorGroup[] = [
   { title: "Gateway, commands and HTTP API", entries: gatewayOnly },
   { title: "Topics, devices and their registry", entries: registryErrors },
@@ -36,6 +36,6 @@ export const errorGroups: readonly ErrorGroup[] = [
   { title: "S3", entries: s3Errors },
   { title: "SDK", entries: deviceErrors },
   { title: "Topic filters, envelopes and message ids", entries: protocolErrors },
-  { title: "migrate and prove", entries: toolErrors },
-  { title: "simulate and audit", entries: simulatorErrors },
+  { title: "migrate", entries: toolErrors },
+  { title: "simulate, audit and prove", entries: simulatorErrors },
 ];

@@ -1,5 +1,5 @@
-import { haltCodes } from "../../../bridge/consumer/partition-halt.ts";
-import { quarantines } from "../../../bridge/consumer/quarantine-reason.ts";
+import { quarantines } from "../../../bridge/decoders/quarantine-reason.ts";
+import { haltCodes } from "../../../bridge/tail/partition-halt.ts";
 import { refusals } from "../../../broker/ingest/refusal.ts";
 import { mqttAnswers, mqttRefusals } from "../../../broker/mqtt/mqtt-refusals.ts";
 import { usageCodes } from "../../../gateway/cli/command-context.ts";

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { metricGroups } from "./metric-definitions.ts";
 
-/** What a gateway answers to `GET /metrics` is what docs/reference/metrics.md says of the groups with these titles, and of no others. */
+/**
+ * Asserts that the answer to `GET /metrics` has exactly the metrics in docs/reference/metrics.md of the
+ * groups with these titles.
+ */
 export function assertExports(answer: string, titles: readonly string[]): void {
   const groups = metricGroups().filter(({ title }) => titles.includes(title));
   assert.equal(groups.length, titles.length);

@@ -7,13 +7,13 @@ export function code(text: string): string {
   return text === "" ? "" : `\`${text}\``;
 }
 
-/** Says where a page comes from, so that nobody edits it. */
+/** Says that a page is generated, so that it is not edited by hand. */
 export function page(title: string, parts: readonly string[]): string {
   const origin = "<!-- Generated from the code by `npm run docs`. Do not edit. -->";
   return `${[`# ${title}`, origin, ...parts].join("\n\n")}\n`;
 }
 
-/** With a full stop. A capital letter is the writer's: many texts begin with a value that they explain. */
+/** Adds a full stop. Does not change the first letter, because many texts begin with a value. */
 export function sentence(text: string): string {
   return text === "" || /[.!?]$/.test(text) ? text : `${text}.`;
 }

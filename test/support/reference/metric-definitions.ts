@@ -1,21 +1,24 @@
 import pino from "pino";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import { ConsumerMetrics } from "../../../bridge/consumer/consumer-metrics.ts";
-import { RecoveryProgress } from "../../../bridge/consumer/recovery-progress.ts";
-import { RetentionAlarm } from "../../../bridge/consumer/retention-alarm.ts";
+import { ConsumerMetrics } from "../../../bridge/lake/consumer/consumer-metrics.ts";
+import { OutsideTimes } from "../../../bridge/lake/consumer/outside-times.ts";
+import { RecoveryProgress } from "../../../bridge/lake/consumer/recovery-progress.ts";
+import { RetentionAlarm } from "../../../bridge/lake/consumer/retention-alarm.ts";
+import { StorageMetrics } from "../../../bridge/lake/delta/storage-metrics.ts";
+import { UnreadableFiles } from "../../../bridge/lake/seeding/unreadable-files.ts";
+import { S3Metrics } from "../../../bridge/lake/stores/s3/s3-metrics.ts";
+import { UpkeepMetrics } from "../../../bridge/lake/upkeep/upkeep-metrics.ts";
+import { VacuumMetrics } from "../../../bridge/lake/upkeep/vacuum-metrics.ts";
 import { LeasesMetrics } from "../../../bridge/leases/leases-metrics.ts";
 import { ProducerMetrics } from "../../../bridge/producer/producer-metrics.ts";
-import { S3Metrics } from "../../../bridge/storage/s3/s3-metrics.ts";
-import { StorageMetrics } from "../../../bridge/storage/storage-metrics.ts";
-import { UnreadableFiles } from "../../../bridge/storage/unreadable-files.ts";
-import { VacuumMetrics } from "../../../bridge/storage/vacuum-metrics.ts";
 import { observeSpace } from "../../../bridge/streams/embedded/stream-metrics.ts";
 import { createKinesisStreamMetrics } from "../../../bridge/streams/kinesis/kinesis-stream-metrics.ts";
 import { createRedisStreamMetrics } from "../../../bridge/streams/redis/redis-stream-metrics.ts";
 import { IngestMetrics } from "../../../broker/ingest/ingest-metrics.ts";
 import { MqttMetrics } from "../../../broker/mqtt/mqtt-metrics.ts";
 import { mqttRefusals } from "../../../broker/mqtt/mqtt-refusals.ts";
-import { addDegradedMetric, addRegistryMetrics, createGatewayMetrics } from "../../../gateway/metrics.ts";
+import { addRegistryMetrics } from "../../../gateway/registry/registry-metrics.ts";
+import { addDegradedMetric, createGatewayMetrics } from "../../../gateway/supervisor/gateway-metrics.ts";
 
 export interface MetricDefinition {
   readonly name: string;
@@ -26,12 +29,15 @@ export interface MetricDefinition {
 
 export interface MetricGroup {
   readonly title: string;
-  /** What exports them, and when. */
+  /** The process that exports the metrics, and when. */
   readonly where: string;
   readonly metrics: readonly MetricDefinition[];
 }
 
-/** Every metric of the product, as its own code defines it. Nothing is collected, so values are never asked for. */
+/**
+ * Every metric of the product, as its own code defines it. Nothing is collected, so values are never asked
+ * for.
+ */
 export function metricGroups(): MetricGroup[] {
   const group = (title: string, where: string, define: (registry: Registry) => unknown): MetricGroup => {
     const registry = new Registry();
@@ -53,13 +59,18 @@ export function metricGroups(): MetricGroup[] {
       createKinesisStreamMetrics(registry, never),
     ),
     group("Consumer", "consumer", defineConsumer),
-    group("Leases", "consumer, if gateways share the stream", (registry) => new LeasesMetrics(registry)),
+    group("Leases", "consumer and upkeep, if gateways share the stream", (registry) => {
+      new LeasesMetrics(registry);
+    }),
     group("Tables", "consumer", (registry) => {
       new StorageMetrics(registry);
       new UnreadableFiles({ registry });
+    }),
+    group("Upkeep", "upkeep", (registry) => {
+      new UpkeepMetrics(registry);
       new VacuumMetrics(registry);
     }),
-    group("S3", "consumer, if the lake is in S3", (registry) => new S3Metrics(registry)),
+    group("S3", "consumer and upkeep, if the lake is in S3", (registry) => new S3Metrics(registry)),
   ];
 }
 
@@ -72,6 +83,7 @@ function supervisorMetrics(): MetricDefinition[] {
 function defineConsumer(registry: Registry): void {
   const elapsedMs = () => 0;
   new ConsumerMetrics(registry);
+  new OutsideTimes(registry);
   new RecoveryProgress(elapsedMs, registry);
   const logger = pino({ level: "silent" });
   new RetentionAlarm({ stream: {}, cursors: () => [], logger, registry, elapsedMs });

@@ -2,7 +2,7 @@ import { code, page, sentence, table } from "./markdown.ts";
 import { type MetricDefinition, metricGroups } from "./metric-definitions.ts";
 
 const introduction = `\`GET /metrics\` answers in the text format of Prometheus, with the token of the HTTP API. One answer holds the metrics of
-all processes of the gateway: each value has the label \`process\` (\`supervisor\`, \`broker\` or \`consumer\`) beside those below.
+all processes of the gateway: each value has the label \`process\` (\`supervisor\`, \`broker\`, \`consumer\` or \`upkeep\`) beside those below.
 The label \`code\` is a code, \`reason\` of refused and quarantined messages a reason of [errors](errors.md). Counters begin at 0 when their process starts. What each metric tells in operation: [monitoring](../operating/monitoring.md).`;
 
 export function metricsPage(): string {
@@ -24,7 +24,7 @@ export function metricsPage(): string {
 
 const units = { ms: "ms", seconds: "s", bytes: "bytes" } as const;
 
-/** Names end in their unit (before `_total`); what has none is a count or a state. */
+/** Names end with their unit (before `_total`); without a unit, the metric is a count or a state. */
 export function unitOf({ name, help }: Pick<MetricDefinition, "name" | "help">): string {
   const word =
     name

@@ -1,7 +1,7 @@
 import pino from "pino";
 import { createApi } from "../../../gateway/api/api-server.ts";
 import type { ApiServices } from "../../../gateway/api/api-services.ts";
-import { createGatewayMetrics } from "../../../gateway/metrics.ts";
+import { createGatewayMetrics } from "../../../gateway/supervisor/gateway-metrics.ts";
 
 export interface OpenApiSchema {
   readonly $ref?: string;
@@ -52,7 +52,7 @@ export interface OpenApiDocument {
   readonly paths: Readonly<Record<string, Readonly<Record<string, OpenApiOperation>>>>;
 }
 
-/** What a gateway answers to `GET /openapi.json`. */
+/** The answer of a gateway to `GET /openapi.json`. */
 export async function openApiDocument(): Promise<OpenApiDocument> {
   const api = await createApi({
     // Nothing but the document is asked for.
@@ -73,7 +73,7 @@ export async function openApiDocument(): Promise<OpenApiDocument> {
   }
 }
 
-/** What `#/components/…` points to, or the value itself. */
+/** The target of `#/components/…`, or the value itself. */
 export function resolved<Value extends { readonly $ref?: string }>(
   document: OpenApiDocument,
   value: Value,

@@ -1,5 +1,5 @@
 import { flagsOfSettings } from "../../../gateway/cli/config-options.ts";
-import { configSettings } from "../../../gateway/config.ts";
+import { configSettings } from "../../../gateway/config/load-config.ts";
 import { describeSetting, type Setting } from "../../../gateway/settings/settings-schema.ts";
 import { code, page, sentence, table } from "./markdown.ts";
 

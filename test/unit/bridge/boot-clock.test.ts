@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { type BootClock, type BootClockSources, openBootClock } from "../../../bridge/boot-clock.ts";
 
-/** A machine: what its clocks show to each process on it. */
+/** A machine whose clocks all of its processes see. */
 class Machine {
   bootName: string | null = "boot 1";
   monotonicMs = 1_000_000;
@@ -48,7 +48,7 @@ test("steps of the wall clock do not move it", () => {
   assert.equal(clock.elapsedMs() - startMs, 1500);
 });
 
-test("time asleep counts, in a process that saw it and in one that starts later", () => {
+test("time asleep counts, in a process that ran before and in one that starts later", () => {
   const machine = new Machine();
   const clock = machine.openClock();
   machine.pass(1000);

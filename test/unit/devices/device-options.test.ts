@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type DeviceClientOptions, resolveSettings } from "../../../devices/device-options.ts";
 import { DeviceError } from "../../../devices/errors.ts";
-import { SEQUENCE_SPAN } from "../../../devices/protocol/message-id.ts";
+import { sequenceSpan } from "../../../devices/protocol/message-id.ts";
 
 const minimal: DeviceClientOptions = {
   url: "mqtt://127.0.0.1",
@@ -27,9 +27,9 @@ test("the defaults are those that the options' comments state", () => {
 });
 
 test("no setting lets a message go that is the span or more ahead of the oldest unacknowledged one", () => {
-  const { send } = resolveSettings({ ...minimal, maxAheadMessages: SEQUENCE_SPAN, inFlightMax: 65_535 });
-  assert.equal(send.maxAheadMessages, SEQUENCE_SPAN);
-  assert.throws(() => resolveSettings({ ...minimal, maxAheadMessages: SEQUENCE_SPAN + 1 }), {
+  const { send } = resolveSettings({ ...minimal, maxAheadMessages: sequenceSpan, inFlightMax: 65_535 });
+  assert.equal(send.maxAheadMessages, sequenceSpan);
+  assert.throws(() => resolveSettings({ ...minimal, maxAheadMessages: sequenceSpan + 1 }), {
     code: "OPTIONS_INVALID",
     message: /maxAheadMessages is 257/,
   });

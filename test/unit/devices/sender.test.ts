@@ -45,7 +45,8 @@ test("acknowledgements that come all in one turn do not leave the sender without
       for (let idleTurns = 0; idleTurns < 2_000 && sender.counts.acknowledged < 100; idleTurns += 1) {
         await sleep(1);
         if (unacknowledged.length > 0) idleTurns = 0;
-        // Those sent meanwhile are answered in the same turn, as nothing between here and the broker promises not to.
+        // Those sent meanwhile are answered in the same turn, as nothing between here and the broker promises
+        // not to.
         for (let next = unacknowledged.shift(); next; next = unacknowledged.shift()) next();
       }
       assert.equal(sender.counts.acknowledged, 100);

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { quarantineReasons } from "../../../bridge/index.ts";
+import { quarantineReasons } from "../../../bridge/decoders/index.ts";
 import { mqttAnswers } from "../../../broker/mqtt/mqtt-refusals.ts";
-import { configSchema } from "../../../gateway/settings/config-schema.ts";
+import { configSchema } from "../../../gateway/config/config-schema.ts";
 import { settingsOf } from "../../../gateway/settings/settings-schema.ts";
 import { documentFiles, documentText, proseOf } from "../../support/documents.ts";
 

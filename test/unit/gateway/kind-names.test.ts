@@ -9,14 +9,15 @@ import { windowKinds } from "../../../gateway/windows/window-kinds.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
-/** Where kinds are named: a folder for each, what those on a Redis share, and the registries. */
+/**
+ * Places that may name kinds: the folder of each kind, the folder shared by kinds on a Redis, and the
+ * registries.
+ */
 const kindPlaces =
   /^gateway\/(?:(?:streams|windows|lakes)\/(?:\w+\/|(?:stream|window|lake)-kinds\.ts)|redis\/)/;
 
 /** Other files that name a kind, and why. */
 const exceptions: Readonly<Record<string, string>> = {
-  "gateway/prove/": "a proof starts and strikes servers, and knows what each of them can suffer",
-  "gateway/cli/prove-command.ts": "says which servers a proof starts",
   "gateway/registry/": "a registry has kinds of its own: in the data folder, or on a Redis",
   "gateway/errors.ts": "texts that explain errors",
   "gateway/errors/": "texts that explain errors",
@@ -26,7 +27,7 @@ const exceptions: Readonly<Record<string, string>> = {
   "gateway/supervisor/run-gateway.ts": "a text of an error",
 };
 
-/** Words that mean something else as well count as a name only where they stand for a kind: as a text, or with the colon of a URL. */
+/** Everyday words. They count as names of kinds only as a whole text, or with the colon of a URL. */
 const everydayWords = new Set(["file", "memory"]);
 
 const names = [...streamKinds, ...windowKinds, ...lakeKinds].map(({ name }) => {

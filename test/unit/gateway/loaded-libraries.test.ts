@@ -8,9 +8,12 @@ const entries = {
   supervisor: "gateway/supervisor/run-gateway.ts",
   broker: "gateway/roles/start-broker.ts",
   consumer: "gateway/roles/start-consumer.ts",
+  upkeep: "gateway/roles/start-upkeep.ts",
 };
 
-/** Packages that are loaded with a source, whether they are used or not: those that `import()` may load later are none of them. */
+/**
+ * Packages that are loaded with a source, used or not. Packages that `import()` may load later do not count.
+ */
 function loadedWith({ inputs }: Metafile, entry: string): Set<string> {
   const seen = new Set([entry]);
   for (const path of seen)
@@ -50,4 +53,5 @@ test("a process loads the libraries that it needs: each of these takes 0.1 to 0.
   assert.deepEqual(loaded(entries.supervisor), ["fastify"]);
   assert.deepEqual(loaded(entries.broker), ["aedes"]);
   assert.deepEqual(loaded(entries.consumer), []);
+  assert.deepEqual(loaded(entries.upkeep), []);
 });

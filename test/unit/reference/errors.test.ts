@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { haltCodes } from "../../../bridge/consumer/partition-halt.ts";
-import { quarantines } from "../../../bridge/consumer/quarantine-reason.ts";
+import { quarantines } from "../../../bridge/decoders/quarantine-reason.ts";
 import { bridgeErrors } from "../../../bridge/errors.ts";
+import { haltCodes } from "../../../bridge/tail/partition-halt.ts";
 import { brokerErrors } from "../../../broker/errors.ts";
 import { refusals } from "../../../broker/ingest/refusal.ts";
 import { mqttAnswers, mqttRefusals } from "../../../broker/mqtt/mqtt-refusals.ts";

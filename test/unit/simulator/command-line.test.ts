@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { type ExitCode, runCommandLine } from "../../../simulator/command/commands.ts";
+import { createProgram, runCommandLine } from "../../../simulator/command/commands.ts";
 import { readOptions } from "../../../simulator/command/option-schema.ts";
 import { simulateOptions } from "../../../simulator/command/simulate-command.ts";
+import type { ExitCode, Terminal } from "../../../simulator/command/terminal.ts";
 import { type SimulateConfig, simulateSchema } from "../../../simulator/config.ts";
 import { LedgerWriter, prepareLedgerFolder } from "../../../simulator/ledger/ledger-writer.ts";
+import { gatewayArguments } from "../../support/programs.ts";
 import { scenarioOf } from "./scenario-of.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tidegate-command-"));
@@ -17,7 +19,12 @@ async function run(...argv: string[]): Promise<{ code: ExitCode; stdout: string;
   const texts = { stdout: "", stderr: "" };
   const stream = (name: "stdout" | "stderr") =>
     ({ write: (text: string) => (texts[name] += text) }) as unknown as NodeJS.WriteStream;
-  const terminal = { stdout: stream("stdout"), stderr: stream("stderr"), stop: new AbortController().signal };
+  const terminal: Terminal = {
+    stdout: stream("stdout"),
+    stderr: stream("stderr"),
+    stop: new AbortController().signal,
+    gateway: gatewayArguments().at(-1) ?? "",
+  };
   return { code: await runCommandLine(argv, terminal), ...texts };
 }
 
@@ -102,6 +109,53 @@ test("wrong usage of audit is told, and a folder that is no lake or no ledger", 
   }
 });
 
+test("wrong usage of prove is told in full, as a text and as JSON, before anything is started", async () => {
+  const used = join(root, "used");
+  mkdirSync(used);
+  writeFileSync(join(used, "rows.parquet"), "");
+  const streams = "embedded:, redis://HOST:PORT/DB or kinesis://REGION/STREAM";
+  const cases: [code: string, argv: string[], says: string][] = [
+    ["PROVE_USAGE", ["--rounds", "0"], "--rounds 0: give a whole number from 1 to 2147483648."],
+    ["PROVE_USAGE", ["--stream", "--lake"], "--stream is missing its value: --lake follows it."],
+    ["PROVE_USAGE", ["--only", "flush"], "--only flush: this proof has no target for such a strike."],
+    [
+      "PROVE_USAGE",
+      ["--lake", `file:${used}`],
+      `--lake file:${used} is not empty: it holds rows.parquet. A proof needs an empty place: name another one.`,
+    ],
+    [
+      "PROVE_USAGE",
+      ["--stream", "kinesis:", "--rounds", "1"],
+      "--rounds: a proof on Kinesis needs at least 2, one with a split and one with a merge.",
+    ],
+    [
+      "CONFIG_INVALID",
+      ["--stream", "redsi://h"],
+      `The configuration has 1 fault:\n  stream.url is "redsi://h" (--stream); expected ${streams}; it names no backend here: use ${streams}`,
+    ],
+    ["USAGE", ["--roundz", "3"], "unknown option '--roundz': did you mean --rounds?"],
+    ["USAGE", ["--frob"], "unknown option '--frob': `tidegate prove --help` shows its arguments."],
+  ];
+  for (const [code, argv, says] of cases) {
+    const { code: exit, stderr, stdout } = await run("prove", ...argv, "--json");
+    assert.deepEqual([exit, stderr], [2, `${says}\n`], argv.join(" "));
+    const { error } = JSON.parse(stdout);
+    assert.deepEqual([error.code, error.message], [code, says], argv.join(" "));
+  }
+});
+
+test("every option of prove suggests itself if a letter of it is missing", async () => {
+  const options =
+    createProgram({} as Terminal, () => {}).commands.find((each) => each.name() === "prove")?.options ?? [];
+  const long = options.flatMap((option) => ((option.long ?? "").length < 7 ? [] : [option.long ?? ""]));
+  assert.ok(long.length >= 5, String(long.length));
+  for (const flag of long) {
+    const typo = `${flag.slice(0, 3)}${flag.slice(4)}`;
+    const { stderr } = await run("prove", typo);
+    assert.match(stderr, new RegExp(`^unknown option '${typo}': did you mean .*${flag}`));
+  }
+});
+
 test("a used ledger folder is wrong usage, before anything is connected", async () => {
   prepareLedgerFolder(ledger, true);
   new LedgerWriter(ledger, {
@@ -126,15 +180,14 @@ test("--json prints one object as the last line of standard output, also for fai
     "--json",
   );
   assert.equal(unreachable.code, 1);
-  assert.equal(
-    JSON.parse(unreachable.stdout.trimEnd().split("\n").at(-1) ?? "").error,
-    "SIMULATE_UNREACHABLE",
-  );
+  const { error } = JSON.parse(unreachable.stdout.trimEnd().split("\n").at(-1) ?? "");
+  assert.equal(error.code, "SIMULATE_UNREACHABLE");
+  assert.equal(unreachable.stderr.includes(error.message), true);
   const codes = [
     await run("simulate", "--rate", "abc", "--json"),
     await run("audit", "--wait", "soon", "--json"),
     await run("audit", "--bogus", "--json"),
-  ].map(({ code, stdout }) => [code, JSON.parse(stdout).error]);
+  ].map(({ code, stdout }) => [code, JSON.parse(stdout).error.code]);
   assert.deepEqual(codes, [
     [2, "SIMULATE_USAGE"],
     [2, "AUDIT_USAGE"],

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Admission, IdleShare, mayBegin } from "../../support/admission.ts";
 
-test("two always run; more only while CPU time is idle, one after another, up to a bound", () => {
+test("some always run; more only while CPU time is idle, one after another, up to a bound", () => {
   const limits = { atLeast: 2, atMost: 4 };
   const may = (running: number, idleShare: number, sinceLastMs = 60_000) =>
     mayBegin({ running, idleShare, sinceLastMs, ...limits });

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Registry } from "prom-client";
 import { SessionQueues } from "../../../../broker/mqtt/aedes/session-queues.ts";
-import { LiveSubscribers } from "../../../../broker/mqtt/live-subscribers.ts";
 import { MqttMetrics } from "../../../../broker/mqtt/mqtt-metrics.ts";
 
 const client = { id: "a" };
@@ -10,12 +9,8 @@ const subscription = { clientId: "a", topic: "t", qos: 1 };
 
 function sessionQueues(bounds: Partial<ConstructorParameters<typeof SessionQueues>[0]> = {}) {
   const metrics = new MqttMetrics(new Registry(), { connections: () => 0 });
-  const live = new LiveSubscribers({ publish: () => {}, metrics });
-  const queues = new SessionQueues(
-    { messagesMax: 10, bytesMax: 100, sessionsMax: 2, retainedMax: 2, ...bounds },
-    { live, metrics, granted: () => ({ topic: "t" }), isResumed: () => false },
-  );
-  return { queues, metrics, persistence: queues.persistence };
+  const queues = new SessionQueues({ messagesMax: 10, bytesMax: 100, retainedMax: 2, ...bounds }, metrics);
+  return { metrics, persistence: queues.persistence };
 }
 
 const packet = (brokerCounter: number, bytes: number) => ({
@@ -58,16 +53,4 @@ test("retained messages are kept for a bounded number of names; an empty one mak
   await retain("b", 0);
   await retain("c");
   assert.equal(metrics.retainedDropped, 1);
-});
-
-test("there is room for a bounded number of sessions with subscriptions", async () => {
-  const { queues, persistence } = sessionQueues();
-  await persistence.addSubscriptions({ id: "a" }, [{ topic: "t" }]);
-  await persistence.addSubscriptions({ id: "b" }, [{ topic: "t" }]);
-  assert.deepEqual([queues.hasRoom("a"), queues.hasRoom("c")], [true, false]);
-  await persistence.removeSubscriptions({ id: "a" }, ["t"]);
-  assert.equal(queues.hasRoom("c"), true);
-  await persistence.addSubscriptions({ id: "c" }, [{ topic: "t" }]);
-  await persistence.cleanSubscriptions({ id: "c" });
-  assert.equal(queues.hasRoom("d"), true);
 });

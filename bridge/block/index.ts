@@ -1,0 +1,1 @@
+export { maxMessagePayloadBytes } from "./block-format.ts";

@@ -1,0 +1,1 @@
+export { quarantineReasons } from "./quarantine-reason.ts";

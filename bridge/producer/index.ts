@@ -1,0 +1,1 @@
+export { createProducer, type ProducerStatus } from "./producer.ts";

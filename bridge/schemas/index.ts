@@ -1,0 +1,1 @@
+export { typedColumnsOf } from "./typed-columns.ts";

@@ -1,0 +1,2 @@
+export { eventTimeBoundLimits, eventTimeBoundsOf } from "./event-time-bounds.ts";
+export type { TopicVersion, TypedColumn } from "./topic-catalog.ts";
