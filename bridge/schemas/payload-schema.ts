@@ -27,7 +27,7 @@ export class PayloadSchema {
   constructor(schema: Schema, options: { readonly mayBacktrack?: boolean } = {}) {
     this.#schema = schema;
     this.#patterns = new SchemaPatterns(options);
-    this.#validate = compile(newAjv(this.#patterns), schema);
+    this.#validate = compile(newAjv(this.#patterns), schema, { isKnownValid: false });
   }
 
   get isLinear(): boolean {
@@ -57,24 +57,34 @@ export class PayloadSchema {
 
   /** The validator that compares numbers as they were sent. */
   #exact(): ValidateFunction {
-    // The schema is known to be valid. Ajv's meta-schema has limits of its own, to which `bounds` must not
-    // apply.
-    this.#validateExactly ??= compile(
-      withBounds(newAjv(this.#patterns, { validateSchema: false }), Object.keys(bounds)),
-      this.#schema,
-    );
+    this.#validateExactly ??= compile(withBounds(newAjv(this.#patterns), Object.keys(bounds)), this.#schema, {
+      isKnownValid: true,
+    });
     return this.#validateExactly;
   }
 }
 
-function newAjv(patterns: SchemaPatterns, options: Options = {}): Ajv {
+const commonOptions: Options = { strict: false, logger: false };
+
+/**
+ * Checks schemas against the meta-schema of their draft. One for all schemas: to compile a meta-schema takes
+ * ten times as long as a topic's schema.
+ */
+let metaSchemas: Ajv | undefined;
+
+function checkSchema(schema: Schema): void {
+  // Meta-schemas have limits and patterns of their own, to which ours must not apply.
+  metaSchemas ??= withEqualityKeywords(new Ajv(commonOptions));
+  metaSchemas.validateSchema(schema, true);
+}
+
+function newAjv(patterns: SchemaPatterns): Ajv {
   // Formats are only annotations, except date-time, which makes a typed column. Each schema has its own
   // instance, because versions of a topic may repeat an `$id`.
   const ajv = new Ajv({
-    ...options,
+    ...commonOptions,
+    validateSchema: false,
     code: { regExp: patterns.regExp },
-    strict: false,
-    logger: false,
     passContext: true,
     // Members of Object.prototype (`constructor`, `toString`) are not in a document.
     ownProperties: true,
@@ -84,10 +94,11 @@ function newAjv(patterns: SchemaPatterns, options: Options = {}): Ajv {
   return withBounds(withEqualityKeywords(ajv), ["multipleOf"]);
 }
 
-function compile(ajv: Ajv, schema: Schema): ValidateFunction {
+function compile(ajv: Ajv, schema: Schema, { isKnownValid = false }): ValidateFunction {
   // An asynchronous schema would return a promise.
   if (schema["$async"] !== undefined) throw invalidSchema("$async is not allowed");
   try {
+    if (!isKnownValid) checkSchema(schema);
     return ajv.compile(schema);
   } catch (cause) {
     if (cause instanceof RangeError) throw invalidSchema("it has too many subschemas to compile", cause);
