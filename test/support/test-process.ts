@@ -44,7 +44,7 @@ if (/\.test\.[jt]s$/.test(file)) {
   if (limit !== undefined) setTimeout(endHanging, Number(limit), file, Number(limit)).unref();
   process.once("exit", () => {
     if (usageFile === undefined) return;
-    const usage = { file, wallMs: Date.now() - beganAtMs, cpuMs: cpuMs() };
+    const usage = { file, beganAtMs, wallMs: Date.now() - beganAtMs, cpuMs: cpuMs() };
     appendFileSync(usageFile, `${JSON.stringify(usage)}\n`);
   });
 }
