@@ -32,7 +32,7 @@ function prove(...args: string[]) {
 test("G1-G8 on Kinesis: calls fail in every way, shards are split and merged, and nothing is lost or duplicated", (context) => {
   const seed = process.env["SEED"] ?? String(randomInt(2 ** 31));
   context.diagnostic(`SEED=${seed}`);
-  const proof = prove("--only", strikes, "--rounds", "2", "--seed", seed);
+  const proof = prove("--only", strikes, "--rounds", "2", "--rate", "600", "--seed", seed);
   assertProofHeld(proof, seed);
   const { json } = proof;
   assert(json.acked > 0);
@@ -44,7 +44,7 @@ test("G1-G8 on Kinesis: calls fail in every way, shards are split and merged, an
 test("G1-G8 on Kinesis with two gateways that share topics, leases and ids on a Redis", (context) => {
   const seed = process.env["SEED"] ?? String(randomInt(2 ** 31));
   context.diagnostic(`SEED=${seed}`);
-  const proof = prove("--window", "redis:", "--only", strikes, "--rounds", "2", "--seed", seed);
+  const proof = prove("--window", "redis:", "--only", strikes, "--rounds", "2", "--rate", "600", "--seed", seed);
   assertProofHeld(proof, seed);
   const { json } = proof;
   assert.ok(json.acked > 0);

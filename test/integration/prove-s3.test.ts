@@ -29,7 +29,7 @@ function prove(args: readonly string[], environment: Record<string, string> = {}
 test("G1-G8 with a lake in S3: the server and the calls to it are struck, and nothing is lost or duplicated", (context) => {
   const seed = process.env["SEED"] ?? String(randomInt(2 ** 31));
   context.diagnostic(`SEED=${seed}`);
-  const proof = prove(["--lake", "s3:", "--only", strikes, "--rounds", "3", "--seed", seed]);
+  const proof = prove(["--lake", "s3:", "--only", strikes, "--rounds", "3", "--rate", "600", "--seed", seed]);
   assertProofHeld(proof, seed);
   const { json } = proof;
   assert(json.acked > 0);
