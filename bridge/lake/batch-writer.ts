@@ -1,7 +1,7 @@
 import type { QuarantineFacts, Row } from "../tail/row.ts";
 import type { ColumnValue } from "../topics/column-value.ts";
 import type { TopicVersion } from "../topics/topic-catalog.ts";
-import type { TableAdds } from "./commit-log/commit-log.ts";
+import type { CommitEntry } from "./commit-log/commit-log.ts";
 
 /** A row and its topic, for a trial write. */
 export interface ProbedRow {
@@ -9,6 +9,9 @@ export interface ProbedRow {
   readonly row: Row;
   readonly values: readonly ColumnValue[];
 }
+
+/** What `write` made, as the commit entry names it. */
+export type WrittenBatch = Pick<CommitEntry, "tables" | "landing">;
 
 /**
  * PORT: writes one batch of rows as Parquet files. One caller uses it at a time. The writer bounds its
@@ -25,10 +28,10 @@ export interface BatchWriter {
   readonly bytes: number;
   readonly rows: number;
   /**
-   * Writes the batch as sorted, durable files under unique names, and empties the batch. Resolves with the
-   * files by table key (topic id or QUARANTINE).
+   * Writes the batch as sorted, durable files under unique names, and empties the batch. Each row is in one
+   * file: of its table, or in the landing file.
    */
-  write(): Promise<ReadonlyMap<string, TableAdds>>;
+  write(): Promise<WrittenBatch>;
   /** Rejects if these rows cannot be written. Leaves the batch unchanged and no file in the store. */
   probe(rows: readonly ProbedRow[]): Promise<void>;
   /** Forgets the rows. Files that are written already become orphans for vacuum. */

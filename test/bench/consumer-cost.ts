@@ -116,7 +116,7 @@ function countingWriter(): BatchWriter {
     },
     write: async () => {
       await empty();
-      return new Map();
+      return { tables: {} };
     },
     discard: empty,
     probe: empty,

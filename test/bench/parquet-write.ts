@@ -120,14 +120,16 @@ async function writeBatch(rows: number): Promise<BatchCost> {
       }
     });
   }
-  let tables: Awaited<ReturnType<typeof writer.write>> = new Map();
+  let { tables }: Awaited<ReturnType<typeof writer.write>> = { tables: {} };
   const startedAt = performance.now();
   const writeUs = await cpuUs(async () => {
-    tables = await writer.write();
+    ({ tables } = await writer.write());
   });
   const writeMs = performance.now() - startedAt;
-  await commit(Object.fromEntries(tables));
-  const bytes = [...tables.values()].flatMap(({ adds }) => adds).reduce((sum, file) => sum + file.bytes, 0);
+  await commit(tables);
+  const bytes = Object.values(tables)
+    .flatMap(({ adds }) => adds)
+    .reduce((sum, file) => sum + file.bytes, 0);
   return { rows: staged, stageUs, writeUs, bytes, writeMs };
 }
 

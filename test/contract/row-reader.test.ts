@@ -10,7 +10,7 @@ import { rowReaderContract } from "./row-reader-contract.ts";
 
 async function writeFiles(batch: BatchWriter, rows: readonly TestRow[]): Promise<string[]> {
   await addRows(batch, rows);
-  const { name, adds } = (await batch.write()).get(telemetry.topicId) ?? { name: "", adds: [] };
+  const { name, adds } = (await batch.write()).tables[telemetry.topicId] ?? { name: "", adds: [] };
   return adds.map(({ path }) => `${name}/${path}`);
 }
 

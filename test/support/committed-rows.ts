@@ -1,4 +1,4 @@
-import type { AddedFile, CommitEntry } from "../../bridge/lake/commit-log/commit-log.ts";
+import { type AddedFile, type CommitEntry, quarantineKey } from "../../bridge/lake/commit-log/commit-log.ts";
 import { comparePlaces } from "../../bridge/lake/follow/stream-order.ts";
 import { type FiledRow, readRows } from "./json-lake.ts";
 
@@ -21,6 +21,8 @@ export interface CommittedRow extends FiledRow {
   readonly table: string;
   /** Number of the entry. */
   readonly commit: number;
+  /** The file that the entry names for it. */
+  readonly path: string;
 }
 
 /** Bytes of an object by its path; undefined = its rows are left out. */
@@ -32,23 +34,32 @@ export function committedFiles({ tables }: Pick<CommitEntry, "tables">): Committ
   );
 }
 
-/** Names of the tables that got rows by an entry, by topic id or `_quarantine`. */
+/** Names of the tables that got files by an entry, by topic id or `_quarantine`. */
 export function committedTables({ tables }: Pick<CommitEntry, "tables">): ReadonlyMap<string, string> {
   return new Map(Object.entries(tables).map(([table, { name }]) => [table, name]));
 }
 
 /**
- * The rows of JSON files (`JsonBatchWriter`) that the entries committed, in the order of commits; in a commit,
- * by table in the order of filing.
+ * The rows of JSON files (`JsonBatchWriter`, `JsonLandingWriter`) that the entries committed, in the order of
+ * commits; in a commit, by table in the order of its files, and in a file in the order of filing.
  */
 export function committedRows(bytesOf: BytesOf, entries: readonly CommitEntry[]): CommittedRow[] {
   return entries.flatMap((entry) => {
     const byTable = new Map<string, CommittedRow[]>();
-    for (const { table, path } of committedFiles(entry)) {
+    const add = (table: string, path: string, row: FiledRow) => {
+      const rows = byTable.get(table) ?? [];
+      rows.push({ ...row, table, commit: entry.number, path });
+      byTable.set(table, rows);
+    };
+    const rowsOf = (path: string) => {
       const bytes = bytesOf(path);
-      const rows = bytes ? readRows(bytes).map((row) => ({ ...row, table, commit: entry.number })) : [];
-      byTable.set(table, [...(byTable.get(table) ?? []), ...rows]);
-    }
+      return bytes ? readRows(bytes) : [];
+    };
+    for (const { table, path } of committedFiles(entry))
+      for (const row of rowsOf(path)) add(table, path, row);
+    const landing = entry.landing?.file.path;
+    if (landing !== undefined)
+      for (const row of rowsOf(landing)) add(row.reason === null ? row.topicId : quarantineKey, landing, row);
     return [...byTable.values()]
       .toSorted(([left], [right]) => (left && right ? comparePlaces(left, right) : 0))
       .flat();

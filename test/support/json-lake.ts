@@ -1,5 +1,5 @@
 import { BridgeError } from "../../bridge/errors.ts";
-import type { BatchWriter, ProbedRow } from "../../bridge/lake/batch-writer.ts";
+import type { BatchWriter, ProbedRow, WrittenBatch } from "../../bridge/lake/batch-writer.ts";
 import { quarantineKey, type TableAdds } from "../../bridge/lake/commit-log/commit-log.ts";
 import type { CheckpointContent, CheckpointFiles } from "../../bridge/lake/delta/checkpoint-files.ts";
 import {
@@ -79,14 +79,13 @@ export class JsonBatchWriter implements BatchWriter {
     this.#add(quarantineKey, { name: quarantineKey, version: 0 }, filedRow(row, facts.topicId, facts.reason));
   }
 
-  async write(): Promise<ReadonlyMap<string, TableAdds>> {
-    const written = new Map<string, TableAdds>();
+  async write(): Promise<WrittenBatch> {
+    const tables: Record<string, TableAdds> = {};
     for (const [key, { name, version, rows }] of this.#tables) {
-      const adds = await this.#writeFiles(name, rows);
-      written.set(key, { name, version, adds });
+      tables[key] = { name, version, adds: await this.#writeFiles(name, rows) };
     }
     await this.discard();
-    return written;
+    return { tables };
   }
 
   async #writeFiles(name: string, rows: readonly FiledRow[]): Promise<TableAdds["adds"]> {

@@ -193,7 +193,7 @@ export async function openTestLake(
     append,
     commit: async (rows, options = {}) => {
       await addRows(batch, rows);
-      const tables = Object.fromEntries(await batch.write());
+      const { tables } = await batch.write();
       const streamTimeMs = options.streamTimeMs ?? Math.max(0, ...rows.map(({ row }) => row.streamTimeMs));
       const key = Object.keys(tables).find((topicId) => topicId !== quarantineKey);
       if (key) template = { tables, key };
@@ -204,7 +204,7 @@ export async function openTestLake(
     land: async (rows, { direct = [], moved } = {}) => {
       await addRows(landing, rows);
       await addRows(batch, direct);
-      const tables = Object.fromEntries(await batch.write());
+      const { tables } = await batch.write();
       const streamTimeMs = Math.max(0, ...[...rows, ...direct].map(({ row }) => row.streamTimeMs));
       return append(tables, streamTimeMs, moved, await landing.write());
     },

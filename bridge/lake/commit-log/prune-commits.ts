@@ -15,7 +15,7 @@ const deletedAtOnce = 10;
 export interface Maintenance {
   /** By topic id, or quarantineKey: the transactions of the table, as this process read them. */
   readonly settled: ReadonlyMap<string, LaneCommits>;
-  /** Every table shows every commit up to this one. */
+  /** Every table shows every row of every commit up to this one. */
   readonly publishedUpTo: number;
   /** Younger entries are kept. */
   readonly retainMs: number;

@@ -11,6 +11,7 @@ import { DeltaTables } from "./delta-tables.ts";
 import { fittingVersion } from "./fitting-version.ts";
 import { withoutGoneFiles } from "./gone-files.ts";
 import { type LackingCommits, lackingCommits, type Pending, pendingByName } from "./lacking-commits.ts";
+import { landedRowsShownUpTo, readShownLanes } from "./landed-bounds.ts";
 import { ParkedTables } from "./parked-tables.ts";
 import { alwaysOthers, refuseUnknownCommit, shownTooLittle } from "./publishing-errors.ts";
 import { StorageMetrics } from "./storage-metrics.ts";
@@ -75,14 +76,16 @@ class DeltaTablePublisher implements TablePublisher {
     const state = await this.#entries.state();
     await this.#unsettled.readTo(state.number);
     let published = await this.#publishAll(state);
+    let shown: ReadonlyMap<string, LaneCommits> = new Map();
     if (await commitLog.isMaintenanceDue(state)) {
       await this.#lookAgain();
       published += await this.#publishAll(state);
+      shown = await readShownLanes(state, (name) => this.#tables.named(name), commitLog.lakeId);
     }
     const { commitRetentionMs = defaultCommitRetentionMs } = this.#options;
     const retainMs = Math.max(commitRetentionMs, topics.longestWindowMs());
-    const settled = this.#settled(state);
-    await commitLog.maintain({ publishedUpTo: this.#publishedUpTo(state), settled, retainMs });
+    const publishedUpTo = Math.min(this.#publishedUpTo(state), landedRowsShownUpTo(state, shown));
+    await commitLog.maintain({ publishedUpTo, settled: this.#settled(state, shown), retainMs });
     this.#newest = state.number;
     this.#parked.report(state.number);
     const { parkedCommitsMax = defaultParkedCommitsMax } = this.#options;
@@ -121,10 +124,12 @@ class DeltaTablePublisher implements TablePublisher {
   }
 
   /** By topic id: what its table shows. */
-  #settled({ tables }: LakeState): Map<string, LaneCommits> {
-    return new Map(
-      [...tables].map(([key, { name }]) => [key, { ...noCommits, direct: this.#published.get(name) ?? 0 }]),
-    );
+  #settled({ tables }: LakeState, shown: ReadonlyMap<string, LaneCommits>): Map<string, LaneCommits> {
+    const lanesOf = (name: string) => ({
+      ...(shown.get(name) ?? noCommits),
+      direct: this.#published.get(name) ?? 0,
+    });
+    return new Map([...tables].map(([key, { name }]) => [key, lanesOf(name)]));
   }
 
   async #parkOrThrow(name: string, pending: readonly Pending[], error: unknown): Promise<0> {

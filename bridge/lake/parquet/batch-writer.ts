@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { QuarantineFacts, Row } from "../../tail/row.ts";
 import type { ColumnValue } from "../../topics/column-value.ts";
 import type { TopicVersion } from "../../topics/topic-catalog.ts";
-import type { BatchWriter, ProbedRow } from "../batch-writer.ts";
+import type { BatchWriter, ProbedRow, WrittenBatch } from "../batch-writer.ts";
 import { type AddedFile, quarantineKey, type TableAdds } from "../commit-log/commit-log.ts";
 import { BoundedWork } from "../stores/bounded-work.ts";
 import type { ObjectStore } from "../stores/object-store.ts";
@@ -83,12 +83,12 @@ class ParquetBatchWriter implements BatchWriter {
     return this.#stage(null, row, [], facts);
   }
 
-  async write(): Promise<ReadonlyMap<string, TableAdds>> {
+  async write(): Promise<WrittenBatch> {
     try {
       await this.#blocks?.finish();
-      const written = await this.#writeTables();
+      const tables = await this.#writeTables();
       await this.discard();
-      return written;
+      return { tables };
     } catch (error) {
       throw translateDuckdbError(error, "writing Parquet files");
     }
@@ -169,7 +169,7 @@ class ParquetBatchWriter implements BatchWriter {
   }
 
   /** The engine writes the next file while the store imports the last ones. */
-  async #writeTables(): Promise<Map<string, TableAdds>> {
+  async #writeTables(): Promise<Record<string, TableAdds>> {
     const imports = new BoundedWork<readonly [key: string, add: AddedFile]>(importsAtOnce);
     try {
       for (const [key, table] of this.#tables) {
@@ -185,7 +185,7 @@ class ParquetBatchWriter implements BatchWriter {
       await imports.settled();
     }
     const added = await imports.results();
-    return new Map(
+    return Object.fromEntries(
       [...this.#tables].map(([key, { name, version }]) => {
         const adds = added.flatMap(([of, add]) => (of === key ? [add] : []));
         return [key, { name, version, adds }];

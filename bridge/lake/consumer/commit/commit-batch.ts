@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { startPosition } from "../../../streams/stream-log.ts";
+import type { WrittenBatch } from "../../batch-writer.ts";
 import {
   type CommitEntry,
   type LakeState,
@@ -19,8 +20,8 @@ const staleAfterMs = 3_600_000;
 
 export interface PreparedBatch {
   readonly moves: Readonly<Record<string, Move>>;
-  readonly tables: ReadonlyMap<string, TableAdds>;
-  /** The state loaded before the first file of `tables` was written. */
+  readonly written: WrittenBatch;
+  /** The state loaded before the first file of `written` was written. */
   readonly base: LakeState;
   /** When its first block was read, by `elapsedMs`. */
   readonly openedAtMs: number;
@@ -78,7 +79,8 @@ function entryAfter(
   options: { batch: PreparedBatch; commitId: string; nowMs: number },
 ): CommitEntry {
   const { batch, commitId, nowMs } = options;
-  const tables = [...batch.tables].map(([key, table]): [string, TableAdds] => {
+  const { landing } = batch.written;
+  const tables = Object.entries(batch.written.tables).map(([key, table]): [string, TableAdds] => {
     const version = Math.max(table.version, lake.tables.get(key)?.version ?? 0);
     return [key, { ...table, version }];
   });
@@ -89,7 +91,8 @@ function entryAfter(
     committedAtMs: nowMs,
     moves: batch.moves,
     tables: Object.fromEntries(tables),
-    ...(tables.length > 0 && { filesSince: batch.base.number }),
+    ...(landing && { landing }),
+    ...((landing || tables.length > 0) && { filesSince: batch.base.number }),
   };
 }
 

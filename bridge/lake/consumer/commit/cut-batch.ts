@@ -25,11 +25,11 @@ export async function cutBatch(
   const base = await context.commitLog.load();
   if (isSuperseded(moves, base)) return { outcome: "superseded" };
   await open.guard.beforeWriting(cursors);
-  const tables = await context.batch.write().catch((error: unknown) => {
+  const written = await context.batch.write().catch((error: unknown) => {
     throw filingFailure(error);
   });
   const { openedAtMs, isStanding } = open;
-  const committed = await commitBatch(context, { moves, tables, base, openedAtMs, isStanding });
+  const committed = await commitBatch(context, { moves, written, base, openedAtMs, isStanding });
   if (committed.outcome !== "committed") return committed;
   open.guard.committed();
   context.filing.committed();

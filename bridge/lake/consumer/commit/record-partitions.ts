@@ -40,7 +40,7 @@ export async function recordPartitions(context: ConsumerContext): Promise<LakeSt
       unknown.map((partition) => [partitionKey(stream.streamId, partition), unreadOf(stream, partition)]),
     );
     const openedAtMs = elapsedMs();
-    const batch = { moves, tables: new Map(), base: lake, openedAtMs, isStanding: () => false };
+    const batch = { moves, written: { tables: {} }, base: lake, openedAtMs, isStanding: () => false };
     const committed = await commitBatch(context, batch);
     lake = committed.outcome === "committed" ? committed.lake : await commitLog.load();
   }

@@ -40,7 +40,7 @@ export async function acceptGap(context: ConsumerContext, cursor: PartitionCurso
   const moves = { [cursor.key]: move };
   const openedAtMs = context.elapsedMs();
   const base = await context.commitLog.load();
-  const prepared = { moves, tables: new Map(), base, openedAtMs, isStanding: () => true };
+  const prepared = { moves, written: { tables: {} }, base, openedAtMs, isStanding: () => true };
   const committed = await commitBatch(context, prepared);
   if (committed.outcome !== "committed") return committed;
   const { from, to, streamTimeMs } = move;

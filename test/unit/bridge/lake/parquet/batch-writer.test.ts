@@ -8,8 +8,8 @@ import { compressors } from "hyparquet-compressors";
 import type { BatchWriter } from "../../../../../bridge/lake/batch-writer.ts";
 import {
   type AddedFile,
+  type CommitEntry,
   quarantineKey,
-  type TableAdds,
 } from "../../../../../bridge/lake/commit-log/commit-log.ts";
 import { createParquetBatchWriter } from "../../../../../bridge/lake/parquet/batch-writer.ts";
 import type { Row } from "../../../../../bridge/tail/row.ts";
@@ -26,6 +26,8 @@ import {
 
 const hourMs = 3_600_000;
 
+type Tables = CommitEntry["tables"];
+
 /** The file's rows by a reader that is not DuckDB. */
 async function readFile(
   lake: TestLake,
@@ -38,13 +40,13 @@ async function readFile(
   return parquetReadObjects({ file: buffer, compressors, utf8: false, parsers });
 }
 
-async function writeRows(lake: TestLake, rows: readonly TestRow[]): Promise<ReadonlyMap<string, TableAdds>> {
+async function writeRows(lake: TestLake, rows: readonly TestRow[]): Promise<Tables> {
   await addRows(lake.batch, rows);
-  return lake.batch.write();
+  return (await lake.batch.write()).tables;
 }
 
-function onlyFile(tables: ReadonlyMap<string, TableAdds>, key = "topic-1"): AddedFile {
-  const adds = tables.get(key)?.adds ?? [];
+function onlyFile(tables: Tables, key = "topic-1"): AddedFile {
+  const adds = tables[key]?.adds ?? [];
   assert.equal(adds.length, 1);
   return adds[0] as AddedFile;
 }
@@ -180,9 +182,11 @@ test("each event hour gets its own file; rows outside of the limits go to the ho
       lake,
       rows.map((row) => ({ row })),
     );
-    const facts = tables
-      .get("topic-1")
-      ?.adds.map(({ eventDate, eventHour, rows: count }) => [eventDate, eventHour, count]);
+    const facts = tables["topic-1"]?.adds.map(({ eventDate, eventHour, rows: count }) => [
+      eventDate,
+      eventHour,
+      count,
+    ]);
     assert.deepEqual(facts, [
       ["2026-11-21", 10, 1],
       ["2026-11-22", 10, 2],
@@ -215,7 +219,7 @@ test("rows of several versions of a topic share a file with the columns of the h
         { topic: second, row: makeRow(3), values: [null, null, null, null, null] },
         { topic: first, row: makeRow(4), values: [-9] },
       ]);
-      assert.equal(tables.get("topic-1")?.version, 2);
+      assert.equal(tables["topic-1"]?.version, 2);
       const read = await readFile(lake, "telemetry", onlyFile(tables));
       const typed = read.map(({ level, note, seen, ratio, on }) => [level, note, seen, ratio, on]);
       assert.deepEqual(typed, [
@@ -240,7 +244,7 @@ test("quarantined rows carry their reason, detail, topic and version", () =>
       topic_id: "topic-9",
       topic_version: 4,
     });
-    assert.equal(tables.get(quarantineKey)?.name, quarantineKey);
+    assert.equal(tables[quarantineKey]?.name, quarantineKey);
     assert.equal(onlyFile(tables).rows, 1);
   }));
 
@@ -258,7 +262,7 @@ test("a discarded batch leaves nothing behind, and the next one has only its own
     assert.equal(file.rows, 1);
     assert.deepEqual([lake.batch.rows, lake.batch.bytes], [0, 0]);
     assert.deepEqual(readdirSync(lake.store.stagingFolder), []);
-    assert.deepEqual([...(await lake.batch.write())], []);
+    assert.deepEqual(await lake.batch.write(), { tables: {} });
   }));
 
 test("a batch whose files could not be stored is kept, and written once storing works again", () =>
@@ -277,7 +281,7 @@ test("a batch whose files could not be stored is kept, and written once storing 
     await addRows(batch, [{ row: makeRow(1) }]);
     await assert.rejects(batch.write(), { code: "PARQUET_FAILED", retryable: true });
     await addRows(batch, [{ row: makeRow(2) }]);
-    assert.equal(onlyFile(await batch.write()).rows, 2);
+    assert.equal(onlyFile((await batch.write()).tables).rows, 2);
     assert.deepEqual(readdirSync(lake.store.stagingFolder), []);
   }));
 
@@ -303,7 +307,7 @@ test("if one of several files cannot be stored, none is named, and no temporary 
       readdirSync(store.stagingFolder).filter((name) => name.endsWith(".parquet")),
       [],
     );
-    assert.equal(rowsOf(await batch.write()), 8);
+    assert.equal(rowsOf((await batch.write()).tables), 8);
   }));
 
 /** Adds rows with random payloads up to `bytes`, and returns their number. */
@@ -318,16 +322,16 @@ async function addRandom(batch: BatchWriter, bytes: number, payloadBytes: number
   }
 }
 
-function rowsOf(tables: ReadonlyMap<string, TableAdds>): number {
-  return (tables.get("topic-1")?.adds ?? []).reduce((sum, { rows }) => sum + rows, 0);
+function rowsOf(tables: Tables): number {
+  return (tables["topic-1"]?.adds ?? []).reduce((sum, { rows }) => sum + rows, 0);
 }
 
 test("a full batch of messages near the largest size fits the engine's memory, in several files", () =>
   withLake(async (lake) => {
     const count = await addRandom(lake.batch, 128 * 1024 * 1024, 100_000);
-    const tables = await lake.batch.write();
+    const { tables } = await lake.batch.write();
     assert.equal(rowsOf(tables), count);
-    assert.ok((tables.get("topic-1")?.adds.length ?? 0) > 4);
+    assert.ok((tables["topic-1"]?.adds.length ?? 0) > 4);
   }));
 
 test("rows are probed beside the batch: the reason if they cannot be written, and no traces", () =>
@@ -337,6 +341,6 @@ test("rows are probed beside the batch: the reason if they cannot be written, an
     await lake.batch.probe([{ topic, row: makeRow(2), values: [] }]);
     const bad = makeRow(3, { eventTimeMs: Number.NaN });
     await assert.rejects(lake.batch.probe([{ topic, row: bad, values: [] }]), /whole milliseconds/);
-    assert.equal(onlyFile(await lake.batch.write()).rows, 1);
+    assert.equal(onlyFile((await lake.batch.write()).tables).rows, 1);
     assert.deepEqual(readdirSync(lake.store.stagingFolder), []);
   }));

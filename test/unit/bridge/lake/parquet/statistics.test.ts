@@ -33,7 +33,7 @@ async function withLake(work: (lake: TestLake) => Promise<void>): Promise<void> 
 /** The statistics text of the single file of these rows. */
 async function statisticsOf(lake: TestLake, rows: readonly TestRow[]): Promise<string> {
   await addRows(lake.batch, rows);
-  const [table] = (await lake.batch.write()).values();
+  const [table] = Object.values((await lake.batch.write()).tables);
   assert.equal(table?.adds.length, 1);
   return table?.adds[0]?.stats ?? "";
 }

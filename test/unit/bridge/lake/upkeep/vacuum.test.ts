@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
-import type { CommitLog, TableAdds } from "../../../../../bridge/lake/commit-log/commit-log.ts";
+import type { CommitLog } from "../../../../../bridge/lake/commit-log/commit-log.ts";
 import { openCommitLog } from "../../../../../bridge/lake/commit-log/lake-commit-log.ts";
 import type { ObjectStore } from "../../../../../bridge/lake/stores/object-store.ts";
 import { type VacuumOptions, vacuum } from "../../../../../bridge/lake/upkeep/vacuum.ts";
@@ -68,8 +68,8 @@ async function withLake(
 async function writeBatch(lake: TestLake, number: number) {
   const filesSince = (await lake.commitLog.load()).number;
   await addRows(lake.batch, [{ row: makeRow(number) }]);
-  const tables = Object.fromEntries(await lake.batch.write());
-  const [[, { adds }] = assert.fail()] = Object.entries(tables) as [string, TableAdds][];
+  const { tables } = await lake.batch.write();
+  const [[, { adds }] = assert.fail()] = Object.entries(tables);
   return { tables, filesSince, path: `telemetry/${adds[0]?.path}` };
 }
 
