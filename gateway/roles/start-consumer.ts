@@ -86,7 +86,7 @@ async function openLakeParts(
     commitLog,
     topics,
     publisher: createTablePublisher({ ...options, topics, ...clock, ...config.tables }),
-    batch: createParquetBatchWriter({ store, ...config.tables }),
+    batch: createParquetBatchWriter({ store, ...config.tables, directBytes: 0 }),
     seeds: createSeedSource(options),
   };
 }

@@ -135,7 +135,7 @@ async function drain(folder: string, stream: MemoryStream, writesFiles: boolean)
     window,
     commitLog,
     publisher: createTablePublisher({ store, commitLog, topics, logger, registry: new Registry() }),
-    batch: writesFiles ? createParquetBatchWriter({ store }) : countingWriter(),
+    batch: writesFiles ? createParquetBatchWriter({ store, directBytes: 0 }) : countingWriter(),
     seeds: createSeedSource({ store, commitLog }),
     topics,
     trim: (partition, upTo) => handle.trim(partition, upTo),

@@ -8,7 +8,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openLocalStore } from "../../bridge/lake/index.ts";
 import { createParquetBatchWriter } from "../../bridge/lake/parquet/batch-writer.ts";
-import { LandingWriter } from "../../bridge/lake/parquet/landing-writer.ts";
 import type { Row } from "../../bridge/tail/row.ts";
 import type { ColumnValue } from "../../bridge/topics/column-value.ts";
 import type { TopicVersion } from "../../bridge/topics/topic-catalog.ts";
@@ -55,7 +54,10 @@ async function batchMs(writer: Writer, topics: readonly TopicVersion[], rows: re
 
 const folder = mkdtempSync(join(tmpdir(), "tidegate-bench-landing-"));
 const store = await openLocalStore(folder);
-const writers = { landing: new LandingWriter({ store }), tables: createParquetBatchWriter({ store }) };
+const writers = {
+  landing: createParquetBatchWriter({ store, directBytes: Number.POSITIVE_INFINITY }),
+  tables: createParquetBatchWriter({ store, directBytes: 0 }),
+};
 const results = [];
 for (const { topics: count, rows: rowCount } of cases) {
   const topics = Array.from({ length: count }, (_, number) =>

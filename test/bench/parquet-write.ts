@@ -96,7 +96,7 @@ function rounded(value: number): number {
 const folder = mkdtempSync(join(tmpdir(), "tidegate-bench-lake-"));
 const store = await openLocalStore(folder);
 const commitLog = await openCommitLog(store, { create: true });
-const writer = createParquetBatchWriter({ store });
+const writer = createParquetBatchWriter({ store, directBytes: 0 });
 let nextBlock = 0;
 
 interface BatchCost {

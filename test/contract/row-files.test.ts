@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import type { LandedSource } from "../../bridge/lake/landing/row-files.ts";
-import { LandingWriter } from "../../bridge/lake/parquet/landing-writer.ts";
+import { createParquetBatchWriter } from "../../bridge/lake/parquet/batch-writer.ts";
 import { createParquetRowFiles } from "../../bridge/lake/parquet/parquet-row-files.ts";
 import type { ColumnValue } from "../../bridge/topics/column-value.ts";
 import { baseColumns } from "../../bridge/topics/table-columns.ts";
@@ -17,7 +17,7 @@ const ownColumns = new Set(baseColumns.map(({ name }) => name));
 
 rowFilesContract("Parquet", async () => {
   const lake = await openTestLake();
-  const writer = new LandingWriter({ store: lake.store });
+  const writer = createParquetBatchWriter({ store: lake.store });
   const options = { store: lake.store, now: Date.now };
   return {
     rowFiles: createParquetRowFiles(options),
@@ -27,7 +27,7 @@ rowFilesContract("Parquet", async () => {
         const added = facts ? writer.quarantine(row, facts) : writer.add(topic, row, values);
         if (added) await added;
       }
-      const landing = await writer.write();
+      const { landing } = await writer.write();
       return { commit, path: landing?.file.path ?? "" };
     },
     read: async (table, { path }) => {

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
-import { LandingWriter } from "../../bridge/lake/parquet/landing-writer.ts";
+import { createParquetBatchWriter } from "../../bridge/lake/parquet/batch-writer.ts";
 import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
 import type { LakeRow } from "../support/audited-lake.ts";
 import { auditedRun, startedAtMs } from "../support/audited-run.ts";
@@ -43,7 +43,7 @@ test("a landing file of the gateway's own writer is right in the audit's words",
   const topic = topicVersion({ topicId: "t-1", name: "telemetry", columns });
   mkdirSync(join(lake.folder, "_topics", "t-1"), { recursive: true });
   writeFileSync(join(lake.folder, "_topics", "t-1", "1.json"), JSON.stringify(topic));
-  const writer = new LandingWriter({ store: await openLocalStore(lake.folder) });
+  const writer = createParquetBatchWriter({ store: await openLocalStore(lake.folder) });
   for (const [index, each] of rows.entries()) {
     const row = rowOf(each, index);
     const facts = { topicId: "t-1", topicVersion: 1, reason: "undecodable", detail: "" } as const;
@@ -51,14 +51,14 @@ test("a landing file of the gateway's own writer is right in the audit's words",
     const values = columns.map(({ name }) => typed?.[name as keyof typeof types].filed ?? null);
     await (each.reason === undefined ? writer.add(topic, row, values) : writer.quarantine(row, facts));
   }
-  const written = await writer.write();
-  assert.ok(written);
+  const { landing } = await writer.write();
+  assert.ok(landing);
   lake.keepCommitLog();
-  const landed: Record<string, Record<string, number>> = {};
-  for (const [key, { rows: byLane }] of written.tables)
-    for (const [lane, count] of Object.entries(byLane)) landed[lane] = { ...landed[lane], [key]: count };
-  assert.deepEqual(Object.keys(landed).sort(), ["even", "late"]);
-  lake.commits.land(written.file, landed);
+  const byLane: Record<string, Record<string, number>> = {};
+  for (const [key, { rows: counts }] of Object.entries(landing.tables))
+    for (const [lane, count] of Object.entries(counts)) byLane[lane] = { ...byLane[lane], [key]: count };
+  assert.deepEqual(Object.keys(byLane).sort(), ["even", "late"]);
+  lake.commits.land(landing.file, byLane);
   const result = await audit();
   assert.deepEqual([result.faults, result.examples, result.isProven], [[], [], true]);
   assert.deepEqual([result.stored + result.quarantined, result.files], [500, 1]);

@@ -44,7 +44,18 @@ test("G1-G8 on Kinesis: calls fail in every way, shards are split and merged, an
 test("G1-G8 on Kinesis with two gateways that share topics, leases and ids on a Redis", (context) => {
   const seed = process.env["SEED"] ?? String(randomInt(2 ** 31));
   context.diagnostic(`SEED=${seed}`);
-  const proof = prove("--window", "redis:", "--only", strikes, "--rounds", "2", "--rate", "600", "--seed", seed);
+  const proof = prove(
+    "--window",
+    "redis:",
+    "--only",
+    strikes,
+    "--rounds",
+    "2",
+    "--rate",
+    "600",
+    "--seed",
+    seed,
+  );
   assertProofHeld(proof, seed);
   const { json } = proof;
   assert.ok(json.acked > 0);

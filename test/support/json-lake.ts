@@ -97,7 +97,7 @@ export class JsonBatchWriter implements BatchWriter {
     const adds: TableAdds["adds"][number][] = [];
     for (const { number, folder, eventDate, eventHour } of plan.inOrder()) {
       const path = `${folder}/${this.#nextFile()}.parquet`;
-      const ofFile = rows.filter((_, index) => fileOf[index] === number);
+      const ofFile = rows.filter((_, index) => fileOf[index]?.number === number);
       const bytes = Buffer.from(JSON.stringify(ofFile));
       await this.#store.put(`${name}/${path}`, bytes);
       const ingestTimes = ofFile.map((row) => row.ingestTimeMs);

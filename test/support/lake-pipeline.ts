@@ -45,7 +45,7 @@ export async function openConsumer(
     window: createMemoryWindow({ maxBytes: 64 * mib, partitionCount }),
     commitLog,
     publisher: createTablePublisher({ store, commitLog, topics, logger: silent, registry: new Registry() }),
-    batch: createParquetBatchWriter({ store }),
+    batch: createParquetBatchWriter({ store, directBytes: 0 }),
     seeds: createSeedSource({ store, commitLog }),
     topics,
     trim: (partition, upTo) => stream.trim(partition, upTo),

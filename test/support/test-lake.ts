@@ -6,17 +6,16 @@ import { pino } from "pino";
 import { Registry } from "prom-client";
 import type { BatchWriter } from "../../bridge/lake/batch-writer.ts";
 import {
+  type CommitEntry,
   type Move,
   noCounters,
   quarantineKey,
   type TableAdds,
 } from "../../bridge/lake/commit-log/commit-log.ts";
 import { type LakeCommitLog, openCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
-import type { WrittenLanding } from "../../bridge/lake/commit-log/landed-file.ts";
 import { createTablePublisher } from "../../bridge/lake/delta/table-publisher.ts";
 import type { TablePublisherOptions } from "../../bridge/lake/delta/table-publisher-options.ts";
 import { createParquetBatchWriter } from "../../bridge/lake/parquet/batch-writer.ts";
-import { LandingWriter } from "../../bridge/lake/parquet/landing-writer.ts";
 import { openLocalStore } from "../../bridge/lake/stores/local/local-store.ts";
 import type { ObjectStore } from "../../bridge/lake/stores/object-store.ts";
 import type { TablePublisher } from "../../bridge/lake/table-publishing.ts";
@@ -141,8 +140,8 @@ export async function openTestLake(
   for (const topic of topicVersions) await writeTopicVersion(store, { ...topic });
   const commitLog = await openCommitLog(store, { create: true });
   const topics = await openTopicCatalog(store);
-  const batch = createParquetBatchWriter({ store });
-  const landing = new LandingWriter({ store });
+  const batch = createParquetBatchWriter({ store, directBytes: 0 });
+  const landing = createParquetBatchWriter({ store, directBytes: Number.POSITIVE_INFINITY });
   const openPublisher = (options: Partial<TablePublisherOptions> = {}) =>
     createTablePublisher({
       store,
@@ -158,7 +157,7 @@ export async function openTestLake(
     tables: Record<string, TableAdds>,
     streamTimeMs: number,
     moved: readonly number[] = [0, 1],
-    landing?: WrittenLanding | null,
+    landing?: CommitEntry["landing"],
   ): Promise<number> => {
     const state = await commitLog.load();
     const number = state.number + 1;
@@ -176,7 +175,7 @@ export async function openTestLake(
       committedAtMs,
       moves,
       tables,
-      ...(landing && { landing: { file: landing.file, tables: Object.fromEntries(landing.tables) } }),
+      ...(landing && { landing }),
     } as const;
     const { outcome } = await commitLog.append(entry);
     if (outcome !== "committed") throw new Error(outcome);
@@ -206,7 +205,7 @@ export async function openTestLake(
       await addRows(batch, direct);
       const { tables } = await batch.write();
       const streamTimeMs = Math.max(0, ...[...rows, ...direct].map(({ row }) => row.streamTimeMs));
-      return append(tables, streamTimeMs, moved, await landing.write());
+      return append(tables, streamTimeMs, moved, (await landing.write()).landing);
     },
     filesOf: async (commit, topicId) => {
       const entry = await commitLog.entry(commit);

@@ -6,19 +6,18 @@ import type { QuarantineFacts, Row } from "../../tail/row.ts";
 import type { ColumnValue } from "../../topics/column-value.ts";
 import type { TopicVersion } from "../../topics/topic-catalog.ts";
 import type { BatchWriter, ProbedRow, WrittenBatch } from "../batch-writer.ts";
-import { type AddedFile, quarantineKey, type TableAdds } from "../commit-log/commit-log.ts";
-import { BoundedWork } from "../stores/bounded-work.ts";
+import { quarantineKey } from "../commit-log/commit-log.ts";
+import { valuesText } from "../landing/values-text.ts";
 import type { ObjectStore } from "../stores/object-store.ts";
-import { type Duckdb, openDuckdb, translateDuckdbError } from "./duckdb.ts";
-import { FilePlan, type PlannedFile } from "./file-plan.ts";
+import { BatchFiles } from "./batch-files.ts";
+import { BatchGroups, groupShape, type RowTopic, type StagedGroup } from "./batch-groups.ts";
+import { type Duckdb, openDuckdb, quoteName, translateDuckdbError } from "./duckdb.ts";
+import { factsShape, landingShape, type StagedFacts, type StagedLanding } from "./landing-shape.ts";
 import { rowBytes } from "./row-bytes.ts";
 import { StagedBlocks } from "./staged-blocks.ts";
-import { quarantineShape, type StagedRow, topicShape } from "./staged-rows.ts";
-import { fileColumns, type StagedSource, selectFile } from "./staged-select.ts";
 import { StagingTable } from "./staging-table.ts";
-import { TableFileWriter, type WrittenFile } from "./table-file-writer.ts";
 
-const importsAtOnce = 4;
+const mebibyte = 1024 * 1024;
 
 export interface ParquetBatchWriterOptions {
   readonly store: Pick<ObjectStore, "stagingFolder" | "importFile">;
@@ -30,41 +29,37 @@ export interface ParquetBatchWriterOptions {
   readonly threads?: number;
   /** zstd level: 1 is fast, 22 is small. */
   readonly compressionLevel?: number;
+  /**
+   * Rows of a table and event hour with as many uncompressed bytes become a file of the table at once; the
+   * others land. Default 64 MiB; 0 = nothing lands.
+   */
+  readonly directBytes?: number;
   readonly now?: () => number;
 }
 
-/** Rows staged for one table, in one staging table per topic version. */
-interface StagedTable {
-  readonly name: string;
-  version: number;
-  readonly sources: (StagedSource & {
-    readonly version: number;
-    readonly staging: StagingTable<StagedRow>;
-  })[];
-  readonly files: FilePlan;
+interface OpenBatch {
+  readonly duckdb: Duckdb;
+  readonly blocks: StagedBlocks;
+  readonly staging: StagingTable<StagedLanding>;
+  readonly facts: StagingTable<StagedFacts>;
+  readonly groups: BatchGroups;
 }
 
 class ParquetBatchWriter implements BatchWriter {
-  readonly #store: ParquetBatchWriterOptions["store"];
-  readonly #options: Required<Omit<ParquetBatchWriterOptions, "store">>;
-  readonly #files: TableFileWriter;
-  #duckdb: Duckdb | undefined;
-  #blocks: StagedBlocks | undefined;
-  #tables = new Map<string, StagedTable>();
-  #stagingCount = 0;
+  readonly #options: Required<ParquetBatchWriterOptions>;
+  #open: OpenBatch | undefined;
   #bytes = 0;
   #rows = 0;
 
-  constructor({ store, ...options }: ParquetBatchWriterOptions) {
-    this.#store = store;
+  constructor(options: ParquetBatchWriterOptions) {
     this.#options = {
-      memoryLimitBytes: 384 * 1024 * 1024,
+      memoryLimitBytes: 384 * mebibyte,
       threads: 1,
       compressionLevel: 1,
+      directBytes: 64 * mebibyte,
       now: Date.now,
       ...options,
     };
-    this.#files = new TableFileWriter({ store, ...this.#options });
   }
 
   get bytes(): number {
@@ -75,27 +70,32 @@ class ParquetBatchWriter implements BatchWriter {
     return this.#rows;
   }
 
-  add(topic: TopicVersion, row: Row, values: readonly ColumnValue[]): void | Promise<void> {
-    return this.#stage(topic, row, values, null);
+  add(topic: TopicVersion, row: Row, columnValues: readonly ColumnValue[]): void | Promise<void> {
+    const { topicId, name, version, columns } = topic;
+    const values = valuesText(columnValues);
+    const of = { topicId, name, version, columns, isQuarantined: false };
+    return this.#stage(of, row, values, null);
   }
 
   quarantine(row: Row, facts: QuarantineFacts): void | Promise<void> {
-    return this.#stage(null, row, [], facts);
+    const { topicId, topicVersion: version } = facts;
+    const of = { topicId, name: quarantineKey, version, columns: [], isQuarantined: true };
+    return this.#stage(of, row, null, facts);
   }
 
   async write(): Promise<WrittenBatch> {
+    if (!this.#open) return { tables: {} };
     try {
-      await this.#blocks?.finish();
-      const tables = await this.#writeTables();
+      const written = await this.#write(this.#open);
       await this.discard();
-      return { tables };
+      return written;
     } catch (error) {
       throw translateDuckdbError(error, "writing Parquet files");
     }
   }
 
   async probe(rows: readonly ProbedRow[]): Promise<void> {
-    const store = { stagingFolder: this.#store.stagingFolder, importFile: importNothing };
+    const store = { stagingFolder: this.#options.store.stagingFolder, importFile: importNothing };
     const scratch = new ParquetBatchWriter({ ...this.#options, store });
     try {
       for (const { topic, row, values } of rows) {
@@ -109,99 +109,77 @@ class ParquetBatchWriter implements BatchWriter {
   }
 
   async discard(): Promise<void> {
-    const duckdb = this.#duckdb;
-    this.#duckdb = undefined;
-    this.#blocks = undefined;
-    this.#tables = new Map();
+    const duckdb = this.#open?.duckdb;
+    this.#open = undefined;
     this.#bytes = 0;
     this.#rows = 0;
     await duckdb?.close();
   }
 
   #stage(
-    topic: TopicVersion | null,
+    topic: RowTopic,
     row: Row,
-    values: readonly ColumnValue[],
+    values: string | null,
     facts: QuarantineFacts | null,
   ): void | Promise<void> {
-    if (this.#duckdb === undefined) return this.#open().then(() => this.#stage(topic, row, values, facts));
+    const open = this.#open;
+    if (open === undefined) return this.#begin().then(() => this.#stage(topic, row, values, facts));
     assert(Number.isSafeInteger(row.eventTimeMs), "event times are whole milliseconds and microseconds");
-    const table = this.#tableOf(topic);
-    const staging = this.#stagingOf(table, topic);
-    const bytes = rowBytes(row);
-    const fileNumber = table.files.place(row, bytes);
-    this.#rows++;
+    const bytes = rowBytes(row) + (values?.length ?? 0);
+    this.#rows += 1;
     this.#bytes += bytes;
-    const newBlock = this.#blocks?.add(row);
-    const blockNumber = this.#blocks?.number ?? 0;
-    const full = staging.add({ row, blockNumber, fileNumber, values, facts }, bytes);
-    if (newBlock || full) return Promise.all([newBlock, full]).then(() => undefined);
+    const group = open.groups.place(topic, row, bytes);
+    const newBlock = open.blocks.add(row);
+    const blockNumber = open.blocks.number;
+    const full = open.staging.add({ row, blockNumber, group, values }, bytes);
+    const told = facts
+      ? open.facts.add({ ...facts, group, blockNumber, index: row.index }, factBytes(facts))
+      : null;
+    if (newBlock || full || told) return Promise.all([newBlock, full, told]).then(() => undefined);
   }
 
-  async #open(): Promise<void> {
-    const spillFolder = join(this.#store.stagingFolder, `spill-${randomUUID()}`);
-    this.#duckdb = await openDuckdb({ ...this.#options, spillFolder });
-    this.#blocks = new StagedBlocks(this.#duckdb.connection);
+  async #begin(): Promise<void> {
+    const spillFolder = join(this.#options.store.stagingFolder, `spill-${randomUUID()}`);
+    const duckdb = await openDuckdb({ ...this.#options, spillFolder });
+    const blocks = new StagedBlocks(duckdb.connection);
+    const staging = new StagingTable(duckdb.connection, "rows", landingShape);
+    const facts = new StagingTable(duckdb.connection, "facts", factsShape);
+    this.#open = { duckdb, blocks, staging, facts, groups: new BatchGroups() };
   }
 
-  #tableOf(topic: TopicVersion | null): StagedTable {
-    const key = topic?.topicId ?? quarantineKey;
-    let table = this.#tables.get(key);
-    if (!table) {
-      table = { name: topic?.name ?? quarantineKey, version: 0, sources: [], files: new FilePlan() };
-      this.#tables.set(key, table);
-    }
-    return table;
+  async #write({ duckdb, blocks, staging, facts, groups }: OpenBatch): Promise<WrittenBatch> {
+    await blocks.finish();
+    await staging.finish();
+    await facts.finish();
+    const plan = groups.plan(this.#options.directBytes);
+    const from = {
+      rows: staging.name,
+      blocks: blocks.name,
+      facts: facts.name,
+      groups: await stageGroups(duckdb, plan.groups),
+    };
+    const files = new BatchFiles(duckdb.connection, from, this.#options);
+    const tables = await files.writeDirect(plan.direct);
+    if (plan.landed.rows === 0) return { tables };
+    return { tables, landing: await files.writeLanding(plan.landed) };
   }
+}
 
-  #stagingOf(table: StagedTable, topic: TopicVersion | null): StagingTable<StagedRow> {
-    const version = topic?.version ?? 0;
-    const known = table.sources.find((source) => source.version === version);
-    if (known) return known.staging;
-    assert(this.#duckdb, "the database is open");
-    const stagingName = `rows_${this.#stagingCount++}`;
-    const shape = topic ? topicShape(topic) : quarantineShape;
-    const staging = new StagingTable(this.#duckdb.connection, stagingName, shape);
-    table.sources.push({ stagingName, columns: topic?.columns ?? [], version, staging });
-    table.sources.sort((left, right) => right.version - left.version);
-    table.version = Math.max(table.version, version);
-    return staging;
+/** Returns the name of the staging table. */
+async function stageGroups({ connection }: Duckdb, groups: readonly StagedGroup[]): Promise<string> {
+  const staging = new StagingTable(connection, "groups", groupShape);
+  // An earlier try may have failed after this.
+  await connection.run(`DROP TABLE IF EXISTS ${quoteName(staging.name)}`);
+  for (const group of groups) {
+    const full = staging.add(group, 100);
+    if (full) await full;
   }
+  await staging.finish();
+  return staging.name;
+}
 
-  /** The engine writes the next file while the store imports the last ones. */
-  async #writeTables(): Promise<Record<string, TableAdds>> {
-    const imports = new BoundedWork<readonly [key: string, add: AddedFile]>(importsAtOnce);
-    try {
-      for (const [key, table] of this.#tables) {
-        for (const { staging } of table.sources) await staging.finish();
-        for (const file of table.files.inOrder()) {
-          const written = await this.#writeFile(key, table, file);
-          if (await imports.add(async () => [key, await this.#files.import(table.name, written)])) continue;
-          await rm(written.localFile, { force: true });
-          break;
-        }
-      }
-    } finally {
-      await imports.settled();
-    }
-    const added = await imports.results();
-    return Object.fromEntries(
-      [...this.#tables].map(([key, { name, version }]) => {
-        const adds = added.flatMap(([of, add]) => (of === key ? [add] : []));
-        return [key, { name, version, adds }];
-      }),
-    );
-  }
-
-  async #writeFile(key: string, table: StagedTable, file: PlannedFile): Promise<WrittenFile> {
-    assert(this.#duckdb && this.#blocks, "the database is open");
-    const isQuarantine = key === quarantineKey;
-    return await this.#files.write(this.#duckdb.connection, {
-      file,
-      select: selectFile(table.sources, isQuarantine, this.#blocks.name, file.number),
-      columns: fileColumns(table.sources, isQuarantine),
-    });
-  }
+function factBytes({ reason, detail }: QuarantineFacts): number {
+  return reason.length + detail.length;
 }
 
 async function importNothing(localFile: string): Promise<{ bytes: number }> {
@@ -210,8 +188,9 @@ async function importNothing(localFile: string): Promise<{ bytes: number }> {
 }
 
 /**
- * Creates the writer of Parquet files by DuckDB. Rows are staged in chunks, and written sorted by event time
- * into one file per table and event hour.
+ * Creates the writer of Parquet files by DuckDB. Rows of all topics are staged in one table, so that the cost
+ * depends on the rows alone. What is small lands in one file; what is large becomes a file per table and event
+ * hour. Rows are sorted by event time.
  */
 export function createParquetBatchWriter(options: ParquetBatchWriterOptions): BatchWriter {
   return new ParquetBatchWriter(options);

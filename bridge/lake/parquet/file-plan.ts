@@ -48,7 +48,8 @@ function include(range: TimeRange, timeMs: number): void {
   if (timeMs > range.maxMs) range.maxMs = timeMs;
 }
 
-function isFull({ rows, bytes }: PlannedFile): boolean {
+/** A file of large rows ends early: its memory while it is written exceeds its bytes. */
+export function isFull({ rows, bytes }: PlannedFile): boolean {
   return bytes >= rowGroupBytesMax && bytes / rows >= largeRowBytes;
 }
 
@@ -57,13 +58,11 @@ export class FilePlan {
   readonly #files: PlannedFile[] = [];
   readonly #openByHour = new Map<number, PlannedFile>();
 
-  /**
-   * Counts the row, and returns its file's number.
-   */
+  /** Counts the row, and returns its file. */
   place(
     row: Pick<Row, "ingestTimeMs" | "streamTimeMs" | "eventTimeMs" | "eventTimeOutside">,
     bytes: number,
-  ): number {
+  ): PlannedFile {
     const { ingestTimeMs } = row;
     const hour = hourOf(row);
     let file = this.#openByHour.get(hour);
@@ -76,7 +75,7 @@ export class FilePlan {
     file.bytes += bytes;
     include(file.ingest, ingestTimeMs);
     include(file.stream, row.streamTimeMs);
-    return file.number;
+    return file;
   }
 
   /** Ordered by event hour. */

@@ -26,7 +26,7 @@ export function stageLanded(sources: readonly LandedSource[], location: (path: s
 }
 
 /** The columns of the files of these rows: the highest version of each topic comes first. */
-export function landedColumns({ versions }: TableRows): TableColumn[] {
+export function landedColumns({ versions }: Pick<TableRows, "versions">): TableColumn[] {
   if (versions === null) return [...baseColumns, ...quarantineColumns];
   return [...baseColumns, ...mergeColumns(newestFirst(versions).map(({ columns }) => columns))];
 }
@@ -53,19 +53,23 @@ export function selectLanded(
   rows: TableRows,
   { hour, part, parts }: { hour: number; part: number; parts: number },
 ): string {
-  const typed = rows.versions ? mergeColumns(newestFirst(rows.versions).map(({ columns }) => columns)) : [];
-  const own = rows.versions ? baseColumns : [...baseColumns, ...quarantineColumns];
-  const columns = [
-    ...own.map(({ name }) => `r.${quoteName(name)}`),
-    ...typed.map((column) => `${landedValue(column, rows.versions ?? [])} AS ${quoteName(column.name)}`),
-  ];
   const where = `${isOf(rows)} AND _hour = ${hour}`;
   const partsOf = new Map([[hour, parts]]);
   const from =
     parts === 1
       ? `SELECT * FROM ${landed} WHERE ${where}`
       : `SELECT * FROM (SELECT *, ${rankOf(partsOf)} AS _rank FROM ${landed} WHERE ${where}) WHERE ${partOf(partsOf)} = ${part}`;
-  return `SELECT ${columns.join(", ")} FROM (${from}) r ORDER BY ${parts === 1 ? "event_time" : fullOrder}`;
+  return `SELECT ${tableExpressions(rows.versions)} FROM (${from}) r ORDER BY ${parts === 1 ? "event_time" : fullOrder}`;
+}
+
+/** The columns of a table's file, of rows `r` with the columns of landing files. Null: of `_quarantine`. */
+export function tableExpressions(versions: TableRows["versions"]): string {
+  const typed = versions ? mergeColumns(newestFirst(versions).map(({ columns }) => columns)) : [];
+  const own = versions ? baseColumns : [...baseColumns, ...quarantineColumns];
+  return [
+    ...own.map(({ name }) => `r.${quoteName(name)}`),
+    ...typed.map((column) => `${landedValue(column, versions ?? [])} AS ${quoteName(column.name)}`),
+  ].join(", ");
 }
 
 /** Of a row among those of its hour, from 0 on, and how many they are. Only if an hour has parts. */

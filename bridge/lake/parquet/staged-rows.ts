@@ -8,22 +8,13 @@ import type {
   DuckDBVarCharVector,
   DuckDBVector,
 } from "@duckdb/node-api";
-import type { QuarantineFacts, Row } from "../../tail/row.ts";
-import type { ColumnValue } from "../../topics/column-value.ts";
-import type { ColumnType, TopicVersion } from "../../topics/topic-catalog.ts";
-import type { StagedColumn, StagedShape, StagedType } from "./staging-table.ts";
+import type { Row } from "../../tail/row.ts";
+import type { StagedColumn, StagedShape } from "./staging-table.ts";
 
 /** A row, and the block that it came in. */
 export interface RowOfBlock {
   readonly row: Row;
   readonly blockNumber: number;
-}
-
-/** A row, its block, and the file of its table that it goes to. */
-export interface StagedRow extends RowOfBlock {
-  readonly fileNumber: number;
-  readonly values: readonly ColumnValue[];
-  readonly facts: QuarantineFacts | null;
 }
 
 /** The place of a block's rows in the stream: staged once per block, not per row. */
@@ -72,23 +63,6 @@ export const rowColumns: readonly StagedColumn[] = [
   { name: "_index", type: "integer" },
 ];
 
-const fileColumns: readonly StagedColumn[] = [...rowColumns, { name: "file", type: "integer" }];
-
-const factColumns: readonly StagedColumn[] = [
-  { name: "reason", type: "string" },
-  { name: "detail", type: "string" },
-  { name: "topic_id", type: "string" },
-  { name: "topic_version", type: "integer" },
-];
-
-const stagedTypes: Record<ColumnType, StagedType> = {
-  boolean: "boolean",
-  long: "long",
-  double: "double",
-  string: "string",
-  timestamp: "long",
-};
-
 export function vectors(chunk: DuckDBDataChunk): DuckDBVector[] {
   return Array.from({ length: chunk.columnCount }, (_, column) => chunk.getColumnVector(column));
 }
@@ -123,58 +97,7 @@ export function fillRows(chunk: DuckDBDataChunk, rows: readonly RowOfBlock[]): v
   }
 }
 
-function fillFileRows(chunk: DuckDBDataChunk, rows: readonly StagedRow[]): void {
-  fillRows(chunk, rows);
-  const file = chunk.getColumnVector(rowColumns.length) as DuckDBIntegerVector;
-  for (let at = 0; at < rows.length; at++) file.setItem(at, (rows[at] as StagedRow).fileNumber);
-}
-
 /** The vectors read only `bytes`. A DuckDBBlobValue would cost a constructor call for each value. */
 function blob(bytes: Uint8Array): DuckDBBlobValue {
   return { bytes } as DuckDBBlobValue;
 }
-
-/** Staging name of the nth typed column of a version; no other column has such a name. */
-export function typedColumnName(index: number): string {
-  return `typed_${index}`;
-}
-
-export function topicShape(topic: TopicVersion): StagedShape<StagedRow> {
-  const typed = topic.columns.map(({ type }, index) => ({
-    name: typedColumnName(index),
-    type: stagedTypes[type],
-  }));
-  return {
-    columns: [...fileColumns, ...typed],
-    fill(chunk, rows) {
-      fillFileRows(chunk, rows);
-      for (const [index, { type }] of typed.entries())
-        fillTyped(chunk.getColumnVector(fileColumns.length + index), rows, { index, type });
-    },
-  };
-}
-
-function fillTyped(
-  vector: DuckDBVector,
-  rows: readonly StagedRow[],
-  { index, type }: { index: number; type: StagedType },
-): void {
-  for (let at = 0; at < rows.length; at++) {
-    const value = rows[at]?.values[index] ?? null;
-    vector.setItem(at, type === "long" && typeof value === "number" ? BigInt(value) : value);
-  }
-}
-
-export const quarantineShape: StagedShape<StagedRow> = {
-  columns: [...fileColumns, ...factColumns],
-  fill(chunk, rows) {
-    fillFileRows(chunk, rows);
-    const [reason, detail, topicId, topicVersion] = vectors(chunk).slice(fileColumns.length);
-    for (const [at, { facts }] of rows.entries()) {
-      reason?.setItem(at, facts?.reason ?? null);
-      detail?.setItem(at, facts?.detail ?? null);
-      topicId?.setItem(at, facts?.topicId ?? null);
-      topicVersion?.setItem(at, facts?.topicVersion ?? null);
-    }
-  },
-};

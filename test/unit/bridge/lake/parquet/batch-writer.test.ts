@@ -277,7 +277,7 @@ test("a batch whose files could not be stored is kept, and written once storing 
       },
       stagingFolder: { value: lake.store.stagingFolder },
     });
-    const batch = createParquetBatchWriter({ store });
+    const batch = createParquetBatchWriter({ store, directBytes: 0 });
     await addRows(batch, [{ row: makeRow(1) }]);
     await assert.rejects(batch.write(), { code: "PARQUET_FAILED", retryable: true });
     await addRows(batch, [{ row: makeRow(2) }]);
@@ -297,7 +297,7 @@ test("if one of several files cannot be stored, none is named, and no temporary 
       },
       stagingFolder: { value: lake.store.stagingFolder },
     });
-    const batch = createParquetBatchWriter({ store });
+    const batch = createParquetBatchWriter({ store, directBytes: 0 });
     const hours = Array.from({ length: 8 }, (_, hour) => ({
       row: makeRow(hour, { eventTimeMs: startMs + hour * 3_600_000 }),
     }));

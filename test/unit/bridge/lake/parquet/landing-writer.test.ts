@@ -6,11 +6,12 @@ import { test } from "node:test";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { parquetMetadata, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
+import type { BatchWriter } from "../../../../../bridge/lake/batch-writer.ts";
 import { quarantineKey } from "../../../../../bridge/lake/commit-log/commit-log.ts";
-import type { WrittenLanding } from "../../../../../bridge/lake/commit-log/landed-file.ts";
+import type { CommittedLanding } from "../../../../../bridge/lake/commit-log/landed-file.ts";
 import type { LandedVersion } from "../../../../../bridge/lake/landing/row-files.ts";
+import { createParquetBatchWriter } from "../../../../../bridge/lake/parquet/batch-writer.ts";
 import { landedValue } from "../../../../../bridge/lake/parquet/landed-select.ts";
-import { LandingWriter } from "../../../../../bridge/lake/parquet/landing-writer.ts";
 import type { ColumnValue } from "../../../../../bridge/topics/column-value.ts";
 import type { ColumnType, TypedColumn } from "../../../../../bridge/topics/topic-catalog.ts";
 import {
@@ -24,9 +25,9 @@ import {
 
 const hourMs = 3_600_000;
 
-async function withWriter(work: (writer: LandingWriter, lake: TestLake) => Promise<void>): Promise<void> {
+async function withWriter(work: (writer: BatchWriter, lake: TestLake) => Promise<void>): Promise<void> {
   const lake = await openTestLake([makeTopic()]);
-  const writer = new LandingWriter({ store: lake.store });
+  const writer = createParquetBatchWriter({ store: lake.store });
   try {
     await work(writer, lake);
   } finally {
@@ -35,8 +36,9 @@ async function withWriter(work: (writer: LandingWriter, lake: TestLake) => Promi
   }
 }
 
-async function written(writer: LandingWriter): Promise<WrittenLanding> {
-  const landing = await writer.write();
+async function written(writer: BatchWriter): Promise<CommittedLanding> {
+  const { landing, tables } = await writer.write();
+  assert.deepEqual(tables, {});
   assert.ok(landing, "a file was written");
   return landing;
 }
@@ -83,15 +85,15 @@ test("rows of many topics, versions and hours are one file, ordered by table, ho
       Number(row["event_time"]),
     ]);
     assert.deepEqual(places, places.toSorted(comparePlaces));
-    assert.deepEqual([...tables.keys()].sort(), [quarantineKey, "id-1", "id-2", "id-3"]);
-    assert.deepEqual(tables.get("id-2"), { name: "table_2", version: 2, rows: tables.get("id-2")?.rows });
-    assert.deepEqual(tables.get(quarantineKey), { name: quarantineKey, version: 0, rows: { even: 1 } });
+    assert.deepEqual(Object.keys(tables).sort(), [quarantineKey, "id-1", "id-2", "id-3"]);
+    assert.deepEqual(tables["id-2"], { name: "table_2", version: 2, rows: tables["id-2"]?.rows });
+    assert.deepEqual(tables[quarantineKey], { name: quarantineKey, version: 0, rows: { even: 1 } });
     for (const key of ["id-1", "id-2", "id-3"]) {
       const counts: Record<string, number> = {};
       for (const row of rows)
         if (row["topic_id"] === key && row["reason"] === null)
           counts[String(row["_lane"])] = (counts[String(row["_lane"])] ?? 0) + 1;
-      assert.deepEqual(tables.get(key)?.rows, counts);
+      assert.deepEqual(tables[key]?.rows, counts);
     }
   }));
 
@@ -271,7 +273,7 @@ test("each row is read by the columns of its version; a value of another type is
         values,
       );
     const { file, tables } = await written(writer);
-    assert.equal(tables.get("topic-1")?.version, 3);
+    assert.equal(tables["topic-1"]?.version, 3);
     const columns = [
       column("a", "long"),
       column("b", "string"),
@@ -288,10 +290,10 @@ test("each row is read by the columns of its version; a value of another type is
 
 test("an empty batch is no file; a discarded one leaves nothing", () =>
   withWriter(async (writer, lake) => {
-    assert.equal(await writer.write(), null);
+    assert.deepEqual(await writer.write(), { tables: {} });
     await writer.add(makeTopic(), makeRow(0), []);
     await writer.discard();
-    assert.equal(await writer.write(), null);
+    assert.deepEqual(await writer.write(), { tables: {} });
     assert.deepEqual(readdirSync(lake.store.stagingFolder), []);
     assert.equal(existsSync(join(lake.folder, "_landing")), false);
   }));
@@ -299,7 +301,7 @@ test("an empty batch is no file; a discarded one leaves nothing", () =>
 test("a store that refuses the file leaves nothing behind, and the batch can be written again", () =>
   withWriter(async (_, lake) => {
     let isDown = true;
-    const writer = new LandingWriter({
+    const writer = createParquetBatchWriter({
       store: {
         stagingFolder: lake.store.stagingFolder,
         importFile: async (local, path) => {
