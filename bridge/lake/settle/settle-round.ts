@@ -1,6 +1,6 @@
 import type { LakeState } from "../commit-log/commit-log.ts";
-import { type Lane, lanes } from "../commit-log/lane-commits.ts";
-import { BoundedWork } from "../stores/bounded-work.ts";
+import type { Lane } from "../commit-log/lane-commits.ts";
+import { lackingTables } from "./lacking-tables.ts";
 import {
   type LackingTable,
   lackedRows,
@@ -10,13 +10,8 @@ import {
 } from "./round-commits.ts";
 import type { SettleTables } from "./settle-tables.ts";
 import { type StagedRows, stageReadable } from "./stage-readable.ts";
-import { committedLanes } from "./table-lanes.ts";
-import type { SettledTable, TableOutcome } from "./table-outcome.ts";
+import type { SettledTable } from "./table-outcome.ts";
 import { type RoundTable, TableRound } from "./table-round.ts";
-
-const readsAtOnce = 4;
-/** So many tables fail one after another only if the store or this process is the cause. */
-const failuresInARowMax = 3;
 
 export interface RoundResult {
   /** By table name. */
@@ -42,91 +37,85 @@ export interface RoundOptions {
 export async function settleRound(
   tables: SettleTables,
   due: ReadonlyMap<string, readonly Lane[]>,
-  options: RoundOptions = {},
+  { asked = new Set(), limits, signal }: RoundOptions = {},
 ): Promise<RoundResult> {
   const lake = await tables.entries.state();
   await tables.unsettled.readTo(lake.number);
   const results = new Map<string, SettledTable>();
-  const lacking = await lackingTables(tables, lake, { due, results, asked: options.asked ?? new Set() });
+  const note = (name: string, result: SettledTable) => {
+    results.set(name, result);
+    tables.options.onResult?.(name, result);
+  };
+  const lacking = await lackingTables(tables, lake, { due, asked }, (name, outcome) =>
+    note(name, { outcome, rows: new Map() }),
+  );
   const range = { firstKept: lake.firstKept, upTo: lake.number };
-  const commits = await roundCommits(tables, lacking, range, options.limits);
+  let isComplete = true;
+  // Tables that were parked for long have much to catch up with, and the others don't wait for them.
+  for (const group of [
+    lacking.filter(({ isParked }) => !isParked),
+    lacking.filter(({ isParked }) => isParked),
+  ]) {
+    if (group.length === 0) continue;
+    const part = await nextPart(tables, group, range, limits);
+    const isWhole = await settlePart(tables, part, note, signal);
+    isComplete &&= isWhole && part.isWhole;
+  }
+  return { tables: results, isComplete };
+}
+
+interface RoundPart {
+  readonly lacking: readonly RoundTable[];
+  readonly commits: RoundCommits;
+  /** False if rows of these tables are left out. */
+  readonly isWhole: boolean;
+}
+
+/** If not everything fits, fresh rows do not wait for late ones, which may be a day old. */
+async function nextPart(
+  tables: SettleTables,
+  lacking: readonly RoundTable[],
+  range: Pick<LakeState, "firstKept"> & { readonly upTo: number },
+  limits: RoundLimits | undefined,
+): Promise<RoundPart> {
+  const commits = await roundCommits(tables, lacking, range, limits);
+  const fresh = lacking.map(withoutLate).filter(({ after }) => after.size > 0);
+  if (commits.isComplete || fresh.length === 0) return { lacking, commits, isWhole: commits.isComplete };
+  const ofFresh = await roundCommits(tables, fresh, range, limits);
+  const hasRows = ofFresh.entries.length > 0;
+  return hasRows
+    ? { lacking: fresh, commits: ofFresh, isWhole: false }
+    : { lacking, commits, isWhole: false };
+}
+
+function withoutLate(table: RoundTable): RoundTable {
+  return { ...table, after: new Map([...table.after].filter(([lane]) => lane !== "late")) };
+}
+
+/** Resolves with false if an abort left tables out. */
+async function settlePart(
+  tables: SettleTables,
+  { lacking, commits }: RoundPart,
+  note: (name: string, result: SettledTable) => void,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  if (signal?.aborted) return false;
   const staged = await stage(tables, lacking, commits);
-  let isComplete = commits.isComplete;
-  let failures = 0;
   try {
     for (const table of lacking) {
-      if (options.signal?.aborted) isComplete = false;
-      if (options.signal?.aborted) break;
-      const round = new TableRound(tables, table, { commits, staged, isAsked: isAsked(table, options) });
+      if (signal?.aborted) return false;
+      const round = new TableRound(tables, table, { commits, staged });
       try {
-        note(tables, results, table.name, await round.settle());
-        failures = 0;
+        note(table.name, await round.settle());
       } catch (error) {
         const outcome = await tables.failed(table.committed, error, round.first);
-        note(tables, results, table.name, { outcome, rows: new Map() });
-        failures = outcome === "failed" ? failures + 1 : 0;
-        if (failures === failuresInARowMax) throw error;
+        note(table.name, { outcome, rows: new Map() });
       }
     }
   } finally {
     await staged.round.close();
   }
-  return { tables: results, isComplete };
-}
-
-function isAsked({ name }: LackingTable, { asked }: RoundOptions): boolean {
-  return asked?.has(name) ?? false;
-}
-
-function note(
-  { options }: SettleTables,
-  results: Map<string, SettledTable>,
-  name: string,
-  result: SettledTable,
-): void {
-  results.set(name, result);
-  options.onResult?.(name, result);
-}
-
-interface Chosen {
-  readonly due: ReadonlyMap<string, readonly Lane[]>;
-  readonly asked: ReadonlySet<string>;
-  readonly results: Map<string, SettledTable>;
-}
-
-/** Reads the logs of the tables. Those that are parked, can't be read or lack nothing get their results. */
-async function lackingTables(
-  tables: SettleTables,
-  lake: LakeState,
-  { due, asked, results }: Chosen,
-): Promise<RoundTable[]> {
-  const work = new BoundedWork<RoundTable | null>(readsAtOnce);
-  const committed = committedLanes(lake);
-  for (const name of new Set([...due.keys(), ...asked])) {
-    const ofTable = committed.get(name);
-    if (!ofTable || tables.parked.isWaiting(name)) continue;
-    await work.add(async () => {
-      const none = (outcome: TableOutcome) => note(tables, results, name, { outcome, rows: new Map() });
-      try {
-        const shown = await tables.read(ofTable, lake);
-        // After a retry, the table either shows everything or stays parked.
-        const isWhole = asked.has(name) || tables.parked.isParked(name);
-        const wanted = isWhole ? lanes : (due.get(name) ?? []);
-        const after = new Map(
-          wanted
-            .filter((lane) => (asked.has(name) ? lake.number : ofTable.last[lane]) > shown[lane])
-            .map((lane) => [lane, shown[lane]]),
-        );
-        if (after.size > 0) return { name, topics: ofTable.topics, after, committed: ofTable, shown };
-        tables.parked.resume(name);
-        none("nothing");
-      } catch (error) {
-        none(await tables.failed(ofTable, error, null));
-      }
-      return null;
-    });
-  }
-  return (await work.results()).filter((table) => table !== null);
+  return true;
 }
 
 async function stage(

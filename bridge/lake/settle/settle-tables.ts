@@ -21,6 +21,8 @@ import type { RowFiles } from "../landing/row-files.ts";
 import { type CommittedLanes, shownLanes } from "./table-lanes.ts";
 import type { SettledTable } from "./table-outcome.ts";
 
+/** So many tables fail, and none succeeds between, only if the store or this process is the cause. */
+const failingMax = 3;
 const defaultLogRetentionMs = 30 * 86_400_000;
 
 export interface SettleTablesOptions extends DeltaTablesOptions {
@@ -36,6 +38,13 @@ export interface SettleTablesOptions extends DeltaTablesOptions {
   readonly onResult?: (table: string, result: SettledTable) => void;
 }
 
+export interface ReadLanes {
+  /** By lane: the table shows the rows of every commit up to this one. */
+  readonly shown: LaneCommits;
+  /** What its log says. Lower than `shown` if it lost a transaction, and lacks no rows all the same. */
+  readonly transactions: LaneCommits;
+}
+
 /** The tables of a lake, as a process that settles them knows them. */
 export class SettleTables {
   readonly options: SettleTablesOptions;
@@ -48,6 +57,8 @@ export class SettleTables {
   readonly #faults = new TableFaults();
   /** By table name: what the table showed when this process read it last. */
   readonly #shown = new Map<string, LaneCommits>();
+  /** Tables that failed since one succeeded. */
+  readonly #failing = new Set<string>();
 
   constructor(options: SettleTablesOptions) {
     const { store, commitLog, registry, logger, now, elapsedMs, readAhead } = options;
@@ -85,16 +96,17 @@ export class SettleTables {
    *
    * @param lake The state of the log, read before the table.
    */
-  async read(committed: CommittedLanes, lake: LakeState): Promise<LaneCommits> {
+  async read(committed: CommittedLanes, lake: LakeState): Promise<ReadLanes> {
     const { commitLog } = this.options;
     const { name } = committed;
-    const { txns } = await this.named(name).refresh();
+    const { txns, version } = await this.named(name).refresh();
     const transactions = settledLanes(txns, commitLog.lakeId);
     const highest = Math.max(...Object.values(transactions));
     if (highest > lake.number) await refuseUnknownCommit(commitLog, name, highest);
-    const shown = shownLanes(committed, transactions, lake);
+    const shown = shownLanes(committed, { version, transactions }, lake);
     this.shows(name, shown);
-    return shown;
+    this.#failing.clear();
+    return { shown, transactions };
   }
 
   shows(name: string, shown: LaneCommits): void {
@@ -104,6 +116,7 @@ export class SettleTables {
 
   /** After a version of this process. Writes a checkpoint of the table if one is due. */
   async settled(name: string): Promise<void> {
+    this.#failing.clear();
     this.#faults.published(name);
     this.metrics.published();
     const table = this.named(name);
@@ -113,7 +126,8 @@ export class SettleTables {
   }
 
   /**
-   * Parks the table if the failure is its own, or repeats. Throws a failure that concerns the whole lake.
+   * Parks the table if the failure is its own, or repeats. Throws a failure that concerns the whole lake, as
+   * that of the store does if several tables fail in a row.
    *
    * @param first The first commit that the table lacks; null if unknown.
    */
@@ -124,7 +138,8 @@ export class SettleTables {
   ): Promise<"parked" | "failed"> {
     const { name } = committed;
     if (!this.#faults.isOfTable(name, error)) {
-      if (scopeOf(error, name) === "lake") throw error;
+      this.#failing.add(name);
+      if (scopeOf(error, name) === "lake" || this.#failing.size >= failingMax) throw error;
       const fields = { event: "table.settle.failed", table: name, err: error };
       this.options.logger.warn(fields, `table ${name} was not settled; Tidegate tries again`);
       return "failed";

@@ -28,29 +28,37 @@ export function committedLanes({ tables }: Pick<LakeState, "tables">): Map<strin
   return byName;
 }
 
+/** What the log of a table says. */
+export interface TableTransactions {
+  /** -1 if there is no log. */
+  readonly version: number;
+  /** By lane: the table shows the rows of every commit up to this one; 0 = no transaction. */
+  readonly transactions: LaneCommits;
+}
+
 /**
- * By lane: the table shows the rows of every commit up to this one. The log must have been read before the
- * table. Throws TABLE_CONFLICT if the table shows less than it did, and there are rows after that: which of them
- * it still shows is unknown then.
- *
- * @param shown The transactions of the table.
+ * By lane: the table shows the rows of every commit up to this one. The commit log must have been read before
+ * the table. Throws TABLE_CONFLICT if the table shows less of a lane than it did, and rows of the lane wait, or
+ * of any lane if the table's log is gone: the table may or may not still have the rows between.
  */
 export function shownLanes(
   { name, last, bound }: CommittedLanes,
-  shown: LaneCommits,
+  { version, transactions }: TableTransactions,
   { firstKept }: Pick<LakeState, "firstKept">,
 ): LaneCommits {
+  const waiting = lanes.filter((lane) => last[lane] > bound[lane]);
   for (const lane of lanes) {
     // Logs that were pruned before format 5 have no bounds: they gave up only what the table showed.
     const givenUp = last[lane] < firstKept ? last[lane] : 0;
     const floor = Math.max(bound[lane], givenUp);
-    if (shown[lane] >= floor || last[lane] <= bound[lane]) continue;
+    const isNeeded = version < 0 ? waiting.length > 0 : waiting.includes(lane);
+    if (transactions[lane] >= floor || !isNeeded) continue;
     const path = logFolder(name);
     throw new BridgeError(
       "TABLE_CONFLICT",
-      `table ${name} shows the ${lane} rows of commits up to ${shown[lane]}, but it showed those up to ${floor} before: another writer dropped Tidegate's transactions from its log, or the log was replaced by an older copy`,
-      { retryable: false, details: { table: name, path, lane, shown: shown[lane], floor } },
+      `table ${name} shows the ${lane} rows of commits up to ${transactions[lane]}, but it showed those up to ${floor} before: another writer dropped Tidegate's transactions from its log, or the log was deleted or replaced by an older copy`,
+      { retryable: false, details: { table: name, path, lane, shown: transactions[lane], floor } },
     );
   }
-  return highestOf(shown, bound);
+  return highestOf(transactions, bound);
 }

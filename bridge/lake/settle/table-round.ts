@@ -13,12 +13,15 @@ import type { SettledTable } from "./table-outcome.ts";
 export interface RoundTable extends LackingTable {
   readonly committed: CommittedLanes;
   readonly shown: LaneCommits;
+  /** Whether the table gets a version even if no rows wait. */
+  readonly isAsked: boolean;
+  /** Whether this is a retry. */
+  readonly isParked: boolean;
 }
 
 export interface TableRoundOptions {
   readonly commits: RoundCommits;
   readonly staged: StagedRows;
-  readonly isAsked: boolean;
 }
 
 /** Settles one table of a round. */
@@ -46,7 +49,8 @@ export class TableRound {
   }
 
   async settle(): Promise<SettledTable> {
-    const { staged, commits, isAsked } = this.#options;
+    const { staged, commits } = this.#options;
+    const { isAsked } = this.#table;
     const { rows } = this.#lacked;
     const isEmpty = rows.size === 0 && !(isAsked && commits.isComplete && this.#unreadable === undefined);
     const outcome = isEmpty ? "nothing" : await this.#settle(staged.round);
@@ -92,7 +96,8 @@ export class TableRound {
 
   /** Lanes without rows stay, unless somebody asked for their transactions. */
   #range<Which extends Lane>(lane: Which) {
-    const { commits, isAsked } = this.#options;
+    const { commits } = this.#options;
+    const { isAsked } = this.#table;
     const after = this.#table.after.get(lane);
     const isWanted = this.#lacked.rows.has(lane) || (isAsked && commits.isComplete);
     return isWanted && after !== undefined && after < this.#upTo ? { lane, after, upTo: this.#upTo } : null;
@@ -129,6 +134,6 @@ export class TableRound {
     const { parked } = this.#tables;
     const { name } = this.#table;
     if (this.#options.commits.isComplete) parked.resume(name);
-    else if (parked.isParked(name)) parked.catchingUp(name, this.#upTo + 1);
+    else if (this.#table.isParked) parked.catchingUp(name, this.#upTo + 1);
   }
 }
