@@ -92,13 +92,13 @@ export async function lackingCommits(log: LackingLog, lacking: Lacking): Promise
 async function lackingOnce(log: LackingLog, lacking: Lacking): Promise<LackingCommits> {
   const { entries, unsettled } = log;
   const { table, shown, from } = lacking;
-  const numbers = unsettled.after(table, shown);
+  const numbers = unsettled.after(table, "direct", shown);
   if (numbers) return collected(entriesOf(entries, numbers), lacking);
   const { firstKept, tables } = await entries.state();
   const bounds = [...tables.values()]
     .filter(({ name }) => name === table)
     .map(({ settled }) => settled.direct);
-  const passed = unsettled.passed(table);
+  const passed = unsettled.passed(table, "direct");
   const settled = Math.max(passed < firstKept ? passed : 0, ...bounds);
   if (shown + 1 < firstKept && shown < settled) throw missingEntry(shown + 1);
   return collected(entriesFrom(entries, Math.max(from, firstKept, shown + 1)), lacking);
@@ -127,7 +127,7 @@ async function collected(
   return { first: first || upTo, upTo, files };
 }
 
-async function* entriesOf(log: LackingLog["entries"], numbers: readonly number[]) {
+async function* entriesOf(log: LackingLog["entries"], numbers: Iterable<number>) {
   for (const number of numbers) {
     const entry = await log.entry(number);
     if (!entry) throw missingEntry(number);

@@ -42,6 +42,10 @@ export class ParkedTables {
     return parked !== undefined && parked.retryAtMs > this.#options.elapsedMs();
   }
 
+  isParked(name: string): boolean {
+    return this.#byName.has(name);
+  }
+
   isRetryDue(): boolean {
     return [...this.#byName.keys()].some((name) => !this.isWaiting(name));
   }

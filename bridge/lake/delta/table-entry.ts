@@ -8,6 +8,7 @@ import {
 } from "../../topics/table-columns.ts";
 import type { TopicCatalog } from "../../topics/topic-catalog.ts";
 import { type AddedFile, quarantineKey } from "../commit-log/commit-log.ts";
+import type { LandedVersion } from "../landing/row-files.ts";
 import { plainColumns, withAbsentColumns } from "./absent-columns.ts";
 import type { DeltaAction } from "./delta-actions.ts";
 import { checkAppend, checkNulls, newMetaData, readerVersion, writerVersion } from "./delta-schema.ts";
@@ -62,15 +63,34 @@ export function entryActions(
 }
 
 /** Columns of all topic versions up to the filed ones. */
-export async function columnsOf(topics: TopicCatalog, pending: readonly Pending[]): Promise<TableColumn[]> {
-  if (pending.some(({ key }) => key === quarantineKey)) return [...baseColumns, ...quarantineColumns];
-  const typed = [];
-  for (const { key, version } of pending)
+export async function columnsOf(
+  topics: TopicCatalog,
+  pending: readonly FiledTopic[],
+): Promise<TableColumn[]> {
+  const versions = await filedVersions(topics, pending);
+  if (versions === null) return [...baseColumns, ...quarantineColumns];
+  return [...baseColumns, ...mergeColumns(versions.map(({ columns }) => columns))];
+}
+
+/** The key of a topic whose rows are in the table, and the highest version of its rows. */
+export type FiledTopic = Pick<Pending, "key" | "version">;
+
+/**
+ * All known versions of the topics up to the filed ones; null for the quarantine. Rejects with LAKE_DAMAGED if
+ * a filed version is missing.
+ */
+export async function filedVersions(
+  topics: TopicCatalog,
+  filed: readonly FiledTopic[],
+): Promise<LandedVersion[] | null> {
+  if (filed.some(({ key }) => key === quarantineKey)) return null;
+  const versions = [];
+  for (const { key, version } of filed)
     for (let each = 1; each <= version; each++) {
       const columns = await typedColumns(topics, key, { version: each, filed: version });
-      if (columns) typed.push(columns);
+      if (columns) versions.push({ topicId: key, version: each, columns });
     }
-  return [...baseColumns, ...mergeColumns(typed)];
+  return versions;
 }
 
 async function typedColumns(

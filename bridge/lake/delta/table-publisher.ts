@@ -213,7 +213,7 @@ class DeltaTablePublisher implements TablePublisher {
       }
     }
     this.#published.set(name, upTo);
-    this.#unsettled.shown(name, upTo);
+    this.#unsettled.shown(name, "direct", upTo);
     this.#faults.published(name);
     if (written) this.#metrics.published();
     if (upTo < target) this.#parked.catchingUp(name, upTo + 1);

@@ -16,7 +16,7 @@ export function wayOutOf(error: unknown, table: FaultyTable): string {
   if (error.code === "TABLE_CONFLICT" && isUndo(error.details["undo"]))
     return undoText(error.details["undo"], table);
   const { path } = error.details;
-  if (error.code === "LAKE_DAMAGED" && typeof path === "string")
+  if ((error.code === "LAKE_DAMAGED" || error.code === "TABLE_CONFLICT") && typeof path === "string")
     return `restore ${path} from a copy; the gateway tries again by itself`;
   return "the gateway tries again by itself";
 }

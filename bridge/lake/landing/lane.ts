@@ -3,7 +3,7 @@ import type { LandedLane } from "../commit-log/lane-commits.ts";
 
 export const hourMs = 3_600_000;
 /** A row is late if its producer took it this long after the end of its hour. */
-const lateAfterMs = 60_000;
+export const lateAfterMs = 60_000;
 
 type RowTimes = Pick<Row, "eventTimeMs" | "eventTimeOutside" | "ingestTimeMs">;
 
