@@ -73,13 +73,15 @@ export async function readShownTable(
 
 async function readLog(table: DeltaTable, lakeId: string): Promise<ShownTable> {
   const { name } = table;
-  const { version, protocol, metaData, txns } = await table.refresh();
+  await table.refresh();
+  // If the log is cleaned up meanwhile, the files are of a newer version than the one that was read first.
+  const live = table.state.version < 0 ? [] : await table.files();
+  const { version, protocol, metaData, txns } = table.state;
   if (!protocol || !metaData) return { log: null, transactions: noCommits, fault: null };
   checkReadable(name, protocol, metaData);
   const columns = schemaFields(name, metaData).flatMap((field) =>
     typeof field.type === "string" ? [{ name: field.name, type: field.type }] : [],
   );
-  const live = await table.files();
   const files = live.map(({ path, size, partitionValues }) => ({
     path: `${name}/${decodePath(path)}`,
     bytes: size,
