@@ -56,6 +56,6 @@ test(`crashes, pauses, failures, several owners of a partition and a lost or rol
   assert.ok(totals.followed > 30 * runs, "followers were given rows");
   assert.ok(totals.skipped > runs / 100, "followers were too far behind");
   assert.ok(totals.landed > 2 * runs, "rows landed");
-  assert.ok(totals.settled > runs, "landed rows were settled");
+  assert.ok(totals.settled > runs / 5, "landed rows were settled");
   assert.ok(totals.queries > runs / 5, "tables were queried");
 });

@@ -50,6 +50,8 @@ export interface LakePeriods {
 export interface LakeFaults {
   readonly breakStore?: (store: ObjectStore) => ObjectStore;
   readonly breakVacuum?: (options: VacuumOptions) => VacuumOptions;
+  /** The lake of processes that settle. */
+  readonly breakSettlerStore?: (store: ObjectStore, world: World) => ObjectStore;
   /** The lake of followers. */
   readonly breakReader?: (reader: RowReader) => RowReader;
   /** Drawn from the seed if absent. */
@@ -164,7 +166,7 @@ export class ProcessFactory {
   openSettler(process: Process): SettlerPorts {
     const { scheduler, world, faults } = this.#options;
     const gated = gatedStore(scheduler, process, world.store);
-    const store = faults.breakStore?.(gated) ?? gated;
+    const store = faults.breakSettlerStore?.(gated, world) ?? faults.breakStore?.(gated) ?? gated;
     const now = () => world.clock.nowMs;
     const { logRetentionMs } = this.#periods;
     const topics = new KnownTopics({

@@ -22,7 +22,7 @@ export interface QueriesOptions {
   readonly scheduler: Scheduler;
   readonly factory: ProcessFactory;
   readonly world: World;
-  readonly cutLake: CutLake | undefined;
+  readonly faults: { readonly cutLake?: CutLake; readonly curiosity?: number };
 }
 
 /** Processes that read all tables as `query` does, one at a time. */
@@ -38,7 +38,7 @@ export class Queries {
 
   constructor(options: QueriesOptions) {
     this.#options = options;
-    this.#curiosity = options.random.next() * 0.003;
+    this.#curiosity = options.faults.curiosity ?? options.random.next() * 0.003;
   }
 
   step(): void {
@@ -48,7 +48,8 @@ export class Queries {
   }
 
   async #query(): Promise<void> {
-    const { scheduler, factory, cutLake = cutLiveRows } = this.#options;
+    const { scheduler, factory, faults } = this.#options;
+    const { cutLake = cutLiveRows } = faults;
     const process = { name: `q${++this.#started}`, isDead: false, pausedUntilStep: 0 };
     this.#process = process;
     const { store, commitLog, checkpoints } = factory.openQuery(process);

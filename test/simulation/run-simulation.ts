@@ -42,6 +42,8 @@ export interface SimulationOptions extends LakeFaults, FollowerFaults {
   readonly commitsPerVacuum?: number;
   /** Where and how often a process pauses for very long, per call; drawn from the seed if absent. */
   readonly longPauses?: FaultRates["longPauses"];
+  /** Share of calls that take effect without an answer; drawn from the seed if absent. */
+  readonly lostAnswers?: number;
   /** How often the clock that stamps objects is set, per step; drawn from the seed if absent. */
   readonly storeClockSteps?: number;
   /**
@@ -54,8 +56,10 @@ export interface SimulationOptions extends LakeFaults, FollowerFaults {
   readonly breakPorts?: BreakPorts;
   /** Whether batches land rows, which upkeep settles; drawn from the seed if absent. */
   readonly landing?: boolean;
-  readonly settleSteps?: Partial<SettleSteps>;
+  readonly settleSteps?: (world: World) => Partial<SettleSteps>;
   readonly cutLake?: CutLake;
+  /** How often a query is started, per step; drawn from the seed if absent. */
+  readonly curiosity?: number;
   /** Devices with the SDK run ahead of their oldest unacknowledged message without a limit. */
   readonly ignoresSpan?: boolean;
   /** Lanes keep their ids, even if they could not append for long. */
@@ -168,7 +172,7 @@ class Simulation {
     const rate = (max: number) => (random.chance(0.4) ? 0 : random.next() * max);
     this.#scheduler = new Scheduler(random, {
       failBefore: rate(0.03),
-      failAfter: rate(0.03),
+      failAfter: options.lostAnswers ?? rate(0.03),
       crash: rate(0.012),
       pause: rate(0.02),
       longPauses:
@@ -209,8 +213,8 @@ class Simulation {
       factory: this.#factory,
       world: this.#world,
     };
-    this.#upkeeps = landing ? new Upkeeps({ ...ofActors, steps: options.settleSteps }) : null;
-    this.#queries = landing ? new Queries({ ...ofActors, cutLake: options.cutLake }) : null;
+    this.#upkeeps = landing ? new Upkeeps({ ...ofActors, steps: options.settleSteps?.(this.#world) }) : null;
+    this.#queries = landing ? new Queries({ ...ofActors, faults: options }) : null;
   }
 
   async live(): Promise<void> {

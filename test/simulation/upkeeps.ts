@@ -3,7 +3,13 @@ import type { Lane } from "../../bridge/lake/commit-log/lane-commits.ts";
 import type { ProcessFactory } from "./process-factory.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
 import type { SeededRandom } from "./seeded-random.ts";
-import { type SettlerPorts, type SettleSteps, settleSteps, settleTables } from "./settle-tables.ts";
+import {
+  type SettledRound,
+  type SettlerPorts,
+  type SettleSteps,
+  settleSteps,
+  settleTables,
+} from "./settle-tables.ts";
 import type { Violation } from "./violation.ts";
 import type { World } from "./world.ts";
 
@@ -26,12 +32,13 @@ interface UpkeepProcess {
 /** Processes that settle tables. A lease keeps the product at one; here two may race. */
 export class Upkeeps {
   readonly failed: Violation[] = [];
-  /** Versions of tables that they created. */
+  /** Versions of tables that they created before the end. */
   settled = 0;
   readonly #options: UpkeepsOptions;
   readonly #processesMax: number;
-  /** Commits until the next round. */
+  /** Commits until the next round, unless the last one left something out. */
   readonly #commitsPerRound: number;
+  #isWhole = true;
   #processes: UpkeepProcess[] = [];
   #started = 0;
   #commitsAtRound = 0;
@@ -49,12 +56,13 @@ export class Upkeeps {
     this.#processes = this.#processes.filter(({ process }) => !process.isDead);
     if (this.#processes.length < this.#processesMax && random.chance(0.05)) this.#start();
     const { length } = world.lake.commits;
-    if (length - this.#commitsAtRound < this.#commitsPerRound) return;
+    const isDue = length - this.#commitsAtRound >= this.#commitsPerRound;
+    if (length === 0 || !(isDue || !this.#isWhole)) return;
     const idle = this.#processes.filter(({ isAtWork }) => !isAtWork);
-    if (idle.length === 0 || !random.chance(0.05)) return;
+    if (idle.length === 0 || !random.chance(isDue ? 0.1 : 0.01)) return;
     this.#commitsAtRound = length;
-    const share = random.next();
-    void this.#round(random.pick(idle), () => random.chance(share));
+    const share = random.chance(0.5) ? 1 : random.next();
+    void this.#live(random.pick(idle), () => random.chance(share));
   }
 
   /** One more process settles the rest. */
@@ -62,7 +70,15 @@ export class Upkeeps {
     for (const { process } of this.#processes) this.#options.scheduler.kill(process);
     const last = this.#start();
     for (let rounds = 0; rounds < drainRoundsMax; rounds++)
-      if ((await this.#round(last, () => true)) === 0) return;
+      if ((await this.#round(last, () => true))?.lacking === 0) return;
+  }
+
+  async #live(upkeep: UpkeepProcess, isDue: (name: string, lane: Lane) => boolean): Promise<void> {
+    // If the process dies, the next one has all to do.
+    this.#isWhole = false;
+    const round = await this.#round(upkeep, isDue);
+    this.settled += round?.settled ?? 0;
+    this.#isWhole = round?.lacking === 0;
   }
 
   #start(): UpkeepProcess {
@@ -72,16 +88,17 @@ export class Upkeeps {
     return started;
   }
 
-  /** Resolves with the number of tables that lack rows; null if the round failed. */
-  async #round(upkeep: UpkeepProcess, isDue: (name: string, lane: Lane) => boolean): Promise<number | null> {
+  /** Resolves with null if the round failed. */
+  async #round(
+    upkeep: UpkeepProcess,
+    isDue: (name: string, lane: Lane) => boolean,
+  ): Promise<SettledRound | null> {
     upkeep.isAtWork = true;
     try {
-      const { settled, lacking } = await settleTables(upkeep.ports, isDue, {
+      return await settleTables(upkeep.ports, isDue, {
         ...settleSteps,
         ...this.#options.steps,
       });
-      this.settled += settled;
-      return lacking;
     } catch (error) {
       if (error instanceof BridgeError && error.retryable) return null;
       const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
