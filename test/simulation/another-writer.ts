@@ -1,7 +1,6 @@
 import { type DeltaAction, encodeActions } from "../../bridge/lake/delta/delta-actions.ts";
 import { logEntryPath } from "../../bridge/lake/delta/delta-log.ts";
 import { readRows } from "../support/json-lake.ts";
-import { eventHour, eventHourFolder } from "./event-hour.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { TableRecord } from "./table-record.ts";
 import type { World } from "./world.ts";
@@ -10,7 +9,7 @@ const constraint = { "delta.constraints.theirs": "false" };
 
 /**
  * Another program that may write to the tables. It forbids our rows for a while, and compacts a table into
- * one file; its vacuum deletes the old files at once or never.
+ * one file an hour; its vacuum deletes the old files at once or never.
  */
 export class AnotherWriter {
   readonly #world: World;
@@ -53,12 +52,13 @@ export class AnotherWriter {
   }
 
   async #compact(name: string, table: TableRecord): Promise<void> {
-    const live = [...(table.versions.at(-1)?.live ?? [])];
+    const live = fullestHour([...(table.versions.at(-1)?.live ?? [])]);
+    const [folder = ""] = live.map(folderOf);
     const { store, lake } = this.#world;
     const contents = live.map((path) => store.objects.get(`${name}/${path}`)?.bytes);
     if (live.length < 2 || contents.includes(undefined)) return;
     const rows = contents.flatMap((bytes) => (bytes ? readRows(bytes) : []));
-    const merged = `${eventHourFolder}/merged-${++this.#files}.parquet`;
+    const merged = `${folder}/merged-${++this.#files}.parquet`;
     const bytes = Buffer.from(JSON.stringify(rows));
     await store.put(`${name}/${merged}`, bytes);
     const deletionTimestamp = await store.now();
@@ -67,7 +67,7 @@ export class AnotherWriter {
     const tags = { standsFor: JSON.stringify(live) };
     await this.#append(name, table, [
       ...removes,
-      { add: { path: merged, partitionValues: eventHour, stats: "{}", tags, ...times } },
+      { add: { path: merged, partitionValues: hourOfFolder(folder), stats: "{}", tags, ...times } },
     ]);
     if (this.#random.chance(0.3)) return;
     this.vacuums += 1;
@@ -81,4 +81,21 @@ export class AnotherWriter {
     const info = { commitInfo: { operation: "of another writer" } };
     await this.#world.store.put(logEntryPath(name, versions.length), encodeActions([info, ...actions]));
   }
+}
+
+/** `event_date=…/event_hour=…` */
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}
+
+function hourOfFolder(folder: string): Record<string, string> {
+  const [date = "", hour = ""] = folder.split("/").map((part) => part.split("=")[1] ?? "");
+  return { event_date: date, event_hour: String(Number(hour)) };
+}
+
+/** The files of the event hour that has most of them. */
+function fullestHour(paths: readonly string[]): string[] {
+  const byFolder = new Map<string, string[]>();
+  for (const path of paths) byFolder.set(folderOf(path), [...(byFolder.get(folderOf(path)) ?? []), path]);
+  return [...byFolder.values()].reduce((most, each) => (each.length > most.length ? each : most), []);
 }

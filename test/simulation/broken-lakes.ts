@@ -12,7 +12,7 @@ import { withCommitLog } from "./with-commit-log.ts";
 
 const dayMs = 86_400_000;
 
-function withLog(options: VacuumOptions, changes: Partial<CommitLog>): VacuumOptions {
+export function withLog(options: VacuumOptions, changes: Partial<CommitLog>): VacuumOptions {
   const { commitLog } = options;
   return {
     ...options,

@@ -3,9 +3,11 @@ import { brokenDivisions } from "./broken-divisions.ts";
 import { brokenExactMode } from "./broken-exact-mode.ts";
 import { brokenFollowers } from "./broken-followers.ts";
 import { brokenLakes } from "./broken-lakes.ts";
+import { brokenLanding } from "./broken-landing.ts";
 import { brokenOrdinals } from "./broken-ordinals.ts";
 import { brokenPast } from "./broken-past.ts";
 import { brokenQuarantine } from "./broken-quarantine.ts";
+import { brokenSettling } from "./broken-settling.ts";
 import { brokenTables } from "./broken-tables.ts";
 import { type BrokenVariant, brokenVariants } from "./broken-variants.ts";
 
@@ -21,4 +23,6 @@ export const brokenProtocols: readonly BrokenVariant[] = [
   ...brokenTables,
   ...brokenOrdinals,
   ...brokenFollowers,
+  ...brokenSettling,
+  ...brokenLanding,
 ];

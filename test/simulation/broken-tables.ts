@@ -8,7 +8,7 @@ import type { BreakPorts } from "./run-simulation.ts";
 import type { World } from "./world.ts";
 
 /** Prunes the commit log although a table is parked. */
-const pruningBelowParked: BreakPorts = (ports) => {
+export const pruningBelowParked: BreakPorts = (ports) => {
   const { commitLog } = ports;
   if (!(commitLog instanceof LakeCommitLog)) throw new TypeError("the log is the product's own");
   const maintain = commitLog.maintain.bind(commitLog);
@@ -20,7 +20,7 @@ const pruningBelowParked: BreakPorts = (ports) => {
 };
 
 /** Does not see the ids of commits that their table does not show. */
-const seedingFromTables: BreakPorts = (ports, { store }) => {
+export const seedingFromTables: BreakPorts = (ports, { store }) => {
   const { commitLog } = ports;
   const forgetful = {
     lakeId: commitLog.lakeId,
@@ -39,7 +39,7 @@ const seedingFromCommits: BreakPorts = (ports, world) => {
   return { ...ports, seeds: seedsOf(pretendingAll(world), ports.commitLog, skipping) };
 };
 
-function seedsOf(
+export function seedsOf(
   store: ObjectStore,
   commitLog: Parameters<typeof createSeedSource>[0]["commitLog"],
   readRows: ReadSeedRows,

@@ -32,6 +32,9 @@ test(`crashes, pauses, failures, several owners of a partition and a lost or rol
     foreignVacuums: 0,
     followed: 0,
     skipped: 0,
+    landed: 0,
+    settled: 0,
+    queries: 0,
   };
   await using simulations = new SimulationProcess();
   for (let seed = first; seed < first + runs; seed++) {
@@ -52,4 +55,7 @@ test(`crashes, pauses, failures, several owners of a partition and a lost or rol
   assert.ok(totals.foreignVacuums > runs / 10, "another writer deleted files that it had replaced");
   assert.ok(totals.followed > 30 * runs, "followers were given rows");
   assert.ok(totals.skipped > runs / 100, "followers were too far behind");
+  assert.ok(totals.landed > 2 * runs, "rows landed");
+  assert.ok(totals.settled > runs / 5, "landed rows were settled");
+  assert.ok(totals.queries > runs / 5, "tables were queried");
 });

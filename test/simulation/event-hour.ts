@@ -9,12 +9,3 @@ export const widestBounds = {
   eventPastMs: eventTimeBoundLimits.maxMs,
   eventAheadMs: eventTimeBoundLimits.maxMs,
 } as const;
-
-const start = new Date(sdkEventTimeMs);
-
-/** The partition of the hour in which all rows are filed. */
-export const eventHour = {
-  event_date: start.toISOString().slice(0, 10),
-  event_hour: String(start.getUTCHours()),
-} as const;
-export const eventHourFolder = `event_date=${eventHour.event_date}/event_hour=${eventHour.event_hour.padStart(2, "0")}`;

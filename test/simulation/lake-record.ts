@@ -1,9 +1,19 @@
 import type { CommitEntry } from "../../bridge/lake/commit-log/commit-log.ts";
 import type { StoredEntry } from "../../bridge/lake/commit-log/lake-schemas.ts";
+import { landingFolder } from "../../bridge/lake/commit-log/landed-file.ts";
+import {
+  highestOf,
+  type Lane,
+  type LaneCommits,
+  landedLanes,
+  lanes,
+  noCommits,
+} from "../../bridge/lake/commit-log/lane-commits.ts";
 import { endPosition, startPosition } from "../../bridge/streams/stream-log.ts";
 import { committedFiles, committedTables } from "../support/committed-rows.ts";
 import type { StoreChange } from "../support/memory-object-store.ts";
 import { OrdinalRecord } from "../support/ordinal-record.ts";
+import { LiveRecord, type VersionChange } from "./live-record.ts";
 import { TableRecord } from "./table-record.ts";
 import type { Violation } from "./violation.ts";
 
@@ -21,8 +31,8 @@ interface SnapshotContent {
 
 interface SnapshotTable {
   readonly ordinal: number | null;
-  readonly last: { readonly direct: number };
-  readonly settled: { readonly direct: number };
+  readonly last: LaneCommits;
+  readonly settled: LaneCommits;
 }
 
 /**
@@ -36,6 +46,7 @@ export class LakeRecord {
   readonly commits: CommitEntry[] = [];
   /** By name of the table. */
   readonly tables = new Map<string, TableRecord>();
+  readonly live: LiveRecord;
   readonly #report: Report;
   readonly #ordinals: OrdinalRecord;
   /** After each entry: the ordinals and bounds. */
@@ -58,11 +69,19 @@ export class LakeRecord {
   constructor(report: Report) {
     this.#report = report;
     this.#ordinals = new OrdinalRecord(report);
+    this.live = new LiveRecord(report);
   }
 
-  /** Data files that no entry names. */
+  /** Table files that no entry names and no table shows. */
   unnamed(paths: Iterable<string>): string[] {
-    return [...paths].filter((path) => isDataFile(path) && !this.#committed.has(path) && !isMerged(path));
+    return [...paths].filter((path) => {
+      const [folder = "", ...names] = path.split("/");
+      const name = names.join("/");
+      const table = this.tables.get(folder);
+      const isOfTable =
+        table?.versions.at(-1)?.live.has(name) || (table?.replacedAtMs(name) ?? null) !== null;
+      return isTableFile(path) && !this.#committed.has(path) && !isOfTable && !isMerged(path);
+    });
   }
 
   /** Another writer is about to delete a file that its table no longer shows. */
@@ -81,15 +100,27 @@ export class LakeRecord {
     if (folder === "_commits" && name === "snapshots") this.#snapshotChanged(operation, number, bytes);
     else if (folder === "_commits" && !Number.isNaN(number)) this.#entryChanged(operation, number, bytes);
     else if (name === "_delta_log") this.#tableOf(folder).changed({ operation, path, bytes }, number);
-    else if (operation === "deleted" && isDataFile(path)) this.#fileDeleted(path, { bytes, modifiedAtMs });
+    else if (isDataFile(path) && operation === "deleted") this.#fileDeleted(path, { bytes, modifiedAtMs });
+    else if (isDataFile(path)) this.live.fileWritten(path, bytes);
   }
 
   #tableOf(name: string): TableRecord {
     const known = this.tables.get(name);
     if (known) return known;
-    const table = new TableRecord(name, this.#report);
+    const table = new TableRecord(name, {
+      report: this.#report,
+      isCommitted: (path) => this.#committed.has(path),
+      onVersion: (...change) => this.#versionCreated(...change),
+    });
     this.tables.set(name, table);
     return table;
+  }
+
+  #versionCreated(name: string, version: number, change: VersionChange): void {
+    this.live.versionCreated(name, version, change);
+    for (const path of change.added)
+      if (this.#deleted.has(path))
+        this.#report("missing", `version ${version} of ${name} names ${path}, which is gone`);
   }
 
   #entryChanged(operation: StoreChange["operation"], number: number, bytes: Uint8Array): void {
@@ -109,23 +140,39 @@ export class LakeRecord {
     this.commits.push(entry);
     this.#checkBounds(number);
     this.#present.add(number);
-    for (const { path } of committedFiles(entry)) {
+    this.live.committed(entry, this.#boundsByName(entry));
+    const landed = entry.landing ? [{ path: entry.landing.file.path }] : [];
+    for (const { path } of [...committedFiles(entry), ...landed]) {
       this.#committed.add(path);
       if (this.#deleted.has(path)) this.#report("missing", `entry ${number} names ${path}, which is gone`);
     }
+  }
+
+  /** What the log says that tables show; empty if the entry says nothing about it. */
+  #boundsByName({ upkeep }: CommitEntry): ReadonlyMap<string, LaneCommits> {
+    const byName = new Map<string, LaneCommits>();
+    if (!upkeep) return byName;
+    for (const { key, name } of this.#ordinals.named.values()) {
+      const bound = this.#ordinals.bounds.get(key);
+      if (bound) byName.set(name, highestOf(byName.get(name) ?? noCommits, bound));
+    }
+    return byName;
   }
 
   /** Checks that each table shows what the log says. */
   #checkBounds(number: number): void {
     const { named, bounds } = this.#ordinals;
     for (const { key, name } of named.values()) {
-      const [bound, shown] = [bounds.get(key) ?? 0, this.tables.get(name)?.shown ?? 0];
-      if (bound > shown) this.#report("unsettled", `entry ${number}: ${name} shows ${shown}, not ${bound}`);
+      const bound = bounds.get(key) ?? noCommits;
+      const shown = this.tables.get(name)?.shown ?? noCommits;
+      for (const lane of lanes)
+        if (bound[lane] > shown[lane])
+          this.#report("unsettled", `entry ${number}: ${name} shows ${shown[lane]}, not ${bound[lane]}`);
     }
     const ordinals = [...named].map(([ordinal, { key }]) => [key, Number(ordinal)] as const);
     const sum = {
       ordinals: sortedText(Object.fromEntries(ordinals)),
-      bounds: sortedText(Object.fromEntries(bounds)),
+      bounds: sortedText(mapped(Object.fromEntries(bounds), lanesText)),
     };
     this.#sums.push(sum);
   }
@@ -150,9 +197,13 @@ export class LakeRecord {
   /** Checks that an entry is deleted only after every table shows its files. */
   #checkPublished(number: number): void {
     const entry = this.commits[number - 1];
-    for (const name of entry ? committedTables(entry).values() : []) {
-      const shown = this.tables.get(name)?.shown ?? 0;
-      if (shown < number) this.#report("torn", `entry ${number} went, ${name} shows commits up to ${shown}`);
+    if (!entry) return;
+    for (const [key, brought] of broughtLanes(entry)) {
+      const name = entry.tables[key]?.name ?? entry.landing?.tables[key]?.name ?? key;
+      const shown = this.tables.get(name)?.shown ?? noCommits;
+      for (const lane of brought)
+        if (shown[lane] < number)
+          this.#report("torn", `entry ${number} went, ${name} shows ${lane} commits up to ${shown[lane]}`);
     }
   }
 
@@ -170,11 +221,12 @@ export class LakeRecord {
   /** Checks that a snapshot equals the sum of the entries up to its number. */
   #checkSum(number: number, { moves, past, tables }: SnapshotContent): void {
     const positions: Record<string, string> = {};
-    const lastCommits: Record<string, number> = {};
+    const lastCommits: Record<string, LaneCommits> = {};
     const entries = this.commits.slice(0, number);
     for (const entry of entries) {
       for (const [key, move] of Object.entries(entry.moves)) positions[key] = move.to;
-      for (const key of committedTables(entry).keys()) lastCommits[key] = entry.number;
+      for (const [key, brought] of broughtLanes(entry))
+        lastCommits[key] = lanesWith(lastCommits[key] ?? noCommits, brought, entry.number);
     }
     const gone = Object.entries(past).flatMap(([streamId, { ranges }]) =>
       ranges.flatMap(([first, last]) =>
@@ -189,17 +241,18 @@ export class LakeRecord {
       sortedText(positions) === sortedText(all) &&
       gone.toSorted().join() === pastOf(entries, positions).toSorted().join() &&
       gone.every((key) => kept[key] === undefined) &&
-      sortedText(lastCommits) === sortedText(mapped(tables, ({ last }) => last.direct)) &&
+      sortedText(mapped(lastCommits, lanesText)) ===
+        sortedText(mapped(tables, ({ last }) => lanesText(last))) &&
       this.#isSumOfOrdinals(number, tables);
     if (!isSum) this.#report("torn", `snapshot ${number} is not the sum of the entries`);
   }
 
   #isSumOfOrdinals(number: number, tables: SnapshotContent["tables"]): boolean {
     const ordinals: Record<string, number> = { _quarantine: 0 };
-    const bounds: Record<string, number> = {};
+    const bounds: Record<string, string> = {};
     for (const [key, { ordinal, settled }] of Object.entries(tables)) {
       if (ordinal !== null) ordinals[key] = ordinal;
-      if (settled.direct > 0) bounds[key] = settled.direct;
+      if (lanes.some((lane) => settled[lane] > 0)) bounds[key] = lanesText(settled);
     }
     const sum = this.#sums[number - 1];
     return sum?.ordinals === sortedText(ordinals) && sum.bounds === sortedText(bounds);
@@ -228,8 +281,29 @@ function pastOf(entries: readonly CommitEntry[], positions: Readonly<Record<stri
   return [...children].filter(([key, of]) => isOver(key) && [...of].every(hasBegun)).map(([key]) => key);
 }
 
+/** By table: the lanes in which the entry brings rows. */
+function broughtLanes(entry: CommitEntry): Map<string, Lane[]> {
+  const brought = new Map<string, Lane[]>([...committedTables(entry).keys()].map((key) => [key, ["direct"]]));
+  for (const [key, { rows }] of Object.entries(entry.landing?.tables ?? {}))
+    for (const lane of landedLanes)
+      if (rows[lane] !== undefined) brought.set(key, [...(brought.get(key) ?? []), lane]);
+  return brought;
+}
+
+function lanesWith(before: LaneCommits, brought: readonly Lane[], commit: number): LaneCommits {
+  return { ...before, ...Object.fromEntries(brought.map((lane) => [lane, commit])) };
+}
+
+function lanesText(commits: LaneCommits): string {
+  return lanes.map((lane) => commits[lane]).join();
+}
+
 function isDataFile(path: string): boolean {
   return path.endsWith(".parquet") && !path.includes("/_delta_log/");
+}
+
+function isTableFile(path: string): boolean {
+  return isDataFile(path) && !path.startsWith(`${landingFolder}/`);
 }
 
 /** The file is of another writer. */

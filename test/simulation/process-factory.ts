@@ -1,7 +1,11 @@
 import { pino } from "pino";
 import { Registry } from "prom-client";
+import type { BatchWriter } from "../../bridge/lake/batch-writer.ts";
+import type { CommitLog } from "../../bridge/lake/commit-log/commit-log.ts";
 import { LakeCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
 import type { ConsumerOptions } from "../../bridge/lake/consumer/consumer-options.ts";
+import type { CheckpointFiles } from "../../bridge/lake/delta/checkpoint-files.ts";
+import { DeltaTables } from "../../bridge/lake/delta/delta-tables.ts";
 import { createTablePublisher } from "../../bridge/lake/delta/table-publisher.ts";
 import type { CommittedRows } from "../../bridge/lake/follow/committed-rows.ts";
 import { createCommittedRows } from "../../bridge/lake/follow/followed-rows.ts";
@@ -12,6 +16,8 @@ import { type VacuumOptions, vacuum } from "../../bridge/lake/upkeep/vacuum.ts";
 import { createMemoryWindow } from "../../bridge/lake/window/memory/memory-window.ts";
 import type { TopicCatalog } from "../../bridge/topics/topic-catalog.ts";
 import { dataFileName, JsonBatchWriter, jsonCheckpoints, readJsonSeedRows } from "../support/json-lake.ts";
+import { createJsonRowFiles } from "../support/json-landing.ts";
+import { JsonLandingBatchWriter } from "../support/json-landing-batch.ts";
 import { jsonRowReader } from "../support/json-row-reader.ts";
 import { sdkEventTimeMs } from "./event-hour.ts";
 import { gatedStore, gatedStream, gatedVacuumStore, gatedWindow } from "./gated-ports.ts";
@@ -19,6 +25,7 @@ import { KnownTopics } from "./known-topics.ts";
 import { CommitLogAsBefore } from "./older-writers.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
 import type { SeededRandom } from "./seeded-random.ts";
+import type { SettlerPorts } from "./settle-tables.ts";
 import { partitionCount } from "./workload.ts";
 import type { World } from "./world.ts";
 
@@ -43,10 +50,24 @@ export interface LakePeriods {
 export interface LakeFaults {
   readonly breakStore?: (store: ObjectStore) => ObjectStore;
   readonly breakVacuum?: (options: VacuumOptions) => VacuumOptions;
+  /** The lake of processes that settle. */
+  readonly breakSettlerStore?: (store: ObjectStore, world: World) => ObjectStore;
   /** The lake of followers. */
   readonly breakReader?: (reader: RowReader) => RowReader;
   /** Drawn from the seed if absent. */
   readonly periods?: Partial<LakePeriods>;
+}
+
+export interface QueryPorts {
+  readonly store: ObjectStore;
+  readonly commitLog: CommitLog;
+  readonly checkpoints: CheckpointFiles;
+}
+
+/** How a run lands rows. */
+export interface LandingOfRun {
+  /** Rows of one table and event hour that become a table file at once. */
+  readonly directRows: number;
 }
 
 export interface ProcessFactoryOptions {
@@ -58,6 +79,8 @@ export interface ProcessFactoryOptions {
   readonly faults: LakeFaults;
   /** Number of the last entry of an older version. */
   readonly writtenBefore: number;
+  /** null = batches become table files of one event hour. */
+  readonly landing: LandingOfRun | null;
 }
 
 /** Makes the ports of processes, each with its own clock and settings. */
@@ -139,6 +162,36 @@ export class ProcessFactory {
     });
   }
 
+  /** What a process needs that settles tables. */
+  openSettler(process: Process): SettlerPorts {
+    const { scheduler, world, faults } = this.#options;
+    const gated = gatedStore(scheduler, process, world.store);
+    const store = faults.breakSettlerStore?.(gated, world) ?? faults.breakStore?.(gated) ?? gated;
+    const now = () => world.clock.nowMs;
+    const { logRetentionMs } = this.#periods;
+    const topics = new KnownTopics({
+      all: () => world.workload.topics,
+      ask: (effect) => scheduler.call(process, "refresh topics", effect),
+    });
+    return {
+      commitLog: new LakeCommitLog(store, lakeId, { create: true, readAhead, now }),
+      tables: new DeltaTables({ store, now, logRetentionMs, readAhead, checkpoints: jsonCheckpoints(store) }),
+      rowFiles: createJsonRowFiles(store, () => dataFileName(++this.#files)),
+      topics,
+      now,
+    };
+  }
+
+  /** What a process needs that reads the tables as `query` does. */
+  openQuery(process: Process): QueryPorts {
+    const { scheduler, world, faults } = this.#options;
+    const gated = gatedStore(scheduler, process, world.store);
+    const store = faults.breakStore?.(gated) ?? gated;
+    const now = () => world.clock.nowMs;
+    const commitLog = new LakeCommitLog(store, lakeId, { create: true, readAhead, now });
+    return { store, commitLog, checkpoints: jsonCheckpoints(store) };
+  }
+
   /** A file of a process that died before its commit. */
   async leaveFile(): Promise<void> {
     const { random, world } = this.#options;
@@ -162,6 +215,15 @@ export class ProcessFactory {
       now,
     };
     await vacuum(faults.breakVacuum?.(options) ?? options);
+  }
+
+  #batchWriter(store: ObjectStore): BatchWriter {
+    const { landing, world, writtenBefore } = this.#options;
+    const nextFile = () => dataFileName(++this.#files);
+    if (!landing) return new JsonBatchWriter(store, nextFile, { oneHourMs: sdkEventTimeMs });
+    // The older version knows no landing files.
+    const directRows = () => (world.lake.commits.length < writtenBefore ? 0 : landing.directRows);
+    return new JsonLandingBatchWriter(store, nextFile, { directRows });
   }
 
   #lakePorts(
@@ -200,9 +262,7 @@ export class ProcessFactory {
         commitRetentionMs,
         readAhead,
       }),
-      batch: new JsonBatchWriter(store, () => dataFileName(++this.#files), {
-        oneHourMs: sdkEventTimeMs,
-      }),
+      batch: this.#batchWriter(store),
       seeds: createSeedSource({ store, commitLog, checkpoints, readRows: readJsonSeedRows }),
     };
   }

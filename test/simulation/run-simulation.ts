@@ -4,9 +4,12 @@ import { ownEverything } from "../../bridge/leases/partition-leases.ts";
 import { AnotherWriter } from "./another-writer.ts";
 import { checkLake } from "./checkers.ts";
 import { type FollowerFaults, Followers } from "./followers.ts";
-import { type LakeFaults, ProcessFactory } from "./process-factory.ts";
+import { type LakeFaults, type LandingOfRun, ProcessFactory } from "./process-factory.ts";
+import { type CutLake, Queries } from "./queries.ts";
 import { type FaultRates, type Process, Scheduler } from "./scheduler.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import type { SettleSteps } from "./settle-tables.ts";
+import { Upkeeps } from "./upkeeps.ts";
 import type { Violation } from "./violation.ts";
 import { WanderingLeases } from "./wandering-leases.ts";
 import type { WindowFaults } from "./window-server.ts";
@@ -16,6 +19,14 @@ const drainStepsMax = 20_000;
 const vacuumsMax = 2;
 /** Age at which every file is old enough for vacuum. */
 const longAfterMs = 1_000_000;
+
+const landingSeed = 0x5eed;
+/** Share of the runs that land rows. */
+const landingShare = 0.5;
+
+function landingOf(random: SeededRandom): LandingOfRun {
+  return { directRows: random.chance(0.5) ? 3 : Number.POSITIVE_INFINITY };
+}
 
 /** The ports of one consumer; a broken variant may change them. */
 export type BreakPorts = (ports: ConsumerOptions, world: World) => ConsumerOptions;
@@ -31,6 +42,8 @@ export interface SimulationOptions extends LakeFaults, FollowerFaults {
   readonly commitsPerVacuum?: number;
   /** Where and how often a process pauses for very long, per call; drawn from the seed if absent. */
   readonly longPauses?: FaultRates["longPauses"];
+  /** Share of calls that take effect without an answer; drawn from the seed if absent. */
+  readonly lostAnswers?: number;
   /** How often the clock that stamps objects is set, per step; drawn from the seed if absent. */
   readonly storeClockSteps?: number;
   /**
@@ -41,6 +54,12 @@ export interface SimulationOptions extends LakeFaults, FollowerFaults {
   /** Number of consumers at a time; drawn from the seed if absent. */
   readonly processesMax?: number;
   readonly breakPorts?: BreakPorts;
+  /** Whether batches land rows, which upkeep settles; drawn from the seed if absent. */
+  readonly landing?: boolean;
+  readonly settleSteps?: (world: World) => Partial<SettleSteps>;
+  readonly cutLake?: CutLake;
+  /** How often a query is started, per step; drawn from the seed if absent. */
+  readonly curiosity?: number;
   /** Devices with the SDK run ahead of their oldest unacknowledged message without a limit. */
   readonly ignoresSpan?: boolean;
   /** Lanes keep their ids, even if they could not append for long. */
@@ -76,6 +95,10 @@ export interface SimulationResult {
      */
     readonly followed: number;
     readonly skipped: number;
+    /** Entries with a landing file, and versions of tables that settled such rows. */
+    readonly landed: number;
+    readonly settled: number;
+    readonly queries: number;
   };
 }
 
@@ -120,6 +143,8 @@ class Simulation {
   readonly #interference: number;
   readonly #anotherWriter: AnotherWriter;
   readonly #followers: Followers;
+  readonly #upkeeps: Upkeeps | null;
+  readonly #queries: Queries | null;
   #processes: SimulatedProcess[] = [];
   #started = 0;
   #vacuums = 0;
@@ -130,6 +155,10 @@ class Simulation {
     this.#options = options;
     this.#random = new SeededRandom(options.seed);
     const random = this.#random;
+    // Draws of its own: runs that do not land behave the same without them.
+    const landingRandom = new SeededRandom(options.seed ^ landingSeed);
+    const lands = landingRandom.chance(landingShare);
+    const landing = (options.landing ?? lands) ? landingOf(landingRandom) : null;
     const clock: Clock = { nowMs: 1_700_000_000_000 };
     this.#world = new World({
       random,
@@ -137,12 +166,13 @@ class Simulation {
       windowFaults: options.windowFaults?.(clock),
       ignoresSpan: options.ignoresSpan ?? false,
       keepsIds: options.keepsIds ?? false,
+      hasHours: landing !== null,
     });
     // Swarm testing: each run has its own mix of faults, so that rare combinations occur.
     const rate = (max: number) => (random.chance(0.4) ? 0 : random.next() * max);
     this.#scheduler = new Scheduler(random, {
       failBefore: rate(0.03),
-      failAfter: rate(0.03),
+      failAfter: options.lostAnswers ?? rate(0.03),
       crash: rate(0.012),
       pause: rate(0.02),
       longPauses:
@@ -159,6 +189,7 @@ class Simulation {
       world: this.#world,
       usesServer: this.#usesServer,
       writtenBefore: options.seed % 4 === 0 ? 2 + (options.seed % 11) : 0,
+      landing,
     });
     this.#eventsMax = 30 + random.below(120);
     this.#processesMax = options.processesMax ?? 1 + random.below(3);
@@ -176,6 +207,14 @@ class Simulation {
       world: this.#world,
       faults: options,
     });
+    const ofActors = {
+      random: landingRandom,
+      scheduler: this.#scheduler,
+      factory: this.#factory,
+      world: this.#world,
+    };
+    this.#upkeeps = landing ? new Upkeeps({ ...ofActors, steps: options.settleSteps?.(this.#world) }) : null;
+    this.#queries = landing ? new Queries({ ...ofActors, faults: options }) : null;
   }
 
   async live(): Promise<void> {
@@ -198,6 +237,8 @@ class Simulation {
       if (random.chance(this.#interference)) await this.#anotherWriter.act();
       if (random.chance(this.#division)) this.#divide();
       this.#followers.step();
+      this.#upkeeps?.step();
+      this.#queries?.step();
       if (this.#isVacuumDue()) {
         if (random.chance(0.7)) await this.#factory.leaveFile();
         void this.#tidy();
@@ -224,6 +265,8 @@ class Simulation {
     if (!(await this.#isOver(ended))) this.#violate("stuck", JSON.stringify(consumer.status()));
     for (const { partition, halt } of consumer.status().partitions)
       if (halt) this.#violate("halted", `partition ${partition}: ${halt.message}`);
+    if (this.#upkeeps && !(await this.#isOver(this.#upkeeps.drain()))) this.#violate("stuck", "upkeep");
+    this.#world.lake.live.checkSettled();
     this.#world.clock.nowMs += longAfterMs;
     if (!(await this.#isOver(this.#tidy()))) this.#violate("stuck", "vacuum");
     if (!(await this.#isOver(this.#followers.drain()))) this.#violate("stuck", "follower");
@@ -242,7 +285,13 @@ class Simulation {
   }
 
   result(): SimulationResult {
-    const violations = [...this.#world.violations, ...checkLake(this.#world), ...this.#followers.check()];
+    const { violations: seen } = this.#world;
+    const ofActors = [
+      ...this.#followers.check(),
+      ...(this.#upkeeps?.failed ?? []),
+      ...(this.#queries?.failed ?? []),
+    ];
+    const violations = [...seen, ...checkLake(this.#world), ...ofActors];
     const messages = this.#world.workload.history
       .flat()
       .reduce((sum, block) => sum + block.messages.length, 0);
@@ -263,6 +312,9 @@ class Simulation {
         conflicts: this.#anotherWriter.conflicts,
         foreignVacuums: this.#anotherWriter.vacuums,
         ...this.#followers.facts,
+        landed: this.#world.lake.commits.filter((entry) => entry.landing).length,
+        settled: this.#upkeeps?.settled ?? 0,
+        queries: this.#queries?.ended ?? 0,
       },
     };
   }

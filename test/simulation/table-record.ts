@@ -1,28 +1,38 @@
+import { type Lane, type LaneCommits, lanes, noCommits } from "../../bridge/lake/commit-log/lane-commits.ts";
 import type { MetaDataAction } from "../../bridge/lake/delta/delta-actions.ts";
 import type { StoreChange } from "../support/memory-object-store.ts";
+import type { VersionChange } from "./live-record.ts";
 import type { Violation } from "./violation.ts";
 
 interface DeltaLine {
   readonly add?: { readonly path: string; readonly tags?: { readonly standsFor: string } };
   readonly remove?: { readonly path: string; readonly deletionTimestamp?: number };
-  readonly txn?: { readonly version: number };
+  readonly txn?: { readonly appId: string; readonly version: number };
   readonly metaData?: MetaDataAction;
 }
 
 export interface TableVersion {
-  /** The last commit that the table shows. */
-  readonly shown: number;
-  /** All of our files whose rows the table shows, in the file itself or in a replacement. */
+  /** By lane: the last commit that the table shows. */
+  readonly shown: LaneCommits;
+  /** All files of commits whose rows the table shows, in the file itself or in a replacement. */
   readonly files: ReadonlySet<string>;
   /** The files themselves. */
   readonly live: ReadonlySet<string>;
+}
+
+export interface TableRecordOptions {
+  readonly report: (rule: Violation["rule"], detail: string) => void;
+  /** Whether a commit names the table file. */
+  readonly isCommitted: (path: string) => boolean;
+  readonly onVersion: (name: string, version: number, change: VersionChange) => void;
 }
 
 /** All versions of one Delta table, and at each change whether the newest can still be read. */
 export class TableRecord {
   readonly versions: TableVersion[] = [];
   readonly #name: string;
-  readonly #report: (rule: Violation["rule"], detail: string) => void;
+  readonly #options: TableRecordOptions;
+  readonly #report: TableRecordOptions["report"];
   readonly #present = new Set<number>();
   readonly #checkpoints = new Set<number>();
   /** Our files that a file of another writer replaced, by that file. */
@@ -31,9 +41,10 @@ export class TableRecord {
   readonly #replacedAtMs = new Map<string, number>();
   #metaData: MetaDataAction | undefined;
 
-  constructor(name: string, report: (rule: Violation["rule"], detail: string) => void) {
+  constructor(name: string, options: TableRecordOptions) {
     this.#name = name;
-    this.#report = report;
+    this.#options = options;
+    this.#report = options.report;
   }
 
   /** The newest. */
@@ -47,8 +58,8 @@ export class TableRecord {
     return this.#replacedAtMs.get(path) ?? null;
   }
 
-  get shown(): number {
-    return this.versions.at(-1)?.shown ?? 0;
+  get shown(): LaneCommits {
+    return this.versions.at(-1)?.shown ?? noCommits;
   }
 
   /** @param version Version of the log file; NaN if it has none. */
@@ -70,26 +81,33 @@ export class TableRecord {
     this.#present.add(version);
     const files = new Set(this.versions.at(-1)?.files);
     const live = new Set(this.versions.at(-1)?.live);
+    const added: string[] = [];
+    const removed: string[] = [];
     let { shown } = this;
     for (const { add, remove, txn, metaData } of linesOf(bytes)) {
       if (add) {
         if (add.tags) this.#standsFor.set(add.path, this.#ours(JSON.parse(add.tags.standsFor) as string[]));
         live.add(add.path);
+        added.push(`${this.#name}/${add.path}`);
         for (const path of this.#ours([add.path])) files.add(path);
       }
       if (remove) {
         live.delete(remove.path);
+        removed.push(`${this.#name}/${remove.path}`);
         this.#replacedAtMs.set(remove.path, remove.deletionTimestamp ?? 0);
         for (const path of this.#ours([remove.path])) files.delete(path);
       }
-      if (txn) shown = txn.version;
+      if (txn) shown = shownAfter(shown, txn);
       if (metaData) this.#metaData = metaData;
     }
     this.versions.push({ shown, files, live });
+    this.#options.onVersion(this.#name, version, { added, removed, transactions: shown });
   }
 
   #ours(paths: readonly string[]): string[] {
-    return paths.flatMap((path) => this.#standsFor.get(path) ?? [path]);
+    return paths
+      .flatMap((path) => this.#standsFor.get(path) ?? [path])
+      .filter((path) => this.#options.isCommitted(`${this.#name}/${path}`));
   }
 
   #checkpointWritten(version: number, bytes: Uint8Array): void {
@@ -97,10 +115,13 @@ export class TableRecord {
     const wanted = this.versions[version];
     const lines = linesOf(bytes);
     const files = lines.flatMap(({ add }) => (add ? [add.path] : []));
-    const shown = lines.find(({ txn }) => txn)?.txn?.version;
+    const shown = lines.reduce(
+      (lanesSoFar, { txn }) => (txn ? shownAfter(lanesSoFar, txn) : lanesSoFar),
+      noCommits,
+    );
     const isRight =
       wanted &&
-      shown === wanted.shown &&
+      lanes.every((lane) => shown[lane] === wanted.shown[lane]) &&
       files.length === wanted.live.size &&
       files.every((path) => wanted.live.has(path));
     if (!isRight) this.#report("torn", `checkpoint ${version} of ${this.#name} is not the table`);
@@ -112,6 +133,12 @@ export class TableRecord {
       if (!this.#present.has(version))
         this.#report("torn", `${path} was deleted: entry ${version} of ${this.#name} is missing`);
   }
+}
+
+/** The transaction without a lane's name is of the lane `direct`. */
+function shownAfter(shown: LaneCommits, { appId, version }: { appId: string; version: number }): LaneCommits {
+  const name = appId.split("/")[2] ?? "direct";
+  return lanes.includes(name as Lane) ? { ...shown, [name]: version } : shown;
 }
 
 function linesOf(bytes: Uint8Array): DeltaLine[] {

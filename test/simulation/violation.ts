@@ -7,8 +7,11 @@ export interface Violation {
     | "order"
     | "books"
     | "half-visible"
-    /** The log says that a table shows commits which it does not show. */
+    /** The log says that a table shows commits which it does not show, or rows wait to the end. */
     | "unsettled"
+    /** A reader finds a committed row more than once, or not at all. */
+    | "live-twice"
+    | "live-nowhere"
     /** A committed file is gone. */
     | "missing"
     /** A log of the lake can't be read, or differs from what was written. */

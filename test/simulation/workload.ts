@@ -24,6 +24,8 @@ const silencesMaxMs = [
   ...[80_000, 80_000, 80_000, 80_000],
   ...[3_600_000, 3_600_000, 40 * 3_600_000, 25 * 86_400_000],
 ];
+/** How old readings are when they are sent. The last ones count as outside of the bounds. */
+const delaysMs = [0, 0, 0, 50 * 60_000, 3 * 3_600_000, 30 * 86_400_000];
 const plainDevices = Array.from({ length: 10 }, (_, index) => `device-${index}`);
 
 function topic(topicId: string, name: string, dedupeWindowMs: number): TopicVersion {
@@ -57,6 +59,8 @@ export class Workload {
   /** By partition. */
   readonly times: ExpectedTime[] = [];
   readonly #gateways: Gateways;
+  /** Whether messages are of several hours, and some are late. */
+  readonly #hasHours: boolean;
   /** Longest silence in this run. */
   readonly #silenceMaxMs: number;
   /** Blocks that were given up before they reached the stream. */
@@ -74,11 +78,13 @@ export class Workload {
     clock: { nowMs: number };
     ignoresSpan: boolean;
     keepsIds: boolean;
+    hasHours: boolean;
   }) {
     const { stream, random, clock } = options;
     this.#stream = stream;
     this.#random = random;
     this.#clock = clock;
+    this.#hasHours = options.hasHours;
     this.#silenceMaxMs = random.pick(silencesMaxMs);
     const count = random.chance(0.4) ? 1 : 2 + random.below(2);
     const { streamId } = stream;
@@ -239,7 +245,7 @@ export class Workload {
       if (random.chance(0.3) && !isMoving(used))
         return { ...used, topicName: `fleet/${used.deviceId}/${random.below(3)}` };
       const { topicName } = used;
-      const other = used.id === null ? null : withId(used.deviceId, used.topic, used.id, this.#next());
+      const other = used.id === null ? null : this.#otherContent(used, used.id);
       if (other && isMended(used)) return this.#mendedMessage(other);
       if (other) return topicName === undefined ? other : this.#judged({ ...other, topicName });
     }
@@ -275,7 +281,17 @@ export class Workload {
 
   #freshMessage(deviceId: string, of: TopicVersion): SentMessage {
     const number = this.#next();
-    return withId(deviceId, of, `m${number}`, number);
+    return withId(deviceId, of, `m${number}`, { number, ts: this.#eventTimeMs(number) });
+  }
+
+  #eventTimeMs(number: number): number {
+    if (!this.#hasHours) return 1_000_000;
+    return this.#clock.nowMs - (delaysMs[number % delaysMs.length] ?? 0);
+  }
+
+  #otherContent({ deviceId, topic: of }: SentMessage, id: string): SentMessage {
+    const number = this.#next();
+    return withId(deviceId, of, id, { number, ts: this.#eventTimeMs(number) });
   }
 
   #next(): number {
@@ -292,8 +308,13 @@ function isMended({ topic: { topicId } }: SentMessage): boolean {
   return topicId === mendedTopic.topicId;
 }
 
-function withId(deviceId: string, of: TopicVersion, id: string, number: number): SentMessage {
-  return { topic: of, deviceId, id, payload: JSON.stringify({ id, ts: 1_000_000, n: number }), fault: null };
+function withId(
+  deviceId: string,
+  of: TopicVersion,
+  id: string,
+  { number, ts }: { number: number; ts: number },
+): SentMessage {
+  return { topic: of, deviceId, id, payload: JSON.stringify({ id, ts, n: number }), fault: null };
 }
 
 function blockMessage(message: SentMessage): BlockMessage {

@@ -41,8 +41,9 @@ export class World implements WindowObserver {
     windowFaults: WindowFaults | undefined;
     ignoresSpan: boolean;
     keepsIds: boolean;
+    hasHours: boolean;
   }) {
-    const { random, clock, windowFaults, ignoresSpan, keepsIds } = options;
+    const { random, clock, windowFaults, ...habits } = options;
     this.clock = clock;
     this.#storeSkewMs = random.below(2 * skewMaxMs) - skewMaxMs;
     this.store = new MemoryObjectStore({
@@ -58,7 +59,7 @@ export class World implements WindowObserver {
       retentionMs: random.chance(0.5) ? 86_400_000 : undefined,
     });
     this.window = new WindowServer(this, windowFaults);
-    this.workload = new Workload({ stream: this.stream, random, clock, ignoresSpan, keepsIds });
+    this.workload = new Workload({ stream: this.stream, random, clock, ...habits });
   }
 
   /** G4: an id enters the window only after the commit that contains it. */

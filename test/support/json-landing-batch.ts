@@ -17,15 +17,15 @@ interface HeldRow {
 export class JsonLandingBatchWriter implements BatchWriter {
   readonly #direct: JsonBatchWriter;
   readonly #landing: JsonLandingWriter;
-  readonly #directRows: number;
+  readonly #directRows: () => number;
   #held: HeldRow[] = [];
   readonly #sizes = new Map<string, number>();
 
   /** @param options `directRows`: rows of one table and event hour that are enough for a table file. */
-  constructor(store: ObjectStore, nextFile: () => string, options: { directRows?: number } = {}) {
+  constructor(store: ObjectStore, nextFile: () => string, options: { directRows?: () => number } = {}) {
     this.#direct = new JsonBatchWriter(store, nextFile);
     this.#landing = new JsonLandingWriter(store, nextFile);
-    this.#directRows = options.directRows ?? Number.POSITIVE_INFINITY;
+    this.#directRows = options.directRows ?? (() => Number.POSITIVE_INFINITY);
   }
 
   get rows(): number {
@@ -46,8 +46,9 @@ export class JsonLandingBatchWriter implements BatchWriter {
 
   async write(): Promise<WrittenBatch> {
     await this.#empty();
+    const directRows = this.#directRows();
     for (const { group, fileIn } of this.#held) {
-      const isLarge = (this.#sizes.get(group) ?? 0) >= this.#directRows;
+      const isLarge = (this.#sizes.get(group) ?? 0) >= directRows;
       await fileIn(isLarge ? this.#direct : this.#landing);
     }
     const landed = await this.#landing.write();

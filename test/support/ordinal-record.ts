@@ -1,6 +1,7 @@
 import type { CommitEntry } from "../../bridge/lake/commit-log/commit-log.ts";
 import type { StoredEntry } from "../../bridge/lake/commit-log/lake-schemas.ts";
 import type { CommittedLanding } from "../../bridge/lake/commit-log/landed-file.ts";
+import { type LaneCommits, lanes, noCommits } from "../../bridge/lake/commit-log/lane-commits.ts";
 
 type Report = (rule: "misfiled" | "unsettled", detail: string) => void;
 type Tables = CommitEntry["tables"];
@@ -9,8 +10,8 @@ type Tables = CommitEntry["tables"];
 export class OrdinalRecord {
   /** By ordinal. */
   readonly named = new Map([["0", { key: "_quarantine", name: "_quarantine", version: 0 }]]);
-  /** By topic id: the highest bound of the lane `direct`. */
-  readonly bounds = new Map<string, number>();
+  /** By topic id: the highest bounds. */
+  readonly bounds = new Map<string, LaneCommits>();
   readonly #report: Report;
 
   constructor(report: Report) {
@@ -35,8 +36,8 @@ export class OrdinalRecord {
       if (!named) this.#report("misfiled", `entry ${number}: no entry names table ${ordinal}`);
       else tables[named.key] = { name: named.name, version: named.version, adds };
     }
-    for (const [ordinal, [bound]] of Object.entries(upkeep?.settled ?? {}))
-      this.#bounded(number, this.named.get(ordinal)?.key ?? ordinal, bound);
+    for (const [ordinal, [direct, even, odd, late]] of Object.entries(upkeep?.settled ?? {}))
+      this.#bounded(number, this.named.get(ordinal)?.key ?? ordinal, { direct, even, odd, late });
     const { settled: _, ...others } = upkeep ?? {};
     const landed = landing && this.#landed(number, landing);
     return { ...entry, tables, ...(landed && { landing: landed }), ...(upkeep && { upkeep: others }) };
@@ -56,9 +57,14 @@ export class OrdinalRecord {
     return { file, tables };
   }
 
-  #bounded(number: number, key: string, bound: number): void {
-    const before = this.bounds.get(key) ?? 0;
-    if (bound < before) this.#report("unsettled", `entry ${number}: ${key} falls from ${before} to ${bound}`);
+  #bounded(number: number, key: string, bound: LaneCommits): void {
+    const before = this.bounds.get(key) ?? noCommits;
+    for (const lane of lanes)
+      if (bound[lane] < before[lane])
+        this.#report(
+          "unsettled",
+          `entry ${number}: ${lane} of ${key} falls from ${before[lane]} to ${bound[lane]}`,
+        );
     this.bounds.set(key, bound);
   }
 }

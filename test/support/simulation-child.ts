@@ -6,8 +6,8 @@ import type { SimulationOrder } from "../simulation/simulation-process.ts";
 process.on("message", (order: SimulationOrder) => {
   const { seed, variant } = order;
   const broken = brokenProtocols.find(({ name }) => name === variant);
-  // Variants without followers draw the same values from their seeds as before.
-  const options = broken?.options ?? { followersMax: 2 };
+  // Variants draw the same values from their seeds as before followers and landing.
+  const options = broken ? { landing: false, ...broken.options } : { followersMax: 2 };
   void runSimulation({ ...options, seed }).then((result) => process.send?.(result));
 });
 process.once("disconnect", () => process.exit());

@@ -96,6 +96,12 @@ export class DeltaTable {
     return hasNewerCheckpoint(this.#store, this.name, this.#state?.version ?? -1);
   }
 
+  /** What was read last: also the version to which `files` and `eachLive` belong, if they just resolved. */
+  get state(): Readonly<DeltaState> {
+    if (!this.#state) throw new RangeError(`table ${this.name} was not read`);
+    return this.#state;
+  }
+
   /** Forgets the state; the next `refresh` starts from the newest checkpoint. */
   startOver(): void {
     this.#state = undefined;

@@ -1,5 +1,6 @@
 import { BridgeError } from "../../errors.ts";
 import { type LaneCommits, noCommits } from "../commit-log/lane-commits.ts";
+import type { CheckpointFiles } from "../delta/checkpoint-files.ts";
 import { decodePath } from "../delta/delta-actions.ts";
 import { checkReadable, schemaFields } from "../delta/delta-schema.ts";
 import { DeltaTable } from "../delta/delta-table.ts";
@@ -51,25 +52,36 @@ export function unreadable(name: string, fault: unknown): BridgeError {
   return new BridgeError("TABLE_CONFLICT", `table ${name} can't be read here: ${text}`, { retryable: false });
 }
 
-/** What a table's Delta log shows. A fault of the table is in the result; rejects with the store's errors. */
-export async function readShownTable(store: ObjectStore, name: string, lakeId: string): Promise<ShownTable> {
+/**
+ * What a table's Delta log shows. A fault of the table is in the result; rejects with the store's errors.
+ *
+ * @param checkpoints Default: Parquet files.
+ */
+export async function readShownTable(
+  store: ObjectStore,
+  name: string,
+  lakeId: string,
+  checkpoints?: CheckpointFiles,
+): Promise<ShownTable> {
   try {
-    return await readLog(store, name, lakeId);
+    return await readLog(new DeltaTable(store, name, checkpoints && { checkpoints }), lakeId);
   } catch (error) {
     if (scopeOf(error, name) !== "table") throw error;
     return { log: null, transactions: everything, fault: unreadable(name, error) };
   }
 }
 
-async function readLog(store: ObjectStore, name: string, lakeId: string): Promise<ShownTable> {
-  const table = new DeltaTable(store, name);
-  const { version, protocol, metaData, txns } = await table.refresh();
+async function readLog(table: DeltaTable, lakeId: string): Promise<ShownTable> {
+  const { name } = table;
+  await table.refresh();
+  // If the log is cleaned up meanwhile, the files are of a newer version than the one that was read first.
+  const live = table.state.version < 0 ? [] : await table.files();
+  const { version, protocol, metaData, txns } = table.state;
   if (!protocol || !metaData) return { log: null, transactions: noCommits, fault: null };
   checkReadable(name, protocol, metaData);
   const columns = schemaFields(name, metaData).flatMap((field) =>
     typeof field.type === "string" ? [{ name: field.name, type: field.type }] : [],
   );
-  const live = await table.files();
   const files = live.map(({ path, size, partitionValues }) => ({
     path: `${name}/${decodePath(path)}`,
     bytes: size,

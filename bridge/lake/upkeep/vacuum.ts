@@ -1,13 +1,15 @@
 import type { Logger } from "pino";
 import type { TopicCatalog } from "../../topics/topic-catalog.ts";
 import { appendUpkeep } from "../commit-log/append-upkeep.ts";
-import { type CommitLog, quarantineKey } from "../commit-log/commit-log.ts";
+import { type CommitLog, type LakeState, quarantineKey } from "../commit-log/commit-log.ts";
 import type { CheckpointFiles } from "../delta/checkpoint-files.ts";
 import { checkFilesNamed } from "../delta/delta-schema.ts";
 import { DeltaTable } from "../delta/delta-table.ts";
+import { fenceId } from "../delta/lane-transactions.ts";
 import { scopeOf } from "../delta/table-faults.ts";
 import { deleteObjects } from "../stores/delete-objects.ts";
 import type { ObjectStore, StoredObject } from "../stores/object-store.ts";
+import { fenceTable, maySettleFiles } from "./fence-table.ts";
 import { NameFilter } from "./name-filter.ts";
 import type { VacuumMetrics } from "./vacuum-metrics.ts";
 
@@ -59,7 +61,8 @@ export interface VacuumReport {
  * Deletes data files of batches that never committed, and files that tables replaced before any window or
  * reader may need them. Steps: list, write a fence into the commit log, read the logs again, delete. Each
  * batch either has its entry before the fence, where vacuum reads it, or cannot commit any of the listed
- * files. So safety depends on no clock and no duration.
+ * files. So safety depends on no clock and no duration. A table that settles landed rows gets a fence of its
+ * own, because no commit names the files of a round.
  */
 export function vacuum(options: VacuumOptions): Promise<VacuumReport> {
   return new Vacuum(options).run();
@@ -130,8 +133,9 @@ class Vacuum {
       this.#report.fences++;
       // An entry that is given up meanwhile was published before; therefore check entries first, then tables.
       await this.#keepCommitted(number, fence);
+      const lake = await commitLog.load();
       for (const table of new Set([...candidates.values()].map((candidate) => candidate.table)))
-        await this.#keepNamed(table);
+        await this.#keepNamed(table, lake);
       signal?.throwIfAborted();
       await deleteObjects(store, [...candidates.keys()]);
     }
@@ -157,19 +161,19 @@ class Vacuum {
     }
   }
 
-  async #keepNamed(table: string): Promise<void> {
-    const named = await this.#namedBy(table);
+  async #keepNamed(table: string, lake: LakeState): Promise<void> {
+    const named = await this.#namedBy(table, maySettleFiles(lake, table));
     for (const [path, candidate] of this.#candidates)
       if (candidate.table === table && (named === null || named.has(path))) this.#candidates.delete(path);
   }
 
   /**
-   * Names of the files that a table shows, or showed recently. Null if its log cannot be understood; then no
-   * file of the table is deleted.
+   * Names of the files that a table shows, or showed recently. Null if its log cannot be understood, or can't be
+   * fenced; then no file of the table is deleted.
    */
-  async #namedBy(name: string): Promise<NameFilter | null> {
+  async #namedBy(name: string, isFenced = false): Promise<NameFilter | null> {
     try {
-      return await this.#understoodNames(name);
+      return await (isFenced ? this.#namesAfterFence(name) : this.#understoodNames(name));
     } catch (error) {
       if (scopeOf(error, name) !== "table") throw error;
       const fields = { event: "vacuum.table.skipped", table: name, err: error };
@@ -178,11 +182,27 @@ class Vacuum {
     }
   }
 
+  async #namesAfterFence(name: string): Promise<NameFilter | null> {
+    const { commitLog, now = Date.now } = this.#options;
+    const { lakeId } = commitLog;
+    const fence = await fenceTable(this.#open(name), { lakeId, nowMs: now() });
+    if (fence === null) return null;
+    // Read afresh: an entry that was created where the log had been cleaned up is no fence.
+    const { txns } = await this.#open(name).refresh();
+    const isThere = (txns.get(fenceId(lakeId))?.version ?? -1) >= fence;
+    return isThere ? await this.#understoodNames(name) : null;
+  }
+
+  #open(name: string): DeltaTable {
+    const { store, checkpoints } = this.#options;
+    return new DeltaTable(store, name, checkpoints && { checkpoints });
+  }
+
   async #understoodNames(name: string): Promise<NameFilter> {
-    const { store, topics, checkpoints } = this.#options;
+    const { topics } = this.#options;
     const replacedSinceMs = this.#storeNowMs - Math.max(replacedAgeMs, topics.longestWindowMs()) - dayMs;
     const named = new NameFilter();
-    const table = new DeltaTable(store, name, checkpoints && { checkpoints });
+    const table = this.#open(name);
     const { protocol } = await table.refresh();
     if (protocol) checkFilesNamed(name, protocol);
     await table.eachFile((path, removedAtMs) => {

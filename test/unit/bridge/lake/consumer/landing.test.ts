@@ -7,7 +7,11 @@ import { JsonLandingBatchWriter } from "../../../../support/json-landing-batch.t
 
 function landing({ store }: ConsumerHarness, directRows?: number): JsonLandingBatchWriter {
   const nextFile = () => dataFileName(store.objects.size);
-  return new JsonLandingBatchWriter(store, nextFile, directRows === undefined ? {} : { directRows });
+  return new JsonLandingBatchWriter(
+    store,
+    nextFile,
+    directRows === undefined ? {} : { directRows: () => directRows },
+  );
 }
 
 test("a batch that lands has one entry with its landing file, and no table files", async () => {
