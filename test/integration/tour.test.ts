@@ -208,7 +208,7 @@ describe("the commands of README.md and docs", { concurrency: false }, () => {
     ]);
     await run(documents.commands(page, "--event-past"));
     const { stdout: listed } = await run("npx tidegate topics list");
-    assert.match(listed, /^archive +archive\/\{device\} +json +1 +400d +1h +live$/m);
+    assert.match(listed, /^archive +archive\/\{device\} +json +1 +400d +1h +forever +live$/m);
     await run("mosquitto_pub -t fleet/press-7/telemetry -q 1 -m 'no JSON'");
     await filed("_quarantine", 1);
     const shown = await run(documents.commands(page, "quarantine list"));
