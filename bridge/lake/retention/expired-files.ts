@@ -45,7 +45,6 @@ export async function expiredFiles(
   belowHour: number,
   filesMax: number,
 ): Promise<ExpiredFiles> {
-  const untilDate = new Date(belowHour * hourMs).toISOString().slice(0, 10);
   const all = new Map<string, ExpiredFile>();
   const filesOfHour = new Map<number, number>();
   await table.eachLive((add) => {
@@ -53,15 +52,19 @@ export async function expiredFiles(
     if (file === null) return;
     filesOfHour.set(file.hour, (filesOfHour.get(file.hour) ?? 0) + 1);
     if (all.size <= filesMax) all.set(decodePath(add.path), file);
-  }, untilDate);
+  }, dateOf(belowHour));
   if (all.size <= filesMax) return { files: byHour(all), hasMore: false };
   const upTo = lastHour(filesOfHour, filesMax);
   all.clear();
   await table.eachLive((add) => {
     const file = expiredFile(add, upTo + 1);
     if (file !== null && all.size < filesMax) all.set(decodePath(add.path), file);
-  }, untilDate);
+  }, dateOf(upTo));
   return { files: byHour(all), hasMore: true };
+}
+
+function dateOf(hour: number): string {
+  return new Date(hour * hourMs).toISOString().slice(0, 10);
 }
 
 function byHour(files: ReadonlyMap<string, ExpiredFile>): ExpiredFile[] {
