@@ -95,6 +95,19 @@ export const lakeErrors = {
     remedy:
       "Run the command that `tidegate status` names for the table. docs/operating/other-writers.md lists what other writers may do.",
   },
+  TABLE_APPEND_ONLY: {
+    meaning:
+      "Another writer set the table's property `delta.appendOnly`, and the topic has a retention. No row is removed; new rows are filed.",
+    retry: "depends",
+    remedy:
+      "Run the command that `tidegate status` names for the table, or end the retention: `tidegate topics update TOPIC --retain forever`.",
+  },
+  CLOCKS_DIFFER: {
+    meaning:
+      "The clocks of the gateway and of the lake's store differ by more than an hour. Until they agree, retention removes no rows.",
+    retry: "yes",
+    remedy: "Correct the clock that is wrong. Retention goes on by itself.",
+  },
   TABLE_BEHIND: {
     meaning: "The table can be published again and catches up with the commit log.",
     retry: "yes",

@@ -6,6 +6,8 @@ export type { CommittedRows } from "./follow/committed-rows.ts";
 export { createCommittedRows } from "./follow/followed-rows.ts";
 export { loadParquet } from "./load-parquet.ts";
 export type { QueryProgress } from "./query/query-views.ts";
+export { retentionWork } from "./retention/retention-work.ts";
+export type { TableLeftAlone } from "./retention/tables-left-alone.ts";
 export { createSeedSource } from "./seeding/lake-seed-source.ts";
 export { openLocalStore, openLocalStoreForReading } from "./stores/local/local-store.ts";
 export { lakeUsers } from "./stores/local/staging-folder.ts";

@@ -1,4 +1,5 @@
 import { Type } from "@sinclair/typebox";
+import { retentionLimits } from "../topics/retention.ts";
 
 const mib = 1024 ** 2;
 const dayMs = 86_400_000;
@@ -73,6 +74,23 @@ export const tablesConfigSchema = Type.Object(
       description:
         "Minimum age, by the lake's clock, of a file that vacuum deletes. If a batch takes longer, it is repeated; no message is lost",
     }),
+    retentionIntervalMs: Type.Integer({
+      default: 60 * minuteMs,
+      minimum: minuteMs / 6,
+      maximum: 7 * dayMs,
+      unit: "ms",
+      description:
+        "How often rows that are older than the retention of their topic are looked for, and removed",
+    }),
+    quarantineRetentionMs: Type.Optional(
+      Type.Integer({
+        minimum: retentionLimits.minMs,
+        maximum: retentionLimits.maxMs,
+        unit: "ms",
+        description:
+          "How long rows stay in `_quarantine` after the end of their event hour; unset: for ever. Topics have a retention of their own",
+      }),
+    ),
   },
   { additionalProperties: false },
 );

@@ -3,6 +3,7 @@ import { TypeCompiler } from "@sinclair/typebox/compiler";
 import { decoders } from "../decoders/decoders.ts";
 import { BridgeError } from "../errors.ts";
 import { eventTimeBoundLimits } from "../topics/event-time-bounds.ts";
+import { retentionLimits } from "../topics/retention.ts";
 import type { TopicCatalog, TopicVersion } from "../topics/topic-catalog.ts";
 import { encodeJson, parseLakeJson } from "./commit-log/lake-format.ts";
 import { topicsFolder } from "./stores/lake-folders.ts";
@@ -43,6 +44,7 @@ const topicVersionSchema = Type.Object({
   dedupe: Type.Optional(Type.Union([Type.Literal("window"), Type.Literal("exact")])),
   eventPastMs: Type.Optional(eventTimeBound),
   eventAheadMs: Type.Optional(eventTimeBound),
+  retentionMs: Type.Optional(Type.Number({ minimum: retentionLimits.minMs, maximum: retentionLimits.maxMs })),
 });
 const topicVersionCheck = TypeCompiler.Compile(topicVersionSchema);
 

@@ -37,6 +37,11 @@ export interface TopicVersion {
    */
   readonly eventPastMs?: number;
   readonly eventAheadMs?: number;
+  /**
+   * How long rows stay in the topic's table after the end of their event hour, ms; absent = for ever. The newest
+   * version of the topic counts.
+   */
+  readonly retentionMs?: number;
 }
 
 /**

@@ -9,11 +9,16 @@ export function upkeepText({ upkeep, roles }: Pick<GatewayStatus, "upkeep" | "ro
   if (!roles.includes("upkeep"))
     return ["The upkeep of the lake runs in another gateway (settings roles, upkeep.enabled)."];
   if (!upkeep) return ["The upkeep of the lake does not answer."];
-  const { failure, lease } = upkeep;
+  const { failure, lease, leftAlone } = upkeep;
   const lines = [`Upkeep of the lake: ${[stateText(upkeep), ...lastText(upkeep)].join("; ")}.`];
   if (failure)
     lines.push(
       `  ! The ${failure.work} has failed ${failure.attempts} times since ${timeText(failure.sinceMs)}: ${failure.code}: ${failure.message} Tidegate retries by itself.`,
+    );
+  // A gateway that was not restarted since an upgrade does not send it.
+  for (const { table, reason, wayOut, sinceMs } of leftAlone ?? [])
+    lines.push(
+      `  ! Retention removes no rows of table ${table} since ${timeText(sinceMs)}: ${reason}. Other tables are not affected. Way out: ${wayOut}`,
     );
   if (lease?.failure) lines.push(`  ! The lease of the upkeep can't be renewed: ${lease.failure.message}`);
   return lines;

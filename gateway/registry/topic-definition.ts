@@ -1,7 +1,12 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { maxMessagePayloadBytes } from "../../bridge/block/index.ts";
 import { decoderOf } from "../../bridge/config.ts";
-import { eventTimeBoundLimits, eventTimeBoundsOf, type TopicVersion } from "../../bridge/topics/index.ts";
+import {
+  eventTimeBoundLimits,
+  eventTimeBoundsOf,
+  retentionLimits,
+  type TopicVersion,
+} from "../../bridge/topics/index.ts";
 import { ProtocolError } from "../../devices/protocol/protocol-error.ts";
 import { parseTopicFilter } from "../../devices/protocol/topic-filter.ts";
 import type { GatewayError } from "../errors.ts";
@@ -91,6 +96,16 @@ export const topicInputSchema = Type.Object(
     ),
     eventPastMs: Type.Optional(eventTimeBound("before", "604800000, which is 7 days")),
     eventAheadMs: Type.Optional(eventTimeBound("after", "3600000, which is 1 hour")),
+    retentionMs: Type.Optional(
+      Type.Union(
+        [Type.Integer({ minimum: retentionLimits.minMs, maximum: retentionLimits.maxMs }), Type.Null()],
+        {
+          expected: `a whole number from ${retentionLimits.minMs}, which is 1 day, to ${retentionLimits.maxMs}, which is 100 years, or null`,
+          description:
+            "How long rows stay in the table after the end of their event hour, ms; older hours are removed; null = for ever; default: null",
+        },
+      ),
+    ),
     publishers: Type.Optional(identityPatterns("publish")),
     subscribers: Type.Optional(identityPatterns("subscribe")),
     messagesPerSecond: Type.Optional(
@@ -156,6 +171,7 @@ export function defineTopic(input: TopicInput): TopicDefinition {
     // Left out if it is the default: definitions from before this field existed stay equal.
     ...(input.dedupe === "exact" && { dedupe: input.dedupe }),
     ...ownBounds(input),
+    ...(typeof input.retentionMs === "number" && { retentionMs: input.retentionMs }),
     publishers: input.publishers ?? topicDefaults.publishers,
     subscribers: input.subscribers ?? topicDefaults.subscribers,
     messagesPerSecond: input.messagesPerSecond ?? topicDefaults.messagesPerSecond,
@@ -171,12 +187,16 @@ function ownBounds(input: TopicInput): Pick<TopicDefinition, "eventPastMs" | "ev
   };
 }
 
-/** A record with the bounds of event times that it leaves out, as administrators see it. */
-export type ShownTopic = TopicRecord & Required<Pick<TopicRecord, "eventPastMs" | "eventAheadMs">>;
+/** A record with the fields that it leaves out, as administrators see it. */
+export type ShownTopic = Omit<TopicRecord, "retentionMs"> &
+  Required<Pick<TopicRecord, "eventPastMs" | "eventAheadMs">> & {
+    /** null = for ever. */
+    readonly retentionMs: number | null;
+  };
 
 export function shownTopic(record: TopicRecord): ShownTopic {
   const { pastMs, aheadMs } = eventTimeBoundsOf(record);
-  return { ...record, eventPastMs: pastMs, eventAheadMs: aheadMs };
+  return { ...record, eventPastMs: pastMs, eventAheadMs: aheadMs, retentionMs: record.retentionMs ?? null };
 }
 
 /** Some fields apply to some formats only. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { openBootClock } from "../../bridge/boot-clock.ts";
-import { UpkeepLoop, UpkeepMetrics, vacuumWork } from "../../bridge/lake/index.ts";
+import { retentionWork, UpkeepLoop, UpkeepMetrics, vacuumWork } from "../../bridge/lake/index.ts";
 import { openGatewayCommitLog } from "../lakes/open-commit-log.ts";
 import { openLakeStore } from "../lakes/open-lake-store.ts";
 import { lowerPriority } from "../processes/lower-priority.ts";
@@ -31,9 +31,16 @@ export async function startUpkeep(context: RoleContext): Promise<RunningRole> {
     .open();
   const clock = openBootClock();
   const elapsedMs = () => clock.elapsedMs();
-  const { vacuumIntervalMs: intervalMs, vacuumAgeMs: ageMs } = config.tables;
+  const { vacuumIntervalMs, vacuumAgeMs: ageMs, retentionIntervalMs, quarantineRetentionMs } = config.tables;
+  const common = { store, commitLog, logger, registry, elapsedMs };
+  const retention = retentionWork({
+    ...common,
+    intervalMs: retentionIntervalMs,
+    quarantineMs: quarantineRetentionMs,
+    now: Date.now,
+  });
   const running = new UpkeepLoop({
-    works: [vacuumWork({ store, commitLog, logger, registry, intervalMs, ageMs, elapsedMs })],
+    works: [retention, vacuumWork({ ...common, intervalMs: vacuumIntervalMs, ageMs })],
     isOurs: () => lease?.isHeld() ?? true,
     logger,
     metrics: new UpkeepMetrics(registry),
@@ -47,6 +54,7 @@ export async function startUpkeep(context: RoleContext): Promise<RunningRole> {
     listening: null,
     status: async (): Promise<UpkeepProcessStatus> => ({
       ...running.status(),
+      leftAlone: retention.leftAlone(),
       lease: lease?.status() ?? null,
     }),
     stop: async () => {

@@ -1,6 +1,6 @@
 import type { StreamCondition } from "../../bridge/config.ts";
 import type { ConsumerStatus } from "../../bridge/lake/consumer/index.ts";
-import type { UpkeepStatus } from "../../bridge/lake/index.ts";
+import type { TableLeftAlone, UpkeepStatus } from "../../bridge/lake/index.ts";
 import type { UpkeepLeaseStatus } from "../../bridge/leases/index.ts";
 import type { ProducerStatus } from "../../bridge/producer/index.ts";
 import type { BrokerStatus } from "../../broker/index.ts";
@@ -17,6 +17,8 @@ export interface BrokerProcessStatus extends BrokerStatus, StreamStatus {
 export interface ConsumerProcessStatus extends ConsumerStatus, StreamStatus {}
 
 export interface UpkeepProcessStatus extends UpkeepStatus {
+  /** Tables from which retention can't remove rows. */
+  readonly leftAlone: readonly TableLeftAlone[];
   /** null = no other gateway shares the lake. */
   readonly lease: UpkeepLeaseStatus | null;
 }

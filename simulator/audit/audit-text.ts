@@ -26,6 +26,15 @@ export function auditText(result: AuditResult): string {
           ),
         ]),
     line("lost", result.lost, "acknowledged, and neither in a table nor in quarantine"),
+    ...(result.expired === 0
+      ? []
+      : [
+          line(
+            "expired",
+            result.expired,
+            "acknowledged, and removed by the retention of their table: allowed",
+          ),
+        ]),
     line("duplicated", result.duplicated, "rows after the first of their message"),
     line("phantom", result.phantom, "rows of messages that were never sent"),
     line("altered", result.altered, "rows that differ from the sent message"),

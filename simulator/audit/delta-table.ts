@@ -3,6 +3,7 @@ import { brokenLog, type DataFile, type DeltaActions, parseEntry, readActions } 
 import { type LakeFiles, readWhole } from "./lake-files.ts";
 import { laneOf, type Settling } from "./lane-transactions.ts";
 import { readObjects } from "./parquet-file.ts";
+import { entryFaults } from "./retention-bounds.ts";
 import type { TableSchema } from "./table-schema.ts";
 
 const logFolder = "_delta_log";
@@ -40,6 +41,7 @@ export class DeltaTable {
   #removed = new Set<string>();
   #transactions = new Map<string, number>();
   #settlings: Settling[] = [];
+  #retentionFaults: string[] = [];
 
   constructor(lake: LakeFiles, name: string) {
     this.#lake = lake;
@@ -74,6 +76,11 @@ export class DeltaTable {
   /** The entries that were read, and that settled landed rows. */
   get settlings(): readonly Settling[] {
     return this.#settlings;
+  }
+
+  /** What is wrong with entries of retention that were read. */
+  get retentionFaults(): readonly string[] {
+    return this.#retentionFaults;
   }
 
   /**
@@ -138,6 +145,9 @@ export class DeltaTable {
     const { adds, removes, schema, transactions } = actions;
     const settling = this.#settlingOf(actions);
     if (settling) this.#settlings.push(settling);
+    const removed = removes.flatMap((path) => this.#files.get(path) ?? []);
+    const entry = { version: this.#version + 1, before: this.#transactions, transactions, removes: removed };
+    this.#retentionFaults.push(...entryFaults(entry));
     for (const [appId, version] of transactions) this.#transactions.set(appId, version);
     if (schema !== undefined) this.#schema = schema;
     for (const path of removes) {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { SimulatorError } from "../errors.ts";
 import { type CommitEntry, streamOfKey } from "./commit-entry.ts";
+import { retentionFaults } from "./retention-bounds.ts";
 import type { StreamSpan } from "./row-places.ts";
 import { unshownBounds } from "./settled-bounds.ts";
 import { settlingFaults } from "./settling-faults.ts";
@@ -54,6 +55,7 @@ export class LakeLogs {
       ...shownFaults(before, this.#scan, Date.now()),
       ...unshownBounds(before, tables),
       ...settlingFaults(after, tables),
+      ...retentionFaults(tables, after.lakeId, Date.now()),
       ...this.#scan.schemaFaults(),
     ];
     return { faults, streams: streamsOf(before.entries), unread: [] };

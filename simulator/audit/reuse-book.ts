@@ -36,10 +36,23 @@ export class ReuseBook {
       this.#tables.set(index, table);
   }
 
-  /** True if another message of the same id is in a table. */
-  belongsInQuarantine(index: number): boolean {
+  /** True if another message of the same id is in a table, or was there and has expired. */
+  belongsInQuarantine(index: number, hasExpired: (index: number) => boolean): boolean {
     const others = this.#sharing(this.#plan.roles.idIndex(index)).filter((other) => other !== index);
-    return others.some((other) => this.#stored.has(other));
+    return others.some((other) => this.#stored.has(other) || hasExpired(other));
+  }
+
+  /**
+   * Where the row of an absent message belongs. Of absent messages that share an id, the first one whose row may
+   * have expired in the table was there.
+   *
+   * @param mayExpire Whether the row of this message may have expired in its table.
+   */
+  placeOf(index: number, mayExpire: (index: number) => boolean): "table" | "quarantine" {
+    if (!this.#plan.roles.hasReuse) return "table";
+    const others = this.#sharing(this.#plan.roles.idIndex(index)).filter((other) => other !== index);
+    const isTaken = others.some((other) => this.#stored.has(other) || (other < index && mayExpire(other)));
+    return isTaken ? "quarantine" : "table";
   }
 
   /** Further messages of one id in one table, in order. */
@@ -56,11 +69,11 @@ export class ReuseBook {
   }
 
   /** Messages whose place is the quarantine. */
-  planned(): number {
+  planned(hasExpired: (index: number) => boolean): number {
     let planned = 0;
     for (const sharing of this.#groups()) {
       const quarantined = sharing.filter((index) => this.#quarantined.has(index)).length;
-      const isStored = sharing.some((index) => this.#stored.has(index));
+      const isStored = sharing.some((index) => this.#stored.has(index) || hasExpired(index));
       planned += isStored ? quarantined : Math.max(0, quarantined - 1);
     }
     return planned;

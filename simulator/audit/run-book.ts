@@ -2,6 +2,8 @@ import { Bitmap } from "../ledger/bitmap.ts";
 import type { RunLedger } from "../ledger/ledger-reader.ts";
 import { MessagePlan } from "../scenario/message-plan.ts";
 import type { AuditExamples } from "./audit-examples.ts";
+import { ExpiredMessages } from "./expired-messages.ts";
+import type { Expiry } from "./expiry.ts";
 import type { FiledRow } from "./filed-row.ts";
 import { ReuseBook } from "./reuse-book.ts";
 import { RowOrder } from "./row-order.ts";
@@ -24,6 +26,7 @@ export class RunBook {
   readonly #faulty: Bitmap;
   readonly #expected: Buffer;
   readonly #reuse: ReuseBook;
+  readonly #expired: ExpiredMessages;
   #mended = 0;
   #duplicated = 0;
   #phantom = 0;
@@ -41,7 +44,9 @@ export class RunBook {
     this.#quarantined = new Bitmap(this.#plan.total);
     this.#faulty = new Bitmap(this.#plan.total);
     this.#expected = Buffer.alloc(Math.max(...this.#plan.shapes.all.map(({ document }) => document.bytes)));
-    this.#reuse = new ReuseBook(this.#plan, ledger, { stored: this.#stored, quarantined: this.#quarantined });
+    const filed = { stored: this.#stored, quarantined: this.#quarantined };
+    this.#reuse = new ReuseBook(this.#plan, ledger, filed);
+    this.#expired = new ExpiredMessages({ plan: this.#plan, ledger, reuse: this.#reuse, ...filed });
     this.#places = new Float64Array(this.#plan.total).fill(Number.NaN);
     this.idPrefix = Buffer.from(`${ledger.header.scenario.runId}.`, "latin1");
   }
@@ -59,6 +64,11 @@ export class RunBook {
     this.#misplaced = 0;
     this.#anonymousCopies = 0;
     this.#places.fill(Number.NaN);
+  }
+
+  /** Takes the bounds of retention of a look at the lake. */
+  look(expiry: Expiry): void {
+    this.#expired.look(expiry);
   }
 
   /** Messages that are in a table or in quarantine. */
@@ -100,8 +110,13 @@ export class RunBook {
     return this.#plan.names.deviceId(this.#plan.device(index));
   }
 
+  /** Acknowledged messages without any row that retention may have removed, in order. */
+  *lost(): Generator<number> {
+    for (const index of this.#absent()) if (!this.#expired.has(index)) yield index;
+  }
+
   /** Acknowledged messages without any row, in order. */
-  lost(): Generator<number> {
+  #absent(): Generator<number> {
     return this.ledger.acked.without(this.#stored, this.#quarantined);
   }
 
@@ -112,8 +127,9 @@ export class RunBook {
 
   /** Messages that are quarantined without a reason. */
   *wronglyQuarantined(): Generator<number> {
+    const { mayHave } = this.#expired;
     for (const index of this.#quarantined.without(this.#stored))
-      if (!this.#plan.faults.poison(index) && !this.#reuse.belongsInQuarantine(index)) yield index;
+      if (!this.#plan.faults.poison(index) && !this.#reuse.belongsInQuarantine(index, mayHave)) yield index;
   }
 
   /**
@@ -142,8 +158,10 @@ export class RunBook {
 
   counts(order: PlaceOrder): RunCounts {
     const acked = this.ledger.acked.count;
-    let lost = 0;
-    for (const _ of this.lost()) lost++;
+    let [lost, expired] = [0, 0];
+    for (const index of this.#absent())
+      if (this.#expired.has(index)) expired++;
+      else lost++;
     const { delivered } = this.ledger;
     const turns = { before: 0, unknown: 0 };
     for (const [, turn] of this.turns(order)) turns[turn]++;
@@ -154,17 +172,20 @@ export class RunBook {
       quarantined: this.#quarantined.count,
       mended: this.#mended,
       plannedPoison: this.#plannedPoison(),
-      plannedReuse: this.#reuse.planned(),
+      plannedReuse: this.#reuse.planned(this.#expired.mayHave),
       lost,
+      expired,
       duplicated: this.#duplicated + [...this.#reuse.duplicated()].length,
       phantom: this.#phantom,
       altered: this.#altered,
       misplaced: this.#misplaced,
       disordered: turns.before,
       unordered: turns.unknown,
-      unackedStored: this.filed - (acked - lost),
+      unackedStored: this.filed - (acked - lost - expired),
       delivered: delivered.count,
-      undelivered: [...delivered.without(this.#stored, this.#quarantined)].length,
+      undelivered: [...delivered.without(this.#stored, this.#quarantined)].filter(
+        (index) => !this.#expired.mayHave(index),
+      ).length,
       anonymousCopies: this.#anonymousCopies,
     };
   }
@@ -256,7 +277,7 @@ export class RunBook {
     if (!this.#plan.faults.hasPoison) return 0;
     let planned = 0;
     for (let index = 0; index < this.ledger.horizon; index++) {
-      if (!this.#plan.faults.poison(index)) continue;
+      if (!this.#plan.faults.poison(index) || this.#expired.has(index)) continue;
       if (this.ledger.acked.has(index) || this.#quarantined.has(index) || this.#stored.has(index)) planned++;
     }
     return planned;

@@ -16,6 +16,8 @@ export interface RunCounts {
   readonly mended: number;
   /** Acknowledged, and neither in a table nor in quarantine. */
   readonly lost: number;
+  /** Acknowledged and absent, because their event hour is below the retention of their table. */
+  readonly expired: number;
   /** Rows after the first of their message, tables and quarantine together. */
   readonly duplicated: number;
   /** Rows with an id of the run, for which the run has no message or did not send it. */

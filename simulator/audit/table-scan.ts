@@ -2,10 +2,12 @@ import { SimulatorError } from "../errors.ts";
 import type { AuditExamples } from "./audit-examples.ts";
 import { CommitLog, type CommitLogState } from "./commit-log.ts";
 import { DeltaTable, tableNames } from "./delta-table.ts";
+import { Expiry } from "./expiry.ts";
 import { type FileSource, landingSource, liveSource, unsettledSource } from "./file-source.ts";
 import type { LakeFiles } from "./lake-files.ts";
 import { type Cut, unsettledRows } from "./live-rows.ts";
 import { type RowGroup, readRowGroups } from "./parquet-file.ts";
+import { retentionBounds } from "./retention-bounds.ts";
 import { RowJudge } from "./row-judge.ts";
 import type { RowPlaces } from "./row-places.ts";
 import type { RunBook } from "./run-book.ts";
@@ -94,7 +96,9 @@ export class TableScan {
     for (const book of this.#books) book.ledger.refresh();
     for (const key of this.#read.keys()) if (!sources.has(key)) this.#mustStartAgain = true;
     if (this.#mustStartAgain) this.#startAgain();
-    if (sources.size > this.#read.size) await this.#topics.refresh();
+    const expiring = retentionBounds(this.#tables, this.#lakeId);
+    if (sources.size > this.#read.size || expiring.size > 0) await this.#topics.refresh();
+    for (const book of this.#books) book.look(new Expiry(expiring, this.#topics));
     for (const source of sources.values()) {
       if (this.#read.has(source.key)) continue;
       this.#lastChangeAtMs = Math.max(
@@ -125,6 +129,11 @@ export class TableScan {
     ];
     for (const source of unsettled) sources.set(source.key, source);
     return sources;
+  }
+
+  /** null = it is not known. */
+  get #lakeId(): string | null {
+    return this.#cut && !(this.#cut instanceof SimulatorError) ? this.#cut.after.lakeId : null;
   }
 
   async #readLog(): Promise<CommitLogState | SimulatorError> {

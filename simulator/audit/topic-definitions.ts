@@ -1,4 +1,6 @@
+import { parseTopicFilter } from "../../devices/protocol/topic-filter.ts";
 import { type LakeFiles, readWhole } from "./lake-files.ts";
+import { type JudgedSpan, type JudgingVersion, versionsInForce } from "./versions-in-force.ts";
 
 const folder = "_topics";
 const hourMs = 3_600_000;
@@ -19,7 +21,7 @@ export interface DefinedColumn {
   readonly type: string;
 }
 
-interface TopicVersion {
+interface TopicVersion extends JudgingVersion {
   readonly name: string;
   /** In the order of the definition; null if it cannot be read. */
   readonly columns: readonly DefinedColumn[] | null;
@@ -67,6 +69,11 @@ export class TopicDefinitions {
     return [bounds ?? standardBounds];
   }
 
+  /** Versions of topics that may have judged messages of this name within a span of time. */
+  inForce(topicName: string, span: JudgedSpan): readonly TopicVersion[] {
+    return versionsInForce([...this.#versions.values()], topicName, span);
+  }
+
   /** The columns of one version, in order; null if its definition is not known. */
   columnsOfVersion(topicId: unknown, version: unknown): readonly DefinedColumn[] | null {
     return this.#versions.get(`${folder}/${String(topicId)}/${String(version)}.json`)?.columns ?? null;
@@ -77,20 +84,47 @@ export class TopicDefinitions {
   }
 }
 
+const unread: TopicVersion = {
+  name: "",
+  columns: null,
+  bounds: standardBounds,
+  topicId: "",
+  version: 0,
+  filter: null,
+  isDeleted: false,
+  createdAtMs: Number.NEGATIVE_INFINITY,
+};
+
 function readVersion(bytes: Buffer | null): TopicVersion {
   try {
-    const { name, columns, eventPastMs, eventAheadMs } = JSON.parse(bytes?.toString("utf8") ?? "") as {
+    const { name, columns, eventPastMs, eventAheadMs, ...more } = JSON.parse(
+      bytes?.toString("utf8") ?? "",
+    ) as {
       name: string;
       columns: DefinedColumn[];
       eventPastMs?: number;
       eventAheadMs?: number;
+      topicId?: string;
+      version?: number;
+      filter?: string;
+      deleted?: boolean;
+      createdAtMs?: number;
     };
     const bounds = {
       pastMs: eventPastMs ?? standardBounds.pastMs,
       aheadMs: eventAheadMs ?? standardBounds.aheadMs,
     };
-    return { name, columns: columns.map(({ name: column, type }) => ({ name: column, type })), bounds };
+    return {
+      name,
+      columns: columns.map(({ name: column, type }) => ({ name: column, type })),
+      bounds,
+      topicId: String(more.topicId),
+      version: Number(more.version ?? 0),
+      filter: more.filter === undefined ? null : parseTopicFilter(more.filter),
+      isDeleted: more.deleted === true,
+      createdAtMs: more.createdAtMs ?? Number.NEGATIVE_INFINITY,
+    };
   } catch {
-    return { name: "", columns: null, bounds: standardBounds };
+    return unread;
   }
 }

@@ -99,6 +99,10 @@ describe("invalid requests to a running gateway", { concurrency: false }, () => 
         [...topic, "json", "--event-ahead", "3651d"],
         "--event-ahead: give a time from 1m to 3650d, which is 10 years, such as 90s, 30m, 12h or 7d",
       ],
+      [
+        [...topic, "json", "--retain", "23h"],
+        "--retain: give a time from 1d to 36500d, which is 100 years, such as 400d, or forever",
+      ],
       [[...topic, "json", "--dedupe", "exat"], "--dedupe exat: choose window or exact"],
       [
         [...topic, "json", "--id-path", "a..b"],

@@ -69,8 +69,11 @@ describe("bounds of event times, per topic", { concurrency: false }, () => {
   });
 
   test("the commands show the bounds, and status the rows beyond them", async () => {
-    assert.match(await cli("topics", "list"), /archive +archive\/\{device\} +json +1 +400d +1h +live/);
-    assert.match(await cli("topics", "list"), /telemetry +fleet\S+ +json +1 +7d +1h +live/);
+    assert.match(
+      await cli("topics", "list"),
+      /archive +archive\/\{device\} +json +1 +400d +1h +forever +live/,
+    );
+    assert.match(await cli("topics", "list"), /telemetry +fleet\S+ +json +1 +7d +1h +forever +live/);
     const shown = await cli("topics", "show", "archive");
     assert.match(shown, /"eventPastMs": 34560000000/);
     assert.match(shown, /"eventAheadMs": 3600000/);

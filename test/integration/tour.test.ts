@@ -207,8 +207,9 @@ describe("the commands of README.md and docs", { concurrency: false }, () => {
       { name: "checked_at", type: "timestamp" },
     ]);
     await run(documents.commands(page, "--event-past"));
+    await run(documents.commands(page, "--retain"));
     const { stdout: listed } = await run("npx tidegate topics list");
-    assert.match(listed, /^archive +archive\/\{device\} +json +1 +400d +1h +live$/m);
+    assert.match(listed, /^archive +archive\/\{device\} +json +2 +400d +1h +400d +live$/m);
     await run("mosquitto_pub -t fleet/press-7/telemetry -q 1 -m 'no JSON'");
     await filed("_quarantine", 1);
     const shown = await run(documents.commands(page, "quarantine list"));

@@ -50,7 +50,9 @@ export type DeltaRsChange =
   | "vacuum"
   | "add-constraint"
   | "enable-change-data"
-  | "enable-deletion-vectors";
+  | "enable-deletion-vectors"
+  | "forbid-removes"
+  | "allow-removes";
 
 /** Changes a table with delta-rs; its one foreign row is of the device `foreign-device`. */
 export function changeWithDeltaRs(folder: string, change: DeltaRsChange): void {

@@ -1,7 +1,8 @@
 """Changes a Delta table with delta-rs, a writer that is not ours.
 
 Usage: write-delta.py TABLE_FOLDER append|checkpoint|compact|delete|add-column|vacuum|
-                      add-constraint|enable-change-data|enable-deletion-vectors
+                      add-constraint|enable-change-data|enable-deletion-vectors|
+                      forbid-removes|allow-removes
 Exit code 3: the packages deltalake and pyarrow are not installed.
 """
 
@@ -51,6 +52,9 @@ def main():
         table.alter.add_constraint({"p": "_index >= 0"})
     elif action == "enable-change-data":
         table.alter.set_table_properties({"delta.enableChangeDataFeed": "true"})
+    elif action in ("forbid-removes", "allow-removes"):
+        value = "true" if action == "forbid-removes" else "false"
+        table.alter.set_table_properties({"delta.appendOnly": value})
     elif action == "enable-deletion-vectors":
         feature = deltalake.TableFeatures.DeletionVectors
         table.alter.add_feature(feature, allow_protocol_versions_increase=True)

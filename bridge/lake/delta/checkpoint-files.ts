@@ -30,8 +30,12 @@ export type VisitFile = (path: string, removedAtMs: number | null) => void;
 export interface CheckpointFiles {
   /** All actions that concern the table as a whole. */
   head(paths: readonly string[]): Promise<DeltaAction[]>;
-  /** Visits the files that the table shows, with a bounded number in memory at a time. */
-  eachAdd(paths: readonly string[], visit: (add: AddAction) => void): Promise<void>;
+  /**
+   * Visits the files that the table shows, with a bounded number in memory at a time.
+   *
+   * @param untilDate Files of later days (`event_date`), or of none, may be left out.
+   */
+  eachAdd(paths: readonly string[], visit: (add: AddAction) => void, untilDate?: string): Promise<void>;
   /** Visits the files that the table shows and its tombstones, with a bounded number in memory at a time. */
   eachFile(paths: readonly string[], visit: VisitFile): Promise<void>;
   /**

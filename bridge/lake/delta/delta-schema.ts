@@ -12,7 +12,8 @@ export const writerVersion = 2;
 export type Undo =
   | { readonly kind: "restore" }
   | { readonly kind: "drop-constraints"; readonly constraints: readonly string[] }
-  | { readonly kind: "drop-not-null"; readonly column: string };
+  | { readonly kind: "drop-not-null"; readonly column: string }
+  | { readonly kind: "allow-removes" };
 
 const restore: Undo = { kind: "restore" };
 
@@ -39,6 +40,26 @@ export function checkReadable(table: string, protocol: ProtocolAction, metaData:
 export function checkFilesNamed(table: string, protocol: ProtocolAction): void {
   const fault = namingFault(protocol);
   if (fault !== null) throw tableConflict(table, fault);
+}
+
+/**
+ * Throws TABLE_CONFLICT if the table can't take rows with these columns, so that it is parked, and
+ * TABLE_APPEND_ONLY if it forbids to remove rows. Whole files may be removed whatever else it demands: change data
+ * feeds, too, are read from the log then.
+ */
+export function checkRemove(
+  table: string,
+  head: Pick<TableHead, "protocol" | "metaData">,
+  columns: readonly TableColumn[],
+): void {
+  checkAppend(table, head, columns);
+  if (head.metaData.configuration?.["delta.appendOnly"]?.toLowerCase() !== "true") return;
+  const undo: Undo = { kind: "allow-removes" };
+  throw new BridgeError(
+    "TABLE_APPEND_ONLY",
+    `table ${table} forbids to remove rows: another writer set its property delta.appendOnly`,
+    { retryable: false, details: { table, undo } },
+  );
 }
 
 /**

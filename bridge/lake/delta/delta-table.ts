@@ -26,6 +26,8 @@ import { applyAction, applyEntry, type DeltaState, emptyState, rememberHead } fr
 /** After such a pause, the log may have been cleaned up to beyond the last version read. */
 const startOverAfterMsMax = 3_600_000;
 const defaultEntriesPerCheckpoint = 100;
+/** About 25 MB of actions. */
+const changedFilesMax = 50_000;
 
 export interface DeltaTableOptions {
   readonly now?: () => number;
@@ -134,11 +136,13 @@ export class DeltaTable {
 
   /**
    * As of the last refresh or append. Also due after new columns, because a checkpoint completes the
-   * statistics of files that lack them.
+   * statistics of files that lack them, and after many files, which are in memory until then.
    */
   isCheckpointDue(): boolean {
-    const { version = -1, base, hasNewSchema } = this.#state ?? {};
-    return hasNewSchema || version - (base?.version ?? -1) >= this.#entriesPerCheckpoint;
+    if (!this.#state) return false;
+    const { version, base, hasNewSchema, adds, removes } = this.#state;
+    if (hasNewSchema || adds.size + removes.size >= changedFilesMax) return true;
+    return version - (base?.version ?? -1) >= this.#entriesPerCheckpoint;
   }
 
   /** Live files, as of the last refresh or a newer version. */
@@ -148,15 +152,20 @@ export class DeltaTable {
     return [...files.values()];
   }
 
-  /** Visits the live files, as of the last refresh or a newer version. May visit a file more than once. */
-  async eachLive(visit: (add: AddAction) => void): Promise<void> {
+  /**
+   * Visits the live files, as of the last refresh or a newer version. May visit a file more than once.
+   *
+   * @param untilDate Files of later days (`event_date`) may be left out.
+   */
+  async eachLive(visit: (add: AddAction) => void, untilDate?: string): Promise<void> {
     await this.#onState(async (state) => {
       for (const add of state.adds.values()) visit(add);
       const visitOlder = (add: AddAction) => {
         const path = decodePath(add.path);
         if (!state.adds.has(path) && !state.removes.has(path)) visit(add);
       };
-      if (state.base) await this.#read(state.base, (paths) => this.checkpoints.eachAdd(paths, visitOlder));
+      if (state.base)
+        await this.#read(state.base, (paths) => this.checkpoints.eachAdd(paths, visitOlder, untilDate));
     });
   }
 

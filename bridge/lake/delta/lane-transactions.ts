@@ -20,6 +20,14 @@ export function fenceId(lakeId: string): string {
 }
 
 /**
+ * The `appId` whose version is the event hour, in hours since the epoch, below which retention removes all rows of
+ * the table. Never falls. No lane has this name.
+ */
+export function retentionId(lakeId: string): string {
+  return `tidegate/${lakeId}/retention`;
+}
+
+/**
  * Whether files that were written for a table at version `since`, and that no version names yet, may be deleted
  * by now: vacuum fences a table before it deletes such files. If the table was read again from a
  * checkpoint above `since`, another writer's checkpoint may lack the fence.

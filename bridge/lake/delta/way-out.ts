@@ -9,12 +9,11 @@ export interface FaultyTable {
 }
 
 /**
- * What to do about a table that cannot be published, with commands for delta-rs (`pip install deltalake`).
+ * What to do about a table that cannot be published, or from which rows cannot be removed, with commands for delta-rs (`pip install deltalake`).
  */
 export function wayOutOf(error: unknown, table: FaultyTable): string {
   if (!(error instanceof BridgeError)) return "the gateway tries again by itself; its log has the stack";
-  if (error.code === "TABLE_CONFLICT" && isUndo(error.details["undo"]))
-    return undoText(error.details["undo"], table);
+  if (isUndo(error.details["undo"])) return undoText(error.details["undo"], table);
   const { path } = error.details;
   if ((error.code === "LAKE_DAMAGED" || error.code === "TABLE_CONFLICT") && typeof path === "string")
     return `restore ${path} from a copy; the gateway tries again by itself`;
@@ -33,6 +32,8 @@ function undoText(undo: Undo, table: FaultyTable): string {
     }
     case "drop-not-null":
       return `let the column be null: ${pythonCommand(table, [`t.alter.drop_column_not_null(${JSON.stringify(undo.column)})`])}`;
+    case "allow-removes":
+      return `let rows be removed: ${pythonCommand(table, ['t.alter.set_table_properties({"delta.appendOnly": "false"})'])}. Or keep them for ever: end the retention`;
     case "restore":
       return restoreText(table);
     default:

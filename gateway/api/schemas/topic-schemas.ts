@@ -27,6 +27,10 @@ export const topicSchema = Type.Object(
     dedupe: Type.Optional(oneOf(["window", "exact"], "Absent = window")),
     eventPastMs: count("How far before the ingest time an event time may be, ms"),
     eventAheadMs: count("How far after the ingest time an event time may be, ms"),
+    retentionMs: orNull(Type.Integer(), {
+      description:
+        "How long rows stay in the table after the end of their event hour, ms; null = for ever. Of the newest version",
+    }),
     publishers: texts("Identities that may publish, names or prefixes ending in *"),
     subscribers: texts("Identities that may subscribe, names or prefixes ending in *"),
     messagesPerSecond: orNull(Type.Number(), { description: "Limit for one connection; null = unlimited" }),

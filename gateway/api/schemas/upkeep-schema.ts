@@ -39,5 +39,15 @@ export const upkeepSchema = Type.Object({
     }),
     { description: "Work that fails and is retried; null = none does" },
   ),
+  leftAlone: Type.Array(
+    Type.Object({
+      table: text(),
+      code: text(),
+      reason: text(),
+      wayOut: text(),
+      sinceMs: timeMs("Since when"),
+    }),
+    { description: "Tables that are older than their retention, and from which rows can't be removed" },
+  ),
   lease: orNull(leaseSchema, { description: "null = no other gateway shares the lake" }),
 });

@@ -5,6 +5,7 @@ import { OutsideTimes } from "../../../bridge/lake/consumer/outside-times.ts";
 import { RecoveryProgress } from "../../../bridge/lake/consumer/recovery-progress.ts";
 import { RetentionAlarm } from "../../../bridge/lake/consumer/retention-alarm.ts";
 import { StorageMetrics } from "../../../bridge/lake/delta/storage-metrics.ts";
+import { RetentionMetrics } from "../../../bridge/lake/retention/retention-metrics.ts";
 import { UnreadableFiles } from "../../../bridge/lake/seeding/unreadable-files.ts";
 import { S3Metrics } from "../../../bridge/lake/stores/s3/s3-metrics.ts";
 import { UpkeepMetrics } from "../../../bridge/lake/upkeep/upkeep-metrics.ts";
@@ -68,6 +69,7 @@ export function metricGroups(): MetricGroup[] {
     }),
     group("Upkeep", "upkeep", (registry) => {
       new UpkeepMetrics(registry);
+      new RetentionMetrics(registry);
       new VacuumMetrics(registry);
     }),
     group("S3", "consumer and upkeep, if the lake is in S3", (registry) => new S3Metrics(registry)),

@@ -71,16 +71,18 @@ export async function readCheckpointHead(
   });
 }
 
-/** Visits the files that a checkpoint shows, in chunks. */
+/** Visits the files that a checkpoint shows, in chunks; with `untilDate`, only those of days up to this one. */
 export async function eachCheckpointAdd(
   store: ObjectStore,
   paths: readonly string[],
-  visit: (add: AddAction) => void,
+  { visit, untilDate }: { visit: (add: AddAction) => void; untilDate?: string | undefined },
 ): Promise<void> {
+  const days =
+    untilDate === undefined ? "" : ` AND "add".partitionValues['event_date'] <= ${quoteText(untilDate)}`;
   await withCheckpointDatabase(store, paths, async (duckdb, source) => {
     if (!(await checkpointKinds(duckdb, source)).includes("add")) return;
     const result = await duckdb.connection.stream(
-      `SELECT to_json({"add": "add"})::VARCHAR FROM ${source} WHERE "add" IS NOT NULL`,
+      `SELECT to_json({"add": "add"})::VARCHAR FROM ${source} WHERE "add" IS NOT NULL${days}`,
     );
     for (
       let chunk = await result.fetchChunk();

@@ -7,7 +7,8 @@ export function parquetCheckpoints(store: ObjectStore): CheckpointFiles {
   const writer = () => import("./checkpoint-writer.ts");
   return {
     head: async (paths) => (await reader()).readCheckpointHead(store, paths),
-    eachAdd: async (paths, visit) => (await reader()).eachCheckpointAdd(store, paths, visit),
+    eachAdd: async (paths, visit, untilDate) =>
+      (await reader()).eachCheckpointAdd(store, paths, { visit, untilDate }),
     eachFile: async (paths, visit) => (await reader()).eachCheckpointFile(store, paths, visit),
     write: async (path, content) => (await writer()).writeCheckpointFile(store, path, content),
   };

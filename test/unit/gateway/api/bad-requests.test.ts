@@ -81,6 +81,11 @@ const topics: readonly [body: unknown, message: string, where: string | null][] 
     'eventAheadMs "1h": give a whole number from 60000 to 315360000000, not a text.',
     "eventAheadMs",
   ],
+  [
+    { ...engine, retentionMs: 86_399_999 },
+    "retentionMs 86399999: give a whole number from 86400000, which is 1 day, to 3153600000000, which is 100 years, or null.",
+    "retentionMs",
+  ],
   [{ ...engine, dedupe: "exat" }, 'dedupe "exat": choose window or exact.', "dedupe"],
   [
     { ...engine, publishers: "*" },
@@ -99,7 +104,7 @@ const topics: readonly [body: unknown, message: string, where: string | null][] 
   ],
   [
     { ...engine, format: "jsn", qos: 1 },
-    'qos is unknown: choose name, filter, format, idPath, timePath, schema, maxPayloadBytes, allowedQos, dedupeWindowMs, dedupe, eventPastMs, eventAheadMs, publishers, subscribers or messagesPerSecond; format "jsn": choose envelope, json or raw.',
+    'qos is unknown: choose name, filter, format, idPath, timePath, schema, maxPayloadBytes, allowedQos, dedupeWindowMs, dedupe, eventPastMs, eventAheadMs, retentionMs, publishers, subscribers or messagesPerSecond; format "jsn": choose envelope, json or raw.',
     "qos",
   ],
   ["engine", 'the body "engine": give a JSON object, not a text.', null],

@@ -48,6 +48,10 @@ const table: readonly [line: readonly string[], says: string][] = [
     [...create, "--event-past", "7 days"],
     "--event-past 7 days: give a whole number with a unit, such as 90s, 30m, 12h or 7d.",
   ],
+  [
+    [...create, "--retain", "never"],
+    "--retain never: give a whole number with a unit, such as 90s, 30m, 12h or 7d, or forever.",
+  ],
   [[...create, "--schema", join(folder, "no")], `--schema ${join(folder, "no")}: there is no such file.`],
   [[...create, "--schema", folder], `--schema ${folder}: it is a folder.`],
   [[...create, "--schema", broken], `--schema ${broken}: this is not JSON: line 2, column 11 does not fit.`],

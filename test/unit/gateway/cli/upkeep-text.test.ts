@@ -6,7 +6,7 @@ import type { GatewayStatus, UpkeepProcessStatus } from "../../../../gateway/sta
 const roles = ["broker", "consumer", "upkeep"] as const;
 const atMs = Date.UTC(2026, 10, 30, 1, 2, 3);
 const idle: UpkeepProcessStatus = {
-  ...{ state: "waiting", doing: null, last: null, failure: null, lease: null },
+  ...{ state: "waiting", doing: null, last: null, failure: null, leftAlone: [], lease: null },
   next: { work: "vacuum", atMs },
 };
 const textOf = (upkeep: UpkeepProcessStatus | null) => upkeepText({ upkeep, roles });
@@ -32,6 +32,18 @@ test("what fails is marked, with its cause", () => {
     owner: null,
     failure: { code: "REDIS_UNAVAILABLE", message: "no answer" },
   };
+  const left = {
+    table: "pumps",
+    code: "TABLE_APPEND_ONLY",
+    reason: "it forbids it",
+    wayOut: "x",
+    sinceMs: atMs,
+  };
+  assert.deepEqual(textOf({ ...idle, leftAlone: [left] }).slice(1), [
+    "  ! Retention removes no rows of table pumps since 2026-11-30T01:02:03.000Z: it forbids it. Other tables are not affected. Way out: x",
+  ]);
+  const { leftAlone: _, ...before } = idle;
+  assert.equal(textOf(before as UpkeepProcessStatus).length, 1, "of a gateway from before an upgrade");
   assert.deepEqual(textOf({ ...idle, failure, lease }).slice(1), [
     "  ! The vacuum has failed 3 times since 2026-11-30T01:02:03.000Z: STORE_DENIED: no rights. Tidegate retries by itself.",
     "  ! The lease of the upkeep can't be renewed: no answer",

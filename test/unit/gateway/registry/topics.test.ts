@@ -8,7 +8,7 @@ import { plainOverlaps } from "../../../../gateway/registry/plain-overlaps.ts";
 import { reconcileTopics } from "../../../../gateway/registry/reconcile-topics.ts";
 import { latestTopics } from "../../../../gateway/registry/registry-store.ts";
 import { StoredTopicRegistry } from "../../../../gateway/registry/stored-topic-registry.ts";
-import type { TopicInput } from "../../../../gateway/registry/topic-definition.ts";
+import { shownTopic, type TopicInput } from "../../../../gateway/registry/topic-definition.ts";
 import { Topics } from "../../../../gateway/registry/topics.ts";
 import { MemoryTopicArchive } from "../../../support/memory-topic-archive.ts";
 
@@ -66,6 +66,25 @@ describe("topics", () => {
     assert.deepEqual(again.topic, first.topic);
     assert.equal(changes(), 1);
     await assert.rejects(topics.create({ ...engine, maxPayloadBytes: 10 }), { code: "TOPIC_EXISTS" });
+  });
+
+  test("a retention is from 1 day to 100 years, null ends it, and a topic without one is stored as before", async () => {
+    const { topics } = await newRegistry();
+    const { topic } = await topics.create({ ...engine, retentionMs: null });
+    assert.deepEqual(["retentionMs" in topic, shownTopic(topic).retentionMs], [false, null]);
+    assert.equal((await topics.create(engine)).created, false);
+    const dayMs = 86_400_000;
+    const changed = (await topics.update({ ...engine, retentionMs: dayMs })).topic;
+    assert.deepEqual([changed.version, shownTopic(changed).retentionMs], [2, dayMs]);
+    assert.equal((await topics.update({ ...engine, retentionMs: dayMs })).created, false);
+    for (const retentionMs of [0, -1, dayMs - 1, dayMs + 0.5, 36_500 * dayMs + 1])
+      await assert.rejects(topics.update({ ...engine, retentionMs }), {
+        code: "TOPIC_INVALID",
+        message: new RegExp(`retentionMs ${retentionMs}: give a whole number from 86400000, which is 1 day`),
+      });
+    assert.equal((await topics.delete(engine.name, { purge: false })).retentionMs, dayMs, "it stays");
+    const again = (await topics.create({ ...engine, retentionMs: null })).topic;
+    assert.equal(shownTopic(again).retentionMs, null);
   });
 
   test("bounds of event times are kept if they differ from the default, and lie from 1 minute to 10 years", async () => {

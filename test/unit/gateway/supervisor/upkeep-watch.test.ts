@@ -5,7 +5,7 @@ import type { UpkeepProcessStatus } from "../../../../gateway/status/gateway-sta
 import { UpkeepWatch } from "../../../../gateway/supervisor/upkeep-watch.ts";
 
 const waiting: UpkeepProcessStatus = {
-  ...{ state: "waiting", doing: null, last: null, failure: null, lease: null },
+  ...{ state: "waiting", doing: null, last: null, failure: null, leftAlone: [], lease: null },
   next: { work: "vacuum", atMs: 9 },
 };
 const ready = { role: "upkeep", state: "ready", refusal: null, lastExit: null, restarts: 0 };
