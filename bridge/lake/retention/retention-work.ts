@@ -140,7 +140,7 @@ class Retention implements RetentionWork {
     const { store, commitLog, logger, checkpoints, removesMax, filesMax } = this.#options;
     const ofName = [...lake.tables].filter(([, table]) => table.name === name);
     if (ofName.length === 0 || !this.#topics) return "done";
-    const pending = ofName.map(([key, { version, last }]) => ({ key, version, lastCommit: last.direct }));
+    const topicVersions = ofName.map(([key, { version }]) => ({ key, version }));
     const settled = ofName.reduce((highest, [, table]) => highestOf(highest, table.settled), noCommits);
     return expireTable(
       {
@@ -159,7 +159,7 @@ class Retention implements RetentionWork {
         ...bound,
         lakeId: commitLog.lakeId,
         table: new DeltaTable(store, name, checkpoints && { checkpoints }),
-        columns: await columnsOf(this.#topics, pending),
+        columns: await columnsOf(this.#topics, topicVersions),
         settled,
       },
       signal,

@@ -44,7 +44,7 @@ async function expire({ store, commitLog, topics }: TestLake, hour: number): Pro
     removed += files.length;
   };
   const { lakeId } = commitLog;
-  const columns = await columnsOf(topics, [{ key: topic.topicId, version: 1, lastCommit: 1 }]);
+  const columns = await columnsOf(topics, [{ key: topic.topicId, version: 1 }]);
   const belowHour = Math.floor(startMs / hourMs) + hour;
   const table = new DeltaTable(store, topic.name);
   const bound = { lakeId, belowHour, storeMs: await store.now() };
