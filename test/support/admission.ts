@@ -5,7 +5,7 @@ import { availableParallelism, cpus } from "node:os";
 const tickMs = 250;
 /** Time in which an admitted file shows its load before the next one follows. */
 const settleMs = 1500;
-const idleShareMin = 0.2;
+const idleShareMin = 0.12;
 
 export interface AdmissionState {
   readonly running: number;
@@ -54,9 +54,9 @@ function cpuTimes(): CpuTimes {
 
 /**
  * Decides when a test file may begin, in order of arrival. One more than there are CPUs may always run, three
- * at most, because each waits now and then: for its start, its end, a disk. More may run only while these leave CPU time idle, so that files that wait run side by side, and files that compute
- * do not slow each other down. Each process of a test file connects, waits for a byte, and holds its place
- * until it ends.
+ * at most, because each waits now and then: for its start, its end, a disk. More may run only while these
+ * leave CPU time idle, so that files that wait run side by side, and files that compute do not slow each other
+ * down. Each process of a test file connects, waits for a byte, and holds its place until it ends.
  */
 export class Admission {
   readonly #server: Server;
