@@ -12,6 +12,7 @@ import type { KinesisStream, KinesisStreamOptions } from "../../bridge/streams/k
 import type { StreamInKinesis } from "./kinesis-stream.ts";
 import { newLakeFolder, openConsumer } from "./lake-pipeline.ts";
 import { silentLogger } from "./test-lake.ts";
+import { longestWaitMs } from "./until.ts";
 
 const devices = 40;
 /** Time between bursts of one message of each device. */
@@ -59,7 +60,9 @@ export class KinesisPipeline {
     const quick = { timeoutMs: 300, shardRefreshMs: 500, ...streamOptions };
     const appending = await stream.open(quick);
     const reading = await stream.open({ ...quick, mode: "read" });
-    const config = { ...Value.Create(producerConfigSchema), retryBaseMs: 10, retryMaxMs: 100 };
+    // On a busy machine, calls take longer than `timeoutMs` for a while. No message may be given up for that.
+    const held = { deadlineMs: longestWaitMs, retryBaseMs: 10, retryMaxMs: 100 };
+    const config = { ...Value.Create(producerConfigSchema), ...held };
     const producer = createProducer({
       stream: ignoresFailures ? takingFailuresForSuccess(appending) : appending,
       config,
