@@ -37,7 +37,7 @@ test("a message that was skipped because it could not be read back is told: MESS
   await assert.rejects(lost, { code: "MESSAGE_DAMAGED" });
 });
 
-test("closing rejects what is open; nobody has to listen", async () => {
+test("closing rejects open calls, whether or not someone listens", async () => {
   const acknowledgements = new Acknowledgements(0);
   const open = acknowledgements.of(1);
   void acknowledgements.of(2);

@@ -33,7 +33,7 @@ test("ids sort by sequence within an epoch", () => {
   );
 });
 
-test("what is no id of the SDK is refused: MESSAGE_ID_INVALID", () => {
+test("an id that the SDK did not make is refused: MESSAGE_ID_INVALID", () => {
   for (const number of [-1, 1.5, Number.NaN, 2 ** 53])
     assert.throws(() => encodeMessageId({ epoch: new Uint8Array(8), sequence: number }), isInvalid);
   assert.throws(() => encodeMessageId({ epoch: new Uint8Array(7), sequence: 0 }), isInvalid);

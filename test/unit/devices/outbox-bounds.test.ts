@@ -58,7 +58,7 @@ test("drop-oldest gives up the oldest messages, counts them and stays within its
     await again.outbox.close();
   }));
 
-test("drop-oldest below a reader: it goes on with what is left", () =>
+test("drop-oldest below a reader: the reader continues with the oldest entry that is left", () =>
   withFolder(async (folder) => {
     const { outbox, seen } = await openOutbox(folder, { whenFull: "drop-oldest" });
     for (let index = 1; index <= 40; index += 1) await append(outbox, Buffer.alloc(1000));

@@ -170,7 +170,7 @@ test("damage in an older segment costs its messages only, and is told", () =>
     await again.outbox.close();
   }));
 
-test("a whole record behind a torn one does not come back among later ones", () =>
+test("a whole record after a torn one does not come back among later ones", () =>
   withFolder(async (folder) => {
     const { outbox } = await openOutbox(folder);
     await append(outbox, "kept");

@@ -30,7 +30,7 @@ async function run(...argv: string[]): Promise<{ code: ExitCode; stdout: string;
 
 const ledger = join(root, "ledger");
 
-test("wrong usage of simulate says what, where, and how it is right", async () => {
+test("wrong usage of simulate names the fault, its place, and the right form", async () => {
   const cases: [string[], RegExp][] = [
     [["--rate", "abc"], /^--rate abc: give a number above 0 .*for example --rate 16700$/m],
     [["--rate", "0"], /--rate 0: give a number above 0/],
@@ -235,7 +235,7 @@ function configOf(...argv: string[]): SimulateConfig {
   return read.values as SimulateConfig;
 }
 
-test("what isn't given follows from what is", () => {
+test("missing options get their values from the given ones", () => {
   const plain = simulateOptions(configOf());
   assert.deepEqual(
     [plain.scenario.devices, plain.scenario.connections, plain.scenario.qos, plain.window, plain.gateways],

@@ -176,7 +176,7 @@ test("poison cannot be decoded or has no id, keeps its length, and tells the aud
   }
 });
 
-test("topic names put the device where the filter has it, and fill other levels", () => {
+test("topic names have the device at the filter's place, and text at the other levels", () => {
   const cases: [string, string][] = [
     ["fleet/{device}/telemetry", "fleet/sim-42/telemetry"],
     ["{device}", "sim-42"],

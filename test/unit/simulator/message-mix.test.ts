@@ -121,7 +121,7 @@ test("a message under the id of another one shares its id and its topic, and not
   assert.ok(groups > 500);
 });
 
-test("what is published again is an earlier message of the same device, at most a minute old", () => {
+test("a resend repeats an earlier message of the same device, at most a minute old", () => {
   const mix = { ...everything.mix, big: 0.05, sleepy: 0.05, will: 0.05 };
   const plan = planOf({ mix, faults: { again: 0.5, reused: 0.05 } });
   let copies = 0;

@@ -59,7 +59,7 @@ test("a failure is told at once, and again in its turn; at QoS 0 it is no refusa
   assert.deepEqual(ingest.status().refused, { "not-durable": 1 });
 });
 
-test("nobody is told after the end, but what was stored is known at once", async () => {
+test("after the end no answer is sent, but stored messages are known at once", async () => {
   const { session, sink, told, ingest } = await opened();
   const stored: boolean[] = [];
   for (const tag of [1, 2]) {
@@ -76,7 +76,7 @@ test("nobody is told after the end, but what was stored is known at once", async
   assert.equal(ingest.status().inFlightMessages, 0);
 });
 
-test("a failure of which nobody can hear is not counted", async () => {
+test("a failure without a listener is not counted", async () => {
   const { session, sink, client, ingest } = await opened();
   session.publish(message(), 1);
   client.hasLeft = true;

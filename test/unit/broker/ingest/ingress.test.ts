@@ -84,7 +84,7 @@ test("a topic that is more specific than a plain filter has its names, also when
   assert.equal(verdict(judge, "fleet/a/telemetry"), "client", "another topic may have them");
 });
 
-test("a topic whose filter was changed leaves its names to nobody as well", () => {
+test("a topic whose filter was changed leaves its former names to no topic, too", () => {
   const topics = new TestTopics();
   const judge = ingress(topics, null, ["#"]);
   topics.replace([topicRule({ version: 2, filter: "moved/{device}/telemetry" })]);

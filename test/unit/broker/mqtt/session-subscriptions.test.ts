@@ -83,7 +83,7 @@ test("a client that comes back while its filters are removed finds the others, a
   assert.deepEqual([subscriptions.filterCount, subscriptions.has("a", "f/0")], [1, true]);
 });
 
-test("nobody waits for the removals of another client", async () => {
+test("the removals of one client delay no other client", async () => {
   const { persistence, add, kept } = sessionSubscriptions();
   for (const filter of filters) await add("a", filter);
   await add("b", "f/0");

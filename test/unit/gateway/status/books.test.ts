@@ -22,7 +22,7 @@ function statusWith(...partitions: { counters: typeof counters; unaccounted: num
   return { processes: [], broker: null, consumer } as unknown as Status;
 }
 
-test("the books of all partitions are summed, and balance where each partition's do", () => {
+test("the books of all partitions are summed, and balance if those of each partition do", () => {
   assert.deepEqual(booksOf(statusWith(balanced, balanced)), {
     read: 40,
     filed: 12,

@@ -18,7 +18,7 @@ function write(path: string, text = ""): string {
 
 const twenty = (number: number) => String(number).padStart(20, "0");
 
-test("a lake's housekeeping is what is left of its logs, and what the gateways' logs tell of vacuum", async () => {
+test("the housekeeping of a lake is read from its logs, and vacuum from the gateways' logs", async () => {
   for (const number of [4, 5, 6]) write(`lake/_commits/${twenty(number)}.json`);
   write(`lake/_commits/${twenty(5)}.snapshot.json`);
   write("lake/_commits/lake.json");

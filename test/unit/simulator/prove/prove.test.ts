@@ -86,7 +86,7 @@ test("what was struck may say itself whether work was in flight, and what the ga
   assert.deepEqual([clockSteps, copies], [{ clock: 2 }, { "data-folder": 1 }]);
 });
 
-test("hostile messages of which not all are filed prove nothing, and their counts stand in the result", () => {
+test("a proof fails if hostile messages are missing from the tables, and the result has their counts", () => {
   const evidence = new StrikeEvidence();
   const busy = status({ inFlight: 5 });
   const strikes = [...clientFaults, ...parkingFaults, compactionFault] as const;
@@ -101,7 +101,7 @@ test("hostile messages of which not all are filed prove nothing, and their count
   assert.deepEqual(result.hostile, { published: 9, acknowledged: 8, refused: 1, filed: 2, quarantined: 6 });
 });
 
-test("each strike is a line: when, in which round, what, whom, and whether it met work in flight", () => {
+test("each strike is a line with time, round, kind, target, and whether it met work in flight", () => {
   const dealt: DealtStrike = {
     atMs: Date.UTC(2026, 10, 28, 1, 2, 3, 45),
     round: 2,
@@ -130,7 +130,7 @@ test("each strike is a line: when, in which round, what, whom, and whether it me
   );
 });
 
-test("a fault of calls counts where it struck one, whatever else was in flight", () => {
+test("a fault of calls counts if it struck a call, whatever else was in flight", () => {
   const evidence = new StrikeEvidence();
   const busy = status({ inFlight: 5, openBytes: 5 });
   evidence.struck({ fault: "late-put", target: "lake-server" }, busy, { calls: 0 });
@@ -143,7 +143,7 @@ test("a fault of calls counts where it struck one, whatever else was in flight",
   assert.deepEqual([splits, faults], [{}, []]);
 });
 
-test("a proof holds only where everything does", () => {
+test("a proof holds only if every check holds", () => {
   const evidence = new StrikeEvidence();
   const proved = proveResult(run, evidence, goodEnd());
   assert.deepEqual(proved.faults, []);

@@ -199,7 +199,7 @@ test("a failed flush is fatal: STORE_FLUSH_FAILED, not retryable, and every late
   }
 });
 
-test("no room is STORE_FULL and says of what, any other refusal STORE_UNAVAILABLE; both are retryable and leave nothing behind", async () => {
+test("a full store is STORE_FULL with its name, any other refusal STORE_UNAVAILABLE; both are retryable and leave no file", async () => {
   let code: string | null = null;
   const disk = new FakeDisk();
   const store = await openLocalStore(

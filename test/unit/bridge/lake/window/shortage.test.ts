@@ -96,7 +96,7 @@ describe("a partition that is read behind the others keeps its newest ids", () =
     await checkSpan(window, { 0: 59, 1: 359 });
   });
 
-  test("if it is read on where it was, after it was idle for a while", async () => {
+  test("if reading continues at its place after an idle time", async () => {
     const window = new ShortWindow(createMemoryWindow({ maxBytes: mib, partitionCount: 2 }));
     for (const partition of [0, 1]) await window.start(partition);
     await window.apply(0, names("before", 500), { second: 0 });

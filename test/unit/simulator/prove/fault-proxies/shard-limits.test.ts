@@ -50,7 +50,7 @@ test("a shard takes 1 MiB a second, partition keys included", () => {
   assert.equal(taken(isOver, many(20, entry(131_072))), 2);
 });
 
-test("a split doubles what goes in, and keys without a hash go where MD5 sends them", () => {
+test("a split doubles the capacity, and keys without a hash are placed by MD5", () => {
   let shards = [{ first: 0n, last: upper.last }];
   const isOver = overShardLimits(
     () => shards,

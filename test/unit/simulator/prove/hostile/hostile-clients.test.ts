@@ -147,7 +147,7 @@ test("a packet's length has as many digits as it needs", () => {
     assert.equal(packetLength(length).toString("hex"), digits);
 });
 
-test("files that become one have the bounds of all, and none where one of them says nothing", () => {
+test("merged files have the bounds of all their sources, and no bounds if one source has none", () => {
   const part = (stats: unknown) => ({ stats: JSON.stringify(stats) });
   const first = {
     ...{ numRecords: 2, minValues: { a: 1, t: "b", x: 1 }, maxValues: { a: 5, t: "b\u{10000}", x: 2 } },

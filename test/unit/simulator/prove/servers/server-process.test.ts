@@ -96,7 +96,7 @@ test("a paused server does not answer until it goes on", async () => {
   await server.kill();
 });
 
-test("a server that ends instead of starting, or that can't be run, says where its log is", async () => {
+test("if a server ends instead of starting, or can't be run, the error names its log", async () => {
   const broken = await serverOf(`console.log("no way"); process.exit(3)`);
   await assert.rejects(broken.start(), { code: "PROVE_SERVER_FAILED", message: /ended with 3.*server\.log/ });
   assert.match(await readFile(logFile, "utf8"), /no way/);

@@ -99,7 +99,7 @@ test("a proof can be limited to kinds of strikes, by fault, by target, or by bot
   assert.equal(onlyBlows(alone, ["flush"]).decks.length, 0);
 });
 
-test("where topics and identities are with the window, nothing is deleted there", () => {
+test("if the window's server also holds topics and identities, nothing is deleted there", () => {
   const servers = { "stream-server": "kinesalite", "window-server": "redis" } as const;
   const { decks } = planOf({ gateways: 2, servers, registry: "window-server" });
   const faults = decks.flat().flatMap(({ fault, target }) => (target === "window-server" ? [fault] : []));
