@@ -7,6 +7,8 @@ import { waitingLanes } from "./waiting-lanes.ts";
 
 /** Between two looks at the log, whatever is due: a table that fails is due all the time. */
 const looksApartMs = 1_000;
+/** Rows must be in their tables soon after a store is back. */
+const retryMaxMs = 60_000;
 
 export interface SettleWorkOptions extends SettleTablesOptions {
   readonly settings?: SettleSettings;
@@ -41,6 +43,7 @@ export function settleWork({ settings = defaultSettleSettings, ...options }: Set
   };
   return {
     name: "settle",
+    retryMaxMs,
     dueAtMs: () => dueAtMs,
     run: async (signal) => {
       const wanted = new Set(asked);

@@ -10,6 +10,8 @@ import type { UpkeepFailure, UpkeepStatus } from "./upkeep-status.ts";
 export interface UpkeepWork {
   /** One word, for people and for labels. */
   readonly name: string;
+  /** The longest delay between two attempts while it fails. Default an hour. */
+  readonly retryMaxMs?: number;
   /** By `elapsedMs` of the loop. Asked before each choice, so it must be cheap. */
   dueAtMs(): number;
   /** Does one piece, and says when the next one is due. After an abort, ends at the next place where it may. */
@@ -145,11 +147,11 @@ export class UpkeepLoop {
     logger.info({ event: "upkeep.recovered", work: name }, `the ${name} of the lake works again`);
   }
 
-  #failed({ name }: UpkeepWork, error: unknown): void {
+  #failed({ name, retryMaxMs = retry.maxMs }: UpkeepWork, error: unknown): void {
     const { logger, metrics, now, elapsedMs } = this.#options;
     const earlier = this.#failing.get(name);
     const attempts = (earlier?.attempts ?? 0) + 1;
-    const delayMs = Math.min(retry.maxMs, retry.baseMs * 2 ** (attempts - 1));
+    const delayMs = Math.min(retryMaxMs, retry.baseMs * 2 ** (attempts - 1));
     const code = error instanceof BridgeError ? error.code : "INTERNAL_ERROR";
     this.#failing.set(name, {
       work: name,
