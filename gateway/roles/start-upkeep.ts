@@ -32,12 +32,11 @@ export async function startUpkeep(context: RoleContext): Promise<RunningRole> {
   const clock = openBootClock();
   const elapsedMs = () => clock.elapsedMs();
   const { vacuumIntervalMs, vacuumAgeMs: ageMs, retentionIntervalMs, quarantineRetentionMs } = config.tables;
-  const common = { store, commitLog, logger, registry, elapsedMs };
+  const common = { store, commitLog, logger, registry, elapsedMs, now: Date.now };
   const retention = retentionWork({
     ...common,
     intervalMs: retentionIntervalMs,
     quarantineMs: quarantineRetentionMs,
-    now: Date.now,
   });
   const running = new UpkeepLoop({
     works: [retention, vacuumWork({ ...common, intervalMs: vacuumIntervalMs, ageMs })],

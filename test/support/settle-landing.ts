@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { quarantineKey } from "../../bridge/lake/commit-log/commit-log.ts";
+import { type AddedFile, quarantineKey } from "../../bridge/lake/commit-log/commit-log.ts";
 import { type LandedLane, landedLanes } from "../../bridge/lake/commit-log/lane-commits.ts";
 import { DeltaTable } from "../../bridge/lake/delta/delta-table.ts";
 import { transactionId } from "../../bridge/lake/delta/lane-transactions.ts";
 import { entryActions } from "../../bridge/lake/delta/table-entry.ts";
+import type { LandedSource, TableRows } from "../../bridge/lake/landing/row-files.ts";
 import { landedColumns } from "../../bridge/lake/parquet/landed-rows.ts";
 import { createParquetRowFiles } from "../../bridge/lake/parquet/parquet-row-files.ts";
 import type { TestLake } from "./test-lake.ts";
@@ -61,18 +62,32 @@ export async function settleLanded(
   const after = state.txns.get(appId)?.version ?? 0;
   const sources = [];
   for (let commit = after + 1; commit <= upTo; commit++) {
-    const path = (await commitLog.entry(commit))?.landing?.file.path;
-    if (path !== undefined) sources.push({ commit, path });
+    const landing = (await commitLog.entry(commit))?.landing;
+    const brought = Object.values(landing?.tables ?? {}).filter((table) => table.name === name);
+    // The file of a commit without rows of the lane may be gone.
+    if (landing && brought.some(({ rows }) => rows[lane])) sources.push({ commit, path: landing.file.path });
   }
   const versions =
     name === quarantineKey ? null : topics.definitions().filter((topic) => topic.name === name);
   const rows = { name, versions, ranges: [{ lane, after, upTo }] };
+  const files = sources.length > 0 ? await writeFiles(store, sources, rows) : [];
+  const entry = {
+    columns: landedColumns(rows),
+    transactions: [{ appId, upTo }],
+    files,
+    nowMs: Date.now(),
+  };
+  assert.equal(await table.append(entryActions(name, state, entry)), "created");
+}
+
+async function writeFiles(
+  store: TestLake["store"],
+  sources: readonly LandedSource[],
+  rows: TableRows,
+): Promise<readonly AddedFile[]> {
   const round = await createParquetRowFiles({ store, now: Date.now }).open(sources);
   try {
-    const files = await round.write(rows);
-    const transactions = [{ appId, upTo }];
-    const entry = { columns: landedColumns(rows), transactions, files, nowMs: Date.now() };
-    assert.equal(await table.append(entryActions(name, state, entry)), "created");
+    return await round.write(rows);
   } finally {
     await round.close();
   }

@@ -98,7 +98,7 @@ export interface TestLake {
   /** Paths of the files in a commit of this topic, or of all topics, in the folder. */
   filesOf(commit: number, topicId?: string): Promise<string[]>;
   /** Commits files that `batch.write` returned, and publishes nothing. */
-  append(tables: Record<string, TableAdds>, streamTimeMs: number): Promise<number>;
+  append(tables: Record<string, TableAdds>, streamTimeMs: number, moved?: readonly number[]): Promise<number>;
   close(): Promise<void>;
 }
 

@@ -10,24 +10,16 @@ import { scopeOf } from "../delta/table-faults.ts";
 import { deleteObjects } from "../stores/delete-objects.ts";
 import type { ObjectStore, StoredObject } from "../stores/object-store.ts";
 import { fenceTable, maySettleFiles } from "./fence-table.ts";
+import { defaultAgeMs, unnamedAgeMs } from "./file-age.ts";
 import { NameFilter } from "./name-filter.ts";
 import type { VacuumMetrics } from "./vacuum-metrics.ts";
 
 const dayMs = 86_400_000;
-/**
- * Younger files most likely belong to a batch that is not committed yet. Deleting them would be safe, but the
- * batch would be repeated.
- */
-const defaultAgeMs = dayMs;
-/** Age of other writers' files, the default of Delta's own vacuum. */
-const foreignAgeMs = 7 * dayMs;
 /** Replaced files stay for readers of older versions, and for seeding. */
 const replacedAgeMs = 7 * dayMs;
 /** Bound of the candidates in memory. */
 const candidatesMax = 10_000;
 const entriesAtOnce = 16;
-/** Our files; other writers' names have more than a UUID. */
-const ourName = /\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.parquet$/;
 
 export interface VacuumOptions {
   readonly store: ObjectStore;
@@ -117,8 +109,7 @@ class Vacuum {
 
   #isOld({ path, modifiedAtMs }: StoredObject): boolean {
     const { ageMs = defaultAgeMs } = this.#options;
-    const wantedMs = ourName.test(path) ? ageMs : Math.max(ageMs, foreignAgeMs);
-    return modifiedAtMs < this.#storeNowMs - wantedMs;
+    return modifiedAtMs < this.#storeNowMs - unnamedAgeMs(path, ageMs);
   }
 
   /** Deletes the candidates that no log names. */

@@ -8,6 +8,7 @@ import { StorageMetrics } from "../../../bridge/lake/delta/storage-metrics.ts";
 import { RetentionMetrics } from "../../../bridge/lake/retention/retention-metrics.ts";
 import { UnreadableFiles } from "../../../bridge/lake/seeding/unreadable-files.ts";
 import { S3Metrics } from "../../../bridge/lake/stores/s3/s3-metrics.ts";
+import { LandingVacuumMetrics } from "../../../bridge/lake/upkeep/landing-vacuum-metrics.ts";
 import { UpkeepMetrics } from "../../../bridge/lake/upkeep/upkeep-metrics.ts";
 import { VacuumMetrics } from "../../../bridge/lake/upkeep/vacuum-metrics.ts";
 import { LeasesMetrics } from "../../../bridge/leases/leases-metrics.ts";
@@ -71,6 +72,7 @@ export function metricGroups(): MetricGroup[] {
       new UpkeepMetrics(registry);
       new RetentionMetrics(registry);
       new VacuumMetrics(registry);
+      new LandingVacuumMetrics(registry);
     }),
     group("S3", "consumer and upkeep, if the lake is in S3", (registry) => new S3Metrics(registry)),
   ];

@@ -1,18 +1,15 @@
 import { sequenceOfId } from "../../../block/sdk-sequence.ts";
-import { rowLeadMaxMs } from "../../../tail/stream-time.ts";
 import type { SeedRows } from "../../seed-source.ts";
+import { spanStart as startOfSpan } from "../../seeding/seed-span.ts";
 import { dedupKeyBytes, type WindowEntries } from "../../window/dedup-window.ts";
 import { columnsPart, copyColumns, windowColumns } from "../../window/window-columns.ts";
 import type { ConsumerContext } from "../consumer-ports.ts";
 import type { ExactIdColumns } from "../ids/exact-id-columns.ts";
 import { deviceNumber, expiryOf, filedAtOf } from "../ids/id-facts.ts";
 
-/**
- * Stream time of the oldest row whose id may still be known. Expiries are rounded up to whole seconds, and
- * rows may be ahead of their commit.
- */
+/** Stream time of the oldest row whose id may still be known. */
 export function spanStart(context: ConsumerContext, streamTimeMs: number): number {
-  return streamTimeMs - context.topics.longestWindowMs() - 1000 - rowLeadMaxMs;
+  return startOfSpan(streamTimeMs, context.topics.longestWindowMs());
 }
 
 /**
