@@ -15,6 +15,12 @@ const endingEarly: CutLake = async (commitLog, options) => {
   return cutLiveRows({ load: async () => lake, entry: (number) => commitLog.entry(number) }, options);
 };
 
+/** Takes what the log says that tables show from a log that is newer than the tables. */
+const boundingLate: CutLake = async (commitLog, options) => {
+  const shown = await options.show(await commitLog.load());
+  return cutLiveRows(commitLog, { ...options, show: async () => shown });
+};
+
 /** Window ids come from landing files alone. */
 const seedingWithoutDirect: BreakPorts = (ports, { store }) => {
   const { commitLog } = ports;
@@ -43,6 +49,8 @@ function withoutTableFence(options: VacuumOptions): VacuumOptions {
 
 /** Queries often sleep while they read a table. */
 const asked = { curiosity: 0.01, longPauses: { rate: 0.03, at: /^get \w+\/_delta_log\// } };
+/** What tables show is recorded as often as it can be. */
+const bounded = { entriesPerSnapshot: 2, commitRetentionMs: 0 };
 const pruned = { processesMax: 3, periods: { entriesPerSnapshot: 2, commitRetentionMs: 0 } };
 
 /** Variants of those that read landed rows, or give up what holds them. */
@@ -51,6 +59,11 @@ export const brokenLanding: readonly BrokenVariant[] = [
     name: "a query that reads the log's end before the tables",
     breaks: ["live-twice"],
     options: { landing: true, cutLake: endingEarly, ...asked },
+  },
+  {
+    name: "a query that takes bounds from a log that is newer than the tables",
+    breaks: ["live-nowhere"],
+    options: { landing: true, cutLake: boundingLate, ...asked, periods: bounded },
   },
   {
     name: "pruning below landed rows that no table shows",

@@ -1,73 +1,103 @@
-import { BridgeError } from "../../bridge/errors.ts";
 import type { LandedLane } from "../../bridge/lake/commit-log/lane-commits.ts";
-import type { DeltaTable } from "../../bridge/lake/delta/delta-table.ts";
+import { lanes } from "../../bridge/lake/commit-log/lane-commits.ts";
 import { transactionId } from "../../bridge/lake/delta/lane-transactions.ts";
-import { entryActions, type LaneTransaction } from "../../bridge/lake/delta/table-entry.ts";
 import { createVersion } from "../../bridge/lake/delta/table-transaction.ts";
+import { UnsettledCommits } from "../../bridge/lake/delta/unsettled-commits.ts";
 import { laneOf } from "../../bridge/lake/landing/lane.ts";
-import type { RowRound } from "../../bridge/lake/landing/row-files.ts";
-import {
-  type settleTable as SettleTable,
-  settleTable,
-  type TableToSettle,
-} from "../../bridge/lake/settle/settle-table.ts";
+import type { RowFiles } from "../../bridge/lake/landing/row-files.ts";
+import { SettleTables, type SettleTablesOptions } from "../../bridge/lake/settle/settle-tables.ts";
 import type { ObjectStore } from "../../bridge/lake/stores/object-store.ts";
 import type { LandedRow } from "../support/json-landing.ts";
 import { withStore } from "../support/with-store.ts";
 import type { BrokenVariant } from "./broken-variants.ts";
 import type { World } from "./world.ts";
 
-type Settle = typeof SettleTable;
-
-function transactionsOf(lakeId: string, { rows, direct }: TableToSettle): LaneTransaction[] {
-  const ranges = [...rows.ranges, ...(direct ? [{ lane: "direct" as const, upTo: direct.upTo }] : [])];
-  return ranges.map(({ lane, upTo }) => ({ appId: transactionId(lakeId, lane), upTo }));
+/** A settler that goes on after a lost race without comparing what the winner settled. */
+function blindToWinners(store: ObjectStore): ObjectStore {
+  const lost = new Set<string>();
+  return withStore(store, {
+    putIfAbsent: async (path, bytes) => {
+      const outcome = await store.putIfAbsent(path, bytes);
+      if (outcome === "exists" && path.includes("/_delta_log/")) lost.add(path);
+      return outcome;
+    },
+    get: async (path) => {
+      const bytes = await store.get(path);
+      return bytes && lost.has(path) ? withoutTransactions(bytes) : bytes;
+    },
+  });
 }
 
-/** Goes on after a lost race, whatever the winner settled. */
-const goingOn: Settle = async ({ lakeId, now }, table, given, round) => {
-  await table.refresh();
-  const files = [...(given.direct?.files ?? []), ...(await round.write(given.rows))];
-  const entry = { columns: given.columns, transactions: transactionsOf(lakeId, given), files };
-  await createVersion(table, (state) => entryActions(table.name, state, { ...entry, nowMs: now() }));
-  return "settled";
-};
+function withoutTransactions(bytes: Uint8Array): Uint8Array {
+  const lines = Buffer.from(bytes).toString().split("\n");
+  return Buffer.from(lines.filter((line) => !line.startsWith('{"txn"')).join("\n"));
+}
 
-/** Moves the transactions of all tables of a round, although the rows of one did not get into it. */
-const movingAll: Settle = async (ports, table, given, round) => {
-  const outcome = await settleTable(ports, table, given, round).catch((error: unknown) => {
-    if (error instanceof BridgeError && error.code === "TABLE_CONFLICT") return "parked" as const;
-    throw error;
-  });
-  if (outcome === "settled" || (await isMissing(table))) return "settled";
-  await createVersion(table, () =>
-    transactionsOf(ports.lakeId, given).map(({ appId, upTo }) => ({ txn: { appId, version: upTo } })),
-  );
-  return "settled";
-};
+/** Moves the transactions of a table of a round, although its rows were refused. */
+class MovingAll extends SettleTables {
+  override async failed(...given: Parameters<SettleTables["failed"]>): Promise<"parked" | "failed"> {
+    const outcome = await super.failed(...given);
+    const [{ name }] = given;
+    const { lakeId } = this.options.commitLog;
+    const version = this.unsettled.newest;
+    const moved = lanes.map((lane) => ({ txn: { appId: transactionId(lakeId, lane), version } }));
+    if (outcome === "parked")
+      await createVersion<"absent">(this.named(name), (state) => (state.version < 0 ? "absent" : moved));
+    return outcome;
+  }
+}
 
-async function isMissing(table: DeltaTable): Promise<boolean> {
-  return (await table.refresh()).version < 0;
+/** Reads the log up to where it ended at the look before. */
+class ReadingBehind extends UnsettledCommits {
+  #heard = 0;
+
+  override async readTo(commit: number): Promise<void> {
+    const upTo = Math.min(commit, this.#heard);
+    this.#heard = commit;
+    if (upTo > 0) await super.readTo(upTo);
+  }
+}
+
+/** Claims commits that it has not read. */
+class ClaimingUnread extends SettleTables {
+  override readonly unsettled = new ReadingBehind(this.options.store, this.entries);
 }
 
 /** Takes an unknown outcome for a failure, and deletes the files that it wrote. */
-function deletingOnFailure({ store }: World): Settle {
-  return async (ports, table, given, round) => {
-    const written: string[] = [];
-    const watched: RowRound = {
-      write: async (rows) => {
-        const adds = await round.write(rows);
-        written.push(...adds.map(({ path }) => `${table.name}/${path}`));
-        return adds;
-      },
-      close: () => round.close(),
-    };
-    try {
-      return await settleTable(ports, table, given, watched);
-    } catch (error) {
-      for (const path of written) await store.delete(path);
-      throw error;
-    }
+class DeletingOnFailure extends SettleTables {
+  readonly #written: Map<string, string[]>;
+
+  constructor(options: SettleTablesOptions) {
+    const written = new Map<string, string[]>();
+    super({ ...options, rowFiles: noting(options.rowFiles, written) });
+    this.#written = written;
+  }
+
+  override async failed(...given: Parameters<SettleTables["failed"]>): Promise<"parked" | "failed"> {
+    const [{ name }] = given;
+    for (const path of this.#written.get(name) ?? []) await this.options.store.delete(path);
+    return super.failed(...given);
+  }
+}
+
+/** By table name: the files of the last round. */
+function noting(rowFiles: RowFiles, written: Map<string, string[]>): RowFiles {
+  return {
+    open: async (sources) => {
+      written.clear();
+      const round = await rowFiles.open(sources);
+      return {
+        write: async (rows) => {
+          const adds = await round.write(rows);
+          written.set(
+            rows.name,
+            adds.map(({ path }) => `${rows.name}/${path}`),
+          );
+          return adds;
+        },
+        close: () => round.close(),
+      };
+    },
   };
 }
 
@@ -89,7 +119,7 @@ export const brokenSettling: readonly BrokenVariant[] = [
   {
     name: "a round that goes on after a lost race, whatever the winner settled",
     breaks: ["live-twice"],
-    options: { landing: true, settleSteps: () => ({ settleTable: goingOn }) },
+    options: { landing: true, breakSettlerStore: blindToWinners },
   },
   {
     name: "lanes of landed rows by the clock of the process that settles them",
@@ -99,20 +129,16 @@ export const brokenSettling: readonly BrokenVariant[] = [
   {
     name: "a round that moves the transactions of all its tables, although one was refused",
     breaks: ["live-nowhere"],
-    options: { landing: true, settleSteps: () => ({ settleTable: movingAll }) },
+    options: { landing: true, openTables: (options) => new MovingAll(options) },
   },
   {
     name: "a round that claims commits which it has not read",
     breaks: ["live-nowhere"],
-    options: { landing: true, settleSteps: () => ({ claim: async (log) => (await log.load()).number }) },
+    options: { landing: true, openTables: (options) => new ClaimingUnread(options) },
   },
   {
     name: "a round that takes an unknown outcome for a failure and deletes its files",
     breaks: ["missing"],
-    options: {
-      landing: true,
-      lostAnswers: 0.03,
-      settleSteps: (world) => ({ settleTable: deletingOnFailure(world) }),
-    },
+    options: { landing: true, lostAnswers: 0.03, openTables: (options) => new DeletingOnFailure(options) },
   },
 ];

@@ -5,12 +5,12 @@ import type { CommitLog } from "../../bridge/lake/commit-log/commit-log.ts";
 import { LakeCommitLog } from "../../bridge/lake/commit-log/lake-commit-log.ts";
 import type { ConsumerOptions } from "../../bridge/lake/consumer/consumer-options.ts";
 import type { CheckpointFiles } from "../../bridge/lake/delta/checkpoint-files.ts";
-import { DeltaTables } from "../../bridge/lake/delta/delta-tables.ts";
 import { createTablePublisher } from "../../bridge/lake/delta/table-publisher.ts";
 import type { CommittedRows } from "../../bridge/lake/follow/committed-rows.ts";
 import { createCommittedRows } from "../../bridge/lake/follow/followed-rows.ts";
 import type { RowReader } from "../../bridge/lake/follow/row-reader.ts";
 import { createSeedSource } from "../../bridge/lake/seeding/lake-seed-source.ts";
+import type { SettleTablesOptions } from "../../bridge/lake/settle/settle-tables.ts";
 import type { ObjectStore } from "../../bridge/lake/stores/object-store.ts";
 import { type VacuumOptions, vacuum } from "../../bridge/lake/upkeep/vacuum.ts";
 import { createMemoryWindow } from "../../bridge/lake/window/memory/memory-window.ts";
@@ -25,7 +25,6 @@ import { KnownTopics } from "./known-topics.ts";
 import { CommitLogAsBefore } from "./older-writers.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
 import type { SeededRandom } from "./seeded-random.ts";
-import type { SettlerPorts } from "./settle-tables.ts";
 import { partitionCount } from "./workload.ts";
 import type { World } from "./world.ts";
 
@@ -163,22 +162,28 @@ export class ProcessFactory {
   }
 
   /** What a process needs that settles tables. */
-  openSettler(process: Process): SettlerPorts {
+  openSettler(process: Process): SettleTablesOptions {
     const { scheduler, world, faults } = this.#options;
     const gated = gatedStore(scheduler, process, world.store);
     const store = faults.breakSettlerStore?.(gated, world) ?? faults.breakStore?.(gated) ?? gated;
     const now = () => world.clock.nowMs;
-    const { logRetentionMs } = this.#periods;
-    const topics = new KnownTopics({
-      all: () => world.workload.topics,
-      ask: (effect) => scheduler.call(process, "refresh topics", effect),
-    });
+    const { checkpointEntries, logRetentionMs } = this.#periods;
     return {
+      store,
       commitLog: new LakeCommitLog(store, lakeId, { create: true, readAhead, now }),
-      tables: new DeltaTables({ store, now, logRetentionMs, readAhead, checkpoints: jsonCheckpoints(store) }),
+      topics: new KnownTopics({
+        all: () => world.workload.topics,
+        ask: (effect) => scheduler.call(process, "refresh topics", effect),
+      }),
       rowFiles: createJsonRowFiles(store, () => dataFileName(++this.#files)),
-      topics,
+      logger,
+      registry: new Registry(),
       now,
+      elapsedMs: now,
+      checkpoints: jsonCheckpoints(store),
+      checkpointEntries,
+      logRetentionMs,
+      readAhead,
     };
   }
 

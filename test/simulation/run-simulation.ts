@@ -8,8 +8,7 @@ import { type LakeFaults, type LandingOfRun, ProcessFactory } from "./process-fa
 import { type CutLake, Queries } from "./queries.ts";
 import { type FaultRates, type Process, Scheduler } from "./scheduler.ts";
 import { SeededRandom } from "./seeded-random.ts";
-import type { SettleSteps } from "./settle-tables.ts";
-import { Upkeeps } from "./upkeeps.ts";
+import { type OpenTables, Upkeeps } from "./upkeeps.ts";
 import type { Violation } from "./violation.ts";
 import { WanderingLeases } from "./wandering-leases.ts";
 import type { WindowFaults } from "./window-server.ts";
@@ -56,7 +55,7 @@ export interface SimulationOptions extends LakeFaults, FollowerFaults {
   readonly breakPorts?: BreakPorts;
   /** Whether batches land rows, which upkeep settles; drawn from the seed if absent. */
   readonly landing?: boolean;
-  readonly settleSteps?: (world: World) => Partial<SettleSteps>;
+  readonly openTables?: OpenTables;
   readonly cutLake?: CutLake;
   /** How often a query is started, per step; drawn from the seed if absent. */
   readonly curiosity?: number;
@@ -213,7 +212,7 @@ class Simulation {
       factory: this.#factory,
       world: this.#world,
     };
-    this.#upkeeps = landing ? new Upkeeps({ ...ofActors, steps: options.settleSteps?.(this.#world) }) : null;
+    this.#upkeeps = landing ? new Upkeeps({ ...ofActors, openTables: options.openTables }) : null;
     this.#queries = landing ? new Queries({ ...ofActors, faults: options }) : null;
   }
 

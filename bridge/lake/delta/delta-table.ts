@@ -23,7 +23,7 @@ import {
 import { tableConflict } from "./delta-schema.ts";
 import { applyAction, applyEntry, type DeltaState, emptyState, rememberHead } from "./delta-state.ts";
 
-/** After such a pause, the log may have been cleaned up to beyond the last version read. */
+/** After such a pause, the log is read again from its beginning. */
 const startOverAfterMsMax = 3_600_000;
 const defaultEntriesPerCheckpoint = 100;
 /** About 25 MB of actions. */
@@ -77,8 +77,7 @@ export class DeltaTable {
    */
   async refresh(): Promise<Readonly<DeltaState>> {
     const now = this.#now();
-    const isOld = Math.abs(now - this.#loadedAtMs) > this.#startOverAfterMs;
-    const known = isOld ? undefined : await this.#beginning.ifThere(this.#state, now);
+    const known = this.#isOld(now) ? undefined : await this.#beginning.ifThere(this.#state, now);
     this.#state = undefined;
     const state = known ?? (await this.#start());
     if (known) await this.#advance(state, 1);
@@ -123,14 +122,19 @@ export class DeltaTable {
   }
 
   /**
-   * Creates the entry after the last version read, and applies it. `exists`: another writer's entry has that
-   * number.
+   * Creates the entry after the last version read, and applies it. `exists`: another writer's entry has, or had,
+   * that number. If that entry was cleaned away during a long sleep, the one created instead is void.
    */
   async append(actions: readonly DeltaAction[]): Promise<"created" | "exists"> {
     const state = this.#state ?? (await this.refresh());
     const path = logEntryPath(this.name, state.version + 1);
     const outcome = await this.#store.putIfAbsent(path, encodeActions(actions));
-    if (outcome === "created") applyEntry(state, actions);
+    if (outcome === "exists") return outcome;
+    if (this.#isOld(this.#now()) && (await this.isLeftBehind())) {
+      this.startOver();
+      return "exists";
+    }
+    applyEntry(state, actions);
     return outcome;
   }
 
@@ -193,6 +197,11 @@ export class DeltaTable {
     this.#state.hasNewSchema = false;
     this.#state.adds.clear();
     this.#state.removes.clear();
+  }
+
+  /** Whether the log may have been cleaned up to beyond the last version read. */
+  #isOld(now: number): boolean {
+    return Math.abs(now - this.#loadedAtMs) > this.#startOverAfterMs;
   }
 
   async #start(): Promise<DeltaState> {

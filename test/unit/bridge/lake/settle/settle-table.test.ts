@@ -4,6 +4,7 @@ import { BridgeError } from "../../../../../bridge/errors.ts";
 import { landedLanes } from "../../../../../bridge/lake/commit-log/lane-commits.ts";
 import { DeltaTable } from "../../../../../bridge/lake/delta/delta-table.ts";
 import { fenceId, settledLanes } from "../../../../../bridge/lake/delta/lane-transactions.ts";
+import { cleanLog, writeCheckpoint } from "../../../../../bridge/lake/delta/table-checkpoint.ts";
 import type { LandedSource, RowRound, TableRows } from "../../../../../bridge/lake/landing/row-files.ts";
 import { landedColumns } from "../../../../../bridge/lake/parquet/landed-rows.ts";
 import { createParquetRowFiles } from "../../../../../bridge/lake/parquet/parquet-row-files.ts";
@@ -172,6 +173,37 @@ test("files that are older than a fence are not shown", async () => {
   assert.equal(await settle(given, { onWritten }), "fenced");
   assert.deepEqual(await numbers(), { shown: everywhere(1), files: 1, live: [1, 2] });
   assert.equal(await settle(given), "settled");
+  assert.deepEqual(await numbers(), { shown: everywhere(2), files: 2, live: [1, 2] });
+});
+
+test("if the log is cleaned up while a process sleeps before its version, nothing counts as settled", async () => {
+  await lake.land([row(1)]);
+  assert.equal(await settle(await toSettle(0, 1)), "settled");
+  await lake.land([row(2)]);
+  let nowMs = Date.now();
+  let sleeps = true;
+  const store = withStore(lake.store, {
+    putIfAbsent: async (path, bytes) => {
+      if (sleeps) await cleanUp();
+      sleeps = false;
+      return lake.store.putIfAbsent(path, bytes);
+    },
+  });
+  const cleanUp = async () => {
+    const other = new DeltaTable(lake.store, topic.name);
+    for (const operation of ["first", "second"]) {
+      await other.refresh();
+      await other.append([{ commitInfo: { operation } }]);
+    }
+    await writeCheckpoint(lake.store, other, nowMs);
+    await cleanLog(lake.store, topic.name, { nowMs: nowMs + 60_000, retainMs: 0 });
+    nowMs += 31 * 24 * hourMs;
+  };
+  const given = await toSettle(1, 2);
+  const table = new DeltaTable(store, topic.name, { now: () => nowMs });
+  assert.equal(await settle(given, { table }), "fenced");
+  assert.deepEqual(await numbers(), { shown: everywhere(1), files: 1, live: [1, 2] });
+  assert.equal(await settle(given, { table }), "settled");
   assert.deepEqual(await numbers(), { shown: everywhere(2), files: 2, live: [1, 2] });
 });
 
