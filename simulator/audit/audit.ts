@@ -2,8 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openLedger } from "../ledger/ledger-reader.ts";
 import type { Progress } from "../report/progress.ts";
 import { AuditExamples } from "./audit-examples.ts";
+import { CommitWatch } from "./commit-watch.ts";
 import type { LakeFiles } from "./lake-files.ts";
 import { LakeLogs, type LogFindings } from "./lake-logs.ts";
+import { LakeLook } from "./lake-look.ts";
 import { checkLakeVersion } from "./lake-version.ts";
 import type { PlaceOrder } from "./row-places.ts";
 import { RunBook } from "./run-book.ts";
@@ -47,10 +49,16 @@ export interface AuditResult extends RunCounts {
 }
 
 const pollMs = 1000;
+/**
+ * The largest difference between the clocks of fleet and stream. Beyond it, files of the run could be taken
+ * for older ones.
+ */
+const clockSkewMaxMs = 3_600_000;
 
 /**
- * Compares a ledger with a lake, repeatedly, until both agree and no new file appears. Stops earlier if the
- * time is up or `stop` aborts.
+ * Compares a ledger with a lake. Watches what is committed until no message is missing and no new file comes,
+ * or the time is up, or `stop` aborts. Then it takes one cut of the lake, and judges the rows of this cut. If
+ * these differ from the ledger before the time is up, it goes on.
  */
 export async function audit(
   options: AuditOptions,
@@ -58,25 +66,27 @@ export async function audit(
   stop: AbortSignal,
 ): Promise<AuditResult> {
   await checkLakeVersion(options.lake);
-  const books = openLedger(options.ledgerFolder).map((ledger) => new RunBook(ledger));
-  const examples = new AuditExamples();
-  const scan = new TableScan(options.lake, books, examples);
-  const logs = new LakeLogs(scan, options.lookAgainMs);
+  const work = prepare(options);
+  const { scan, watch } = work;
   const beganAtMs = performance.now();
   try {
-    for (;;) {
-      await scan.poll();
-      const isClosed = books.every((book) => book.lost().next().done === true);
-      const isQuiet =
-        Date.now() - Math.max(scan.lastChangeAtMs, ...books.map(({ ledger }) => ledger.changedAtMs())) >=
-        options.settleMs;
-      progress.show(progressOf(books, scan));
-      const waitedMs = performance.now() - beganAtMs;
+    await scan.take();
+    watch.learn();
+    for (let cutFromMs = 0; ; ) {
+      await watch.poll();
+      progress.show(progressOf(work));
+      const nowMs = performance.now();
+      const waitedMs = nowMs - beganAtMs;
       const isOver = waitedMs >= options.waitMs || stop.aborted;
-      if (isOver || (isClosed && isQuiet && scan.faults.length === 0)) {
-        const findings = await logs.check();
-        if (isOver || findings.faults.length + findings.unread.length === 0)
-          return verdict({ books, scan, examples, findings }, Math.round(performance.now() - beganAtMs));
+      const isClosed = watch.missing === 0 && isQuiet(work, options.settleMs);
+      if (isOver || (nowMs >= cutFromMs && (isClosed || watch.needsCut))) {
+        const findings = await work.logs.check();
+        const endedAtMs = performance.now();
+        if (isOver || (isClosed && agrees(work, findings)))
+          return verdict(work, findings, Math.round(endedAtMs - beganAtMs));
+        watch.learn();
+        // Cuts take at most half of the time.
+        cutFromMs = endedAtMs + (endedAtMs - nowMs);
       }
       await sleep(Math.min(pollMs, Math.max(0, options.waitMs - waitedMs)));
     }
@@ -85,28 +95,54 @@ export async function audit(
   }
 }
 
-function progressOf(books: readonly RunBook[], scan: TableScan) {
-  const total = { sent: 0, acked: 0, filed: 0, lost: 0 };
-  for (const book of books) {
-    total.sent += book.ledger.sent.count;
-    total.acked += book.ledger.acked.count;
-    total.filed += book.filed;
-    for (const _ of book.lost()) total.lost++;
-  }
-  const text = `messages filed · ${total.lost} of ${total.acked} acknowledged ones missing · ${scan.filesRead} files read`;
-  return { done: total.filed, total: total.sent, text };
-}
-
-interface Evidence {
+/** The parts of an audit. */
+interface Work {
+  /** Files that were complete by this time hold no rows of the runs, in ms since the epoch. */
+  readonly sinceMs: number;
   readonly books: readonly RunBook[];
-  readonly scan: TableScan;
   readonly examples: AuditExamples;
-  readonly findings: LogFindings;
+  readonly scan: TableScan;
+  readonly watch: CommitWatch;
+  readonly logs: LakeLogs;
 }
 
-function verdict({ books, scan, examples, findings }: Evidence, waitedMs: number): AuditResult {
+function prepare({ ledgerFolder, lake, lookAgainMs }: AuditOptions): Work {
+  const books = openLedger(ledgerFolder).map((ledger) => new RunBook(ledger));
+  const sinceMs = Math.min(...books.map(({ ledger }) => ledger.header.startedAtMs)) - clockSkewMaxMs;
+  const examples = new AuditExamples();
+  const look = new LakeLook(lake, sinceMs);
+  const scan = new TableScan({ lake, look, books, examples, sinceMs });
+  const watch = new CommitWatch({ lake, look, scan, books });
+  const logs = new LakeLogs({ look, scan, pauseMs: lookAgainMs });
+  return { sinceMs, books, examples, scan, watch, logs };
+}
+
+/** True if nothing came for this time, neither into the lake nor into a ledger. */
+function isQuiet({ watch, books }: Work, settleMs: number): boolean {
+  const changes = [watch.lastChangeAtMs, ...books.map(({ ledger }) => ledger.changedAtMs())];
+  return Date.now() - Math.max(...changes) >= settleMs;
+}
+
+/** True if a cut shows everything, as far as waiting could help. */
+function agrees({ books, scan }: Work, { faults, unread }: LogFindings): boolean {
+  const isClosed = books.every((book) => book.lost().next().done === true);
+  return isClosed && scan.faults.length + faults.length + unread.length === 0;
+}
+
+function progressOf({ books, watch, scan }: Work) {
+  const total = { sent: 0, acked: 0 };
+  for (const { ledger } of books) {
+    total.sent += ledger.sent.count;
+    total.acked += ledger.acked.count;
+  }
+  const text = `messages filed · ${watch.missing} of ${total.acked} acknowledged ones missing · ${scan.filesRead + watch.filesRead} files read`;
+  return { done: watch.seen, total: total.sent, text };
+}
+
+function verdict(work: Work, findings: LogFindings, waitedMs: number): AuditResult {
+  const { books, scan, examples } = work;
   const order = scan.places.order(findings.streams);
-  const mistimed = scan.places.mistimed(Date.now() - scan.sinceMs);
+  const mistimed = scan.places.mistimed(Date.now() - work.sinceMs);
   const unread = [...scan.faults, ...findings.unread];
   const counts = sum(books.map((book) => book.counts(order)));
   for (const book of books) addExamples(book, examples, order);

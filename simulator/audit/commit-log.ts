@@ -1,6 +1,7 @@
 import { SimulatorError } from "../errors.ts";
 import { chainFaults } from "./commit-chain.ts";
 import { type CommitEntry, parseEntry } from "./commit-entry.ts";
+import { type GivenUp, lastOfTables, nothingGivenUp } from "./given-up-entries.ts";
 import { record } from "./json-fields.ts";
 import { type LakeFiles, readWhole } from "./lake-files.ts";
 import { type LaneNumbers, landedLanes, numberOfLane } from "./lanes.ts";
@@ -30,6 +31,7 @@ export interface CommitLogState {
   readonly bounds: ReadonlyMap<string, LaneNumbers>;
   /** True if a commit has a landing file, as far as the log still says. */
   readonly hasLanding: boolean;
+  readonly givenUp: GivenUp;
   readonly faults: readonly string[];
 }
 
@@ -39,6 +41,7 @@ const nothing: CommitLogState = {
   isWhole: false,
   bounds: new Map(),
   hasLanding: false,
+  givenUp: nothingGivenUp,
   faults: [],
 };
 
@@ -84,7 +87,25 @@ export class CommitLog {
       [...(snapshot?.lastCommits.values() ?? [])].some((last) =>
         landedLanes.some((lane) => numberOfLane(last, lane) > 0),
       );
-    return { lakeId, entries, isWhole, bounds, hasLanding, faults };
+    const givenUp = await this.#givenUp(snapshot, entries, new Set(numbers));
+    return { lakeId, entries, isWhole, bounds, hasLanding, givenUp, faults };
+  }
+
+  /** Entries below the snapshot's first one are deleted at any time, and it is no fault if one is unreadable. */
+  async #givenUp(
+    snapshot: Snapshot | null,
+    kept: readonly CommitEntry[],
+    numbers: ReadonlySet<number>,
+  ): Promise<GivenUp> {
+    const ordinals = new TableOrdinals(snapshot?.ordinals ?? new Map());
+    const firstKept = Math.max(snapshot?.firstKept ?? 1, ...kept.map((entry) => entry.firstKept));
+    const entries = kept.filter(({ number }) => number < firstKept);
+    for (let each = (snapshot?.firstKept ?? 1) - 1; numbers.has(each) || this.#entries.has(each); each--) {
+      const entry = await this.#entry(each, []);
+      if (!entry || entry.committedAtMs < this.#sinceMs) break;
+      entries.push(ordinals.take(entry, []));
+    }
+    return { firstKept, entries, last: lastOfTables(snapshot) };
   }
 
   /**

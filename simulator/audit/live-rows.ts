@@ -46,29 +46,38 @@ export interface UnsettledRows {
  * or in the table files of their entry. In a log without landing files, table files count only if their
  * table shows them.
  */
-export function unsettledRows({ before, tables, after }: Cut): UnsettledRows {
-  const { lakeId, entries, hasLanding } = after;
+export function unsettledRows(cut: Cut): UnsettledRows {
+  const { lakeId, entries, hasLanding } = cut.after;
   if (lakeId === null || !hasLanding) return { landings: [], files: [] };
+  const settledUpTo = settledLanes(cut, lakeId);
+  const landings: UnsettledLanding[] = [];
+  for (const { number: commit, committedAtMs, landing, landed } of entries) {
+    if (!landing || landed.every(({ name, lane }) => commit <= settledUpTo(name, lane))) continue;
+    const names = new Map(landed.map(({ key, name }) => [key, name]));
+    const unsettled = [...names].flatMap(([key, name]) =>
+      landedLanes.filter((lane) => commit > settledUpTo(name, lane)).map((lane) => ({ key, lane })),
+    );
+    landings.push({ commit, committedAtMs, landing, landed, unsettled });
+  }
+  return { landings, files: unsettledFiles(cut) };
+}
+
+/** Table files of commits that their table does not show, whether they count or not. */
+export function unsettledFiles(cut: Cut): readonly UnsettledFile[] {
+  const { lakeId, entries } = cut.after;
+  if (lakeId === null) return [];
+  const settledUpTo = settledLanes(cut, lakeId);
+  return entries.flatMap((entry) => filesOf(entry, (name) => entry.number > settledUpTo(name, "direct")));
+}
+
+/** By table and lane: the commit up to which everything is settled. */
+function settledLanes({ before, tables }: Cut, lakeId: string): (name: string, lane: Lane) => number {
   const known = new Map<string, readonly number[]>();
-  const settledUpTo = (name: string, lane: Lane): number => {
+  return (name, lane) => {
     const numbers = known.get(name) ?? highest(shownBy(tables.get(name), lakeId), before.bounds.get(name));
     known.set(name, numbers);
     return numberOfLane(numbers, lane);
   };
-  const landings: UnsettledLanding[] = [];
-  const files: UnsettledFile[] = [];
-  for (const entry of entries) {
-    const { number: commit, committedAtMs, landing, landed } = entry;
-    if (landing && landed.some(({ name, lane }) => commit > settledUpTo(name, lane))) {
-      const names = new Map(landed.map(({ key, name }) => [key, name]));
-      const unsettled = [...names].flatMap(([key, name]) =>
-        landedLanes.filter((lane) => commit > settledUpTo(name, lane)).map((lane) => ({ key, lane })),
-      );
-      landings.push({ commit, committedAtMs, landing, landed, unsettled });
-    }
-    files.push(...filesOf(entry, (name) => commit > settledUpTo(name, "direct")));
-  }
-  return { landings, files };
 }
 
 function filesOf(entry: CommitEntry, isUnsettled: (name: string) => boolean): UnsettledFile[] {

@@ -100,3 +100,18 @@ export async function readObjects(
   const known = columns.filter((column) => present.has(column));
   return parquetReadObjects({ file: buffer, metadata, compressors, columns: known });
 }
+
+/** Columns of one row group after another; `values[column][row]`. Throws if the file lacks one. */
+export async function* readColumns(
+  file: LakeFile,
+  columns: readonly string[],
+): AsyncGenerator<Readonly<Record<string, DecodedArray>>> {
+  const buffer = asBuffer(file);
+  const metadata = await parquetMetadataAsync(buffer);
+  const scan = await parquetScan({ file: buffer, metadata, compressors, utf8: false });
+  for (const { rowStart, rowEnd } of scan.ranges) {
+    const values: Record<string, DecodedArray> = {};
+    for (const column of columns) values[column] = await scan.readColumn({ column, rowStart, rowEnd });
+    yield values;
+  }
+}

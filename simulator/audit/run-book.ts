@@ -5,6 +5,7 @@ import type { AuditExamples } from "./audit-examples.ts";
 import { ExpiredMessages } from "./expired-messages.ts";
 import type { Expiry } from "./expiry.ts";
 import type { FiledRow } from "./filed-row.ts";
+import { MessageFinder } from "./message-finder.ts";
 import { ReuseBook } from "./reuse-book.ts";
 import { RowOrder } from "./row-order.ts";
 import type { PlaceOrder } from "./row-places.ts";
@@ -18,13 +19,12 @@ export class RunBook {
   readonly ledger: RunLedger;
   /** The prefix of all ids of the run. */
   readonly idPrefix: Buffer;
+  readonly finder: MessageFinder;
   readonly #plan: MessagePlan;
-  readonly #slots: Uint32Array;
   readonly #stored: Bitmap;
   readonly #quarantined: Bitmap;
   /** Of those: quarantined for their content, not for an id that was used before. */
   readonly #faulty: Bitmap;
-  readonly #expected: Buffer;
   readonly #reuse: ReuseBook;
   readonly #expired: ExpiredMessages;
   #mended = 0;
@@ -39,11 +39,10 @@ export class RunBook {
   constructor(ledger: RunLedger) {
     this.ledger = ledger;
     this.#plan = new MessagePlan(ledger.header.scenario);
-    this.#slots = this.#plan.slots();
     this.#stored = new Bitmap(this.#plan.total);
     this.#quarantined = new Bitmap(this.#plan.total);
     this.#faulty = new Bitmap(this.#plan.total);
-    this.#expected = Buffer.alloc(Math.max(...this.#plan.shapes.all.map(({ document }) => document.bytes)));
+    this.finder = new MessageFinder(this.#plan, ledger.header.startedAtMs);
     const filed = { stored: this.#stored, quarantined: this.#quarantined };
     this.#reuse = new ReuseBook(this.#plan, ledger, filed);
     this.#expired = new ExpiredMessages({ plan: this.#plan, ledger, reuse: this.#reuse, ...filed });
@@ -71,6 +70,17 @@ export class RunBook {
     this.#expired.look(expiry);
   }
 
+  /** How many messages the run has at most. */
+  get messages(): number {
+    return this.#plan.total;
+  }
+
+  /** Adds the messages that are in a table or in quarantine. */
+  addFiledTo(messages: Bitmap): void {
+    messages.addAll(this.#stored);
+    messages.addAll(this.#quarantined);
+  }
+
   /** Messages that are in a table or in quarantine. */
   get filed(): number {
     return this.#stored.count + this.#quarantined.count - this.#mended;
@@ -78,7 +88,7 @@ export class RunBook {
 
   /** Takes a row whose id has this run's prefix. The id begins at `idAt` of `idSource`. */
   judge(row: FiledRow, idSource: Uint8Array, idAt: number, examples: AuditExamples): void {
-    const index = this.#indexOf(row, idSource, idAt);
+    const index = this.finder.indexOf(row, idSource, idAt);
     if (index === null || !this.ledger.mayHaveBeenSent(index)) {
       this.#phantom++;
       const id = Buffer.from(idSource.subarray(idAt, idAt + this.#plan.names.idBytes)).toString("latin1");
@@ -113,6 +123,11 @@ export class RunBook {
   /** Acknowledged messages without any row that retention may have removed, in order. */
   *lost(): Generator<number> {
     for (const index of this.#absent()) if (!this.#expired.has(index)) yield index;
+  }
+
+  /** True if the message is acknowledged, has no row, and retention may have removed it. */
+  isExpired(index: number): boolean {
+    return this.#expired.has(index);
   }
 
   /** Acknowledged messages without any row, in order. */
@@ -190,24 +205,6 @@ export class RunBook {
     };
   }
 
-  #indexOf(row: FiledRow, idSource: Uint8Array, idAt: number): number | null {
-    if (row.messageId && row.messageId.length !== this.#plan.names.idBytes) return null;
-    const id = this.#plan.names.readId(idSource, idAt);
-    if (!id) return null;
-    const index = id.sequence * this.#plan.devices + (this.#slots[id.device] as number);
-    if (index >= this.#plan.total) return null;
-    return this.#plan.roles.hasReuse ? this.#sender(row, index) : index;
-  }
-
-  /**
-   * The message of a row, among those that share its id: the one with the same payload, else the id's own.
-   */
-  #sender(row: FiledRow, idIndex: number): number {
-    for (const index of this.#plan.roles.sharingId(idIndex))
-      if (index < this.#plan.total && this.#isPayload(row, index)) return index;
-    return idIndex;
-  }
-
   #count(row: FiledRow, index: number, examples: AuditExamples): void {
     const isKnown = this.#stored.has(index) || this.#quarantined.has(index);
     const isMended = isKnown && this.#isMended(row, index);
@@ -250,7 +247,7 @@ export class RunBook {
     const deviceId = this.deviceId(index);
     if (row.deviceId !== deviceId) faults.push(`device_id is ${String(row.deviceId)}, not ${deviceId}`);
     if (row.topic !== plan.topicName(index)) faults.push(`topic is ${String(row.topic)}`);
-    if (!this.#isPayload(row, index)) faults.push("the payload differs from the sent one");
+    if (!this.finder.isPayload(row, index)) faults.push("the payload differs from the sent one");
     if (row.isQuarantined) return faults;
     if (poison) faults.push("it is filed in a table, though it cannot be decoded");
     // A raw message has neither an id nor a time: its row has the arrival time.
@@ -260,17 +257,6 @@ export class RunBook {
     if (row.eventTimeUs !== eventTimeUs)
       faults.push(`event_time is ${Number(row.eventTimeUs) / 1000} ms, not ${eventTimeUs / 1000} ms`);
     return faults;
-  }
-
-  /** In quarantine the whole document counts as well, because the envelope may have been unreadable. */
-  #isPayload({ payload, isQuarantined }: FiledRow, index: number): boolean {
-    if (!(payload instanceof Uint8Array)) return false;
-    const { payloadStart, payloadBytes, bytes } = this.#plan.shape(index).document;
-    const isWhole = payload.length === bytes && isQuarantined;
-    if (payload.length !== payloadBytes && !isWhole) return false;
-    this.#plan.writeDocument(this.#expected, 0, index, this.ledger.header.startedAtMs);
-    if (this.#expected.subarray(payloadStart, payloadStart + payloadBytes).equals(payload)) return true;
-    return isWhole && this.#expected.subarray(0, bytes).equals(payload);
   }
 
   #plannedPoison(): number {

@@ -1,11 +1,10 @@
 import { SimulatorError } from "../errors.ts";
 import type { AuditExamples } from "./audit-examples.ts";
-import { CommitLog, type CommitLogState } from "./commit-log.ts";
-import { DeltaTable, tableNames } from "./delta-table.ts";
 import { Expiry } from "./expiry.ts";
-import { type FileSource, landingSource, liveSource, unsettledSource } from "./file-source.ts";
+import type { FileSource } from "./file-source.ts";
 import type { LakeFiles } from "./lake-files.ts";
-import { type Cut, unsettledRows } from "./live-rows.ts";
+import type { LakeLook } from "./lake-look.ts";
+import { unsettledFiles } from "./live-rows.ts";
 import { type RowGroup, readRowGroups } from "./parquet-file.ts";
 import { retentionBounds } from "./retention-bounds.ts";
 import { RowJudge } from "./row-judge.ts";
@@ -15,31 +14,42 @@ import { tableOfPath } from "./table-file.ts";
 import { schemaFaults } from "./table-schema.ts";
 import { TopicDefinitions } from "./topic-definitions.ts";
 
-/**
- * The largest difference between the clocks of fleet and stream. Beyond it, files of the run could be taken
- * for older ones.
- */
-const clockSkewMaxMs = 3_600_000;
+/** A cut whose files are gone by the time they are read is taken again, up to this many times in all. */
+const cutsMax = 4;
 
-/** Reads all rows that count as filed, each file once, and passes them to the books. */
+/** What a cut has read of the commit log. */
+export interface CommitsOfCut {
+  /** Number of its last commit. */
+  readonly upTo: number;
+  /** Table files of commits that it has not read, because their tables did not show them. */
+  readonly waiting: readonly string[];
+}
+
+export interface TableScanOptions {
+  readonly lake: LakeFiles;
+  readonly look: LakeLook;
+  readonly books: readonly RunBook[];
+  readonly examples: AuditExamples;
+  /** Files that were complete by this time hold no rows of the runs, in ms since the epoch. */
+  readonly sinceMs: number;
+}
+
+/** Reads all rows that count as filed at one look, each file once, and passes them to the books. */
 export class TableScan {
-  /** The parts that could not be read at the last poll. */
+  /** The parts that could not be read at the last cut. */
   faults: SimulatorError[] = [];
+  /** Of the last cut; null = the commit log could not be read. */
+  commits: CommitsOfCut | null = null;
   filesRead = 0;
   /** Files about which their table's log, their commit, or the file itself is wrong. */
   misstated = 0;
   readonly #topics: TopicDefinitions;
-  readonly #lake: LakeFiles;
-  readonly #log: CommitLog;
-  readonly #books: readonly RunBook[];
-  readonly #examples: AuditExamples;
+  readonly #options: TableScanOptions;
   readonly #judge: RowJudge;
-  readonly #tables = new Map<string, DeltaTable>();
   /** By table: type by name of the columns that its files have. */
   readonly #columns = new Map<string, Map<string, string>>();
   /** By key of a source: the one stream of its rows. */
   readonly #read = new Map<string, string | null>();
-  #cut: Cut | SimulatorError | undefined;
   /**
    * True if rows of a file were judged that count no more: the file was removed from its table or found to be
    * damaged, or a table shows them now.
@@ -47,37 +57,23 @@ export class TableScan {
   #mustStartAgain = false;
   #lastChangeAtMs = 0;
 
-  constructor(lake: LakeFiles, books: readonly RunBook[], examples: AuditExamples) {
-    this.#lake = lake;
-    this.#topics = new TopicDefinitions(lake);
-    this.#books = books;
-    this.#examples = examples;
-    this.#judge = new RowJudge(books, examples);
-    this.#log = new CommitLog(lake, this.sinceMs);
-  }
-
-  /** Files that were complete by this time hold no rows of the runs, in ms since the epoch. */
-  get sinceMs(): number {
-    return Math.min(...this.#books.map(({ ledger }) => ledger.header.startedAtMs)) - clockSkewMaxMs;
+  constructor(options: TableScanOptions) {
+    this.#options = options;
+    this.#topics = new TopicDefinitions(options.lake);
+    this.#judge = new RowJudge(options.books, options.examples);
   }
 
   get places(): RowPlaces {
     return this.#judge.places;
   }
 
-  /** By name, as of the last poll. */
-  get tables(): ReadonlyMap<string, DeltaTable> {
-    return this.#tables;
-  }
-
-  /** The last look at the lake; an error if the commit log could not be read, undefined before the first. */
-  get cut(): Cut | SimulatorError | undefined {
-    return this.#cut;
-  }
-
   /** The stream of all rows of a file; null = the file has several or none, or was not read. */
   streamOf(path: string): string | null {
     return this.#read.get(path) ?? null;
+  }
+
+  hasRead(key: string): boolean {
+    return this.#read.has(key);
   }
 
   /** When the newest file was made. */
@@ -86,86 +82,48 @@ export class TableScan {
   }
 
   /**
-   * Looks at the lake, and reads new files. Afterwards, the books have the rows that were filed at this look,
-   * and no others. The ledgers are read after the logs, so that the ledger knows every row. Throws
-   * AUDIT_LAKE_UNSUPPORTED.
+   * Takes one cut of the lake. Afterwards, the books have the rows that were filed at this look, and no others.
+   * Files that an earlier cut read are not read again, if all of them still count. The ledgers are read after
+   * the logs, so that the ledger knows every row. Throws AUDIT_LAKE_UNSUPPORTED.
    */
-  async poll(): Promise<void> {
-    this.faults = [];
-    const sources = await this.#look();
-    for (const book of this.#books) book.ledger.refresh();
+  async take(): Promise<void> {
+    let missing = new Set<string>();
+    for (let cut = 1; ; cut++) {
+      const gone = await this.#takeOnce();
+      // The next look still named it: nobody has replaced it.
+      const isMissing = gone.every(({ key }) => missing.has(key));
+      if (isMissing || cut === cutsMax) {
+        const why = isMissing ? "it is not there" : `it is gone, and so were files of ${cut - 1} cuts before`;
+        for (const source of gone) this.#fail(source, why, undefined);
+        return;
+      }
+      missing = new Set(gone.map(({ key }) => key));
+    }
+  }
+
+  /** Returns the files of the cut that are not there. */
+  async #takeOnce(): Promise<FileSource[]> {
+    const { look, books } = this.#options;
+    const sources = await look.take();
+    this.faults = [...look.faults];
+    this.commits = commitsOf(look.cut, sources);
+    for (const book of books) book.ledger.refresh();
     for (const key of this.#read.keys()) if (!sources.has(key)) this.#mustStartAgain = true;
     if (this.#mustStartAgain) this.#startAgain();
-    const expiring = retentionBounds(this.#tables, this.#lakeId);
+    const expiring = retentionBounds(look.tables, look.lakeId);
     if (sources.size > this.#read.size || expiring.size > 0) await this.#topics.refresh();
-    for (const book of this.#books) book.look(new Expiry(expiring, this.#topics));
+    for (const book of books) book.look(new Expiry(expiring, this.#topics));
+    const gone: FileSource[] = [];
     for (const source of sources.values()) {
       if (this.#read.has(source.key)) continue;
       this.#lastChangeAtMs = Math.max(
         this.#lastChangeAtMs,
         Math.min(Date.now(), source.modifiedAtMs || Date.now()),
       );
-      if (await this.#mayHoldRows(source)) await this.#scan(source);
-      else this.#read.set(source.key, null);
+      if (!(await this.#mayHoldRows(source))) this.#read.set(source.key, null);
+      else if ((await this.#scan(source)) === "gone") gone.push(source);
     }
-  }
-
-  /** The files whose rows count, by key. See `Cut` for the order of reading. */
-  async #look(): Promise<ReadonlyMap<string, FileSource>> {
-    const before = await this.#readLog();
-    const sources = await this.#liveFiles();
-    const after = await this.#readLog();
-    const unread = [before, after].find((state) => state instanceof SimulatorError);
-    this.#cut = unread ?? {
-      before: before as CommitLogState,
-      tables: this.#tables,
-      after: after as CommitLogState,
-    };
-    if (this.#cut instanceof SimulatorError) return sources;
-    const { landings, files } = unsettledRows(this.#cut);
-    const unsettled = [
-      ...files.map((file) => unsettledSource(file, sources.has(file.file.path))),
-      ...landings.map(landingSource),
-    ];
-    for (const source of unsettled) sources.set(source.key, source);
-    return sources;
-  }
-
-  /** null = it is not known. */
-  get #lakeId(): string | null {
-    return this.#cut && !(this.#cut instanceof SimulatorError) ? this.#cut.after.lakeId : null;
-  }
-
-  async #readLog(): Promise<CommitLogState | SimulatorError> {
-    try {
-      return await this.#log.read();
-    } catch (error) {
-      if (!(error instanceof SimulatorError) || !error.retryable) throw error;
-      return error;
-    }
-  }
-
-  async #liveFiles(): Promise<Map<string, FileSource>> {
-    const names = await this.#noting(() => tableNames(this.#lake));
-    for (const name of names ?? [])
-      if (!this.#tables.has(name)) this.#tables.set(name, new DeltaTable(this.#lake, name));
-    const files = new Map<string, FileSource>();
-    for (const table of this.#tables.values()) {
-      await this.#noting(() => table.refresh());
-      for (const [path, file] of table.files) files.set(path, liveSource(file));
-    }
-    return files;
-  }
-
-  /** An unreadable part may be readable at the next look; until then it counts as a fault. */
-  async #noting<Result>(work: () => Promise<Result>): Promise<Result | undefined> {
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof SimulatorError)) throw error;
-      this.faults.push(error);
-      return undefined;
-    }
+    return gone;
   }
 
   #startAgain(): void {
@@ -182,35 +140,43 @@ export class TableScan {
    * store. The log alone could hide rows. Event times do not count, because devices may report wrong ones.
    */
   async #mayHoldRows({ path, maxIngestMs }: FileSource): Promise<boolean> {
-    const { sinceMs } = this;
+    const { lake, sinceMs } = this.#options;
     if (maxIngestMs === null || maxIngestMs >= sinceMs) return true;
-    const modifiedAtMs = await this.#lake.modifiedAtMs(path);
+    const modifiedAtMs = await lake.modifiedAtMs(path);
     return modifiedAtMs === null || modifiedAtMs >= sinceMs;
   }
 
-  async #scan(source: FileSource): Promise<void> {
+  async #scan(source: FileSource): Promise<"read" | "gone" | "unreadable"> {
+    const { lake } = this.#options;
+    let isJudged = false;
     try {
-      const file = await this.#lake.open(source.path);
-      if (!file) throw new Error("it is not there");
+      const file = await lake.open(source.path);
+      if (!file) return "gone";
       try {
         const rows = source.rows(this.#topics);
         for await (const group of readRowGroups(file)) {
-          this.#mustStartAgain = true;
+          isJudged = true;
           if (source.isInTable) this.#note(source.path, group);
           rows.takeGroup(group, this.#judge);
         }
-        this.#mustStartAgain = false;
         this.#state(source.path, rows.fault(file.bytes));
         this.#read.set(source.key, rows.stream);
       } finally {
         await file.close();
       }
       this.filesRead++;
+      return "read";
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      const text = `${source.name} can't be read: ${reason}`;
-      this.faults.push(new SimulatorError("AUDIT_FILE_UNREADABLE", text, { retryable: true, cause: error }));
+      if (isJudged) this.#mustStartAgain = true;
+      if ((await lake.modifiedAtMs(source.path).catch(() => 0)) === null) return "gone";
+      this.#fail(source, error instanceof Error ? error.message : String(error), error);
+      return "unreadable";
     }
+  }
+
+  #fail({ name }: FileSource, reason: string, cause: unknown): void {
+    const text = `${name} can't be read: ${reason}`;
+    this.faults.push(new SimulatorError("AUDIT_FILE_UNREADABLE", text, { retryable: true, cause }));
   }
 
   #note(path: string, { types }: RowGroup): void {
@@ -223,13 +189,22 @@ export class TableScan {
   /** Contradictions between the schemas of tables and the columns of files that were read. */
   schemaFaults(): string[] {
     return [...this.#columns].flatMap(([table, columns]) =>
-      schemaFaults(table, this.#tables.get(table)?.schema ?? null, columns),
+      schemaFaults(table, this.#options.look.tables.get(table)?.schema ?? null, columns),
     );
   }
 
   #state(path: string, fault: string | null): void {
     if (fault === null) return;
     this.misstated++;
-    this.#examples.add("misstated", `${path}: ${fault}`);
+    this.#options.examples.add("misstated", `${path}: ${fault}`);
   }
+}
+
+function commitsOf(cut: LakeLook["cut"], sources: ReadonlyMap<string, FileSource>): CommitsOfCut | null {
+  if (!cut || cut instanceof SimulatorError) return null;
+  const paths = unsettledFiles(cut).map(({ file }) => file.path);
+  return {
+    upTo: cut.after.entries.at(-1)?.number ?? 0,
+    waiting: paths.filter((path) => !sources.has(path)),
+  };
 }

@@ -26,6 +26,16 @@ export class Bitmap {
     return true;
   }
 
+  /** Adds the numbers of another set. Bounds must be equal. */
+  addAll(other: Bitmap): void {
+    for (const [at, bits] of other.#bits.entries()) {
+      const before = this.#bits[at] ?? 0;
+      let added = bits & ~before;
+      this.#bits[at] = before | bits;
+      for (; added !== 0; added &= added - 1) this.#count++;
+    }
+  }
+
   clear(): void {
     this.#bits.fill(0);
     this.#count = 0;

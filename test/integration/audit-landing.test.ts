@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import type { AuditResult } from "../../simulator/audit/audit.ts";
 import type { LakeFiles } from "../../simulator/audit/lake-files.ts";
 import { openLake } from "../../simulator/audit/open-lake.ts";
-import { faultsOfPlace, flaws } from "../support/audited-run.ts";
+import { faultsOfPlace, flaws, startedAtMs } from "../support/audited-run.ts";
 import { type LandedLies, type LandedRun, landedRun } from "../support/landed-run.ts";
 
 const none = [0, 0, 0, 0, 0, 0, 0, 0];
@@ -257,8 +257,62 @@ describe("lanes that tables or the log call settled", () => {
   });
 });
 
+describe("entries that the log gives up", () => {
+  /** The snapshot sums up everything, and the entries below are deleted if asked. */
+  function sumUp({ lake: { commits } }: LandedRun, firstKept: number, isDeleted: boolean): void {
+    const { moves } = commits.read(3);
+    commits.snapshot((snapshot) => Object.assign(snapshot, { moves, firstKept }));
+    for (let each = 1; isDeleted && each < firstKept; each++) commits.remove(each);
+  }
+
+  /** Shows the quarantined rows of the first commit. */
+  async function settleQuarantine({ lake, rows }: LandedRun): Promise<void> {
+    const quarantined = rows.slice(0, 100).filter(({ reason }) => reason !== undefined);
+    const timed = quarantined.map((row) => ({ ...row, streamTimeMs: startedAtMs }));
+    lake.commit("_quarantine", { adds: [await lake.write("_quarantine", timed)], settles: { even: 1 } });
+  }
+
+  test("are no fault if tables show all their rows", async () => {
+    const run = await landedRun();
+    await settleQuarantine(run);
+    run.lake.commits.appendUpkeep({ firstKept: 2 });
+    for (const work of [() => {}, () => sumUp(run, 2, false), () => sumUp(run, 2, true)]) {
+      work();
+      const result = await run.audit();
+      assert.deepEqual([result.examples, result.isProven], [[], true]);
+    }
+  });
+
+  test("with landed rows that no table shows, whether the entry still exists or not", async () => {
+    const run = await landedRun();
+    run.lake.commits.appendUpkeep({ firstKept: 2 });
+    const text = /gives up commit 1, and _quarantine lacks its rows: it shows lane even up to 0/;
+    const said = await run.audit();
+    assert.deepEqual(findings(said), [...none.slice(0, 7), 1]);
+    has(said, text);
+    sumUp(run, 2, false);
+    has(await run.audit(), text);
+  });
+
+  test("with rows that only the snapshot remembers", async () => {
+    const run = await landedRun();
+    run.lake.commits.appendUpkeep({ firstKept: 4 });
+    sumUp(run, 4, true);
+    const result = await run.audit();
+    assert.ok((findings(result)[0] ?? 0) > 300);
+    has(result, /commit 3, and telemetry lacks its rows: it shows lane even up to 1/);
+    has(result, /commit 2, and telemetry lacks its rows: it shows lane late up to 0/);
+  });
+
+  test("with a table file that its table does not show", async () => {
+    const run = await landedRun();
+    run.lake.commits.appendUpkeep({ firstKept: 3 });
+    has(await run.audit(), /commit 2, and telemetry lacks its rows: it shows lane direct up to 0/);
+  });
+});
+
 describe("a lane that is settled while the audit reads", () => {
-  /** Does the work when the log is listed for the nth time: each look lists it twice. */
+  /** Does the work when the log is listed for the nth time: each cut lists it twice, and the watch once. */
   async function auditWhile(run: LandedRun, at: number, work: () => void): Promise<AuditResult> {
     const files = openLake(`file:${run.lake.folder}`);
     let listed = 0;
@@ -271,7 +325,7 @@ describe("a lane that is settled while the audit reads", () => {
       },
     };
     const result = await run.audit({ lake });
-    assert.equal(listed, 4, "two looks");
+    assert.equal(listed, 5, "two cuts, and the watch between them");
     return result;
   }
 
@@ -282,9 +336,9 @@ describe("a lane that is settled while the audit reads", () => {
   }
 
   const cases: readonly (readonly [string, at: number, isSaid: boolean, files: number])[] = [
-    ["before the last look, whose rows count afresh", 3, false, 5],
-    ["after the tables of the last look were read", 4, false, 4],
-    ["after the tables of the last look were read, with a bound in the log", 4, true, 4],
+    ["before the last cut, whose rows count afresh", 4, false, 5],
+    ["after the tables of the last cut were read", 5, false, 4],
+    ["after the tables of the last cut were read, with a bound in the log", 5, true, 4],
   ];
   for (const [name, at, isSaid, read] of cases)
     test(name, async () => {
