@@ -65,7 +65,8 @@ export const tablesConfigSchema = Type.Object(
       minimum: minuteMs / 6,
       maximum: 7 * dayMs,
       unit: "ms",
-      description: "How often vacuum runs; the first time after at most one hour",
+      description:
+        "How often vacuum of the tables runs; the first time after at most one hour. Landing files have their turn each 10 min, or as often if this is shorter",
     }),
     vacuumAgeMs: Type.Integer({
       default: dayMs,

@@ -7,7 +7,7 @@ import { type ClockPair, hasPassed, notAfter } from "./clock-pair.ts";
 import { unnamedAgeMs } from "./file-age.ts";
 import { NameFilter } from "./name-filter.ts";
 
-/** Bound of the suspects in memory; others wait for the next search. */
+/** Bound of the suspects in memory; others are searched once these are swept. */
 const suspectsMax = 10_000;
 const entriesAtOnce = 16;
 
@@ -58,10 +58,10 @@ export class LandingOrphans {
   }
 
   /**
-   * Looks for old files that no entry names.
+   * Looks for old files that no entry names. Resolves with false if there may be more than it can hold.
    * @param lake Its entries are read once the listing has found an old file; later ones by `sweep`.
    */
-  async search(lake: LakeState, now: ClockPair, signal: AbortSignal): Promise<void> {
+  async search(lake: LakeState, now: ClockPair, signal: AbortSignal): Promise<boolean> {
     const { store, ageMs } = this.#options;
     const files = new Map<string, number>();
     let named: NameFilter | null = null;
@@ -73,6 +73,7 @@ export class LandingOrphans {
       if (files.size >= suspectsMax) break;
     }
     this.#suspects = files.size > 0 ? { files, unnamedUpTo: lake.number, foundAt: now } : null;
+    return files.size < suspectsMax;
   }
 
   /** The file was deleted for another reason. */

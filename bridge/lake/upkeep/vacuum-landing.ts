@@ -204,8 +204,8 @@ export class LandingVacuum {
   async #sweepOrphans(lake: LakeState, now: ClockPair, signal: AbortSignal): Promise<SweptOrphans> {
     const swept = await this.#orphans.sweep(now, signal);
     if (!this.#orphans.isWaiting && now.elapsedMs >= this.#searchAtMs) {
-      await this.#orphans.search(lake, now, signal);
-      this.#searchAtMs = now.elapsedMs + this.#options.searchEveryMs;
+      const isWhole = await this.#orphans.search(lake, now, signal);
+      if (isWhole) this.#searchAtMs = now.elapsedMs + this.#options.searchEveryMs;
     }
     return swept;
   }

@@ -6,8 +6,10 @@ import { afterEach, beforeEach, test } from "node:test";
 import type { WrittenBatch } from "../../../../../bridge/lake/batch-writer.ts";
 import { openCommitLog } from "../../../../../bridge/lake/commit-log/lake-commit-log.ts";
 import { createParquetBatchWriter } from "../../../../../bridge/lake/parquet/batch-writer.ts";
+import { LandingOrphans } from "../../../../../bridge/lake/upkeep/landing-orphans.ts";
 import { vacuumWork } from "../../../../../bridge/lake/upkeep/vacuum-work.ts";
 import { VacuumedLake } from "../../../../support/landing-vacuum.ts";
+import { MemoryObjectStore } from "../../../../support/memory-object-store.ts";
 import { settleLanding } from "../../../../support/settle-landing.ts";
 import { addRows, forgetCommits, makeRow, silentLogger, startMs } from "../../../../support/test-lake.ts";
 
@@ -126,6 +128,21 @@ test("the file of an entry that was settled and given up since the last run stay
   assert.deepEqual([(await world.run()).orphans, await isThere(path)], [0, true]);
   world.pass(2_000);
   assert.deepEqual([(await world.run()).orphans, await isThere(path)], [1, false]);
+});
+
+test("a bounded number of unnamed files is in memory at a time; the others are found by the next search", async () => {
+  const store = new MemoryObjectStore({ now: () => hourMs });
+  const commitLog = await openCommitLog(store, { create: true });
+  const path = () => `_landing/${randomUUID()}.parquet`;
+  for (let file = 0; file < 10_003; file++)
+    store.objects.set(path(), { bytes: Buffer.of(1), modifiedAtMs: -1 });
+  const orphans = new LandingOrphans({ store, commitLog, ageMs: hourMs, readersMs: 5, now: Date.now });
+  const { signal } = new AbortController();
+  const clocks = (ms: number) => ({ storeMs: hourMs + ms, elapsedMs: ms });
+  assert.equal(await orphans.search(await commitLog.load(), clocks(0), signal), false);
+  assert.deepEqual(await orphans.sweep(clocks(5), signal), { files: 10_000, bytes: 10_000, fences: 1 });
+  assert.equal(await orphans.search(await commitLog.load(), clocks(6), signal), true);
+  assert.deepEqual(await orphans.sweep(clocks(11), signal), { files: 3, bytes: 3, fences: 1 });
 });
 
 test("the work vacuums the landing files each 10 min and the tables each interval; one that fails does not stop the other", async () => {
