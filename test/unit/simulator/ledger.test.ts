@@ -268,6 +268,9 @@ test("a bitmap is a set of numbers", () => {
       assert.equal(bitmap.count, model.size);
       const expected = [...model].filter((number) => !other.has(number)).sort((a, b) => a - b);
       assert.deepEqual([...bitmap.without(other)], expected);
+      const all = [...new Set([...model, ...members(other)])].sort((a, b) => a - b);
+      bitmap.addAll(other);
+      assert.deepEqual([bitmap.count, members(bitmap)], [all.length, all]);
       bitmap.clear();
       assert.deepEqual([bitmap.count, [...bitmap.without()]], [0, []]);
     }),
