@@ -1,5 +1,5 @@
-import type { LandedLane } from "../../bridge/lake/commit-log/lane-commits.ts";
-import { lanes } from "../../bridge/lake/commit-log/lane-commits.ts";
+import type { LakeState } from "../../bridge/lake/commit-log/commit-log.ts";
+import { type LandedLane, lanes, noCommits } from "../../bridge/lake/commit-log/lane-commits.ts";
 import { transactionId } from "../../bridge/lake/delta/lane-transactions.ts";
 import { createVersion } from "../../bridge/lake/delta/table-transaction.ts";
 import { UnsettledCommits } from "../../bridge/lake/delta/unsettled-commits.ts";
@@ -61,6 +61,23 @@ class ReadingBehind extends UnsettledCommits {
 /** Claims commits that it has not read. */
 class ClaimingUnread extends SettleTables {
   override readonly unsettled = new ReadingBehind(this.options.store, this.entries);
+}
+
+/** Knows of tables only what their own logs say. */
+function withoutBounds(options: SettleTablesOptions): SettleTables {
+  const { commitLog } = options;
+  const unbound = (lake: LakeState): LakeState => {
+    const tables = [...lake.tables].map(([key, table]) => [key, { ...table, settled: noCommits }] as const);
+    return { ...lake, tables: new Map(tables) };
+  };
+  const log = {
+    lakeId: commitLog.lakeId,
+    load: async () => unbound(await commitLog.load()),
+    reload: async () => unbound(await commitLog.reload()),
+    entry: (number: number) => commitLog.entry(number),
+    onCommit: (listener: (newest: number) => void) => commitLog.onCommit(listener),
+  };
+  return new SettleTables({ ...options, commitLog: log });
 }
 
 /** Takes an unknown outcome for a failure, and deletes the files that it wrote. */
@@ -135,6 +152,17 @@ export const brokenSettling: readonly BrokenVariant[] = [
     name: "a round that claims commits which it has not read",
     breaks: ["live-nowhere"],
     options: { landing: true, openTables: (options) => new ClaimingUnread(options) },
+  },
+  {
+    name: "a round without the log's bounds, though another writer dropped transactions",
+    breaks: ["live-twice"],
+    options: {
+      landing: true,
+      drops: true,
+      interference: 0.1,
+      periods: { entriesPerSnapshot: 2, commitRetentionMs: 0 },
+      openTables: withoutBounds,
+    },
   },
   {
     name: "a round that takes an unknown outcome for a failure and deletes its files",

@@ -95,6 +95,11 @@ export class LiveRecord {
     this.#moved(name, upTo, `version ${version}`, touched);
   }
 
+  /** By lane: up to which commit the log says that the table shows everything. */
+  recorded(name: string): LaneCommits {
+    return this.#tableOf(name).bounds;
+  }
+
   /** Reports tables that lack rows. */
   checkSettled(): void {
     for (const [name, { brought, upTo }] of this.#tables)

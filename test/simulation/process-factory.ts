@@ -29,7 +29,7 @@ import { partitionCount } from "./workload.ts";
 import type { World } from "./world.ts";
 
 const logger = pino({ level: "silent" });
-const lakeId = "lake";
+export const lakeId = "lake";
 /** Each requested entry is a step, so larger reads would only make runs longer. */
 const readAhead = 2;
 

@@ -22,6 +22,7 @@ const longAfterMs = 1_000_000;
 const landingSeed = 0x5eed;
 /** Share of the runs that land rows. */
 const landingShare = 0.5;
+const droppingSeed = 0xd309;
 
 function landingOf(random: SeededRandom): LandingOfRun {
   return { directRows: random.chance(0.5) ? 3 : Number.POSITIVE_INFINITY };
@@ -56,6 +57,8 @@ export interface SimulationOptions extends LakeFaults, FollowerFaults {
   /** Whether batches land rows, which upkeep settles; drawn from the seed if absent. */
   readonly landing?: boolean;
   readonly openTables?: OpenTables;
+  /** Whether another writer drops our transactions of landed rows. Default: it does not. */
+  readonly drops?: boolean;
   readonly cutLake?: CutLake;
   /** How often a query is started, per step; drawn from the seed if absent. */
   readonly curiosity?: number;
@@ -88,6 +91,8 @@ export interface SimulationResult {
      */
     readonly conflicts: number;
     readonly foreignVacuums: number;
+    /** Checkpoints of another writer without our transactions. */
+    readonly drops: number;
     /**
      * Rows that followers of the commit log put into their destination, and commits that were given up
      * before.
@@ -198,7 +203,8 @@ class Simulation {
     this.#division = random.chance(0.4) ? 0 : random.next() * 0.02;
     this.#midwayDisturbance = options.midwayDisturbance ?? rate(0.2);
     this.#interference = options.interference ?? rate(0.02);
-    this.#anotherWriter = new AnotherWriter(this.#world, random);
+    const dropping = options.drops ? new SeededRandom(options.seed ^ droppingSeed) : null;
+    this.#anotherWriter = new AnotherWriter(this.#world, random, dropping);
     this.#followers = new Followers({
       random,
       scheduler: this.#scheduler,
@@ -310,6 +316,7 @@ class Simulation {
         lateEntries: this.#world.lake.lateEntries,
         conflicts: this.#anotherWriter.conflicts,
         foreignVacuums: this.#anotherWriter.vacuums,
+        drops: this.#anotherWriter.drops,
         ...this.#followers.facts,
         landed: this.#world.lake.commits.filter((entry) => entry.landing).length,
         settled: this.#upkeeps?.settled ?? 0,

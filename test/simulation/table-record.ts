@@ -18,6 +18,8 @@ export interface TableVersion {
   readonly files: ReadonlySet<string>;
   /** The files themselves. */
   readonly live: ReadonlySet<string>;
+  /** Lanes whose transactions a checkpoint of another writer may lack. */
+  readonly lost: ReadonlySet<Lane>;
 }
 
 export interface TableRecordOptions {
@@ -62,6 +64,12 @@ export class TableRecord {
     return this.versions.at(-1)?.shown ?? noCommits;
   }
 
+  /** A checkpoint of the newest version is about to drop these transactions. */
+  losing(lost: readonly Lane[]): void {
+    const newest = this.versions.pop();
+    if (newest) this.versions.push({ ...newest, lost: new Set([...newest.lost, ...lost]) });
+  }
+
   /** @param version Version of the log file; NaN if it has none. */
   changed({ operation, path, bytes }: Omit<StoreChange, "modifiedAtMs">, version: number): void {
     if (Number.isNaN(version)) return;
@@ -83,6 +91,7 @@ export class TableRecord {
     const live = new Set(this.versions.at(-1)?.live);
     const added: string[] = [];
     const removed: string[] = [];
+    const lost = new Set(this.versions.at(-1)?.lost);
     let { shown } = this;
     for (const { add, remove, txn, metaData } of linesOf(bytes)) {
       if (add) {
@@ -97,10 +106,13 @@ export class TableRecord {
         this.#replacedAtMs.set(remove.path, remove.deletionTimestamp ?? 0);
         for (const path of this.#ours([remove.path])) files.delete(path);
       }
-      if (txn) shown = shownAfter(shown, txn);
+      if (txn) {
+        shown = shownAfter(shown, txn);
+        lost.delete(laneOf(txn) as Lane);
+      }
       if (metaData) this.#metaData = metaData;
     }
-    this.versions.push({ shown, files, live });
+    this.versions.push({ shown, files, live, lost });
     this.#options.onVersion(this.#name, version, { added, removed, transactions: shown });
   }
 
@@ -119,9 +131,10 @@ export class TableRecord {
       (lanesSoFar, { txn }) => (txn ? shownAfter(lanesSoFar, txn) : lanesSoFar),
       noCommits,
     );
+    const isLost = (lane: Lane) => shown[lane] === 0 && wanted?.lost.has(lane);
     const isRight =
       wanted &&
-      lanes.every((lane) => shown[lane] === wanted.shown[lane]) &&
+      lanes.every((lane) => shown[lane] === (isLost(lane) ? 0 : wanted.shown[lane])) &&
       files.length === wanted.live.size &&
       files.every((path) => wanted.live.has(path));
     if (!isRight) this.#report("torn", `checkpoint ${version} of ${this.#name} is not the table`);
@@ -135,10 +148,14 @@ export class TableRecord {
   }
 }
 
+function shownAfter(shown: LaneCommits, txn: { appId: string; version: number }): LaneCommits {
+  const name = laneOf(txn);
+  return lanes.includes(name as Lane) ? { ...shown, [name]: txn.version } : shown;
+}
+
 /** The transaction without a lane's name is of the lane `direct`. */
-function shownAfter(shown: LaneCommits, { appId, version }: { appId: string; version: number }): LaneCommits {
-  const name = appId.split("/")[2] ?? "direct";
-  return lanes.includes(name as Lane) ? { ...shown, [name]: version } : shown;
+function laneOf({ appId }: { appId: string }): string {
+  return appId.split("/")[2] ?? "direct";
 }
 
 function linesOf(bytes: Uint8Array): DeltaLine[] {

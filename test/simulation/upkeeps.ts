@@ -61,7 +61,7 @@ export class Upkeeps {
     this.#options = options;
     const { random } = options;
     this.#processesMax = 1 + random.below(2);
-    this.#commitsPerRound = 1 + random.below(3);
+    this.#commitsPerRound = 1 + random.below(2);
   }
 
   /** Starts a process or a round now and then. */
@@ -73,7 +73,7 @@ export class Upkeeps {
     const isDue = length - this.#commitsAtRound >= this.#commitsPerRound;
     if (length === 0 || !(isDue || !this.#isWhole)) return;
     const idle = this.#processes.filter(({ isAtWork }) => !isAtWork);
-    if (idle.length === 0 || !random.chance(isDue ? 0.2 : 0.01)) return;
+    if (idle.length === 0 || !random.chance(isDue ? 0.5 : 0.02)) return;
     this.#commitsAtRound = length;
     void this.#live(random.pick(idle), this.#choose());
   }

@@ -85,7 +85,7 @@ export async function cutLiveRows<Shown extends ShownTable>(
     const lake = await commitLog.load();
     if ([...lake.tables.values()].some(({ name }) => !shown.has(name))) continue;
     const settled = settledByName(bounds, shown);
-    const firsts = firstLacking(lake, settled, (await summed?.()) ?? null);
+    const firsts = firstLacking(lake, bounds.firstKept, { settled, summed: (await summed?.()) ?? null });
     const lag = (first: number) => lake.number - first + 1;
     const wanted = [...firsts].filter(([name]) => isWanted(name));
     const behind = new Map(
@@ -145,13 +145,16 @@ async function readUnsettled(
 }
 
 /**
- * By name of the tables that lack rows: no commit before this one is missing. Entries below the first kept one
- * have no rows that a table lacks.
+ * By name of the tables that lack rows: no commit before this one is missing. Entries below the first one that the
+ * log kept before the tables were read have no rows that a table lacks.
  */
 function firstLacking(
   lake: LakeState,
-  settled: ReadonlyMap<string, LaneCommits>,
-  summed: LakeState | null,
+  firstKept: number,
+  {
+    settled,
+    summed,
+  }: { readonly settled: ReadonlyMap<string, LaneCommits>; readonly summed: LakeState | null },
 ): Map<string, number> {
   const firsts = new Map<string, number>();
   for (const [key, { name, last }] of lake.tables) {
@@ -160,7 +163,7 @@ function firstLacking(
     for (const lane of lanes) {
       if (last[lane] <= upTo[lane]) continue;
       const isShownThere = summed !== null && summedUp[lane] <= upTo[lane];
-      const first = Math.max(lake.firstKept, upTo[lane] + 1, isShownThere ? summed.number + 1 : 0);
+      const first = Math.max(firstKept, upTo[lane] + 1, isShownThere ? summed.number + 1 : 0);
       firsts.set(name, Math.min(firsts.get(name) ?? first, first));
     }
   }

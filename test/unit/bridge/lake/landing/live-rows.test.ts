@@ -208,6 +208,21 @@ test("entries below the first kept one are not asked for, because nothing of a l
   assert.deepEqual(lake.calls, ["log", "tables", "log", "entry 4", "entry 5"]);
 });
 
+test("a table is read again if entries that it lacked were given up since", async () => {
+  const lake = new Lake();
+  lake.commit({ one: { even: 1 } });
+  lake.commit({ one: { even: 1 } });
+  lake.interrupt = (call) => {
+    if (call !== "tables" || lake.firstKept > 1) return;
+    lake.settle("one", { even: 2 });
+    lake.firstKept = 3;
+    lake.commit({ one: { even: 1 } });
+  };
+  const cut = await lake.cut();
+  assert.equal(cut.shown.get("one")?.transactions.even, 2);
+  assert.deepEqual(waiting(cut), { one: ["3:even"] });
+});
+
 test("a table that is new since the tables were read is read too", async () => {
   const lake = new Lake();
   lake.commit({ one: { even: 1 } });
