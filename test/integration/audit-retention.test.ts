@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { LakeRow } from "../support/audited-lake.ts";
@@ -198,9 +198,15 @@ describe("quarantine and ids that were used before", () => {
   const scenario = { faults: { late: 0.4, poison: 0.2, reused: 0.2 } };
 
   /** Each row where it belongs; late rows of tables with a bound are gone. */
-  async function mixed(bounds: { readonly telemetry?: number; readonly _quarantine?: number }) {
-    const run = await auditedRun({ scenario });
+  async function mixed(
+    bounds: { readonly telemetry?: number; readonly _quarantine?: number },
+    faults: object = scenario.faults,
+    { endedAtMs = Date.now() } = {},
+  ) {
+    const run = await auditedRun({ scenario: { faults } });
     define(run);
+    for (const name of readdirSync(run.ledger, { recursive: true, encoding: "utf8" }))
+      utimesSync(join(run.ledger, name), endedAtMs / 1000, endedAtMs / 1000);
     const { plan, rows } = run;
     const isReused = (index: number) => plan.roles.idIndex(index) !== index;
     const belongs = rows.map((row, index) => (isReused(index) ? { ...row, reason: "id-reused" } : row));
@@ -218,6 +224,16 @@ describe("quarantine and ids that were used before", () => {
     const result = await mixed({ telemetry: bound });
     assert.deepEqual([result.examples, result.lost, result.isProven], [[], 0, true]);
     assert.ok(result.expired > 20 && result.plannedReuse > 5);
+  });
+
+  test("a reused id's row leaves the quarantine by its ingest: only its hour was below, so it is lost", async () => {
+    const late = await mixed({ _quarantine: bound }, { late: 0.4, reused: 0.2 });
+    assert.deepEqual([late.expired, late.isProven], [0, false]);
+    assert.ok(late.lost > 0);
+    const later = { endedAtMs: startedAtMs + hourMs };
+    const all = await mixed({ _quarantine: runHour + 4 }, { late: 0.4, reused: 0.2 }, later);
+    assert.deepEqual([all.lost, all.isProven], [0, true], all.examples.join());
+    assert.ok(all.expired > late.lost);
   });
 
   test("poison that was removed from the quarantine is lost unless each hour that it may have had is below", async () => {
