@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { auditText } from "../../simulator/audit/audit-text.ts";
 import type { LakeRow } from "../support/audited-lake.ts";
 import {
   type AuditedRun,
@@ -79,6 +80,10 @@ test("acknowledged rows below the bound that are absent are expired, and the lak
   assert.deepEqual([result.examples, result.isProven], [[], true]);
   assert.deepEqual([...flaws(result), result.expired, result.stored], [0, 0, 0, 0, gone, 500 - gone]);
   assert.equal(result.unackedStored, 0);
+  assert.match(
+    auditText(result),
+    /PROVEN: .* exactly once, as it was sent, or expired by the retention of its topic\n$/,
+  );
   await run.lake.checkpoint("telemetry", { parts: 1, removeEntries: true });
   const later = await audited();
   assert.deepEqual([later.isProven, later.expired, later.lost], [true, gone, 0]);
@@ -103,6 +108,7 @@ test("a topic without a retention may have a bound", async () => {
   run.lake.commit("telemetry", { settles: { retention: runHour - 100 } });
   const result = await run.audit();
   assert.deepEqual([result.isProven, result.expired], [true, 0]);
+  assert.match(auditText(result), /PROVEN: .* exactly once, as it was sent\n$/);
 });
 
 describe("broken on purpose, the audit fails", () => {
