@@ -235,7 +235,14 @@ describe("topics", () => {
     assert.deepEqual(topics.list({ deleted: false }), []);
     assert.equal(topics.list({ deleted: true })[0]?.deleted, true);
     assert.deepEqual([...archive.records.keys()], [`${topic.topicId}/1`, `${topic.topicId}/2`]);
-    await assert.rejects(topics.delete("engine", { purge: false }), { code: "TOPIC_UNKNOWN" });
+    await assert.rejects(topics.delete("engine", { purge: false }), {
+      code: "TOPIC_UNKNOWN",
+      message: /^The topic engine is deleted already\b/,
+    });
+    await assert.rejects(topics.update(engine), {
+      code: "TOPIC_UNKNOWN",
+      message: /^The topic engine is deleted: create it again .*--retain.* delete it again/,
+    });
   });
 
   test("a topic that is created again continues with its table if the columns fit, otherwise it is refused", async () => {
