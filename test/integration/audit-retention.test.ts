@@ -242,6 +242,19 @@ describe("quarantine and ids that were used before", () => {
     assert.ok(all.expired > late.lost);
   });
 
+  test("an entry may not remove a quarantined file whose newest row was ingested above its bound", async () => {
+    const run = await auditedRun();
+    const rows = run.rows.map((row) => ({ ...row, eventTimeMs: row.eventTimeMs - 5 * dayMs, reason: "x" }));
+    const file = await run.lake.write("_quarantine", rows.slice(0, 5));
+    run.lake.commit("_quarantine", { adds: [file] });
+    run.lake.commit("_quarantine", { removes: [file.path], settles: { retention: bound } });
+    const { examples } = await run.audit();
+    assert.ok(
+      examples.some((text) => /retention up to hour \d+ removes _quarantine\//.test(text)),
+      examples.join(),
+    );
+  });
+
   test("poison that was removed from the quarantine is lost unless each hour that it may have had is below", async () => {
     const result = await mixed({ _quarantine: bound });
     assert.ok(result.lost > 0);
