@@ -100,7 +100,14 @@ export const lakeErrors = {
       "Another writer set the table's property `delta.appendOnly`, and the topic has a retention. No row is removed; new rows are filed.",
     retry: "depends",
     remedy:
-      "Run the command that `tidegate status` names for the table, or end the retention: `tidegate topics update TOPIC --retain forever`.",
+      "Run the command that `tidegate status` names for the table, or end the retention: `tidegate topics update TOPIC --retain forever`. For `_quarantine`, unset `tables.quarantineRetentionMs` and restart the gateway.",
+  },
+  ROWS_UNDATED: {
+    meaning:
+      "Files of `_quarantine` have no statistics of `ingest_time`, so the retention can't tell when their rows came. These files stay; others are removed.",
+    retry: "depends",
+    remedy:
+      "Let the writer that made the files write them again with statistics, or unset `tables.quarantineRetentionMs` and restart the gateway.",
   },
   CLOCKS_DIFFER: {
     meaning:

@@ -89,7 +89,7 @@ export const tablesConfigSchema = Type.Object(
         maximum: retentionLimits.maxMs,
         unit: "ms",
         description:
-          "How long rows stay in `_quarantine` after the end of their event hour; unset: for ever. Topics have a retention of their own",
+          "How long rows stay in `_quarantine` after the end of their event hour, and after their ingest; unset: for ever. Topics have a retention of their own",
       }),
     ),
   },

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { GatewayError } from "../errors.ts";
-import { durationExamples, durationMsOf } from "../input/duration.ts";
+import { durationExamples, durationMsOf, durationText } from "../input/duration.ts";
 import { fileFault } from "../input/file-fault.ts";
 import { faultText } from "../input/input-faults.ts";
 import { jsonTextFault } from "../input/json-text.ts";
@@ -77,13 +77,18 @@ export const flagNames: FlagNames = {
   schema: "--schema",
   maxPayloadBytes: "--max-payload-bytes",
   allowedQos: "--qos",
-  dedupeWindowMs: { flag: "--dedupe-window", mend: "give seconds from 1 to 604800, which is 7 days" },
+  dedupeWindowMs: {
+    flag: "--dedupe-window",
+    mend: "give seconds from 1 to 604800, which is 7 days",
+    text: (ms) => String(ms / 1_000),
+  },
   dedupe: "--dedupe",
-  eventPastMs: { flag: "--event-past", mend: boundText },
-  eventAheadMs: { flag: "--event-ahead", mend: boundText },
+  eventPastMs: { flag: "--event-past", mend: boundText, text: durationText },
+  eventAheadMs: { flag: "--event-ahead", mend: boundText, text: durationText },
   retentionMs: {
     flag: "--retain",
     mend: `give a time from 1d to 36500d, which is 100 years, such as 400d, or ${forever}`,
+    text: durationText,
   },
   publishers: "--publishers",
   subscribers: "--subscribers",
@@ -117,7 +122,8 @@ export function inputOfFlags(flags: TopicFlags): Mutable<TopicInput> {
   set("dedupe", flags.dedupe);
   set("eventPastMs", durationOf(flags.eventPast, "--event-past"));
   set("eventAheadMs", durationOf(flags.eventAhead, "--event-ahead"));
-  set("retentionMs", flags.retain === forever ? null : durationOf(flags.retain, "--retain", forever));
+  const retainExamples = `1d, 400d, or ${forever}`;
+  set("retentionMs", flags.retain === forever ? null : durationOf(flags.retain, "--retain", retainExamples));
   set("publishers", listOf(flags.publishers));
   set("subscribers", listOf(flags.subscribers));
   set("messagesPerSecond", flags.rate === "none" ? null : numberOf(flags.rate, "--rate"));
@@ -174,13 +180,14 @@ function numberOf(text: string | undefined, flag: string): number | undefined {
   return Number(text);
 }
 
-/** @param word Another value that the flag takes. */
-function durationOf(text: string | undefined, flag: string, word?: string): number | undefined {
+function durationOf(
+  text: string | undefined,
+  flag: string,
+  examples: string = durationExamples,
+): number | undefined {
   if (text === undefined) return undefined;
   const ms = durationMsOf(text);
-  const others = word === undefined ? "" : `, or ${word}`;
-  if (ms === null)
-    throw usage(`${flag} ${text}: give a whole number with a unit, such as ${durationExamples}${others}`);
+  if (ms === null) throw usage(`${flag} ${text}: give a whole number with a unit, such as ${examples}`);
   return ms;
 }
 

@@ -19,10 +19,10 @@ export const registryErrors = {
   },
   TOPIC_UNKNOWN: {
     meaning:
-      "A request names a topic that does not exist. On a partition: a message names a topic version that the lake does not have yet.",
+      "A request names a topic that does not exist, or changes a deleted one. On a partition: a message names a topic version that the lake does not have yet.",
     retry: "depends",
     remedy:
-      "Take the name from `tidegate topics list`. A partition resumes by itself once the version is in the lake; give each lake a stream of its own.",
+      "Take the name from `tidegate topics list`, or create the deleted topic again. A partition resumes by itself once the version is in the lake; give each lake a stream of its own.",
   },
   TOPIC_INCOMPATIBLE: {
     meaning: "The columns of the new version don't fit the topic's table.",

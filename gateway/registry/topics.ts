@@ -84,7 +84,7 @@ export class Topics {
       const definition = defineTopic(input);
       const versions = this.#versionsOf(definition.name);
       const live = liveOf(versions);
-      if (!live) throw unknownTopic(definition.name);
+      if (!live) throw absentTopic(definition.name, versions, "update");
       if (isDeepStrictEqual(definitionOf(live), definition)) return { topic: live, created: false };
       return { topic: this.#next(definition, versions), created: true };
     });
@@ -104,7 +104,7 @@ export class Topics {
         );
       const versions = this.#versionsOf(name);
       const live = liveOf(versions);
-      if (!live) throw unknownTopic(name);
+      if (!live) throw absentTopic(name, versions, "delete");
       const record = { ...live, version: live.version + 1, createdAtMs: this.#options.now(), deleted: true };
       return { topic: record, created: true };
     });
@@ -263,11 +263,21 @@ function ambiguous(filter: string, other: string, rival: string): GatewayError {
 }
 
 function unknownTopic(name: string): GatewayError {
-  return new GatewayError(
-    "TOPIC_UNKNOWN",
-    `There is no topic ${name}: \`tidegate topics list\` lists the topics.`,
-    {
-      retryable: false,
-    },
-  );
+  const text = `There is no topic ${name}: \`tidegate topics list\` lists the topics.`;
+  return new GatewayError("TOPIC_UNKNOWN", text, { retryable: false });
+}
+
+/** @param change What was asked for. */
+function absentTopic(
+  name: string,
+  versions: readonly TopicRecord[],
+  change: "update" | "delete",
+): GatewayError {
+  if (versions.length === 0) return unknownTopic(name);
+  const show = `\`tidegate topics show ${name}\` shows its definition`;
+  const text =
+    change === "delete"
+      ? `The topic ${name} is deleted already: ${show}.`
+      : `The topic ${name} is deleted: create it again to change it (${show}). To change only how long its rows stay, create it with that \`--retain\`, and delete it again.`;
+  return new GatewayError("TOPIC_UNKNOWN", text, { retryable: false });
 }

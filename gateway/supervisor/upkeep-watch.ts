@@ -80,10 +80,23 @@ function* troublesOf(
   // Before the first start of broker and consumer, and at the end.
   if (child.state === "stopped" || child.state === "stopping") return;
   if (!status) yield ["process", `upkeep: the process is ${child.state}: ${silenceOf(child)}`];
-  if (status?.failure) {
-    const { work, code, message } = status.failure;
-    yield [`work ${work}`, `upkeep: the ${work} of the lake fails: ${code}: ${message}`];
-  }
+  if (status && status.state !== "standing-by") yield* workTroublesOf(status);
   const failure = status?.lease?.failure;
   if (failure) yield ["lease", `upkeep: its lease can't be renewed: ${failure.code}: ${failure.message}`];
+}
+
+/** Another gateway does the work while this one stands by: what this one saw before may be over. */
+function* workTroublesOf({
+  failure,
+  leftAlone,
+}: UpkeepProcessStatus): Generator<[key: string, text: string]> {
+  if (failure) {
+    const { work, code, message } = failure;
+    yield [`work ${work}`, `upkeep: the ${work} of the lake fails: ${code}: ${message}`];
+  }
+  for (const { table, reason, wayOut } of leftAlone)
+    yield [
+      `retention ${table}`,
+      `retention: no rows of table ${table} are removed: ${reason}. Way out: ${wayOut}`,
+    ];
 }

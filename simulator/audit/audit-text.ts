@@ -56,8 +56,13 @@ export function auditText(result: AuditResult): string {
         ]),
     ...result.faults.map(({ code, message }) => `${code}: ${message}\n`),
     ...result.examples.map((example) => `${example}\n`),
-    result.isProven
-      ? "PROVEN: every acknowledged message is filed exactly once, as it was sent\n"
-      : "NOT PROVEN\n",
+    verdict(result),
   ].join("");
+}
+
+function verdict({ isProven, expired }: AuditResult): string {
+  if (!isProven) return "NOT PROVEN\n";
+  return expired === 0
+    ? "PROVEN: every acknowledged message is filed exactly once, as it was sent\n"
+    : "PROVEN: every acknowledged message is filed exactly once, as it was sent, or expired by the retention of its topic\n";
 }

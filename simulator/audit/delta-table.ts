@@ -146,8 +146,15 @@ export class DeltaTable {
     const settling = this.#settlingOf(actions);
     if (settling) this.#settlings.push(settling);
     const removed = removes.flatMap((path) => this.#files.get(path) ?? []);
-    const entry = { version: this.#version + 1, before: this.#transactions, transactions, removes: removed };
-    this.#retentionFaults.push(...entryFaults(entry));
+    this.#retentionFaults.push(
+      ...entryFaults({
+        table: this.name,
+        version: this.#version + 1,
+        before: this.#transactions,
+        transactions,
+        removes: removed,
+      }),
+    );
     for (const [appId, version] of transactions) this.#transactions.set(appId, version);
     if (schema !== undefined) this.#schema = schema;
     for (const path of removes) {

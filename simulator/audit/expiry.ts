@@ -29,7 +29,7 @@ export interface RunSpan {
 
 /**
  * Which absent rows retention may have removed: those whose event hour is below the bound of their table. If it
- * is not sure in which hour or table a row was, all of them must be below.
+ * is not sure in which hour or table a row was, all of them must be below. Quarantined rows leave by their ingest.
  */
 export class Expiry {
   readonly #bounds: ReadonlyMap<string, number>;
@@ -60,9 +60,12 @@ export class Expiry {
   }
 }
 
-/** The latest hour in which the row may have been, in hours since the epoch. */
+/**
+ * The latest hour in which the row may have been, in hours since the epoch. A quarantined row stays until its ingest
+ * is below the bound, too, whatever its hour.
+ */
 function latestHour(
-  { eventTimeUs, dueMs, mayBeUnread }: AbsentMessage,
+  { eventTimeUs, dueMs, place, mayBeUnread }: AbsentMessage,
   { endedAtMs }: RunSpan,
   definitions: Definitions,
 ): number {
@@ -78,6 +81,6 @@ function latestHour(
   );
   const hours = [];
   if (mayBeWithin) hours.push(Math.floor(eventMs / hourMs));
-  if (mayBeOutside || mayBeUnread) hours.push(ingestHour);
+  if (mayBeOutside || mayBeUnread || place === "quarantine") hours.push(ingestHour);
   return Math.max(...hours);
 }

@@ -1,5 +1,6 @@
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
+const quarantine = "_quarantine";
 /** The shortest retention of a gateway. */
 const retentionMinMs = dayMs;
 /** How far this machine's clock may be behind those by which the gateway decides. */
@@ -51,6 +52,7 @@ export function retentionBounds(
 
 /** An entry of a table's log, before it is applied. */
 export interface RetentionEntry {
+  readonly table: string;
   readonly version: number;
   readonly before: ReadonlyMap<string, number>;
   readonly transactions: ReadonlyMap<string, number>;
@@ -58,19 +60,25 @@ export interface RetentionEntry {
   readonly removes: readonly {
     readonly path: string;
     readonly partitionValues: Readonly<Record<string, string | null>>;
+    /** ms since the epoch; null = its statistics do not say. */
+    readonly maxIngestMs: number | null;
   }[];
 }
 
-/** Entries of retention that lower the bound, or that remove files which are not below it. */
-export function entryFaults({ version, before, transactions, removes }: RetentionEntry): string[] {
+/**
+ * Entries of retention that lower the bound, or that remove files which are not below it. Files of the quarantine
+ * must be below by their ingest, too.
+ */
+export function entryFaults({ table, version, before, transactions, removes }: RetentionEntry): string[] {
   const hour = retentionOf(transactions, null);
   if (hour === undefined) return [];
   const former = retentionOf(before, null) ?? hour;
   const faults =
     hour < former ? [`version ${version}: its retention goes back from hour ${former} to ${hour}`] : [];
-  for (const { path, partitionValues } of removes) {
+  for (const { path, partitionValues, maxIngestMs } of removes) {
     const ofFile = partitionHour(partitionValues);
-    if (ofFile === null || ofFile >= hour)
+    const isYoung = table === quarantine && !(maxIngestMs !== null && maxIngestMs < hour * hourMs);
+    if (ofFile === null || ofFile >= hour || isYoung)
       faults.push(`version ${version}: retention up to hour ${hour} removes ${path}`);
   }
   return faults;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { auditText } from "../../simulator/audit/audit-text.ts";
 import type { LakeRow } from "../support/audited-lake.ts";
 import {
   type AuditedRun,
@@ -79,6 +80,10 @@ test("acknowledged rows below the bound that are absent are expired, and the lak
   assert.deepEqual([result.examples, result.isProven], [[], true]);
   assert.deepEqual([...flaws(result), result.expired, result.stored], [0, 0, 0, 0, gone, 500 - gone]);
   assert.equal(result.unackedStored, 0);
+  assert.match(
+    auditText(result),
+    /PROVEN: .* exactly once, as it was sent, or expired by the retention of its topic\n$/,
+  );
   await run.lake.checkpoint("telemetry", { parts: 1, removeEntries: true });
   const later = await audited();
   assert.deepEqual([later.isProven, later.expired, later.lost], [true, gone, 0]);
@@ -103,6 +108,7 @@ test("a topic without a retention may have a bound", async () => {
   run.lake.commit("telemetry", { settles: { retention: runHour - 100 } });
   const result = await run.audit();
   assert.deepEqual([result.isProven, result.expired], [true, 0]);
+  assert.match(auditText(result), /PROVEN: .* exactly once, as it was sent\n$/);
 });
 
 describe("broken on purpose, the audit fails", () => {
@@ -198,9 +204,15 @@ describe("quarantine and ids that were used before", () => {
   const scenario = { faults: { late: 0.4, poison: 0.2, reused: 0.2 } };
 
   /** Each row where it belongs; late rows of tables with a bound are gone. */
-  async function mixed(bounds: { readonly telemetry?: number; readonly _quarantine?: number }) {
-    const run = await auditedRun({ scenario });
+  async function mixed(
+    bounds: { readonly telemetry?: number; readonly _quarantine?: number },
+    faults: object = scenario.faults,
+    { endedAtMs = Date.now() } = {},
+  ) {
+    const run = await auditedRun({ scenario: { faults } });
     define(run);
+    for (const name of readdirSync(run.ledger, { recursive: true, encoding: "utf8" }))
+      utimesSync(join(run.ledger, name), endedAtMs / 1000, endedAtMs / 1000);
     const { plan, rows } = run;
     const isReused = (index: number) => plan.roles.idIndex(index) !== index;
     const belongs = rows.map((row, index) => (isReused(index) ? { ...row, reason: "id-reused" } : row));
@@ -218,6 +230,29 @@ describe("quarantine and ids that were used before", () => {
     const result = await mixed({ telemetry: bound });
     assert.deepEqual([result.examples, result.lost, result.isProven], [[], 0, true]);
     assert.ok(result.expired > 20 && result.plannedReuse > 5);
+  });
+
+  test("a reused id's row leaves the quarantine by its ingest: only its hour was below, so it is lost", async () => {
+    const late = await mixed({ _quarantine: bound }, { late: 0.4, reused: 0.2 });
+    assert.deepEqual([late.expired, late.isProven], [0, false]);
+    assert.ok(late.lost > 0);
+    const later = { endedAtMs: startedAtMs + hourMs };
+    const all = await mixed({ _quarantine: runHour + 4 }, { late: 0.4, reused: 0.2 }, later);
+    assert.deepEqual([all.lost, all.isProven], [0, true], all.examples.join());
+    assert.ok(all.expired > late.lost);
+  });
+
+  test("an entry may not remove a quarantined file whose newest row was ingested above its bound", async () => {
+    const run = await auditedRun();
+    const rows = run.rows.map((row) => ({ ...row, eventTimeMs: row.eventTimeMs - 5 * dayMs, reason: "x" }));
+    const file = await run.lake.write("_quarantine", rows.slice(0, 5));
+    run.lake.commit("_quarantine", { adds: [file] });
+    run.lake.commit("_quarantine", { removes: [file.path], settles: { retention: bound } });
+    const { examples } = await run.audit();
+    assert.ok(
+      examples.some((text) => /retention up to hour \d+ removes _quarantine\//.test(text)),
+      examples.join(),
+    );
   });
 
   test("poison that was removed from the quarantine is lost unless each hour that it may have had is below", async () => {

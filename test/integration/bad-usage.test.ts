@@ -84,7 +84,7 @@ describe("invalid requests to a running gateway", { concurrency: false }, () => 
       [[...topic, "json", "--qos", "1,1"], "--qos: give a list of 0, 1 and 2, each at most once"],
       [
         [...topic, "json", "--dedupe-window", "0.5"],
-        "--dedupe-window: give seconds from 1 to 604800, which is 7 days",
+        "--dedupe-window 0.5: give seconds from 1 to 604800, which is 7 days",
       ],
       [
         [...topic, "json", "--max-payload-bytes", "1.5"],
@@ -93,15 +93,15 @@ describe("invalid requests to a running gateway", { concurrency: false }, () => 
       [[...topic, "json", "--rate", "0"], "--rate 0: give a number above 0, at most 1000000 or null"],
       [
         [...topic, "json", "--event-past", "30s"],
-        "--event-past: give a time from 1m to 3650d, which is 10 years, such as 90s, 30m, 12h or 7d",
+        "--event-past 30s: give a time from 1m to 3650d, which is 10 years, such as 90s, 30m, 12h or 7d",
       ],
       [
         [...topic, "json", "--event-ahead", "3651d"],
-        "--event-ahead: give a time from 1m to 3650d, which is 10 years, such as 90s, 30m, 12h or 7d",
+        "--event-ahead 3651d: give a time from 1m to 3650d, which is 10 years, such as 90s, 30m, 12h or 7d",
       ],
       [
         [...topic, "json", "--retain", "23h"],
-        "--retain: give a time from 1d to 36500d, which is 100 years, such as 400d, or forever",
+        "--retain 23h: give a time from 1d to 36500d, which is 100 years, such as 400d, or forever",
       ],
       [[...topic, "json", "--dedupe", "exat"], "--dedupe exat: choose window or exact"],
       [

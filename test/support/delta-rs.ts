@@ -52,7 +52,8 @@ export type DeltaRsChange =
   | "enable-change-data"
   | "enable-deletion-vectors"
   | "forbid-removes"
-  | "allow-removes";
+  | "allow-removes"
+  | "undo-retention";
 
 /** Changes a table with delta-rs; its one foreign row is of the device `foreign-device`. */
 export function changeWithDeltaRs(folder: string, change: DeltaRsChange): void {

@@ -71,13 +71,21 @@ export class ParkingLake {
     });
   }
 
-  /** Files of these names in `telemetry`, or in another table. */
-  async commit(names: readonly string[], name = table): Promise<void> {
+  /**
+   * Files of these names in `telemetry`, or in another table.
+   *
+   * @param stats Default: those of `file`.
+   */
+  async commit(names: readonly string[], name = table, stats?: string): Promise<void> {
     this.#log ??= await openCommitLog(this.store, { create: false });
     const number = (await this.#log.load()).number + 1;
     for (const each of names) await this.store.put(`${name}/${file(each).path}`, Buffer.from(each));
     const key = name === quarantineKey ? quarantineKey : "topic-1";
-    const adds: TableAdds = { name, version: name === quarantineKey ? 0 : 1, adds: names.map(file) };
+    const adds: TableAdds = {
+      name,
+      version: name === quarantineKey ? 0 : 1,
+      adds: names.map((each) => ({ ...file(each), ...(stats && { stats }) })),
+    };
     const entry = {
       format: 1,
       number,

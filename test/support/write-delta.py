@@ -2,7 +2,7 @@
 
 Usage: write-delta.py TABLE_FOLDER append|checkpoint|compact|delete|add-column|vacuum|
                       add-constraint|enable-change-data|enable-deletion-vectors|
-                      forbid-removes|allow-removes
+                      forbid-removes|allow-removes|undo-retention
 Exit code 3: the packages deltalake and pyarrow are not installed.
 """
 
@@ -32,6 +32,22 @@ def foreign_row(table):
     )
 
 
+def undo_retention(folder):
+    """As docs/operating/upkeep.md has it."""
+    import pyarrow.dataset as ds
+    from deltalake import DeltaTable, write_deltalake
+
+    removed = set()
+    for entry in DeltaTable(folder).history():
+        if "(retention)" in str(entry.get("operationParameters")):
+            version = entry["version"]
+            before, after = (DeltaTable(folder, version=v) for v in (version - 1, version))
+            removed |= set(before.file_uris()) - set(after.file_uris())
+    schema = pyarrow.schema(DeltaTable(folder).schema().to_arrow())
+    rows = ds.dataset(sorted(removed), schema=schema, partitioning="hive").to_table()
+    write_deltalake(folder, rows, mode="append")
+
+
 def main():
     folder, action = sys.argv[1:3]
     table = deltalake.DeltaTable(folder)
@@ -40,6 +56,8 @@ def main():
     elif action == "add-column":
         row = foreign_row(table).append_column("theirs", pyarrow.array([1.5], pyarrow.float64()))
         deltalake.write_deltalake(table, row, mode="append", schema_mode="merge")
+    elif action == "undo-retention":
+        undo_retention(folder)
     elif action == "checkpoint":
         table.create_checkpoint()
     elif action == "compact":

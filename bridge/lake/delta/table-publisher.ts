@@ -137,6 +137,7 @@ class DeltaTablePublisher implements TablePublisher {
     const shown = this.#published.get(name);
     const firstLacking = shown === undefined ? null : await this.#firstLacking(name, pending, shown);
     const table = {
+      name,
       url: `${this.#options.store.url}/${name}`,
       fittingVersion: await this.#fittingVersion(name, pending),
     };

@@ -1,7 +1,9 @@
 import { BridgeError } from "../../errors.ts";
+import { quarantineKey } from "../commit-log/commit-log.ts";
 import type { Undo } from "./delta-schema.ts";
 
 export interface FaultyTable {
+  readonly name: string;
   /** URL of the table's folder. */
   readonly url: string;
   /** The last version to which our rows could be appended; null if unknown. */
@@ -9,11 +11,14 @@ export interface FaultyTable {
 }
 
 /**
- * What to do about a table that cannot be published, or from which rows cannot be removed, with commands for delta-rs (`pip install deltalake`).
+ * What to do about a table that cannot be published, or from which rows cannot be removed, with commands for
+ * delta-rs (`pip install deltalake`).
  */
 export function wayOutOf(error: unknown, table: FaultyTable): string {
   if (!(error instanceof BridgeError)) return "the gateway tries again by itself; its log has the stack";
   if (isUndo(error.details["undo"])) return undoText(error.details["undo"], table);
+  if (error.code === "ROWS_UNDATED")
+    return `let the writer that made the file write it again with statistics of ingest_time. Or keep the rows for ever: ${endOfRetention(table)}`;
   const { path } = error.details;
   if ((error.code === "LAKE_DAMAGED" || error.code === "TABLE_CONFLICT") && typeof path === "string")
     return `restore ${path} from a copy; the gateway tries again by itself`;
@@ -33,12 +38,17 @@ function undoText(undo: Undo, table: FaultyTable): string {
     case "drop-not-null":
       return `let the column be null: ${pythonCommand(table, [`t.alter.drop_column_not_null(${JSON.stringify(undo.column)})`])}`;
     case "allow-removes":
-      return `let rows be removed: ${pythonCommand(table, ['t.alter.set_table_properties({"delta.appendOnly": "false"})'])}. Or keep them for ever: end the retention`;
+      return `let rows be removed: ${pythonCommand(table, ['t.alter.set_table_properties({"delta.appendOnly": "false"})'])}. Or keep them for ever: ${endOfRetention(table)}`;
     case "restore":
       return restoreText(table);
     default:
       return undo satisfies never;
   }
+}
+
+function endOfRetention({ name }: FaultyTable): string {
+  if (name === quarantineKey) return "unset tables.quarantineRetentionMs and restart the gateway";
+  return `tidegate topics update ${name} --retain forever`;
 }
 
 function restoreText(table: FaultyTable): string {

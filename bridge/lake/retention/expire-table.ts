@@ -43,8 +43,9 @@ export type ExpireOutcome = "done" | "more";
 /**
  * Removes files of hours below the bound, the oldest ones first, by entries of bounded size. A table without such
  * files gets no version. What another writer removed meanwhile is left out. Rejects with TABLE_APPEND_ONLY,
- * TABLE_CONFLICT or LAKE_DAMAGED if rows may not be removed from the table as it is; with the signal's reason
- * between two entries; with STORE_UNAVAILABLE: an entry may exist then, and the next call finds the rest.
+ * TABLE_CONFLICT or LAKE_DAMAGED if rows may not be removed from the table as it is; with ROWS_UNDATED if files
+ * stay that do not say their ingest times, once all others are removed; with the signal's reason between two
+ * entries; with STORE_UNAVAILABLE: an entry may exist then, and the next call finds the rest.
  */
 export async function expireTable(
   { store, onRemoved, onLostRace, removesMax = defaultRemovesMax, filesMax = defaultFilesMax }: ExpirePorts,
@@ -54,8 +55,7 @@ export async function expireTable(
   const state = await table.refresh();
   if (state.version < 0) return "done";
   const base = state.base?.version;
-  const { files, hasMore } = await expiredFiles(table, bound.belowHour, filesMax);
-  if (files.length === 0) return "done";
+  const { files, hasMore, undated } = await expiredFiles(table, bound, filesMax);
   for (const entry of entriesOf(files, removesMax)) {
     signal.throwIfAborted();
     let removed: readonly ExpiredFile[] = [];
@@ -65,7 +65,7 @@ export async function expireTable(
         check(table.name, now, { columns, settled, lakeId: bound.lakeId });
         // What was removed before the new checkpoint is not known.
         if (now.base?.version !== base) return "rebased";
-        removed = stillShown(now, entry, bound.belowHour);
+        removed = stillShown(now, entry, bound);
         return removed.length === 0 ? "nothing" : retentionEntry(now, removed, bound);
       },
       onLostRace,
@@ -73,9 +73,19 @@ export async function expireTable(
     if (outcome === "rebased") return "more";
     if (outcome === "created") onRemoved(removed);
   }
-  if (table.isCheckpointDue() && !(await table.isLeftBehind()))
+  if (files.length > 0 && table.isCheckpointDue() && !(await table.isLeftBehind()))
     await writeCheckpoint(store, table, bound.storeMs);
-  return hasMore ? "more" : "done";
+  if (hasMore) return "more";
+  if (undated !== null) throw undatedFile(table.name, undated);
+  return "done";
+}
+
+function undatedFile(table: string, path: string): BridgeError {
+  return new BridgeError(
+    "ROWS_UNDATED",
+    `the statistics of ${table}/${path} do not say when its newest row was ingested, so it stays`,
+    { retryable: false, details: { table, path: `${table}/${path}` } },
+  );
 }
 
 /** Whole hours, as far as they fit. Files come in the order of their hours. */

@@ -21,12 +21,39 @@ export function partitionHour(values: AddAction["partitionValues"]): number | nu
   return Number.isNaN(dayStartMs) || Number(hour) > 23 ? null : dayStartMs / hourMs + Number(hour);
 }
 
-/** The file as an expired one; null if its hour is not below the bound. */
-export function expiredFile(add: AddAction, belowHour: number): ExpiredFile | null {
+/** Which files are expired. Hours since the epoch. */
+export interface FileBound {
+  /** The event hour is below it. */
+  readonly belowHour: number;
+  /** The hour of the newest ingest time is below it, too; undefined = the ingest time does not matter. */
+  readonly ingestBelowHour?: number;
+}
+
+/** The file as an expired one; null if it is not below the bound, or does not say its ingest times. */
+export function expiredFile(add: AddAction, { belowHour, ingestBelowHour }: FileBound): ExpiredFile | null {
   const { path, partitionValues, size, deletionVector } = add;
   const hour = partitionHour(partitionValues);
   if (hour === null || hour >= belowHour) return null;
+  if (ingestBelowHour !== undefined && !((ingestHour(add) ?? ingestBelowHour) < ingestBelowHour)) return null;
   return { path, partitionValues, size, hour, rows: rowsOf(add), ...(deletionVector && { deletionVector }) };
+}
+
+/** The hour of the newest ingest time, in hours since the epoch; null = the statistics do not say. */
+function ingestHour({ stats }: AddAction): number | null {
+  if (!stats?.includes('"ingest_time"')) return null;
+  try {
+    const { maxValues } = JSON.parse(stats) as { maxValues?: { ingest_time?: unknown } };
+    const newestMs = Date.parse(String(maxValues?.ingest_time));
+    return Number.isNaN(newestMs) ? null : Math.floor(newestMs / hourMs);
+  } catch {
+    return null;
+  }
+}
+
+/** The event hour is below the bound, and only missing statistics keep the file. */
+function isUndated(add: AddAction, { belowHour, ingestBelowHour }: FileBound): boolean {
+  const hour = partitionHour(add.partitionValues);
+  return ingestBelowHour !== undefined && hour !== null && hour < belowHour && ingestHour(add) === null;
 }
 
 export interface ExpiredFiles {
@@ -34,33 +61,37 @@ export interface ExpiredFiles {
   readonly files: readonly ExpiredFile[];
   /** More files are below the bound. */
   readonly hasMore: boolean;
+  /** The path of a file that stays because its statistics do not say its ingest times. */
+  readonly undated: string | null;
 }
 
 /**
- * The files of a table whose hours are below the bound, the oldest ones first and at most `filesMax`. A table may
+ * The files of a table that are below the bound, the oldest ones first and at most `filesMax`. A table may
  * have a million files: they are visited, and visited once more if too many are below the bound.
  */
 export async function expiredFiles(
   table: Pick<DeltaTable, "eachLive">,
-  belowHour: number,
+  bound: FileBound,
   filesMax: number,
 ): Promise<ExpiredFiles> {
   const all = new Map<string, ExpiredFile>();
   const filesOfHour = new Map<number, number>();
+  let undated: string | null = null;
   await table.eachLive((add) => {
-    const file = expiredFile(add, belowHour);
+    const file = expiredFile(add, bound);
+    if (file === null && isUndated(add, bound)) undated = decodePath(add.path);
     if (file === null) return;
     filesOfHour.set(file.hour, (filesOfHour.get(file.hour) ?? 0) + 1);
     if (all.size <= filesMax) all.set(decodePath(add.path), file);
-  }, dateOf(belowHour));
-  if (all.size <= filesMax) return { files: byHour(all), hasMore: false };
+  }, dateOf(bound.belowHour));
+  if (all.size <= filesMax) return { files: byHour(all), hasMore: false, undated };
   const upTo = lastHour(filesOfHour, filesMax);
   all.clear();
   await table.eachLive((add) => {
-    const file = expiredFile(add, upTo + 1);
+    const file = expiredFile(add, { ...bound, belowHour: upTo + 1 });
     if (file !== null && all.size < filesMax) all.set(decodePath(add.path), file);
   }, dateOf(upTo));
-  return { files: byHour(all), hasMore: true };
+  return { files: byHour(all), hasMore: true, undated };
 }
 
 function dateOf(hour: number): string {

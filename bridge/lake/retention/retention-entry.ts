@@ -2,14 +2,13 @@ import { randomUUID } from "node:crypto";
 import { type DeltaAction, decodePath } from "../delta/delta-actions.ts";
 import type { DeltaState } from "../delta/delta-state.ts";
 import { retentionId } from "../delta/lane-transactions.ts";
-import { type ExpiredFile, expiredFile } from "./expired-files.ts";
+import { type ExpiredFile, expiredFile, type FileBound } from "./expired-files.ts";
 
 const hourMs = 3_600_000;
 
-export interface RetentionBound {
+/** Files below it are removed. */
+export interface RetentionBound extends FileBound {
   readonly lakeId: string;
-  /** Rows of hours below it are removed, in hours since the epoch. */
-  readonly belowHour: number;
   /** The present time by the store's clock: the age of removed files counts by it. */
   readonly storeMs: number;
 }
@@ -21,14 +20,14 @@ export interface RetentionBound {
 export function stillShown(
   { adds, removes }: Pick<DeltaState, "adds" | "removes">,
   files: readonly ExpiredFile[],
-  belowHour: number,
+  bound: FileBound,
 ): ExpiredFile[] {
   return files.flatMap((file) => {
     const path = decodePath(file.path);
     if (removes.has(path)) return [];
     const add = adds.get(path);
     // Another writer may have replaced its deletion vector since.
-    return (add ? expiredFile(add, belowHour) : file) ?? [];
+    return (add ? expiredFile(add, bound) : file) ?? [];
   });
 }
 

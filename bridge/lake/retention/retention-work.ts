@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
-import type { CommitLog, LakeState } from "../commit-log/commit-log.ts";
+import { type CommitLog, type LakeState, quarantineKey } from "../commit-log/commit-log.ts";
 import { highestOf, noCommits } from "../commit-log/lane-commits.ts";
 import type { CheckpointFiles } from "../delta/checkpoint-files.ts";
 import { DeltaTable } from "../delta/delta-table.ts";
@@ -157,6 +157,8 @@ class Retention implements RetentionWork {
       },
       {
         ...bound,
+        // Of late messages: nobody may have seen yet why they are quarantined.
+        ...(name === quarantineKey && { ingestBelowHour: bound.belowHour }),
         lakeId: commitLog.lakeId,
         table: new DeltaTable(store, name, checkpoints && { checkpoints }),
         columns: await columnsOf(this.#topics, topicVersions),

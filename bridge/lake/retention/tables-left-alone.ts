@@ -40,7 +40,7 @@ export class TablesLeftAlone {
     const before = this.#byName.get(table);
     const code = error instanceof BridgeError ? error.code : "INTERNAL_ERROR";
     const reason = error instanceof Error ? error.message : String(error);
-    const wayOut = wayOutOf(error, { url: `${url}/${table}`, fittingVersion: null });
+    const wayOut = wayOutOf(error, { name: table, url: `${url}/${table}`, fittingVersion: null });
     this.#byName.set(table, { table, code, reason, wayOut, sinceMs: before?.sinceMs ?? now() });
     metrics.leftAlone(this.#byName.size);
     if (before?.reason === reason) return;

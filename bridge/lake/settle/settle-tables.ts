@@ -151,7 +151,7 @@ export class SettleTables {
   async park(committed: CommittedLanes, error: unknown, first: number | null): Promise<void> {
     const { name } = committed;
     const url = `${this.options.store.url}/${name}`;
-    const table = { url, fittingVersion: await this.#fittingVersion(committed) };
+    const table = { name, url, fittingVersion: await this.#fittingVersion(committed) };
     this.parked.park(name, { error, firstLacking: first, wayOut: wayOutOf(error, table) });
   }
 

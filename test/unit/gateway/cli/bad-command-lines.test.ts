@@ -50,7 +50,7 @@ const table: readonly [line: readonly string[], says: string][] = [
   ],
   [
     [...create, "--retain", "never"],
-    "--retain never: give a whole number with a unit, such as 90s, 30m, 12h or 7d, or forever.",
+    "--retain never: give a whole number with a unit, such as 1d, 400d, or forever.",
   ],
   [[...create, "--schema", join(folder, "no")], `--schema ${join(folder, "no")}: there is no such file.`],
   [[...create, "--schema", folder], `--schema ${folder}: it is a folder.`],

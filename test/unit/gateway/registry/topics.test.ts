@@ -235,7 +235,9 @@ describe("topics", () => {
     assert.deepEqual(topics.list({ deleted: false }), []);
     assert.equal(topics.list({ deleted: true })[0]?.deleted, true);
     assert.deepEqual([...archive.records.keys()], [`${topic.topicId}/1`, `${topic.topicId}/2`]);
-    await assert.rejects(topics.delete("engine", { purge: false }), { code: "TOPIC_UNKNOWN" });
+    const said = (message: RegExp) => ({ code: "TOPIC_UNKNOWN", message });
+    await assert.rejects(topics.delete("engine", { purge: false }), said(/engine is deleted already:/));
+    await assert.rejects(topics.update(engine), said(/is deleted: create it again .*--retain.*, and delete/));
   });
 
   test("a topic that is created again continues with its table if the columns fit, otherwise it is refused", async () => {

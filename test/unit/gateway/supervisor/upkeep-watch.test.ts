@@ -57,6 +57,26 @@ test("a failing vacuum and a lease that can't be renewed are degraded after a mi
   assert.deepEqual(told(), []);
 });
 
+test("tables from which retention removes no rows are degraded after a minute, with their way out; what a gateway saw before it stood by is not", async () => {
+  const { system, watch, pass, told } = watched();
+  const left = (table: string) => ({
+    ...{ table, code: "TABLE_APPEND_ONLY", reason: "it forbids it", sinceMs: 1 },
+    wayOut: `free ${table}`,
+  });
+  system.status = { ...waiting, leftAlone: [left("pumps"), left("_quarantine")] };
+  await pass(55);
+  assert.deepEqual(told(), []);
+  await pass(10);
+  assert.deepEqual(told(), [
+    "retention: no rows of table pumps are removed: it forbids it. Way out: free pumps",
+    "retention: no rows of table _quarantine are removed: it forbids it. Way out: free _quarantine",
+  ]);
+  watch.saw({ ...waiting, leftAlone: [left("pumps")] });
+  assert.equal(told().length, 1);
+  watch.saw({ ...waiting, leftAlone: [left("pumps")], failure, state: "standing-by", next: null });
+  assert.deepEqual(told(), []);
+});
+
 test("an upkeep that does not answer or can't start is degraded after a minute; one that has to end, or waits for broker and consumer, is not", async () => {
   const { system, pass, be, told } = watched();
   system.status = null;

@@ -4,7 +4,7 @@ import type { AddAction } from "../../../../../bridge/lake/delta/delta-actions.t
 import { expiredFiles, partitionHour } from "../../../../../bridge/lake/retention/expired-files.ts";
 import { retentionTerms } from "../../../../../bridge/lake/retention/retention-terms.ts";
 import type { TopicVersion } from "../../../../../bridge/topics/topic-catalog.ts";
-import { addOf, committedHour, dayMs } from "../../../../support/retained-lake.ts";
+import { addOf, committedHour, dayMs, hourMs } from "../../../../support/retained-lake.ts";
 import { topicVersion } from "../../../../support/topic-version.ts";
 
 test("the hour of a partition is that of its values, and null for values that are no hour", () => {
@@ -41,15 +41,44 @@ test("of many files, a bounded number is kept, in two visits, those of the oldes
         for (const _ of [1, 2]) visit(addOf(`f${number}`, committedHour - 1_000 + Math.floor(number / 50)));
     },
   };
-  const { files, hasMore } = await expiredFiles(table, committedHour - 500, 125);
+  const { files, hasMore } = await expiredFiles(table, { belowHour: committedHour - 500 }, 125);
   assert.deepEqual([visits, hasMore, until], [2, true, ["2026-11-01", "2026-10-11"]]);
   assert.deepEqual(
     [files.length, files[0]?.hour, files.at(-1)?.hour],
     [50, committedHour - 1_000, committedHour - 1_000],
     "files that are visited twice count twice for the bound",
   );
-  const none = await expiredFiles(table, committedHour - 1_000, 10);
-  assert.deepEqual([visits, none], [3, { files: [], hasMore: false }]);
+  const none = await expiredFiles(table, { belowHour: committedHour - 1_000 }, 10);
+  assert.deepEqual([visits, none], [3, { files: [], hasMore: false, undated: null }]);
+});
+
+test("where the ingest time counts, the newest one of a file must be below the bound, too; files that do not say it stay and are told", async () => {
+  const of = (name: string, hour: number, stats: string | null) =>
+    addOf(name, committedHour + hour, { stats });
+  const ingested = (hour: number) =>
+    JSON.stringify({
+      numRecords: 3,
+      maxValues: { ingest_time: new Date((committedHour + hour) * hourMs).toISOString() },
+    });
+  const adds = [of("old", -50, ingested(-1)), of("late", -50, ingested(0)), of("early", 1, ingested(-1))];
+  const found = async (...more: readonly AddAction[]) => {
+    const eachLive = async (visit: (add: AddAction) => void) => [...adds, ...more].forEach(visit);
+    const bound = { belowHour: committedHour, ingestBelowHour: committedHour };
+    const { files, undated } = await expiredFiles({ eachLive }, bound, 10);
+    return [files.map(({ path }) => /(\w+)\.parquet/.exec(path)?.[1]), undated];
+  };
+  assert.deepEqual(await found(), [["old"], null]);
+  for (const stats of [
+    null,
+    "",
+    'no JSON: "ingest_time"',
+    '{"numRecords":3}',
+    '{"nullCount":{"ingest_time":0}}',
+  ]) {
+    const undated = of("undated", -50, stats);
+    assert.deepEqual(await found(undated), [["old"], undated.path], `${stats}`);
+    assert.deepEqual(await found(of("young", 0, stats)), [["old"], null], "its hour alone keeps it");
+  }
 });
 
 test("the newest version of a topic has the retention of its table; the longest of several topics counts, live ones first", () => {

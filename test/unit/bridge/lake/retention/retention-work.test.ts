@@ -4,8 +4,12 @@ import { pino } from "pino";
 import { BridgeError } from "../../../../../bridge/errors.ts";
 import type { RetentionWorkOptions } from "../../../../../bridge/lake/retention/retention-work.ts";
 import { ManualClock } from "../../../../support/manual-clock.ts";
-import { addOf, committedHour, dayMs, hourMs, RetainedLake } from "../../../../support/retained-lake.ts";
+import { committedHour, dayMs, hourMs, RetainedLake } from "../../../../support/retained-lake.ts";
 import { withStore } from "../../../../support/with-store.ts";
+
+/** The statistics of a file. */
+const ingestedAt = (ms: number) =>
+  `{"numRecords":1,"maxValues":{"ingest_time":"${new Date(ms).toISOString()}"}}`;
 
 const signal = new AbortController().signal;
 
@@ -56,17 +60,35 @@ test("the newest version counts, so a retention may be ended; without one, no cl
   assert.deepEqual([await lake.hours(), storeNow.reads], [[-15, -10, -5, 0], 0]);
 });
 
-test("the quarantine has a retention by the gateway's setting", async () => {
-  const { lake, next } = await retained({ quarantineMs: dayMs });
-  await lake.lake.commit(["faulty"], "_quarantine");
+test("the quarantine has a retention by the gateway's setting; late rows stay until their ingest is that long ago", async () => {
+  const { lake, next, work } = await retained({ quarantineMs: dayMs });
+  const removed = () =>
+    lake.lake
+      .entries("_quarantine")
+      .flat()
+      .flatMap(({ remove }) => /(\w+)\.parquet/.exec(remove?.path ?? "")?.[1] ?? []);
+  await lake.lake.commit(["faulty"], "_quarantine", ingestedAt(committedHour * hourMs));
+  await lake.lake.commit(["late"], "_quarantine", ingestedAt((committedHour + 4) * hourMs));
+  await (await lake.lake.publisher()).publishPending();
+  for (let hour = 0; hour < 4; hour++) await next();
+  assert.deepEqual(await lake.hours(), [-15, -10, -5, 0]);
+  assert.deepEqual([removed(), work.leftAlone()], [["faulty"], []]);
+  await next();
+  assert.deepEqual(removed(), ["faulty", "late"]);
+});
+
+test("quarantined files that do not say when they were ingested stay, and are told; others are removed", async () => {
+  const { lake, next, work } = await retained({ quarantineMs: dayMs });
+  await lake.lake.commit(["faulty"], "_quarantine", ingestedAt(committedHour * hourMs));
+  await lake.lake.commit(["undated"], "_quarantine");
   await (await lake.lake.publisher()).publishPending();
   for (let hour = 0; hour < 3; hour++) await next();
-  assert.deepEqual(await lake.hours(), [-15, -10, -5, 0]);
-  const removed = lake.lake
-    .entries("_quarantine")
-    .flat()
-    .flatMap(({ remove }) => remove?.path ?? []);
-  assert.deepEqual(removed, [addOf("faulty", committedHour).path]);
+  const text = JSON.stringify(lake.lake.entries("_quarantine"));
+  assert.equal(text.match(/"remove"/g)?.length, 1);
+  const [left] = work.leftAlone();
+  assert.deepEqual([left?.table, left?.code], ["_quarantine", "ROWS_UNDATED"]);
+  assert.match(left?.reason ?? "", /statistics of _quarantine\/.*undated\.parquet do not say/);
+  assert.match(left?.wayOut ?? "", /unset tables\.quarantineRetentionMs and restart/);
 });
 
 describe("clocks", () => {
@@ -136,7 +158,7 @@ describe("a table from which rows may not be removed", () => {
     assert.deepEqual([left?.table, left?.code], ["telemetry", "TABLE_APPEND_ONLY"]);
     assert.match(
       left?.wayOut ?? "",
-      /set_table_properties\(\{"delta.appendOnly": "false"\}\).*end the retention/,
+      /set_table_properties\(\{"delta.appendOnly": "false"\}\).*: tidegate topics update telemetry --retain forever$/,
     );
     assert.deepEqual([await lake.hours(), await lake.metric("tables_left_alone")], [[-15, -10, -5, 0], 1]);
     assert.equal(lines.filter(({ event }) => event === "retention.table.left").length, 1);
@@ -156,7 +178,7 @@ describe("a table from which rows may not be removed", () => {
 
   test("stops no other table, and neither does a store that fails at one", async () => {
     const { lake, clock, next, work, store } = await retained({ quarantineMs: dayMs });
-    await lake.lake.commit(["faulty"], "_quarantine");
+    await lake.lake.commit(["faulty"], "_quarantine", ingestedAt(committedHour * hourMs));
     await (await lake.lake.publisher()).publishPending();
     await lake.retain(2, dayMs);
     await lake.lake.foreign({ protocol: { minReaderVersion: 1, minWriterVersion: 9 } });
@@ -173,7 +195,7 @@ describe("a table from which rows may not be removed", () => {
         return store.get(path);
       },
     });
-    await lake.lake.commit(["again"], "_quarantine");
+    await lake.lake.commit(["again"], "_quarantine", ingestedAt(committedHour * hourMs));
     await (await lake.lake.publisher()).publishPending();
     const other = await lake.work(clock, { store: failing, quarantineMs: dayMs });
     await clock.advance(60_000);
