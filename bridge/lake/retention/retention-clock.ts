@@ -78,7 +78,7 @@ function clocksDiffer(storeMs: number, localMs: number): BridgeError {
   const [store, local] = [storeMs, localMs].map((ms) => new Date(ms).toISOString());
   return new BridgeError(
     "CLOCKS_DIFFER",
-    `the clock of the lake's store says ${store}, this machine's says ${local}: no rows are removed by retention until they agree to an hour`,
+    `the clock of the lake's store says ${store}, this machine's says ${local}: retention removes no rows until they differ by less than an hour.`,
     { retryable: true, details: { storeMs, localMs } },
   );
 }

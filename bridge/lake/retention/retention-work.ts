@@ -157,7 +157,7 @@ class Retention implements RetentionWork {
       },
       {
         ...bound,
-        // Of late messages: nobody may have seen yet why they are quarantined.
+        // A late message may be quarantined long after its event hour. People need time to see the reason.
         ...(name === quarantineKey && { ingestBelowHour: bound.belowHour }),
         lakeId: commitLog.lakeId,
         table: new DeltaTable(store, name, checkpoints && { checkpoints }),

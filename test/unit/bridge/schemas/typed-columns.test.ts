@@ -72,3 +72,30 @@ test("a schema that does not compile is refused", () => {
   assert.throws(() => typedColumnsOf({ $async: true, type: "object" }), refused);
   assert.throws(() => typedColumnsOf(object({ a: { type: "string", pattern: "(" } })), refused);
 });
+
+test("a schema that compiles but breaks its draft is refused, with the place", () => {
+  const message = (schema: Record<string, unknown>) => {
+    try {
+      typedColumnsOf(schema);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return "accepted";
+  };
+  assert.match(
+    message(object({ a: { type: "string", minLength: -1 } })),
+    /data\/properties\/a\/minLength must be >= 0/,
+  );
+  assert.match(
+    message(object({ a: { type: "number", multipleOf: 0 } })),
+    /data\/properties\/a\/multipleOf must be > 0/,
+  );
+  assert.match(
+    message({ type: "object", required: ["a", "a"] }),
+    /data\/required must NOT have duplicate items/,
+  );
+  assert.match(
+    message(object({ b: { enum: [] } })),
+    /data\/properties\/b\/enum must NOT have fewer than 1 items/,
+  );
+});
